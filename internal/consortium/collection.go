@@ -1,0 +1,330 @@
+package consortium
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// maxEpochs bounds the keys that one keyring can bring.
+const maxEpochs = 1 << 16
+
+// collection is the records of one collection, in chain order, and what follows from them.
+type collection struct {
+	id      string
+	owner   string // account
+	records []*collectionRecord
+	unread  int      // records whose content hasn't arrived
+	periods []period // recomputed whenever content arrives
+}
+
+// collectionRecord is one collection or keyring record.
+type collectionRecord struct {
+	event  Event
+	read   bool
+	void   bool // the content breaks the rules
+	epoch  uint32
+	sealed []byte                    // properties
+	keys   map[uint32]*seal.EpochKey // what the keyrings gave us
+	in     *collection
+
+	tried  *seal.EpochKey // the key that made opened what it is
+	opened *wire.Collection
+}
+
+// period is a stretch of the chain, up to the next one, in which a collection doesn't change.
+type period struct {
+	from       Position
+	epoch      uint32
+	began      uint64           // round in which the epoch began
+	properties *wire.Collection // nil where we hold no key to them
+	unknown    bool             // a record is missing: nothing can be said yet
+}
+
+func (s *State) record(e Event) (Effect, string) {
+	id := e.Note.Collection
+	c := s.collections[id]
+	if c == nil {
+		if e.Note.Kind != wire.KindCollection {
+			return Nothing, "a keyring for a collection that doesn't exist"
+		}
+		c = &collection{id: id, owner: e.Sender}
+		s.collections[id] = c
+	}
+	if c.owner != e.Sender {
+		return Nothing, "the collection belongs to another member"
+	}
+	r := &collectionRecord{event: e, in: c}
+	c.records = append(c.records, r)
+	c.unread++
+	c.recompute()
+	s.records[e.TxID] = r
+	return Record, ""
+}
+
+// attach reads a collection or keyring record. A record that isn't for us is in order; a void one is as if it had
+// never been minted.
+func (r *collectionRecord) attach(s *State, m wire.Metadata, payload []byte) error {
+	if r.read {
+		return nil
+	}
+	err := r.readContent(s, m, payload)
+	r.read, r.void = true, err != nil
+	r.in.unread--
+	r.in.recompute()
+	return err
+}
+
+func (r *collectionRecord) readContent(s *State, m wire.Metadata, payload []byte) error {
+	if err := s.checkProperties(m, r.event.Note.Kind, r.in.id); err != nil {
+		return err
+	}
+	var keyrings [][]byte
+	switch r.event.Note.Kind {
+	case wire.KindCollection:
+		record, err := wire.ParseCollectionRecord(payload)
+		if err != nil {
+			return err
+		}
+		if record.Collection != r.in.id {
+			return errors.New("the record is about another collection than its note")
+		}
+		r.epoch, r.sealed, keyrings = m.Properties.Epoch, record.Sealed, record.Keyrings
+	case wire.KindKeyring:
+		record, err := wire.ParseKeyringRecord(payload)
+		if err != nil {
+			return err
+		}
+		if record.Collection != r.in.id {
+			return errors.New("the record is about another collection than its note")
+		}
+		keyrings = record.Keyrings
+	}
+	for _, sealed := range keyrings {
+		if err := r.openKeyring(s.identity, sealed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *collectionRecord) openKeyring(identity *seal.Identity, sealed []byte) error {
+	plaintext, err := identity.Open(sealed)
+	if errors.Is(err, seal.ErrNotForUs) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	keyring, err := wire.ParseKeyring(plaintext)
+	if err != nil {
+		return err
+	}
+	if keyring.Collection != r.in.id || len(keyring.Epochs) > maxEpochs {
+		return errors.New("a keyring is about another collection, or has too many epochs")
+	}
+	for _, epoch := range keyring.Epochs {
+		key, err := seal.ParseEpochKey(epoch.Secret)
+		if err != nil {
+			return fmt.Errorf("key of epoch %d: %w", epoch.Epoch, err)
+		}
+		if r.keys == nil {
+			r.keys = map[uint32]*seal.EpochKey{}
+		}
+		r.keys[epoch.Epoch] = key
+	}
+	return nil
+}
+
+// key finds an epoch's key. Where the owner gave different ones, the first on the chain counts.
+func (c *collection) key(epoch uint32) *seal.EpochKey {
+	for _, r := range c.records {
+		if r.read && !r.void && r.keys[epoch] != nil {
+			return r.keys[epoch]
+		}
+	}
+	return nil
+}
+
+// recompute derives the periods from the records. It costs as much as there are records, and runs once for each
+// record that arrives, never for an object.
+func (c *collection) recompute() {
+	c.periods = c.periods[:0]
+	var now period
+	for _, r := range c.records {
+		if r.event.Note.Kind != wire.KindCollection || r.void {
+			continue
+		}
+		if !r.read {
+			// It may change everything after it.
+			c.periods = append(c.periods, period{from: r.event.Position, unknown: true})
+			return
+		}
+		switch r.epoch {
+		case now.epoch + 1:
+			now.epoch, now.began = r.epoch, r.event.Round
+		case now.epoch:
+		default:
+			continue // skips an epoch or goes back: as if it had never been minted
+		}
+		now.from = r.event.Position
+		now.properties = r.properties()
+		c.periods = append(c.periods, now)
+	}
+}
+
+// properties opens the sealed properties with the key of their epoch; nil as long as there is none that fits.
+func (r *collectionRecord) properties() *wire.Collection {
+	key := r.in.key(r.epoch)
+	if key == nil || key == r.tried {
+		return r.opened
+	}
+	r.tried, r.opened = key, nil
+	plaintext, err := key.Open(r.sealed)
+	if err != nil {
+		return nil
+	}
+	if properties, err := wire.ParseCollection(plaintext); err == nil {
+		r.opened = &properties
+	}
+	return r.opened
+}
+
+// at finds the period just before a position.
+func (c *collection) at(p Position) (period, bool) {
+	n := sort.Search(len(c.periods), func(i int) bool { return !c.periods[i].from.Before(p) })
+	if n == 0 {
+		return period{}, false
+	}
+	return c.periods[n-1], true
+}
+
+// mayPublish reports whether an account is the owner or a contributor.
+func (c *collection) mayPublish(account string, properties *wire.Collection) bool {
+	return account == c.owner || properties.Contributors.Includes(account)
+}
+
+// Outcome says what becomes of an object.
+type Outcome int
+
+// The outcomes of [State.Rule].
+const (
+	Waits    Outcome = iota // a record that decides hasn't arrived yet; ask again after the next Attach
+	Readable                // it counts, and Key opens it
+	NotForUs                // it may count, but we hold no key to it; ask again when a keyring arrives
+	Refused                 // it doesn't count, for the reason given
+)
+
+// Ruling is what the rules say of one object.
+type Ruling struct {
+	Outcome    Outcome
+	Reason     string
+	Key        *seal.EpochKey   // where Readable
+	Properties *wire.Collection // where Readable
+}
+
+// Rule decides about an object whose event had the effect [Object], from its metadata.json.
+func (s *State) Rule(e Event, m wire.Metadata) Ruling {
+	refuse := func(format string, args ...any) Ruling {
+		return Ruling{Outcome: Refused, Reason: fmt.Sprintf(format, args...)}
+	}
+	p := m.Properties
+	if p.Kind != wire.KindObject || p.Consortium != s.id {
+		return refuse("its metadata is that of a %.40q of consortium %d", p.Kind, p.Consortium)
+	}
+	c := s.collections[p.Collection]
+	if c == nil {
+		return refuse("collection %s did not exist", p.Collection)
+	}
+	now, ok := c.at(e.Position)
+	if !ok {
+		return refuse("collection %s did not exist at that point", p.Collection)
+	}
+	if now.unknown {
+		return Ruling{Outcome: Waits, Reason: "a record of the collection has not arrived"}
+	}
+	switch {
+	case p.Epoch > now.epoch:
+		return refuse("epoch %d of the collection had not begun", p.Epoch)
+	case p.Epoch+1 < now.epoch, p.Epoch < now.epoch && e.Round > now.began+Grace:
+		return refuse("epoch %d of the collection was over, it is at %d since round %d", p.Epoch, now.epoch, now.began)
+	}
+	key := c.key(p.Epoch)
+	if key == nil || now.properties == nil {
+		if c.unread > 0 {
+			return Ruling{Outcome: Waits, Reason: "a keyring of the collection has not arrived"}
+		}
+		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}
+	}
+	if !c.mayPublish(e.Sender, now.properties) {
+		return refuse("the sender may not publish in this collection")
+	}
+	return Ruling{Outcome: Readable, Key: key, Properties: now.properties}
+}
+
+// Collection is a collection as it is now, for somebody who can read it.
+type Collection struct {
+	ID         string
+	Owner      string // account
+	Default    bool   // the consortium's own
+	Properties wire.Collection
+	Epoch      uint32
+	Key        *seal.EpochKey // of the current epoch
+}
+
+// MayPublish reports whether an account may publish in the collection.
+func (c Collection) MayPublish(account string) bool {
+	return account == c.Owner || c.Properties.Contributors.Includes(account)
+}
+
+// Collection gives a collection that we can read, as it is now.
+func (s *State) Collection(id string) (Collection, bool) {
+	c := s.collections[id]
+	if c == nil || len(c.periods) == 0 {
+		return Collection{}, false
+	}
+	now := c.periods[len(c.periods)-1]
+	key := c.key(now.epoch)
+	if now.unknown || now.properties == nil || key == nil {
+		return Collection{}, false
+	}
+	return Collection{
+		ID: id, Owner: c.owner, Default: s.isDefault(c),
+		Properties: *now.properties, Epoch: now.epoch, Key: key,
+	}, true
+}
+
+// isDefault: the charter names the default collection and its owner; a member who takes the same id gets nothing.
+func (s *State) isDefault(c *collection) bool {
+	charter := s.Charter()
+	return charter != nil && charter.DefaultCollection == c.id && charter.Founder == c.owner
+}
+
+// Collections lists the collections that we can read, as they are now, sorted by id.
+func (s *State) Collections() []Collection {
+	var list []Collection
+	for _, id := range slices.Sorted(maps.Keys(s.collections)) {
+		if c, ok := s.Collection(id); ok {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// Keys gives the keys of a collection that we hold, by epoch, for an owner who makes a keyring for somebody.
+func (s *State) Keys(collection string) map[uint32]*seal.EpochKey {
+	keys := map[uint32]*seal.EpochKey{}
+	if c := s.collections[collection]; c != nil {
+		for _, r := range c.records {
+			for epoch := range r.keys {
+				keys[epoch] = c.key(epoch)
+			}
+		}
+	}
+	return keys
+}

@@ -1,0 +1,121 @@
+package consortium
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// Draft is a record, or an object, that is ready to be stored on IPFS and minted.
+type Draft struct {
+	Note        wire.Note // without its sequence number, which is given when the transaction is signed
+	Metadata    []byte    // metadata.json
+	Payload     []byte
+	PayloadName string
+}
+
+func newDraft(note wire.Note, properties wire.Properties, payload []byte, now time.Time) (Draft, error) {
+	properties.Kind = note.Kind
+	properties.StoredAt = wire.FormatTime(now)
+	metadata := wire.NewMetadata(properties, payload)
+	encoded, err := metadata.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	return Draft{Note: note, Metadata: encoded, Payload: payload, PayloadName: metadata.Properties.Path}, nil
+}
+
+// DraftCharter drafts the record that founds a consortium.
+func DraftCharter(charter wire.Charter, now time.Time) (Draft, error) {
+	payload, err := charter.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	return newDraft(wire.Note{Kind: wire.KindCharter}, wire.Properties{}, payload, now)
+}
+
+// DraftMember drafts the admission of an organisation.
+func DraftMember(consortium uint64, member wire.Member, now time.Time) (Draft, error) {
+	payload, err := member.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	note := wire.Note{Kind: wire.KindMember, Account: member.Account}
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+}
+
+// DraftCollection drafts the record that makes a collection, or changes it, or begins an epoch: its properties
+// sealed to the epoch's key, and the given keys (the epoch's among them) sealed to the recipients.
+func DraftCollection(consortium uint64, id string, epoch uint32, properties wire.Collection,
+	keys map[uint32]*seal.EpochKey, recipients []string, now time.Time) (Draft, error) {
+	key := keys[epoch]
+	if key == nil {
+		return Draft{}, fmt.Errorf("drafting collection %s: no key of epoch %d", id, epoch)
+	}
+	plaintext, err := properties.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	sealed, err := key.Seal(plaintext)
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
+	}
+	keyring, err := sealKeyring(id, keys, recipients)
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
+	}
+	payload, err := wire.CollectionRecord{Collection: id, Keyrings: [][]byte{keyring}, Sealed: sealed}.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	note := wire.Note{Kind: wire.KindCollection, Collection: id}
+	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id, Epoch: epoch}, payload, now)
+}
+
+// DraftKeyring drafts the record that gives keys of a collection to readers who came later.
+func DraftKeyring(consortium uint64, id string, keys map[uint32]*seal.EpochKey, recipients []string, now time.Time) (Draft, error) {
+	keyring, err := sealKeyring(id, keys, recipients)
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting a keyring of collection %s: %w", id, err)
+	}
+	payload, err := wire.KeyringRecord{Collection: id, Keyrings: [][]byte{keyring}}.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	note := wire.Note{Kind: wire.KindKeyring, Collection: id}
+	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id}, payload, now)
+}
+
+// DraftObject drafts one version of an object for the collection's current epoch: sealed, and with an identifier in
+// clear only where that gives nothing away (revealing), else with a handle. Version is "" for an unversioned object.
+func DraftObject(consortium uint64, c Collection, id, version string, revealing bool, object []byte, now time.Time) (Draft, error) {
+	ciphertext, err := c.Key.Seal(object)
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting an object of collection %s: %w", c.ID, err)
+	}
+	payload, err := wire.EncodeSealedObject(ciphertext)
+	if err != nil {
+		return Draft{}, err
+	}
+	properties := wire.Properties{Consortium: consortium, Collection: c.ID, Epoch: c.Epoch, Identifier: id, Version: version}
+	if !revealing || c.Properties.Metadata != wire.MetadataOpen {
+		properties.Identifier, properties.Version = c.Key.Handle(id, version), ""
+	}
+	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now)
+}
+
+func sealKeyring(id string, keys map[uint32]*seal.EpochKey, recipients []string) ([]byte, error) {
+	keyring := wire.Keyring{Collection: id}
+	for _, epoch := range slices.Sorted(maps.Keys(keys)) {
+		keyring.Epochs = append(keyring.Epochs, wire.KeyringEpoch{Epoch: epoch, Secret: keys[epoch].Secret()})
+	}
+	plaintext, err := keyring.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return seal.SealTo(recipients, plaintext)
+}

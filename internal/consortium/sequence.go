@@ -1,0 +1,73 @@
+package consortium
+
+// maxHoles bounds what is remembered of one publisher's missing numbers.
+const maxHoles = 1024
+
+// Sequence follows the numbers that a publisher gives its transactions. They have no holes, so that a number which
+// stays missing longer than a transaction can be under way is one that the indexer left out.
+type Sequence struct {
+	Highest uint64  `json:"highest"`
+	Holes   []Range `json:"holes,omitzero"` // ascending
+}
+
+// Range is the numbers First to Last, both included.
+type Range struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}
+
+// Saw notes that a number was seen. Groups can be confirmed in another order than they were signed in, so that a
+// hole is ordinary for a while. A number seen twice changes nothing.
+func (q *Sequence) Saw(number uint64) {
+	switch {
+	case number > q.Highest:
+		if number > q.Highest+1 && len(q.Holes) < maxHoles {
+			q.Holes = append(q.Holes, Range{q.Highest + 1, number - 1})
+		}
+		q.Highest = number
+	default:
+		q.fill(number)
+	}
+}
+
+func (q *Sequence) fill(number uint64) {
+	for i, hole := range q.Holes {
+		if number < hole.First || number > hole.Last {
+			continue
+		}
+		rest := make([]Range, 0, len(q.Holes)+1)
+		rest = append(rest, q.Holes[:i]...)
+		if number > hole.First {
+			rest = append(rest, Range{hole.First, number - 1})
+		}
+		if number < hole.Last {
+			rest = append(rest, Range{number + 1, hole.Last})
+		}
+		q.Holes = append(rest, q.Holes[i+1:]...)
+		return
+	}
+}
+
+func (s *State) sequence(account string) *Sequence {
+	q := s.sequences[account]
+	if q == nil {
+		q = &Sequence{}
+		s.sequences[account] = q
+	}
+	return q
+}
+
+// Sequences gives what is known of each publisher's numbers, by account. The result is the state's own; a caller
+// that keeps it must copy it.
+func (s *State) Sequences() map[string]*Sequence { return s.sequences }
+
+// Resume puts the fold where it stood when it was last stored: the records have been applied again, and these
+// numbers and this position stand for the objects in between, which change nothing else.
+func (s *State) Resume(at Position, sequences map[string]*Sequence) {
+	if s.position.Before(at) {
+		s.position = at
+	}
+	for account, q := range sequences {
+		s.sequences[account] = q
+	}
+}

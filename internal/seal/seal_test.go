@@ -1,0 +1,297 @@
+package seal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"pgregory.net/rapid"
+)
+
+func newEpoch(t testing.TB) *EpochKey {
+	t.Helper()
+	key, err := NewEpochKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newOrganisation(t testing.TB) *Identity {
+	t.Helper()
+	identity, err := NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity
+}
+
+func TestAnObjectOpensWithItsEpochKeyAndNoOther(t *testing.T) {
+	key, other := newEpoch(t), newEpoch(t)
+	object := []byte(`{"type":"indicator"}`)
+	sealed, err := key.Seal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(sealed, object) {
+		t.Fatal("the sealed object contains its plaintext")
+	}
+	opened, err := key.Open(sealed)
+	if err != nil || !bytes.Equal(opened, object) {
+		t.Fatalf("opened %q, %v", opened, err)
+	}
+	if _, err := other.Open(sealed); !errors.Is(err, ErrNotForUs) {
+		t.Fatalf("another epoch's key: %v, want ErrNotForUs", err)
+	}
+}
+
+func TestEveryObjectIsGivenBackByteForByte(t *testing.T) {
+	key := newEpoch(t)
+	rapid.Check(t, func(t *rapid.T) {
+		object := []byte("{" + rapid.StringN(0, -1, 20_000).Draw(t, "object") + "}")
+		sealed, err := key.Seal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, err := key.Open(sealed)
+		if err != nil || !bytes.Equal(opened, object) {
+			t.Fatalf("opened %d bytes, %v; sealed %d", len(opened), err, len(object))
+		}
+	})
+}
+
+func TestTheHeaderOfAnObjectIsUnder256Bytes(t *testing.T) {
+	sealed, err := newEpoch(t).Seal([]byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := age.ExtractHeader(bytes.NewReader(sealed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(header) >= 256 {
+		t.Errorf("the header has %d bytes", len(header))
+	}
+}
+
+func TestAChangedByteAnywhereIsNoticed(t *testing.T) {
+	key := newEpoch(t)
+	sealed, err := key.Seal([]byte(`{"a":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range sealed {
+		changed := bytes.Clone(sealed)
+		changed[at] ^= 1
+		if opened, err := key.Open(changed); err == nil {
+			t.Fatalf("byte %d changed, opened as %q", at, opened)
+		}
+	}
+}
+
+func TestAnObjectWithMoreThanOneStanzaIsRefused(t *testing.T) {
+	key := newEpoch(t)
+	sealed, err := encrypt([]byte("{}"), newEpoch(t).recipient, key.recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := key.Open(sealed); err == nil || !strings.Contains(err.Error(), "2 stanzas") {
+		t.Errorf("opened with two stanzas: %v", err)
+	}
+}
+
+func TestHandlesDependOnKeyIdentifierAndVersion(t *testing.T) {
+	key := newEpoch(t)
+	again, err := ParseEpochKey(key.Secret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle := key.Handle("ipv4-addr--1", "v")
+	if handle != again.Handle("ipv4-addr--1", "v") {
+		t.Error("the same key gives another handle")
+	}
+	for name, other := range map[string]string{
+		"key":               newEpoch(t).Handle("ipv4-addr--1", "v"),
+		"identifier":        key.Handle("ipv4-addr--2", "v"),
+		"version":           key.Handle("ipv4-addr--1", "w"),
+		"the place between": key.Handle("ipv4-addr--1v", ""),
+	} {
+		if other == handle {
+			t.Errorf("another %s gives the same handle", name)
+		}
+	}
+}
+
+func TestAKeyringOpensForItsReadersOnly(t *testing.T) {
+	alice, bob, eve := newOrganisation(t), newOrganisation(t), newOrganisation(t)
+	sealed, err := SealTo([]string{alice.Recipient(), bob.Recipient()}, []byte(`{"epochs":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, reader := range map[string]*Identity{"alice": alice, "bob": bob} {
+		if opened, err := reader.Open(sealed); err != nil || string(opened) != `{"epochs":[]}` {
+			t.Errorf("%s opened %q, %v", name, opened, err)
+		}
+	}
+	if _, err := eve.Open(sealed); !errors.Is(err, ErrNotForUs) {
+		t.Errorf("eve: %v, want ErrNotForUs", err)
+	}
+}
+
+func TestAKeyringHidesTheNumberOfItsReaders(t *testing.T) {
+	reader := newOrganisation(t).Recipient()
+	for readers, want := range map[int]int{1: 4, 2: 4, 4: 4, 5: 8, 8: 8, 9: 16} {
+		recipients := make([]string, readers)
+		for i := range recipients {
+			recipients[i] = reader
+		}
+		sealed, err := SealTo(recipients, []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := age.ExtractHeader(bytes.NewReader(sealed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(string(header), "\n-> "); got != want {
+			t.Errorf("%d readers show as %d stanzas, want %d", readers, got, want)
+		}
+		if strings.Contains(string(header), reader[:40]) {
+			t.Error("the header names a reader")
+		}
+	}
+}
+
+func TestSecretsDoNotPrintThemselves(t *testing.T) {
+	epoch, identity := newEpoch(t), newOrganisation(t)
+	for _, verb := range []string{"%v", "%s", "%+v", "%#v"} {
+		printed := fmt.Sprintf(verb, epoch) + fmt.Sprintf(verb, identity)
+		if strings.Contains(printed, "AGE-SECRET-KEY") {
+			t.Errorf("%s prints a secret", verb)
+		}
+	}
+	_, err := ParseEpochKey("AGE-SECRET-KEY-1NOTAKEY")
+	if err == nil || strings.Contains(err.Error(), "NOTAKEY") {
+		t.Errorf("the parse error repeats its input: %v", err)
+	}
+}
+
+func TestPaddingLeavesTheTextAndFewSizes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.IntRange(0, 1<<20).Draw(t, "size")
+		padded := bucket(size)
+		if padded < size || padded < minBucket {
+			t.Fatalf("%d bytes padded to %d", size, padded)
+		}
+		if size > 8*minBucket && padded > size+size/8+1 {
+			t.Fatalf("%d bytes padded to %d, more than an eighth", size, padded)
+		}
+		if bucket(padded) != padded {
+			t.Fatalf("bucket(%d) = %d, which is in bucket %d", size, padded, bucket(padded))
+		}
+	})
+	sizes := map[int]bool{}
+	for size := range 64 << 10 {
+		sizes[bucket(size)] = true
+	}
+	if len(sizes) > 48 {
+		t.Errorf("%d distinct sizes below 64 KiB", len(sizes))
+	}
+}
+
+// The promise of no lock-in: the stock tool opens an object with the epoch's identity file.
+func TestTheStockAgeToolOpensAnObject(t *testing.T) {
+	tool := filepath.Join(t.TempDir(), "age")
+	if out, err := exec.Command("go", "build", "-o", tool, "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
+		t.Fatalf("building the age tool: %v\n%s", err, out)
+	}
+	key := newEpoch(t)
+	sealed, err := key.Seal([]byte(`{"type":"indicator"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	identityFile := filepath.Join(t.TempDir(), "epoch.key")
+	if err := os.WriteFile(identityFile, []byte(key.Secret()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(tool, "-d", "-i", identityFile)
+	command.Stdin = bytes.NewReader(sealed)
+	out, err := command.CombinedOutput()
+	if err != nil || string(bytes.TrimSpace(out)) != `{"type":"indicator"}` {
+		t.Errorf("age -d: %q, %v", out, err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	key, err := NewEpochKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	identity, err := NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := key.Seal([]byte("{}"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte("age-encryption.org/v1\n-> X25519 AAAA\n"))
+	f.Fuzz(func(t *testing.T, sealed []byte) {
+		if opened, err := key.Open(sealed); err == nil && string(opened) != "{}" {
+			t.Errorf("forged: %q", opened)
+		}
+		if _, err := identity.Open(sealed); err == nil {
+			t.Error("the organisation's key opened something that was never sealed to it")
+		}
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	key := newEpoch(b)
+	object := bytes.Repeat([]byte("x"), 1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := key.Seal(object); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	key := newEpoch(b)
+	sealed, err := key.Seal(bytes.Repeat([]byte("x"), 1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := key.Open(sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSealToReaders(b *testing.B) {
+	for _, readers := range []int{3, 30, 300, 1000} {
+		recipients := make([]string, readers)
+		for i := range recipients {
+			recipients[i] = newOrganisation(b).Recipient()
+		}
+		b.Run(fmt.Sprint(readers), func(b *testing.B) {
+			for b.Loop() {
+				sealed, err := SealTo(recipients, []byte("{}"))
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(sealed)), "bytes")
+			}
+		})
+	}
+}

@@ -1,0 +1,166 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ipfs/go-cid"
+)
+
+// The names of the files of a directory. Every NFT's URL leads to a directory of exactly two files: metadata.json
+// and one payload.
+const (
+	MetadataName = "metadata.json"
+	ObjectName   = "object.json" // the payload of an object
+	RecordName   = "record.json" // the payload of every other record
+)
+
+// urlSuffix follows the CID in an NFT's URL; the fragment says that ARC-3 applies.
+const urlSuffix = "/" + MetadataName + "#arc3"
+
+// URL is the URL of an NFT whose directory has the given CIDv1: at most 96 bytes.
+func URL(directory cid.Cid) string { return "ipfs://" + directory.String() + urlSuffix }
+
+// ParseURL reads the directory's CID out of an NFT's URL. Only what [URL] writes is accepted.
+func ParseURL(url string) (cid.Cid, error) {
+	if len(url) > MaxURL {
+		return cid.Undef, fmt.Errorf("URL of %d bytes, at most %d", len(url), MaxURL)
+	}
+	text, ours := strings.CutPrefix(url, "ipfs://")
+	text, complete := strings.CutSuffix(text, urlSuffix)
+	if !ours || !complete {
+		return cid.Undef, fmt.Errorf("URL %.100q is not ipfs://<CID>%s", url, urlSuffix)
+	}
+	directory, err := cid.Decode(text)
+	if err != nil {
+		return cid.Undef, fmt.Errorf("CID of the URL: %w", err)
+	}
+	if URL(directory) != url || directory.Prefix() != DirectoryCID {
+		return cid.Undef, fmt.Errorf("CID %.80q is not a base32 CIDv1 of a dag-pb directory with SHA-256", text)
+	}
+	return directory, nil
+}
+
+// DirectoryCID is the form of every directory's CID.
+var DirectoryCID = cid.Prefix{Version: 1, Codec: cid.DagProtobuf, MhType: 0x12 /* sha2-256 */, MhLength: sha256.Size}
+
+// Metadata is metadata.json (ARC-3). Its SHA-256 is the NFT's metadata hash.
+type Metadata struct {
+	Name       string     `json:"name"`
+	Decimals   int        `json:"decimals"`
+	Properties Properties `json:"properties"`
+}
+
+// Properties says what the payload is without opening it. Nothing in it may be derived from plaintext, save that an
+// identifier which is itself random, with its version, may stand in clear where the collection says so.
+type Properties struct {
+	Format     string `json:"format"`
+	Kind       Kind   `json:"kind"`
+	Consortium uint64 `json:"consortium,omitzero"` // asset id of the charter; absent in the charter itself
+	Collection string `json:"collection,omitzero"` // UUID; objects, collections, keyrings
+	Epoch      uint32 `json:"epoch,omitzero"`      // key epoch, from 1; objects, collections
+	Identifier string `json:"identifier,omitzero"` // objects: the STIX id, or a handle
+	Version    string `json:"version,omitzero"`    // objects: STIX modified or created, as written; absent with a handle
+	StoredAt   string `json:"stored_at"`           // see FormatTime
+	Path       string `json:"relative_path_url"`
+	Integrity  string `json:"relative_url_integrity"` // "sha256-" and the base64 of the payload file's SHA-256
+}
+
+// NewMetadata completes the properties of a record with the name and integrity of its payload file.
+func NewMetadata(properties Properties, payload []byte) Metadata {
+	properties.Format = Format
+	properties.Path = payloadName(properties.Kind)
+	properties.Integrity = Integrity(payload)
+	return Metadata{Name: AssetName, Properties: properties}
+}
+
+func payloadName(kind Kind) string {
+	if kind == KindObject {
+		return ObjectName
+	}
+	return RecordName
+}
+
+// Integrity is the subresource integrity string of a file (W3C SRI, as ARC-3 uses it).
+func Integrity(file []byte) string {
+	sum := sha256.Sum256(file)
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Encode writes metadata.json.
+func (m Metadata) Encode() ([]byte, error) {
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", MetadataName, err)
+	}
+	data, err := marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", MetadataName, err)
+	}
+	if len(data) > MaxMetadata {
+		return nil, fmt.Errorf("writing %s: %d bytes, at most %d", MetadataName, len(data), MaxMetadata)
+	}
+	return data, nil
+}
+
+// ParseMetadata reads metadata.json.
+func ParseMetadata(data []byte) (Metadata, error) {
+	var m Metadata
+	if err := unmarshal(data, MaxMetadata, &m); err != nil {
+		return Metadata{}, fmt.Errorf("reading %s: %w", MetadataName, err)
+	}
+	if err := m.check(); err != nil {
+		return Metadata{}, fmt.Errorf("reading %s: %w", MetadataName, err)
+	}
+	return m, nil
+}
+
+func (m Metadata) check() error {
+	p := m.Properties
+	if p.Format != Format {
+		return fmt.Errorf("format %.40q is not %s", p.Format, Format)
+	}
+	if p.Path != payloadName(p.Kind) {
+		return fmt.Errorf("the payload of kind %.40q is %s, not %.40q", p.Kind, payloadName(p.Kind), p.Path)
+	}
+	if _, err := ParseTime(p.StoredAt); err != nil {
+		return fmt.Errorf("stored_at: %w", err)
+	}
+	if (p.Kind == KindCharter) != (p.Consortium == 0) {
+		return errors.New("the charter, and nothing else, is outside of a consortium")
+	}
+	switch p.Kind {
+	case KindObject:
+		if p.Identifier == "" || len(p.Identifier) > 512 || len(p.Version) > 64 {
+			return errors.New("identifier or version missing or too long")
+		}
+		fallthrough
+	case KindCollection:
+		if p.Epoch == 0 {
+			return errors.New("no key epoch")
+		}
+		fallthrough
+	case KindKeyring:
+		if err := CheckUUID(p.Collection); err != nil {
+			return fmt.Errorf("collection: %w", err)
+		}
+	}
+	return nil
+}
+
+// CheckPayload reports whether the payload file is the one that the metadata names.
+func (m Metadata) CheckPayload(payload []byte) error {
+	if len(payload) > MaxPayload {
+		return fmt.Errorf("%s has %d bytes, at most %d", m.Properties.Path, len(payload), MaxPayload)
+	}
+	if got := Integrity(payload); got != m.Properties.Integrity {
+		return fmt.Errorf("%s has the integrity %s, the metadata says %.80q", m.Properties.Path, got, m.Properties.Integrity)
+	}
+	return nil
+}
+
+// MetadataHash is the NFT's metadata hash for these bytes of metadata.json. ARC-3 has a plain SHA-256, but another
+// rule (SHA-512/256 with a prefix) where the JSON has a property "extra_metadata", which ours never has.
+func MetadataHash(metadata []byte) [32]byte { return sha256.Sum256(metadata) }

@@ -1,0 +1,113 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// dapp is the ARC-2 name. A consortium's own records follow it with "/" and the consortium's id; the charter, which
+// makes that id, has the bare name.
+const dapp = "serviceledger"
+
+// ErrNotOurs means that a note is not one of this protocol at all. It is the ordinary case on a public chain.
+var ErrNotOurs = errors.New("not a Service Ledger note")
+
+// Note is what the note field of one of our transactions says: "serviceledger/<consortium>:j{…}" (ARC-2).
+type Note struct {
+	Version    int    `json:"v"`
+	Kind       Kind   `json:"k"`
+	Sequence   uint64 `json:"s"`           // per publisher and consortium, from 1, without holes
+	Account    string `json:"a,omitempty"` // member: the Algorand account that is admitted
+	Collection string `json:"c,omitempty"` // collection, keyring: the collection's UUID
+}
+
+// NotePrefix is how every note of a consortium begins, up to and including the format letter: the prefix to search
+// an indexer for.
+func NotePrefix(consortium uint64) []byte {
+	if consortium == 0 {
+		return []byte(dapp + ":j")
+	}
+	return []byte(dapp + "/" + strconv.FormatUint(consortium, 10) + ":j")
+}
+
+// Encode writes the note for a consortium; consortium 0 is for the charter alone.
+func (n Note) Encode(consortium uint64) ([]byte, error) {
+	n.Version = Version
+	if err := n.check(consortium); err != nil {
+		return nil, fmt.Errorf("writing a %s note: %w", n.Kind, err)
+	}
+	body, err := marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("writing a %s note: %w", n.Kind, err)
+	}
+	note := append(NotePrefix(consortium), body...)
+	if len(note) > MaxNote {
+		return nil, fmt.Errorf("writing a %s note: %d bytes, at most %d", n.Kind, len(note), MaxNote)
+	}
+	return note, nil
+}
+
+// ParseNote reads a note. The error is [ErrNotOurs] where the prefix is not this protocol's, and another one where
+// it is but the rest is malformed; neither kind of note counts.
+func ParseNote(raw []byte) (consortium uint64, note Note, err error) {
+	rest, ours := bytes.CutPrefix(raw, []byte(dapp))
+	if !ours {
+		return 0, Note{}, ErrNotOurs
+	}
+	id, body, found := bytes.Cut(rest, []byte(":j"))
+	if !found {
+		return 0, Note{}, ErrNotOurs
+	}
+	if len(id) > 0 {
+		if id[0] != '/' {
+			return 0, Note{}, ErrNotOurs
+		}
+		consortium, err = strconv.ParseUint(string(id[1:]), 10, 64)
+		// The canonical spelling only: the indexer is searched for the prefix byte by byte.
+		if err != nil || consortium == 0 || !bytes.Equal(raw[:len(raw)-len(body)], NotePrefix(consortium)) {
+			return 0, Note{}, ErrNotOurs
+		}
+	}
+	if err := unmarshal(body, MaxNote, &note); err != nil {
+		return 0, Note{}, fmt.Errorf("reading a note: %w", err)
+	}
+	if note.Version != Version {
+		return 0, Note{}, fmt.Errorf("reading a note: version %d is not known", note.Version)
+	}
+	if err := note.check(consortium); err != nil {
+		return 0, Note{}, fmt.Errorf("reading a note: %w", err)
+	}
+	return consortium, note, nil
+}
+
+func (n Note) check(consortium uint64) error {
+	if (n.Kind == KindCharter) != (consortium == 0) {
+		return errors.New("the charter, and nothing else, is outside of a consortium")
+	}
+	switch n.Kind {
+	case KindMember:
+		if err := checkAccount(n.Account); err != nil {
+			return err
+		}
+	case KindCollection, KindKeyring:
+		if err := CheckUUID(n.Collection); err != nil {
+			return fmt.Errorf("collection: %w", err)
+		}
+	case "":
+		return errors.New("no kind")
+	}
+	return nil
+}
+
+// CheckUUID accepts the canonical text of a random UUID (RFC 4122 version 4), as TAXII demands of collection ids.
+func CheckUUID(text string) error {
+	id, err := uuid.Parse(text)
+	if err != nil || id.String() != text || id.Version() != 4 || id.Variant() != uuid.RFC4122 {
+		return fmt.Errorf("%.40q is not a version 4 UUID", text)
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// SealedObject is object.json: one STIX object in an age file.
+type SealedObject struct {
+	Format     string `json:"format"`
+	Encryption string `json:"encryption"` // "age"
+	Ciphertext []byte `json:"ciphertext"` // base64 of a binary age file for the epoch's key
+}
+
+// EncodeSealedObject wraps an age file as object.json.
+func EncodeSealedObject(ciphertext []byte) ([]byte, error) {
+	data, err := marshal(SealedObject{Format: Format, Encryption: "age", Ciphertext: ciphertext})
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", ObjectName, err)
+	}
+	if len(data) > MaxPayload {
+		return nil, fmt.Errorf("writing %s: %d bytes, at most %d", ObjectName, len(data), MaxPayload)
+	}
+	return data, nil
+}
+
+// ParseSealedObject gives the age file out of object.json.
+func ParseSealedObject(data []byte) (ciphertext []byte, err error) {
+	var object SealedObject
+	if err := unmarshal(data, MaxPayload, &object); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", ObjectName, err)
+	}
+	if object.Format != Format || object.Encryption != "age" {
+		return nil, fmt.Errorf("reading %s: format %.40q with encryption %.40q is not known", ObjectName, object.Format, object.Encryption)
+	}
+	return object.Ciphertext, nil
+}
+
+// Charter is the record that founds a consortium. Its NFT's asset id is the consortium's id, and the account that
+// minted it is the governor.
+type Charter struct {
+	Format            string `json:"format"`
+	Kind              Kind   `json:"kind"`
+	Name              string `json:"name"`
+	GenesisID         string `json:"genesis_id"`
+	GenesisHash       []byte `json:"genesis_hash"` // 32 bytes: the Algorand network that this consortium lives on
+	Network           string `json:"network"`      // "private" (a swarm with a pre-shared key) or "public"
+	Founder           string `json:"founder"`      // account of the member that owns the default collection
+	DefaultCollection string `json:"default_collection"`
+	History           bool   `json:"history"` // newcomers may read what was published before their admission
+}
+
+// The networks of a charter.
+const (
+	NetworkPrivate = "private"
+	NetworkPublic  = "public"
+)
+
+// CollectionRecord is the record by which an owner makes a collection, changes it, or begins its next key epoch.
+// Its metadata.json names the collection and the epoch.
+type CollectionRecord struct {
+	Format     string   `json:"format"`
+	Kind       Kind     `json:"kind"`
+	Collection string   `json:"collection"`
+	Keyrings   [][]byte `json:"keyrings"` // age files for organisations; each opens to a Keyring
+	Sealed     []byte   `json:"sealed"`   // an age file for the epoch's key; opens to a Collection
+}
+
+// KeyringRecord is the record by which an owner gives keys to readers that came later.
+type KeyringRecord struct {
+	Format     string   `json:"format"`
+	Kind       Kind     `json:"kind"`
+	Collection string   `json:"collection"`
+	Keyrings   [][]byte `json:"keyrings"`
+}
+
+// maxKeyrings bounds how many age headers a hostile record can make a reader try.
+const maxKeyrings = 64
+
+// Keyring is what a reader finds in a keyring: the keys of the epochs that it may read.
+type Keyring struct {
+	Collection string         `json:"collection"`
+	Epochs     []KeyringEpoch `json:"epochs"`
+}
+
+// KeyringEpoch is one key. Secret is an age identity file's line, "AGE-SECRET-KEY-1…".
+type KeyringEpoch struct {
+	Epoch  uint32 `json:"epoch"`
+	Secret string `json:"secret"`
+}
+
+// Collection is what a collection is, for those who may read it.
+type Collection struct {
+	Title        string   `json:"title"`
+	Alias        string   `json:"alias,omitzero"`
+	Description  string   `json:"description,omitzero"`
+	Readers      Accounts `json:"readers"`       // beside the owner
+	Contributors Accounts `json:"contributors"`  // beside the owner; readers who may publish into it
+	DefaultLevel string   `json:"default_level"` // the TLP level of an object without any marking: "clear" … "red"
+	Metadata     string   `json:"metadata"`      // "open" or "sealed": whether random identifiers stand in clear
+	AdHoc        bool     `json:"ad_hoc,omitzero"`
+}
+
+// The metadata modes of a collection.
+const (
+	MetadataOpen   = "open"
+	MetadataSealed = "sealed"
+)
+
+// Accounts is a set of members: named ones, or all of the consortium, present and future.
+type Accounts struct {
+	Members bool     `json:"members,omitzero"` // every member, growing by itself
+	Named   []string `json:"named,omitzero"`   // Algorand accounts
+}
+
+// Includes reports whether a member's account is in the set.
+func (a Accounts) Includes(account string) bool {
+	if a.Members {
+		return true
+	}
+	for _, named := range a.Named {
+		if named == account {
+			return true
+		}
+	}
+	return false
+}
+
+// Encode writes record.json.
+func (c Charter) Encode() ([]byte, error) {
+	c.Format, c.Kind = Format, KindCharter
+	return encodeRecord(c, c.check)
+}
+
+// ParseCharter reads a charter's record.json.
+func ParseCharter(data []byte) (Charter, error) {
+	return parseRecord(data, KindCharter, func(c *Charter) (string, Kind) { return c.Format, c.Kind }, (*Charter).check)
+}
+
+func (c *Charter) check() error {
+	if err := checkText("name", c.Name, 1, 200); err != nil {
+		return err
+	}
+	if len(c.GenesisHash) != 32 || c.GenesisID == "" || len(c.GenesisID) > 100 {
+		return errors.New("the genesis hash or id is missing")
+	}
+	if c.Network != NetworkPrivate && c.Network != NetworkPublic {
+		return fmt.Errorf("network %.40q is neither %s nor %s", c.Network, NetworkPrivate, NetworkPublic)
+	}
+	if err := checkAccount(c.Founder); err != nil {
+		return fmt.Errorf("founder: %w", err)
+	}
+	return CheckUUID(c.DefaultCollection)
+}
+
+// Encode writes record.json.
+func (c CollectionRecord) Encode() ([]byte, error) {
+	c.Format, c.Kind = Format, KindCollection
+	return encodeRecord(c, c.check)
+}
+
+// ParseCollectionRecord reads a collection's record.json.
+func ParseCollectionRecord(data []byte) (CollectionRecord, error) {
+	return parseRecord(data, KindCollection,
+		func(c *CollectionRecord) (string, Kind) { return c.Format, c.Kind }, (*CollectionRecord).check)
+}
+
+func (c *CollectionRecord) check() error {
+	if len(c.Sealed) == 0 {
+		return errors.New("nothing is sealed in it")
+	}
+	return checkKeyrings(c.Collection, c.Keyrings)
+}
+
+// Encode writes record.json.
+func (k KeyringRecord) Encode() ([]byte, error) {
+	k.Format, k.Kind = Format, KindKeyring
+	return encodeRecord(k, k.check)
+}
+
+// ParseKeyringRecord reads a keyring's record.json.
+func ParseKeyringRecord(data []byte) (KeyringRecord, error) {
+	return parseRecord(data, KindKeyring,
+		func(k *KeyringRecord) (string, Kind) { return k.Format, k.Kind }, (*KeyringRecord).check)
+}
+
+func (k *KeyringRecord) check() error { return checkKeyrings(k.Collection, k.Keyrings) }
+
+func checkKeyrings(collection string, keyrings [][]byte) error {
+	if len(keyrings) == 0 || len(keyrings) > maxKeyrings {
+		return fmt.Errorf("%d keyrings, want 1 to %d", len(keyrings), maxKeyrings)
+	}
+	return CheckUUID(collection)
+}
+
+// Encode writes the plaintext of a keyring.
+func (k Keyring) Encode() ([]byte, error) {
+	data, err := marshal(k)
+	if err != nil {
+		return nil, fmt.Errorf("writing a keyring: %w", err)
+	}
+	return data, nil
+}
+
+// ParseKeyring reads the plaintext of a keyring. The keys themselves are checked where they are used; errors never
+// repeat them.
+func ParseKeyring(data []byte) (Keyring, error) {
+	var k Keyring
+	if err := unmarshal(data, MaxPayload, &k); err != nil {
+		return Keyring{}, errors.New("reading a keyring: not the JSON that is expected")
+	}
+	if err := CheckUUID(k.Collection); err != nil {
+		return Keyring{}, fmt.Errorf("reading a keyring: collection: %w", err)
+	}
+	return k, nil
+}
+
+// Encode writes the plaintext of a collection's properties.
+func (c Collection) Encode() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("writing a collection: %w", err)
+	}
+	data, err := marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("writing a collection: %w", err)
+	}
+	return data, nil
+}
+
+// ParseCollection reads the plaintext of a collection's properties.
+func ParseCollection(data []byte) (Collection, error) {
+	var c Collection
+	if err := unmarshal(data, MaxPayload, &c); err != nil {
+		return Collection{}, fmt.Errorf("reading a collection: %w", err)
+	}
+	if err := c.check(); err != nil {
+		return Collection{}, fmt.Errorf("reading a collection: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Collection) check() error {
+	if err := checkText("title", c.Title, 1, 200); err != nil {
+		return err
+	}
+	if err := checkText("alias", c.Alias, 0, 100); err != nil {
+		return err
+	}
+	if err := checkText("description", c.Description, 0, 4000); err != nil {
+		return err
+	}
+	if c.Metadata != MetadataOpen && c.Metadata != MetadataSealed {
+		return fmt.Errorf("metadata %.40q is neither %s nor %s", c.Metadata, MetadataOpen, MetadataSealed)
+	}
+	for _, set := range []Accounts{c.Readers, c.Contributors} {
+		for _, account := range set.Named {
+			if err := checkAccount(account); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
