@@ -1,0 +1,35 @@
+package stix
+
+import "errors"
+
+// Audience is who can read what is published to a collection.
+type Audience struct {
+	Growing bool // it takes in new readers by itself
+	Readers int  // named readers other than the owner
+	AdHoc   bool // it was made for the named recipients of single objects
+}
+
+// Permits returns nil if an object of a level may go to an audience, else an error whose
+// text says why not, in words that a name of the collection can precede or follow.
+func Permits(level Level, a Audience) error {
+	switch level {
+	case Clear, Green:
+		return nil
+	case Amber:
+		if a.Growing {
+			return errors.New("TLP:AMBER needs an audience of named members, which does not grow by itself")
+		}
+		return nil
+	case AmberStrict:
+		if a.Growing || a.Readers > 0 {
+			return errors.New("TLP:AMBER+STRICT must not leave the organisation: nobody but the owner may be a reader")
+		}
+		return nil
+	case Red:
+		if a.Growing || !a.AdHoc {
+			return errors.New("TLP:RED needs recipients that are named for the object")
+		}
+		return nil
+	}
+	return errors.New("the object has no TLP level")
+}

@@ -1,0 +1,248 @@
+package repo
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// Config is the node's configuration, as config.toml has it.
+type Config struct {
+	Organisation struct {
+		Name  string `toml:"name"`
+		Title string `toml:"title"`
+	} `toml:"organisation"`
+	TAXII struct {
+		Listen           string   `toml:"listen"` // host:port
+		PublishWait      Duration `toml:"publish_wait"`
+		MaxContentLength int64    `toml:"max_content_length"` // bytes
+		Session          Duration `toml:"session"`
+	} `toml:"taxii"`
+	IPFS struct {
+		Listen   []string `toml:"listen"` // multiaddresses
+		Announce []string `toml:"announce"`
+		Gateway  string   `toml:"gateway"` // host:port
+		Network  string   `toml:"network"` // "private" or "public"
+	} `toml:"ipfs"`
+	Algorand struct {
+		AlgodURL     string   `toml:"algod_url"`
+		AlgodToken   string   `toml:"algod_token"`
+		IndexerURL   string   `toml:"indexer_url"`
+		IndexerToken string   `toml:"indexer_token"`
+		Poll         Duration `toml:"poll"`
+		MaxFee       uint64   `toml:"max_fee"` // microalgo for one transaction
+		Explorer     string   `toml:"explorer"`
+	} `toml:"algorand"`
+	Log struct {
+		Level  string `toml:"level"`
+		Format string `toml:"format"`
+	} `toml:"log"`
+}
+
+// Duration is a time.Duration that is written as "10s".
+type Duration struct{ time.Duration }
+
+var _ encoding.TextUnmarshaler = (*Duration)(nil)
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(text))
+	return err
+}
+
+// DefaultConfig is what a new repository is configured as, save for the organisation's name.
+func DefaultConfig() Config {
+	var c Config
+	c.TAXII.Listen = "127.0.0.1:9440"
+	c.TAXII.PublishWait.Duration = 10 * time.Second
+	c.TAXII.MaxContentLength = 100 << 20
+	c.TAXII.Session.Duration = 24 * time.Hour
+	c.IPFS.Listen = []string{"/ip4/0.0.0.0/tcp/4001"}
+	c.IPFS.Gateway = "127.0.0.1:9441"
+	c.IPFS.Network = wire.NetworkPrivate
+	c.Algorand.AlgodURL = "http://127.0.0.1:4001"
+	c.Algorand.IndexerURL = "http://127.0.0.1:8980"
+	c.Algorand.Poll.Duration = 5 * time.Second
+	c.Algorand.MaxFee = 10_000
+	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
+	c.Log.Level = "info"
+	c.Log.Format = "text"
+	return c
+}
+
+//go:embed config.toml
+var configTemplate string
+
+// encode writes the commented config file.
+func (c Config) encode() ([]byte, error) {
+	quote := func(s string) string { return strconv.Quote(s) }
+	list := func(items []string) string {
+		quoted := make([]string, len(items))
+		for i, item := range items {
+			quoted[i] = quote(item)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	parsed, err := template.New("config.toml").Funcs(template.FuncMap{"quote": quote, "list": list}).Parse(configTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config template: %w", err)
+	}
+	var out bytes.Buffer
+	if err := parsed.Execute(&out, c); err != nil {
+		return nil, fmt.Errorf("writing the config: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// loadConfig reads config.toml over the defaults and applies the environment's overrides.
+func loadConfig(path string, environ []string) (Config, error) {
+	c := DefaultConfig()
+	meta, err := toml.DecodeFile(path, &c)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Config{}, fmt.Errorf("reading %s: the key %s is not known", path, unknown[0])
+	}
+	if err := c.override(environ); err != nil {
+		return Config{}, err
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("in %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// environmentPrefix begins the names of the variables that override the config file.
+const environmentPrefix = "SLNODE_"
+
+// override applies the variables SLNODE_<SECTION>_<KEY> of an environment.
+func (c *Config) override(environ []string) error {
+	sections := reflect.ValueOf(c).Elem()
+	for i := range sections.NumField() {
+		section := sections.Field(i)
+		for j := range section.NumField() {
+			name := environmentPrefix + strings.ToUpper(sections.Type().Field(i).Tag.Get("toml")+"_"+section.Type().Field(j).Tag.Get("toml"))
+			for _, variable := range environ {
+				value, ok := strings.CutPrefix(variable, name+"=")
+				if !ok {
+					continue
+				}
+				if err := set(section.Field(j), value); err != nil {
+					return fmt.Errorf("environment variable %s: %w", name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func set(field reflect.Value, text string) (err error) {
+	switch value := field.Addr().Interface().(type) {
+	case *string:
+		*value = text
+	case *[]string:
+		*value = slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })
+	case *int64:
+		*value, err = strconv.ParseInt(text, 10, 64)
+	case *uint64:
+		*value, err = strconv.ParseUint(text, 10, 64)
+	case encoding.TextUnmarshaler:
+		err = value.UnmarshalText([]byte(text))
+	default:
+		err = fmt.Errorf("a value of type %s can't be set from the environment", field.Type())
+	}
+	return err
+}
+
+// Validate names the first key whose value can't be used.
+func (c *Config) Validate() error {
+	if err := wire.CheckOrganisation(c.Organisation.Name); err != nil {
+		return fmt.Errorf("organisation.name: %w", err)
+	}
+	var level slog.Level
+	checks := []struct {
+		key string
+		err error
+	}{
+		{"taxii.listen", checkHostPort(c.TAXII.Listen, false)},
+		{"ipfs.gateway", checkHostPort(c.IPFS.Gateway, true)},
+		{"algorand.algod_url", checkURL(c.Algorand.AlgodURL)},
+		{"algorand.indexer_url", checkURL(c.Algorand.IndexerURL)},
+		{"log.level", level.UnmarshalText([]byte(c.Log.Level))},
+		{"log.format", oneOf(c.Log.Format, "text", "json")},
+		{"ipfs.network", oneOf(c.IPFS.Network, wire.NetworkPrivate, wire.NetworkPublic)},
+		{"taxii.publish_wait", between(c.TAXII.PublishWait.Duration, 0, 10*time.Minute)},
+		{"taxii.session", between(c.TAXII.Session.Duration, time.Minute, 366*24*time.Hour)},
+		{"algorand.poll", between(c.Algorand.Poll.Duration, 10*time.Millisecond, time.Hour)},
+		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
+		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
+	}
+	for _, check := range checks {
+		if check.err != nil {
+			return fmt.Errorf("%s: %w", check.key, check.err)
+		}
+	}
+	if len(c.IPFS.Listen) == 0 {
+		return errors.New("ipfs.listen: no address")
+	}
+	return nil
+}
+
+func checkHostPort(address string, optional bool) error {
+	if address == "" && optional {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err
+}
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return err
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is not an http or https URL", text)
+	}
+	return nil
+}
+
+func oneOf(value string, allowed ...string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func between[T int64 | uint64 | time.Duration](value, least, most T) error {
+	if value < least || value > most {
+		return fmt.Errorf("%v is not between %v and %v", value, least, most)
+	}
+	return nil
+}
+
+// ReadConfig reads the configuration of the repository in dir without opening it.
+func ReadConfig(dir string) (Config, error) {
+	return loadConfig(configPath(dir), os.Environ())
+}

@@ -1,0 +1,414 @@
+package repo
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+)
+
+// LoggedEvent is an event of the chain that counts, and what has become of it here.
+type LoggedEvent struct {
+	consortium.Event
+	State   EventState `json:"state"`
+	Reason  string     `json:"reason,omitzero"`  // why it is refused, or what it waits for
+	Tries   int        `json:"tries,omitzero"`   // how often its blocks were asked for in vain
+	Due     int64      `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
+	Entered int64      `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
+}
+
+// EventState is what has become of an event.
+type EventState byte
+
+// The states of an event.
+const (
+	Waiting   EventState = iota + 1 // its blocks are not here yet
+	Undecided                       // its blocks are here; a record that decides about it, or the key, is not
+	Held                            // a record whose content is known
+	InView                          // an object that is served
+	Duplicate                       // an object that another transaction published before
+	Refused                         // it doesn't count, for a reason that only its content shows
+	Ended                           // its NFT was destroyed
+	Done                            // it has no content: a destroy
+)
+
+func (s EventState) String() string {
+	return [...]string{"", "waiting for its blocks", "undecided", "held", "in view", "duplicate", "refused", "withdrawn", "done"}[s]
+}
+
+// The tables of the view store that belong to the event log.
+const (
+	tableEvent     = 'e' // position -> LoggedEvent
+	tableTxID      = 't' // transaction id -> position
+	tableAsset     = 'a' // asset id -> position of the event that made it
+	tableRecord    = 'r' // position -> nothing: the events that change the consortium
+	tableWaiting   = 'w' // due (unix milliseconds), position -> nothing
+	tableUndecided = 'u' // collection, position -> nothing
+	tableMeta      = 'm'
+	metaCursor     = "cursor"
+	metaSequences  = "sequences"
+)
+
+func positionKey(p consortium.Position) []byte { return append(u64(p.Round), u64(p.Intra)...) }
+
+func parsePosition(k []byte) consortium.Position {
+	k = k[len(k)-16:]
+	return consortium.Position{Round: binary.BigEndian.Uint64(k), Intra: binary.BigEndian.Uint64(k[8:])}
+}
+
+// Cursor is the last round whose events are all in the log; 0 in a new view.
+func (v *View) Cursor() (round uint64, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		_, err := getJSON(txn, key(tableMeta, []byte(metaCursor)), &round)
+		return err
+	})
+	return round, err
+}
+
+// Sequences gives the publishers' sequence numbers as they were stored with the cursor.
+func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		_, err := getJSON(txn, key(tableMeta, []byte(metaSequences)), &sequences)
+		return err
+	})
+	return sequences, err
+}
+
+// Window is what one step of the fold adds to the log.
+type Window struct {
+	Last      uint64 // the cursor moves here
+	Events    []NewEvent
+	Sequences map[string]*consortium.Sequence
+}
+
+// NewEvent is an event that counts, with its effect.
+type NewEvent struct {
+	consortium.Event
+	Effect consortium.Effect
+}
+
+// Append stores the events of a window and moves the cursor. If the process dies in between, the cursor hasn't moved,
+// and appending the window again changes nothing that is there already.
+func (v *View) Append(w Window) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for events := w.Events; len(events) > 0; {
+		n := min(len(events), chunkItems)
+		err := v.store.db.Update(func(txn *badger.Txn) error {
+			for _, e := range events[:n] {
+				if err := appendEvent(txn, e); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("appending to the event log: %w", err)
+		}
+		events = events[n:]
+	}
+	err := v.store.db.Update(func(txn *badger.Txn) error {
+		if err := setJSON(txn, key(tableMeta, []byte(metaSequences)), w.Sequences); err != nil {
+			return err
+		}
+		return setJSON(txn, key(tableMeta, []byte(metaCursor)), w.Last)
+	})
+	if err != nil {
+		return fmt.Errorf("moving the cursor to round %d: %w", w.Last, err)
+	}
+	return nil
+}
+
+func appendEvent(txn *badger.Txn, e NewEvent) error {
+	at := positionKey(e.Position)
+	if known, err := has(txn, key(tableEvent, at)); err != nil || known {
+		return err
+	}
+	logged := LoggedEvent{Event: e.Event, State: Waiting}
+	if e.Directory == "" {
+		logged.State = Done
+	}
+	if e.Effect == consortium.Record {
+		if err := txn.Set(key(tableRecord, at), nil); err != nil {
+			return err
+		}
+	}
+	if err := txn.Set(key(tableTxID, []byte(e.TxID)), at); err != nil {
+		return err
+	}
+	if logged.State == Done {
+		return setJSON(txn, key(tableEvent, at), logged)
+	}
+	if err := txn.Set(key(tableAsset, u64(e.Asset)), at); err != nil {
+		return err
+	}
+	return wait(txn, logged, time.Time{})
+}
+
+func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
+	found, err := getJSON(txn, key(tableEvent, at), &e)
+	if err == nil && !found {
+		err = fmt.Errorf("no event at %s", parsePosition(at))
+	}
+	return e, err
+}
+
+// Records gives the events that change the consortium, in chain order.
+func (v *View) Records() (events []LoggedEvent, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(tableRecord), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			e, err := eventAt(txn, k[len(k)-16:])
+			events = append(events, e)
+			return true, err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the records of the event log: %w", err)
+	}
+	return events, nil
+}
+
+// Due gives up to limit events whose blocks should be asked for now, those that were never asked for first, in chain
+// order. If none is due, next is when the first will be; zero if none waits at all.
+func (v *View) Due(now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(tableWaiting), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			if due := time.UnixMilli(int64(binary.BigEndian.Uint64(k[2:]))); due.After(now) {
+				next = due
+				return false, nil
+			}
+			e, err := eventAt(txn, k[len(k)-16:])
+			events = append(events, e)
+			return len(events) < limit, err
+		})
+	})
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
+	}
+	return events, next, nil
+}
+
+// waitingKey is where an event stands while it waits.
+func waitingKey(e LoggedEvent) []byte {
+	return key(tableWaiting, u64(uint64(e.Due)), positionKey(e.Position))
+}
+
+// wait makes an event wait until it is due; at the zero time it is due at once.
+func wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
+	e.State, e.Due = Waiting, 0
+	if !due.IsZero() {
+		e.Due = due.UnixMilli()
+	}
+	if err := txn.Set(waitingKey(e), nil); err != nil {
+		return err
+	}
+	return setJSON(txn, key(tableEvent, positionKey(e.Position)), e)
+}
+
+// Outcome is a step in the life of an event: its new state, and what it waits for or brings.
+type Outcome struct {
+	Event      LoggedEvent
+	State      EventState
+	Reason     string
+	Due        time.Time // Waiting: when to try again
+	Collection string    // Undecided: whose records decide
+	Entry      *Entry    // InView
+}
+
+// Settle records outcomes. Objects that enter the view are given their date_added, in the order of the outcomes.
+func (v *View) Settle(outcomes []Outcome) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for len(outcomes) > 0 {
+		n, size := 0, 0
+		for n < len(outcomes) && n < chunkItems && size <= chunkBytes {
+			if outcomes[n].Entry != nil {
+				size += len(outcomes[n].Entry.Object)
+			}
+			n++
+		}
+		err := v.store.db.Update(func(txn *badger.Txn) error {
+			for _, o := range outcomes[:n] {
+				if err := v.settle(txn, o); err != nil {
+					return fmt.Errorf("settling transaction %s: %w", o.Event.TxID, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		outcomes = outcomes[n:]
+	}
+	return nil
+}
+
+func (v *View) settle(txn *badger.Txn, o Outcome) error {
+	at := positionKey(o.Event.Position)
+	e, err := eventAt(txn, at)
+	if err != nil {
+		return err
+	}
+	if e.State != Waiting {
+		return nil // withdrawn while its blocks were on their way
+	}
+	if err := txn.Delete(waitingKey(e)); err != nil {
+		return err
+	}
+	e.State, e.Reason = o.State, o.Reason
+	switch o.State {
+	case Waiting:
+		e.Tries++
+		return wait(txn, e, o.Due)
+	case Undecided:
+		if err := txn.Set(key(tableUndecided, []byte(o.Collection), at), nil); err != nil {
+			return err
+		}
+	case InView:
+		if err := v.enter(txn, &e, o.Entry); err != nil {
+			return err
+		}
+	}
+	return setJSON(txn, key(tableEvent, at), e)
+}
+
+// Reconsider makes the undecided objects of a collection wait again, because a record of it has arrived. It returns
+// how many there were.
+func (v *View) Reconsider(collection string) (n int, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for {
+		var keys [][]byte
+		err := v.store.db.Update(func(txn *badger.Txn) error {
+			err := scan(txn, key(tableUndecided, []byte(collection)), nil, false, func(k []byte, item *badger.Item) (bool, error) {
+				keys = append(keys, item.KeyCopy(nil))
+				return len(keys) < chunkItems, nil
+			})
+			if err != nil {
+				return err
+			}
+			for _, k := range keys {
+				at := k[len(k)-16:]
+				e, err := eventAt(txn, at)
+				if err != nil {
+					return err
+				}
+				if err := txn.Delete(k); err != nil {
+					return err
+				}
+				if e.State != Undecided {
+					continue
+				}
+				if err := wait(txn, e, time.Time{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return n, fmt.Errorf("reconsidering collection %s: %w", collection, err)
+		}
+		n += len(keys)
+		if len(keys) < chunkItems {
+			return n, nil
+		}
+	}
+}
+
+// Hasten makes every waiting event due: because a member was connected that may have the blocks.
+func (v *View) Hasten() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for {
+		n := 0
+		err := v.store.db.Update(func(txn *badger.Txn) error {
+			return scan(txn, key(tableWaiting), u64(1), false, func(k []byte, item *badger.Item) (bool, error) {
+				n++
+				k = item.KeyCopy(nil)
+				e, err := eventAt(txn, k[len(k)-16:])
+				if err != nil {
+					return false, err
+				}
+				if err := txn.Delete(k); err != nil {
+					return false, err
+				}
+				return n < chunkItems, wait(txn, e, time.Time{})
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("hastening the events that wait: %w", err)
+		}
+		if n < chunkItems {
+			return nil
+		}
+	}
+}
+
+// Withdraw ends the object whose NFT was destroyed by its publisher: it leaves the view. It returns the event that
+// had published it; found is false if the asset is no object of this consortium, or not the sender's.
+func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	err = v.store.db.Update(func(txn *badger.Txn) error {
+		at, ok, err := get(txn, key(tableAsset, u64(asset)))
+		if err != nil || !ok {
+			return err
+		}
+		if e, err = eventAt(txn, at); err != nil {
+			return err
+		}
+		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || e.Sender != sender || e.State == Ended {
+			return err
+		}
+		found = true
+		switch e.State {
+		case Waiting:
+			err = txn.Delete(waitingKey(e))
+		case InView:
+			err = v.leave(txn, e.Entered)
+		}
+		if err != nil {
+			return err
+		}
+		e.State = Ended
+		return setJSON(txn, key(tableEvent, at), e)
+	})
+	if err != nil {
+		return LoggedEvent{}, false, fmt.Errorf("withdrawing asset %d: %w", asset, err)
+	}
+	return e, found, nil
+}
+
+// Event gives the event of a transaction.
+func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		at, ok, err := get(txn, key(tableTxID, []byte(txid)))
+		if err != nil || !ok {
+			return err
+		}
+		found = true
+		e, err = eventAt(txn, at)
+		return err
+	})
+	if err != nil {
+		return LoggedEvent{}, false, fmt.Errorf("reading the event of transaction %.60s: %w", txid, err)
+	}
+	return e, found, nil
+}
+
+// CountEvents tells how many events wait for blocks and how many are undecided.
+func (v *View) CountEvents() (waiting, undecided int, err error) {
+	err = v.store.db.View(func(txn *badger.Txn) error {
+		count := func(n *int) func([]byte, *badger.Item) (bool, error) {
+			return func([]byte, *badger.Item) (bool, error) { *n++; return true, nil }
+		}
+		if err := scan(txn, key(tableWaiting), nil, false, count(&waiting)); err != nil {
+			return err
+		}
+		return scan(txn, key(tableUndecided), nil, false, count(&undecided))
+	})
+	return waiting, undecided, err
+}

@@ -1,0 +1,550 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/go-json-experiment/json"
+
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// Outbox is what this organisation publishes, from its acceptance to its confirmation on the chain. Every method is
+// atomic for each item and durable when it returns.
+type Outbox struct {
+	store *store
+
+	mu       sync.Mutex // one writer
+	counters counters
+}
+
+type counters struct {
+	Items    uint64 `json:"items"`    // the last number given to an item
+	Groups   uint64 `json:"groups"`   // … to a group
+	Sequence uint64 `json:"sequence"` // … to a transaction: the chain's sequence number of this publisher
+}
+
+// State is how far an item has come. The states are the durable points of the publish pipeline.
+type State byte
+
+// The states of an item, in their order.
+const (
+	Accepted  State = iota + 1 // its plaintext is kept in the outbox
+	Stored                     // it is sealed and on IPFS; the plaintext is deleted
+	Signed                     // it is in a group whose signed transactions are kept
+	Confirmed                  // it is on the chain
+	Withdrawn                  // its NFT was destroyed
+)
+
+func (s State) String() string {
+	return [...]string{"", "accepted", "stored", "signed", "confirmed", "withdrawn"}[s]
+}
+
+// Item is one thing to publish: an object or a record.
+type Item struct {
+	Number uint64 `json:"n"`
+	State  State  `json:"state"`
+	Key    []byte `json:"key"` // what is published exactly once; the caller chooses it
+	// Publication counts how often the key was published after a withdrawal, from 0.
+	Publication uint32    `json:"publication,omitzero"`
+	Note        wire.Note `json:"note"` // with its sequence number once it was signed for the first time
+	Collection  string    `json:"collection,omitzero"`
+	ObjectID    string    `json:"object,omitzero"`  // STIX id
+	Version     string    `json:"version,omitzero"` // STIX modified or created; "" for an unversioned object
+	Revealing   bool      `json:"revealing,omitzero"`
+	AcceptedAt  time.Time `json:"accepted"`
+
+	// From Stored on.
+	Directory    string    `json:"directory,omitzero"` // CID
+	MetadataHash []byte    `json:"metadata_hash,omitzero"`
+	StoredAt     time.Time `json:"stored,omitzero"`
+
+	// From Signed on.
+	Group uint64 `json:"group,omitzero"`
+	TxID  string `json:"txid,omitzero"`
+
+	// From Confirmed on.
+	Round uint64 `json:"round,omitzero"`
+	Asset uint64 `json:"asset,omitzero"`
+}
+
+// Group is up to 16 signed transactions that are confirmed together or not at all.
+type Group struct {
+	Number     uint64   `json:"n"`
+	Items      []uint64 `json:"items"`
+	TxIDs      []string `json:"txids"`
+	Raw        []byte   `json:"raw"` // the signed transactions, concatenated, as algod takes them
+	FirstValid uint64   `json:"first_valid"`
+	LastValid  uint64   `json:"last_valid"`
+}
+
+// The tables of the state store that belong to the outbox.
+const (
+	tableItem    = 'i' // number -> Item
+	tablePayload = 'p' // number -> plaintext
+	tableQueue   = 'q' // state, number -> nothing
+	tableKey     = 'k' // key -> number
+	tableTx      = 'x' // transaction id -> number
+	tableGroup   = 'g' // number -> Group
+	tableCounter = 'c'
+)
+
+// What one Badger transaction takes at most, well below its own limits.
+const (
+	chunkItems = 256
+	chunkBytes = 1 << 20
+)
+
+func openOutbox(s *store) (*Outbox, error) {
+	o := &Outbox{store: s}
+	err := s.db.View(func(txn *badger.Txn) error {
+		_, err := getJSON(txn, key(tableCounter), &o.counters)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the outbox: %w", err)
+	}
+	return o, nil
+}
+
+// Submission is something to publish. Its Item needs no number and no state: with a payload it begins as [Accepted],
+// without one, sealed and stored already, as [Stored].
+type Submission struct {
+	Item    Item
+	Payload []byte
+}
+
+// Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
+// published or on its way already, the one that is.
+func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for rest := submissions; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && n < chunkItems && size <= chunkBytes {
+			size += len(rest[n].Payload)
+			n++
+		}
+		accepted, err := o.acceptChunk(rest[:n])
+		if err != nil {
+			return items, fmt.Errorf("accepting into the outbox: %w", err)
+		}
+		items, rest = append(items, accepted...), rest[n:]
+	}
+	return items, nil
+}
+
+func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error) {
+	next := o.counters
+	err = o.store.db.Update(func(txn *badger.Txn) error {
+		for _, s := range submissions {
+			item := s.Item
+			existing, found, err := itemByKey(txn, item.Key)
+			if err != nil {
+				return err
+			}
+			if found && existing.State != Withdrawn {
+				items = append(items, existing)
+				continue
+			}
+			if found {
+				item.Publication = existing.Publication + 1
+			}
+			next.Items++
+			item.Number, item.State = next.Items, Stored
+			if s.Payload != nil {
+				item.State = Accepted
+				if err := txn.Set(key(tablePayload, u64(item.Number)), s.Payload); err != nil {
+					return err
+				}
+			}
+			if err := txn.Set(key(tableKey, item.Key), u64(item.Number)); err != nil {
+				return err
+			}
+			if err := put(txn, item, 0); err != nil {
+				return err
+			}
+			items = append(items, item)
+		}
+		return setJSON(txn, key(tableCounter), next)
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.counters = next
+	return items, nil
+}
+
+// put stores an item and moves it from the queue of its former state (0: none) to that of its state. Items that are
+// done are in no queue.
+func put(txn *badger.Txn, item Item, former State) error {
+	if former != 0 && former != item.State {
+		if err := txn.Delete(key(tableQueue, []byte{byte(former)}, u64(item.Number))); err != nil {
+			return err
+		}
+	}
+	if item.State < Confirmed && former != item.State {
+		if err := txn.Set(key(tableQueue, []byte{byte(item.State)}, u64(item.Number)), nil); err != nil {
+			return err
+		}
+	}
+	return setJSON(txn, key(tableItem, u64(item.Number)), item)
+}
+
+func itemByKey(txn *badger.Txn, k []byte) (item Item, found bool, err error) {
+	return itemBy(txn, key(tableKey, k))
+}
+
+func itemBy(txn *badger.Txn, index []byte) (item Item, found bool, err error) {
+	n, found, err := get(txn, index)
+	if err != nil || !found {
+		return Item{}, false, err
+	}
+	found, err = getJSON(txn, key(tableItem, n), &item)
+	return item, found, err
+}
+
+// Find gives the item that publishes a key.
+func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		item, found, err = itemByKey(txn, k)
+		return err
+	})
+	return item, found, err
+}
+
+// Item gives an item by its number.
+func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		found, err = getJSON(txn, key(tableItem, u64(n)), &item)
+		return err
+	})
+	return item, found, err
+}
+
+// ItemByTxID gives the item that a transaction publishes.
+func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		item, found, err = itemBy(txn, key(tableTx, []byte(txid)))
+		return err
+	})
+	return item, found, err
+}
+
+// Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
+func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(tableQueue, []byte{byte(state)}), u64(after+1), false, func(k []byte, _ *badger.Item) (bool, error) {
+			var item Item
+			if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
+				return false, err
+			}
+			items = append(items, item)
+			return len(items) < limit, nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return items, nil
+}
+
+// Count tells how many items are in each of the states before [Confirmed].
+func (o *Outbox) Count() (map[State]int, error) {
+	counts := map[State]int{Accepted: 0, Stored: 0, Signed: 0}
+	err := o.store.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			counts[State(k[2])]++
+			return true, nil
+		})
+	})
+	return counts, err
+}
+
+// Payload gives the plaintext of an accepted item.
+func (o *Outbox) Payload(n uint64) (payload []byte, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		var found bool
+		payload, found, err = get(txn, key(tablePayload, u64(n)))
+		if err == nil && !found {
+			err = errors.New("there is none")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the payload of item %d: %w", n, err)
+	}
+	return payload, nil
+}
+
+// SetStored records that items are on IPFS, with their directories and hashes, and deletes their plaintext.
+func (o *Outbox) SetStored(items []Item) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update(items, func(txn *badger.Txn, item *Item) error {
+		item.State = Stored
+		return txn.Delete(key(tablePayload, u64(item.Number)))
+	})
+	if err != nil {
+		return fmt.Errorf("recording stored items: %w", err)
+	}
+	return nil
+}
+
+// update changes items of state former in chunks of one transaction each.
+func (o *Outbox) update(items []Item, change func(*badger.Txn, *Item) error) error {
+	for len(items) > 0 {
+		n := min(len(items), chunkItems)
+		err := o.store.db.Update(func(txn *badger.Txn) error {
+			for _, item := range items[:n] {
+				former := item.State
+				if err := change(txn, &item); err != nil {
+					return err
+				}
+				if err := put(txn, item, former); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
+
+// Number gives every item that has none yet the next sequence number of this publisher. A number is kept for ever,
+// whatever becomes of the transaction, so that other members see no hole.
+func (o *Outbox) Number(items []Item) ([]Item, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.counters
+	numbered := make([]Item, len(items))
+	err := o.store.db.Update(func(txn *badger.Txn) error {
+		for i, item := range items {
+			if item.Note.Sequence == 0 {
+				next.Sequence++
+				item.Note.Sequence = next.Sequence
+				if err := put(txn, item, item.State); err != nil {
+					return err
+				}
+			}
+			numbered[i] = item
+		}
+		return setJSON(txn, key(tableCounter), next)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("numbering items: %w", err)
+	}
+	o.counters = next
+	return numbered, nil
+}
+
+// SkipSequence makes the next sequence number at least one more than the highest that was seen on the chain: for a
+// node whose outbox was lost.
+func (o *Outbox) SkipSequence(seen uint64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if seen <= o.counters.Sequence {
+		return nil
+	}
+	next := o.counters
+	next.Sequence = seen
+	if err := o.store.db.Update(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+		return fmt.Errorf("skipping sequence numbers: %w", err)
+	}
+	o.counters = next
+	return nil
+}
+
+// AddGroup records a signed group. Its transactions are those of the items, in their order.
+func (o *Outbox) AddGroup(g Group, items []Item) (Group, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.counters
+	next.Groups++
+	g.Number = next.Groups
+	g.Items = nil
+	err := o.store.db.Update(func(txn *badger.Txn) error {
+		for i, item := range items {
+			former := item.State
+			item.State, item.Group, item.TxID = Signed, g.Number, g.TxIDs[i]
+			g.Items = append(g.Items, item.Number)
+			if err := put(txn, item, former); err != nil {
+				return err
+			}
+			if err := txn.Set(key(tableTx, []byte(item.TxID)), u64(item.Number)); err != nil {
+				return err
+			}
+		}
+		if err := setJSON(txn, key(tableGroup, u64(g.Number)), g); err != nil {
+			return err
+		}
+		return setJSON(txn, key(tableCounter), next)
+	})
+	if err != nil {
+		return Group{}, fmt.Errorf("recording a signed group: %w", err)
+	}
+	o.counters = next
+	return g, nil
+}
+
+// Groups gives up to limit of the groups that are not confirmed, beginning after a number.
+func (o *Outbox) Groups(after uint64, limit int) (groups []Group, err error) {
+	err = o.store.db.View(func(txn *badger.Txn) error {
+		return scan(txn, key(tableGroup), u64(after+1), true, func(_ []byte, item *badger.Item) (bool, error) {
+			var g Group
+			if err := item.Value(func(data []byte) error { return json.Unmarshal(data, &g) }); err != nil {
+				return false, err
+			}
+			groups = append(groups, g)
+			return len(groups) < limit, nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the groups of the outbox: %w", err)
+	}
+	return groups, nil
+}
+
+// Confirmation says that a transaction is on the chain.
+type Confirmation struct {
+	TxID  string
+	Round uint64
+	Asset uint64
+}
+
+// Confirm records that transactions are on the chain. Those that aren't of this outbox, or are recorded already, are
+// passed over, so that it can be told twice. A group is forgotten when its last transaction is confirmed.
+func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(confirmations) > 0 {
+		n := min(len(confirmations), chunkItems)
+		var confirmed []Item
+		err := o.store.db.Update(func(txn *badger.Txn) error {
+			confirmed = confirmed[:0]
+			for _, c := range confirmations[:n] {
+				item, found, err := itemBy(txn, key(tableTx, []byte(c.TxID)))
+				if err != nil {
+					return err
+				}
+				if !found || item.State != Signed || item.TxID != c.TxID {
+					continue
+				}
+				item.State, item.Round, item.Asset = Confirmed, c.Round, c.Asset
+				if err := put(txn, item, Signed); err != nil {
+					return err
+				}
+				confirmed = append(confirmed, item)
+			}
+			return forgetGroups(txn, confirmed)
+		})
+		if err != nil {
+			return items, fmt.Errorf("recording confirmations: %w", err)
+		}
+		items, confirmations = append(items, confirmed...), confirmations[n:]
+	}
+	return items, nil
+}
+
+// forgetGroups deletes the groups of items if nothing in them is waiting.
+func forgetGroups(txn *badger.Txn, items []Item) error {
+	seen := map[uint64]bool{}
+	for _, item := range items {
+		if seen[item.Group] {
+			continue
+		}
+		seen[item.Group] = true
+		var g Group
+		found, err := getJSON(txn, key(tableGroup, u64(item.Group)), &g)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		waiting := false
+		for _, n := range g.Items {
+			var other Item
+			if _, err := getJSON(txn, key(tableItem, u64(n)), &other); err != nil {
+				return err
+			}
+			waiting = waiting || (other.State == Signed && other.Group == g.Number)
+		}
+		if !waiting {
+			if err := txn.Delete(key(tableGroup, u64(g.Number))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Expire records that a group can never be confirmed any more: its items wait to be signed anew, with the sequence
+// numbers that they have.
+func (o *Outbox) Expire(g Group) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.store.db.Update(func(txn *badger.Txn) error {
+		for _, n := range g.Items {
+			var item Item
+			if _, err := getJSON(txn, key(tableItem, u64(n)), &item); err != nil {
+				return err
+			}
+			if item.State != Signed || item.Group != g.Number {
+				continue
+			}
+			if err := txn.Delete(key(tableTx, []byte(item.TxID))); err != nil {
+				return err
+			}
+			item.State, item.Group, item.TxID = Stored, 0, ""
+			if err := put(txn, item, Signed); err != nil {
+				return err
+			}
+		}
+		return txn.Delete(key(tableGroup, u64(g.Number)))
+	})
+	if err != nil {
+		return fmt.Errorf("recording that group %d expired: %w", g.Number, err)
+	}
+	return nil
+}
+
+// Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost
+// after it had been submitted, or another member published the same.
+func (o *Outbox) Resolve(item Item, c Confirmation) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
+		item.State, item.TxID, item.Round, item.Asset = Confirmed, c.TxID, c.Round, c.Asset
+		return txn.Set(key(tableTx, []byte(c.TxID)), u64(item.Number))
+	})
+	if err != nil {
+		return fmt.Errorf("recording that item %d is published: %w", item.Number, err)
+	}
+	return nil
+}
+
+// Withdraw records that an item's NFT was destroyed. Its key may be published again.
+func (o *Outbox) Withdraw(txid string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.store.db.Update(func(txn *badger.Txn) error {
+		item, found, err := itemBy(txn, key(tableTx, []byte(txid)))
+		if err != nil || !found || item.State != Confirmed {
+			return err
+		}
+		item.State = Withdrawn
+		return put(txn, item, Confirmed)
+	})
+	if err != nil {
+		return fmt.Errorf("recording a withdrawal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+// Package repo is a node's directory on disk: its configuration, its keys, a lock, and two Badger stores. It promises:
+//
+//   - One process at a time uses a repository ([ErrLocked]).
+//   - What a method of [Outbox] or [Accounts] returned from survives the death of the process and of the machine.
+//   - The view (package-level type [View]) is derived from the chain and from IPFS. It may lag after a power loss, or
+//     be deleted altogether; it is never ahead of its cursor and never holds half of a window of the chain.
+//   - Both stores are encrypted with a key of the repository: no plaintext of an object is in any file.
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// version is the layout of the directory. It is in the file "version"; a program refuses a layout that it doesn't know.
+const version = "1"
+
+// The files and folders of a repository.
+func configPath(dir string) string     { return filepath.Join(dir, "config.toml") }
+func keysPath(dir string) string       { return filepath.Join(dir, "keys") }
+func lockPath(dir string) string       { return filepath.Join(dir, "lock") }
+func versionPath(dir string) string    { return filepath.Join(dir, "version") }
+func statePath(dir string) string      { return filepath.Join(dir, "state") }
+func viewPath(dir string) string       { return filepath.Join(dir, "view") }
+func consortiumPath(dir string) string { return filepath.Join(dir, "consortium.json") }
+
+// BlocksPath is where the IPFS blocks are kept.
+func BlocksPath(dir string) string { return filepath.Join(dir, "blocks") }
+
+// DaemonPath is where a running daemon says how to reach it.
+func DaemonPath(dir string) string { return filepath.Join(dir, "daemon.json") }
+
+var (
+	// ErrLocked means that another process uses the repository.
+	ErrLocked = errors.New("the repository is in use by another process")
+	// ErrMissing means that there is no repository in the directory.
+	ErrMissing = errors.New("no repository here")
+	// ErrExists means that there is one already.
+	ErrExists = errors.New("there is a repository already")
+)
+
+// Repo is an open repository.
+type Repo struct {
+	Dir      string
+	Config   Config
+	Keys     Keys
+	Outbox   *Outbox
+	Accounts *Accounts
+	Peers    *Peers
+
+	lock  *flock.Flock
+	state *store
+	view  *View
+	log   *slog.Logger
+}
+
+// Init makes a repository: config file, keys, version. It does nothing to a directory that is one already and returns
+// an error wrapping [ErrExists].
+func Init(dir string, config Config) error {
+	if err := config.Validate(); err != nil {
+		return fmt.Errorf("initialising %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("initialising %s: %w", dir, err)
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	// The version is written last: a directory with one is complete, and an interrupted Init is begun again, keeping
+	// the keys that it made.
+	if _, err := os.Stat(versionPath(dir)); err == nil {
+		return fmt.Errorf("initialising %s: %w", dir, ErrExists)
+	}
+	text, err := config.encode()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(configPath(dir), text); err != nil {
+		return err
+	}
+	if err := makeKeys(keysPath(dir)); err != nil {
+		return err
+	}
+	return writeFile(versionPath(dir), []byte(version+"\n"))
+}
+
+// Open takes the lock and opens the stores.
+func Open(dir string, log *slog.Logger) (_ *Repo, err error) {
+	if err := checkVersion(dir); err != nil {
+		return nil, err
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Repo{Dir: dir, lock: lock, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if r.Config, err = ReadConfig(dir); err != nil {
+		return nil, err
+	}
+	if r.Keys, err = readKeys(keysPath(dir)); err != nil {
+		return nil, err
+	}
+	if r.state, err = openStore(statePath(dir), r.Keys.store, durable); err != nil {
+		return nil, err
+	}
+	if r.Outbox, err = openOutbox(r.state); err != nil {
+		return nil, err
+	}
+	r.Accounts = &Accounts{store: r.state}
+	r.Peers = &Peers{store: r.state}
+	if r.view, err = openView(viewPath(dir), r.Keys.store); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// View is the node's view of the chain.
+func (r *Repo) View() *View { return r.view }
+
+// DropView deletes the view. The next fold begins at the charter.
+func (r *Repo) DropView() (err error) {
+	if err := r.view.close(); err != nil {
+		return fmt.Errorf("closing the view: %w", err)
+	}
+	if err := os.RemoveAll(viewPath(r.Dir)); err != nil {
+		return fmt.Errorf("deleting the view: %w", err)
+	}
+	r.view, err = openView(viewPath(r.Dir), r.Keys.store)
+	return err
+}
+
+// Close closes the stores and gives the lock back.
+func (r *Repo) Close() error {
+	var errs []error
+	if r.view != nil {
+		errs = append(errs, r.view.close())
+	}
+	if r.state != nil {
+		errs = append(errs, r.state.close())
+	}
+	errs = append(errs, r.lock.Unlock())
+	return errors.Join(errs...)
+}
+
+func checkVersion(dir string) error {
+	text, err := os.ReadFile(versionPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w; make one with \"slnode init\"", dir, ErrMissing)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the repository's version: %w", err)
+	}
+	if found := strings.TrimSpace(string(text)); found != version {
+		return fmt.Errorf("%s has the repository version %.20q, this program knows version %s", dir, found, version)
+	}
+	return nil
+}
+
+func takeLock(dir string) (*flock.Flock, error) {
+	lock := flock.New(lockPath(dir))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s: %w; is a daemon running?", dir, ErrLocked)
+	}
+	return lock, nil
+}
+
+// writeFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner only.
+func writeFile(path string, data []byte) (err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, os.Remove(temporary.Name())))
+		}
+	}()
+	_, err = temporary.Write(data)
+	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

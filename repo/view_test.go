@@ -1,0 +1,386 @@
+package repo
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newView(t testing.TB) *View {
+	t.Helper()
+	v, err := openView(t.TempDir(), make([]byte, 32))
+	must(t, err)
+	t.Cleanup(func() { must(t, v.close()) })
+	return v
+}
+
+var (
+	collectionA = uuid.NewString()
+	collectionB = uuid.NewString()
+	monday      = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+)
+
+// chain makes events at consecutive positions and the entries that they publish.
+type chain struct{ round uint64 }
+
+func (c *chain) event() NewEvent {
+	c.round++
+	return NewEvent{Effect: consortium.Object, Event: consortium.Event{
+		Position: consortium.Position{Round: c.round}, TxID: fmt.Sprintf("TX%d", c.round), Sender: "PUBLISHER", Asset: 1000 + c.round,
+		Note: wire.Note{Kind: wire.KindObject, Sequence: c.round}, Directory: "bafy",
+	}}
+}
+
+func entryOf(e NewEvent, collection, id string, version time.Time, content string) *Entry {
+	hash := sha256.Sum256([]byte(content))
+	return &Entry{
+		Collection: collection, ID: id, Type: id[:len(id)-2], Version: wire.FormatTime(version), Instant: version, Hash: hash[:],
+		Position: e.Position, Publisher: e.Sender, TxID: e.TxID, Asset: e.Asset, Object: []byte(content),
+	}
+}
+
+// publish brings an object all the way into the view.
+func publish(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
+	t.Helper()
+	must(t, v.Append(Window{Last: e.Round, Events: []NewEvent{e}}))
+	return settleNow(t, v, e, entry)
+}
+
+func settleNow(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
+	t.Helper()
+	logged, found, err := v.Event(e.TxID)
+	must(t, err)
+	if !found {
+		t.Fatalf("event %s was appended but is not there", e.TxID)
+	}
+	must(t, v.Settle([]Outcome{{Event: logged, State: InView, Entry: entry}}))
+	logged, _, err = v.Event(e.TxID)
+	must(t, err)
+	return logged
+}
+
+func page(t testing.TB, v *View, q Query) []string {
+	t.Helper()
+	if q.Limit == 0 {
+		q.Limit = 1000
+	}
+	entries, _, err := v.Page(q)
+	must(t, err)
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.ID+" "+e.Version[:10])
+	}
+	return list
+}
+
+func TestTheEarlierOnTheChainWinsWhicheverArrivesFirst(t *testing.T) {
+	for _, laterFirst := range []bool{false, true} {
+		v, c := newView(t), &chain{}
+		early, late := c.event(), c.event()
+		must(t, v.Append(Window{Last: 2, Events: []NewEvent{early, late}}))
+		first := func() { settleNow(t, v, early, entryOf(early, collectionA, "malware-1", monday, "early")) }
+		second := func() { settleNow(t, v, late, entryOf(late, collectionA, "malware-1", monday, "late")) }
+		if laterFirst {
+			second()
+			first()
+		} else {
+			first()
+			second()
+		}
+		entry, err := v.Latest(collectionA, "malware-1")
+		must(t, err)
+		if entry == nil || string(entry.Object) != "early" {
+			t.Errorf("later first %v: the view has %+v", laterFirst, entry)
+		}
+		loser, _, err := v.Event(late.TxID)
+		must(t, err)
+		if loser.State != Duplicate {
+			t.Errorf("later first %v: the later event is %v, want duplicate", laterFirst, loser.State)
+		}
+		if n, err := v.CountObjects(); err != nil || n != 1 {
+			t.Errorf("later first %v: %d objects, %v", laterFirst, n, err)
+		}
+	}
+}
+
+func TestAWithdrawnObjectLeavesTheViewAndItsDuplicateMayEnter(t *testing.T) {
+	v, c := newView(t), &chain{}
+	first, second := c.event(), c.event()
+	publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "same"))
+	publish(t, v, second, entryOf(second, collectionA, "malware-1", monday, "same"))
+	if _, found, err := v.Withdraw(first.Asset, "SOMEBODY"); err != nil || found {
+		t.Fatalf("somebody else withdraws it: %v, %v", found, err)
+	}
+	e, found, err := v.Withdraw(first.Asset, "PUBLISHER")
+	must(t, err)
+	if !found || e.TxID != first.TxID {
+		t.Fatalf("withdrew %v of %+v", found, e)
+	}
+	if has, err := v.Has(collectionA, "malware-1"); err != nil || has {
+		t.Errorf("withdrawn but there: %v, %v", has, err)
+	}
+	due, _, err := v.Due(time.Now(), 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != second.TxID {
+		t.Fatalf("due: %+v, want the duplicate", due)
+	}
+	if got := settleNow(t, v, second, entryOf(second, collectionA, "malware-1", monday, "same")); got.State != InView {
+		t.Errorf("the duplicate is %v", got.State)
+	}
+}
+
+func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
+	v, c := newView(t), &chain{}
+	old, recent := c.event(), c.event()
+	publish(t, v, old, entryOf(old, collectionA, "malware-1", monday, "1"))
+	publish(t, v, recent, entryOf(recent, collectionA, "malware-1", monday.AddDate(0, 0, 1), "2"))
+	last := Query{Collection: collectionA, Versions: Versions{Last: true}}
+	if got := page(t, v, last); !slices.Equal(got, []string{"malware-1 2026-11-24"}) {
+		t.Fatalf("before: %v", got)
+	}
+	_, _, err := v.Withdraw(recent.Asset, "PUBLISHER")
+	must(t, err)
+	if got := page(t, v, last); !slices.Equal(got, []string{"malware-1 2026-11-23"}) {
+		t.Errorf("after: %v", got)
+	}
+}
+
+func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
+	v, c := newView(t), &chain{}
+	a, b := c.event(), c.event()
+	must(t, v.Append(Window{Last: 2, Events: []NewEvent{a, b}}))
+	now := time.Now()
+	due, _, err := v.Due(now, 10)
+	must(t, err)
+	if len(due) != 2 {
+		t.Fatalf("%d are due, want 2", len(due))
+	}
+	later := now.Add(time.Minute)
+	must(t, v.Settle([]Outcome{{Event: due[0], State: Waiting, Reason: "nobody has it", Due: later}}))
+	due, _, err = v.Due(now, 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != b.TxID {
+		t.Fatalf("due now: %+v", due)
+	}
+	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
+	if due, next, err := v.Due(now, 10); err != nil || len(due) != 0 || !next.Equal(later.Truncate(time.Millisecond)) {
+		t.Errorf("due %v, next %v, %v; want none until %v", due, next, err, later)
+	}
+	must(t, v.Hasten())
+	due, _, err = v.Due(now, 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != a.TxID || due[0].Tries != 1 {
+		t.Errorf("hastened: %+v", due)
+	}
+}
+
+func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
+	v, c := newView(t), &chain{}
+	a, b := c.event(), c.event()
+	must(t, v.Append(Window{Last: 2, Events: []NewEvent{a, b}}))
+	due, _, err := v.Due(time.Now(), 10)
+	must(t, err)
+	must(t, v.Settle([]Outcome{
+		{Event: due[0], State: Undecided, Collection: collectionA}, {Event: due[1], State: Undecided, Collection: collectionB},
+	}))
+	n, err := v.Reconsider(collectionA)
+	must(t, err)
+	due, _, err = v.Due(time.Now(), 10)
+	must(t, err)
+	if n != 1 || len(due) != 1 || due[0].TxID != a.TxID {
+		t.Errorf("%d reconsidered, due %+v", n, due)
+	}
+	if waiting, undecided, err := v.CountEvents(); err != nil || waiting != 1 || undecided != 1 {
+		t.Errorf("%d wait and %d are undecided, %v", waiting, undecided, err)
+	}
+}
+
+func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
+	v, c := newView(t), &chain{}
+	e := c.event()
+	w := Window{Last: 7, Events: []NewEvent{e}, Sequences: map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}}
+	must(t, v.Append(w))
+	settleNow(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
+	must(t, v.Append(w))
+	if logged, _, err := v.Event(e.TxID); err != nil || logged.State != InView {
+		t.Errorf("after appending again the event is %v, %v", logged.State, err)
+	}
+	if round, err := v.Cursor(); err != nil || round != 7 {
+		t.Errorf("cursor %d, %v", round, err)
+	}
+	if q, err := v.Sequences(); err != nil || q["PUBLISHER"].Highest != 1 {
+		t.Errorf("sequences %v, %v", q, err)
+	}
+}
+
+func TestDatesAddedNeverGoBack(t *testing.T) {
+	v := newView(t)
+	future := time.Now().Add(time.Hour).UnixMicro()
+	v.stamp = future // the clock was set back an hour
+	if first, second := v.nextStamp(), v.nextStamp(); first != future+1 || second != future+2 {
+		t.Errorf("stamps %d and %d, want %d and the next", first, second, future+1)
+	}
+}
+
+// The view against a model that does everything by looking at every entry.
+func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		v, err := openView(t.TempDir(), make([]byte, 32))
+		must(t, err)
+		defer func() { must(t, v.close()) }()
+		c := &chain{}
+		var model []*Entry
+		ids := []string{"malware-1", "malware-2", "tool-1", "tool-2", "ipv4-addr-1"}
+		for range rapid.IntRange(0, 25).Draw(rt, "objects") {
+			e := c.event()
+			entry := entryOf(e, rapid.SampledFrom([]string{collectionA, collectionB}).Draw(rt, "collection"),
+				rapid.SampledFrom(ids).Draw(rt, "id"), monday.AddDate(0, 0, rapid.IntRange(0, 3).Draw(rt, "day")),
+				rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "content"))
+			entry.Unversioned = entry.Type == "ipv4-addr"
+			logged := publish(t, v, e, entry)
+			same := func(o *Entry) bool {
+				return o.Collection == entry.Collection && string(o.identity()) == string(entry.identity())
+			}
+			if slices.ContainsFunc(model, same) != (logged.State == Duplicate) {
+				rt.Fatalf("%s is %v", entry.ID, logged.State)
+			}
+			if logged.State == InView {
+				model = append(model, entry)
+			}
+			if rapid.IntRange(0, 5).Draw(rt, "withdraw") == 0 && len(model) > 0 {
+				at := rapid.IntRange(0, len(model)-1).Draw(rt, "which")
+				_, _, err := v.Withdraw(model[at].Asset, "PUBLISHER")
+				must(t, err)
+				model = slices.Delete(model, at, at+1)
+				// Duplicates stay out in this model.
+				due, _, err := v.Due(time.Now(), 100)
+				must(t, err)
+				for _, e := range due {
+					must(t, v.Settle([]Outcome{{Event: e, State: Refused}}))
+				}
+			}
+		}
+		q := Query{
+			Collection: rapid.SampledFrom([]string{collectionA, collectionB}).Draw(rt, "of"),
+			IDs:        rapid.SliceOfN(rapid.SampledFrom(ids), 0, 2).Draw(rt, "ids"),
+			Types:      rapid.SliceOfN(rapid.SampledFrom([]string{"malware", "tool", "ipv4-addr", "none"}), 0, 3).Draw(rt, "types"),
+			Versions: Versions{
+				All: rapid.Bool().Draw(rt, "all"), First: rapid.Bool().Draw(rt, "first"), Last: rapid.Bool().Draw(rt, "last"),
+			},
+			Limit:       rapid.IntRange(1, 10).Draw(rt, "limit"),
+			WithObjects: true,
+		}
+		if rapid.Bool().Draw(rt, "at") {
+			q.Versions.At = []time.Time{monday.AddDate(0, 0, 1)}
+		}
+		if len(model) > 0 && rapid.Bool().Draw(rt, "after") {
+			q.After = rapid.SampledFrom(model).Draw(rt, "after which").DateAdded
+		}
+		want := scanModel(model, q)
+		got, more, err := v.Page(q)
+		must(t, err)
+		if more != (len(want) > q.Limit) {
+			rt.Fatalf("more is %v with %d of %d", more, len(got), len(want))
+		}
+		if len(want) > q.Limit {
+			want = want[:q.Limit]
+		}
+		if !slices.EqualFunc(got, want, func(a, b *Entry) bool {
+			return a.TxID == b.TxID && a.DateAdded == b.DateAdded && string(a.Object) == string(b.Object)
+		}) {
+			rt.Fatalf("%+v gives\n%v\nwant\n%v", q, describe(got), describe(want))
+		}
+	})
+}
+
+func describe(entries []*Entry) (list []string) {
+	for _, e := range entries {
+		list = append(list, fmt.Sprintf("%s %s %d", e.ID, e.Version, e.DateAdded))
+	}
+	return list
+}
+
+func scanModel(model []*Entry, q Query) (want []*Entry) {
+	for _, e := range model {
+		if e.Collection != q.Collection || e.DateAdded <= q.After {
+			continue
+		}
+		if len(q.IDs) > 0 && !slices.Contains(q.IDs, e.ID) || len(q.Types) > 0 && !slices.Contains(q.Types, e.Type) {
+			continue
+		}
+		first, last := true, true
+		for _, o := range model {
+			if o.Collection != e.Collection || o.ID != e.ID || o == e {
+				continue
+			}
+			before := slices.Compare(append(instantKey(o.Instant), o.tag()...), append(instantKey(e.Instant), e.tag()...)) < 0
+			first, last = first && !before, last && before
+		}
+		if q.Versions.All || q.Versions.First && first || q.Versions.Last && last || slices.ContainsFunc(q.Versions.At, e.Instant.Equal) {
+			want = append(want, e)
+		}
+	}
+	slices.SortFunc(want, func(a, b *Entry) int { return int(a.DateAdded - b.DateAdded) })
+	return want
+}
+
+func benchView(b *testing.B, n int) *View {
+	v, c := newView(b), &chain{}
+	for range n / 1000 {
+		var w Window
+		var outcomes []Outcome
+		for range 1000 {
+			e := c.event()
+			w.Events, w.Last = append(w.Events, e), e.Round
+			id := fmt.Sprintf("indicator--%08d-17d4-4cbf-938f-98ee46b3cd3f", c.round)
+			entry := entryOf(e, collectionA, id, monday, fmt.Sprintf("%01000d", c.round))
+			entry.Type = "indicator"
+			outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
+		}
+		must(b, v.Append(w))
+		must(b, v.Settle(outcomes))
+	}
+	return v
+}
+
+func BenchmarkPage(b *testing.B) {
+	for _, store := range []int{10_000, 100_000} {
+		v := benchView(b, store)
+		for _, limit := range []int{100, 1000, 10_000} {
+			b.Run(fmt.Sprintf("store=%d/limit=%d", store, limit), func(b *testing.B) {
+				after := int64(0)
+				for b.Loop() {
+					entries, more, err := v.Page(Query{Collection: collectionA, Versions: Versions{Last: true}, After: after, Limit: limit, WithObjects: true})
+					must(b, err)
+					after = entries[len(entries)-1].DateAdded
+					if !more {
+						after = 0
+					}
+				}
+				b.ReportMetric(float64(limit)*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+			})
+		}
+	}
+}
+
+func BenchmarkEnter(b *testing.B) {
+	for b.Loop() {
+		benchView(b, 20_000)
+	}
+	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+}
