@@ -325,9 +325,9 @@ func (v *View) Hasten() error {
 	for {
 		n := 0
 		err := v.store.db.Update(func(txn *badger.Txn) error {
-			return scan(txn, key(tableWaiting), u64(1), false, func(k []byte, item *badger.Item) (bool, error) {
+			return scan(txn, key(tableWaiting), u64(1), false, func(_ []byte, item *badger.Item) (bool, error) {
 				n++
-				k = item.KeyCopy(nil)
+				k := item.KeyCopy(nil)
 				e, err := eventAt(txn, k[len(k)-16:])
 				if err != nil {
 					return false, err

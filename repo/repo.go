@@ -143,6 +143,9 @@ func (r *Repo) DropView() (err error) {
 	return err
 }
 
+// Collect gives the disk space of large values that were deleted back. It is worth doing now and then.
+func (r *Repo) Collect() error { return errors.Join(r.state.collect(), r.view.store.collect()) }
+
 // Close closes the stores and gives the lock back.
 func (r *Repo) Close() error {
 	var errs []error

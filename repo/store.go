@@ -150,6 +150,3 @@ func last(txn *badger.Txn, prefix []byte) (k []byte, found bool) {
 	}
 	return it.Item().KeyCopy(nil), true
 }
-
-// number reads the big-endian number at the end of a key.
-func number(k []byte) uint64 { return binary.BigEndian.Uint64(k[len(k)-8:]) }

@@ -190,8 +190,8 @@ func (v *View) leave(txn *badger.Txn, date int64) error {
 		return err
 	}
 	return scan(txn, key(tableDuplicate, collectionKey(entry.Collection), entry.identity()), nil, false,
-		func(k []byte, item *badger.Item) (bool, error) {
-			k = item.KeyCopy(nil)
+		func(_ []byte, item *badger.Item) (bool, error) {
+			k := item.KeyCopy(nil)
 			duplicate, err := eventAt(txn, k[len(k)-16:])
 			if err != nil {
 				return false, err

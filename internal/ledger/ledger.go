@@ -1,0 +1,345 @@
+// Package ledger writes to Algorand: it builds and signs the transactions that mint NFTs, submits them in atomic
+// groups, and finds out what became of them. It keeps nothing; what must survive a crash is stored by the caller
+// between [Ledger.Sign] and [Ledger.Submit].
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/algod"
+	"github.com/algorand/go-algorand-sdk/v2/crypto"
+	"github.com/algorand/go-algorand-sdk/v2/types"
+
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+const (
+	// MaxGroup is the most transactions that a group can have.
+	MaxGroup = 16
+	// window is for how many rounds a transaction can be confirmed. It is half of Algorand's longest, so that algod,
+	// which remembers the transactions of a thousand rounds, can tell for a while that one was never confirmed.
+	window = 500
+	// assetLock is what every asset keeps locked in its creator's account, in microalgo.
+	assetLock = 100_000
+	// callTimeout bounds one call of algod.
+	callTimeout = 30 * time.Second
+)
+
+// Ledger signs with one account and talks to one algod. It is safe for concurrent use.
+type Ledger struct {
+	algod   *algod.Client
+	account crypto.Account
+	maxFee  uint64
+}
+
+// New makes a ledger for an account. MaxFee is the most that one transaction may cost, in microalgo.
+func New(client *algod.Client, account crypto.Account, maxFee uint64) *Ledger {
+	return &Ledger{algod: client, account: account, maxFee: maxFee}
+}
+
+// Address is the account's address.
+func (l *Ledger) Address() string { return l.account.Address.String() }
+
+// Params are what the network wants of a transaction now.
+type Params struct {
+	Round       uint64 // the last one
+	GenesisID   string
+	GenesisHash [32]byte
+	MinFee      uint64 // microalgo
+	FeePerByte  uint64 // microalgo; 0 unless the network is congested
+}
+
+// Params asks algod.
+func (l *Ledger) Params(ctx context.Context) (Params, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	p, err := l.algod.SuggestedParams().Do(ctx)
+	if err != nil {
+		return Params{}, fmt.Errorf("asking algod for the transaction parameters: %w", err)
+	}
+	if len(p.GenesisHash) != 32 {
+		return Params{}, fmt.Errorf("algod gave a genesis hash of %d bytes", len(p.GenesisHash))
+	}
+	return Params{
+		Round: uint64(p.FirstRoundValid), GenesisID: p.GenesisID, GenesisHash: [32]byte(p.GenesisHash),
+		MinFee: p.MinFee, FeePerByte: uint64(p.Fee),
+	}, nil
+}
+
+// Mint is an NFT to be made.
+type Mint struct {
+	URL          string
+	MetadataHash [32]byte
+	Note         []byte
+	Lease        [32]byte
+}
+
+// Group is signed transactions that are confirmed together or not at all.
+type Group struct {
+	TxIDs      []string
+	Raw        []byte // concatenated, as algod takes them
+	FirstValid uint64 // rounds
+	LastValid  uint64
+}
+
+// CongestedError means that the network asks for a higher fee than the configuration allows.
+type CongestedError struct{ Fee, MaxFee uint64 }
+
+func (e *CongestedError) Error() string {
+	return fmt.Sprintf("the network is congested: a transaction costs %d microalgo now, at most %d may be spent", e.Fee, e.MaxFee)
+}
+
+// Sign builds a group of at most [MaxGroup] mints. Fees are flat: what the SDK makes of the suggested fee under load
+// can cost a fortune. It returns a [CongestedError] if the fee would be too high.
+func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
+	if len(mints) == 0 || len(mints) > MaxGroup {
+		return Group{}, fmt.Errorf("signing a group of %d, want 1 to %d", len(mints), MaxGroup)
+	}
+	transactions := make([]types.Transaction, len(mints))
+	for i, m := range mints {
+		transactions[i] = l.mint(p, m)
+		fee := max(p.MinFee, p.FeePerByte*txSize)
+		if fee > l.maxFee {
+			return Group{}, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+		}
+		transactions[i].Fee = types.MicroAlgos(fee)
+	}
+	if len(transactions) > 1 {
+		id, err := crypto.ComputeGroupID(transactions)
+		if err != nil {
+			return Group{}, fmt.Errorf("computing the group id: %w", err)
+		}
+		for i := range transactions {
+			transactions[i].Group = id
+		}
+	}
+	g := Group{FirstValid: uint64(transactions[0].FirstValid), LastValid: uint64(transactions[0].LastValid)}
+	for _, transaction := range transactions {
+		txid, raw, err := crypto.SignTransaction(l.account.PrivateKey, transaction)
+		if err != nil {
+			return Group{}, fmt.Errorf("signing a transaction: %w", err)
+		}
+		g.TxIDs = append(g.TxIDs, txid)
+		g.Raw = append(g.Raw, raw...)
+	}
+	return g, nil
+}
+
+// txSize is more than a mint's signed transaction has, in bytes, with the longest note that is written.
+const txSize = 600
+
+func (l *Ledger) mint(p Params, m Mint) types.Transaction {
+	first := max(p.Round, 1)
+	return types.Transaction{
+		Type: types.AssetConfigTx,
+		Header: types.Header{
+			Sender: l.account.Address, Note: m.Note, Lease: m.Lease,
+			FirstValid: types.Round(first), LastValid: types.Round(first + window),
+			GenesisID: p.GenesisID, GenesisHash: p.GenesisHash,
+		},
+		AssetConfigTxnFields: types.AssetConfigTxnFields{AssetParams: types.AssetParams{
+			Total: 1, UnitName: wire.UnitName, AssetName: wire.AssetName, URL: m.URL, MetadataHash: m.MetadataHash,
+			Manager: l.account.Address,
+		}},
+	}
+}
+
+// RefusedError is algod's refusal of a group.
+type RefusedError struct {
+	Reason  Reason
+	Message string // algod's
+}
+
+func (e *RefusedError) Error() string { return "algod refused the group: " + e.Message }
+
+// Reason classifies a refusal by what can be done about it.
+type Reason int
+
+// The reasons.
+const (
+	Other     Reason = iota // nothing is known that would help; it may be tried again until the group expires
+	Expired                 // its rounds are over: it can never be confirmed
+	NoFunds                 // the account needs more ALGO
+	Congested               // the pool wants a higher fee for now
+	LeaseHeld               // the same is on its way, or was published, in a transaction that we don't know
+)
+
+// Submit sends a group. Sending the same bytes again is harmless. It returns nil if algod has taken the group or knows
+// it already (which doesn't mean that it is confirmed), a [RefusedError] if it won't have it, and any other error if
+// algod could not be asked.
+func (l *Ledger) Submit(ctx context.Context, raw []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := l.algod.SendRawTransaction(raw).Do(ctx)
+	if err == nil {
+		return nil
+	}
+	message, refused := algorand.BadRequest(err)
+	if !refused {
+		return fmt.Errorf("submitting a group: %w", err)
+	}
+	if strings.Contains(message, "already in ledger") {
+		return nil
+	}
+	return &RefusedError{Reason: classify(message), Message: shorten(message)}
+}
+
+// classify reads algod's message. The texts were recorded from a real one.
+func classify(message string) Reason {
+	for _, known := range []struct {
+		text   string
+		reason Reason
+	}{
+		{"txn dead", Expired},
+		{"overlapping lease", LeaseHeld},
+		{"below min", NoFunds},
+		{"overspend", NoFunds},
+		{"below threshold", Congested},
+		{"fees is less than", Congested},
+	} {
+		if strings.Contains(message, known.text) {
+			return known.reason
+		}
+	}
+	return Other
+}
+
+// shorten bounds a message that goes to logs and to clients.
+func shorten(message string) string {
+	const most = 300
+	if len(message) > most {
+		return strings.ToValidUTF8(message[:most], "") + "…"
+	}
+	return message
+}
+
+// Funds are an account's, in microalgo.
+type Funds struct {
+	Amount uint64
+	Locked uint64 // the minimum balance
+}
+
+// Cost is what n NFTs take out of the account at the lowest fee: the fee and what is locked until they are destroyed.
+func Cost(n int, minFee uint64) uint64 { return uint64(n) * (assetLock + minFee) }
+
+// Free is what can be spent.
+func (f Funds) Free() uint64 {
+	if f.Amount < f.Locked {
+		return 0
+	}
+	return f.Amount - f.Locked
+}
+
+// Funds asks algod for the account's balance. Transactions that are not confirmed yet are not in it.
+func (l *Ledger) Funds(ctx context.Context) (Funds, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	// Without exclude=all algod refuses accounts with more than 100,000 assets.
+	info, err := l.algod.AccountInformation(l.Address()).Exclude([]string{"all"}).Do(ctx)
+	if err != nil {
+		return Funds{}, fmt.Errorf("asking algod for the balance: %w", err)
+	}
+	return Funds{Amount: info.Amount, Locked: info.MinBalance}, nil
+}
+
+// Round asks algod for the last round.
+func (l *Ledger) Round(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	status, err := l.algod.Status().Do(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking algod for the last round: %w", err)
+	}
+	return status.LastRound, nil
+}
+
+// WaitAfter returns the last round as soon as it is greater than the given one, or after about a minute in any case.
+func (l *Ledger) WaitAfter(ctx context.Context, round uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	status, err := l.algod.StatusAfterBlock(round).Do(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("waiting for round %d: %w", round+1, err)
+	}
+	return status.LastRound, nil
+}
+
+// Minted is an NFT that the account made.
+type Minted struct {
+	TxID  string
+	Round uint64
+	Asset uint64
+}
+
+// ErrNoBlock means that algod doesn't have a block: it keeps only the last thousand, unless it is an archival node.
+var ErrNoBlock = errors.New("algod does not have the block")
+
+// Minted reads a block and gives the NFTs that the account made in it.
+func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	block, err := l.algod.Block(round).Do(ctx)
+	if algorand.NotFound(err) {
+		return nil, fmt.Errorf("reading block %d: %w", round, ErrNoBlock)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading block %d: %w", round, err)
+	}
+	var list []Minted
+	for _, stib := range block.Payset {
+		transaction := stib.Txn
+		if transaction.Sender != l.account.Address || transaction.Type != types.AssetConfigTx || stib.ConfigAsset == 0 {
+			continue
+		}
+		// A block leaves out what all of its transactions share.
+		if stib.HasGenesisID {
+			transaction.GenesisID = block.GenesisID
+		}
+		transaction.GenesisHash = block.GenesisHash
+		list = append(list, Minted{TxID: crypto.TransactionIDString(transaction), Round: round, Asset: uint64(stib.ConfigAsset)})
+	}
+	return list, nil
+}
+
+// Fate is what has become of a transaction.
+type Fate int
+
+// The fates.
+const (
+	Unknown    Fate = iota // algod can't tell: it was long ago, or the network has not seen it
+	Pending                // it is in algod's pool
+	Confirmed              // it is on the chain
+	Impossible             // it is not on the chain, and can never be
+)
+
+// Fate asks algod what has become of a transaction that can be confirmed from firstValid to lastValid.
+func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid uint64) (Fate, Minted, error) {
+	// The round must be read first: what is absent after it and can't be confirmed later, is absent for good.
+	round, err := l.Round(ctx)
+	if err != nil {
+		return Unknown, Minted{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	info, _, err := l.algod.PendingTransactionInformation(txid).Do(ctx)
+	switch {
+	case err == nil && info.ConfirmedRound > 0:
+		return Confirmed, Minted{TxID: txid, Round: info.ConfirmedRound, Asset: info.AssetIndex}, nil
+	case err == nil && info.PoolError == "" && round <= lastValid:
+		return Pending, Minted{}, nil
+	case err != nil && !algorand.NotFound(err):
+		return Unknown, Minted{}, fmt.Errorf("asking algod for transaction %s: %w", txid, err)
+	case round > lastValid && firstValid+remembered > round:
+		return Impossible, Minted{}, nil
+	}
+	return Unknown, Minted{}, nil
+}
+
+// remembered is for how many rounds algod surely remembers a confirmed transaction. It is 1,000 at least; some are left
+// for rounds that pass between two calls.
+const remembered = 990

@@ -1,0 +1,189 @@
+package taxii
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	credentialTTL   = 5 * time.Minute
+	maxToken        = 1024             // bytes
+	checksAtOnce    = 2                // slow password checks, which take memory by design
+	checkTimeout    = 30 * time.Second // of one slow check, waiting for its turn included
+	failuresOfUser  = 10               // at once, then one every
+	userInterval    = 10 * time.Second
+	failuresOfHost  = 50 // at once, then one every
+	addressInterval = 2 * time.Second
+)
+
+// errNoCredentials says that a request carries none, not that they are wrong.
+var errNoCredentials = unauthorized("This needs credentials: HTTP Basic, a bearer token or an API key.")
+
+// gate tells who makes a request, and sees to it that guessing is slow and
+// that being right is fast.
+type gate struct {
+	backend   Authenticator
+	known     *credentials
+	users     *throttle // failures by user name
+	addresses *throttle // failures by client address
+	checks    singleflight.Group
+	turns     *semaphore.Weighted
+}
+
+func newGate(backend Authenticator, now func() time.Time) *gate {
+	return &gate{
+		backend:   backend,
+		known:     newCredentials(credentialTTL, now),
+		users:     newThrottle(failuresOfUser, userInterval, now),
+		addresses: newThrottle(failuresOfHost, addressInterval, now),
+		turns:     semaphore.NewWeighted(checksAtOnce),
+	}
+}
+
+// authenticate tells who makes the request, by HTTP Basic, a token under the
+// scheme Bearer or its synonym Token (which taxii2client sends), or an API key
+// in X-API-Key. It returns errNoCredentials if there are none.
+func (g *gate) authenticate(r *http.Request) (Principal, error) {
+	if user, password, ok := r.BasicAuth(); ok {
+		return g.password(r, user, password)
+	}
+	token := tokenOf(r)
+	switch {
+	case token == "" && r.Header.Get("Authorization") != "":
+		return Principal{}, unauthorized("The Authorization header is none of Basic, Bearer and Token.")
+	case token == "":
+		return Principal{}, errNoCredentials
+	}
+	return g.token(r, token)
+}
+
+// tokenOf returns the token that a request carries, or nothing.
+func tokenOf(r *http.Request) string {
+	authorization := r.Header.Get("Authorization")
+	if authorization == "" {
+		return strings.TrimSpace(r.Header.Get("X-API-Key"))
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	if strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "Token") {
+		return strings.TrimSpace(token)
+	}
+	return ""
+}
+
+// token checks a token. Since that is fast, only failures are limited: a
+// client with a good one is never locked out by its neighbours.
+func (g *gate) token(r *http.Request, token string) (Principal, error) {
+	who, err := Principal{}, ErrUnauthorized
+	if len(token) <= maxToken {
+		who, err = g.backend.Token(r.Context(), token)
+	}
+	if errors.Is(err, ErrUnauthorized) {
+		if wait := g.addresses.take(clientAddress(r)); wait > 0 {
+			return Principal{}, tooManyAttempts(wait)
+		}
+	}
+	return who, attempts(err)
+}
+
+// password checks what HTTP Basic carries: a user and password, or a token in
+// the password's place under any or no user name, as some clients have only a
+// form for that.
+func (g *gate) password(r *http.Request, user, password string) (Principal, error) {
+	key := g.known.keyOf(user, password)
+	if who, _, ok := g.known.get(key); ok {
+		return who, nil
+	}
+	if password != "" && len(password) <= maxToken {
+		who, err := g.backend.Token(r.Context(), password)
+		if !errors.Is(err, ErrUnauthorized) {
+			return who, attempts(err)
+		}
+	}
+	// Clients open many connections at once: one check serves them all. It
+	// must not end because the first of them leaves.
+	ctx := context.WithoutCancel(r.Context())
+	checked, err, _ := g.checks.Do(string(key[:]), func() (any, error) {
+		who, generation, ok := g.known.get(key) // the check before this one may just have ended
+		if ok {
+			return who, nil
+		}
+		err := g.attempt(ctx, user, clientAddress(r), func(ctx context.Context) (err error) {
+			if user == "" || password == "" || len(user) > MaxAccountField || len(password) > MaxAccountField {
+				return ErrUnauthorized
+			}
+			who, err = g.backend.Password(ctx, user, password)
+			return err
+		})
+		if err == nil {
+			g.known.put(key, user, who, generation)
+		}
+		return who, err
+	})
+	if err != nil {
+		return Principal{}, err
+	}
+	return checked.(Principal), nil
+}
+
+// attempt runs a slow check of a secret: not too many at a time, and not if
+// too many have failed for this user or from this address.
+func (g *gate) attempt(ctx context.Context, user, address string, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+
+	// Both are charged before the check, so that guesses made at the same
+	// time are counted too.
+	if wait := g.addresses.take(address); wait > 0 {
+		return tooManyAttempts(wait)
+	}
+	user = user[:min(len(user), MaxAccountField)]
+	if wait := g.users.take(user); wait > 0 {
+		g.addresses.giveBack(address)
+		return tooManyAttempts(wait)
+	}
+	if err := g.turns.Acquire(ctx, 1); err != nil {
+		g.addresses.giveBack(address)
+		g.users.giveBack(user)
+		return &RetryAfterError{After: checkTimeout}
+	}
+	defer g.turns.Release(1)
+
+	err := check(ctx)
+	if !errors.Is(err, ErrUnauthorized) {
+		g.addresses.giveBack(address)
+		g.users.giveBack(user)
+	}
+	return attempts(err)
+}
+
+// attempts makes a backend's own limit on attempts a 429.
+func attempts(err error) error {
+	var retry *RetryAfterError
+	if errors.As(err, &retry) {
+		return tooManyAttempts(retry.After)
+	}
+	return err
+}
+
+// clientAddress is what failures are counted by: the peer's address, of IPv6
+// the part that a network assigns to one customer.
+func clientAddress(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	addr := peer.Addr().Unmap()
+	if addr.Is6() {
+		if prefix, err := addr.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return addr.String()
+}

@@ -1,0 +1,287 @@
+package taxii
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that a backend returns, wrapped or bare, and that the server turns
+// into answers. Whatever else a backend returns is answered with a 500 that
+// tells the client nothing and is logged in full.
+var (
+	// ErrUnauthorized says that a credential is wrong, unknown or expired. 401.
+	ErrUnauthorized = errors.New("wrong or missing credentials")
+	// ErrForbidden says that the principal may not do this. 403.
+	ErrForbidden = errors.New("not permitted")
+	// ErrNotFound says that there is no such thing, or that the principal may
+	// not know that there is. 404.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that the state of the node rules this out. 409; the
+	// text of an error that wraps it is shown to the client.
+	ErrConflict = errors.New("conflict")
+)
+
+// InvalidError refuses a well-formed request for what it says. 422; the
+// reason is shown to the client.
+type InvalidError struct{ Reason string }
+
+func (e *InvalidError) Error() string { return e.Reason }
+
+// RetryAfterError refuses for now. From an [Authenticator] or [Accounts] it
+// means too many attempts and is answered with 429, from a [Store] or
+// [Publisher] it means too much load and is answered with 503; both carry
+// After in Retry-After.
+type RetryAfterError struct{ After time.Duration }
+
+func (e *RetryAfterError) Error() string {
+	return fmt.Sprintf("try again in %v", e.After)
+}
+
+// Role is what an account may do on its node; each includes the ones before.
+type Role uint8
+
+const (
+	RoleNone      Role = iota // nobody, the role of the zero Principal
+	RoleReader                // reads the collections that are open to it
+	RolePublisher             // also adds objects
+	RoleAdmin                 // also signs up users
+)
+
+// String returns the name that the accounts API uses.
+func (r Role) String() string {
+	switch r {
+	case RoleReader:
+		return "reader"
+	case RolePublisher:
+		return "publisher"
+	case RoleAdmin:
+		return "admin"
+	}
+	return "none"
+}
+
+// ParseRole is the inverse of [Role.String]. It also takes "user", the first
+// Service Ledger's word for a publisher.
+func ParseRole(s string) (Role, error) {
+	switch s {
+	case "reader":
+		return RoleReader, nil
+	case "publisher", "user":
+		return RolePublisher, nil
+	case "admin":
+		return RoleAdmin, nil
+	}
+	return RoleNone, fmt.Errorf("unknown role %.40q: it is reader, publisher or admin", s)
+}
+
+// Principal is who makes a request. The zero Principal is somebody who
+// presented no credentials; only discovery is asked for on its behalf.
+type Principal struct {
+	User, Org string
+	Role      Role
+}
+
+// Authenticator tells who a credential belongs to.
+type Authenticator interface {
+	// Password checks a user's password. It returns ErrUnauthorized if the
+	// user is unknown or the password is wrong, without a difference in time
+	// that would tell which, and *RetryAfterError when it limits attempts
+	// itself (the server does already). It may be slow: results are cached.
+	Password(ctx context.Context, user, password string) (Principal, error)
+
+	// Token checks an opaque bearer token or API key, which is called for on
+	// every request that carries one and must be fast. It returns
+	// ErrUnauthorized if the token is unknown, revoked or expired.
+	Token(ctx context.Context, token string) (Principal, error)
+}
+
+// Accounts is what the /v1 endpoints act on. A change or removal of an
+// account by any way must be followed by [Handler.Forget].
+type Accounts interface {
+	// SignupAdmin makes the node's first account. It returns ErrConflict if
+	// the node has its administrator already or s.Org is not this node's
+	// organisation, *InvalidError if user or password will not do.
+	SignupAdmin(ctx context.Context, s SignUp) (Organisation, Account, error)
+
+	// SignupUser makes a further account. It returns ErrForbidden unless by
+	// is an administrator of s.Org, ErrConflict if the name is taken,
+	// *InvalidError if user or password will not do.
+	SignupUser(ctx context.Context, by Principal, s SignUp) (Account, error)
+
+	// Login trades a password for a new token. Errors are those of
+	// [Authenticator.Password].
+	Login(ctx context.Context, user, password string) (Session, error)
+
+	// Logout ends a token. To end one that is unknown is no error.
+	Logout(ctx context.Context, token string) error
+}
+
+// MaxAccountField bounds the names and passwords of accounts, in bytes.
+const MaxAccountField = 256
+
+// SignUp asks for an account. Its fields come from a client: each is 1 to
+// MaxAccountField bytes of UTF-8, User holds no colon, and nothing more is
+// known of them.
+type SignUp struct {
+	Org, User, Password string
+	Role                Role
+}
+
+// Organisation is the one that owns the node.
+type Organisation struct {
+	Name    string
+	Address string // of the Algorand account that signs and pays; empty if there is none yet
+}
+
+// Account is one user of the node.
+type Account struct {
+	User, Org string
+	Role      Role
+	Created   time.Time
+}
+
+// Session is a login: a token and until when it is good.
+type Session struct {
+	Token   string
+	Expires time.Time
+	Account Account
+}
+
+// Root is an API root. Its name is its one path segment; taxii2 and v1 are
+// taken by the server.
+type Root struct{ Name, Title, Description string }
+
+// Collection is a TAXII collection as it is for one principal.
+type Collection struct {
+	Root               string // name of the API root
+	ID                 string // UUIDv4
+	Alias              string // unique within the root, or empty
+	Title, Description string
+	CanRead, CanWrite  bool
+}
+
+// Record is one version of one object in a collection's view.
+type Record struct {
+	ID          string // STIX id
+	Version     string // modified, else created, else the backend's own unchanging value; as it was written
+	SpecVersion string // "2.1"
+	// DateAdded is when the record entered this collection's view: unique in
+	// the collection, whole microseconds, and later than every one that a
+	// reader could have seen before.
+	DateAdded time.Time
+	Object    []byte // the STIX object byte for byte; nil unless the query asks for it
+
+	// Where the object is kept; zero values are left out of answers.
+	StoredAt  time.Time
+	CID, TxID string
+	AssetID   uint64
+}
+
+// VersionMatch says which versions of an object a query takes: those that at
+// least one of its parts takes. At least one part is set.
+type VersionMatch struct {
+	All bool
+	// First and Last are the earliest and the latest by version, not by
+	// DateAdded, among those of the object that SpecVersions lets through.
+	// After takes no part in it: a version is last if no later one exists.
+	First, Last bool
+	At          []time.Time // these instants, however they are written
+}
+
+// Query asks for a page of a collection. An empty list does not restrict.
+type Query struct {
+	IDs   []string // STIX ids
+	Types []string // STIX types
+	// SpecVersions are STIX specification versions; empty asks for the latest
+	// one of each object.
+	SpecVersions []string
+	Version      VersionMatch
+	After        int64 // only records with DateAdded.UnixMicro() > After
+	Limit        int   // > 0
+	WithObjects  bool
+}
+
+// Page is a stretch of the records that a query takes, in ascending order of
+// DateAdded. It holds at most the query's Limit and may be cut shorter by its
+// size in bytes, but is never empty when More is set.
+type Page struct {
+	Records []Record
+	More    bool // at least one record that the query takes comes after
+}
+
+// Store is what can be read. The cost of a page must not grow with the size of
+// the collection.
+type Store interface {
+	// Roots lists the API roots that who may know of. For the zero Principal
+	// they are those that discovery shows to anybody.
+	Roots(ctx context.Context, who Principal) ([]Root, error)
+
+	// Root finds one of them by name. ErrNotFound if there is none, or none
+	// that who may know of. It is called for on every request.
+	Root(ctx context.Context, who Principal, name string) (Root, error)
+
+	// Collections lists a root's collections for who, sorted by id, without
+	// those that it can neither read nor write. ErrNotFound as for Root.
+	Collections(ctx context.Context, who Principal, root string) ([]Collection, error)
+
+	// Collection finds one of a root's collections by id or alias.
+	// ErrNotFound if who can neither read nor write it.
+	Collection(ctx context.Context, who Principal, root, idOrAlias string) (Collection, error)
+
+	// Objects returns the next page of a collection that who can read. What
+	// who may not see is left out before Limit and More are worked out.
+	Objects(ctx context.Context, who Principal, c Collection, q Query) (Page, error)
+
+	// HasObject tells whether the collection holds any version of the object
+	// that who may see.
+	HasObject(ctx context.Context, who Principal, c Collection, id string) (bool, error)
+}
+
+// Incoming is one member of the objects that a client adds.
+type Incoming struct {
+	// Raw is the value byte for byte as it was posted, whatever its kind. It
+	// is a slice of the whole body: copy what outlives the call.
+	Raw []byte
+	// Err is nil if Raw is I-JSON (RFC 7493) of bearable depth, so that
+	// decoders agree on what it says; else it says why not, in words that may
+	// stand in a status.
+	Err error
+}
+
+// Publisher takes objects in and tells what became of them.
+type Publisher interface {
+	// Publish takes the objects in durably and returns their status, after
+	// waiting as long as it is configured to for the last of them to be done.
+	// Each of the objects is in exactly one of the status's lists, also the
+	// ones that have an Err. c can be written by who. ctx ends when the client
+	// leaves; what was taken in by then stays so.
+	Publish(ctx context.Context, who Principal, c Collection, objects []Incoming) (Status, error)
+
+	// Status returns an earlier Publish's status as it is now. ErrNotFound if
+	// there is none (any more) or who may not read it.
+	Status(ctx context.Context, who Principal, root, id string) (Status, error)
+}
+
+// Status is what became of a request to add objects. It is pending as long as
+// one of its objects is.
+type Status struct {
+	ID          string // UUIDv4
+	RequestedAt time.Time
+
+	Successes, Failures, Pendings []StatusDetail
+}
+
+// StatusDetail is what became of one object.
+type StatusDetail struct {
+	ID      string // STIX id; empty if the object has none that can be read
+	Version string // as in [Record]; empty if none can be read: the time of the request is answered
+	Message string // on success the id of the transaction that minted it, alone
+
+	// Where the object is kept, as far as it is known; zero values are left
+	// out of answers.
+	StoredAt  time.Time
+	CID, TxID string
+	AssetID   uint64
+}

@@ -1,0 +1,120 @@
+package taxii
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// benchmarkHandler is a handler over a box of n objects of about 1 kB.
+func benchmarkHandler(b *testing.B, n int) *Handler {
+	b.Helper()
+	m := newMemory()
+	for i := range n {
+		m.add(boxID, "indicator", indicatorID(i), "2026-01-01T00:00:01.000Z", benchmarkObject(i))
+	}
+	h, err := NewHandler(Config{
+		Store: m, Publisher: m, Authenticator: m, CursorKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return h
+}
+
+func benchmarkObject(n int) []byte {
+	object := indicator(n, 1)
+	return []byte(object[:len(object)-1] + `,"description":"` + strings.Repeat(fmt.Sprintf("some words on it, %d; ", n), 33) + `"}`)
+}
+
+// sink takes an answer and keeps nothing.
+type sink struct {
+	header http.Header
+	status int
+	bytes  int64
+}
+
+func (s *sink) Header() http.Header    { return s.header }
+func (s *sink) WriteHeader(status int) { s.status = status }
+func (s *sink) Write(p []byte) (int, error) {
+	s.bytes += int64(len(p))
+	return len(p), nil
+}
+
+func BenchmarkGetObjects(b *testing.B) {
+	h := benchmarkHandler(b, 10_000)
+	for _, limit := range []int{100, 1000, 10_000} {
+		for _, encoding := range []string{"identity", "gzip"} {
+			b.Run(fmt.Sprintf("%d/%s", limit, encoding), func(b *testing.B) {
+				r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("%sobjects/?limit=%d", boxPath, limit), nil)
+				r.Header.Set("Authorization", "Bearer tok-paul")
+				r.Header.Set("Accept-Encoding", encoding)
+				b.ReportAllocs()
+				for b.Loop() {
+					w := &sink{header: make(http.Header)}
+					h.ServeHTTP(w, r)
+					if w.status != http.StatusOK {
+						b.Fatal(w.status)
+					}
+					b.SetBytes(w.bytes)
+				}
+				b.ReportMetric(float64(limit)*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+			})
+		}
+	}
+}
+
+// An idle poller asks for what came after the last object.
+func BenchmarkPollWithBasic(b *testing.B) {
+	h := benchmarkHandler(b, 10_000)
+	r := httptest.NewRequest(http.MethodGet, boxPath+"objects/?added_after=2030-01-01T00:00:00.000000Z", nil)
+	r.SetBasicAuth("paul", "pw-paul")
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &sink{header: make(http.Header)}
+		h.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			b.Fatal(w.status)
+		}
+	}
+}
+
+func BenchmarkPostObjects(b *testing.B) {
+	h := benchmarkHandler(b, 0)
+	h.publisher = discard{}
+	var objects [][]byte
+	for i := range 1000 {
+		objects = append(objects, benchmarkObject(i))
+	}
+	body := append([]byte(`{"objects":[`), bytes.Join(objects, []byte(","))...)
+	body = append(body, "]}"...)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, boxPath+"objects/", bytes.NewReader(body))
+		r.Header.Set("Authorization", "Bearer tok-paul")
+		r.Header.Set("Content-Type", MediaType)
+		w := &sink{header: make(http.Header)}
+		h.ServeHTTP(w, r)
+		if w.status != http.StatusAccepted {
+			b.Fatal(w.status)
+		}
+	}
+	b.ReportMetric(1000*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+}
+
+// discard is a publisher that takes everything and does nothing.
+type discard struct{ Publisher }
+
+func (discard) Publish(_ context.Context, _ Principal, _ Collection, objects []Incoming) (Status, error) {
+	s := Status{ID: boxID}
+	for range objects {
+		s.Successes = append(s.Successes, StatusDetail{ID: indicatorID(1), Version: "2026-01-01T00:00:01.000Z", Message: "TX"})
+	}
+	return s, nil
+}

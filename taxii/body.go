@@ -1,0 +1,133 @@
+package taxii
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	uploadGrace   = 30 * time.Second // for a body to begin to arrive
+	uploadRate    = 4 << 10          // bytes/s that a body must keep up after that
+	discardTime   = 10 * time.Second // spent on reading a body that is refused
+	memoryWait    = 30 * time.Second // for a large body's turn
+	bodiesAtOnce  = 4                // of the largest size
+	firstBodyRead = 64 << 10         // bytes set aside before anything has arrived
+)
+
+// readBody reads a request's body, inflated if it is compressed, into memory.
+// The body is bounded by the server's max_content_length, all bodies at once
+// by bodiesAtOnce times that: release gives its share back and must be called
+// once the body is no longer used, if there was no error.
+func (h *Handler) readBody(x *exchange) (body []byte, release func(), err error) {
+	limit := h.maxContentLength
+	compressed := false
+	switch coding := x.r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		compressed = true
+	default:
+		return nil, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
+			with("Accept-Encoding", "gzip")
+	}
+	if x.r.ContentLength > limit {
+		return nil, nil, h.tooLarge()
+	}
+
+	// A body of unknown size counts as one of the largest until it is read.
+	share := limit
+	if x.r.ContentLength >= 0 && !compressed {
+		share = x.r.ContentLength
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), memoryWait)
+	defer cancel()
+	if err := h.memory.Acquire(ctx, share); err != nil {
+		return nil, nil, &RetryAfterError{After: memoryWait}
+	}
+	defer func() {
+		if err != nil {
+			h.memory.Release(share)
+		}
+	}()
+
+	var source io.Reader = newUpload(x)
+	if compressed {
+		source, err = gzip.NewReader(source)
+		if err != nil {
+			return nil, nil, bodyProblem(err)
+		}
+	}
+	var buf bytes.Buffer
+	buf.Grow(int(min(share, firstBodyRead)))
+	if _, err = buf.ReadFrom(io.LimitReader(source, limit+1)); err != nil {
+		return nil, nil, bodyProblem(err)
+	}
+	size := int64(buf.Len())
+	if size > limit {
+		return nil, nil, h.tooLarge()
+	}
+	// From here on the connection is only watched for the client leaving, and
+	// no deadline is to be taken for that.
+	_ = x.control.SetReadDeadline(time.Time{})
+	_ = x.control.SetWriteDeadline(time.Time{})
+	h.memory.Release(share - size)
+	return buf.Bytes(), func() { h.memory.Release(size) }, nil
+}
+
+func (h *Handler) tooLarge() error {
+	return problemf(http.StatusRequestEntityTooLarge, "The body is larger than this server's max_content_length, %d bytes.", h.maxContentLength)
+}
+
+// bodyProblem is the answer to a body that can't be read.
+func bodyProblem(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return problemf(http.StatusRequestTimeout, "The body arrived too slowly.")
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+		return problemf(http.StatusBadRequest, "The body is not gzip as its Content-Encoding says.")
+	}
+	return problemf(http.StatusBadRequest, "The body ended early or is damaged.")
+}
+
+// discardBody reads on in a body that is refused, so that a client that sends
+// all of it before it looks for an answer finds the answer and not a broken
+// connection. Its effort is bounded.
+func (h *Handler) discardBody(x *exchange) {
+	if x.r.Body == nil || x.r.Body == http.NoBody {
+		return
+	}
+	if x.r.Header.Get("Expect") != "" { // the client waits for a go-ahead
+		return
+	}
+	// An error only says that this connection knows no deadlines, as in tests.
+	_ = x.control.SetReadDeadline(time.Now().Add(discardTime))
+	_, _ = io.CopyN(io.Discard, x.r.Body, 2*h.maxContentLength)
+}
+
+// upload reads a body under a deadline that moves on as bytes arrive: large
+// bodies on slow lines get through, stalled ones do not hold on to memory.
+type upload struct {
+	body    io.Reader
+	control *http.ResponseController
+	start   time.Time
+	read    int64
+}
+
+func newUpload(x *exchange) *upload {
+	return &upload{body: x.r.Body, control: x.control, start: time.Now()}
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	deadline := u.start.Add(uploadGrace + time.Duration(u.read/uploadRate)*time.Second)
+	_ = u.control.SetReadDeadline(deadline)                 // as in discardBody
+	_ = u.control.SetWriteDeadline(deadline.Add(writeTime)) // the server's own counts from the request's start
+	n, err := u.body.Read(p)
+	u.read += int64(n)
+	return n, err
+}

@@ -1,0 +1,305 @@
+package taxii
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Client speaks to a TAXII 2.1 server. It lives with what servers get wrong:
+// absent date headers, an empty next, numbers where strings belong, a 200
+// where a 202 belongs.
+type Client struct {
+	base   *url.URL
+	http   *http.Client
+	login  func(*http.Request)
+	answer int64
+}
+
+// ClientConfig says how a client speaks. All of it is optional.
+type ClientConfig struct {
+	User, Password string       // HTTP Basic
+	Token          string       // a bearer token, in place of both
+	HTTP           *http.Client // http.DefaultClient if nil
+	MaxAnswer      int64        // bytes of an answer, inflated; 256 MiB if 0
+}
+
+// maxRedirects bounds how often one request is sent on.
+const maxRedirects = 5
+
+// NewClient returns a client for the server at the base URL, such as
+// https://taxii.example.
+func NewClient(base string, c ClientConfig) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("taxii: %q is not the http or https URL of a server", base)
+	}
+	client := &Client{
+		base:   u,
+		login:  func(*http.Request) {},
+		answer: c.MaxAnswer,
+	}
+	if client.answer <= 0 {
+		client.answer = 256 << 20
+	}
+	switch {
+	case c.Token != "":
+		client.login = func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+c.Token) }
+	case c.User != "" || c.Password != "":
+		client.login = func(r *http.Request) { r.SetBasicAuth(c.User, c.Password) }
+	}
+	plain := http.DefaultClient
+	if c.HTTP != nil {
+		plain = c.HTTP
+	}
+	transport := *plain
+	transport.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects || r.Method != via[0].Method || !sameOrigin(r.URL, client.base) {
+			return http.ErrUseLastResponse // which is then reported as it is
+		}
+		return nil
+	}
+	client.http = &transport
+	return client, nil
+}
+
+// ResponseError is an answer that is not a success.
+type ResponseError struct {
+	Status             int           // HTTP's
+	Title, Description string        // as the server gave them, if it did
+	RetryAfter         time.Duration // 0 if the server named no time
+}
+
+func (e *ResponseError) Error() string {
+	text := fmt.Sprintf("the server answered %d %s", e.Status, http.StatusText(e.Status))
+	if e.Description != "" {
+		return text + ": " + e.Description
+	}
+	if e.Title != "" {
+		return text + ": " + e.Title
+	}
+	return text
+}
+
+// Discovery asks what the server offers.
+func (c *Client) Discovery(ctx context.Context) (DiscoveryResource, error) {
+	var d DiscoveryResource
+	_, err := c.get(ctx, "/taxii2/", nil, &d)
+	return d, err
+}
+
+// Collections lists the collections of an API root, which is given as in the
+// discovery resource, or by its path.
+func (c *Client) Collections(ctx context.Context, root string) ([]CollectionResource, error) {
+	var list CollectionsResource
+	_, err := c.get(ctx, join(root, "collections"), nil, &list)
+	return list.Collections, err
+}
+
+// Add adds the objects of an envelope or bundle to a collection.
+func (c *Client) Add(ctx context.Context, root, collection string, envelope []byte) (StatusResource, error) {
+	var status StatusResource
+	r, err := c.request(ctx, http.MethodPost, join(root, "collections", collection, "objects"), nil, envelope)
+	if err != nil {
+		return status, err
+	}
+	r.Header.Set("Content-Type", MediaType)
+	_, err = c.do(r, &status)
+	return status, err
+}
+
+// Status asks what became of a request to add objects.
+func (c *Client) Status(ctx context.Context, root, id string) (StatusResource, error) {
+	var status StatusResource
+	_, err := c.get(ctx, join(root, "status", id), nil, &status)
+	return status, err
+}
+
+// Filter says which objects to get. Its zero value asks for the latest version
+// of all of them.
+type Filter struct {
+	IDs, Types []string
+	Version    string // of match[version], such as "all"
+	AddedAfter string // a timestamp as a server gave it
+	Next       string // the cursor to go on from
+	Limit      int    // of a page; the server's own if 0
+}
+
+// ObjectsPage is a page of a collection's objects.
+type ObjectsPage struct {
+	Objects     []jsontext.Value // byte for byte as they came
+	First, Last string           // the dates added of the first and last object, if the server told
+	Next        string           // the cursor to the page after this, if there is one
+}
+
+// Objects gets a collection's objects page by page. It ends with the last page
+// or with the first error. A server that says that there is more without
+// getting any further is such an error.
+func (c *Client) Objects(ctx context.Context, root, collection string, f Filter) iter.Seq2[ObjectsPage, error] {
+	return func(yield func(ObjectsPage, error) bool) {
+		path := join(root, "collections", collection, "objects")
+		for {
+			page, more, err := c.objects(ctx, path, f)
+			if err != nil {
+				yield(ObjectsPage{}, err)
+				return
+			}
+			if !yield(page, nil) || !more {
+				return
+			}
+			switch {
+			case len(page.Objects) == 0:
+				err = errors.New("taxii: the server has more objects but sent an empty page")
+			case page.Next != "" && page.Next != f.Next:
+				f.Next = page.Next
+			case page.Next == "" && later(page.Last, f.AddedAfter):
+				f.AddedAfter, f.Next = page.Last, ""
+			default:
+				err = errors.New("taxii: the server has more objects but its pages repeat")
+			}
+			if err != nil {
+				yield(ObjectsPage{}, err)
+				return
+			}
+		}
+	}
+}
+
+// later tells whether the first timestamp is one and after the second, if that
+// is one.
+func later(a, b string) bool {
+	first, err := parseInstant(a)
+	if err != nil {
+		return false
+	}
+	second, err := parseInstant(b)
+	return err != nil || first.After(second)
+}
+
+// objects gets one page, and tells whether there are more.
+func (c *Client) objects(ctx context.Context, path string, f Filter) (ObjectsPage, bool, error) {
+	query := make(url.Values)
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	set("match[id]", strings.Join(f.IDs, ","))
+	set("match[type]", strings.Join(f.Types, ","))
+	set("match[version]", f.Version)
+	set("added_after", f.AddedAfter)
+	set("next", f.Next)
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var envelope struct {
+		More    bool             `json:"more"`
+		Next    jsontext.Value   `json:"next"` // some servers send a number, or null
+		Objects []jsontext.Value `json:"objects"`
+	}
+	header, err := c.get(ctx, path, query, &envelope)
+	if err != nil {
+		return ObjectsPage{}, false, err
+	}
+	page := ObjectsPage{
+		Objects: envelope.Objects,
+		First:   header.Get("X-TAXII-Date-Added-First"),
+		Last:    header.Get("X-TAXII-Date-Added-Last"),
+	}
+	switch envelope.Next.Kind() {
+	case '"':
+		page.Next = unquote(envelope.Next)
+	case '0':
+		page.Next = string(envelope.Next)
+	}
+	return page, envelope.More, nil
+}
+
+// join makes the path of a resource of an API root.
+func join(root string, segments ...string) string {
+	path := strings.TrimRight(root, "/")
+	for _, s := range segments {
+		path += "/" + url.PathEscape(s)
+	}
+	return path + "/"
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) (http.Header, error) {
+	r, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.do(r, into)
+}
+
+// request makes a request to a URL that is the server's, given in full or by
+// its path. Credentials go nowhere else.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Request, error) {
+	u, err := c.base.Parse(path)
+	if err != nil {
+		return nil, fmt.Errorf("taxii: %q is not a URL: %w", path, err)
+	}
+	if !sameOrigin(u, c.base) {
+		return nil, fmt.Errorf("taxii: %s is not on %s; it takes a client of its own", u.Redacted(), c.base.Host)
+	}
+	u.RawQuery = query.Encode()
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", MediaType)
+	r.Header.Set("User-Agent", "slnode")
+	c.login(r)
+	return r, nil
+}
+
+func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
+
+// do sends a request and decodes the answer.
+func (c *Client) do(r *http.Request, into any) (http.Header, error) {
+	failed := func(err error) error {
+		return fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return nil, failed(errors.Unwrap(err)) // without the query, which the client's own error quotes
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, c.answer+1))
+	if err != nil {
+		return nil, failed(err)
+	}
+	if int64(len(body)) > c.answer {
+		return nil, failed(fmt.Errorf("the answer is larger than %d bytes", c.answer))
+	}
+	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		answer := &ResponseError{Status: response.StatusCode}
+		var resource struct {
+			Title       string `json:"title"`
+			Description string `json:"description"`
+		}
+		if json.Unmarshal(body, &resource, lenient) == nil { // else it is a proxy's page
+			answer.Title, answer.Description = resource.Title, resource.Description
+		}
+		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			answer.RetryAfter = time.Duration(seconds) * time.Second
+		}
+		return nil, failed(answer)
+	}
+	if err := json.Unmarshal(body, into, lenient); err != nil {
+		return nil, failed(fmt.Errorf("the answer is not what TAXII has there: %w", err))
+	}
+	return response.Header, nil
+}

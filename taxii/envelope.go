@@ -1,0 +1,201 @@
+package taxii
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	maxObjects    = 100_000 // in one request: as much as a status can list
+	maxProperties = 100     // of the envelope itself
+	maxDepth      = 100     // of arrays and objects in a STIX object
+)
+
+// decodeEnvelope takes the objects out of a posted TAXII envelope or STIX
+// bundle (section 3.7), in their order and byte for byte. Its error is a
+// *problem: the body as a whole can't be used. What is wrong with a single
+// object stands in its Err and does not harm the others.
+func decodeEnvelope(body []byte) ([]Incoming, error) {
+	// The grammar is checked over the whole body here, the rest of I-JSON for
+	// each part by itself.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if dec.PeekKind() != '{' {
+		if _, err := dec.ReadValue(); err != nil {
+			return nil, notJSON(err)
+		}
+		return nil, problemf(http.StatusBadRequest, "The body is not a JSON object, so neither a TAXII envelope nor a STIX bundle.")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, notJSON(err)
+	}
+	var objects []Incoming
+	seen := make(map[string]bool)
+	for dec.PeekKind() != '}' {
+		quoted, err := readStrict(dec)
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		name := unquote(quoted)
+		if seen[name] {
+			return nil, problemf(http.StatusBadRequest, "The body has the property %.40q twice.", name)
+		}
+		if seen[name] = true; len(seen) > maxProperties {
+			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
+		}
+		if name == "objects" && dec.PeekKind() == '[' {
+			if objects, err = decodeObjects(dec, body); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		value, err := readStrict(dec)
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		if err := checkProperty(name, value); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil { // the closing brace
+		return nil, notJSON(err)
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
+	}
+	if len(objects) == 0 {
+		return nil, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
+	}
+	return objects, nil
+}
+
+// decodeObjects reads the list of objects.
+func decodeObjects(dec *jsontext.Decoder, body []byte) ([]Incoming, error) {
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, notJSON(err)
+	}
+	var (
+		objects []Incoming
+		strict  = jsontext.NewDecoder(new(bytes.Buffer))
+	)
+	for dec.PeekKind() != ']' {
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		if len(objects) == maxObjects {
+			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
+		}
+		end := int(dec.InputOffset())
+		raw := body[end-len(value) : end : end]
+		objects = append(objects, Incoming{Raw: raw, Err: checkObject(strict, raw)})
+	}
+	_, err := dec.ReadToken()
+	if err != nil {
+		return nil, notJSON(err)
+	}
+	return objects, nil
+}
+
+// checkProperty refuses a property of the envelope that must not be passed
+// over in silence.
+func checkProperty(name string, value jsontext.Value) error {
+	switch {
+	case name == "objects":
+		return problemf(http.StatusUnprocessableEntity, "The property objects is not a list.")
+	case name == "type" && unquote(value) != "bundle":
+		return problemf(http.StatusUnprocessableEntity, "The body is a single object of type %.40q; put it in the objects of an envelope or bundle.", unquote(value))
+	case strings.HasPrefix(name, "x_slnode_"):
+		// Whoever writes one of these restricts or rehearses what is to be
+		// published, and must not be ignored.
+		return problemf(http.StatusUnprocessableEntity, "The property %.40q is not known to this server.", name)
+	}
+	return nil
+}
+
+// readStrict reads a name or value that must be I-JSON.
+func readStrict(dec *jsontext.Decoder) (jsontext.Value, error) {
+	value, err := dec.ReadValue()
+	if err == nil && !value.IsValid() {
+		err = errors.New("a property has a repeated name or text that is not UTF-8")
+	}
+	return value, err
+}
+
+// unquote returns the text of a valid JSON string, and of other values
+// something that is nobody's name.
+func unquote(value jsontext.Value) string {
+	text, err := jsontext.AppendUnquote(nil, value)
+	if err != nil {
+		return value.Kind().String()
+	}
+	return string(text)
+}
+
+// checkObject tells why raw is not an I-JSON object (RFC 7493) of bearable
+// depth, in words for a status. The decoder is reused.
+func checkObject(dec *jsontext.Decoder, raw []byte) error {
+	if raw[0] != '{' {
+		return errors.New("not a JSON object")
+	}
+	dec.Reset(bytes.NewBuffer(raw))
+	for {
+		if dec.PeekKind() == '0' {
+			number, err := dec.ReadValue()
+			if err == nil {
+				err = checkNumber(number)
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := dec.ReadToken(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return errors.New(explain(err))
+		}
+		if dec.StackDepth() > maxDepth {
+			return fmt.Errorf("nested deeper than %d levels", maxDepth)
+		}
+	}
+}
+
+// maxSafeInteger is the largest integer that every JSON implementation reads
+// the same.
+const maxSafeInteger = 1<<53 - 1
+
+// checkNumber refuses numbers that decoders read differently.
+func checkNumber(number []byte) error {
+	s := string(number)
+	if !strings.ContainsAny(s, ".eE") {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil || n > maxSafeInteger || n < -maxSafeInteger {
+			return fmt.Errorf("the integer %.40s is outside of ±(2^53-1)", s)
+		}
+		return nil
+	}
+	if f, err := strconv.ParseFloat(s, 64); err != nil || math.IsInf(f, 0) {
+		return fmt.Errorf("the number %.40s is too large", s)
+	}
+	return nil
+}
+
+// notJSON is the answer to a body that is not JSON.
+func notJSON(err error) error {
+	return problemf(http.StatusBadRequest, "The body is not JSON as RFC 7493 has it: %s.", explain(err))
+}
+
+// explain shortens a decoder's error, which quotes what the client sent.
+func explain(err error) string {
+	text := strings.TrimPrefix(err.Error(), "jsontext: ")
+	return strings.ToValidUTF8(text[:min(len(text), 200)], "")
+}

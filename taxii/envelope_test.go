@@ -1,0 +1,199 @@
+package taxii
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+func TestEnvelopeObjectsComeOutByteForByte(t *testing.T) {
+	objects := []string{
+		`{"type":"indicator","id":"indicator--1"}`,
+		"{ \"type\" : \"x\",\n\t\"n\": 1.50, \"s\":\"\\u00e9\\/ü\" }",
+		`{"a":[{"b":{"c":[1,2,3]}}],"big":9007199254740991,"small":-9007199254740991,"f":1e30}`,
+		`{}`,
+	}
+	for _, body := range []string{
+		`{"objects":[%s]}`,
+		"\n { \"more\": false, \"next\": null, \"objects\" : [ %s ] , \"x_other\": {\"a\":1} } \n",
+		`{"type":"bundle","id":"bundle--5d0092c5-5f74-4287-9642-33f4c354e56d","objects":[%s]}`,
+		`{"type":"bundle","spec_version":"2.0","id":"bundle--5d0092c5-5f74-4287-9642-33f4c354e56d","objects":[%s]}`,
+		`{"\u006fbjects":[%s]}`,
+	} {
+		body = fmt.Sprintf(body, strings.Join(objects, " ,\n"))
+		got, err := decodeEnvelope([]byte(body))
+		if err != nil {
+			t.Errorf("%.60s: %v", body, err)
+			continue
+		}
+		if len(got) != len(objects) {
+			t.Errorf("%.60s: %d objects", body, len(got))
+			continue
+		}
+		for i, in := range got {
+			if string(in.Raw) != objects[i] || in.Err != nil {
+				t.Errorf("object %d is %s, %v", i, in.Raw, in.Err)
+			}
+		}
+	}
+}
+
+// Checklist 5.2, 12.2, 12.3: what spoils the whole body.
+func TestBodiesThatAreNoEnvelope(t *testing.T) {
+	for _, test := range []struct {
+		body   string
+		status int
+	}{
+		{``, 400},
+		{`not JSON`, 400},
+		{`[]`, 400},
+		{`[{"type":"indicator"}]`, 400},
+		{`"objects"`, 400},
+		{`null`, 400},
+		{`{"objects":[{}]`, 400},
+		{`{"objects":[{}`, 400},
+		{`{"objects":[{},]}`, 400},
+		{`{"objects":[{}]}{}`, 400},
+		{`{"objects":[{}]} x`, 400},
+		{`{"objects":[{}],"objects":[{}]}`, 400},
+		{`{"objects":[{}],"obj\u0065cts":[{}]}`, 400},
+		{`{"objects":[{"a":NaN}]}`, 400},
+		{`{"objects":[{"a":01}]}`, 400},
+		{"{\"objects\":[{\"a\":\"\x01\"}]}", 400},
+		{"{\"x\xff\":1,\"objects\":[{}]}", 400},
+		{`{"x":"\ud800","objects":[{}]}`, 400},
+		{`{"x":{"a":1,"a":2},"objects":[{}]}`, 400},
+		{"\xef\xbb\xbf{\"objects\":[{}]}", 400}, // byte order mark
+		{strings.Repeat("[", 100_000), 400},
+		{`{"objects":[` + strings.Repeat("[", 100_000), 400},
+		{`{}`, 422},
+		{`{"objects":[]}`, 422},
+		{`{"objects":null}`, 422},
+		{`{"objects":{}}`, 422},
+		{`{"objects":"x"}`, 422},
+		{`{"type":"indicator","id":"indicator--1"}`, 422},
+		{`{"type":7,"objects":[{}]}`, 422},
+		{`{"x_slnode_to":["acme"],"objects":[{}]}`, 422},
+		{`{"objects":[` + strings.Repeat("0,", maxObjects) + `0]}`, 422},
+	} {
+		_, err := decodeEnvelope([]byte(test.body))
+		var p *problem
+		if !errors.As(err, &p) || p.status != test.status {
+			t.Errorf("%.60q: %v, want status %d", test.body, err, test.status)
+		}
+	}
+	many := new(strings.Builder)
+	for i := range maxProperties + 1 {
+		fmt.Fprintf(many, `"p%d":0,`, i)
+	}
+	if _, err := decodeEnvelope([]byte(`{` + many.String() + `"objects":[{}]}`)); err == nil {
+		t.Error("any number of properties is taken")
+	}
+}
+
+// Checklist 1.6, 12.3 and 13: what spoils one object and no other.
+func TestABadObjectDoesNotHarmTheOthers(t *testing.T) {
+	for name, bad := range map[string]string{
+		"repeated name":            `{"type":"indicator","id":"a","id":"b"}`,
+		"repeated name, deep":      `{"a":[{"b":1,"\u0062":2}]}`,
+		"lone surrogate":           `{"a":"\ud800"}`,
+		"lone low surrogate":       `{"a":"\udc00x"}`,
+		"bytes that are not UTF-8": "{\"a\":\"\xff\"}",
+		"2^53":                     `{"a":9007199254740992}`,
+		"-2^53":                    `{"a":[-9007199254740992]}`,
+		"an endless integer":       `{"a":` + strings.Repeat("9", 1000) + `}`,
+		"a float beyond float64":   `{"a":1e400}`,
+		"too deep":                 `{"a":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		"a number":                 `1`,
+		"a string":                 `"indicator"`,
+		"null":                     `null`,
+		"a list":                   `[{}]`,
+	} {
+		good := indicator(1, 1)
+		got, err := decodeEnvelope([]byte(`{"objects":[` + good + `,` + bad + `,` + good + `]}`))
+		if err != nil || len(got) != 3 {
+			t.Errorf("%s: %d objects, %v", name, len(got), err)
+			continue
+		}
+		if got[0].Err != nil || got[2].Err != nil {
+			t.Errorf("%s: its neighbours have %v and %v", name, got[0].Err, got[2].Err)
+		}
+		if got[1].Err == nil {
+			t.Errorf("%s is let through", name)
+		} else if len(got[1].Err.Error()) > 300 {
+			t.Errorf("%s: the reason has %d bytes", name, len(got[1].Err.Error()))
+		}
+		if string(got[1].Raw) != bad {
+			t.Errorf("%s: raw is %.60q", name, got[1].Raw)
+		}
+	}
+}
+
+func TestDepthThatIsBearable(t *testing.T) {
+	deep := `{"a":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `}`
+	got, err := decodeEnvelope([]byte(`{"objects":[` + deep + `]}`))
+	if err != nil || got[0].Err != nil {
+		t.Errorf("%v, %v", err, got[0].Err)
+	}
+}
+
+// The decoder never panics; what it lets through is I-JSON and lies in the
+// body in that order.
+func FuzzEnvelope(f *testing.F) {
+	for _, seed := range []string{
+		`{"objects":[` + indicator(1, 1) + `]}`,
+		`{"type":"bundle","objects":[{"a":1e400},{"b":"\ud800"},{"c":1,"c":2},7]}`,
+		`{"objects":[{"a":[[[[{"b":[]}]]]]}],"more":true}`, `{`, `{"objects":[`, `[]`, "\x00",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := slices.Clone(body)
+		got, err := decodeEnvelope(body)
+		if !bytes.Equal(body, before) {
+			t.Fatal("the body was altered")
+		}
+		if err != nil {
+			var p *problem
+			if !errors.As(err, &p) || (p.status != http.StatusBadRequest && p.status != http.StatusUnprocessableEntity) {
+				t.Errorf("error %v", err)
+			}
+			if len(p.description) > 600 {
+				t.Errorf("description of %d bytes", len(p.description))
+			}
+			return
+		}
+		rest := body
+		for _, in := range got {
+			i := bytes.Index(rest, in.Raw)
+			if i < 0 {
+				t.Fatalf("object %q is not in the body after the one before", in.Raw)
+			}
+			rest = rest[i+len(in.Raw):]
+			if in.Err == nil && (!jsontext.Value(in.Raw).IsValid() || in.Raw[0] != '{') {
+				t.Errorf("%q is let through", in.Raw)
+			}
+		}
+	})
+}
+
+func BenchmarkDecodeEnvelope(b *testing.B) {
+	objects := make([]string, 1000)
+	for i := range objects {
+		objects[i] = indicator(i, 1)
+	}
+	body := []byte(`{"objects":[` + strings.Join(objects, ",") + `]}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decodeEnvelope(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package taxii
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// NewServer returns a server for the handler with limits that neither cut off
+// large bodies on slow lines, for which the handler moves the deadlines, nor
+// let idle or stalled connections pile up. With a TLS configuration it is
+// held to TLS 1.2 and 1.3 (section 8.2.2); nil is for plain HTTP. What the
+// connections have to complain of goes to the log at debug level.
+func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http.Server {
+	if config != nil {
+		config = config.Clone()
+		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+		// Of TLS 1.2 only what RFC 7540 appendix A does not rule out.
+		config.CipherSuites = []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		}
+	}
+	return &http.Server{
+		Handler:           handler,
+		TLSConfig:         config,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       3 * time.Minute,
+		MaxHeaderBytes:    64 << 10, // a filter may name hundreds of ids
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,335 @@
+package taxii
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// memory is a backend in memory: a store, publisher, authenticator and
+// accounts with fixed users, roots and collections.
+type memory struct {
+	mu          sync.Mutex
+	collections []Collection // as a publisher of acme sees them
+	holds       map[string]*held
+	statuses    map[string]Status
+	last        int64 // the latest date_added, in microseconds
+
+	pending   bool // objects stay pending
+	pageBytes int  // of objects, after which pages are cut; 0: no limit
+
+	accounts map[string]storedAccount
+	tokens   map[string]Principal
+	checks   int // calls of Password
+	queries  []Query
+	fail     error // what Objects and Publish return if it is set
+	panics   bool  // Roots panics
+}
+
+type storedAccount struct {
+	Principal
+	password string
+}
+
+// held is what a collection holds.
+type held struct {
+	records []heldRecord
+	byID    map[string][]int // indices of records, in the order of their version
+}
+
+type heldRecord struct {
+	Record
+	kind    string
+	instant time.Time // of the version
+}
+
+const (
+	boxID     = "5b4f6cf0-8d27-4f33-8f1c-0d7c2f6b9a01" // read and write for publishers
+	feedID    = "7c1d8a0e-11a5-4a57-9d3c-6c1f5f0f2b02" // read only
+	inboxID   = "91a7cf42-3c86-4d3a-a8e4-2f1f0c8f7d03" // write only
+	hiddenID  = "a3e2f5b6-7a1b-4c2d-8e9f-1a2b3c4d5e04" // neither
+	boxPath   = "/acme/collections/" + boxID + "/"
+	feedPath  = "/acme/collections/" + feedID + "/"
+	inboxPath = "/acme/collections/" + inboxID + "/"
+)
+
+func newMemory() *memory {
+	m := &memory{
+		collections: []Collection{
+			{Root: "acme", ID: boxID, Alias: "box", Title: "Box", Description: "What acme shares", CanRead: true, CanWrite: true},
+			{Root: "acme", ID: feedID, Title: "Feed", CanRead: true},
+			{Root: "acme", ID: inboxID, Title: "Inbox", CanWrite: true},
+			{Root: "acme", ID: hiddenID, Title: "Hidden"},
+		},
+		holds:    make(map[string]*held),
+		statuses: make(map[string]Status),
+		last:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(),
+		accounts: make(map[string]storedAccount),
+		tokens:   make(map[string]Principal),
+	}
+	for _, c := range m.collections {
+		m.holds[c.ID] = &held{byID: make(map[string][]int)}
+	}
+	for user, role := range map[string]Role{"rita": RoleReader, "paul": RolePublisher, "ada": RoleAdmin} {
+		who := Principal{User: user, Org: "acme", Role: role}
+		m.accounts[user] = storedAccount{who, "pw-" + user}
+		m.tokens["tok-"+user] = who
+	}
+	return m
+}
+
+func (m *memory) Roots(_ context.Context, who Principal) ([]Root, error) {
+	if m.panics {
+		panic("the store is on fire")
+	}
+	roots := []Root{{Name: "acme", Title: "Acme Ltd", Description: "Acme's own"}}
+	if who.Role != RoleNone {
+		roots = append(roots, Root{Name: "consortium", Title: "Everything"})
+	}
+	return roots, nil
+}
+
+func (m *memory) Root(ctx context.Context, who Principal, name string) (Root, error) {
+	roots, err := m.Roots(ctx, who)
+	if err != nil {
+		return Root{}, err
+	}
+	for _, r := range roots {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return Root{}, fmt.Errorf("root %q: %w", name, ErrNotFound)
+}
+
+func (m *memory) Collections(_ context.Context, who Principal, root string) ([]Collection, error) {
+	var list []Collection
+	for _, c := range m.collections {
+		if c.Root == root && (c.CanRead || c.CanWrite) {
+			c.CanWrite = c.CanWrite && who.Role >= RolePublisher
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+func (m *memory) Collection(ctx context.Context, who Principal, root, name string) (Collection, error) {
+	list, err := m.Collections(ctx, who, root)
+	if err != nil {
+		return Collection{}, err
+	}
+	for _, c := range list {
+		if c.ID == name || (c.Alias != "" && c.Alias == name) {
+			return c, nil
+		}
+	}
+	return Collection{}, ErrNotFound
+}
+
+func (m *memory) Objects(_ context.Context, _ Principal, c Collection, q Query) (Page, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.queries = append(m.queries, q)
+	if m.fail != nil {
+		return Page{}, m.fail
+	}
+	h := m.holds[c.ID]
+	from := sort.Search(len(h.records), func(i int) bool { return h.records[i].DateAdded.UnixMicro() > q.After })
+	var page Page
+	size := 0
+	for i := from; i < len(h.records); i++ {
+		r := h.records[i]
+		if !h.matches(i, q) {
+			continue
+		}
+		full := len(page.Records) == q.Limit || (m.pageBytes > 0 && size >= m.pageBytes)
+		if full {
+			page.More = true
+			break
+		}
+		size += len(r.Object)
+		if !q.WithObjects {
+			r.Object = nil
+		}
+		page.Records = append(page.Records, r.Record)
+	}
+	return page, nil
+}
+
+func (h *held) matches(i int, q Query) bool {
+	r := h.records[i]
+	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+	if !in(q.IDs, r.ID) || !in(q.Types, r.kind) || !in(q.SpecVersions, r.SpecVersion) {
+		return false
+	}
+	versions := h.byID[r.ID]
+	return q.Version.All ||
+		q.Version.First && versions[0] == i ||
+		q.Version.Last && versions[len(versions)-1] == i ||
+		slices.ContainsFunc(q.Version.At, r.instant.Equal)
+}
+
+func (m *memory) HasObject(_ context.Context, _ Principal, c Collection, id string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.holds[c.ID].byID[id]) > 0, nil
+}
+
+func (m *memory) Publish(_ context.Context, who Principal, c Collection, objects []Incoming) (Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return Status{}, m.fail
+	}
+	s := Status{ID: uuid.NewString(), RequestedAt: time.UnixMicro(m.last).UTC()}
+	for _, in := range objects {
+		var o struct{ Type, ID, Created, Modified string }
+		err := in.Err
+		if err == nil {
+			err = json.Unmarshal(in.Raw, &o)
+		}
+		d := StatusDetail{ID: o.ID, Version: cmp.Or(o.Modified, o.Created)}
+		switch {
+		case err != nil:
+			d.Message = err.Error()
+			s.Failures = append(s.Failures, d)
+		case !strings.HasPrefix(o.ID, o.Type+"--"):
+			d.Message = "the id is not one of the type"
+			s.Failures = append(s.Failures, d)
+		case m.pending:
+			s.Pendings = append(s.Pendings, d)
+		default:
+			r := m.add(c.ID, o.Type, o.ID, d.Version, slices.Clone(in.Raw))
+			d.Message, d.TxID, d.CID, d.AssetID, d.StoredAt = r.TxID, r.TxID, r.CID, r.AssetID, r.StoredAt
+			s.Successes = append(s.Successes, d)
+		}
+	}
+	m.statuses[s.ID] = s
+	return s, nil
+}
+
+// add puts a version of an object into a collection, unless it is there. The
+// lock is held.
+func (m *memory) add(collection, kind, id, version string, object []byte) Record {
+	h := m.holds[collection]
+	instant, err := parseInstant(version)
+	if err != nil { // an object without versions
+		version = "1970-01-01T00:00:00.000000Z"
+		instant = time.Unix(0, 0)
+	}
+	for _, i := range h.byID[id] {
+		if h.records[i].instant.Equal(instant) {
+			return h.records[i].Record
+		}
+	}
+	m.last++
+	n := len(h.records)
+	r := heldRecord{
+		Record: Record{
+			ID: id, Version: version, SpecVersion: "2.1", Object: object,
+			DateAdded: time.UnixMicro(m.last).UTC(),
+			StoredAt:  time.UnixMicro(m.last).UTC(),
+			CID:       fmt.Sprintf("bafy%d", n), TxID: fmt.Sprintf("TX%d", n), AssetID: uint64(n + 1),
+		},
+		kind: kind, instant: instant,
+	}
+	h.records = append(h.records, r)
+	at, _ := slices.BinarySearchFunc(h.byID[id], instant, func(i int, t time.Time) int { return h.records[i].instant.Compare(t) })
+	h.byID[id] = slices.Insert(h.byID[id], at, n)
+	return r.Record
+}
+
+func (m *memory) Status(_ context.Context, _ Principal, root, id string) (Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.statuses[id]
+	if !ok || root != "acme" {
+		return Status{}, ErrNotFound
+	}
+	return s, nil
+}
+
+func (m *memory) Password(_ context.Context, user, password string) (Principal, error) {
+	m.mu.Lock()
+	m.checks++
+	a, ok := m.accounts[user]
+	m.mu.Unlock()
+	if !ok || a.password != password {
+		return Principal{}, ErrUnauthorized
+	}
+	return a.Principal, nil
+}
+
+func (m *memory) Token(_ context.Context, token string) (Principal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	who, ok := m.tokens[token]
+	if !ok {
+		return Principal{}, ErrUnauthorized
+	}
+	return who, nil
+}
+
+func (m *memory) SignupAdmin(_ context.Context, s SignUp) (Organisation, Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.Org != "acme" {
+		return Organisation{}, Account{}, fmt.Errorf("this node is acme's alone: %w", ErrConflict)
+	}
+	if _, ok := m.accounts["ada"]; ok {
+		return Organisation{}, Account{}, fmt.Errorf("this node has its administrator: %w", ErrConflict)
+	}
+	account, err := m.signup(s)
+	return Organisation{Name: "acme", Address: "ALGOADDRESS"}, account, err
+}
+
+func (m *memory) SignupUser(_ context.Context, by Principal, s SignUp) (Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if by.Org != s.Org {
+		return Account{}, ErrForbidden
+	}
+	if _, ok := m.accounts[s.User]; ok {
+		return Account{}, fmt.Errorf("that name is taken: %w", ErrConflict)
+	}
+	return m.signup(s)
+}
+
+func (m *memory) signup(s SignUp) (Account, error) {
+	if len(s.Password) < 8 {
+		return Account{}, &InvalidError{Reason: "a password has 8 bytes or more"}
+	}
+	m.accounts[s.User] = storedAccount{Principal{User: s.User, Org: s.Org, Role: s.Role}, s.Password}
+	return Account{User: s.User, Org: s.Org, Role: s.Role, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+}
+
+func (m *memory) Login(ctx context.Context, user, password string) (Session, error) {
+	who, err := m.Password(ctx, user, password)
+	if err != nil {
+		return Session{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	token := "login-" + uuid.NewString()
+	m.tokens[token] = who
+	return Session{
+		Token:   token,
+		Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
+		Account: Account{User: who.User, Org: who.Org, Role: who.Role},
+	}, nil
+}
+
+func (m *memory) Logout(_ context.Context, token string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.tokens, token)
+	return nil
+}

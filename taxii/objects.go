@@ -1,0 +1,154 @@
+package taxii
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// The kinds of listing that cursors are tied to.
+const (
+	objectsListing  = "objects"
+	manifestListing = "manifest"
+	versionsListing = "versions"
+)
+
+// getObjects lists the objects of a collection (section 5.4).
+func (h *Handler) getObjects(x *exchange) error {
+	p, err := h.page(x, objectsListing, "", filters{id: true, kind: true, specVersion: true, version: true})
+	if err != nil {
+		return err
+	}
+	return h.sendEnvelope(x, p)
+}
+
+// getObject lists the versions of one object, by default the last one
+// (section 5.6).
+func (h *Handler) getObject(x *exchange) error {
+	p, err := h.page(x, objectsListing, x.variable("object"), filters{specVersion: true, version: true})
+	if err != nil {
+		return err
+	}
+	return h.sendEnvelope(x, p)
+}
+
+// page is a page of records with its cursor.
+type page struct {
+	Page
+	next string // where the next page starts; empty if there is none
+}
+
+// page finds the page of the path's collection, or of one object in it, that
+// the query string asks for, and names its dates in the header (section 3.2).
+func (h *Handler) page(x *exchange, kind, object string, match filters) (page, error) {
+	c, err := h.readable(x)
+	if err != nil {
+		return page{}, err
+	}
+	l, err := parseListing(x.r.URL.RawQuery, match, h.pages)
+	if err != nil {
+		return page{}, problemf(http.StatusBadRequest, "%s", err)
+	}
+	s := scope{kind: kind, collection: c.ID, object: object}
+	if l.next != "" {
+		after, err := h.cursors.decode(s, l.next)
+		if err != nil {
+			return page{}, problemf(http.StatusBadRequest, "%s", err)
+		}
+		l.After = max(l.After, after) // clients send both
+	}
+	if object != "" {
+		l.IDs = []string{object}
+	}
+	l.WithObjects = kind == objectsListing
+
+	found, err := h.store.Objects(x.r.Context(), x.who, c, l.Query)
+	if err != nil {
+		return page{}, err
+	}
+	if len(found.Records) == 0 {
+		return h.emptyPage(x, c, object, found)
+	}
+	first, last := found.Records[0].DateAdded, found.Records[len(found.Records)-1].DateAdded
+	// Spelt as in the standard: some clients' scripts look for just that.
+	x.w.Header()["X-TAXII-Date-Added-First"] = []string{formatTimestamp(first)}
+	x.w.Header()["X-TAXII-Date-Added-Last"] = []string{formatTimestamp(last)}
+	p := page{Page: found}
+	if found.More {
+		p.next = h.cursors.encode(s, last.UnixMicro())
+	}
+	return p, nil
+}
+
+// emptyPage tells an object that is not there, a 404, from one that the
+// filters leave nothing of.
+func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page) (page, error) {
+	if found.More {
+		return page{}, errors.New("the store returned an empty page with more to come")
+	}
+	if object == "" {
+		return page{}, nil
+	}
+	known, err := h.store.HasObject(x.r.Context(), x.who, c, object)
+	if err == nil && !known {
+		err = ErrNotFound
+	}
+	return page{}, err
+}
+
+// sendEnvelope answers with the page's objects, byte for byte as the store
+// has them.
+func (h *Handler) sendEnvelope(x *exchange, p page) error {
+	x.w.Header().Set("Content-Type", MediaType)
+	if len(p.Records) == 0 {
+		h.send(x, http.StatusOK, []byte("{}"))
+		return nil
+	}
+	opening := []byte(`{`)
+	if p.More {
+		opening = append(opening, `"more":true,"next":`...)
+		opening = strconv.AppendQuote(opening, p.next) // base64: nothing in it needs JSON's rules
+		opening = append(opening, ',')
+	}
+	opening = append(opening, `"objects":[`...)
+
+	comma := []byte(",")
+	parts := make([][]byte, 0, 2*len(p.Records)+1)
+	parts = append(parts, opening)
+	for i, record := range p.Records {
+		if i > 0 {
+			parts = append(parts, comma)
+		}
+		parts = append(parts, record.Object)
+	}
+	h.send(x, http.StatusOK, append(parts, []byte("]}"))...)
+	return nil
+}
+
+// postObjects adds objects to a collection (section 5.5).
+func (h *Handler) postObjects(x *exchange) error {
+	c, err := h.writable(x)
+	if err != nil {
+		return err
+	}
+	if contentType := x.r.Header.Get("Content-Type"); !carriesSTIX(contentType) {
+		return problemf(http.StatusUnsupportedMediaType, "The body's Content-Type %.80q is not %s.", contentType, MediaType)
+	}
+	if x.r.URL.RawQuery != "" {
+		return problemf(http.StatusBadRequest, "Adding objects takes no parameters.")
+	}
+	body, release, err := h.readBody(x)
+	if err != nil {
+		return err
+	}
+	defer release()
+	objects, err := decodeEnvelope(body)
+	if err != nil {
+		return err
+	}
+	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects)
+	if err != nil {
+		return err
+	}
+	return h.sendResource(x, http.StatusAccepted, status.resource())
+}

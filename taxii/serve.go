@@ -1,0 +1,149 @@
+package taxii
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/mux"
+)
+
+// ServeHTTP answers a request. It gives it an id, runs the endpoint of its
+// path, turns an error or a panic into an error resource, and logs what came
+// of it. No credential and no query string is logged.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{
+		w:       &recorder{ResponseWriter: w},
+		control: http.NewResponseController(w),
+		id:      uuid.NewString(),
+	}
+	x.r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	setHeaders(w.Header(), x.id)
+
+	start := time.Now()
+	var err error
+	defer func() { h.logAccess(x, time.Since(start), err) }()
+	err = h.run(x)
+	switch {
+	case err == nil:
+	case x.w.status != 0, x.left(err):
+		// Either the client must see that its answer is not whole, or it is
+		// not there to see one.
+		panic(http.ErrAbortHandler)
+	default:
+		h.sendProblem(x, problemOf(err))
+	}
+}
+
+// left tells whether the request failed because the client is gone.
+func (x *exchange) left(err error) bool {
+	return errors.Is(err, context.Canceled) && x.r.Context().Err() != nil
+}
+
+// run serves the request and makes a panic an error.
+func (h *Handler) run(x *exchange) (err error) {
+	defer func() {
+		switch thrown := recover(); thrown {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(thrown)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", thrown, debug.Stack())
+		}
+	}()
+	if h.crossOrigin(x) {
+		return nil
+	}
+	h.router.ServeHTTP(x.w, x.r)
+	return x.err
+}
+
+// exchange is one request and the answer to it.
+type exchange struct {
+	w       *recorder
+	r       *http.Request
+	control *http.ResponseController
+	id      string // stands in the log and in error resources
+
+	who      Principal
+	root     Root  // of paths below an API root
+	accounts bool  // the path is one of the accounts API
+	err      error // what its endpoint returned
+}
+
+// variable returns the part of the path that has the name in the route.
+func (x *exchange) variable(name string) string { return mux.Vars(x.r)[name] }
+
+type exchangeKey struct{}
+
+// endpoint serves a path. Its error becomes the answer.
+type endpoint func(*exchange) error
+
+// ServeHTTP is how the router runs an endpoint, inside of
+// [Handler.ServeHTTP].
+func (e endpoint) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	x := r.Context().Value(exchangeKey{}).(*exchange)
+	x.r = r // with what the router found out
+	x.err = e(x)
+}
+
+// setHeaders sets the headers that every answer has. What is served is of
+// concern to its reader alone and nothing that a browser should interpret.
+func setHeaders(header http.Header, id string) {
+	header.Set("X-Request-Id", id)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Referrer-Policy", "no-referrer")
+}
+
+// maxLoggedPath bounds what a hostile path adds to the log.
+const maxLoggedPath = 256
+
+func (h *Handler) logAccess(x *exchange, took time.Duration, err error) {
+	path := x.r.URL.Path
+	attrs := []slog.Attr{
+		slog.String("request_id", x.id),
+		slog.String("method", x.r.Method),
+		slog.String("path", path[:min(len(path), maxLoggedPath)]),
+		slog.Int("status", x.w.status),
+		slog.Int64("bytes", x.w.bytes),
+		slog.Duration("took", took),
+		slog.String("user", x.who.User),
+		slog.String("remote", x.r.RemoteAddr),
+	}
+	level := slog.LevelInfo
+	if err != nil && !x.left(err) && problemOf(err).status == http.StatusInternalServerError {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	h.log.LogAttrs(x.r.Context(), level, "http request", attrs...)
+}
+
+// recorder notes what is written to a client.
+type recorder struct {
+	http.ResponseWriter
+	status int // 0 until the answer has begun
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}

@@ -1,0 +1,260 @@
+// Package taxii is a TAXII 2.1 server and client.
+//
+// The server, a [Handler], serves the whole of the standard's section 4 and 5
+// over what a [Store] holds, passes objects that are added to a [Publisher],
+// and offers accounts under /v1. It knows nothing of where objects come from
+// or go to, and holds no state of its own that a restart would lose.
+//
+// Where the standard leaves a choice or contradicts itself:
+//
+//   - A page comes with next whenever it comes with more, also of manifests and
+//     versions: clients that get no next start again from the first page.
+//   - An empty page has no X-TAXII-Date-Added headers, as it has no dates.
+//   - Versions are listed in the order of their date_added, like objects.
+//   - An object or version path of an unknown object is a 404; if the object is
+//     there and a filter hides it, the answer is empty.
+//   - An envelope without objects is refused with 422.
+//   - Adding objects takes no parameters: one that asked for less than
+//     publishing them must not be ignored.
+//   - Objects can't be deleted, and DELETE is answered with 405.
+package taxii
+
+import (
+	"compress/gzip"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"golang.org/x/sync/semaphore"
+)
+
+// Config is what a [Handler] is made of. Store, Publisher, Authenticator and
+// CursorKey are required.
+type Config struct {
+	// Title, Description and Contact are shown by discovery. Title is "TAXII
+	// server" if it is empty.
+	Title, Description, Contact string
+	// DefaultRoot is the name of the API root that discovery names as the
+	// default, to those who may know of it.
+	DefaultRoot string
+
+	Store         Store
+	Publisher     Publisher
+	Authenticator Authenticator
+	Accounts      Accounts // nil: there is no /v1
+
+	// CursorKey is a secret of at least 16 bytes that the cursors of pages
+	// are made with. It must outlive restarts, as clients keep cursors for
+	// days.
+	CursorKey []byte
+	// MaxContentLength bounds the body of a request, in bytes, inflated. 100
+	// MiB if it is 0.
+	MaxContentLength int64
+	// Pages bounds the length of pages.
+	Pages PageLimits
+	// AllowedOrigins lists the web origins whose scripts may use the server
+	// (CORS); "*" is any. None if it is empty.
+	AllowedOrigins []string
+
+	Log *slog.Logger     // slog's default if nil
+	Now func() time.Time // time.Now if nil
+}
+
+// PageLimits is how many records a page holds at most.
+type PageLimits struct {
+	Default int // if the client sets no limit; 1,000 if 0
+	Max     int // whatever the client's limit; 10,000 if 0
+}
+
+// Handler serves TAXII 2.1 and the accounts API. Its methods may be called
+// concurrently.
+type Handler struct {
+	title, description, contact, defaultRoot string
+
+	store     Store
+	publisher Publisher
+	accounts  Accounts
+	gate      *gate
+	cursors   cursors
+	pages     PageLimits
+	origins   []string
+	log       *slog.Logger
+	now       func() time.Time
+
+	maxContentLength int64
+	memory           *semaphore.Weighted // bytes of request bodies held at once
+	gzips            sync.Pool
+
+	router *mux.Router
+}
+
+// NewHandler makes a handler, or says what the configuration lacks.
+func NewHandler(c Config) (*Handler, error) {
+	switch {
+	case c.Store == nil, c.Publisher == nil, c.Authenticator == nil:
+		return nil, errors.New("taxii: a handler needs a store, a publisher and an authenticator")
+	case len(c.CursorKey) < 16:
+		return nil, errors.New("taxii: the cursor key is shorter than 16 bytes")
+	}
+	h := &Handler{
+		title:            c.Title,
+		description:      c.Description,
+		contact:          c.Contact,
+		defaultRoot:      c.DefaultRoot,
+		store:            c.Store,
+		publisher:        c.Publisher,
+		accounts:         c.Accounts,
+		cursors:          cursors{key: slices.Clone(c.CursorKey)},
+		pages:            c.Pages,
+		origins:          slices.Clone(c.AllowedOrigins),
+		log:              c.Log,
+		now:              c.Now,
+		maxContentLength: c.MaxContentLength,
+	}
+	if h.title == "" {
+		h.title = "TAXII server"
+	}
+	if h.pages.Max <= 0 {
+		h.pages.Max = 10_000
+	}
+	if h.pages.Default <= 0 {
+		h.pages.Default = 1_000
+	}
+	h.pages.Default = min(h.pages.Default, h.pages.Max)
+	if h.maxContentLength <= 0 {
+		h.maxContentLength = 100 << 20
+	}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	h.gate = newGate(c.Authenticator, h.now)
+	h.memory = semaphore.NewWeighted(bodiesAtOnce * h.maxContentLength)
+	h.gzips.New = func() any {
+		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only for a level that does not exist
+		return z
+	}
+	h.router = h.routes()
+	return h, nil
+}
+
+// Forget makes the handler ask its authenticator again about the user's
+// credentials. Call it when an account is removed or its password or role
+// changes, after the change is durable.
+func (h *Handler) Forget(user string) { h.gate.known.forget(user) }
+
+// routes maps paths to what is there. The standard's paths end in a slash;
+// they work without it too, and not by a redirect, which turns a POST into a
+// GET.
+func (h *Handler) routes() *mux.Router {
+	r := mux.NewRouter().SkipClean(true)
+	add := func(path string, serve endpoint) {
+		r.Handle(path+"{slash:/?}", serve)
+	}
+	add("/taxii2", h.open(methods{http.MethodGet: h.getDiscovery}))
+	if h.accounts != nil {
+		add("/v1/login", entrance(methods{http.MethodPost: h.postLogin}))
+		add("/v1/logout", h.account(methods{http.MethodPost: h.postLogout}))
+		add("/v1/signup/admin", entrance(methods{http.MethodPost: h.postSignupAdmin}))
+		add("/v1/signup/{org}/user", h.account(methods{http.MethodPost: h.postSignupUser}))
+	}
+	const collection = "/{root}/collections/{collection}"
+	add("/{root}", h.rooted(methods{http.MethodGet: h.getRoot}))
+	add("/{root}/status/{status}", h.rooted(methods{http.MethodGet: h.getStatus}))
+	add("/{root}/collections", h.rooted(methods{http.MethodGet: h.getCollections}))
+	add(collection, h.rooted(methods{http.MethodGet: h.getCollection}))
+	add(collection+"/manifest", h.rooted(methods{http.MethodGet: h.getManifest}))
+	add(collection+"/objects", h.rooted(methods{http.MethodGet: h.getObjects, http.MethodPost: h.postObjects}))
+	add(collection+"/objects/{object}", h.rooted(methods{http.MethodGet: h.getObject}))
+	add(collection+"/objects/{object}/versions", h.rooted(methods{http.MethodGet: h.getVersions}))
+	r.NotFoundHandler = endpoint(h.nowhere)
+	return r
+}
+
+// methods is what a resource does, by HTTP method. HEAD goes as GET.
+type methods map[string]endpoint
+
+// allow lists the methods for the Allow header.
+func (m methods) allow() string {
+	allowed := []string{http.MethodOptions}
+	for method := range m {
+		allowed = append(allowed, method)
+		if method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	return strings.Join(allowed, ", ")
+}
+
+// serve does what the request's method asks for.
+func (m methods) serve(x *exchange) error {
+	method := x.r.Method
+	switch method {
+	case http.MethodOptions:
+		x.w.Header().Set("Allow", m.allow())
+		x.w.WriteHeader(http.StatusNoContent)
+		return nil
+	case http.MethodHead:
+		method = http.MethodGet
+	}
+	do, ok := m[method]
+	if !ok {
+		return problemf(http.StatusMethodNotAllowed, "This resource answers %s.", m.allow()).with("Allow", m.allow())
+	}
+	if !acceptsTAXII(x.r.Header) {
+		return problemf(http.StatusNotAcceptable, "This server answers in %s only.", MediaType)
+	}
+	return do(x)
+}
+
+// open serves a resource that needs no credentials. Wrong ones are refused all
+// the same, so that whoever checks theirs here is not misled.
+func (h *Handler) open(m methods) endpoint {
+	return func(x *exchange) error {
+		if err := h.authenticate(x); err != nil && !errors.Is(err, errNoCredentials) {
+			return err
+		}
+		return m.serve(x)
+	}
+}
+
+// rooted serves a resource of an API root. Nothing about it shows without
+// credentials, and nothing about the root to whom it is not known.
+func (h *Handler) rooted(m methods) endpoint {
+	return func(x *exchange) error {
+		err := h.authenticate(x)
+		if err != nil {
+			return err
+		}
+		if x.root, err = h.store.Root(x.r.Context(), x.who, x.variable("root")); err != nil {
+			return err
+		}
+		return m.serve(x)
+	}
+}
+
+// nowhere answers for the paths where there is nothing.
+func (h *Handler) nowhere(x *exchange) error {
+	if err := h.authenticate(x); err != nil {
+		return err
+	}
+	return ErrNotFound
+}
+
+// authenticate finds out who makes the request.
+func (h *Handler) authenticate(x *exchange) error {
+	who, err := h.gate.authenticate(x.r)
+	if err != nil {
+		return err
+	}
+	x.who = who
+	return nil
+}
