@@ -52,7 +52,7 @@ func (a *Accounts) Add(user, password, role string, first bool, now time.Time) (
 	account := Account{User: user, Role: role, Created: now, Hash: hash}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err = a.store.db.Update(func(txn *badger.Txn) error {
+	err = a.store.write(func(txn *badger.Txn) error {
 		if first {
 			if _, any := last(txn, key(tableAccount)); any {
 				return ErrTaken
@@ -71,7 +71,7 @@ func (a *Accounts) Add(user, password, role string, first bool, now time.Time) (
 
 // Any reports whether there is any account.
 func (a *Accounts) Any() (any bool, err error) {
-	err = a.store.db.View(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *badger.Txn) error {
 		_, any = last(txn, key(tableAccount))
 		return nil
 	})
@@ -95,7 +95,7 @@ func (a *Accounts) Check(user, password string) (Account, error) {
 }
 
 func (a *Accounts) account(user string) (account Account, found bool, err error) {
-	err = a.store.db.View(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *badger.Txn) error {
 		found, err = getJSON(txn, key(tableAccount, []byte(user)), &account)
 		return err
 	})
@@ -122,7 +122,7 @@ func (a *Accounts) NewToken(user string, expires time.Time) (string, error) {
 		return "", fmt.Errorf("making a token: %w", err)
 	}
 	hash := sha256.Sum256([]byte(token))
-	err = a.store.db.Update(func(txn *badger.Txn) error {
+	err = a.store.write(func(txn *badger.Txn) error {
 		return setFor(txn, key(tableToken, hash[:]), record, time.Until(expires))
 	})
 	if err != nil {
@@ -137,7 +137,7 @@ func (a *Accounts) CheckToken(token string, now time.Time) (Account, error) {
 	var record tokenRecord
 	var account Account
 	var found bool
-	err := a.store.db.View(func(txn *badger.Txn) (err error) {
+	err := a.store.read(func(txn *badger.Txn) (err error) {
 		if found, err = getJSON(txn, key(tableToken, hash[:]), &record); err != nil || !found {
 			return err
 		}
@@ -156,7 +156,7 @@ func (a *Accounts) CheckToken(token string, now time.Time) (Account, error) {
 // EndToken ends a token.
 func (a *Accounts) EndToken(token string) error {
 	hash := sha256.Sum256([]byte(token))
-	if err := a.store.db.Update(func(txn *badger.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
+	if err := a.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
 		return fmt.Errorf("ending a token: %w", err)
 	}
 	return nil

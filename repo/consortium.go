@@ -41,5 +41,5 @@ func (r *Repo) SetConsortium(c Consortium) error {
 	if err != nil {
 		return fmt.Errorf("writing the consortium: %w", err)
 	}
-	return writeFile(consortiumPath(r.Dir), append(data, '\n'))
+	return WriteFile(consortiumPath(r.Dir), append(data, '\n'))
 }

@@ -61,7 +61,7 @@ func parsePosition(k []byte) consortium.Position {
 
 // Cursor is the last round whose events are all in the log; 0 in a new view.
 func (v *View) Cursor() (round uint64, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaCursor)), &round)
 		return err
 	})
@@ -70,18 +70,11 @@ func (v *View) Cursor() (round uint64, err error) {
 
 // Sequences gives the publishers' sequence numbers as they were stored with the cursor.
 func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaSequences)), &sequences)
 		return err
 	})
 	return sequences, err
-}
-
-// Window is what one step of the fold adds to the log.
-type Window struct {
-	Last      uint64 // the cursor moves here
-	Events    []NewEvent
-	Sequences map[string]*consortium.Sequence
 }
 
 // NewEvent is an event that counts, with its effect.
@@ -90,14 +83,13 @@ type NewEvent struct {
 	Effect consortium.Effect
 }
 
-// Append stores the events of a window and moves the cursor. If the process dies in between, the cursor hasn't moved,
-// and appending the window again changes nothing that is there already.
-func (v *View) Append(w Window) error {
+// Append stores events. Those that are there already stay as they are.
+func (v *View) Append(events []NewEvent) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for events := w.Events; len(events) > 0; {
+	for len(events) > 0 {
 		n := min(len(events), chunkItems)
-		err := v.store.db.Update(func(txn *badger.Txn) error {
+		err := v.store.write(func(txn *badger.Txn) error {
 			for _, e := range events[:n] {
 				if err := appendEvent(txn, e); err != nil {
 					return err
@@ -110,14 +102,21 @@ func (v *View) Append(w Window) error {
 		}
 		events = events[n:]
 	}
-	err := v.store.db.Update(func(txn *badger.Txn) error {
-		if err := setJSON(txn, key(tableMeta, []byte(metaSequences)), w.Sequences); err != nil {
+	return nil
+}
+
+// Advance moves the cursor to a round whose events, and those of all rounds before, were appended.
+func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	err := v.store.write(func(txn *badger.Txn) error {
+		if err := setJSON(txn, key(tableMeta, []byte(metaSequences)), sequences); err != nil {
 			return err
 		}
-		return setJSON(txn, key(tableMeta, []byte(metaCursor)), w.Last)
+		return setJSON(txn, key(tableMeta, []byte(metaCursor)), round)
 	})
 	if err != nil {
-		return fmt.Errorf("moving the cursor to round %d: %w", w.Last, err)
+		return fmt.Errorf("moving the cursor to round %d: %w", round, err)
 	}
 	return nil
 }
@@ -158,7 +157,7 @@ func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
 
 // Records gives the events that change the consortium, in chain order.
 func (v *View) Records() (events []LoggedEvent, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableRecord), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
 			e, err := eventAt(txn, k[len(k)-16:])
 			events = append(events, e)
@@ -171,13 +170,30 @@ func (v *View) Records() (events []LoggedEvent, err error) {
 	return events, nil
 }
 
-// Due gives up to limit events whose blocks should be asked for now, those that were never asked for first, in chain
-// order. If none is due, next is when the first will be; zero if none waits at all.
-func (v *View) Due(now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
-		return scan(txn, key(tableWaiting), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
-			if due := time.UnixMilli(int64(binary.BigEndian.Uint64(k[2:]))); due.After(now) {
-				next = due
+// WaitingQueue is one of the two queues in which events wait for their blocks.
+type WaitingQueue int
+
+// The queues.
+const (
+	Fresh   WaitingQueue = iota // never asked for
+	Retried                     // asked for in vain
+)
+
+// Due gives up to limit events of a queue whose blocks should be asked for now, in chain order or, of those that were
+// asked for, in the order in which they are due. If none is due, next is when the first will be; zero if none waits.
+func (v *View) Due(queue WaitingQueue, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
+	from := u64(0)
+	if queue == Retried {
+		from = u64(1)
+	}
+	err = v.store.read(func(txn *badger.Txn) error {
+		return scan(txn, key(tableWaiting), from, false, func(k []byte, _ *badger.Item) (bool, error) {
+			due := binary.BigEndian.Uint64(k[2:])
+			if queue == Fresh && due > 0 {
+				return false, nil
+			}
+			if at := time.UnixMilli(int64(due)); at.After(now) {
+				next = at
 				return false, nil
 			}
 			e, err := eventAt(txn, k[len(k)-16:])
@@ -189,6 +205,16 @@ func (v *View) Due(now time.Time, limit int) (events []LoggedEvent, next time.Ti
 		return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
 	}
 	return events, next, nil
+}
+
+// Await makes an event wait for its blocks again, because they are gone.
+func (v *View) Await(e LoggedEvent) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.store.write(func(txn *badger.Txn) error { return wait(txn, e, time.Time{}) }); err != nil {
+		return fmt.Errorf("waiting for transaction %s again: %w", e.TxID, err)
+	}
+	return nil
 }
 
 // waitingKey is where an event stands while it waits.
@@ -230,7 +256,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			n++
 		}
-		err := v.store.db.Update(func(txn *badger.Txn) error {
+		err := v.store.write(func(txn *badger.Txn) error {
 			for _, o := range outcomes[:n] {
 				if err := v.settle(txn, o); err != nil {
 					return fmt.Errorf("settling transaction %s: %w", o.Event.TxID, err)
@@ -282,7 +308,7 @@ func (v *View) Reconsider(collection string) (n int, err error) {
 	defer v.mu.Unlock()
 	for {
 		var keys [][]byte
-		err := v.store.db.Update(func(txn *badger.Txn) error {
+		err := v.store.write(func(txn *badger.Txn) error {
 			err := scan(txn, key(tableUndecided, []byte(collection)), nil, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
@@ -324,7 +350,7 @@ func (v *View) Hasten() error {
 	defer v.mu.Unlock()
 	for {
 		n := 0
-		err := v.store.db.Update(func(txn *badger.Txn) error {
+		err := v.store.write(func(txn *badger.Txn) error {
 			return scan(txn, key(tableWaiting), u64(1), false, func(_ []byte, item *badger.Item) (bool, error) {
 				n++
 				k := item.KeyCopy(nil)
@@ -348,11 +374,12 @@ func (v *View) Hasten() error {
 }
 
 // Withdraw ends the object whose NFT was destroyed by its publisher: it leaves the view. It returns the event that
-// had published it; found is false if the asset is no object of this consortium, or not the sender's.
+// had published it; found is false if the asset is no object of this consortium, or not the sender's. To withdraw
+// what is withdrawn already is harmless.
 func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err = v.store.db.Update(func(txn *badger.Txn) error {
+	err = v.store.write(func(txn *badger.Txn) error {
 		at, ok, err := get(txn, key(tableAsset, u64(asset)))
 		if err != nil || !ok {
 			return err
@@ -360,7 +387,7 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		if e, err = eventAt(txn, at); err != nil {
 			return err
 		}
-		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || e.Sender != sender || e.State == Ended {
+		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || e.Sender != sender {
 			return err
 		}
 		found = true
@@ -384,7 +411,7 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 
 // Event gives the event of a transaction.
 func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		at, ok, err := get(txn, key(tableTxID, []byte(txid)))
 		if err != nil || !ok {
 			return err
@@ -401,7 +428,7 @@ func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
 
 // CountEvents tells how many events wait for blocks and how many are undecided.
 func (v *View) CountEvents() (waiting, undecided int, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		count := func(n *int) func([]byte, *badger.Item) (bool, error) {
 			return func([]byte, *badger.Item) (bool, error) { *n++; return true, nil }
 		}

@@ -65,7 +65,7 @@ func makeKeys(dir string) error {
 		if err != nil {
 			return fmt.Errorf("making %s: %w", name, err)
 		}
-		if err := writeFile(path, []byte(text+"\n")); err != nil {
+		if err := WriteFile(path, []byte(text+"\n")); err != nil {
 			return err
 		}
 	}
@@ -97,6 +97,14 @@ func newStoreKey() (string, error) {
 	key := make([]byte, 32)
 	_, err := rand.Read(key)
 	return hex.EncodeToString(key), err
+}
+
+// ReadKeys reads the keys of the repository in dir without opening it.
+func ReadKeys(dir string) (Keys, error) {
+	if err := checkVersion(dir); err != nil {
+		return Keys{}, err
+	}
+	return readKeys(keysPath(dir))
 }
 
 // readKeys reads the keys. Errors name the file and never its content.
@@ -183,6 +191,11 @@ func (k Keys) LeaseKey() ([]byte, error) {
 	return hkdf.Key(sha256.New, ed25519.PrivateKey(k.Account.PrivateKey).Seed(), nil, "serviceledger/1 lease", sha256.Size)
 }
 
+// CursorKey authenticates the page cursors that TAXII clients keep: HKDF-SHA-256 of the store's key.
+func (k Keys) CursorKey() ([]byte, error) {
+	return hkdf.Key(sha256.New, k.store, nil, "serviceledger/1 cursor", sha256.Size)
+}
+
 // SwarmKey is the swarm's pre-shared key, or nil if there is none (yet).
 func (k Keys) SwarmKey() ([]byte, error) {
 	path := filepath.Join(k.dir, swarmFile)
@@ -197,7 +210,7 @@ func (k Keys) SwarmKey() ([]byte, error) {
 }
 
 // SetSwarmKey stores the swarm's pre-shared key.
-func (k Keys) SetSwarmKey(text []byte) error { return writeFile(filepath.Join(k.dir, swarmFile), text) }
+func (k Keys) SetSwarmKey(text []byte) error { return WriteFile(filepath.Join(k.dir, swarmFile), text) }
 
 // NewSwarmKey makes the key of a new private swarm, in the form of IPFS's swarm.key.
 func NewSwarmKey() ([]byte, error) {

@@ -52,15 +52,15 @@ type Item struct {
 	Publication uint32    `json:"publication,omitzero"`
 	Note        wire.Note `json:"note"` // with its sequence number once it was signed for the first time
 	Collection  string    `json:"collection,omitzero"`
-	ObjectID    string    `json:"object,omitzero"`  // STIX id
-	Version     string    `json:"version,omitzero"` // STIX modified or created; "" for an unversioned object
-	Revealing   bool      `json:"revealing,omitzero"`
-	AcceptedAt  time.Time `json:"accepted"`
+	ObjectID    string    `json:"object,omitzero"`    // STIX id
+	Version     string    `json:"version,omitzero"`   // STIX modified or created; "" for an unversioned object
+	Revealing   bool      `json:"revealing,omitzero"` // the identifier may stand in clear
+	Hash        []byte    `json:"hash,omitzero"`      // SHA-256 of the canonical JSON
+	StoredAt    time.Time `json:"stored,omitzero"`    // as metadata.json says; the version of an unversioned object
 
 	// From Stored on.
-	Directory    string    `json:"directory,omitzero"` // CID
-	MetadataHash []byte    `json:"metadata_hash,omitzero"`
-	StoredAt     time.Time `json:"stored,omitzero"`
+	Directory    string `json:"directory,omitzero"` // CID
+	MetadataHash []byte `json:"metadata_hash,omitzero"`
 
 	// From Signed on.
 	Group uint64 `json:"group,omitzero"`
@@ -100,7 +100,7 @@ const (
 
 func openOutbox(s *store) (*Outbox, error) {
 	o := &Outbox{store: s}
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableCounter), &o.counters)
 		return err
 	})
@@ -139,7 +139,7 @@ func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
 
 func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error) {
 	next := o.counters
-	err = o.store.db.Update(func(txn *badger.Txn) error {
+	err = o.store.write(func(txn *badger.Txn) error {
 		for _, s := range submissions {
 			item := s.Item
 			existing, found, err := itemByKey(txn, item.Key)
@@ -209,7 +209,7 @@ func itemBy(txn *badger.Txn, index []byte) (item Item, found bool, err error) {
 
 // Find gives the item that publishes a key.
 func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		item, found, err = itemByKey(txn, k)
 		return err
 	})
@@ -218,7 +218,7 @@ func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
 
 // Item gives an item by its number.
 func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		found, err = getJSON(txn, key(tableItem, u64(n)), &item)
 		return err
 	})
@@ -227,7 +227,7 @@ func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
 
 // ItemByTxID gives the item that a transaction publishes.
 func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		item, found, err = itemBy(txn, key(tableTx, []byte(txid)))
 		return err
 	})
@@ -236,7 +236,7 @@ func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
 
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableQueue, []byte{byte(state)}), u64(after+1), false, func(k []byte, _ *badger.Item) (bool, error) {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
@@ -255,7 +255,7 @@ func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err 
 // Count tells how many items are in each of the states before [Confirmed].
 func (o *Outbox) Count() (map[State]int, error) {
 	counts := map[State]int{Accepted: 0, Stored: 0, Signed: 0}
-	err := o.store.db.View(func(txn *badger.Txn) error {
+	err := o.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
 			counts[State(k[2])]++
 			return true, nil
@@ -266,7 +266,7 @@ func (o *Outbox) Count() (map[State]int, error) {
 
 // Payload gives the plaintext of an accepted item.
 func (o *Outbox) Payload(n uint64) (payload []byte, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		var found bool
 		payload, found, err = get(txn, key(tablePayload, u64(n)))
 		if err == nil && !found {
@@ -298,7 +298,7 @@ func (o *Outbox) SetStored(items []Item) error {
 func (o *Outbox) update(items []Item, change func(*badger.Txn, *Item) error) error {
 	for len(items) > 0 {
 		n := min(len(items), chunkItems)
-		err := o.store.db.Update(func(txn *badger.Txn) error {
+		err := o.store.write(func(txn *badger.Txn) error {
 			for _, item := range items[:n] {
 				former := item.State
 				if err := change(txn, &item); err != nil {
@@ -325,7 +325,7 @@ func (o *Outbox) Number(items []Item) ([]Item, error) {
 	defer o.mu.Unlock()
 	next := o.counters
 	numbered := make([]Item, len(items))
-	err := o.store.db.Update(func(txn *badger.Txn) error {
+	err := o.store.write(func(txn *badger.Txn) error {
 		for i, item := range items {
 			if item.Note.Sequence == 0 {
 				next.Sequence++
@@ -355,48 +355,54 @@ func (o *Outbox) SkipSequence(seen uint64) error {
 	}
 	next := o.counters
 	next.Sequence = seen
-	if err := o.store.db.Update(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+	if err := o.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
 		return fmt.Errorf("skipping sequence numbers: %w", err)
 	}
 	o.counters = next
 	return nil
 }
 
-// AddGroup records a signed group. Its transactions are those of the items, in their order.
-func (o *Outbox) AddGroup(g Group, items []Item) (Group, error) {
+// AddGroups records signed groups. Their transactions are those of the items, in their order. The groups are given
+// their numbers.
+func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.counters
-	next.Groups++
-	g.Number = next.Groups
-	g.Items = nil
-	err := o.store.db.Update(func(txn *badger.Txn) error {
-		for i, item := range items {
-			former := item.State
-			item.State, item.Group, item.TxID = Signed, g.Number, g.TxIDs[i]
-			g.Items = append(g.Items, item.Number)
-			if err := put(txn, item, former); err != nil {
+	numbered := make([]Group, len(groups))
+	err := o.store.write(func(txn *badger.Txn) error {
+		rest := items
+		for i, g := range groups {
+			next.Groups++
+			g.Number, g.Items = next.Groups, nil
+			for _, txid := range g.TxIDs {
+				item, former := rest[0], rest[0].State
+				rest = rest[1:]
+				item.State, item.Group, item.TxID = Signed, g.Number, txid
+				g.Items = append(g.Items, item.Number)
+				if err := put(txn, item, former); err != nil {
+					return err
+				}
+				if err := txn.Set(key(tableTx, []byte(txid)), u64(item.Number)); err != nil {
+					return err
+				}
+			}
+			if err := setJSON(txn, key(tableGroup, u64(g.Number)), g); err != nil {
 				return err
 			}
-			if err := txn.Set(key(tableTx, []byte(item.TxID)), u64(item.Number)); err != nil {
-				return err
-			}
-		}
-		if err := setJSON(txn, key(tableGroup, u64(g.Number)), g); err != nil {
-			return err
+			numbered[i] = g
 		}
 		return setJSON(txn, key(tableCounter), next)
 	})
 	if err != nil {
-		return Group{}, fmt.Errorf("recording a signed group: %w", err)
+		return nil, fmt.Errorf("recording signed groups: %w", err)
 	}
 	o.counters = next
-	return g, nil
+	return numbered, nil
 }
 
 // Groups gives up to limit of the groups that are not confirmed, beginning after a number.
 func (o *Outbox) Groups(after uint64, limit int) (groups []Group, err error) {
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableGroup), u64(after+1), true, func(_ []byte, item *badger.Item) (bool, error) {
 			var g Group
 			if err := item.Value(func(data []byte) error { return json.Unmarshal(data, &g) }); err != nil {
@@ -427,7 +433,7 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 	for len(confirmations) > 0 {
 		n := min(len(confirmations), chunkItems)
 		var confirmed []Item
-		err := o.store.db.Update(func(txn *badger.Txn) error {
+		err := o.store.write(func(txn *badger.Txn) error {
 			confirmed = confirmed[:0]
 			for _, c := range confirmations[:n] {
 				item, found, err := itemBy(txn, key(tableTx, []byte(c.TxID)))
@@ -491,7 +497,7 @@ func forgetGroups(txn *badger.Txn, items []Item) error {
 func (o *Outbox) Expire(g Group) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.store.db.Update(func(txn *badger.Txn) error {
+	err := o.store.write(func(txn *badger.Txn) error {
 		for _, n := range g.Items {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, u64(n)), &item); err != nil {
@@ -535,7 +541,7 @@ func (o *Outbox) Resolve(item Item, c Confirmation) error {
 func (o *Outbox) Withdraw(txid string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.store.db.Update(func(txn *badger.Txn) error {
+	err := o.store.write(func(txn *badger.Txn) error {
 		item, found, err := itemBy(txn, key(tableTx, []byte(txid)))
 		if err != nil || !found || item.State != Confirmed {
 			return err

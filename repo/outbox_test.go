@@ -2,8 +2,6 @@ package repo
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,9 +47,9 @@ func group(t testing.TB, o *Outbox, items []Item) Group {
 	for _, item := range items {
 		g.TxIDs = append(g.TxIDs, fmt.Sprintf("TX-%s-%d", item.ObjectID, item.Note.Sequence))
 	}
-	g, err = o.AddGroup(g, items)
+	groups, err := o.AddGroups([]Group{g}, items)
 	must(t, err)
-	return g
+	return groups[0]
 }
 
 func queue(t testing.TB, o *Outbox, state State) []Item {
@@ -247,7 +245,7 @@ func newRepo(t testing.TB, dir string) *Repo {
 
 func openRepo(t testing.TB, dir string) *Repo {
 	t.Helper()
-	r, err := Open(dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	r, err := Open(dir)
 	must(t, err)
 	return r
 }
@@ -255,7 +253,7 @@ func openRepo(t testing.TB, dir string) *Repo {
 func TestARepositoryIsUsedByOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	r := newRepo(t, dir)
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
 		t.Errorf("opened twice: %v", err)
 	}
 	must(t, r.Close())
@@ -285,7 +283,7 @@ func TestKeysStayTheSameAndAreForTheOwnerOnly(t *testing.T) {
 		}
 	}
 	must(t, os.Chmod(filepath.Join(dir, "keys", accountFile), 0o644))
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "can be read by others") {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "can be read by others") {
 		t.Errorf("a key file that all can read: %v", err)
 	}
 }
@@ -298,7 +296,7 @@ func TestADamagedKeyIsNamedButNotShown(t *testing.T) {
 		good, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.WriteFile(path, []byte("hunter2"), 0o600))
-		_, err = Open(dir, nil)
+		_, err = Open(dir)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s damaged: %v", name, err)
 		}
@@ -310,10 +308,10 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, newRepo(t, dir).Close())
 	must(t, os.WriteFile(versionPath(dir), []byte("2\n"), 0o600))
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "2"`) {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), `version "2"`) {
 		t.Errorf("opened another version: %v", err)
 	}
-	if _, err := Open(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "slnode init") {
+	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "slnode init") {
 		t.Errorf("opened an empty folder: %v", err)
 	}
 }
@@ -325,7 +323,7 @@ func TestPlaintextIsInNoFile(t *testing.T) {
 	accept(t, r.Outbox, marker)
 	c := &chain{}
 	e := c.event()
-	publish(t, r.View(), e, entryOf(e, collectionA, "malware-1", monday, marker))
+	publish(t, r.View, e, entryOf(e, collectionA, "malware-1", monday, marker))
 	_, err := r.Accounts.Add("ann", marker, "reader", false, monday)
 	must(t, err)
 	must(t, r.Close())

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,12 +52,10 @@ type Repo struct {
 	Keys     Keys
 	Outbox   *Outbox
 	Accounts *Accounts
-	Peers    *Peers
+	View     *View
 
 	lock  *flock.Flock
 	state *store
-	view  *View
-	log   *slog.Logger
 }
 
 // Init makes a repository: config file, keys, version. It does nothing to a directory that is one already and returns
@@ -84,17 +81,17 @@ func Init(dir string, config Config) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(configPath(dir), text); err != nil {
+	if err := WriteFile(configPath(dir), text); err != nil {
 		return err
 	}
 	if err := makeKeys(keysPath(dir)); err != nil {
 		return err
 	}
-	return writeFile(versionPath(dir), []byte(version+"\n"))
+	return WriteFile(versionPath(dir), []byte(version+"\n"))
 }
 
 // Open takes the lock and opens the stores.
-func Open(dir string, log *slog.Logger) (_ *Repo, err error) {
+func Open(dir string) (_ *Repo, err error) {
 	if err := checkVersion(dir); err != nil {
 		return nil, err
 	}
@@ -102,7 +99,7 @@ func Open(dir string, log *slog.Logger) (_ *Repo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{Dir: dir, lock: lock, log: log}
+	r := &Repo{Dir: dir, lock: lock}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
@@ -121,36 +118,20 @@ func Open(dir string, log *slog.Logger) (_ *Repo, err error) {
 		return nil, err
 	}
 	r.Accounts = &Accounts{store: r.state}
-	r.Peers = &Peers{store: r.state}
-	if r.view, err = openView(viewPath(dir), r.Keys.store); err != nil {
+	if r.View, err = openView(viewPath(dir), r.Keys.store); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// View is the node's view of the chain.
-func (r *Repo) View() *View { return r.view }
-
-// DropView deletes the view. The next fold begins at the charter.
-func (r *Repo) DropView() (err error) {
-	if err := r.view.close(); err != nil {
-		return fmt.Errorf("closing the view: %w", err)
-	}
-	if err := os.RemoveAll(viewPath(r.Dir)); err != nil {
-		return fmt.Errorf("deleting the view: %w", err)
-	}
-	r.view, err = openView(viewPath(r.Dir), r.Keys.store)
-	return err
-}
-
 // Collect gives the disk space of large values that were deleted back. It is worth doing now and then.
-func (r *Repo) Collect() error { return errors.Join(r.state.collect(), r.view.store.collect()) }
+func (r *Repo) Collect() error { return errors.Join(r.state.collect(), r.View.store.collect()) }
 
 // Close closes the stores and gives the lock back.
 func (r *Repo) Close() error {
 	var errs []error
-	if r.view != nil {
-		errs = append(errs, r.view.close())
+	if r.View != nil {
+		errs = append(errs, r.View.close())
 	}
 	if r.state != nil {
 		errs = append(errs, r.state.close())
@@ -185,8 +166,8 @@ func takeLock(dir string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-// writeFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner only.
-func writeFile(path string, data []byte) (err error) {
+// WriteFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner only.
+func WriteFile(path string, data []byte) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

@@ -45,7 +45,7 @@ func (o *Outbox) AddStatus(s Status) error {
 	if err != nil {
 		return fmt.Errorf("writing status %s: %w", s.ID, err)
 	}
-	err = o.store.db.Update(func(txn *badger.Txn) error {
+	err = o.store.write(func(txn *badger.Txn) error {
 		return setFor(txn, key(tableStatus, []byte(s.ID)), data, keepStatus)
 	})
 	if err != nil {
@@ -57,7 +57,7 @@ func (o *Outbox) AddStatus(s Status) error {
 // Status gives the status of an earlier request and the items of its lines, by their numbers.
 func (o *Outbox) Status(id string) (s Status, items map[uint64]Item, found bool, err error) {
 	items = map[uint64]Item{}
-	err = o.store.db.View(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *badger.Txn) error {
 		if found, err = getJSON(txn, key(tableStatus, []byte(id)), &s); err != nil || !found {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,7 +13,31 @@ import (
 )
 
 // store is one encrypted Badger database.
-type store struct{ db *badger.DB }
+type store struct {
+	db    *badger.DB
+	reset sync.RWMutex // held while the database is emptied; Badger must not be read meanwhile
+}
+
+// read runs a read-only transaction.
+func (s *store) read(transaction func(*badger.Txn) error) error {
+	s.reset.RLock()
+	defer s.reset.RUnlock()
+	return s.db.View(transaction)
+}
+
+// write runs a transaction.
+func (s *store) write(transaction func(*badger.Txn) error) error {
+	s.reset.RLock()
+	defer s.reset.RUnlock()
+	return s.db.Update(transaction)
+}
+
+// empty deletes everything.
+func (s *store) empty() error {
+	s.reset.Lock()
+	defer s.reset.Unlock()
+	return s.db.DropAll()
+}
 
 // Whether a commit waits for the disk.
 const (
@@ -44,7 +69,7 @@ func openStore(path string, key []byte, sync bool) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	return &store{db}, nil
+	return &store{db: db}, nil
 }
 
 func (s *store) close() error { return s.db.Close() }

@@ -47,6 +47,9 @@ type Entry struct {
 	Object      []byte              `json:"-"`
 }
 
+// Added is the entry's date_added.
+func (e *Entry) Added() time.Time { return time.UnixMicro(e.DateAdded).UTC() }
+
 // The tables of the view store that belong to the objects. A date is a date_added in unix microseconds; it is unique
 // in the view and names an entry.
 const (
@@ -67,7 +70,7 @@ func openView(path string, storeKey []byte) (*View, error) {
 		return nil, err
 	}
 	v := &View{store: s}
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.read(func(txn *badger.Txn) error {
 		if k, found := last(txn, key(tableEntry)); found {
 			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
 		}
@@ -77,6 +80,17 @@ func openView(path string, storeKey []byte) (*View, error) {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
 	}
 	return v, nil
+}
+
+// Reset deletes the view. The next fold begins at the charter. What was served before keeps its place in time: the
+// dates that are given afterwards are later than all before.
+func (v *View) Reset() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.store.empty(); err != nil {
+		return fmt.Errorf("deleting the view: %w", err)
+	}
+	return nil
 }
 
 func (v *View) close() error { return v.store.close() }
@@ -334,7 +348,7 @@ func countObjects(txn *badger.Txn, by int64) error {
 
 // CountObjects tells how many versions of objects are in the view.
 func (v *View) CountObjects() (n int64, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaObjects)), &n)
 		return err
 	})
@@ -362,7 +376,7 @@ const maxPage = 16 << 20
 
 // Page gives the entries that a query asks for; more says whether there are any after them.
 func (v *View) Page(q Query) (entries []*Entry, more bool, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		reader := newEntryReader(txn)
 		defer reader.close()
 		size := 0
@@ -549,7 +563,7 @@ func (q Query) byType(txn *badger.Txn, collection, from []byte, visit func([]byt
 
 // Has reports whether a collection holds any version of an object.
 func (v *View) Has(collection, id string) (found bool, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		_, found = last(txn, objectPrefix(collectionKey(collection), id))
 		return nil
 	})
@@ -567,7 +581,7 @@ func (v *View) Latest(collection, id string) (entry *Entry, err error) {
 
 // Same gives the entry that publishes the same as e does, by identity; nil if there is none.
 func (v *View) Same(e *Entry) (entry *Entry, err error) {
-	err = v.store.db.View(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *badger.Txn) error {
 		date, found, err := get(txn, key(tableIdentity, collectionKey(e.Collection), e.identity()))
 		if err != nil || !found {
 			return err

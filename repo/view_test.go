@@ -57,7 +57,7 @@ func entryOf(e NewEvent, collection, id string, version time.Time, content strin
 // publish brings an object all the way into the view.
 func publish(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
 	t.Helper()
-	must(t, v.Append(Window{Last: e.Round, Events: []NewEvent{e}}))
+	must(t, v.Append([]NewEvent{e}))
 	return settleNow(t, v, e, entry)
 }
 
@@ -92,7 +92,7 @@ func TestTheEarlierOnTheChainWinsWhicheverArrivesFirst(t *testing.T) {
 	for _, laterFirst := range []bool{false, true} {
 		v, c := newView(t), &chain{}
 		early, late := c.event(), c.event()
-		must(t, v.Append(Window{Last: 2, Events: []NewEvent{early, late}}))
+		must(t, v.Append([]NewEvent{early, late}))
 		first := func() { settleNow(t, v, early, entryOf(early, collectionA, "malware-1", monday, "early")) }
 		second := func() { settleNow(t, v, late, entryOf(late, collectionA, "malware-1", monday, "late")) }
 		if laterFirst {
@@ -134,7 +134,7 @@ func TestAWithdrawnObjectLeavesTheViewAndItsDuplicateMayEnter(t *testing.T) {
 	if has, err := v.Has(collectionA, "malware-1"); err != nil || has {
 		t.Errorf("withdrawn but there: %v, %v", has, err)
 	}
-	due, _, err := v.Due(time.Now(), 10)
+	due, _, err := v.Due(Fresh, time.Now(), 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != second.TxID {
 		t.Fatalf("due: %+v, want the duplicate", due)
@@ -163,26 +163,26 @@ func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
 func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 	v, c := newView(t), &chain{}
 	a, b := c.event(), c.event()
-	must(t, v.Append(Window{Last: 2, Events: []NewEvent{a, b}}))
+	must(t, v.Append([]NewEvent{a, b}))
 	now := time.Now()
-	due, _, err := v.Due(now, 10)
+	due, _, err := v.Due(Fresh, now, 10)
 	must(t, err)
 	if len(due) != 2 {
 		t.Fatalf("%d are due, want 2", len(due))
 	}
 	later := now.Add(time.Minute)
 	must(t, v.Settle([]Outcome{{Event: due[0], State: Waiting, Reason: "nobody has it", Due: later}}))
-	due, _, err = v.Due(now, 10)
+	due, _, err = v.Due(Fresh, now, 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != b.TxID {
 		t.Fatalf("due now: %+v", due)
 	}
 	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
-	if due, next, err := v.Due(now, 10); err != nil || len(due) != 0 || !next.Equal(later.Truncate(time.Millisecond)) {
+	if due, next, err := v.Due(Retried, now, 10); err != nil || len(due) != 0 || !next.Equal(later.Truncate(time.Millisecond)) {
 		t.Errorf("due %v, next %v, %v; want none until %v", due, next, err, later)
 	}
 	must(t, v.Hasten())
-	due, _, err = v.Due(now, 10)
+	due, _, err = v.Due(Fresh, now, 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != a.TxID || due[0].Tries != 1 {
 		t.Errorf("hastened: %+v", due)
@@ -192,15 +192,15 @@ func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	v, c := newView(t), &chain{}
 	a, b := c.event(), c.event()
-	must(t, v.Append(Window{Last: 2, Events: []NewEvent{a, b}}))
-	due, _, err := v.Due(time.Now(), 10)
+	must(t, v.Append([]NewEvent{a, b}))
+	due, _, err := v.Due(Fresh, time.Now(), 10)
 	must(t, err)
 	must(t, v.Settle([]Outcome{
 		{Event: due[0], State: Undecided, Collection: collectionA}, {Event: due[1], State: Undecided, Collection: collectionB},
 	}))
 	n, err := v.Reconsider(collectionA)
 	must(t, err)
-	due, _, err = v.Due(time.Now(), 10)
+	due, _, err = v.Due(Fresh, time.Now(), 10)
 	must(t, err)
 	if n != 1 || len(due) != 1 || due[0].TxID != a.TxID {
 		t.Errorf("%d reconsidered, due %+v", n, due)
@@ -213,10 +213,10 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
 	v, c := newView(t), &chain{}
 	e := c.event()
-	w := Window{Last: 7, Events: []NewEvent{e}, Sequences: map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}}
-	must(t, v.Append(w))
+	must(t, v.Append([]NewEvent{e}))
 	settleNow(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
-	must(t, v.Append(w))
+	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Advance(7, map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}))
 	if logged, _, err := v.Event(e.TxID); err != nil || logged.State != InView {
 		t.Errorf("after appending again the event is %v, %v", logged.State, err)
 	}
@@ -268,7 +268,7 @@ func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 				must(t, err)
 				model = slices.Delete(model, at, at+1)
 				// Duplicates stay out in this model.
-				due, _, err := v.Due(time.Now(), 100)
+				due, _, err := v.Due(Fresh, time.Now(), 100)
 				must(t, err)
 				for _, e := range due {
 					must(t, v.Settle([]Outcome{{Event: e, State: Refused}}))
@@ -342,17 +342,17 @@ func scanModel(model []*Entry, q Query) (want []*Entry) {
 func benchView(b *testing.B, n int) *View {
 	v, c := newView(b), &chain{}
 	for range n / 1000 {
-		var w Window
+		var events []NewEvent
 		var outcomes []Outcome
 		for range 1000 {
 			e := c.event()
-			w.Events, w.Last = append(w.Events, e), e.Round
+			events = append(events, e)
 			id := fmt.Sprintf("indicator--%08d-17d4-4cbf-938f-98ee46b3cd3f", c.round)
 			entry := entryOf(e, collectionA, id, monday, fmt.Sprintf("%01000d", c.round))
 			entry.Type = "indicator"
 			outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
 		}
-		must(b, v.Append(w))
+		must(b, v.Append(events))
 		must(b, v.Settle(outcomes))
 	}
 	return v

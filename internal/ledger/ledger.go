@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -304,6 +305,28 @@ func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
 		list = append(list, Minted{TxID: crypto.TransactionIDString(transaction), Round: round, Asset: uint64(stib.ConfigAsset)})
 	}
 	return list, nil
+}
+
+// Included asks algod whether a transaction is in a block, and gives the block's time. It returns an error wrapping
+// [ErrNoBlock] if algod doesn't have the block, and another one if the transaction isn't in it.
+func (l *Ledger) Included(ctx context.Context, round uint64, txid string) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	header, err := l.algod.Block(round).HeaderOnly(true).Do(ctx)
+	if algorand.NotFound(err) {
+		return time.Time{}, fmt.Errorf("reading block %d: %w", round, ErrNoBlock)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading block %d: %w", round, err)
+	}
+	ids, err := l.algod.GetBlockTxids(round).Do(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the transactions of block %d: %w", round, err)
+	}
+	if !slices.Contains(ids.Blocktxids, txid) {
+		return time.Time{}, fmt.Errorf("block %d does not hold transaction %s", round, txid)
+	}
+	return time.Unix(header.TimeStamp, 0).UTC(), nil
 }
 
 // Fate is what has become of a transaction.

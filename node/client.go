@@ -1,0 +1,143 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Client talks to a node as its operator: to the daemon that runs on the repository or, if there is none, to a node
+// that it runs itself for as long as the client is open.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+	close func() error
+}
+
+// Connect finds the daemon of a repository, or runs the node in this process.
+func Connect(ctx context.Context, dir string, log *slog.Logger) (*Client, error) {
+	daemon, err := ReadDaemon(dir)
+	if err == nil && answers(daemon.Admin) {
+		return &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return runInProcess(ctx, dir, log)
+}
+
+// answers reports whether a daemon listens: the file that names it may be left over from one that was killed.
+func answers(address string) bool {
+	connection, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	return connection.Close() == nil
+}
+
+// runInProcess runs a node that serves nobody but this client.
+func runInProcess(ctx context.Context, dir string, log *slog.Logger) (_ *Client, err error) {
+	r, err := repo.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	n, err := Open(ctx, r, log)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	s := servers{log: log}
+	admin, err := n.listenAdmin(&s)
+	if err != nil {
+		return nil, errors.Join(err, n.Close(), r.Close())
+	}
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, runCtx := errgroup.WithContext(runCtx)
+	group.Go(func() error { return n.Run(runCtx) })
+	s.serve(runCtx, group)
+	return &Client{base: "http://" + admin.Admin, token: admin.Token, http: &http.Client{}, close: func() error {
+		stop()
+		return errors.Join(group.Wait(), n.Close(), r.Close())
+	}}, nil
+}
+
+// Close ends the node if it runs in this process.
+func (c *Client) Close() error { return c.close() }
+
+// TAXII is a TAXII client with the operator's rights.
+func (c *Client) TAXII() (*taxii.Client, error) {
+	return taxii.NewClient(c.base, taxii.ClientConfig{Token: c.token, HTTP: c.http})
+}
+
+// Status asks how the node is.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	return s, c.call(ctx, http.MethodGet, "/admin/status", nil, &s)
+}
+
+// Consortium asks about the consortium.
+func (c *Client) Consortium(ctx context.Context) (info ConsortiumInfo, err error) {
+	return info, c.call(ctx, http.MethodGet, "/admin/consortium", nil, &info)
+}
+
+// Admit admits the organisation of a request.
+func (c *Client) Admit(ctx context.Context, request []byte) (a Admission, err error) {
+	return a, c.call(ctx, http.MethodPost, "/admin/admit", request, &a)
+}
+
+// Verify walks the evidence for an object or a transaction.
+func (c *Client) Verify(ctx context.Context, what string) (v Verification, err error) {
+	return v, c.call(ctx, http.MethodGet, "/admin/verify?what="+url.QueryEscape(what), nil, &v)
+}
+
+// Rebuild makes the node derive its view anew.
+func (c *Client) Rebuild(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/admin/rebuild", nil, &struct{}{})
+}
+
+// maxAnswer bounds an answer of our own daemon, in bytes.
+const maxAnswer = 64 << 20
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("asking the node: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking the node: %w", err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("asking the node: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		var problem adminError
+		if json.Unmarshal(data, &problem) != nil || problem.Error == "" {
+			return fmt.Errorf("the node answered %s", response.Status)
+		}
+		if response.StatusCode == http.StatusBadRequest {
+			return &InputError{errors.New(problem.Error)}
+		}
+		return errors.New(problem.Error)
+	}
+	if err := json.Unmarshal(data, result); err != nil {
+		return fmt.Errorf("reading the node's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// now is the time as it is kept: UTC, in microseconds.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// authError says in the server's words that a credential is wrong.
+func authError(err error) error {
+	if errors.Is(err, repo.ErrCredentials) {
+		return taxii.ErrUnauthorized
+	}
+	return err
+}
+
+// takenError says in the server's words that an account is there already.
+func takenError(err error) error {
+	if errors.Is(err, repo.ErrTaken) {
+		return fmt.Errorf("%w: there is an account already", taxii.ErrConflict)
+	}
+	return err
+}

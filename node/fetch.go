@@ -1,0 +1,306 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	fetchBatch   = 512             // directories that are asked for at once
+	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
+	firstRetry   = time.Second
+	lastRetry    = 10 * time.Minute
+	lookAround   = time.Second // how often it is checked whether a member was connected
+)
+
+// fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
+// and puts it into the view. Two lanes: what is new goes first; what could not be had waits longer each time.
+type fetcher struct {
+	view   *repo.View
+	fold   *fold
+	blocks replicaStore
+	work   *signal
+	log    *slog.Logger
+}
+
+// run fetches until the context ends.
+func (f *fetcher) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return f.lane(ctx, repo.Fresh, freshTimeout) })
+	group.Go(func() error { return f.lane(ctx, repo.Retried, 0) })
+	group.Go(func() error { return f.watchMembers(ctx) })
+	return group.Wait()
+}
+
+// lane works through one of the two queues.
+func (f *fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration) error {
+	for {
+		changed := f.work.changed()
+		events, next, err := f.view.Due(queue, time.Now(), fetchBatch)
+		if err == nil && len(events) > 0 {
+			err = f.bring(ctx, events, timeout)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("bringing objects into the view: %w", err)
+		}
+		if len(events) > 0 {
+			continue
+		}
+		var due <-chan time.Time
+		if !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-due:
+		}
+	}
+}
+
+// watchMembers asks again for what is missing as soon as a member is connected that wasn't before.
+func (f *fetcher) watchMembers(ctx context.Context) error {
+	ticker := time.NewTicker(lookAround)
+	defer ticker.Stop()
+	var before []peer.ID
+	for {
+		now := f.blocks.Connected()
+		if slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) }) {
+			if err := f.view.Hasten(); err != nil {
+				return err
+			}
+			f.work.notify()
+		}
+		before = now
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// bring fetches the blocks of events and settles what becomes of them.
+func (f *fetcher) bring(ctx context.Context, events []repo.LoggedEvent, timeout time.Duration) error {
+	roots := make([]cid.Cid, len(events))
+	for i, e := range events {
+		root, err := cid.Decode(e.Directory)
+		if err != nil {
+			return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+		}
+		roots[i] = root
+	}
+	fetchCtx, cancel := ctx, context.CancelFunc(func() {})
+	if timeout > 0 {
+		fetchCtx, cancel = context.WithTimeout(ctx, timeout)
+	}
+	fetched, err := f.blocks.Fetch(fetchCtx, roots)
+	cancel()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	missing, malformed := cid.NewSet(), cid.NewSet()
+	for _, c := range fetched.Missing {
+		missing.Add(c)
+	}
+	for _, c := range fetched.Malformed {
+		malformed.Add(c)
+	}
+	outcomes := make([]repo.Outcome, len(events))
+	var records, objects []int
+	for i, e := range events {
+		switch {
+		case malformed.Has(roots[i]):
+			outcomes[i] = repo.Outcome{Event: e, State: repo.Refused, Reason: "its CID is not that of a directory of the protocol's form"}
+		case missing.Has(roots[i]):
+			outcomes[i] = repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)}
+		case e.Note.Kind == wire.KindObject:
+			objects = append(objects, i)
+		default:
+			records = append(records, i)
+		}
+	}
+	// Records first: they may decide about the objects beside them.
+	collections, err := f.attach(ctx, events, roots, records, outcomes)
+	if err != nil {
+		return err
+	}
+	generation := f.fold.generation.Load()
+	workers, workersCtx := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for _, i := range objects {
+		workers.Go(func() (err error) {
+			outcomes[i], err = f.open(workersCtx, events[i], roots[i])
+			return err
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	f.warn(outcomes)
+	if err := f.view.Settle(outcomes); err != nil {
+		return err
+	}
+	if f.fold.generation.Load() != generation {
+		// The other lane has attached a record while we decided that one was missing.
+		for _, o := range outcomes {
+			if o.State == repo.Undecided {
+				collections = append(collections, o.Collection)
+			}
+		}
+		slices.Sort(collections)
+		collections = slices.Compact(collections)
+	}
+	for _, collection := range collections {
+		n, err := f.view.Reconsider(collection)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			f.work.notify()
+		}
+	}
+	return nil
+}
+
+// retryAt is when something that could not be had is asked for next.
+func retryAt(tries int) time.Time {
+	pause := min(firstRetry<<min(tries, 20), lastRetry)
+	return time.Now().Add(pause/2 + rand.N(pause/2))
+}
+
+// warn says what of others doesn't count, and why.
+func (f *fetcher) warn(outcomes []repo.Outcome) {
+	for _, o := range outcomes {
+		if o.State == repo.Refused {
+			f.log.Warn("what a member published does not count", "txid", o.Event.TxID, "sender", o.Event.Sender, "reason", o.Reason)
+		}
+	}
+}
+
+// attach gives the state the content of records. It returns the collections that this may have changed.
+func (f *fetcher) attach(ctx context.Context, events []repo.LoggedEvent, roots []cid.Cid, records []int, outcomes []repo.Outcome) (collections []string, err error) {
+	if len(records) == 0 {
+		return nil, nil
+	}
+	type content struct {
+		metadata wire.Metadata
+		payload  []byte
+	}
+	contents := map[int]content{}
+	for _, i := range records {
+		files, err := f.blocks.Read(ctx, roots[i])
+		if err != nil {
+			return nil, err
+		}
+		outcomes[i] = repo.Outcome{Event: events[i], State: repo.Held}
+		metadata, payload, problem := verifiedFiles(events[i].Event, files)
+		if problem != nil {
+			outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
+			continue
+		}
+		contents[i] = content{metadata, payload}
+	}
+	f.fold.change(func(s *consortium.State) {
+		for _, i := range records {
+			c, good := contents[i]
+			if !good {
+				continue
+			}
+			if problem := s.Attach(events[i].TxID, c.metadata, c.payload); problem != nil {
+				outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
+			}
+			if id := events[i].Note.Collection; id != "" && !slices.Contains(collections, id) {
+				collections = append(collections, id)
+			}
+		}
+	})
+	return collections, nil
+}
+
+// open decides about an object and opens it if it is for us. An error is this node's own; whatever is wrong with the
+// object is its outcome.
+func (f *fetcher) open(ctx context.Context, e repo.LoggedEvent, root cid.Cid) (repo.Outcome, error) {
+	files, err := f.blocks.Read(ctx, root)
+	if errors.Is(err, p2p.ErrNotFound) {
+		return repo.Outcome{Event: e, State: repo.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, nil
+	}
+	if err != nil {
+		return repo.Outcome{}, err
+	}
+	refused := func(err error) (repo.Outcome, error) {
+		return repo.Outcome{Event: e, State: repo.Refused, Reason: err.Error()}, nil
+	}
+	metadata, payload, err := verifiedFiles(e.Event, files)
+	if err != nil {
+		return refused(err)
+	}
+	var ruling consortium.Ruling
+	f.fold.read(func(s *consortium.State) { ruling = s.Rule(e.Event, metadata) })
+	switch ruling.Outcome {
+	case consortium.Refused:
+		return refused(errors.New(ruling.Reason))
+	case consortium.Waits, consortium.NotForUs:
+		return repo.Outcome{Event: e, State: repo.Undecided, Reason: ruling.Reason, Collection: metadata.Properties.Collection}, nil
+	}
+	entry, err := openObject(e.Event, metadata, payload, ruling)
+	if err != nil {
+		return refused(err)
+	}
+	return repo.Outcome{Event: e, State: repo.InView, Entry: entry}, nil
+}
+
+// openObject decrypts an object and compares it with what its metadata says.
+func openObject(e consortium.Event, metadata wire.Metadata, payload []byte, ruling consortium.Ruling) (*repo.Entry, error) {
+	sealed, err := wire.ParseSealedObject(payload)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := ruling.Key.Open(sealed)
+	if err != nil {
+		return nil, err
+	}
+	object, err := stix.Parse(plaintext)
+	if err != nil {
+		return nil, fmt.Errorf("it does not hold a STIX object: %w", err)
+	}
+	p := metadata.Properties
+	clear := p.Identifier == object.ID && p.Version == object.Version()
+	if !clear && (p.Identifier != ruling.Key.Handle(object.ID, object.Version()) || p.Version != "") {
+		return nil, errors.New("it holds another object than its metadata says")
+	}
+	stored, err := wire.ParseTime(p.StoredAt)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := object.ContentHash()
+	if err != nil {
+		return nil, err
+	}
+	entry := entryOf(p.Collection, object, hash, stored)
+	entry.Position, entry.Publisher, entry.TxID, entry.Asset, entry.Directory = e.Position, e.Sender, e.TxID, e.Asset, e.Directory
+	return entry, nil
+}

@@ -1,0 +1,159 @@
+package node
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// fold is the consortium's state, shared by everything in the node: the replicator changes it, all others look.
+type fold struct {
+	self    string // this organisation's account
+	invited []peer.ID
+	changed signal
+
+	mu    sync.RWMutex
+	state *consortium.State
+
+	peers      atomic.Pointer[peerSet]
+	generation atomic.Uint64 // grows with every change
+}
+
+// peerSet is which peers belong to the consortium. It is asked for every request and every message of another node.
+type peerSet struct {
+	members map[peer.ID]bool // now
+	known   map[peer.ID]bool // ever
+	invited []peer.ID
+}
+
+func newFold(self string, state *consortium.State, invited []peer.ID) *fold {
+	f := &fold{self: self, state: state, invited: invited}
+	f.publish()
+	return f
+}
+
+// IsMember reports whether a peer is a member's. The peers of our invite are believed to be as long as the chain
+// hasn't told: without them a newcomer could not read the records that tell who is.
+func (f *fold) IsMember(id peer.ID) bool {
+	p := f.peers.Load()
+	if p.known[id] {
+		return p.members[id]
+	}
+	for _, invited := range p.invited {
+		if invited == id {
+			return true
+		}
+	}
+	return false
+}
+
+// replace begins again with another state.
+func (f *fold) replace(state *consortium.State) {
+	f.mu.Lock()
+	f.state = state
+	f.mu.Unlock()
+	f.publish()
+}
+
+// change lets a function change the state, and tells everybody afterwards.
+func (f *fold) change(apply func(*consortium.State)) {
+	f.mu.Lock()
+	apply(f.state)
+	f.mu.Unlock()
+	f.publish()
+}
+
+// quietly is change for what nobody waits for: an object that was published changes nothing that others look at.
+func (f *fold) quietly(apply func(*consortium.State)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	apply(f.state)
+}
+
+// publish makes what follows from the state known.
+func (f *fold) publish() {
+	p := &peerSet{members: map[peer.ID]bool{}, known: map[peer.ID]bool{}, invited: f.invited}
+	for _, m := range f.members() {
+		if id, err := peer.Decode(m.Peer); err == nil && m.Known {
+			p.known[id] = true
+			p.members[id] = p.members[id] || m.Removed == nil
+		}
+	}
+	f.peers.Store(p)
+	f.generation.Add(1)
+	f.changed.notify()
+}
+
+// read lets a function look at the state.
+func (f *fold) read(look func(*consortium.State)) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	look(f.state)
+}
+
+func (f *fold) members() (list []consortium.Member) {
+	f.read(func(s *consortium.State) { list = s.Members() })
+	return list
+}
+
+func (f *fold) charter() (charter *wire.Charter) {
+	f.read(func(s *consortium.State) { charter = s.Charter() })
+	return charter
+}
+
+func (f *fold) collections() (list []consortium.Collection) {
+	f.read(func(s *consortium.State) { list = s.Collections() })
+	return list
+}
+
+func (f *fold) collection(id string) (c consortium.Collection, found bool) {
+	f.read(func(s *consortium.State) { c, found = s.Collection(id) })
+	return c, found
+}
+
+// member finds the member with an account.
+func (f *fold) member(account string) (consortium.Member, bool) {
+	for _, m := range f.members() {
+		if m.Account == account {
+			return m, true
+		}
+	}
+	return consortium.Member{}, false
+}
+
+// active reports whether this organisation is a member now.
+func (f *fold) active() bool {
+	m, found := f.member(f.self)
+	return found && m.Removed == nil
+}
+
+// mayWrite reports whether the chain takes anything of this organisation: as a member, or as the governor.
+func (f *fold) mayWrite() (may bool) {
+	f.read(func(s *consortium.State) { may = s.Governor() == f.self })
+	return may || f.active()
+}
+
+// highestSequence is the greatest sequence number of ours that the chain has shown.
+func (f *fold) highestSequence() (highest uint64) {
+	f.read(func(s *consortium.State) {
+		if q := s.Sequences()[f.self]; q != nil {
+			highest = q.Highest
+		}
+	})
+	return highest
+}
+
+// sequences copies the publishers' numbers.
+func copySequences(s *consortium.State) map[string]*consortium.Sequence {
+	copied := make(map[string]*consortium.Sequence, len(s.Sequences()))
+	for account, q := range maps.All(s.Sequences()) {
+		one := *q
+		copied[account] = &one
+	}
+	return copied
+}

@@ -1,0 +1,450 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Charter is what a consortium is founded with.
+type Charter struct {
+	Name    string
+	History bool // newcomers may read what was published before their admission
+}
+
+// founding is what the founder keeps of it, so that an interrupted founding is taken up where it stopped and no second
+// charter is minted.
+type founding struct {
+	Charter  wire.Charter `json:"charter"`
+	Metadata []byte       `json:"metadata"`
+	Payload  []byte       `json:"payload"`
+	Group    ledger.Group `json:"group"`
+}
+
+// Found mints the charter of a new consortium and makes the repository belong to it. The founder's membership and the
+// default collection follow when the node runs. It can be repeated after a failure or a crash.
+func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, error) {
+	existing, err := r.Consortium()
+	if err != nil {
+		return nil, err
+	}
+	if existing != nil {
+		return nil, fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID)
+	}
+	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken)
+	if err != nil {
+		return nil, fmt.Errorf("algod at %s: %w", r.Config.Algorand.AlgodURL, err)
+	}
+	l := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee)
+	f, err := readFounding(r)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		if f, err = prepareFounding(ctx, r, l, c); err != nil {
+			return nil, err
+		}
+	}
+	minted, err := mintCharter(ctx, r, l, f)
+	if err != nil {
+		return nil, fmt.Errorf("minting the charter: %w", err)
+	}
+	own := repo.Consortium{
+		ID: minted.Asset, Charter: minted.TxID, Name: f.Charter.Name, GenesisID: f.Charter.GenesisID, GenesisHash: f.Charter.GenesisHash,
+		Network: f.Charter.Network,
+	}
+	return &own, r.SetConsortium(own)
+}
+
+func readFounding(r *repo.Repo) (*founding, error) {
+	data, err := r.Outbox.Memo(foundingMemo)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	var f founding
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, fmt.Errorf("reading the founding: %w", err)
+	}
+	return &f, nil
+}
+
+const foundingMemo = "founding"
+
+func (f *founding) store(r *repo.Repo) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("storing the founding: %w", err)
+	}
+	return r.Outbox.SetMemo(foundingMemo, data)
+}
+
+// prepareFounding drafts and signs the charter, and makes the swarm key.
+func prepareFounding(ctx context.Context, r *repo.Repo, l *ledger.Ledger, c Charter) (*founding, error) {
+	params, err := l.Params(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &founding{Charter: wire.Charter{
+		Name: c.Name, GenesisID: params.GenesisID, GenesisHash: params.GenesisHash[:], Network: r.Config.IPFS.Network,
+		Founder: r.Keys.Address(), DefaultCollection: uuid.NewString(), History: c.History,
+	}}
+	draft, err := consortium.DraftCharter(f.Charter, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	f.Metadata, f.Payload = draft.Metadata, draft.Payload
+	if f.Charter.Network == wire.NetworkPrivate {
+		swarmKey, err := repo.NewSwarmKey()
+		if err != nil {
+			return nil, err
+		}
+		if err := r.Keys.SetSwarmKey(swarmKey); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.sign(l, params); err != nil {
+		return nil, err
+	}
+	return f, f.store(r)
+}
+
+func (f *founding) directory() (p2p.Directory, error) {
+	return directoryOf(consortium.Draft{Metadata: f.Metadata, Payload: f.Payload, PayloadName: wire.RecordName})
+}
+
+func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
+	directory, err := f.directory()
+	if err != nil {
+		return err
+	}
+	note, err := wire.Note{Kind: wire.KindCharter}.Encode(0)
+	if err != nil {
+		return err
+	}
+	f.Group, err = l.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: wire.MetadataHash(f.Metadata), Note: note}})
+	return err
+}
+
+// mintCharter submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
+func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *founding) (ledger.Minted, error) {
+	for {
+		fate, minted, err := l.Fate(ctx, f.Group.TxIDs[0], f.Group.FirstValid, f.Group.LastValid)
+		if err != nil {
+			return ledger.Minted{}, err
+		}
+		switch fate {
+		case ledger.Confirmed:
+			return minted, nil
+		case ledger.Impossible:
+			params, err := l.Params(ctx)
+			if err != nil {
+				return ledger.Minted{}, err
+			}
+			if err := f.sign(l, params); err != nil {
+				return ledger.Minted{}, err
+			}
+			if err := f.store(r); err != nil {
+				return ledger.Minted{}, err
+			}
+		}
+		var refused *ledger.RefusedError
+		err = l.Submit(ctx, f.Group.Raw)
+		switch {
+		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
+			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs about 0.5, every object 0.101 (%w)", l.Address(), err)
+		case errors.As(err, &refused) && refused.Reason == ledger.Expired:
+			// The next look at its fate tells more.
+		case err != nil:
+			return ledger.Minted{}, err
+		}
+		round, err := l.Round(ctx)
+		if err != nil {
+			return ledger.Minted{}, err
+		}
+		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err = l.WaitAfter(waitCtx, round)
+		cancel()
+		if ctx.Err() != nil {
+			return ledger.Minted{}, ctx.Err()
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return ledger.Minted{}, err
+		}
+	}
+}
+
+// completeFounding publishes what follows a charter: its directory, the founder's membership and the default
+// collection with its first key epoch. It does nothing where that was done, or where somebody else founded.
+func (n *Node) completeFounding(ctx context.Context) error {
+	f, err := readFounding(n.repo)
+	if err != nil || f == nil {
+		return err
+	}
+	directory, err := f.directory()
+	if err != nil {
+		return err
+	}
+	if err := n.host.Put(ctx, []p2p.Directory{directory}); err != nil {
+		return fmt.Errorf("storing the charter: %w", err)
+	}
+	own, err := n.MemberDocument()
+	if err != nil {
+		return err
+	}
+	if _, err := n.storeMember(ctx, own); err != nil {
+		return err
+	}
+	id := f.Charter.DefaultCollection
+	key := hashOf("collection", id, "1")
+	if _, found, err := n.repo.Outbox.Find(key); err != nil || found {
+		return err
+	}
+	epochKey, err := seal.NewEpochKey()
+	if err != nil {
+		return err
+	}
+	metadata := wire.MetadataOpen
+	if f.Charter.Network == wire.NetworkPublic {
+		metadata = wire.MetadataSealed
+	}
+	all := wire.Accounts{Members: true}
+	draft, err := consortium.DraftCollection(n.consortium.ID, id, 1, wire.Collection{
+		Title: f.Charter.Name, Alias: "default", Description: "What the members of " + f.Charter.Name + " share with one another.",
+		Readers: all, Contributors: all, DefaultLevel: "green", Metadata: metadata,
+	}, map[uint32]*seal.EpochKey{1: epochKey}, []string{n.repo.Keys.Identity.Recipient()}, time.Now())
+	if err != nil {
+		return err
+	}
+	if _, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, key, draft); err != nil {
+		return err
+	}
+	n.minter.work.notify()
+	return nil
+}
+
+// MemberDocument is what this organisation says of itself: its request for admission.
+func (n *Node) MemberDocument() (wire.Member, error) { return Document(n.repo.Config, n.repo.Keys) }
+
+// Document makes and signs what an organisation says of itself.
+func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
+	id, err := peer.IDFromPrivateKey(keys.Peer)
+	if err != nil {
+		return wire.Member{}, err
+	}
+	title := config.Organisation.Title
+	if title == "" {
+		title = config.Organisation.Name
+	}
+	return wire.Member{
+		Organisation: config.Organisation.Name, Title: title, Account: keys.Address(), Peer: id.String(),
+		Recipient: keys.Identity.Recipient(),
+	}.Sign(keys.Account.PrivateKey, keys.Peer)
+}
+
+// storeMember takes the admission of an organisation into the outbox.
+func (n *Node) storeMember(ctx context.Context, m wire.Member) (repo.Item, error) {
+	draft, err := consortium.DraftMember(n.consortium.ID, m, time.Now())
+	if err != nil {
+		return repo.Item{}, err
+	}
+	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, memberKey(m), draft)
+	n.minter.work.notify()
+	return item, err
+}
+
+func memberKey(m wire.Member) []byte {
+	return hashOf("member", m.Organisation, m.Title, m.Account, m.Peer, m.Recipient)
+}
+
+// Admission is the answer to a request.
+type Admission struct {
+	Organisation string `json:"organisation"`
+	Account      string `json:"account"`
+	TxID         string `json:"txid"`
+	Round        uint64 `json:"round"`
+	Asset        uint64 `json:"asset_id"`
+	Invite       []byte `json:"invite"` // an age file for the newcomer
+}
+
+// Admit makes an organisation a member, and returns when that is on the chain, the newcomer's keyring too. Repeating it
+// gives the same admission again and costs nothing.
+func (n *Node) Admit(ctx context.Context, request []byte) (Admission, error) {
+	m, err := wire.ParseMember(request)
+	if err != nil {
+		return Admission{}, &InputError{err}
+	}
+	if err := n.mayAdmit(ctx, m); err != nil {
+		return Admission{}, err
+	}
+	item, err := n.storeMember(ctx, m)
+	if err != nil {
+		return Admission{}, err
+	}
+	if item, err = n.awaitItem(ctx, item.Key); err != nil {
+		return Admission{}, fmt.Errorf("admitting %s: %w", m.Organisation, err)
+	}
+	if err := n.awaitKeyring(ctx, m); err != nil {
+		return Admission{}, fmt.Errorf("giving %s its keys: %w", m.Organisation, err)
+	}
+	invite, err := n.invite(m)
+	if err != nil {
+		return Admission{}, err
+	}
+	return Admission{Organisation: m.Organisation, Account: m.Account, TxID: item.TxID, Round: item.Round, Asset: item.Asset, Invite: invite}, nil
+}
+
+func (n *Node) mayAdmit(ctx context.Context, m wire.Member) error {
+	if err := n.awaitFold(ctx); err != nil {
+		return err
+	}
+	var governor string
+	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
+	if governor != n.fold.self {
+		return &InputError{fmt.Errorf("only the governor %s can admit members", governor)}
+	}
+	for _, other := range n.fold.members() {
+		switch {
+		case other.Account == m.Account && other.Removed == nil && other.Known && other.Peer == m.Peer && other.Recipient == m.Recipient && other.Name == m.Organisation:
+			return nil // admitted already: give the invite again
+		case other.Account == m.Account:
+			continue
+		case other.Name == m.Organisation:
+			return &InputError{fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account)}
+		case other.Peer == m.Peer:
+			return &InputError{fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name)}
+		}
+	}
+	return nil
+}
+
+// awaitItem waits until what is published under a key is on the chain.
+func (n *Node) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
+	for {
+		changed := n.done.changed()
+		item, found, err := n.repo.Outbox.Find(key)
+		if err != nil || found && item.State >= repo.Confirmed {
+			return item, err
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // it may not be in the outbox yet
+		case <-ctx.Done():
+			return repo.Item{}, errors.Join(ctx.Err(), n.publishingProblem())
+		}
+	}
+}
+
+// publishingProblem is what keeps things from being published, as an error.
+func (n *Node) publishingProblem() error {
+	if c := n.minter.condition.get(); c.Problem != "" {
+		return errors.New(c.Detail)
+	}
+	return nil
+}
+
+// awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.
+func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
+	if m.Account == n.fold.self {
+		return nil
+	}
+	for _, c := range n.fold.collections() {
+		if c.Default && c.Owner == n.fold.self {
+			_, err := n.awaitItem(ctx, keyringKey(c, m.Account, m.Recipient))
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitFold waits until the fold has reached the tip of the chain once.
+func (n *Node) awaitFold(ctx context.Context) error {
+	for !n.watcher.State().CaughtUp {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), errors.New("the indexer could not be followed to the tip of the chain: "+n.watcher.State().Problem))
+		}
+	}
+	return nil
+}
+
+func (n *Node) invite(m wire.Member) ([]byte, error) {
+	swarmKey, err := n.repo.Keys.SwarmKey()
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := n.addresses()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Invite{
+		Consortium: n.consortium.ID, Charter: n.consortium.Charter, Name: n.consortium.Name, GenesisID: n.consortium.GenesisID,
+		GenesisHash: n.consortium.GenesisHash, Account: m.Account, Network: n.consortium.Network, SwarmKey: string(swarmKey),
+		Peers: addresses,
+	}.Seal(m.Recipient)
+}
+
+// Join makes a repository belong to the consortium of an invite.
+func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, error) {
+	invite, err := wire.OpenInvite(sealed, r.Keys.Identity)
+	if err != nil {
+		return nil, &InputError{err}
+	}
+	if invite.Account != r.Keys.Address() {
+		return nil, &InputError{fmt.Errorf("the invite is for the account %s, this repository's is %s", invite.Account, r.Keys.Address())}
+	}
+	existing, err := r.Consortium()
+	if err != nil {
+		return nil, err
+	}
+	if existing != nil && existing.ID != invite.Consortium {
+		return nil, &InputError{fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID)}
+	}
+	if err := checkNetwork(ctx, r, invite); err != nil {
+		return nil, err
+	}
+	if invite.Network == wire.NetworkPrivate {
+		if err := r.Keys.SetSwarmKey([]byte(invite.SwarmKey)); err != nil {
+			return nil, err
+		}
+	}
+	own := repo.Consortium{
+		ID: invite.Consortium, Charter: invite.Charter, Name: invite.Name, GenesisID: invite.GenesisID, GenesisHash: invite.GenesisHash,
+		Network: invite.Network, Peers: invite.Peers,
+	}
+	return &own, r.SetConsortium(own)
+}
+
+// checkNetwork refuses an invite into a consortium on another Algorand network than the configured algod's.
+func checkNetwork(ctx context.Context, r *repo.Repo, invite wire.Invite) error {
+	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken)
+	if err != nil {
+		return fmt.Errorf("algod at %s: %w", r.Config.Algorand.AlgodURL, err)
+	}
+	params, err := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee).Params(ctx)
+	if err != nil {
+		return err
+	}
+	if string(params.GenesisHash[:]) != string(invite.GenesisHash) {
+		return &InputError{fmt.Errorf("the consortium lives on the Algorand network %s, the configured algod is of %s", invite.GenesisID, params.GenesisID)}
+	}
+	return nil
+}
+
+// InputError is a mistake in what the caller gave.
+type InputError struct{ error }
+
+func (e *InputError) Unwrap() error { return e.error }

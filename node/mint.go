@@ -1,0 +1,628 @@
+package node
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	maxFlights  = 64  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
+	submitters  = 8   // of them, submitted at the same time
+	signBatch   = 256 // items that are signed at once: the outbox is synced once for all of them
+	scanAtMost  = 400 // blocks that are read one by one to find confirmations; beyond, transactions are asked for
+	slowestPace = 5 * time.Second
+)
+
+// announcer tells the other members.
+type announcer interface {
+	Announce(ctx context.Context, directories []p2p.Directory) error
+	Hint(ctx context.Context, round uint64) error
+}
+
+// finder looks a transaction up in the indexer.
+type finder interface {
+	Find(ctx context.Context, txid string) (chainwatch.Finding, error)
+}
+
+// minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
+// confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
+//
+// A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
+type minter struct {
+	outbox      *repo.Outbox
+	view        *repo.View
+	fold        *fold
+	fresh       *freshDirectories
+	ledger      *ledger.Ledger
+	genesisHash []byte // of the network that the consortium lives on
+	genesisID   string
+	consortium  uint64
+	leaseKey    []byte
+	announcer   announcer
+	finder      finder
+	hint        func(round uint64) // tells our own watcher
+	done        *signal            // something was confirmed
+	condition   *condition
+	log         *slog.Logger
+	patience    time.Duration // until a group that algod has taken is looked after
+
+	work signal // something was stored
+
+	mu      sync.Mutex
+	flights map[uint64]*flight
+	landed  signal // a flight ended, or began
+}
+
+// flight is a group on its way.
+type flight struct {
+	repo.Group
+	over chan struct{} // closed when the flight has ended
+
+	mu    sync.Mutex
+	taken time.Time // when algod took it; zero if it hasn't
+}
+
+func (f *flight) setTaken(at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.taken = at
+}
+
+func (f *flight) takenAt() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.taken
+}
+
+// run mints until the context ends.
+func (m *minter) run(ctx context.Context) error {
+	submissions := make(chan *flight, maxFlights)
+	if err := m.resume(submissions); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.sign(ctx, submissions) })
+	group.Go(func() error { return m.follow(ctx) })
+	group.Go(func() error { return m.lookAfter(ctx, submissions) })
+	for range submitters {
+		group.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case f := <-submissions:
+					m.submit(ctx, f)
+				}
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// resume takes up the groups that were in flight when the node stopped.
+func (m *minter) resume(submissions chan<- *flight) error {
+	groups, err := m.outbox.Groups(0, maxFlights)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		submissions <- m.begin(g)
+	}
+	return nil
+}
+
+func (m *minter) begin(g repo.Group) *flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flights == nil {
+		m.flights = map[uint64]*flight{}
+	}
+	f := &flight{Group: g, over: make(chan struct{})}
+	m.flights[g.Number] = f
+	m.landed.notify()
+	return f
+}
+
+// end ends a flight. It may be called more than once.
+func (m *minter) end(number uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.flights[number]
+	if f == nil {
+		return
+	}
+	delete(m.flights, number)
+	close(f.over)
+	m.landed.notify()
+}
+
+// inFlight lists the flights, the oldest first.
+func (m *minter) inFlight() []*flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]*flight, 0, len(m.flights))
+	for _, f := range m.flights {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b *flight) int { return int(a.Number) - int(b.Number) })
+	return list
+}
+
+// sign turns what is stored into flights, as many as may be on their way at a time.
+func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
+	pause := time.Duration(0)
+	for {
+		stored, landed := m.work.changed(), m.landed.changed()
+		items, err := m.outbox.Queue(repo.Stored, 0, signBatch)
+		if err != nil {
+			return err
+		}
+		room := (maxFlights - len(m.inFlight())) * ledger.MaxGroup
+		if items = items[:min(len(items), room)]; len(items) == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-stored:
+			case <-landed:
+			}
+			continue
+		}
+		groups, problem, err := m.signItems(ctx, items)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case problem == nil:
+			m.condition.clear()
+			pause = 0
+			for _, g := range groups {
+				submissions <- m.begin(g) // there is room for as many as may fly
+			}
+			continue
+		}
+		m.condition.set(problem.Problem, problem.Detail)
+		pause = min(max(2*pause, 250*time.Millisecond), slowestPace)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// signItems signs a batch of items and announces them. A problem is one that time or money solves.
+func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *Condition, err error) {
+	if !m.fold.mayWrite() {
+		return nil, &Condition{Problem: "membership", Detail: "this organisation is not a member of the consortium"}, nil
+	}
+	params, err := m.ledger.Params(ctx)
+	if err != nil {
+		return nil, &Condition{Problem: "algod", Detail: err.Error()}, nil
+	}
+	if string(params.GenesisHash[:]) != string(m.genesisHash) {
+		return nil, &Condition{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.genesisID)}, nil
+	}
+	items, problem, err = m.affordable(ctx, params, items)
+	if err != nil || problem != nil {
+		return nil, problem, err
+	}
+	if items, err = m.unpublished(items); err != nil || len(items) == 0 {
+		return nil, nil, err
+	}
+	// A node whose outbox was lost goes on where the chain shows that it had been.
+	if err := m.outbox.SkipSequence(m.fold.highestSequence()); err != nil {
+		return nil, nil, err
+	}
+	if items, err = m.outbox.Number(items); err != nil {
+		return nil, nil, err
+	}
+	for chunk := range slices.Chunk(items, ledger.MaxGroup) {
+		signed, err := m.signGroup(params, chunk)
+		var congested *ledger.CongestedError
+		if errors.As(err, &congested) {
+			return nil, &Condition{Problem: "congestion", Detail: err.Error()}, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		groups = append(groups, repo.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid})
+	}
+	if groups, err = m.outbox.AddGroups(groups, items); err != nil {
+		return nil, nil, err
+	}
+	m.announce(ctx, items)
+	return groups, nil, nil
+}
+
+func (m *minter) signGroup(params ledger.Params, items []repo.Item) (ledger.Group, error) {
+	mints := make([]ledger.Mint, len(items))
+	for i, item := range items {
+		note, err := item.Note.Encode(m.consortium)
+		if err != nil {
+			return ledger.Group{}, err
+		}
+		directory, err := cid.Decode(item.Directory)
+		if err != nil {
+			return ledger.Group{}, fmt.Errorf("directory of item %d: %w", item.Number, err)
+		}
+		mints[i] = ledger.Mint{URL: wire.URL(directory), MetadataHash: [32]byte(item.MetadataHash), Note: note, Lease: m.lease(item)}
+	}
+	return m.ledger.Sign(params, mints)
+}
+
+// lease is the same whenever the same is published: as long as one transaction can be confirmed, or was confirmed a
+// while ago, the network refuses another. It is keyed, since the hash of what can be guessed tells what it is.
+func (m *minter) lease(item repo.Item) (lease [32]byte) {
+	mac := hmac.New(sha256.New, m.leaseKey)
+	mac.Write(binary.BigEndian.AppendUint32(nil, item.Publication))
+	mac.Write(item.Key)
+	mac.Sum(lease[:0])
+	return lease
+}
+
+// affordable cuts a batch down to what the account can pay for beside what is in flight.
+func (m *minter) affordable(ctx context.Context, params ledger.Params, items []repo.Item) ([]repo.Item, *Condition, error) {
+	funds, err := m.ledger.Funds(ctx)
+	if err != nil {
+		return nil, &Condition{Problem: "algod", Detail: err.Error()}, nil
+	}
+	reserved := 0
+	for _, f := range m.inFlight() {
+		reserved += len(f.Items)
+	}
+	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
+	if taken := uint64(reserved) * one; taken < free {
+		free -= taken
+	} else {
+		free = 0
+	}
+	if n := free / one; n < uint64(len(items)) {
+		items = items[:n]
+	}
+	if len(items) == 0 {
+		return nil, &Condition{Problem: "funds", Detail: fmt.Sprintf(
+			"account %s has %s ALGO to spend, an object costs %s; send it ALGO and publishing goes on by itself",
+			m.ledger.Address(), algo(funds.Free()), algo(one))}, nil
+	}
+	return items, nil, nil
+}
+
+// algo writes an amount of microalgo in ALGO.
+func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
+
+// unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
+// was lost, or because another member published the same while this waited.
+func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
+	rest := items[:0:0]
+	for _, item := range items {
+		entry, err := m.published(item)
+		if err != nil {
+			return nil, err
+		}
+		if entry == nil {
+			rest = append(rest, item)
+			continue
+		}
+		c := repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}
+		if err := m.outbox.Resolve(item, c); err != nil {
+			return nil, err
+		}
+		m.done.notify()
+	}
+	return rest, nil
+}
+
+func (m *minter) published(item repo.Item) (*repo.Entry, error) {
+	if item.Note.Kind != wire.KindObject {
+		return nil, nil
+	}
+	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
+	if !probe.Unversioned {
+		instant, err := stix.ParseTimestamp(item.Version)
+		if err != nil {
+			return nil, err
+		}
+		probe.Instant = instant
+	}
+	return m.view.Same(probe)
+}
+
+// announce tells the other members, so that they have the objects before the chain tells them that they count. It is
+// a courtesy: who misses it fetches.
+func (m *minter) announce(ctx context.Context, items []repo.Item) {
+	directories := make([]p2p.Directory, 0, len(items))
+	for _, item := range items {
+		directory, err := m.fresh.take(ctx, item.Directory)
+		if err != nil {
+			m.log.Warn("an object can't be announced", "item", item.Number, "error", err)
+			continue
+		}
+		directories = append(directories, directory)
+	}
+	if err := m.announcer.Announce(ctx, directories); err != nil && ctx.Err() == nil {
+		m.log.Warn("objects can't be announced; members will fetch them", "objects", len(directories), "error", err)
+	}
+}
+
+// submit sends a group until algod has taken it, or its flight is over.
+func (m *minter) submit(ctx context.Context, f *flight) {
+	pause := 100 * time.Millisecond
+	for {
+		err := m.ledger.Submit(ctx, f.Raw)
+		if err == nil {
+			f.setTaken(time.Now())
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		problem := "algod"
+		var refused *ledger.RefusedError
+		if errors.As(err, &refused) {
+			switch refused.Reason {
+			case ledger.Expired, ledger.LeaseHeld:
+				// What has become of it is found out by lookAfter, from the round after its last.
+				m.log.Info("algod refuses a group", "group", f.Number, "reason", refused.Message)
+				return
+			case ledger.NoFunds:
+				problem = "funds"
+			case ledger.Congested:
+				problem = "congestion"
+			default:
+				problem = "refused"
+			}
+		}
+		m.condition.set(problem, err.Error())
+		var throttled *algorand.Throttled
+		if errors.As(err, &throttled) {
+			pause = max(pause, throttled.After)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.over:
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, slowestPace)
+	}
+}
+
+// follow reads every block while groups are in flight: one request a round finds all confirmations.
+func (m *minter) follow(ctx context.Context) error {
+	round, pause := uint64(0), time.Duration(0)
+	for ctx.Err() == nil {
+		changed := m.landed.changed()
+		flights := m.inFlight()
+		if len(flights) == 0 {
+			round = 0
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		if round == 0 {
+			round = flights[0].FirstValid - 1
+		}
+		reached, err := m.scan(ctx, round)
+		round = reached
+		if err == nil {
+			pause = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		var own *outboxError
+		if errors.As(err, &own) {
+			return err
+		}
+		m.condition.set("algod", err.Error())
+		pause = min(max(2*pause, 100*time.Millisecond), slowestPace)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// outboxError is a failure of our own store, in a place where most failures are algod's.
+type outboxError struct{ error }
+
+func (e *outboxError) Unwrap() error { return e.error }
+
+// scan waits for a round after the given one and reads the blocks up to it. It returns the last that was read.
+func (m *minter) scan(ctx context.Context, round uint64) (uint64, error) {
+	tip, err := m.ledger.WaitAfter(ctx, round)
+	if err != nil {
+		return round, err
+	}
+	if tip > round+scanAtMost {
+		return tip, nil // after a long pause: lookAfter asks for the transactions one by one
+	}
+	for round < tip {
+		minted, err := m.ledger.Minted(ctx, round+1)
+		if errors.Is(err, ledger.ErrNoBlock) {
+			return tip, nil
+		}
+		if err != nil {
+			return round, err
+		}
+		round++
+		if err := m.confirm(ctx, minted); err != nil {
+			return round, &outboxError{err}
+		}
+	}
+	return round, nil
+}
+
+// confirm records that transactions of ours are on the chain. It may be told twice, by algod and by the indexer.
+func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
+	confirmations := make([]repo.Confirmation, len(minted))
+	for i, one := range minted {
+		confirmations[i] = repo.Confirmation{TxID: one.TxID, Round: one.Round, Asset: one.Asset}
+	}
+	items, err := m.outbox.Confirm(confirmations)
+	if err != nil || len(items) == 0 {
+		return err
+	}
+	m.condition.clear()
+	round := uint64(0)
+	for _, item := range items {
+		m.end(item.Group)
+		round = max(round, item.Round)
+	}
+	m.log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
+	m.done.notify()
+	m.hint(round)
+	if err := m.announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {
+		m.log.Debug("members were not told of a round", "round", round, "error", err)
+	}
+	return nil
+}
+
+// lookAfter finds out what has become of groups that are not confirmed in time: sends them again, or gives them up
+// when it is proved that they can never be confirmed.
+func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) error {
+	ticker := time.NewTicker(m.patience / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		flights := m.inFlight()
+		if len(flights) == 0 {
+			continue
+		}
+		round, err := m.ledger.Round(ctx)
+		if err != nil {
+			continue // submit and follow have said so
+		}
+		for _, f := range flights {
+			taken := f.takenAt()
+			overdue := !taken.IsZero() && time.Since(taken) > m.patience
+			if !overdue && round <= f.LastValid {
+				continue
+			}
+			if err := m.settle(ctx, f, submissions); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				var own *outboxError
+				if errors.As(err, &own) {
+					return err
+				}
+				m.log.Warn("it is not known yet what has become of a group", "group", f.Number, "error", err)
+			}
+		}
+	}
+}
+
+// settle decides about one overdue group.
+func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flight) error {
+	fate, _, err := m.ledger.Fate(ctx, f.TxIDs[0], f.FirstValid, f.LastValid)
+	if err != nil {
+		return err
+	}
+	switch fate {
+	case ledger.Pending:
+		f.setTaken(time.Now())
+		return nil
+	case ledger.Impossible:
+		return m.giveUp(f)
+	case ledger.Confirmed:
+		return m.confirmOneByOne(ctx, f)
+	}
+	found, err := m.finder.Find(ctx, f.TxIDs[0])
+	if err != nil {
+		return err
+	}
+	switch {
+	case found.Found:
+		return m.confirmFound(ctx, f)
+	case found.Round > f.LastValid:
+		return m.giveUp(f)
+	}
+	round, err := m.ledger.Round(ctx)
+	if err != nil || round > f.LastValid {
+		return err // the indexer will tell when it has reached that round
+	}
+	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
+	f.setTaken(time.Time{})
+	select {
+	case submissions <- f:
+	default: // all submitters are busy: the next time
+		f.setTaken(time.Now())
+	}
+	return nil
+}
+
+func (m *minter) giveUp(f *flight) error {
+	m.log.Info("a group was never confirmed and is signed anew", "group", f.Number, "last_valid", f.LastValid)
+	if err := m.outbox.Expire(f.Group); err != nil {
+		return &outboxError{err}
+	}
+	m.end(f.Number)
+	m.work.notify()
+	return nil
+}
+
+func (m *minter) confirmOneByOne(ctx context.Context, f *flight) error {
+	var minted []ledger.Minted
+	for _, txid := range f.TxIDs {
+		fate, one, err := m.ledger.Fate(ctx, txid, f.FirstValid, f.LastValid)
+		if err != nil {
+			return err
+		}
+		if fate != ledger.Confirmed {
+			return fmt.Errorf("transaction %s of a confirmed group is not confirmed", txid)
+		}
+		minted = append(minted, one)
+	}
+	if err := m.confirm(ctx, minted); err != nil {
+		return &outboxError{err}
+	}
+	return nil
+}
+
+func (m *minter) confirmFound(ctx context.Context, f *flight) error {
+	var minted []ledger.Minted
+	for _, txid := range f.TxIDs {
+		found, err := m.finder.Find(ctx, txid)
+		if err != nil {
+			return err
+		}
+		if !found.Found {
+			return fmt.Errorf("the indexer does not have transaction %s of a confirmed group", txid)
+		}
+		minted = append(minted, ledger.Minted{TxID: txid, Round: found.Event.Round, Asset: found.Event.Asset})
+	}
+	if err := m.confirm(ctx, minted); err != nil {
+		return &outboxError{err}
+	}
+	return nil
+}

@@ -1,0 +1,314 @@
+// Package node is a Service Ledger node: it wires the parts together and owns their lifetime. The two pipelines can be
+// read one after the other:
+//
+//	publish:    publish.go (accept) -> seal.go (seal, store) -> mint.go (sign, announce, submit, confirm)
+//	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
+//
+// Beside them: grant.go (keys for newcomers), found.go (making and joining a consortium), serve.go and taxii.go (what
+// clients see), admin.go and client.go (what the command line talks to), verify.go and status.go.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Node is a node of an organisation that belongs to a consortium.
+type Node struct {
+	repo       *repo.Repo
+	consortium repo.Consortium
+	host       *p2p.Host
+	topic      *p2p.Topic
+	fold       *fold
+	fresh      *freshDirectories
+	done       *signal // something of ours was confirmed
+	arrived    *signal // events wait for their blocks
+	publisher  *publisher
+	sealer     *sealer
+	minter     *minter
+	replicator *replicator
+	fetcher    *fetcher
+	granter    *granter
+	watcher    *chainwatch.Watcher
+	ledger     *ledger.Ledger
+	rebuild    chan chan error
+	log        *slog.Logger
+	started    time.Time
+}
+
+// patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
+// real network.
+const patience = 10 * time.Second
+
+// collectEvery is how often disk space is given back.
+const collectEvery = time.Hour
+
+// ErrNoConsortium means that the repository belongs to no consortium yet.
+var ErrNoConsortium = errors.New("this node belongs to no consortium yet: found one with \"slnode consortium create\", or ask to be admitted with \"slnode member request\"")
+
+// Open brings up a node on an open repository: its IPFS part is started, nothing else runs before [Node.Run]. The
+// caller closes the repository after the node.
+func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err error) {
+	own, err := r.Consortium()
+	if err != nil {
+		return nil, err
+	}
+	if own == nil {
+		return nil, ErrNoConsortium
+	}
+	invited, err := parsePeers(own.Peers)
+	if err != nil {
+		return nil, fmt.Errorf("the peers of the invite: %w", err)
+	}
+	n := &Node{
+		repo: r, consortium: *own, log: log, started: time.Now(),
+		done: &signal{}, arrived: &signal{}, rebuild: make(chan chan error),
+		fold: newFold(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
+	}
+	if n.host, err = n.openHost(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if err := n.wire(); err != nil {
+		return nil, err
+	}
+	if err := n.replicator.restore(ctx); err != nil {
+		return nil, err
+	}
+	n.host.KeepConnected(invited...)
+	return n, nil
+}
+
+func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
+	config := n.repo.Config.IPFS
+	swarmKey, err := n.repo.Keys.SwarmKey()
+	if err != nil {
+		return nil, err
+	}
+	public := n.consortium.Network == wire.NetworkPublic
+	host, err := p2p.Open(ctx, p2p.Config{
+		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: swarmKey, Public: public, ServeAnyone: public,
+		Listen: config.Listen, Announce: config.Announce, Members: n.fold, Logger: n.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting IPFS: %w", err)
+	}
+	return host, nil
+}
+
+// wire makes the parts and connects them, from the bottom up.
+func (n *Node) wire() error {
+	config := n.repo.Config.Algorand
+	algod, err := algorand.NewAlgod(config.AlgodURL, config.AlgodToken)
+	if err != nil {
+		return fmt.Errorf("algod at %s: %w", config.AlgodURL, err)
+	}
+	indexer, err := algorand.NewIndexer(config.IndexerURL, config.IndexerToken)
+	if err != nil {
+		return fmt.Errorf("indexer at %s: %w", config.IndexerURL, err)
+	}
+	leaseKey, err := n.repo.Keys.LeaseKey()
+	if err != nil {
+		return fmt.Errorf("deriving the lease key: %w", err)
+	}
+	outbox, view := n.repo.Outbox, n.repo.View
+	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.MaxFee)
+	n.fresh = &freshDirectories{blocks: n.host}
+	n.minter = &minter{
+		outbox: outbox, view: view, fold: n.fold, fresh: n.fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
+		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n, finder: n, hint: n.hintWatcher,
+		done: n.done, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
+	}
+	n.sealer = &sealer{
+		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify,
+		condition: &condition{what: "sealing", log: n.log}, log: n.log,
+	}
+	n.publisher = &publisher{
+		outbox: outbox, view: view, fold: n.fold, wait: n.repo.Config.TAXII.PublishWait.Duration, wake: n.sealer.work.notify, done: n.done,
+	}
+	n.replicator = &replicator{
+		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
+		confirmed: n.minter.confirm, work: n.arrived, log: n.log,
+	}
+	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, log: n.log}
+	n.granter = &granter{
+		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify, log: n.log,
+	}
+	n.watcher = chainwatch.New(chainwatch.Config{
+		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,
+		Poll: config.Poll.Duration, Log: n.log,
+	})
+	return nil
+}
+
+// Run runs the node until the context ends, or until something of its own fails; troubles of the network, of other
+// members and of clients don't end it. Everything that it started has ended when it returns.
+func (n *Node) Run(ctx context.Context) error {
+	topic, err := n.host.Join(ctx, fmt.Sprint(n.consortium.ID), n)
+	if err != nil {
+		return fmt.Errorf("joining the announcements: %w", err)
+	}
+	n.topic = topic
+	if err := n.completeFounding(ctx); err != nil {
+		return errors.Join(fmt.Errorf("completing the founding of the consortium: %w", err), topic.Close())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for name, part := range map[string]func(context.Context) error{
+		"sealing": n.sealer.run, "minting": n.minter.run, "granting keys": n.granter.run, "replicating": n.replicate,
+		"collecting garbage": n.collect,
+	} {
+		group.Go(func() error {
+			if err := part(ctx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return errors.Join(err, topic.Close())
+}
+
+// replicate runs the replicate pipeline. To rebuild the view it is stopped, everything that it made is deleted, and it
+// begins again at the charter.
+func (n *Node) replicate(ctx context.Context) error {
+	for {
+		group, runCtx := errgroup.WithContext(ctx)
+		runCtx, stop := context.WithCancel(runCtx)
+		group.Go(func() error { return n.watcher.Run(runCtx) })
+		group.Go(func() error { return n.fetcher.run(runCtx) })
+		var asked chan error
+		group.Go(func() error {
+			select {
+			case <-runCtx.Done():
+			case asked = <-n.rebuild:
+				stop()
+			}
+			return nil
+		})
+		err := group.Wait()
+		stop()
+		if err != nil || asked == nil {
+			return err
+		}
+		err = n.repo.View.Reset()
+		if err == nil {
+			err = n.replicator.restore(ctx)
+		}
+		asked <- err
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Rebuild deletes the view and begins to derive it again from the chain and the peers. It returns when the old view is
+// gone; [Node.Status] tells how far the new one is.
+func (n *Node) Rebuild(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case n.rebuild <- reply:
+		return <-reply
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *Node) collect(ctx context.Context) error {
+	ticker := time.NewTicker(collectEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := n.repo.Collect(); err != nil {
+				n.log.Warn("disk space could not be given back", "error", err)
+			}
+		}
+	}
+}
+
+// Close stops the IPFS node. Run must have returned.
+func (n *Node) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	if err := n.host.Close(ctx); err != nil {
+		return fmt.Errorf("stopping IPFS: %w", err)
+	}
+	return nil
+}
+
+// Announce tells the other members of new directories.
+func (n *Node) Announce(ctx context.Context, directories []p2p.Directory) error {
+	return n.topic.Announce(ctx, directories)
+}
+
+// Hint tells the other members that a round has news.
+func (n *Node) Hint(ctx context.Context, round uint64) error { return n.topic.Hint(ctx, round) }
+
+// Find looks a transaction up in the indexer.
+func (n *Node) Find(ctx context.Context, txid string) (chainwatch.Finding, error) {
+	return n.watcher.Find(ctx, txid)
+}
+
+// Announced is told what other members announce. The blocks wait in memory until the chain says that they count.
+func (n *Node) Announced(peer.ID, []cid.Cid) {}
+
+// Hinted is told by other members that a round has news.
+func (n *Node) Hinted(_ peer.ID, round uint64) { n.hintWatcher(round) }
+
+func (n *Node) hintWatcher(round uint64) { n.watcher.Hint(round) }
+
+// addresses is how other members reach this node.
+func (n *Node) addresses() ([]string, error) {
+	info := n.host.AddrInfo()
+	addresses, err := peer.AddrInfoToP2pAddrs(&info)
+	if err != nil {
+		return nil, fmt.Errorf("this node's addresses: %w", err)
+	}
+	list := make([]string, len(addresses))
+	for i, address := range addresses {
+		list[i] = address.String()
+	}
+	return list, nil
+}
+
+func parsePeers(texts []string) ([]peer.AddrInfo, error) {
+	addresses := make([]multiaddr.Multiaddr, len(texts))
+	for i, text := range texts {
+		address, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			return nil, err
+		}
+		addresses[i] = address
+	}
+	return peer.AddrInfosFromP2pAddrs(addresses...)
+}
+
+func ids(infos []peer.AddrInfo) []peer.ID {
+	list := make([]peer.ID, len(infos))
+	for i, info := range infos {
+		list[i] = info.ID
+	}
+	return list
+}

@@ -1,0 +1,314 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// publisher is the first stretch of the publish pipeline: it checks objects and takes them into the outbox. What it
+// took in is published, whatever happens.
+type publisher struct {
+	outbox *repo.Outbox
+	view   *repo.View
+	fold   *fold
+	wait   time.Duration // for confirmation, before the answer
+	wake   func()        // tells the sealer that there is work
+	done   *signal       // an item was confirmed
+}
+
+var _ taxii.Publisher = (*publisher)(nil)
+
+// Publish takes objects into the outbox and waits a moment for their confirmation.
+func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, objects []taxii.Incoming) (taxii.Status, error) {
+	status, err := p.accept(who, c, objects)
+	if err != nil {
+		return taxii.Status{}, err
+	}
+	p.wake()
+	return p.await(ctx, status)
+}
+
+// accept checks every object and takes the good ones in, in an order in which what is referred to comes first.
+func (p *publisher) accept(who taxii.Principal, c taxii.Collection, objects []taxii.Incoming) (string, error) {
+	into, found := p.fold.collection(c.ID)
+	if !found || !into.MayPublish(p.fold.self) || !p.fold.active() {
+		return "", taxii.ErrForbidden
+	}
+	b := batch{publisher: p, into: into, lines: make([]repo.StatusLine, len(objects)), now: time.Now().UTC()}
+	b.parse(objects)
+	for _, at := range stix.Order(b.objects) {
+		b.check(at)
+	}
+	if err := b.err; err != nil {
+		return "", err
+	}
+	items, err := p.outbox.Accept(b.submissions)
+	if err != nil {
+		return "", err
+	}
+	for i, item := range items {
+		line := &b.lines[b.submitted[i]]
+		if string(item.Hash) != string(b.submissions[i].Item.Hash) {
+			line.Failure = conflict
+			continue
+		}
+		line.Item = item.Number
+	}
+	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.lines}
+	return status.ID, p.outbox.AddStatus(status)
+}
+
+const conflict = "this version of the object is published already, with other content"
+
+// batch is one request on its way into the outbox.
+type batch struct {
+	*publisher
+	into consortium.Collection
+	now  time.Time
+	err  error // of this node, not of an object
+
+	lines   []repo.StatusLine // one for each object, in the request's order
+	objects []*stix.Object    // the well-formed ones
+	at      []int             // … and which line each of them has
+	byID    map[string]*stix.Object
+
+	submissions []repo.Submission
+	submitted   []int // which line each of them has
+}
+
+// parse reads the objects; those that are not STIX become failures.
+func (b *batch) parse(objects []taxii.Incoming) {
+	b.byID = make(map[string]*stix.Object, len(objects))
+	for i, incoming := range objects {
+		object, err := parseIncoming(incoming)
+		if err != nil {
+			b.lines[i].ObjectID, b.lines[i].Version = stix.Identify(incoming.Raw)
+			b.lines[i].Failure = err.Error()
+			continue
+		}
+		b.lines[i].ObjectID, b.lines[i].Version = object.ID, object.Version()
+		b.objects, b.at = append(b.objects, object), append(b.at, i)
+		b.byID[object.ID] = object
+	}
+}
+
+func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
+	if incoming.Err != nil {
+		return nil, incoming.Err
+	}
+	return stix.Parse(incoming.Raw)
+}
+
+// check decides about one object and makes it a submission, or a failure, or something that is published already.
+func (b *batch) check(at int) {
+	object, line := b.objects[at], &b.lines[b.at[at]]
+	if err := b.permit(object); err != nil {
+		line.Failure = err.Error()
+		return
+	}
+	hash, err := object.ContentHash()
+	if err != nil {
+		line.Failure = err.Error()
+		return
+	}
+	// Every object has a microsecond of its own: it is the version of one that has none.
+	stored := b.now.Add(time.Duration(b.at[at]) * time.Microsecond).Truncate(time.Microsecond)
+	if line.Version == "" {
+		line.Version = wire.FormatTime(stored)
+	}
+	entry := entryOf(b.into.ID, object, hash, stored)
+	same, err := b.view.Same(entry)
+	if err != nil {
+		b.err = errors.Join(b.err, err)
+		return
+	}
+	if same != nil {
+		if string(same.Hash) != string(hash[:]) {
+			line.Failure = conflict
+			return
+		}
+		line.Version = same.Version
+		line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+		return
+	}
+	if err := b.succeeds(object); err != nil {
+		line.Failure = err.Error()
+		return
+	}
+	b.submitted = append(b.submitted, b.at[at])
+	b.submissions = append(b.submissions, repo.Submission{Payload: object.Raw, Item: repo.Item{
+		Key: objectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.into.ID, ObjectID: object.ID, Version: object.Version(),
+		Revealing: object.IDIsRandom(), Hash: hash[:], StoredAt: stored,
+	}})
+}
+
+// permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored.
+func (b *batch) permit(object *stix.Object) error {
+	level, marked, because := stix.LevelOf(object, b.resolve)
+	if !marked {
+		var err error
+		if level, err = stix.ParseLevel(b.into.Properties.DefaultLevel); err != nil {
+			level = stix.Red
+		}
+		because = "has no marking, and unmarked objects count as " + level.String() + " in this collection"
+	}
+	err := stix.Permits(level, stix.Audience{
+		Growing: b.into.Properties.Readers.Members, Readers: len(b.into.Properties.Readers.Named), AdHoc: b.into.Properties.AdHoc,
+	})
+	if err != nil {
+		return fmt.Errorf("not published in %q: the object %s; %w", b.into.Properties.Title, because, err)
+	}
+	return nil
+}
+
+// resolve finds a marking definition: in the request itself, or in what was published before.
+func (b *batch) resolve(id string) *stix.Object {
+	if object := b.byID[id]; object != nil {
+		return object
+	}
+	entry, err := b.view.Latest(repo.Everything, id)
+	if err != nil || entry == nil {
+		return nil // unknown, which counts as the strictest
+	}
+	object, err := stix.Parse(entry.Object)
+	if err != nil {
+		return nil
+	}
+	return object
+}
+
+// succeeds checks the rules between the versions of one object (STIX 2.1, section 3.6).
+func (b *batch) succeeds(object *stix.Object) error {
+	entry, err := b.view.Latest(b.into.ID, object.ID)
+	if err != nil {
+		b.err = errors.Join(b.err, err)
+		return nil
+	}
+	if entry == nil {
+		return nil
+	}
+	latest, err := stix.Parse(entry.Object)
+	if err != nil {
+		return nil
+	}
+	if object.VersionTime().Before(latest.VersionTime()) {
+		return stix.CheckSuccessor(object, latest) // an older version that comes late
+	}
+	return stix.CheckSuccessor(latest, object)
+}
+
+// entryOf is an object as the view would hold it, as far as its publisher knows.
+func entryOf(collection string, object *stix.Object, hash [32]byte, stored time.Time) *repo.Entry {
+	entry := &repo.Entry{
+		Collection: collection, ID: object.ID, Type: object.Type, Version: object.Version(), Instant: object.VersionTime(),
+		Hash: hash[:], StoredAt: stored, Object: object.Raw,
+	}
+	if entry.Version == "" {
+		entry.Version, entry.Instant, entry.Unversioned = wire.FormatTime(stored), stored, true
+	}
+	return entry
+}
+
+// objectKey is what is published exactly once: a version of an object in a collection, or, for an object without
+// versions, its content.
+func objectKey(e *repo.Entry) []byte {
+	version := e.Version
+	if e.Unversioned {
+		version = "#" + hex.EncodeToString(e.Hash)
+	}
+	return hashOf("object", e.Collection, e.ID, version)
+}
+
+// hashOf is a hash of words that contain no zero byte.
+func hashOf(words ...string) []byte {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return sum[:]
+}
+
+// await gives the status when nothing in it is pending any more, or when it has waited enough.
+func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) {
+	deadline := time.NewTimer(p.wait)
+	defer deadline.Stop()
+	for {
+		changed := p.done.changed()
+		status, err := p.status(id)
+		if err != nil || len(status.Pendings) == 0 {
+			return status.Status, err
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return status.Status, nil
+		case <-ctx.Done():
+			return status.Status, nil
+		}
+	}
+}
+
+// Status gives the status of an earlier request to who made it, and to administrators.
+func (p *publisher) Status(_ context.Context, who taxii.Principal, root, id string) (taxii.Status, error) {
+	status, err := p.status(id)
+	if err != nil {
+		return taxii.Status{}, err
+	}
+	if status.root != root || (status.user != who.User && who.Role != taxii.RoleAdmin) {
+		return taxii.Status{}, taxii.ErrNotFound
+	}
+	return status.Status, nil
+}
+
+// ownedStatus is a status and whose it is.
+type ownedStatus struct {
+	taxii.Status
+	root, user string
+}
+
+func (p *publisher) status(id string) (ownedStatus, error) {
+	kept, items, found, err := p.outbox.Status(id)
+	if err != nil {
+		return ownedStatus{}, err
+	}
+	if !found {
+		return ownedStatus{}, taxii.ErrNotFound
+	}
+	status := ownedStatus{Status: taxii.Status{ID: kept.ID, RequestedAt: kept.Requested}, root: kept.Root, user: kept.User}
+	for _, line := range kept.Lines {
+		detail := taxii.StatusDetail{ID: line.ObjectID, Version: line.Version}
+		switch {
+		case line.Failure != "":
+			detail.Message = line.Failure
+			status.Failures = append(status.Failures, detail)
+		case line.Before != nil:
+			detail.Message, detail.TxID, detail.AssetID = line.Before.TxID, line.Before.TxID, line.Before.Asset
+			detail.CID, detail.StoredAt = line.Before.Directory, line.Before.StoredAt
+			status.Successes = append(status.Successes, detail)
+		default:
+			item := items[line.Item]
+			detail.CID, detail.TxID, detail.StoredAt, detail.AssetID = item.Directory, item.TxID, item.StoredAt, item.Asset
+			if item.Version == "" {
+				detail.Version = wire.FormatTime(item.StoredAt)
+			}
+			// The transaction's id is known as soon as it is signed, and stays.
+			detail.Message = item.TxID
+			if item.State >= repo.Confirmed {
+				status.Successes = append(status.Successes, detail)
+			} else {
+				status.Pendings = append(status.Pendings, detail)
+			}
+		}
+	}
+	return status, nil
+}

@@ -1,0 +1,205 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// replicator is the first stretch of the replicate pipeline: it folds the chain's events into the consortium's state
+// and into the log. What counts waits there for its blocks, see [fetcher].
+type replicator struct {
+	consortium repo.Consortium
+	identity   *seal.Identity
+	outbox     *repo.Outbox
+	view       *repo.View
+	fold       *fold
+	blocks     replicaStore
+	confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
+	work       *signal                                      // events wait for their blocks
+	log        *slog.Logger
+}
+
+// replicaStore is a blockStore that also gets what others published.
+type replicaStore interface {
+	blockStore
+	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
+	Forget(ctx context.Context, roots []cid.Cid) error
+	Connected() []peer.ID
+}
+
+var _ chainwatch.Sink = (*replicator)(nil)
+
+// Cursor is the last round that was folded.
+func (r *replicator) Cursor() (uint64, error) { return r.view.Cursor() }
+
+// Publishers are the accounts whose events can count.
+func (r *replicator) Publishers(next []consortium.Event) (accounts []string) {
+	r.fold.read(func(s *consortium.State) { accounts = s.Publishers(next) })
+	return accounts
+}
+
+// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything,
+// and repeating changes nothing.
+func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
+	var counted []repo.NewEvent
+	var withdrawals []consortium.Event
+	var sequences map[string]*consortium.Sequence
+	changes := false
+	r.fold.quietly(func(s *consortium.State) {
+		for _, e := range events {
+			effect, reason := s.Apply(e)
+			if effect == consortium.Nothing {
+				r.log.Debug("an event does not count", "txid", e.TxID, "sender", e.Sender, "round", e.Round, "reason", reason)
+				continue
+			}
+			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
+			changes = changes || effect == consortium.Record
+			if effect == consortium.Withdrawal {
+				withdrawals = append(withdrawals, e)
+			}
+		}
+		sequences = copySequences(s)
+	})
+	if err := r.view.Append(counted); err != nil {
+		return err
+	}
+	for _, e := range withdrawals {
+		if err := r.withdraw(ctx, e); err != nil {
+			return err
+		}
+	}
+	if err := r.confirmed(ctx, r.own(counted)); err != nil {
+		return err
+	}
+	if err := r.view.Advance(last, sequences); err != nil {
+		return err
+	}
+	if changes {
+		r.fold.publish()
+	}
+	if len(counted) > 0 {
+		r.work.notify()
+	}
+	return nil
+}
+
+// own gives the NFTs that this organisation made.
+func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
+	for _, e := range events {
+		if e.Sender == r.fold.self && e.Note.Kind != wire.KindDestroy {
+			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
+		}
+	}
+	return minted
+}
+
+// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks.
+func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
+	ended, found, err := r.view.Withdraw(e.Asset, e.Sender)
+	if err != nil || !found {
+		return err
+	}
+	if err := r.outbox.Withdraw(ended.TxID); err != nil {
+		return err
+	}
+	root, err := cid.Decode(ended.Directory)
+	if err != nil {
+		return fmt.Errorf("directory of transaction %s: %w", ended.TxID, err)
+	}
+	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
+	return r.blocks.Forget(ctx, []cid.Cid{root})
+}
+
+// restore rebuilds the state from the log: the records that were folded, with the content that is here.
+func (r *replicator) restore(ctx context.Context) error {
+	state := consortium.New(r.consortium.ID, r.consortium.Charter, r.identity)
+	cursor, err := r.view.Cursor()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	records, err := r.view.Records()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	for _, e := range records {
+		state.Apply(e.Event)
+	}
+	for _, e := range records {
+		if e.State != repo.Held {
+			continue
+		}
+		err := r.reattach(ctx, state, e)
+		if errors.Is(err, p2p.ErrNotFound) {
+			// The block store was lost. Members have the record.
+			err = r.view.Await(e)
+		}
+		if err != nil {
+			return fmt.Errorf("restoring the consortium's state: %w", err)
+		}
+	}
+	sequences, err := r.view.Sequences()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	if cursor > 0 {
+		state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
+	}
+	r.fold.replace(state)
+	return nil
+}
+
+func (r *replicator) reattach(ctx context.Context, state *consortium.State, e repo.LoggedEvent) error {
+	root, err := cid.Decode(e.Directory)
+	if err != nil {
+		return err
+	}
+	files, err := r.blocks.Read(ctx, root)
+	if err != nil {
+		return err
+	}
+	metadata, payload, err := verifiedFiles(e.Event, files)
+	if err != nil {
+		return err
+	}
+	return state.Attach(e.TxID, metadata, payload)
+}
+
+// verifiedFiles gives the metadata and the payload of a directory, after checking the chain of hashes: the NFT's
+// metadata hash over metadata.json, and its integrity over the payload.
+func verifiedFiles(e consortium.Event, files []p2p.File) (m wire.Metadata, payload []byte, err error) {
+	var raw []byte
+	for _, f := range files {
+		if f.Name == wire.MetadataName {
+			raw = f.Data
+		}
+	}
+	if hash := wire.MetadataHash(raw); string(hash[:]) != string(e.MetadataHash) {
+		return wire.Metadata{}, nil, errors.New("metadata.json has another hash than the NFT says")
+	}
+	if m, err = wire.ParseMetadata(raw); err != nil {
+		return wire.Metadata{}, nil, err
+	}
+	if m.Properties.Kind != e.Note.Kind {
+		return wire.Metadata{}, nil, fmt.Errorf("metadata.json says %.40q, the note says %s", m.Properties.Kind, e.Note.Kind)
+	}
+	for _, f := range files {
+		if f.Name == m.Properties.Path {
+			return m, f.Data, m.CheckPayload(f.Data)
+		}
+	}
+	return wire.Metadata{}, nil, fmt.Errorf("the directory has no %s", m.Properties.Path)
+}

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// sealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
+const sealBatch = 256
+
+// blockStore is where directories are kept.
+type blockStore interface {
+	// Put returns nil when the directories survive a power loss.
+	Put(ctx context.Context, directories []p2p.Directory) error
+	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+}
+
+// sealer is the second stretch of the publish pipeline: it seals what was accepted and stores it on IPFS.
+type sealer struct {
+	outbox     *repo.Outbox
+	fold       *fold
+	blocks     blockStore
+	fresh      *freshDirectories
+	consortium uint64
+	work       signal // something was accepted
+	stored     func() // tells the minter that there is work
+	condition  *condition
+	log        *slog.Logger
+}
+
+// run seals until the context ends.
+func (s *sealer) run(ctx context.Context) error {
+	for {
+		accepted, changed := s.work.changed(), s.fold.changed.changed()
+		for after := uint64(0); ; {
+			items, err := s.outbox.Queue(repo.Accepted, after, sealBatch)
+			if err == nil && len(items) > 0 {
+				after = items[len(items)-1].Number
+				err = s.seal(ctx, items)
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-accepted:
+		case <-changed:
+		}
+	}
+}
+
+// seal takes a batch from accepted to stored. Items of a collection in which this organisation may not publish any
+// more wait until it may.
+func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
+	drafts := make([]consortium.Draft, len(items))
+	ready := make([]bool, len(items))
+	collections := map[string]consortium.Collection{}
+	for _, c := range s.fold.collections() {
+		if c.MayPublish(s.fold.self) {
+			collections[c.ID] = c
+		}
+	}
+	workers, _ := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, item := range items {
+		into, may := collections[item.Collection]
+		if !may || !s.fold.active() {
+			s.condition.set("permission", "this organisation may not publish in collection "+item.Collection+" now")
+			continue
+		}
+		ready[i] = true
+		workers.Go(func() error {
+			object, err := s.outbox.Payload(item.Number)
+			if err != nil {
+				return err
+			}
+			drafts[i], err = consortium.DraftObject(s.consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
+			return err
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	var stored []repo.Item
+	var directories []p2p.Directory
+	for i, item := range items {
+		if !ready[i] {
+			continue
+		}
+		directory, err := directoryOf(drafts[i])
+		if err != nil {
+			return fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
+		}
+		hash := wire.MetadataHash(drafts[i].Metadata)
+		item.Directory, item.MetadataHash = directory.Root().String(), hash[:]
+		stored, directories = append(stored, item), append(directories, directory)
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	if len(stored) == len(items) {
+		s.condition.clear()
+	}
+	if err := s.blocks.Put(ctx, directories); err != nil {
+		return fmt.Errorf("storing %d objects: %w", len(directories), err)
+	}
+	if err := s.outbox.SetStored(stored); err != nil {
+		return err
+	}
+	s.fresh.add(directories)
+	s.stored()
+	s.log.Debug("objects are sealed and stored", "objects", len(stored))
+	return nil
+}
+
+func directoryOf(d consortium.Draft) (p2p.Directory, error) {
+	return p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+}
+
+// storeRecord stores a record and takes it into the outbox as something to mint. A record with a key that is published,
+// or on its way, is not published again.
+func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fresh *freshDirectories, key []byte, d consortium.Draft) (repo.Item, error) {
+	if item, found, err := outbox.Find(key); err != nil || found {
+		return item, err
+	}
+	directory, err := directoryOf(d)
+	if err != nil {
+		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+	}
+	if err := blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
+		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+	}
+	fresh.add([]p2p.Directory{directory})
+	hash := wire.MetadataHash(d.Metadata)
+	items, err := outbox.Accept([]repo.Submission{{Item: repo.Item{
+		Key: key, Note: d.Note, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: time.Now().UTC(),
+	}}})
+	if err != nil {
+		return repo.Item{}, err
+	}
+	return items[0], nil
+}

@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Daemon says how to reach a running daemon. It is in the repository's daemon.json, for its owner only.
+type Daemon struct {
+	PID     int    `json:"pid"`
+	Admin   string `json:"admin"` // host:port, loopback
+	Token   string `json:"token"` // what the admin interface asks for
+	TAXII   string `json:"taxii"` // host:port
+	Gateway string `json:"gateway,omitempty"`
+}
+
+// shutdownTimeout is how long running requests may take when the node stops.
+const shutdownTimeout = 2 * time.Second
+
+// Serve runs the node with all its servers until the context ends. Ready is called once, when everything listens.
+func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
+	s := servers{log: n.log}
+	defer s.close()
+	clients, err := n.clientHandler()
+	if err != nil {
+		return err
+	}
+	daemon, err := n.listenAdmin(&s)
+	if err != nil {
+		return err
+	}
+	if daemon.TAXII, err = s.listen("TAXII clients", n.repo.Config.TAXII.Listen, clients); err != nil {
+		return err
+	}
+	if address := n.repo.Config.IPFS.Gateway; address != "" {
+		if daemon.Gateway, err = s.listen("the gateway", address, n.host.Gateway()); err != nil {
+			return err
+		}
+	}
+	data, err := json.Marshal(daemon)
+	if err != nil {
+		return fmt.Errorf("writing how to reach the daemon: %w", err)
+	}
+	if err := repo.WriteFile(repo.DaemonPath(n.repo.Dir), data); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.Run(ctx) })
+	s.serve(ctx, group)
+	ready(daemon)
+	err = group.Wait()
+	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil {
+		err = errors.Join(err, removeErr)
+	}
+	return err
+}
+
+// listenAdmin listens for the command line, on a free port of loopback.
+func (n *Node) listenAdmin(s *servers) (Daemon, error) {
+	token := make([]byte, 32)
+	if _, err := rand.Read(token); err != nil {
+		return Daemon{}, fmt.Errorf("making the admin token: %w", err)
+	}
+	daemon := Daemon{PID: os.Getpid(), Token: hex.EncodeToString(token)}
+	handler, err := n.adminHandler(daemon.Token)
+	if err != nil {
+		return Daemon{}, err
+	}
+	daemon.Admin, err = s.listen("the command line", "127.0.0.1:0", handler)
+	return daemon, err
+}
+
+// servers are HTTP servers that begin and end together.
+type servers struct {
+	log  *slog.Logger
+	list []listening
+}
+
+type listening struct {
+	net.Listener
+	*http.Server
+}
+
+// listen opens a port. Nothing is answered before serve.
+func (s *servers) listen(whom, address string, handler http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("listening for %s: %w", whom, err)
+	}
+	s.list = append(s.list, listening{listener, taxii.NewServer(handler, nil, s.log)})
+	return listener.Addr().String(), nil
+}
+
+// serve answers until the context ends.
+func (s *servers) serve(ctx context.Context, group *errgroup.Group) {
+	for _, one := range s.list {
+		group.Go(func() error { return serve(ctx, one.Server, one.Listener) })
+	}
+	s.list = nil
+}
+
+// close gives the ports back that were never served.
+func (s *servers) close() {
+	for _, one := range s.list {
+		_ = one.Listener.Close() // nothing was written to it
+	}
+}
+
+// serve serves until the context ends; running requests are given a moment.
+func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		err := server.Shutdown(shutdown)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // whoever isn't done by now is cut off
+		}
+		stopped <- err
+	})
+	err := server.Serve(listener)
+	if stop() { // the server ended by itself
+		return fmt.Errorf("serving on %s: %w", listener.Addr(), err)
+	}
+	return <-stopped
+}
+
+// clientHandler is what TAXII clients see.
+func (n *Node) clientHandler() (http.Handler, error) {
+	own := &accounts{repo: n.repo, own: n.repo.Config.Organisation.Name}
+	config, err := n.taxiiConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.Authenticator, config.Accounts = own, own
+	return taxii.NewHandler(config)
+}
+
+func (n *Node) taxiiConfig() (taxii.Config, error) {
+	cursorKey, err := n.repo.Keys.CursorKey()
+	if err != nil {
+		return taxii.Config{}, fmt.Errorf("deriving the cursor key: %w", err)
+	}
+	organisation := n.repo.Config.Organisation
+	return taxii.Config{
+		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.consortium.Name + ".",
+		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
+		Store: &catalogue{
+			view: n.repo.View, fold: n.fold, own: organisation.Name, title: organisation.Title, consortium: n.consortium,
+		},
+		Publisher: n.publisher,
+	}, nil
+}
+
+// ReadDaemon reads how to reach the daemon of a repository. It is an error wrapping [os.ErrNotExist] if none runs; the
+// file may also be a left-over of one that was killed.
+func ReadDaemon(dir string) (Daemon, error) {
+	data, err := os.ReadFile(repo.DaemonPath(dir))
+	if err != nil {
+		return Daemon{}, err
+	}
+	var d Daemon
+	if err := json.Unmarshal(data, &d); err != nil {
+		return Daemon{}, fmt.Errorf("reading %s: %w", repo.DaemonPath(dir), err)
+	}
+	return d, nil
+}

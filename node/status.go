@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Status is how a node is, for its operator.
+type Status struct {
+	Organisation string    `json:"organisation"`
+	Consortium   string    `json:"consortium"`
+	ConsortiumID uint64    `json:"consortium_id"`
+	Started      time.Time `json:"started"`
+	Member       bool      `json:"member"` // this organisation is one now
+
+	Publishing struct {
+		Condition
+		Accepted int    `json:"accepted"` // objects in each state before the chain
+		Stored   int    `json:"stored"`
+		Signed   int    `json:"signed"`
+		Account  string `json:"account"`
+		Free     uint64 `json:"free_microalgo"` // what can be spent
+		Locked   uint64 `json:"locked_microalgo"`
+		Funds    string `json:"funds_error,omitempty"` // why that is not known
+	} `json:"publishing"`
+
+	Watching struct {
+		Problem    string    `json:"problem,omitempty"`
+		Round      uint64    `json:"round"` // folded up to here
+		Tip        uint64    `json:"tip"`   // the indexer's last round
+		CaughtUp   bool      `json:"caught_up"`
+		LastAnswer time.Time `json:"last_answer,omitzero"`
+		Forged     int       `json:"forged"`
+		Malformed  int       `json:"malformed"`
+		Filtered   bool      `json:"indexer_takes_filters"`
+	} `json:"watching"`
+
+	View struct {
+		Objects   int64 `json:"objects"`
+		Waiting   int   `json:"waiting_for_blocks"`
+		Undecided int   `json:"undecided"`
+	} `json:"view"`
+
+	Peers []PeerStatus `json:"peers"`
+	// Missing are sequence numbers of members that the chain should have shown.
+	Missing []Missing `json:"missing,omitempty"`
+}
+
+// PeerStatus is the connection to one other member's node.
+type PeerStatus struct {
+	Member    string   `json:"member,omitempty"`
+	ID        string   `json:"id"`
+	Connected bool     `json:"connected"`
+	Addresses []string `json:"addresses,omitempty"`
+	Problem   string   `json:"problem,omitempty"`
+}
+
+// Missing is a hole in a member's sequence numbers.
+type Missing struct {
+	Member string           `json:"member"`
+	Range  consortium.Range `json:"range"`
+}
+
+// Status tells how the node is.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	var s Status
+	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.consortium.Name, n.consortium.ID
+	s.Started, s.Member = n.started, n.fold.active()
+	counts, err := n.repo.Outbox.Count()
+	if err != nil {
+		return Status{}, err
+	}
+	s.Publishing.Condition = n.minter.condition.get()
+	if s.Publishing.Problem == "" {
+		s.Publishing.Condition = n.sealer.condition.get()
+	}
+	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[repo.Accepted], counts[repo.Stored], counts[repo.Signed]
+	s.Publishing.Account = n.fold.self
+	fundsCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var funds ledger.Funds
+	if funds, err = n.ledger.Funds(fundsCtx); err != nil {
+		s.Publishing.Funds = err.Error()
+	}
+	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
+
+	w := n.watcher.State()
+	s.Watching.Problem, s.Watching.Round, s.Watching.Tip, s.Watching.CaughtUp = w.Problem, w.Cursor, w.Tip, w.CaughtUp
+	s.Watching.LastAnswer, s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.LastAnswer, w.Forged, w.Malformed, w.Filtered
+
+	if s.View.Objects, err = n.repo.View.CountObjects(); err != nil {
+		return Status{}, err
+	}
+	if s.View.Waiting, s.View.Undecided, err = n.repo.View.CountEvents(); err != nil {
+		return Status{}, err
+	}
+	s.Peers, s.Missing = n.peerStatus(), n.missing()
+	return s, nil
+}
+
+func (n *Node) peerStatus() []PeerStatus {
+	names := map[string]string{}
+	for _, m := range n.fold.members() {
+		if m.Removed == nil {
+			names[m.Peer] = m.Name
+		}
+	}
+	list := []PeerStatus{}
+	for _, p := range n.host.Peers() {
+		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Problem: p.LastError}
+		for _, address := range p.Addrs {
+			one.Addresses = append(one.Addresses, address.String())
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+func (n *Node) missing() (list []Missing) {
+	n.fold.read(func(s *consortium.State) {
+		for account, q := range s.Sequences() {
+			for _, hole := range q.Holes {
+				list = append(list, Missing{Member: account, Range: hole})
+			}
+		}
+	})
+	for i := range list {
+		if m, found := n.fold.member(list[i].Member); found && m.Name != "" {
+			list[i].Member = m.Name
+		}
+	}
+	slices.SortFunc(list, func(a, b Missing) int { return int(a.Range.First) - int(b.Range.First) })
+	return list
+}
