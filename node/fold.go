@@ -132,6 +132,12 @@ func (f *fold) active() bool {
 	return found && m.Removed == nil
 }
 
+// begun reports whether anything of the consortium is known.
+func (f *fold) begun() (begun bool) {
+	f.read(func(s *consortium.State) { begun = s.Governor() != "" })
+	return begun
+}
+
 // mayWrite reports whether the chain takes anything of this organisation: as a member, or as the governor.
 func (f *fold) mayWrite() (may bool) {
 	f.read(func(s *consortium.State) { may = s.Governor() == f.self })

@@ -160,6 +160,10 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *foundin
 				return ledger.Minted{}, err
 			}
 		}
+		round, err := l.Round(ctx)
+		if err != nil {
+			return ledger.Minted{}, err
+		}
 		var refused *ledger.RefusedError
 		err = l.Submit(ctx, f.Group.Raw)
 		switch {
@@ -168,10 +172,6 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *foundin
 		case errors.As(err, &refused) && refused.Reason == ledger.Expired:
 			// The next look at its fate tells more.
 		case err != nil:
-			return ledger.Minted{}, err
-		}
-		round, err := l.Round(ctx)
-		if err != nil {
 			return ledger.Minted{}, err
 		}
 		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -171,7 +171,7 @@ func (m *minter) inFlight() []*flight {
 func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 	pause := time.Duration(0)
 	for {
-		stored, landed := m.work.changed(), m.landed.changed()
+		stored, landed, changed := m.work.changed(), m.landed.changed(), m.fold.changed.changed()
 		items, err := m.outbox.Queue(repo.Stored, 0, signBatch)
 		if err != nil {
 			return err
@@ -183,6 +183,17 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 				return nil
 			case <-stored:
 			case <-landed:
+			}
+			continue
+		}
+		if !m.fold.mayWrite() {
+			if m.fold.begun() { // at the start nobody is a member yet, as far as we know
+				m.condition.set("membership", "this organisation is not a member of the consortium")
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-changed:
 			}
 			continue
 		}
@@ -212,9 +223,6 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 
 // signItems signs a batch of items and announces them. A problem is one that time or money solves.
 func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *Condition, err error) {
-	if !m.fold.mayWrite() {
-		return nil, &Condition{Problem: "membership", Detail: "this organisation is not a member of the consortium"}, nil
-	}
 	params, err := m.ledger.Params(ctx)
 	if err != nil {
 		return nil, &Condition{Problem: "algod", Detail: err.Error()}, nil

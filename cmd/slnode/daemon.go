@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func (a *app) daemonCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "daemon",
+		Short: "Run the node",
+		Long: `Daemon runs the node until it gets SIGINT or SIGTERM: it serves TAXII, publishes what is posted, follows the chain and
+keeps in touch with the other members' nodes. Logs go to standard error.`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			r, err := repo.Open(a.dir)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, r.Close()) }()
+			log := newLogger(c.ErrOrStderr(), r.Config.Log.Level, r.Config.Log.Format)
+			n, err := node.Open(c.Context(), r, log)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, n.Close()) }()
+			return n.Serve(c.Context(), func(d node.Daemon) {
+				log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", "http://"+d.TAXII, "gateway", d.Gateway, "pid", d.PID)
+			})
+		},
+	}
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Tell how the node is",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			status, err := client.Status(c.Context())
+			if err = errors.Join(err, client.Close()); err != nil {
+				return err
+			}
+			return a.print(c, status, func(w io.Writer) { printStatus(w, status) })
+		},
+	}
+}
+
+func (a *app) viewCommand() *cobra.Command {
+	return group("view", "The view that TAXII clients see", a.viewRebuildCommand())
+}
+
+func (a *app) viewRebuildCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rebuild",
+		Short: "Delete the view and derive it again from the chain and the peers",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, client.Close()) }()
+			if err := client.Rebuild(c.Context()); err != nil {
+				return err
+			}
+			bar := newProgress(c, "rebuilding")
+			for {
+				status, err := client.Status(c.Context())
+				if err != nil {
+					return err
+				}
+				bar.set(int(status.View.Objects), int(status.View.Objects)+status.View.Waiting)
+				if status.Watching.CaughtUp && status.Watching.Round >= status.Watching.Tip && status.View.Waiting == 0 {
+					bar.done()
+					return a.print(c, status.View, func(w io.Writer) {
+						fmt.Fprintf(w, "%d objects are in the view, %d can't be decided about\n", status.View.Objects, status.View.Undecided)
+					})
+				}
+				if err := pause(c.Context(), 100*time.Millisecond); err != nil {
+					return err
+				}
+			}
+		},
+	}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Show the program's version",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			version := struct {
+				Version string `json:"version"`
+				Go      string `json:"go"`
+				Commit  string `json:"commit,omitempty"`
+			}{Version: "devel"}
+			if build, ok := debug.ReadBuildInfo(); ok {
+				version.Version, version.Go = build.Main.Version, build.GoVersion
+				for _, setting := range build.Settings {
+					if setting.Key == "vcs.revision" {
+						version.Commit = setting.Value
+					}
+				}
+			}
+			return a.print(c, version, func(w io.Writer) { fmt.Fprintf(w, "slnode %s %s (%s)\n", version.Version, version.Commit, version.Go) })
+		},
+	}
+}

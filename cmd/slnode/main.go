@@ -1,0 +1,140 @@
+// Command slnode is a Service Ledger node and what its operator needs beside it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // the node, the network or the chain
+	exitUsage  = 2 // the caller's mistake
+	exitNo     = 3 // the answer is no: a verification failed, objects were refused
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with everything that it touches as parameters.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "slnode:", err)
+	var input *node.InputError
+	var no *noError
+	switch {
+	case errors.As(err, &no):
+		return exitNo
+	case errors.As(err, &input), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// noError is an answer, not a failure.
+type noError struct{ reason string }
+
+func (e *noError) Error() string { return e.reason }
+
+// errUsage marks a wrong use of a command.
+var errUsage = errors.New("wrong usage")
+
+// app is what all commands share.
+type app struct {
+	dir  string
+	json bool
+}
+
+func newRootCommand() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "slnode",
+		Short: "A Service Ledger node: share threat intelligence without a server in the middle",
+		Long: `slnode is one organisation's node in a Service Ledger consortium. It takes STIX 2.1 objects over TAXII 2.1,
+encrypts each for the members that may read it, stores the ciphertext on IPFS, mints an Algorand NFT for it, and
+serves what all members published as a local TAXII server.
+
+To found a consortium:     slnode init, fund the account, slnode consortium create, slnode daemon
+To join one:               slnode init, slnode member request, send the request to the governor, fund the account,
+                           slnode join with the invite that comes back, slnode daemon
+
+Commands talk to the daemon that runs on the repository, or run the node themselves as long as they need it.
+
+Exit codes: 0 success, 1 failure, 2 wrong usage or input, 3 the answer is no (a verification failed, objects were
+refused).`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	directory := os.Getenv("SLNODE_REPO")
+	if directory == "" {
+		directory = ".slnode"
+	}
+	root.PersistentFlags().StringVar(&a.dir, "repo", directory, "the node's `directory` (SLNODE_REPO)")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for scripts")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(
+		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
+		a.listCommand(), a.getCommand(), a.verifyCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// group makes a command that only has others below it.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return errors.Join(c.Help(), fmt.Errorf("%w: %s needs one of its commands", errUsage, use))
+	}}
+	c.AddCommand(commands...)
+	return c
+}
+
+// exactArgs is cobra's, as a usage error.
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := cobra.ExactArgs(n)(c, args); err != nil {
+			return fmt.Errorf("%w: %w; see slnode %s --help", errUsage, err, c.Name())
+		}
+		return nil
+	}
+}
+
+// connect talks to the node of the repository.
+func (a *app) connect(c *cobra.Command) (*node.Client, error) {
+	return node.Connect(c.Context(), a.dir, newLogger(c.ErrOrStderr(), "warn", "text"))
+}
+
+func newLogger(w io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) != nil {
+		l = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

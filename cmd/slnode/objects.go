@@ -1,0 +1,297 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// target is a collection that a command is about.
+type target struct{ root, collection string }
+
+func (t *target) flags(c *cobra.Command, collection string) {
+	c.Flags().StringVar(&t.root, "root", "", "the API `root`: an organisation's name, or consortium (default: this organisation's)")
+	c.Flags().StringVar(&t.collection, "collection", collection, "the collection's `id` or alias")
+}
+
+// resolve finds the root's URL and the collection's id.
+func (t *target) resolve(ctx context.Context, client *taxii.Client) error {
+	discovery, err := client.Discovery(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.root == "":
+		t.root = discovery.Default
+	default:
+		t.root = "/" + t.root + "/"
+	}
+	collections, err := client.Collections(ctx, t.root)
+	if err != nil {
+		return err
+	}
+	for _, c := range collections {
+		if c.ID == t.collection || c.Alias == t.collection {
+			t.collection = c.ID
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: no collection %q under %s", errUsage, t.collection, t.root)
+}
+
+// publishChunk is how many objects go in one request: so the progress can be seen.
+const publishChunk = 500
+
+// published is what became of a publication.
+type published struct {
+	Total     int                          `json:"total"`
+	Successes []taxii.StatusDetailResource `json:"successes,omitempty"`
+	Failures  []taxii.StatusDetailResource `json:"failures,omitempty"`
+}
+
+func (a *app) publishCommand() *cobra.Command {
+	var to target
+	c := &cobra.Command{
+		Use:   "publish FILE...",
+		Short: "Publish the STIX objects of bundles, envelopes, lists or single objects",
+		Long: `Publish takes STIX 2.1 objects from files (- for standard input) and waits until each is on the chain. What is
+published already costs nothing and is reported with the transaction that minted it.`,
+		Example: `  slnode publish report.json
+  curl -s https://example.org/bundle.json | slnode publish - --json`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			var objects []jsontext.Value
+			for _, name := range args {
+				data, err := readInput(c, name)
+				if err != nil {
+					return err
+				}
+				found, err := objectsOf(data)
+				if err != nil {
+					return fmt.Errorf("%w: %s: %w", errUsage, name, err)
+				}
+				objects = append(objects, found...)
+			}
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, client.Close()) }()
+			protocol, err := client.TAXII()
+			if err != nil {
+				return err
+			}
+			if err := to.resolve(c.Context(), protocol); err != nil {
+				return err
+			}
+			result, err := publish(c, protocol, to, objects)
+			if err != nil {
+				return err
+			}
+			if err := a.print(c, result, func(w io.Writer) { printPublished(w, result) }); err != nil {
+				return err
+			}
+			if len(result.Failures) > 0 {
+				return &noError{fmt.Sprintf("%d of %d objects were refused", len(result.Failures), result.Total)}
+			}
+			return nil
+		},
+	}
+	to.flags(c, "default")
+	return c
+}
+
+// objectsOf gives the objects of a bundle or envelope, of a list, or the one object that the data is.
+func objectsOf(data []byte) ([]jsontext.Value, error) {
+	data = bytes.TrimSpace(data)
+	if bytes.HasPrefix(data, []byte("[")) {
+		var list []jsontext.Value
+		return list, json.Unmarshal(data, &list, jsontext.AllowDuplicateNames(true))
+	}
+	var container struct {
+		Objects []jsontext.Value `json:"objects"`
+		Type    string           `json:"type"`
+	}
+	// Objects are checked one by one by the node; here only the container matters.
+	if err := json.Unmarshal(data, &container, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return nil, err
+	}
+	if container.Objects != nil || container.Type == "bundle" || container.Type == "" {
+		return container.Objects, nil
+	}
+	return []jsontext.Value{data}, nil
+}
+
+func publish(c *cobra.Command, client *taxii.Client, to target, objects []jsontext.Value) (published, error) {
+	result := published{Total: len(objects)}
+	bar := newProgress(c, "publishing")
+	defer bar.done()
+	var pending []string
+	for len(objects) > 0 {
+		n := min(len(objects), publishChunk)
+		envelope, err := json.Marshal(map[string][]jsontext.Value{"objects": objects[:n]}, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		if err != nil {
+			return result, fmt.Errorf("making an envelope: %w", err)
+		}
+		status, err := client.Add(c.Context(), to.root, to.collection, envelope)
+		if err != nil {
+			return result, err
+		}
+		objects = objects[n:]
+		if status.PendingCount > 0 {
+			pending = append(pending, status.ID)
+		} else {
+			result.add(status)
+		}
+		bar.set(len(result.Successes)+len(result.Failures), result.Total)
+	}
+	for len(pending) > 0 {
+		status, err := client.Status(c.Context(), to.root, pending[0])
+		if err != nil {
+			return result, err
+		}
+		if status.PendingCount > 0 {
+			if err := pause(c.Context(), 200*time.Millisecond); err != nil {
+				return result, fmt.Errorf("%d objects are accepted and will be published when the node runs again: %w", status.PendingCount, err)
+			}
+			continue
+		}
+		result.add(status)
+		pending = pending[1:]
+		bar.set(len(result.Successes)+len(result.Failures), result.Total)
+	}
+	return result, nil
+}
+
+func (p *published) add(status taxii.StatusResource) {
+	p.Successes = append(p.Successes, status.Successes...)
+	p.Failures = append(p.Failures, status.Failures...)
+}
+
+func (a *app) listCommand() *cobra.Command {
+	var from target
+	var filter taxii.Filter
+	var limit int
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the objects that this organisation can read",
+		Example: `  slnode list --type indicator
+  slnode list --root acme --collection default --json`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if from.root == "" && from.collection == everything {
+				from.root = "consortium"
+			}
+			return a.withObjects(c, from, filter, func(objects []jsontext.Value) ([]jsontext.Value, bool) {
+				if limit > 0 && len(objects) >= limit {
+					return objects[:limit], false
+				}
+				return objects, true
+			}, func(objects []jsontext.Value) error {
+				return a.print(c, objects, func(w io.Writer) { printObjects(w, objects) })
+			})
+		},
+	}
+	from.flags(c, everything)
+	c.Flags().StringSliceVar(&filter.Types, "type", nil, "only these STIX `types`")
+	c.Flags().StringVar(&filter.Version, "version", "", "which `versions`: last (default), first, all, or a timestamp")
+	c.Flags().IntVar(&limit, "limit", 0, "at most `n` objects")
+	return c
+}
+
+// everything is the alias of the collection that holds all that can be read.
+const everything = "everything"
+
+// withObjects reads objects page by page until enough says so.
+func (a *app) withObjects(c *cobra.Command, from target, filter taxii.Filter,
+	enough func([]jsontext.Value) ([]jsontext.Value, bool), use func([]jsontext.Value) error) (err error) {
+	client, err := a.connect(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	protocol, err := client.TAXII()
+	if err != nil {
+		return err
+	}
+	if err := from.resolve(c.Context(), protocol); err != nil {
+		return err
+	}
+	objects := []jsontext.Value{}
+	for page, err := range protocol.Objects(c.Context(), from.root, from.collection, filter) {
+		if err != nil {
+			return err
+		}
+		more := true
+		if objects, more = enough(append(objects, page.Objects...)); !more {
+			break
+		}
+	}
+	return use(objects)
+}
+
+func (a *app) getCommand() *cobra.Command {
+	var from target
+	var version string
+	c := &cobra.Command{
+		Use:   "get STIX-ID",
+		Short: "Print an object, byte for byte as it was published",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if from.root == "" && from.collection == everything {
+				from.root = "consortium"
+			}
+			filter := taxii.Filter{IDs: args, Version: version}
+			return a.withObjects(c, from, filter, func(o []jsontext.Value) ([]jsontext.Value, bool) { return o, true }, func(objects []jsontext.Value) error {
+				if len(objects) == 0 {
+					return &noError{fmt.Sprintf("no object %s is in the view of this node", args[0])}
+				}
+				for _, object := range objects {
+					if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", object); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	from.flags(c, everything)
+	c.Flags().StringVar(&version, "version", "", "which `versions`: last (default), first, all, or a timestamp")
+	return c
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify STIX-ID|TRANSACTION",
+		Short: "Walk the evidence for an object: signature, membership, hashes, decryption, round",
+		Long: `Verify asks the chain anew for the transaction that published an object and checks, step by step, everything from its
+signature to the decrypted object. It exits with 3 if a step fails.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			verification, err := client.Verify(c.Context(), args[0])
+			if err = errors.Join(err, client.Close()); err != nil {
+				return err
+			}
+			if err := a.print(c, verification, func(w io.Writer) { printVerification(w, verification) }); err != nil {
+				return err
+			}
+			if !verification.Passed {
+				return &noError{"the verification failed"}
+			}
+			return nil
+		},
+	}
+}

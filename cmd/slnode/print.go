@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/serviceledger/slnode/node"
+)
+
+// print writes a result: as JSON if it was asked for, else as people read it.
+func (a *app) print(c *cobra.Command, result any, text func(io.Writer)) error {
+	if a.json {
+		encoder := json.NewEncoder(c.OutOrStdout())
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(result)
+	}
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	text(w)
+	return w.Flush()
+}
+
+// readInput reads a file, or standard input for "-".
+func readInput(c *cobra.Command, name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(c.InOrStdin())
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return data, nil
+}
+
+// writeOutput writes a file for its owner only, or standard output for "-".
+func writeOutput(c *cobra.Command, name string, data []byte) error {
+	if name == "-" {
+		_, err := c.OutOrStdout().Write(data)
+		return err
+	}
+	return os.WriteFile(name, data, 0o600)
+}
+
+func isTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }
+
+// pause waits a while, or until the context ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// progress shows how far long work has come, on a terminal only.
+type progress struct{ bar *progressbar.ProgressBar }
+
+func newProgress(c *cobra.Command, what string) *progress {
+	file, ok := c.ErrOrStderr().(*os.File)
+	if !ok || !isTerminal(file) {
+		return &progress{}
+	}
+	return &progress{progressbar.NewOptions(-1, progressbar.OptionSetWriter(file), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))}
+}
+
+func (p *progress) set(now, total int) {
+	if p.bar == nil {
+		return
+	}
+	if total > 0 && p.bar.GetMax() != total {
+		p.bar.ChangeMax(total)
+	}
+	_ = p.bar.Set(now) // drawing is not worth failing for
+}
+
+func (p *progress) done() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}
+
+func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func printConsortium(w io.Writer, info node.ConsortiumInfo) {
+	fmt.Fprintf(w, "consortium\t%s (%d)\ncharter\t%s\nnetwork\t%s, IPFS %s\ngovernor\t%s\nround\t%d\n\n",
+		info.Name, info.ID, info.Charter, info.GenesisID, info.Network, info.Governor, info.Round)
+	printMembers(w, info.Members)
+	fmt.Fprintf(w, "\nCOLLECTION\tALIAS\tTITLE\tOWNER\tEPOCH\tWRITE\n")
+	for _, c := range info.Collections {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Alias, c.Title, c.Owner, c.Epoch, yes(c.Write))
+	}
+}
+
+func printMembers(w io.Writer, members []node.MemberInfo) {
+	fmt.Fprintf(w, "MEMBER\tTITLE\tACCOUNT\tROUND\tCONNECTED\n")
+	for _, m := range members {
+		name, connected := m.Name, yes(m.Connected)
+		if !m.Known {
+			name = "(its record has not arrived)"
+		}
+		if m.Self {
+			connected = "this node"
+		}
+		if m.Removed > 0 {
+			connected = fmt.Sprintf("removed in round %d", m.Removed)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", name, m.Title, m.Account, m.Admitted, connected)
+	}
+}
+
+func printStatus(w io.Writer, s node.Status) {
+	fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, s.Consortium, s.ConsortiumID)
+	fmt.Fprintf(w, "member\t%s\n", yes(s.Member))
+	publishing := fmt.Sprintf("%d accepted, %d stored, %d signed", s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed)
+	if s.Publishing.Problem != "" {
+		publishing += fmt.Sprintf("; WAITS since %s: %s", s.Publishing.Since.Format(time.RFC3339), s.Publishing.Detail)
+	}
+	fmt.Fprintf(w, "publishing\t%s\n", publishing)
+	if s.Publishing.Funds != "" {
+		fmt.Fprintf(w, "account\t%s (balance unknown: %s)\n", s.Publishing.Account, s.Publishing.Funds)
+	} else {
+		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked))
+	}
+	watching := fmt.Sprintf("round %d of %d", s.Watching.Round, s.Watching.Tip)
+	if s.Watching.Problem != "" {
+		watching += "; WAITS: " + s.Watching.Problem
+	}
+	if s.Watching.Forged > 0 {
+		watching += fmt.Sprintf("; %d FORGED transactions from the indexer", s.Watching.Forged)
+	}
+	fmt.Fprintf(w, "chain\t%s\n", watching)
+	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	for _, m := range s.Missing {
+		fmt.Fprintf(w, "missing\tsequence numbers %d to %d of %s\n", m.Range.First, m.Range.Last, m.Member)
+	}
+	for _, p := range s.Peers {
+		state := "connected"
+		if !p.Connected {
+			state = strings.TrimSpace("not connected " + p.Problem)
+		}
+		fmt.Fprintf(w, "peer\t%s %s: %s\n", p.Member, p.ID, state)
+	}
+}
+
+func printPublished(w io.Writer, p published) {
+	fmt.Fprintf(w, "OBJECT\tVERSION\tASSET\tTRANSACTION\n")
+	for _, d := range p.Successes {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", d.ID, d.Version, d.AssetID, d.TxID)
+	}
+	for _, d := range p.Failures {
+		fmt.Fprintf(w, "%s\t%s\tREFUSED\t%s\n", d.ID, d.Version, d.Message)
+	}
+}
+
+func printObjects(w io.Writer, objects []jsontext.Value) {
+	fmt.Fprintf(w, "OBJECT\tVERSION\tNAME\n")
+	for _, object := range objects {
+		var o struct {
+			ID       string `json:"id"`
+			Modified string `json:"modified"`
+			Created  string `json:"created"`
+			Name     string `json:"name"`
+			Value    string `json:"value"`
+		}
+		if json.Unmarshal(object, &o) != nil {
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", o.ID, firstOf(o.Modified, o.Created), printable(firstOf(o.Name, o.Value)))
+	}
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// printable keeps a stranger's text from steering the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+			return '·'
+		}
+		return r
+	}, text)
+}
+
+func printVerification(w io.Writer, v node.Verification) {
+	for _, s := range v.Steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(s.Outcome), s.Name, printable(s.Value))
+		if s.Detail != "" {
+			fmt.Fprintf(w, "\t\t%s\n", printable(s.Detail))
+		}
+	}
+	if v.Explorer != "" {
+		fmt.Fprintf(w, "\nlook it up: %s\n", v.Explorer)
+	}
+}

@@ -1,0 +1,386 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	config := repo.DefaultConfig()
+	c := &cobra.Command{
+		Use:   "init --org NAME",
+		Short: "Make a repository: a config file and the organisation's keys",
+		Long: `Init makes the node's directory with a commented config.toml and new keys: an Algorand account, a libp2p peer key
+and an age post-quantum key. A port given as 0 is replaced by a free one.
+
+Keep a copy of the keys folder in a safe place: whoever has it is the organisation, and without it what was sealed
+for the organisation can't be read any more.`,
+		Example: `  slnode init --org acme --title "ACME CERT" --algod https://testnet-api.example --indexer https://testnet-idx.example`,
+		Args:    exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := chooseFreePorts(&config); err != nil {
+				return err
+			}
+			if err := config.Validate(); err != nil {
+				return fmt.Errorf("%w: %w", errUsage, err)
+			}
+			if err := repo.Init(a.dir, config); err != nil {
+				return err
+			}
+			keys, err := repo.ReadKeys(a.dir)
+			if err != nil {
+				return err
+			}
+			id, err := peer.IDFromPrivateKey(keys.Peer)
+			if err != nil {
+				return err
+			}
+			result := struct {
+				Repo         string `json:"repo"`
+				Organisation string `json:"organisation"`
+				Account      string `json:"account"`
+				Peer         string `json:"peer"`
+				TAXII        string `json:"taxii"`
+			}{a.dir, config.Organisation.Name, keys.Address(), id.String(), config.TAXII.Listen}
+			return a.print(c, result, func(w io.Writer) {
+				fmt.Fprintf(w, "repository    %s\norganisation  %s\naccount       %s\npeer          %s\n\n",
+					result.Repo, result.Organisation, result.Account, result.Peer)
+				fmt.Fprintf(w, "Next: send ALGO to the account (every object costs 0.101), then \"slnode consortium create\" to found a\n"+
+					"consortium, or \"slnode member request\" to be admitted to one.\n")
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&config.Organisation.Name, "org", "", "the organisation's `name` in URLs: lower-case letters, digits, hyphens")
+	f.StringVar(&config.Organisation.Title, "title", "", "its `name` as people read it")
+	f.StringVar(&config.TAXII.Listen, "taxii-listen", config.TAXII.Listen, "`host:port` for TAXII clients")
+	f.StringSliceVar(&config.IPFS.Listen, "ipfs-listen", config.IPFS.Listen, "`multiaddress` for other members' nodes; may be repeated")
+	f.StringSliceVar(&config.IPFS.Announce, "ipfs-announce", nil, "`multiaddress` to tell others instead, behind a NAT")
+	f.StringVar(&config.IPFS.Gateway, "gateway", config.IPFS.Gateway, "`host:port` of the read-only gateway; empty for none")
+	f.StringVar(&config.IPFS.Network, "network", config.IPFS.Network, "IPFS network of a consortium founded here: private or public")
+	f.StringVar(&config.Algorand.AlgodURL, "algod", config.Algorand.AlgodURL, "`URL` of algod")
+	f.StringVar(&config.Algorand.AlgodToken, "algod-token", "", "algod's API `token`")
+	f.StringVar(&config.Algorand.IndexerURL, "indexer", config.Algorand.IndexerURL, "`URL` of the indexer")
+	f.StringVar(&config.Algorand.IndexerToken, "indexer-token", "", "the indexer's API `token`")
+	_ = c.MarkFlagRequired("org") // fails only for a flag that does not exist
+	return c
+}
+
+// chooseFreePorts replaces every port 0 by one that is free now.
+func chooseFreePorts(config *repo.Config) error {
+	for _, address := range []*string{&config.TAXII.Listen, &config.IPFS.Gateway} {
+		host, port, err := net.SplitHostPort(*address)
+		if err != nil || port != "0" {
+			continue // Validate says what is wrong
+		}
+		if port, err = freePort(host); err != nil {
+			return err
+		}
+		*address = net.JoinHostPort(host, port)
+	}
+	for i, text := range config.IPFS.Listen {
+		address, err := multiaddr.NewMultiaddr(text)
+		if err != nil {
+			return fmt.Errorf("%w: %q is not a multiaddress", errUsage, text)
+		}
+		host, err := address.ValueForProtocol(multiaddr.P_IP4)
+		port, portErr := address.ValueForProtocol(multiaddr.P_TCP)
+		if err != nil || portErr != nil || port != "0" {
+			continue
+		}
+		if port, err = freePort(host); err != nil {
+			return err
+		}
+		config.IPFS.Listen[i] = "/ip4/" + host + "/tcp/" + port
+	}
+	return nil
+}
+
+func freePort(host string) (string, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("looking for a free port: %w", err)
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return port, errors.Join(err, listener.Close())
+}
+
+func (a *app) consortiumCommand() *cobra.Command {
+	return group("consortium", "Found a consortium, or show the one that this node belongs to", a.consortiumCreateCommand(), a.consortiumShowCommand())
+}
+
+// withRepo opens the repository for a command that must not run beside a daemon.
+func (a *app) withRepo(use func(*repo.Repo) error) error {
+	r, err := repo.Open(a.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(r), r.Close())
+}
+
+func (a *app) consortiumCreateCommand() *cobra.Command {
+	charter := node.Charter{History: true}
+	var forget bool
+	c := &cobra.Command{
+		Use:   "create --name NAME",
+		Short: "Found a consortium: mint its charter, become its first member, make its default collection",
+		Long: `Create founds a consortium on the configured Algorand network, with this organisation as its governor. It mints three
+NFTs, which costs about 0.5 ALGO, of which 0.3 stay locked. If it is interrupted, repeat it: it goes on where it stopped.`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			charter.History = !forget
+			err := a.withRepo(func(r *repo.Repo) error {
+				existing, err := r.Consortium()
+				if err != nil || existing != nil {
+					return err // an earlier attempt came so far, or the next step will complain
+				}
+				_, err = node.Found(c.Context(), r, charter)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			info, err := awaitDefaultCollection(c.Context(), client)
+			if err = errors.Join(err, client.Close()); err != nil {
+				return err
+			}
+			return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
+		},
+	}
+	c.Flags().StringVar(&charter.Name, "name", "", "the consortium's `name`")
+	c.Flags().BoolVar(&forget, "no-history", false, "newcomers can't read what was published before their admission")
+	_ = c.MarkFlagRequired("name") // fails only for a flag that does not exist
+	return c
+}
+
+// awaitDefaultCollection waits until the founding is complete: the default collection is there and can be written.
+func awaitDefaultCollection(ctx context.Context, client *node.Client) (node.ConsortiumInfo, error) {
+	for {
+		info, err := client.Consortium(ctx)
+		if err != nil {
+			return info, err
+		}
+		for _, c := range info.Collections {
+			if c.Default && c.Write {
+				return info, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return info, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (a *app) consortiumShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show",
+		Short: "Show the consortium: charter, governor, members, collections",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+				return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
+			})
+		},
+	}
+}
+
+// withConsortium asks the node about the consortium.
+func (a *app) withConsortium(c *cobra.Command, use func(node.ConsortiumInfo) error) error {
+	client, err := a.connect(c)
+	if err != nil {
+		return err
+	}
+	info, err := client.Consortium(c.Context())
+	if err = errors.Join(err, client.Close()); err != nil {
+		return err
+	}
+	return use(info)
+}
+
+func (a *app) memberCommand() *cobra.Command {
+	return group("member", "Ask to be admitted, admit, list the members", a.memberRequestCommand(), a.memberAdmitCommand(), a.memberListCommand())
+}
+
+func (a *app) memberRequestCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "request",
+		Short: "Write a request for admission, to be sent to a consortium's governor",
+		Long: `Request writes who this organisation is: its name, Algorand account, peer id and public key, signed with the account
+and the peer key. There is no secret in it.`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := repo.ReadConfig(a.dir)
+			if err != nil {
+				return err
+			}
+			keys, err := repo.ReadKeys(a.dir)
+			if err != nil {
+				return err
+			}
+			document, err := node.Document(config, keys)
+			if err != nil {
+				return err
+			}
+			data, err := document.Encode()
+			if err != nil {
+				return err
+			}
+			return writeOutput(c, out, append(data, '\n'))
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "-", "`file` to write; - for standard output")
+	return c
+}
+
+func (a *app) memberAdmitCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "admit REQUEST",
+		Short: "Admit the organisation of a request, and write its invite (governor)",
+		Long: `Admit mints a member NFT for the organisation of a request and gives it the keys of the default collection. It writes
+an invite, sealed to the newcomer's key, to be sent back. Check first, by another way than the request came, that the
+account in it really is the organisation's. Repeating it writes the invite again and costs nothing.`,
+		Example: `  slnode member admit acme.request -o acme.invite`,
+		Args:    exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			request, err := readInput(c, args[0])
+			if err != nil {
+				return err
+			}
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			admission, err := client.Admit(c.Context(), request)
+			if err = errors.Join(err, client.Close()); err != nil {
+				return err
+			}
+			if out == "" {
+				out = admission.Organisation + ".invite"
+			}
+			if err := writeOutput(c, out, admission.Invite); err != nil || out == "-" {
+				return err
+			}
+			return a.print(c, admission, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is a member: account %s, asset %d, round %d, transaction %s\nthe invite is in %s\n",
+					admission.Organisation, admission.Account, admission.Asset, admission.Round, admission.TxID, out)
+			})
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the invite; - for standard output (default ORG.invite)")
+	return c
+}
+
+func (a *app) memberListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the members",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+				return a.print(c, info.Members, func(w io.Writer) { printMembers(w, info.Members) })
+			})
+		},
+	}
+}
+
+func (a *app) joinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "join INVITE",
+		Short: "Join the consortium of an invite",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			invite, err := readInput(c, args[0])
+			if err != nil {
+				return err
+			}
+			return a.withRepo(func(r *repo.Repo) error {
+				joined, err := node.Join(c.Context(), r, invite)
+				if err != nil {
+					return err
+				}
+				return a.print(c, joined, func(w io.Writer) {
+					fmt.Fprintf(w, "joined %q (consortium %d on %s)\n\nNext: slnode daemon\n", joined.Name, joined.ID, joined.GenesisID)
+				})
+			})
+		},
+	}
+}
+
+func (a *app) walletCommand() *cobra.Command {
+	var words bool
+	c := &cobra.Command{
+		Use:   "wallet",
+		Short: "Show the Algorand account and its balance",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := repo.ReadConfig(a.dir)
+			if err != nil {
+				return err
+			}
+			keys, err := repo.ReadKeys(a.dir)
+			if err != nil {
+				return err
+			}
+			if words {
+				return showWords(c, keys)
+			}
+			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken)
+			if err != nil {
+				return err
+			}
+			funds, err := ledger.New(client, keys.Account, config.Algorand.MaxFee).Funds(c.Context())
+			if err != nil {
+				return err
+			}
+			result := struct {
+				Account string `json:"account"`
+				Amount  uint64 `json:"microalgo"`
+				Locked  uint64 `json:"locked_microalgo"`
+				Free    uint64 `json:"free_microalgo"`
+				Objects uint64 `json:"objects"`
+			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000)}
+			return a.print(c, result, func(w io.Writer) {
+				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO in NFTs\nfree     %s ALGO, enough for %d objects\n",
+					result.Account, algo(result.Amount), algo(result.Locked), algo(result.Free), result.Objects)
+			})
+		},
+	}
+	c.Flags().BoolVar(&words, "mnemonic", false, "show the account's 25 words instead; on a terminal only")
+	return c
+}
+
+// showWords prints the account's secret for a person to write down, never into a file or a pipe.
+func showWords(c *cobra.Command, keys repo.Keys) error {
+	file, ok := c.OutOrStdout().(*os.File)
+	if !ok || !isTerminal(file) {
+		return fmt.Errorf("%w: the 25 words are shown on a terminal only", errUsage)
+	}
+	words, err := keys.Mnemonic()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "Whoever knows these words is the organisation:\n\n%s\n", words)
+	return err
+}
