@@ -1,0 +1,41 @@
+# make testnet         build, bring a consortium of three organisations up, show a bundle going round, stay up
+# make test            everything that can be tested here
+# make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
+# make bench           the benchmarks; see docs/PERFORMANCE.md
+# make lint            gofmt, go vet, staticcheck
+
+export CGO_ENABLED ?= 0
+
+# The race detector needs a C compiler.
+ifneq ($(shell command -v gcc),)
+RACE := CGO_ENABLED=1
+RACE_FLAG := -race
+endif
+
+.PHONY: build test test-algorand bench lint testnet clean
+
+build:
+	go build -o bin/slnode ./cmd/slnode
+	go build -o bin/devchain ./testnet/cmd/devchain
+
+testnet: build
+	scripts/testnet.sh up
+
+test:
+	$(RACE) go test $(RACE_FLAG) -timeout 18m ./...
+
+test-algorand:
+	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
+	go test -count=1 -timeout 60m ./testnet/
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./internal/... ./repo ./chainwatch ./p2p ./taxii
+	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./testnet/
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+clean:
+	rm -rf bin
