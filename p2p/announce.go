@@ -1,0 +1,286 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+)
+
+// A Handler is told what other members say. It is called from one goroutine and should return soon: while it
+// works, messages queue up, and when the queue is full they are dropped.
+type Handler interface {
+	// Announced is called with the roots of directories that a member says it has published. The blocks that came with them
+	// wait in memory for [Host.Fetch].
+	Announced(from peer.ID, roots []cid.Cid)
+
+	// Hinted is called when a member says that something of its own was confirmed in the chain's round.
+	Hinted(from peer.ID, round uint64)
+}
+
+// A Topic is this node's part in a consortium's announcements.
+//
+// A message counts by its author, who signs it, not by who relays it: everybody may relay. What comes
+// from peers that are not members is not read, and nothing is sent to them.
+type Topic struct {
+	host    *Host
+	handler Handler
+	topic   *pubsub.Topic
+	cancel  context.CancelFunc // ends gossipsub and the reader
+	done    chan struct{}      // closed when the reader has ended
+	log     *slog.Logger
+
+	mu      sync.Mutex
+	budgets map[peer.ID]*rate.Limiter // bytes, per author
+}
+
+var errJoined = errors.New("a host joins only once")
+
+// consortiumID is what a consortium's id may look like; on Algorand it is a decimal asset id.
+var consortiumID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// gossipQueue is the length of gossipsub's queues, in messages: with its default of 32 a burst loses 40 to 70 % of
+// its messages. What can pile up in bytes is bounded by the authors' budgets.
+const gossipQueue = 16 << 10
+
+// Join takes part in the announcements of a consortium, by its id, until the topic or the host is closed. A host joins
+// once in its life: gossipsub's peers lose sight of one that leaves and comes back on the same connection.
+func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*Topic, error) {
+	_, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if !consortiumID.MatchString(consortium) {
+		return nil, fmt.Errorf("join: %q is no consortium id", consortium)
+	}
+	h.topicMu.Lock()
+	defer h.topicMu.Unlock()
+	if h.topic != nil {
+		return nil, fmt.Errorf("join %s: %w", consortium, errJoined)
+	}
+	t := &Topic{
+		host: h, handler: handler,
+		done: make(chan struct{}), log: h.log,
+		budgets: map[peer.ID]*rate.Limiter{},
+	}
+	if err := t.start(TopicName(consortium)); err != nil {
+		return nil, fmt.Errorf("join %s: %w", consortium, err)
+	}
+	h.topic = t
+	return t, nil
+}
+
+// TopicName is the gossipsub topic of a consortium.
+func TopicName(consortium string) string { return "/serviceledger/1/" + consortium }
+
+// start makes a gossipsub for this one topic: so it knows from the first which subscriptions matter, and it ends with the topic.
+func (t *Topic) start(name string) (err error) {
+	ctx, cancel := context.WithCancel(t.host.lifetime.ctx)
+	defer func() {
+		if err != nil {
+			cancel()
+		}
+	}()
+	score, thresholds := t.scoring(name)
+	ps, err := pubsub.NewGossipSub(ctx, t.host.host,
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
+		pubsub.WithPeerOutboundQueueSize(gossipQueue),
+		pubsub.WithValidateQueueSize(gossipQueue),
+		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name)),
+		pubsub.WithAppSpecificRpcInspector(t.inspect),
+		pubsub.WithPeerScore(score, thresholds),
+	)
+	if err != nil {
+		return fmt.Errorf("start gossipsub: %w", err)
+	}
+	// An inline validator runs in gossipsub's few workers: as many at a time as there are processors.
+	if err := ps.RegisterTopicValidator(name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
+		return fmt.Errorf("register the validator: %w", err)
+	}
+	if t.topic, err = ps.Join(name); err != nil {
+		return err
+	}
+	sub, err := t.topic.Subscribe(pubsub.WithBufferSize(gossipQueue))
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	t.cancel = cancel
+	go t.read(ctx, sub)
+	return nil
+}
+
+// Announce tells the other members of directories that were published, with their blocks as far as they are small. It
+// does not wait for anybody; who misses it fetches.
+func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
+	messages, err := encodeAnnouncements(ctx, dirs)
+	if err != nil {
+		return fmt.Errorf("announce %d directories: %w", len(dirs), err)
+	}
+	for _, m := range messages {
+		if err := t.publish(ctx, m); err != nil {
+			return fmt.Errorf("announce %d directories: %w", len(dirs), err)
+		}
+	}
+	return nil
+}
+
+// Hint tells the other members that something was confirmed in the chain's round, so that they look sooner.
+func (t *Topic) Hint(ctx context.Context, round uint64) error {
+	if round > math.MaxInt64 {
+		return fmt.Errorf("hint at round %d: a multiformats varint ends at %d", round, math.MaxInt64)
+	}
+	if err := t.publish(ctx, encodeHint(round)); err != nil {
+		return fmt.Errorf("hint at round %d: %w", round, err)
+	}
+	return nil
+}
+
+func (t *Topic) publish(ctx context.Context, message []byte) error {
+	ctx, done, err := t.host.lifetime.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return t.topic.Publish(ctx, message)
+}
+
+// Close leaves the topic. The handler is not called after it returns, so it must not be called from the handler.
+func (t *Topic) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return t.close(ctx)
+}
+
+func (t *Topic) close(ctx context.Context) error {
+	t.cancel()
+	// Gossipsub leaves its handlers behind, and the others would go on trying.
+	for _, id := range pubsub.GossipSubDefaultProtocols {
+		t.host.host.RemoveStreamHandler(id)
+	}
+	select {
+	case <-t.done:
+	case <-ctx.Done():
+		return fmt.Errorf("leave the topic: the handler does not return: %w", ctx.Err())
+	}
+	return nil
+}
+
+// read hands on what the validator accepted.
+func (t *Topic) read(ctx context.Context, sub *pubsub.Subscription) {
+	defer close(t.done)
+	defer sub.Cancel()
+	for {
+		m, err := sub.Next(ctx)
+		if err != nil {
+			return // the topic was closed: it has no other error
+		}
+		said, ok := m.ValidatorData.(message)
+		if !ok {
+			continue // our own message
+		}
+		if len(said.roots) > 0 {
+			t.handler.Announced(m.GetFrom(), said.roots)
+		} else {
+			t.handler.Hinted(m.GetFrom(), said.round)
+		}
+	}
+}
+
+// validate decides about a message before it is passed on, and stages what it brought.
+func (t *Topic) validate(ctx context.Context, _ peer.ID, m *pubsub.Message) pubsub.ValidationResult {
+	author := m.GetFrom()
+	if author == t.host.ID() {
+		return pubsub.ValidationAccept
+	}
+	// Whoever relays this may just have another view of who is a member: the chain reaches nodes at different
+	// moments. Punishing it would let a removed member set the others against each other.
+	if !t.host.members.IsMember(author) {
+		return pubsub.ValidationIgnore
+	}
+	if !t.afford(author, len(m.Data)) {
+		return pubsub.ValidationIgnore
+	}
+	said, err := decodeMessage(ctx, m.Data)
+	switch {
+	case errors.Is(err, errUnknownKind):
+		return pubsub.ValidationIgnore
+	case err != nil:
+		// Everybody sees the same bytes, so who relayed them did not check.
+		t.log.Debug("rejected a message", "author", author, "from", m.ReceivedFrom, "error", err)
+		return pubsub.ValidationReject
+	}
+	for _, d := range said.dirs {
+		t.host.staged.add(author, d)
+	}
+	m.ValidatorData = said
+	return pubsub.ValidationAccept
+}
+
+// afford takes the message's bytes from its author's budget. Small messages cost as much as 1 kB of a large one.
+func (t *Topic) afford(author peer.ID, n int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	budget := t.budgets[author]
+	if budget == nil {
+		l := t.host.limits
+		budget = rate.NewLimiter(rate.Limit(l.AnnouncedBytesPerSecond), l.AnnouncedBytesBurst)
+		t.budgets[author] = budget // authors are members, so there are not many
+	}
+	return budget.AllowN(time.Now(), max(n, 1<<10))
+}
+
+// inspect strips what a peer that is not a member sends down to its subscriptions: those must be remembered for the
+// moment when it is admitted.
+func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
+	if !t.host.members.IsMember(from) {
+		rpc.Publish, rpc.Control = nil, nil
+	}
+	return nil
+}
+
+// Scores: 0 is neutral. Below the thresholds a peer is told nothing and not listened to.
+const (
+	scoreNotMember = -1e6
+	scoreGossip    = -100
+	scorePublish   = -200
+	scoreGraylist  = -300
+)
+
+// scoring keeps peers that are not members out of the mesh, from the next heartbeat (1 s) after a removal on, and members
+// that relay malformed messages: four of them in short succession.
+func (t *Topic) scoring(name string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+	return &pubsub.PeerScoreParams{
+			AppSpecificScore: func(id peer.ID) float64 {
+				if t.host.members.IsMember(id) {
+					return 0
+				}
+				return scoreNotMember
+			},
+			AppSpecificWeight: 1,
+			DecayInterval:     pubsub.DefaultDecayInterval,
+			DecayToZero:       pubsub.DefaultDecayToZero,
+			RetainScore:       time.Hour,
+			Topics: map[string]*pubsub.TopicScoreParams{name: {
+				TopicWeight:                    1,
+				TimeInMeshQuantum:              time.Second, // P1 to P3 are off: their weights are zero
+				InvalidMessageDeliveriesWeight: -20,
+				InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(10 * time.Minute),
+				SkipAtomicValidation:           true,
+			}},
+			SkipAtomicValidation: true,
+		}, &pubsub.PeerScoreThresholds{
+			GossipThreshold:   scoreGossip,
+			PublishThreshold:  scorePublish,
+			GraylistThreshold: scoreGraylist,
+		}
+}

@@ -1,0 +1,391 @@
+package p2p
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// join takes part in the consortium "1000".
+func join(tb testing.TB, h *Host) (*Topic, *recorder) {
+	tb.Helper()
+	r := &recorder{}
+	topic, err := h.Join(context.Background(), "1000", r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return topic, r
+}
+
+// reaches waits until what is said on the topic is heard at once: until then gossipsub has yet to graft the link, at its
+// next heartbeat.
+func reaches(tb testing.TB, topic *Topic, heard ...*recorder) {
+	tb.Helper()
+	for _, r := range heard {
+		round := rand.Uint64N(math.MaxInt64)
+		eventually(tb, "the topics have found each other", func() bool {
+			round++
+			if err := topic.Hint(context.Background(), round); err != nil {
+				tb.Fatal(err)
+			}
+			for range 20 {
+				if r.hinted(round) != "" {
+					return true
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			return false
+		})
+	}
+}
+
+func announce(tb testing.TB, topic *Topic, dirs ...Directory) {
+	tb.Helper()
+	if err := topic.Announce(context.Background(), dirs); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func isHeard(tb testing.TB, r *recorder, from *Host, dirs ...Directory) {
+	tb.Helper()
+	for _, d := range dirs {
+		eventually(tb, "the announcement is heard", func() bool { return r.heard(d) == from.ID() })
+	}
+}
+
+func TestAnAnnouncementBringsTheBlocks(t *testing.T) {
+	w := newWorld(t)
+	publisher, h := w.member(), w.member()
+	connect(t, publisher, h)
+	say, _ := join(t, publisher)
+	_, heard := join(t, h)
+	reaches(t, say, heard)
+	dirs := directories(t, 300)
+	announce(t, say, dirs...)
+	isHeard(t, heard, publisher, dirs...)
+	mustLack(t, h, dirs...) // in memory, not in the store
+	if n := len(keys(t, h, "/blocks")); n > 1 {
+		t.Fatalf("%d blocks are in the store", n)
+	}
+
+	closeHost(t, publisher)
+	eventually(t, "the publisher is gone", func() bool { return len(h.Connected()) == 0 })
+	fetchAll(t, h, dirs...)
+	if n := h.staged.size(); n != 0 {
+		t.Fatalf("%d bytes are still staged", n)
+	}
+}
+
+func TestALargeDirectoryIsAnnouncedByItsRoot(t *testing.T) {
+	w := newWorld(t)
+	publisher, h := w.member(), w.member()
+	connect(t, publisher, h)
+	say, _ := join(t, publisher)
+	_, heard := join(t, h)
+	reaches(t, say, heard)
+	large := directoryOf(t, 2*chunkSize, "large")
+	put(t, publisher, large)
+	announce(t, say, large)
+	isHeard(t, heard, publisher, large)
+	if _, ok := h.staged.get(large.Root()); ok {
+		t.Fatal("it came inline")
+	}
+	fetchAll(t, h, large)
+}
+
+func TestHintsAreHeard(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.member(), w.member()
+	connect(t, a, b)
+	say, own := join(t, a)
+	_, heard := join(t, b)
+	reaches(t, say, heard)
+	if err := say.Hint(context.Background(), 12345); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hint is heard", func() bool { return heard.hinted(12345) == a.ID() })
+	if own.hinted(12345) != "" {
+		t.Fatal("a hears itself")
+	}
+	if err := say.Hint(context.Background(), 1<<63); err == nil {
+		t.Fatal("a round that no message can hold")
+	}
+}
+
+func TestAnnouncementsAreRelayed(t *testing.T) {
+	w := newWorld(t)
+	// One end cannot be dialled and does not know of the other, so they stay without a connection.
+	relay, b := w.member(), w.member()
+	view := &members{}
+	view.set(relay.ID(), true)
+	a := w.member(func(c *Config) { c.Listen, c.Members = nil, view })
+	connect(t, relay, a, b)
+	say, _ := join(t, a)
+	_, _ = join(t, relay)
+	_, heard := join(t, b)
+	reaches(t, say, heard)
+	d := directory(t)
+	announce(t, say, d)
+	isHeard(t, heard, a, d) // by its author, not by the relay
+	if a.host.Network().Connectedness(b.ID()) == network.Connected {
+		t.Fatal("the ends are connected, so nothing was relayed")
+	}
+}
+
+func TestAnOutsidersAnnouncementsReachNobodyAndNothingReachesIt(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.member(), w.member()
+	everybody := &members{}
+	outsider := w.outsider(func(c *Config) { c.Members = everybody })
+	for _, h := range []*Host{a, b, outsider} {
+		everybody.set(h.ID(), true)
+	}
+	connect(t, a, b, outsider)
+	topicA, heardA := join(t, a)
+	topicB, heardB := join(t, b)
+	say, heardOut := join(t, outsider)
+	reaches(t, topicA, heardB)
+	reaches(t, topicB, heardA)
+	eventually(t, "the outsider would send to a", func() bool { return slices.Contains(say.topic.ListPeers(), a.ID()) })
+
+	foreign := directory(t, "foreign")
+	announce(t, say, foreign)
+	fromA, fromB := directory(t, "a"), directory(t, "b")
+	announce(t, topicA, fromA)
+	announce(t, topicB, fromB)
+	isHeard(t, heardA, b, fromB)
+	isHeard(t, heardB, a, fromA)
+
+	// The control, which also lets what went before arrive: once admitted, it hears and is heard.
+	w.members.set(outsider.ID(), true)
+	eventually(t, "the admitted member is heard by both, and hears them", func() bool {
+		late, lateA := directory(t, "late"), directory(t, "late a")
+		announce(t, say, late)
+		announce(t, topicA, lateA)
+		return heardA.heard(late) == outsider.ID() && heardB.heard(late) == outsider.ID() && heardOut.heard(lateA) == a.ID()
+	})
+	for name, r := range map[string]*recorder{"a": heardA, "b": heardB} {
+		if r.heard(foreign) != "" {
+			t.Errorf("%s heard the outsider", name)
+		}
+	}
+	for _, d := range []Directory{fromA, fromB} {
+		if heardOut.heard(d) != "" {
+			t.Error("the outsider heard a member")
+		}
+	}
+}
+
+func TestARemovedMemberIsNotHeardAndHearsNothing(t *testing.T) {
+	w := newWorld(t)
+	a := w.member()
+	view := &members{}
+	b := w.member(func(c *Config) { c.Members = view })
+	c := w.member()
+	for _, h := range []*Host{a, b, c} {
+		view.set(h.ID(), true)
+	}
+	connect(t, a, b, c)
+	topicA, heardA := join(t, a)
+	topicB, heardB := join(t, b)
+	_, heardC := join(t, c)
+	reaches(t, topicA, heardB, heardC)
+	reaches(t, topicB, heardA, heardC)
+	before := directory(t, "before")
+	announce(t, topicB, before)
+	isHeard(t, heardA, b, before)
+	isHeard(t, heardC, b, before)
+
+	w.members.set(b.ID(), false)
+	after := directory(t, "after")
+	announce(t, topicB, after)
+	// At the next heartbeat it is out of the mesh.
+	eventually(t, "nothing reaches the removed member any more", func() bool {
+		d := directory(t, "probe ", len(heardB.roots))
+		announce(t, topicA, d)
+		isHeard(t, heardC, a, d)
+		return heardB.heard(d) == ""
+	})
+	if heardA.heard(after) != "" || heardC.heard(after) != "" {
+		t.Fatal("the removed member was heard")
+	}
+}
+
+func TestForgedAndMalformedMessagesAreDroppedAndTheirSenderIsShutOut(t *testing.T) {
+	w := newWorld(t)
+	h, liar, honest := w.member(), w.member(), w.member()
+	connect(t, h, liar, honest)
+	_, heard := join(t, h)
+	lie, _ := join(t, liar)
+	say, _ := join(t, honest)
+	reaches(t, lie, heard)
+	reaches(t, say, heard)
+	ctx := context.Background()
+
+	victim, other := directory(t, "victim"), directory(t, "other")
+	forged := slices.Clone(victim.blocks)
+	forged[2] = other.blocks[2]
+	control := directory(t, "control")
+	announce(t, lie, control)
+	isHeard(t, heard, liar, control)
+	for range 6 {
+		if err := lie.publish(ctx, announcement(t, roots([]Directory{victim}), Directory{root: victim.root, blocks: forged})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lie.publish(ctx, []byte{77, 1, 2, 3}); err != nil { // a later version's, not malformed
+		t.Fatal(err)
+	}
+	ignored := directory(t, "ignored")
+	announce(t, lie, ignored)
+	good := directory(t, "good")
+	announce(t, say, good)
+	isHeard(t, heard, honest, good)
+	eventually(t, "the liar is shut out", func() bool {
+		d := directory(t, "probe")
+		probe := directory(t, d.Root(), len(heard.roots))
+		announce(t, lie, probe)
+		announce(t, say, good, directory(t, "sync ", probe.Root()))
+		isHeard(t, heard, honest, directory(t, "sync ", probe.Root()))
+		return heard.heard(probe) == ""
+	})
+	if heard.heard(victim) != "" {
+		t.Error("a forged announcement was heard")
+	}
+	if _, ok := h.staged.get(victim.Root()); ok {
+		t.Error("a forged directory is staged")
+	}
+}
+
+// validated says what the validator makes of a message.
+func validated(topic *Topic, author peer.ID, data []byte) pubsub.ValidationResult {
+	return topic.validate(context.Background(), author, &pubsub.Message{Message: &pb.Message{From: []byte(author), Data: data}})
+}
+
+func TestAnAuthorHasABudget(t *testing.T) {
+	w := newWorld(t)
+	h := w.member(func(c *Config) {
+		c.Limits = Limits{AnnouncedBytesPerSecond: 1, AnnouncedBytesBurst: 100_000, StagedBytes: 1 << 20}
+	})
+	topic, _ := join(t, h)
+	w.members.set("spammer", true)
+	w.members.set("honest", true)
+	accepted := 0
+	for _, d := range directories(t, 400, "spam") {
+		switch validated(topic, "spammer", announcement(t, roots([]Directory{d}), d)) {
+		case pubsub.ValidationAccept:
+			accepted++
+		case pubsub.ValidationReject:
+			t.Fatal("who relays spam is blamed for it")
+		}
+	}
+	if accepted < 40 || accepted > 60 { // 100 kB are some 55 of them
+		t.Errorf("%d messages were accepted", accepted)
+	}
+	hints := 0
+	for range 400 {
+		if validated(topic, "hinter", encodeHint(1)) == pubsub.ValidationAccept {
+			t.Fatal("a stranger's hint was accepted")
+		}
+		if validated(topic, "honest", encodeHint(1)) == pubsub.ValidationAccept {
+			hints++
+		}
+	}
+	if hints < 90 || hints > 110 { // small messages cost 1 kB
+		t.Errorf("%d hints were accepted", hints)
+	}
+}
+
+func TestAStrangersMessageIsIgnoredWithoutBlamingItsRelay(t *testing.T) {
+	w := newWorld(t)
+	h := w.member()
+	everybody := &members{}
+	relay := w.member(func(c *Config) { c.Members = everybody })
+	stranger := w.outsider(func(c *Config) { c.Members = everybody })
+	for _, host := range []*Host{h, relay, stranger} {
+		everybody.set(host.ID(), true)
+	}
+	connect(t, relay, h, stranger)
+	_, heard := join(t, h)
+	relayed, heardByRelay := join(t, relay)
+	say, _ := join(t, stranger)
+	reaches(t, relayed, heard)
+	reaches(t, say, heardByRelay)
+	for i := range 20 {
+		d := directory(t, "strange", i)
+		announce(t, say, d)
+		isHeard(t, heardByRelay, stranger, d)
+	}
+	// The relay sends in order, so this comes after all of the above; and the relay is still listened to.
+	d := directory(t, "the relay's own")
+	announce(t, relayed, d)
+	isHeard(t, heard, relay, d)
+	for i := range 20 {
+		if heard.heard(directory(t, "strange", i)) != "" {
+			t.Fatal("a stranger was heard")
+		}
+	}
+}
+
+func TestNothingIsTakenFromARelayThatIsNoMember(t *testing.T) {
+	w := newWorld(t)
+	h := w.member()
+	// The author can be reached through the outsider only.
+	everybody := &members{}
+	outsider := w.outsider(func(c *Config) { c.Members = everybody })
+	author := w.member(func(c *Config) { c.Listen, c.Members = nil, everybody })
+	for _, host := range []*Host{outsider, author} {
+		everybody.set(host.ID(), true)
+	}
+	connect(t, outsider, h, author)
+	_, heard := join(t, h)
+	_, heardByOutsider := join(t, outsider)
+	say, _ := join(t, author)
+	reaches(t, say, heardByOutsider)
+	d := directory(t)
+	announce(t, say, d)
+	isHeard(t, heardByOutsider, author, d)
+
+	everybody.set(h.ID(), true) // now it relays, and still counts for nothing
+	w.members.set(outsider.ID(), true)
+	reaches(t, say, heard) // the control: a member's relaying counts
+	if heard.heard(d) != "" {
+		t.Fatal("it was heard")
+	}
+}
+
+func TestAHostJoinsOnce(t *testing.T) {
+	w := newWorld(t)
+	h, other := w.member(), w.member()
+	connect(t, other, h)
+	ctx := context.Background()
+	for _, bad := range []string{"", "a/b", "a b", strings.Repeat("1", 65)} {
+		if _, err := h.Join(ctx, bad, &recorder{}); err == nil {
+			t.Errorf("joined %q", bad)
+		}
+	}
+	topic, _ := join(t, h)
+	say, heard := join(t, other)
+	reaches(t, topic, heard)
+	for range 2 { // closing twice is harmless
+		if err := topic.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := topic.Announce(ctx, directories(t, 1)); err == nil {
+		t.Error("announced after Close")
+	}
+	eventually(t, "the other side notices", func() bool { return !slices.Contains(say.topic.ListPeers(), h.ID()) })
+	if _, err := h.Join(ctx, "2000", &recorder{}); err == nil {
+		t.Fatal("joined again")
+	}
+}

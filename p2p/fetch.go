@@ -1,0 +1,236 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+)
+
+// MaxFetch is the greatest number of directories in one [Host.Fetch].
+const MaxFetch = 1024
+
+const (
+	batchSize  = 256     // directories in one commit
+	batchBytes = 8 << 20 // or fewer, when they are large
+
+	fetchMembers      = 4 // asked at the same time
+	streamsPerFetched = 2 // to each of them: one answers while the other's answer is written
+)
+
+// Fetched says what [Host.Fetch] could not get.
+type Fetched struct {
+	Missing   []cid.Cid // not to be had now; another time perhaps
+	Malformed []cid.Cid // what the CID stands for is no directory, and never will be
+}
+
+// Fetch gets directories into this node's store: from the announcements that wait in memory, from connected members as
+// CAR streams, and what a member failed to answer by bitswap. Everything is checked, and what is not in
+// the result is pinned and on the disk when Fetch returns, whatever the error. It takes at most [MaxFetch]
+// roots, and no longer than its sources let it: each has deadlines of its own, about half a minute in all when
+// nobody answers.
+func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return Fetched{Missing: roots}, err
+	}
+	defer done()
+	if len(roots) > MaxFetch {
+		return Fetched{Missing: roots}, fmt.Errorf("fetch of %d directories: the limit is %d", len(roots), MaxFetch)
+	}
+
+	var result Fetched
+	seen := cid.NewSet()
+	var wanted []cid.Cid
+	for _, c := range roots {
+		switch {
+		case !seen.Visit(c):
+		case !isNodeCID(c):
+			result.Malformed = append(result.Malformed, c)
+		default:
+			wanted = append(wanted, c)
+		}
+	}
+	f := &fetch{Host: h, hunt: newHunt(wanted)}
+	err = f.run(ctx, wanted)
+	result.Missing = f.hunt.missing()
+	result.Malformed = append(result.Malformed, f.malformed...)
+	if err != nil {
+		err = fmt.Errorf("fetch %d directories: %w", len(roots), err)
+	}
+	return result, err
+}
+
+// fetch is one call of [Host.Fetch].
+type fetch struct {
+	*Host
+	hunt *hunt
+
+	mu        sync.Mutex
+	malformed []cid.Cid
+	failed    bool // a member did not answer as it should
+}
+
+func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
+	batch := f.newBatch()
+	for _, c := range wanted {
+		switch d, err := f.local(ctx, c); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil && d.root.Defined():
+			if err := batch.add(ctx, d); err != nil { // for its pin, or from an announcement
+				return err
+			}
+		case err == nil:
+			f.hunt.got(c)
+		}
+	}
+	if err := batch.commit(ctx); err != nil {
+		return err
+	}
+	if err := f.askMembers(ctx); err != nil {
+		return err
+	}
+	if f.public || f.failed {
+		return f.askBitswap(ctx)
+	}
+	return ctx.Err() // every member gave all it has, and bitswap would ask the same ones
+}
+
+// local looks for a directory that needs no network. The zero Directory says that nothing is left to do.
+func (f *fetch) local(ctx context.Context, root cid.Cid) (Directory, error) {
+	whole, pinned, err := f.store.has(ctx, root)
+	switch {
+	case err != nil:
+		f.log.Warn("a kept directory cannot be read and is fetched anew", "cid", root, "error", err)
+	case whole && pinned:
+		return Directory{}, nil
+	case whole:
+		return f.store.load(ctx, root)
+	}
+	if d, ok := f.staged.get(root); ok {
+		return d, nil
+	}
+	return Directory{}, ErrNotFound
+}
+
+// askMembers asks connected members until everything is here or everybody was asked.
+func (f *fetch) askMembers(ctx context.Context) error {
+	wanted := len(f.hunt.missing())
+	if wanted == 0 {
+		return nil
+	}
+	members := f.Connected()
+	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	share := wanted/(min(len(members), fetchMembers)*streamsPerFetched+1) + 1
+	share = min(max(share, 64), maxRequest)
+
+	queue := make(chan peer.ID, len(members))
+	for _, m := range members {
+		queue <- m
+	}
+	close(queue)
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(len(members), fetchMembers) {
+		g.Go(func() error {
+			for from := range queue {
+				if err := f.askMember(ctx, from, share); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// askMember asks one member for its share again and again until it has nothing more to give. Its failure is no
+// error, only that of this node's own store is.
+func (f *fetch) askMember(ctx context.Context, from peer.ID, share int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range streamsPerFetched {
+		g.Go(func() error {
+			for {
+				roots := f.hunt.take(ctx, from, share)
+				if len(roots) == 0 {
+					return ctx.Err()
+				}
+				answered, err := f.ask(ctx, from, roots)
+				if err != nil || !answered {
+					return err
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+// ask puts one question to a member and keeps what comes. It says whether the member answered as it should.
+func (f *fetch) ask(ctx context.Context, from peer.ID, roots []cid.Cid) (answered bool, err error) {
+	batch := f.newBatch()
+	got := 0
+	var broken error // of our store
+	asked := askCAR(ctx, f.host, f.wait, from, roots, func(d Directory) error {
+		got++
+		broken = batch.add(ctx, d)
+		return broken
+	})
+	if broken == nil {
+		broken = batch.commit(ctx)
+	}
+	// An answer that brought something may have ended for its length: the rest is worth another question.
+	f.hunt.giveBack(roots, from, asked == nil && got > 0)
+	if broken != nil {
+		return false, broken
+	}
+	if asked != nil && ctx.Err() == nil {
+		f.log.Debug("a member did not answer a CAR request", "peer", from, "error", asked)
+		f.mu.Lock()
+		f.failed = true
+		f.mu.Unlock()
+	}
+	return asked == nil, nil
+}
+
+func (f *fetch) reject(root cid.Cid) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.malformed = append(f.malformed, root)
+	f.hunt.got(root)
+}
+
+// batch collects directories and commits them together.
+type batch struct {
+	*fetch
+	dirs  []Directory
+	bytes int
+}
+
+func (f *fetch) newBatch() *batch { return &batch{fetch: f} }
+
+func (b *batch) add(ctx context.Context, d Directory) error {
+	b.dirs = append(b.dirs, d)
+	b.bytes += d.Size()
+	if len(b.dirs) < batchSize && b.bytes < batchBytes {
+		return nil
+	}
+	return b.commit(ctx)
+}
+
+func (b *batch) commit(ctx context.Context) error {
+	if err := b.store.commit(ctx, b.dirs); err != nil {
+		return err
+	}
+	roots := make([]cid.Cid, len(b.dirs))
+	for i, d := range b.dirs {
+		roots[i] = d.root
+		b.hunt.got(d.root)
+	}
+	b.staged.drop(roots)
+	b.dirs, b.bytes = nil, 0
+	return nil
+}

@@ -1,0 +1,147 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/ipfs/go-cid"
+	"pgregory.net/rapid"
+)
+
+func announcement(tb testing.TB, roots []cid.Cid, dirs ...Directory) []byte {
+	tb.Helper()
+	return append([]byte{kindAnnouncement}, carOf(tb, roots, dirs)...)
+}
+
+func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var dirs []Directory
+		for i := range rapid.IntRange(1, 400).Draw(t, "number") {
+			size := rapid.OneOf(rapid.Just(1500), rapid.IntRange(0, 4000), rapid.IntRange(0, maxMessage+1000)).Draw(t, "size")
+			payload := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, size/2+1)
+			d, err := BuildDirectory(File{MetadataName, payload[:2]}, File{"o", payload[:size]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dirs = append(dirs, d)
+		}
+		messages, err := encodeAnnouncements(context.Background(), dirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var announced []cid.Cid
+		var inline []Directory
+		for i, m := range messages {
+			if len(m) > maxMessage {
+				t.Fatalf("message %d has %d bytes", i, len(m))
+			}
+			said, err := decodeMessage(context.Background(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			announced = append(announced, said.roots...)
+			inline = append(inline, said.dirs...)
+		}
+		if !slices.Equal(announced, roots(dirs)) {
+			t.Fatal("other directories are announced, or in another order")
+		}
+		fit := slices.DeleteFunc(slices.Clone(dirs), func(d Directory) bool { return inlineSize(d) == 0 })
+		if !sameDirectories(inline, fit) {
+			t.Fatalf("%d directories inline, %d would fit", len(inline), len(fit))
+		}
+		for i := 1; i < len(messages); i++ {
+			if len(messages[i-1])+len(messages[i]) < maxMessage/2 && len(dirs) < maxAnnounced {
+				t.Fatal("two messages where one would do")
+			}
+		}
+	})
+}
+
+func TestADirectoryOfEverydaySizeComesInline(t *testing.T) {
+	dirs := append(directories(t, 3), directoryOf(t, maxMessage, "large"))
+	messages, err := encodeAnnouncements(context.Background(), dirs)
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d messages, error %v", len(messages), err)
+	}
+	said, err := decodeMessage(context.Background(), messages[0])
+	if err != nil || !sameDirectories(said.dirs, dirs[:3]) {
+		t.Fatalf("%d directories inline, error %v", len(said.dirs), err)
+	}
+}
+
+func TestHintsComeAcross(t *testing.T) {
+	for _, round := range []uint64{0, 1, 1 << 40, 1<<64 - 1} {
+		said, err := decodeMessage(context.Background(), encodeHint(round))
+		if round == 1<<64-1 { // nine bytes are the limit of a multiformats varint
+			if err == nil {
+				t.Error("a round that needs ten bytes")
+			}
+			continue
+		}
+		if err != nil || said.round != round || said.roots != nil {
+			t.Errorf("round %d: %+v, error %v", round, said, err)
+		}
+	}
+}
+
+func TestMalformedMessagesAreRefused(t *testing.T) {
+	a, b := directory(t, "a"), directory(t, "b")
+	forged := Directory{root: a.root, blocks: slices.Clone(a.blocks)}
+	forged.blocks[2] = b.blocks[2]
+	for name, m := range map[string][]byte{
+		"nothing":                     {},
+		"an announcement of nothing":  {kindAnnouncement},
+		"no roots":                    announcement(t, nil),
+		"blocks without roots":        announcement(t, nil, a),
+		"a root twice":                announcement(t, []cid.Cid{a.root, a.root}),
+		"a root that is a file":       announcement(t, []cid.Cid{a.blocks[1].Cid()}),
+		"too many roots":              announcement(t, roots(directories(t, maxAnnounced+1))),
+		"blocks of another directory": announcement(t, []cid.Cid{a.root}, b),
+		"blocks in another order":     announcement(t, []cid.Cid{a.root, b.root}, b, a),
+		"a directory twice":           announcement(t, []cid.Cid{a.root, b.root}, a, a),
+		"a forged block":              announcement(t, []cid.Cid{a.root}, forged),
+		"half a directory":            announcement(t, []cid.Cid{a.root}, Directory{blocks: a.blocks[:2]}),
+		"something after it":          append(announcement(t, []cid.Cid{a.root}, a), 1),
+		"too long":                    append([]byte{kindAnnouncement}, make([]byte, maxMessage)...),
+		"a hint without a round":      {kindHint},
+		"a hint with more":            append(encodeHint(7), 0),
+		"an endless round":            append([]byte{kindHint}, bytes.Repeat([]byte{0x80}, 20)...),
+	} {
+		if said, err := decodeMessage(context.Background(), m); err == nil || errors.Is(err, errUnknownKind) {
+			t.Errorf("%s: %+v, error %v", name, said, err)
+		}
+	}
+	if _, err := decodeMessage(context.Background(), []byte{3, 1, 2}); !errors.Is(err, errUnknownKind) {
+		t.Errorf("a later kind: error %v", err)
+	}
+}
+
+// FuzzDecodeMessage checks that of arbitrary bytes only whole announced directories are taken.
+func FuzzDecodeMessage(f *testing.F) {
+	dirs := directories(f, 2)
+	f.Add(announcement(f, roots(dirs), dirs...))
+	f.Add(announcement(f, roots(dirs), dirs[1]))
+	f.Add(announcement(f, roots(dirs)))
+	f.Add(encodeHint(1 << 30))
+	f.Add([]byte{9})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		said, err := decodeMessage(context.Background(), b)
+		if err != nil {
+			return
+		}
+		if len(said.roots) > maxAnnounced || len(said.dirs) > len(said.roots) {
+			t.Fatalf("%d roots, %d directories", len(said.roots), len(said.dirs))
+		}
+		for _, d := range said.dirs {
+			if !slices.Contains(said.roots, d.root) {
+				t.Fatal("a directory that is not announced")
+			}
+			if mustBuild(t, d.mustFiles(t)...).root != d.root {
+				t.Fatal("a directory that is not its root's")
+			}
+		}
+	})
+}

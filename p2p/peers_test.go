@@ -1,0 +1,274 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/multiformats/go-multiaddr"
+)
+
+func (h *Host) isConnected(other *Host) bool { return slices.Contains(h.Connected(), other.ID()) }
+
+func TestMembersFindEachOtherThroughTheInviter(t *testing.T) {
+	w := newWorld(t)
+	inviter, a, b := w.member(), w.member(), w.member()
+	a.KeepConnected(inviter.AddrInfo())
+	b.KeepConnected(inviter.AddrInfo())
+	eventually(t, "a and b are connected, though nobody told them", func() bool { return a.isConnected(b) && b.isConnected(a) })
+}
+
+func TestAddressesAreRememberedAcrossARestart(t *testing.T) {
+	w := newWorld(t)
+	inviter, other := w.member(), w.member()
+	c := w.config()
+	h := w.start(c)
+	w.members.set(h.ID(), true)
+	h.KeepConnected(inviter.AddrInfo())
+	other.KeepConnected(inviter.AddrInfo())
+	eventually(t, "all are connected", func() bool { return h.isConnected(inviter) && h.isConnected(other) })
+	eventually(t, "both addresses are remembered", func() bool { return len(keys(t, h, addressesPrefix.String())) == 2 })
+	closeHost(t, h)
+	closeHost(t, inviter)
+
+	again := startOn(t, c, vfs.Default) // told of nobody, and the inviter is gone
+	eventually(t, "it is connected again", func() bool { return again.isConnected(other) })
+}
+
+func TestALostConnectionComesBack(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.member(), w.member()
+	b.KeepConnected(a.AddrInfo())
+	eventually(t, "they are connected", func() bool { return b.isConnected(a) })
+	if err := a.host.Network().ClosePeer(b.ID()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the connection is lost", func() bool { return !b.isConnected(a) || !a.isConnected(b) })
+	eventually(t, "they are connected again", func() bool { return b.isConnected(a) && a.isConnected(b) })
+}
+
+func TestAPeerThatIsNotThereIsTriedAgainWithPauses(t *testing.T) {
+	w := newWorld(t)
+	h := w.member()
+	c := w.config()
+	absent := w.start(c)
+	w.members.set(absent.ID(), true)
+	info := absent.AddrInfo()
+	closeHost(t, absent)
+
+	h.KeepConnected(info)
+	state := func() PeerState {
+		for _, s := range h.Peers() {
+			if s.ID == info.ID {
+				return s
+			}
+		}
+		return PeerState{}
+	}
+	eventually(t, "the failure shows", func() bool { return state().LastError != "" })
+	if s := state(); s.Connected || s.NextAttempt.IsZero() || !strings.Contains(s.LastError, "cannot be reached") || len(s.Addrs) == 0 {
+		t.Fatalf("state %+v", s)
+	}
+
+	c.Listen = []string{info.Addrs[0].String()}
+	startOn(t, c, vfs.Default)
+	eventually(t, "once it is there, it is found", func() bool { return state().Connected })
+	if s := state(); s.LastError != "" || s.Since.IsZero() || !s.NextAttempt.IsZero() {
+		t.Fatalf("state %+v", s)
+	}
+}
+
+func TestAnotherSwarmKeyIsNamedAsACause(t *testing.T) {
+	w, elsewhere := newWorld(t), newWorld(t)
+	a, b := w.member(), elsewhere.member()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	err := b.Connect(ctx, a.AddrInfo())
+	if err == nil || !strings.Contains(err.Error(), "another swarm key") {
+		t.Fatalf("error %v", err)
+	}
+	if a.SwarmKeyFingerprint() == b.SwarmKeyFingerprint() || len(a.SwarmKeyFingerprint()) != 32 {
+		t.Fatalf("fingerprints %q and %q", a.SwarmKeyFingerprint(), b.SwarmKeyFingerprint())
+	}
+	for _, line := range strings.Fields(string(w.swarmKey)) {
+		if strings.Contains(a.SwarmKeyFingerprint(), line) {
+			t.Fatal("the fingerprint shows the key")
+		}
+	}
+}
+
+func TestInAPrivateSwarmOnlyKnownPeersAreDialled(t *testing.T) {
+	w := newWorld(t)
+	h, stranger := w.member(), w.outsider()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	// Past our own methods, as some part of the node might.
+	err := h.host.Connect(ctx, stranger.AddrInfo())
+	if err == nil || !strings.Contains(err.Error(), "gater") {
+		t.Fatalf("error %v", err)
+	}
+	if err := h.Connect(ctx, stranger.AddrInfo()); err != nil {
+		t.Fatalf("a peer that the caller names: %v", err)
+	}
+	if len(h.Connected()) != 0 {
+		t.Fatal("a stranger is listed as a connected member")
+	}
+}
+
+func TestADroppedMemberIsGoneAndStaysAway(t *testing.T) {
+	w := newWorld(t)
+	h, removed := w.member(), w.member()
+	h.KeepConnected(removed.AddrInfo())
+	eventually(t, "they are connected", func() bool { return h.isConnected(removed) })
+	eventually(t, "its address is remembered", func() bool { return len(keys(t, h, addressesPrefix.String())) == 1 })
+
+	w.members.set(removed.ID(), false)
+	if err := h.Drop(context.Background(), removed.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(h.host.Network().ConnsToPeer(removed.ID())); n != 0 {
+		t.Errorf("%d connections", n)
+	}
+	if n := len(keys(t, h, addressesPrefix.String())); n != 0 {
+		t.Errorf("%d addresses are remembered", n)
+	}
+	if addrs := h.host.Peerstore().Addrs(removed.ID()); len(addrs) != 0 {
+		t.Errorf("it is still known at %v", addrs)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := h.host.Connect(ctx, removed.AddrInfo()); err == nil {
+		t.Error("it is dialled again")
+	}
+}
+
+func TestANewMemberIsMetThoughItWasConnectedBefore(t *testing.T) {
+	w := newWorld(t)
+	h, late := w.member(), w.outsider()
+	connect(t, h, late)
+	w.members.set(late.ID(), true)
+	h.KeepConnected() // what a caller does when membership has changed
+	eventually(t, "its address is remembered", func() bool { return len(keys(t, h, addressesPrefix.String())) == 1 })
+}
+
+// recordOf makes the signed record of a new peer.
+func recordOf(tb testing.TB, addrs ...string) (peer.ID, []byte) {
+	tb.Helper()
+	key := newKey(tb)
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	info := peer.AddrInfo{ID: id}
+	for _, a := range addrs {
+		info.Addrs = append(info.Addrs, multiaddr.StringCast(a))
+	}
+	envelope, err := record.Seal(peer.PeerRecordFromAddrInfo(info), key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := envelope.Marshal()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return id, b
+}
+
+func TestOnlyRecordsOfMembersSignedByThemselvesAreBelieved(t *testing.T) {
+	w := newWorld(t)
+	h, teller := w.member(), w.member()
+	known, good := recordOf(t, "/ip4/127.0.0.1/tcp/1")
+	w.members.set(known, true)
+	stranger, strange := recordOf(t, "/ip4/127.0.0.1/tcp/2")
+
+	// A member's record, signed with another key.
+	victim, _ := recordOf(t)
+	w.members.set(victim, true)
+	liar := newKey(t)
+	envelope, err := record.Seal(peer.PeerRecordFromAddrInfo(peer.AddrInfo{ID: victim, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/127.0.0.1/tcp/3")}}), liar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := envelope.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRecord(forged); err == nil {
+		t.Error("a forged record opens")
+	}
+	var out bytes.Buffer
+	if err := writeRecords(&out, [][]byte{strange, good, forged}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readRecords(&out); err == nil {
+		t.Error("an answer with a forged record is read")
+	}
+
+	teller.host.SetStreamHandler(peersProtocol, func(s network.Stream) {
+		_ = writeRecords(s, [][]byte{strange, good})
+		_ = s.Close()
+	})
+	connect(t, h, teller)
+	has := func(id peer.ID) bool {
+		return slices.ContainsFunc(h.Peers(), func(s PeerState) bool { return s.ID == id })
+	}
+	eventually(t, "the member's record is believed", func() bool { return has(known) })
+	if has(stranger) {
+		t.Error("a stranger's record was taken")
+	}
+}
+
+func TestRecordsHaveBounds(t *testing.T) {
+	_, good := recordOf(t, "/ip4/127.0.0.1/tcp/1")
+	var many []string
+	for range maxRecordAddrs + 1 {
+		many = append(many, "/ip4/127.0.0.1/tcp/1")
+	}
+	_, wide := recordOf(t, many...)
+	var list bytes.Buffer
+	if err := writeRecords(&list, slices.Repeat([][]byte{good}, maxRecords+5)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readRecords(&list); err != nil || len(got) != maxRecords {
+		t.Errorf("%d records, error %v", len(got), err)
+	}
+	for name, b := range map[string][]byte{
+		"too many addresses": append([]byte{byte(len(wide)&0x7f | 0x80), byte(len(wide) >> 7)}, wide...),
+		"a long record":      {0xff, 0xff, 0x7f},
+		"a truncated record": {10, 1, 2},
+		"a truncated length": {0x80},
+		"no record":          {3, 1, 2, 3},
+	} {
+		if got, err := readRecords(bytes.NewReader(b)); err == nil {
+			t.Errorf("%s: %d records", name, len(got))
+		}
+	}
+}
+
+func FuzzReadRecords(f *testing.F) {
+	_, good := recordOf(f, "/ip4/127.0.0.1/tcp/1")
+	var b bytes.Buffer
+	if err := writeRecords(&b, [][]byte{good, good}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := readRecords(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		for _, r := range got {
+			if !r.PeerID.MatchesPublicKey(r.envelope.PublicKey) {
+				t.Fatal("a record that is not its peer's")
+			}
+		}
+	})
+}

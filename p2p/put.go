@@ -1,0 +1,80 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+)
+
+// Put keeps the directories: when it returns nil, they are pinned and survive a power loss. They go in one batch with
+// one sync each for blocks and pins (in several if they are large), so some hundreds at a time are quickest: 256
+// is good. Putting what is already there is harmless.
+func (h *Host) Put(ctx context.Context, dirs []Directory) error {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, d := range dirs {
+		if !d.root.Defined() {
+			return errors.New("put: the zero directory is none")
+		}
+	}
+	for rest := dirs; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && size < batchBytes {
+			size += rest[n].Size()
+			n++
+		}
+		if err := h.store.commit(ctx, rest[:n]); err != nil {
+			return fmt.Errorf("put %d directories: %w", len(dirs), err)
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// Read gives the two files of a directory in the order of their names. It looks in this node's store only, and
+// checks every block against its hash. If something is missing the error wraps [ErrNotFound]; if the CID stands
+// for something else, [ErrNotDirectory].
+func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	d, err := h.store.load(ctx, root)
+	if err != nil {
+		return nil, fmt.Errorf("read directory %s: %w", root, err)
+	}
+	return d.Files()
+}
+
+// Has says whether the whole directory is in this node's store.
+func (h *Host) Has(ctx context.Context, root cid.Cid) (bool, error) {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	whole, _, err := h.store.has(ctx, root)
+	return whole, err
+}
+
+// Forget unpins the directories and deletes their blocks; when it returns nil, that is on the disk. A block that
+// another kept directory shares stays with that one. What is not there is no error, so a
+// Forget that was interrupted can be repeated. Other nodes are not told.
+func (h *Host) Forget(ctx context.Context, roots []cid.Cid) error {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	h.staged.drop(roots)
+	if err := h.store.forget(ctx, roots); err != nil {
+		return fmt.Errorf("forget %d directories: %w", len(roots), err)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/boxo/filestore"
+	"github.com/ipfs/boxo/keystore"
+	"github.com/ipfs/go-datastore"
+	pebbleds "github.com/ipfs/go-ds-pebble"
+	"github.com/ipfs/kubo/config"
+	kuborepo "github.com/ipfs/kubo/repo"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/multiformats/go-multiaddr"
+)
+
+// repository is Kubo's view of what the node keeps: one pebble store for blocks, pins and all else, and a
+// configuration that lives in memory. Having all of it in one write-ahead log is what makes the store crash-safe: what
+// survives is always a prefix of what was written, so a pin never outlives its blocks. Kubo's own fsrepo is
+// left out, and with it the plugin loader, repository versions, migrations and its separate lock file (pebble
+// locks the directory itself).
+type repository struct {
+	dir      string
+	config   *config.Config
+	swarmKey []byte
+	data     oneLog
+	keys     keystore.Keystore
+}
+
+// oneLog is a pebble store that does not wait for the disk when there is no need to: Kubo's pinner notes
+// before and after each change whether its indexes can be trusted, and syncs the note. Here the note cannot be
+// overtaken by the change, as both go through one log; and if the second note is lost, the next start checks the indexes
+// in vain.
+type oneLog struct{ *pebbleds.Datastore }
+
+var pinnersNotes = datastore.NewKey("/pins/state")
+
+// Sync implements [datastore.Datastore].
+func (l oneLog) Sync(ctx context.Context, prefix datastore.Key) error {
+	if prefix.IsDescendantOf(pinnersNotes) {
+		return nil
+	}
+	return l.Datastore.Sync(ctx, prefix)
+}
+
+var _ kuborepo.Repo = (*repository)(nil)
+
+// Idle pebble memory: a cache of 8 MiB, and at most two memtables of 4 MiB.
+const (
+	pebbleCache    = 8 << 20
+	pebbleMemTable = 4 << 20
+)
+
+// openRepository opens the store in c.Dir, making it if absent.
+func openRepository(fs vfs.FS, c *Config, k *config.Config) (*repository, error) {
+	options := &pebble.Options{
+		FS:                 fs,
+		FormatMajorVersion: pebble.FormatNewest,
+		MemTableSize:       pebbleMemTable,
+		Logger:             quietPebble{},
+	}
+	// Most look-ups are for what is not here yet. The other levels follow the first.
+	options.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	data, err := pebbleds.NewDatastore(c.Dir, pebbleds.WithCacheSize(pebbleCache), pebbleds.WithPebbleOpts(options))
+	if err != nil {
+		return nil, err
+	}
+	return &repository{dir: c.Dir, config: k, swarmKey: c.SwarmKey, data: oneLog{data}, keys: keystore.NewMemKeystore()}, nil
+}
+
+func (r *repository) Config() (*config.Config, error)     { return r.config, nil }
+func (r *repository) Path() string                        { return r.dir }
+func (r *repository) Datastore() kuborepo.Datastore       { return r.data }
+func (r *repository) Keystore() keystore.Keystore         { return r.keys } // of IPNS keys, which this node has none of
+func (r *repository) SwarmKey() ([]byte, error)           { return r.swarmKey, nil }
+func (r *repository) FileManager() *filestore.FileManager { return nil } // the filestore experiment is off
+func (r *repository) Close() error                        { return r.data.Close() }
+
+func (r *repository) UserResourceOverrides() (rcmgr.PartialLimitConfig, error) {
+	return rcmgr.PartialLimitConfig{}, nil
+}
+
+func (r *repository) GetStorageUsage(ctx context.Context) (uint64, error) {
+	return r.data.DiskUsage(ctx)
+}
+
+// errNoConfigFile answers what Kubo's command line would do to a configuration file; a running node never asks.
+var errNoConfigFile = errors.New("p2p: the configuration has no file")
+
+func (r *repository) BackupConfig(string) (string, error)  { return "", errNoConfigFile }
+func (r *repository) SetConfig(*config.Config) error       { return errNoConfigFile }
+func (r *repository) SetConfigKey(string, any) error       { return errNoConfigFile }
+func (r *repository) GetConfigKey(string) (any, error)     { return nil, errNoConfigFile }
+func (r *repository) SetAPIAddr(multiaddr.Multiaddr) error { return errNoConfigFile }
+func (r *repository) SetGatewayAddr(net.Addr) error        { return errNoConfigFile }
+
+// quietPebble drops pebble's progress notes. A failure reaches the caller as an error; what pebble
+// calls fatal it cannot continue after, nor can anybody.
+type quietPebble struct{}
+
+func (quietPebble) Infof(string, ...any)  {}
+func (quietPebble) Errorf(string, ...any) {}
+func (quietPebble) Fatalf(format string, args ...any) {
+	pebble.DefaultLogger.Fatalf(format, args...)
+}

@@ -1,0 +1,116 @@
+package p2p
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// staging holds announced directories in memory until [Host.Fetch] wants them: the chain decides what is real, so
+// nothing is written before it did. It is bounded in bytes, in all and per author, and drops the oldest:
+// of the author's own where the author has too much, else of anybody's.
+type staging struct {
+	total, perAuthor int64
+
+	mu      sync.Mutex
+	bytes   int64
+	byAge   list.List // of *stagedDirectory, the oldest first
+	byRoot  map[cid.Cid]*list.Element
+	authors map[peer.ID]*authorShare
+}
+
+type stagedDirectory struct {
+	dir    Directory
+	author peer.ID
+	size   int64
+	own    *list.Element // in the author's list
+}
+
+// authorShare is what one author has staged; its list holds the elements of byAge.
+type authorShare struct {
+	bytes int64
+	byAge list.List
+}
+
+// stagedOverhead is about what a staged directory takes beyond its blocks' bytes.
+const stagedOverhead = 1 << 10
+
+func newStaging(total, perAuthor int64) *staging {
+	return &staging{
+		total: total, perAuthor: perAuthor,
+		byRoot:  map[cid.Cid]*list.Element{},
+		authors: map[peer.ID]*authorShare{},
+	}
+}
+
+// add stages a directory. One that is staged already stays with its first author, who alone pays for it.
+func (s *staging) add(author peer.ID, d Directory) {
+	size := int64(d.Size()) + stagedOverhead
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byRoot[d.root] != nil || size > s.perAuthor || size > s.total {
+		return
+	}
+	share := s.authors[author]
+	for share != nil && share.bytes+size > s.perAuthor {
+		s.remove(share.byAge.Front().Value.(*list.Element))
+		share = s.authors[author] // gone with its last directory
+	}
+	for s.bytes+size > s.total {
+		s.remove(s.byAge.Front())
+	}
+	share = s.authors[author]
+	if share == nil {
+		share = &authorShare{}
+		s.authors[author] = share
+	}
+	staged := &stagedDirectory{dir: d, author: author, size: size}
+	e := s.byAge.PushBack(staged)
+	staged.own = share.byAge.PushBack(e)
+	s.byRoot[d.root] = e
+	share.bytes += size
+	s.bytes += size
+}
+
+// get finds a staged directory and leaves it staged: it may yet fail to be written.
+func (s *staging) get(root cid.Cid) (Directory, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.byRoot[root]
+	if e == nil {
+		return Directory{}, false
+	}
+	return e.Value.(*stagedDirectory).dir, true
+}
+
+// drop forgets the directories.
+func (s *staging) drop(roots []cid.Cid) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, root := range roots {
+		if e := s.byRoot[root]; e != nil {
+			s.remove(e)
+		}
+	}
+}
+
+// size is what is staged, in bytes.
+func (s *staging) size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+// remove takes an element of byAge out. The lock is held.
+func (s *staging) remove(e *list.Element) {
+	staged := s.byAge.Remove(e).(*stagedDirectory)
+	delete(s.byRoot, staged.dir.root)
+	s.bytes -= staged.size
+	share := s.authors[staged.author]
+	share.byAge.Remove(staged.own)
+	if share.bytes -= staged.size; share.byAge.Len() == 0 {
+		delete(s.authors, staged.author)
+	}
+}

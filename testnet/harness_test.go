@@ -1,0 +1,524 @@
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/taxii"
+	"github.com/serviceledger/slnode/testnet/devchain"
+)
+
+// slnode is the program under test, built once.
+var slnode string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "slnode-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		slnode = filepath.Join(dir, "slnode")
+		args := []string{"build", "-o", slnode}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		if out, err := exec.Command("go", append(args, "../cmd/slnode")...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "building slnode: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is how long a condition may take to come true. It only bounds how long a failure takes to show.
+const patience = 90 * time.Second
+
+// eventually waits until a condition is true. The condition says what it sees, for the failure's message.
+func eventually(t testing.TB, condition func() (bool, string)) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		ok, seen := condition()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, seen)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// blockchain is an Algorand network: a development chain of the test's own, or the one of the SLNODE_TEST_* variables.
+type blockchain struct {
+	algod, algodToken, indexer, indexerToken string
+	funder                                   string
+	dev                                      *devchain.Chain // nil on a real network
+}
+
+func newChain(t testing.TB) *blockchain {
+	t.Helper()
+	if algod := os.Getenv("SLNODE_TEST_ALGOD_URL"); algod != "" {
+		return &blockchain{
+			algod: algod, algodToken: os.Getenv("SLNODE_TEST_ALGOD_TOKEN"),
+			indexer: os.Getenv("SLNODE_TEST_INDEXER_URL"), indexerToken: os.Getenv("SLNODE_TEST_INDEXER_TOKEN"),
+			funder: os.Getenv("SLNODE_TEST_FUNDER"),
+		}
+	}
+	chain, err := devchain.Start(t.Context(), devchain.Config{})
+	must(t, err)
+	t.Cleanup(func() { must(t, chain.Close()) })
+	return &blockchain{algod: chain.AlgodURL(), algodToken: chain.Token(), indexer: chain.IndexerURL(), funder: chain.Funder(), dev: chain}
+}
+
+// development is a chain whose faults can be switched. The tests that need one are not for real networks.
+func development(t testing.TB) *blockchain {
+	t.Helper()
+	l := newChain(t)
+	if l.dev == nil {
+		t.Skip("only a development chain can be told to go wrong like this")
+	}
+	return l
+}
+
+func (l *blockchain) fault(t testing.TB, f devchain.Faults) {
+	t.Helper()
+	must(t, l.dev.SetFaults(f))
+}
+
+func (l *blockchain) fund(t testing.TB, account string, microalgo uint64) {
+	t.Helper()
+	_, err := devchain.Fund(t.Context(), l.algod, l.algodToken, l.funder, account, microalgo)
+	must(t, err)
+}
+
+// organisation is one with its node: a repository and, while it runs, a process.
+type organisation struct {
+	t      testing.TB
+	chain  *blockchain
+	name   string
+	dir    string
+	log    string
+	algod  *proxy // between the node and algod, where a test needs one
+	user   string
+	secret string
+
+	process *exec.Cmd
+	daemon  node.Daemon
+}
+
+// enoughAlgo is what an organisation is given unless a test is about money: for 300 objects.
+const enoughAlgo = 30_000_000
+
+// organisationOn makes a repository whose account has the given funds.
+func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, options ...string) *organisation {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), name)
+	o := &organisation{t: t, chain: l, name: name, dir: dir, log: dir + ".log", user: "admin", secret: "a secret of " + name}
+	args := []string{
+		"init", "--org", name, "--title", strings.ToUpper(name), "--taxii-listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0",
+		"--ipfs-listen", "/ip4/127.0.0.1/tcp/0", "--algod", l.algod, "--algod-token", l.algodToken, "--indexer", l.indexer, "--indexer-token", l.indexerToken,
+	}
+	o.cli(append(args, options...)...)
+	if microalgo > 0 {
+		l.fund(t, o.account(), microalgo)
+	}
+	t.Cleanup(func() {
+		o.end(syscall.SIGKILL)
+		if t.Failed() {
+			o.showLog()
+		}
+	})
+	return o
+}
+
+func (o *organisation) showLog() {
+	log, err := os.ReadFile(o.log)
+	if err != nil {
+		return
+	}
+	const most = 6000
+	if len(log) > most {
+		log = log[len(log)-most:]
+	}
+	o.t.Logf("the end of the log of %s:\n%s", o.name, log)
+}
+
+// try runs a command of slnode on the repository.
+func (o *organisation) try(args ...string) (stdout, stderr string, code int) {
+	o.t.Helper()
+	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, slnode, append([]string{"--repo", o.dir}, args...)...)
+	var out, errs bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errs
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		o.t.Fatalf("slnode %v: %v", args, err)
+	}
+	return out.String(), errs.String(), command.ProcessState.ExitCode()
+}
+
+// cli is try for a command that must succeed.
+func (o *organisation) cli(args ...string) string {
+	o.t.Helper()
+	stdout, stderr, code := o.try(args...)
+	if code != 0 {
+		o.t.Fatalf("slnode %s as %s exits with %d: %s", strings.Join(args, " "), o.name, code, stderr)
+	}
+	return stdout
+}
+
+// cliJSON runs a command with --json and reads what it prints.
+func cliJSON[T any](o *organisation, args ...string) (result T) {
+	o.t.Helper()
+	out := o.cli(append([]string{"--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &result); err != nil {
+		o.t.Fatalf("slnode %v printed %q: %v", args, out, err)
+	}
+	return result
+}
+
+func (o *organisation) account() string {
+	o.t.Helper()
+	return cliJSON[struct{ Account string }](o, "wallet").Account
+}
+
+// startCommand starts a command of slnode on the repository, to be killed.
+func startCommand(t testing.TB, o *organisation, args ...string) *exec.Cmd {
+	t.Helper()
+	command := exec.Command(slnode, append([]string{"--repo", o.dir}, args...)...)
+	must(t, command.Start())
+	return command
+}
+
+// start starts the daemon, with further environment variables, and waits until it is ready.
+func (o *organisation) start(environment ...string) {
+	o.t.Helper()
+	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	must(o.t, err)
+	defer log.Close()
+	command := exec.Command(slnode, "--repo", o.dir, "daemon")
+	command.Stderr = log
+	command.Env = append(append(os.Environ(), "SLNODE_LOG_LEVEL=debug"), environment...)
+	if o.algod != nil {
+		command.Env = append(command.Env, "SLNODE_ALGORAND_ALGOD_URL="+o.algod.url)
+	}
+	must(o.t, command.Start())
+	o.process = command
+	eventually(o.t, func() (bool, string) {
+		o.daemon, err = node.ReadDaemon(o.dir)
+		if o.process.Process.Signal(syscall.Signal(0)) != nil {
+			o.t.Fatalf("the daemon of %s has ended", o.name)
+		}
+		return err == nil && o.daemon.PID == command.Process.Pid, fmt.Sprintf("the daemon of %s is not ready: %v", o.name, err)
+	})
+}
+
+// end ends the daemon, if it runs, with a signal.
+func (o *organisation) end(signal syscall.Signal) {
+	if o.process == nil {
+		return
+	}
+	_ = o.process.Process.Signal(signal) // it may have ended already
+	_ = o.process.Wait()                 // its exit code is that of the signal
+	o.process = nil
+}
+
+// stop ends the daemon as an operator does, and checks that it ends well and soon.
+func (o *organisation) stop() {
+	o.t.Helper()
+	must(o.t, o.process.Process.Signal(syscall.SIGTERM))
+	ended := make(chan error, 1)
+	go func() { ended <- o.process.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			o.showLog()
+			o.t.Errorf("the daemon of %s ended badly: %v", o.name, err)
+		}
+	case <-time.After(10 * time.Second):
+		_ = o.process.Process.Signal(syscall.SIGQUIT) // its goroutines go to the log
+		<-ended
+		o.showLog()
+		o.t.Errorf("the daemon of %s did not end within 10 s of SIGTERM", o.name)
+	}
+	o.process = nil
+}
+
+// kill ends the daemon with SIGKILL.
+func (o *organisation) kill() { o.end(syscall.SIGKILL) }
+
+// client is a TAXII client with the node's account; the first call signs it up.
+func (o *organisation) client() *taxii.Client {
+	o.t.Helper()
+	body := fmt.Sprintf(`{"org_name":%q,"username":%q,"password":%q}`, o.name, o.user, o.secret)
+	response, err := http.Post("http://"+o.daemon.TAXII+"/v1/signup/admin", "application/json", strings.NewReader(body))
+	must(o.t, err)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusConflict {
+		o.t.Fatalf("signing up at %s: %s", o.name, response.Status)
+	}
+	client, err := taxii.NewClient("http://"+o.daemon.TAXII, taxii.ClientConfig{User: o.user, Password: o.secret})
+	must(o.t, err)
+	return client
+}
+
+// network is a consortium of organisations whose daemons run.
+type network struct {
+	*blockchain
+	t          testing.TB
+	members    []*organisation
+	collection string // the default one
+}
+
+// newNetwork founds a consortium with the first name and admits the others, with the real commands.
+func newNetwork(t testing.TB, l *blockchain, names ...string) *network {
+	t.Helper()
+	n := &network{blockchain: l, t: t}
+	for _, name := range names {
+		n.members = append(n.members, organisationOn(t, l, name, enoughAlgo))
+	}
+	founder := n.members[0]
+	info := cliJSON[node.ConsortiumInfo](founder, "consortium", "create", "--name", "The Testers")
+	n.collection = info.DefaultCollection
+	founder.start()
+	for _, newcomer := range n.members[1:] {
+		n.admit(newcomer)
+		newcomer.start()
+	}
+	n.settled(n.members...)
+	return n
+}
+
+// admit lets a newcomer in.
+func (n *network) admit(newcomer *organisation) {
+	n.t.Helper()
+	request, invite := newcomer.dir+".request", newcomer.dir+".invite"
+	newcomer.cli("member", "request", "-o", request)
+	n.members[0].cli("member", "admit", request, "-o", invite)
+	newcomer.cli("join", invite)
+}
+
+// settled waits until organisations can read and write the default collection and are connected with one another.
+func (n *network) settled(members ...*organisation) {
+	n.t.Helper()
+	for _, o := range members {
+		eventually(n.t, func() (bool, string) {
+			info := cliJSON[node.ConsortiumInfo](o, "consortium", "show")
+			writes := false
+			for _, c := range info.Collections {
+				writes = writes || c.Default && c.Write
+			}
+			connected := 0
+			for _, m := range info.Members {
+				if m.Connected {
+					connected++
+				}
+			}
+			return writes && connected >= len(members)-1, fmt.Sprintf("%s sees %+v", o.name, info)
+		})
+	}
+}
+
+// post publishes an envelope at a node and waits until it is complete.
+func (o *organisation) post(collection string, objects ...string) taxii.StatusResource {
+	o.t.Helper()
+	status := o.postNow(collection, objects...)
+	return o.complete(status.ID)
+}
+
+// postNow publishes and returns the first answer.
+func (o *organisation) postNow(collection string, objects ...string) taxii.StatusResource {
+	o.t.Helper()
+	status, err := o.client().Add(o.t.Context(), "/"+o.name+"/", collection, envelope(objects...))
+	must(o.t, err)
+	return status
+}
+
+// complete waits until a status is.
+func (o *organisation) complete(id string) (status taxii.StatusResource) {
+	o.t.Helper()
+	client := o.client()
+	eventually(o.t, func() (bool, string) {
+		var err error
+		status, err = client.Status(o.t.Context(), "/"+o.name+"/", id)
+		return err == nil && status.PendingCount == 0, fmt.Sprintf("status %+v, %v", status, err)
+	})
+	return status
+}
+
+func envelope(objects ...string) []byte {
+	return []byte(`{"objects":[` + strings.Join(objects, ",") + `]}`)
+}
+
+// objects reads a whole collection at a node: the objects by id and version, and their order.
+func (o *organisation) objects(collection string) (list []string) {
+	o.t.Helper()
+	list = []string{}
+	for page, err := range o.client().Objects(o.t.Context(), "/"+o.name+"/", collection, taxii.Filter{Version: "all"}) {
+		must(o.t, err)
+		for _, object := range page.Objects {
+			list = append(list, string(object))
+		}
+	}
+	return list
+}
+
+// shows waits until a node serves objects, each byte for byte.
+func (o *organisation) shows(collection string, objects ...string) {
+	o.t.Helper()
+	eventually(o.t, func() (bool, string) {
+		served := map[string]bool{}
+		for _, object := range o.objects(collection) {
+			served[object] = true
+		}
+		missing := 0
+		for _, object := range objects {
+			if !served[object] {
+				missing++
+			}
+		}
+		return missing == 0, fmt.Sprintf("%s serves %d objects and misses %d of %d; %+v", o.name, len(served), missing, len(objects), o.status())
+	})
+}
+
+func (o *organisation) status() node.Status {
+	o.t.Helper()
+	return cliJSON[node.Status](o, "status")
+}
+
+// indicator is a STIX object of its own for every number.
+func indicator(n int) string {
+	return fmt.Sprintf(`{"type":"indicator","spec_version":"2.1","id":"indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f","created":"2026-01-02T03:04:05.678Z",`+
+		`"modified":"2026-01-02T03:04:05.678Z","name":"Indicator %d","pattern":"[file:hashes.MD5 = '%032x']","pattern_type":"stix","valid_from":"2026-01-02T03:04:05Z"}`, n, n, n)
+}
+
+func indicators(first, count int) (list []string) {
+	for n := first; n < first+count; n++ {
+		list = append(list, indicator(n))
+	}
+	return list
+}
+
+// proxy stands between a node and algod: a test sees every request and decides what happens.
+type proxy struct {
+	url string
+
+	mu     sync.Mutex
+	before func(*http.Request) bool // false: the request is not passed on and its connection is cut
+	after  func(*http.Request)      // when algod has answered, before the node knows
+}
+
+func newProxy(t testing.TB, target string) *proxy {
+	t.Helper()
+	to, err := url.Parse(target)
+	must(t, err)
+	p := &proxy{}
+	forward := &httputil.ReverseProxy{
+		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		ErrorLog: nil,
+		ModifyResponse: func(r *http.Response) error {
+			p.mu.Lock()
+			after := p.after
+			p.mu.Unlock()
+			if after != nil {
+				after(r.Request)
+			}
+			return nil
+		},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		before := p.before
+		p.mu.Unlock()
+		if before != nil && !before(r) {
+			panic(http.ErrAbortHandler)
+		}
+		forward.ServeHTTP(w, r)
+	})}
+	listener, err := listen()
+	must(t, err)
+	p.url = "http://" + listener.Addr().String()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	t.Cleanup(func() { must(t, server.Close()); <-done })
+	return p
+}
+
+// set changes what the proxy does.
+func (p *proxy) set(before func(*http.Request) bool, after func(*http.Request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before, p.after = before, after
+}
+
+func cut(*http.Request) bool { return false }
+
+// grep gives the files below a folder that contain a text.
+func grep(t testing.TB, dir, text string) (found []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(text)) {
+			found = append(found, path)
+		}
+		return err
+	}))
+	return found
+}
+
+// get makes a request with the node's account.
+func (o *organisation) get(path string) (status int, header http.Header, body string) {
+	o.t.Helper()
+	o.client()
+	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+path, nil)
+	must(o.t, err)
+	request.SetBasicAuth(o.user, o.secret)
+	response, err := http.DefaultClient.Do(request)
+	must(o.t, err)
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	must(o.t, err)
+	return response.StatusCode, response.Header, string(data)
+}
+
+// testData is where the real STIX data is, if it is there.
+func testData(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("SLNODE_TEST_DATA")
+	if dir == "" {
+		t.Skip("SLNODE_TEST_DATA does not say where real STIX data is")
+	}
+	return filepath.Join(dir, "data")
+}

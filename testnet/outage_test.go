@@ -1,0 +1,138 @@
+package testnet
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/testnet/devchain"
+)
+
+func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	publisher := n.members[0]
+	publisher.stop()
+	publisher.algod = newProxy(t, n.algod)
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	publisher.algod.set(cut, nil)
+	status := publisher.postNow(n.collection, indicators(0, 5)...)
+	if status.Status != "pending" || status.PendingCount != 5 {
+		t.Fatalf("the status is %+v", status)
+	}
+	eventually(t, func() (bool, string) {
+		s := publisher.status().Publishing
+		return s.Problem == "algod", fmt.Sprintf("%+v", s)
+	})
+	publisher.kill() // what was accepted is on the disk
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	publisher.algod.set(nil, nil)
+	if status = publisher.complete(status.ID); status.SuccessCount != 5 {
+		t.Errorf("the status is %+v", status)
+	}
+	n.members[1].shows(n.collection, indicators(0, 5)...)
+	if s := publisher.status().Publishing; s.Problem != "" {
+		t.Errorf("the problem remains: %+v", s)
+	}
+}
+
+func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
+	l := newChain(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	poor := organisationOn(t, l, "charlie", 310_000) // for two objects
+	n.admit(poor)
+	poor.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	n.settled(poor)
+	status := poor.postNow(n.collection, indicators(0, 5)...)
+	eventually(t, func() (bool, string) {
+		s := poor.status().Publishing
+		return s.Problem == "funds" && s.Stored == 3, fmt.Sprintf("%+v", s)
+	})
+	if out := poor.cli("status"); !strings.Contains(out, "send it ALGO") {
+		t.Errorf("the operator is told %s", out)
+	}
+	l.fund(t, poor.account(), 1_000_000)
+	if status = poor.complete(status.ID); status.SuccessCount != 5 {
+		t.Errorf("the status is %+v", status)
+	}
+	n.members[0].shows(n.collection, indicators(0, 5)...)
+}
+
+func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
+	l := development(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	reader := n.members[1]
+	l.fault(t, devchain.Faults{IndexerLag: 5})
+	for i := range 12 {
+		n.members[0].post(n.collection, indicator(i))
+		switch i {
+		case 4:
+			l.fault(t, devchain.Faults{IndexerLag: 5, Indexer: devchain.EndpointFaults{Down: true}})
+		case 8:
+			l.fault(t, devchain.Faults{IndexerLag: 3})
+		}
+	}
+	l.fault(t, devchain.Faults{})
+	reader.shows(n.collection, indicators(0, 12)...)
+	if got := len(reader.objects(n.collection)); got != 12 {
+		t.Errorf("%d objects, want 12", got)
+	}
+}
+
+func TestAReleasedIndexerIsEnough(t *testing.T) {
+	l := development(t)
+	l.fault(t, devchain.Faults{IndexerReleased: true})
+	n := newNetwork(t, l, "alpha", "bravo")
+	n.members[0].post(n.collection, indicators(0, 20)...)
+	n.members[1].shows(n.collection, indicators(0, 20)...)
+	if s := n.members[1].status(); s.Watching.Filtered {
+		t.Error("the node believes that the indexer takes filters")
+	}
+}
+
+func TestADroppedGroupIsSentAgain(t *testing.T) {
+	l := development(t)
+	n := newNetwork(t, l, "alpha")
+	l.fault(t, devchain.Faults{DropNext: 1})
+	if status := n.members[0].post(n.collection, indicators(0, 3)...); status.SuccessCount != 3 {
+		t.Errorf("the status is %+v", status)
+	}
+}
+
+func TestALyingIndexerIsFoundOut(t *testing.T) {
+	l := development(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	status := n.members[0].post(n.collection, indicator(1))
+	txid := status.Successes[0].TxID
+	l.fault(t, devchain.Faults{Forge: []devchain.Forgery{{TxID: txid, Field: "note", Value: "c2VydmljZWxlZGdlcg=="}}})
+	stdout, _, code := n.members[1].try("verify", txid)
+	if code != 3 && code != 2 {
+		t.Errorf("verifying a forged transaction exits with %d: %s", code, stdout)
+	}
+	l.fault(t, devchain.Faults{Forge: []devchain.Forgery{{TxID: txid, Field: "round-time", Value: 1}}})
+	stdout, _, code = n.members[1].try("verify", txid)
+	if code != 3 || !strings.Contains(stdout, "FAIL") {
+		t.Errorf("verifying a transaction with a false time exits with %d: %s", code, stdout)
+	}
+	l.fault(t, devchain.Faults{})
+	if v := cliJSON[node.Verification](n.members[1], "verify", txid); !v.Passed {
+		t.Errorf("verifying the truth: %+v", v)
+	}
+}
+
+func TestAFeeAboveTheCapWaits(t *testing.T) {
+	l := development(t)
+	n := newNetwork(t, l, "alpha")
+	l.fault(t, devchain.Faults{FeePerByte: 1 << 40})
+	n.members[0].stop()
+	n.members[0].start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	status := n.members[0].postNow(n.collection, indicator(1))
+	eventually(t, func() (bool, string) {
+		s := n.members[0].status().Publishing
+		return s.Problem == "congestion", fmt.Sprintf("%+v", s)
+	})
+	l.fault(t, devchain.Faults{})
+	if status = n.members[0].complete(status.ID); status.SuccessCount != 1 {
+		t.Errorf("the status is %+v", status)
+	}
+}
