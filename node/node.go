@@ -175,7 +175,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.run, "minting": n.minter.run, "granting keys": n.granter.run, "replicating": n.replicate,
-		"collecting garbage": n.collect,
+		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {
@@ -230,6 +230,29 @@ func (n *Node) Rebuild(ctx context.Context) error {
 		return <-reply
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// keepConnected lets the IPFS node know of every change of membership: newcomers are connected to at once, and the
+// connection to a member that was removed is cut.
+func (n *Node) keepConnected(ctx context.Context) error {
+	for {
+		changed := n.fold.changed.changed()
+		n.host.KeepConnected()
+		for _, m := range n.fold.members() {
+			id, err := peer.Decode(m.Peer)
+			if err != nil || n.fold.IsMember(id) {
+				continue
+			}
+			if err := n.host.Drop(ctx, id); err != nil && ctx.Err() == nil {
+				n.log.Warn("the connection to a former member could not be cut", "member", m.Name, "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
 	}
 }
 

@@ -73,15 +73,15 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 		done: make(chan struct{}), log: h.log,
 		budgets: map[peer.ID]*rate.Limiter{},
 	}
-	if err := t.start(TopicName(consortium)); err != nil {
+	if err := t.start(topicName(consortium)); err != nil {
 		return nil, fmt.Errorf("join %s: %w", consortium, err)
 	}
 	h.topic = t
 	return t, nil
 }
 
-// TopicName is the gossipsub topic of a consortium.
-func TopicName(consortium string) string { return "/serviceledger/1/" + consortium }
+// topicName is the gossipsub topic of a consortium.
+func topicName(consortium string) string { return "/serviceledger/1/" + consortium }
 
 // start makes a gossipsub for this one topic: so it knows from the first which subscriptions matter, and it ends with the topic.
 func (t *Topic) start(name string) (err error) {
@@ -122,6 +122,11 @@ func (t *Topic) start(name string) (err error) {
 // Announce tells the other members of directories that were published, with their blocks as far as they are small. It
 // does not wait for anybody; who misses it fetches.
 func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
+	for _, d := range dirs {
+		if !d.root.Defined() {
+			return fmt.Errorf("announce: %w", errNoDirectory)
+		}
+	}
 	messages, err := encodeAnnouncements(ctx, dirs)
 	if err != nil {
 		return fmt.Errorf("announce %d directories: %w", len(dirs), err)

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
 )
 
 // join takes part in the consortium "1000".
@@ -360,6 +362,68 @@ func TestNothingIsTakenFromARelayThatIsNoMember(t *testing.T) {
 	reaches(t, say, heard) // the control: a member's relaying counts
 	if heard.heard(d) != "" {
 		t.Fatal("it was heard")
+	}
+}
+
+// A peer that takes no gossip streams has no score; what it sends is not read for another reason.
+func TestNothingIsReadFromAStrangerThatOnlyTalks(t *testing.T) {
+	w := newWorld(t)
+	h, stranger := w.member(), w.outsider()
+	connect(t, h, stranger)
+	topic, heard := join(t, h)
+
+	// Member's messages, soundly signed, in the stranger's hands.
+	key := newKey(t)
+	author, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.members.set(author, true)
+	stream, err := stranger.host.NewStream(context.Background(), h.ID(), pubsub.GossipSubID_v11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Reset()
+	send := func(rpc *pb.RPC) {
+		b, err := proto.Marshal(rpc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Write(append(binary.AppendUvarint(nil, uint64(len(b))), b...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	talk := func(round uint64) {
+		m := &pb.Message{From: []byte(author), Seqno: binary.BigEndian.AppendUint64(nil, round), Topic: proto.String(topic.topic.String()), Data: encodeHint(round)}
+		signed, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Signature, err = key.Sign(append([]byte(pubsub.SignPrefix), signed...)); err != nil {
+			t.Fatal(err)
+		}
+		send(&pb.RPC{Publish: []*pb.Message{m}})
+	}
+	events, err := topic.topic.EventHandler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Cancel()
+	for round := range uint64(10) {
+		talk(round)
+	}
+	send(&pb.RPC{Subscriptions: []*pb.RPC_SubOpts{{Subscribe: proto.Bool(true), Topicid: proto.String(topic.topic.String())}}})
+	// Its subscription is remembered for the day of its admission, and by now all before it has been dealt with.
+	if e, err := events.NextPeerEvent(t.Context()); err != nil || e.Type != pubsub.PeerJoin || e.Peer != stranger.ID() {
+		t.Fatalf("event %+v, error %v", e, err)
+	}
+	w.members.set(stranger.ID(), true) // the control
+	round := uint64(10)
+	eventually(t, "a member is heard", func() bool { round++; talk(round); return heard.hinted(round-1) == author })
+	for round := range uint64(10) {
+		if heard.hinted(round) != "" {
+			t.Fatal("the stranger's word was read")
+		}
 	}
 }
 

@@ -37,6 +37,8 @@ var (
 
 	// ErrNotDirectory says that what a CID stands for is not a directory of the one shape, and never will be.
 	ErrNotDirectory = errors.New("not a directory of metadata.json and a payload file")
+
+	errNoDirectory = errors.New("the zero directory is none")
 )
 
 // A File is one of a directory's two.
@@ -70,6 +72,9 @@ func (d Directory) Size() int {
 
 // Files are the directory's two files in the order of their names.
 func (d Directory) Files() ([]File, error) {
+	if !d.root.Defined() {
+		return nil, errNoDirectory
+	}
 	held := make(map[cid.Cid]blocks.Block, len(d.blocks))
 	for _, b := range d.blocks {
 		held[b.Cid()] = b

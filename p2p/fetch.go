@@ -18,8 +18,8 @@ const (
 	batchSize  = 256     // directories in one commit
 	batchBytes = 8 << 20 // or fewer, when they are large
 
-	fetchMembers      = 4 // asked at the same time
-	streamsPerFetched = 2 // to each of them: one answers while the other's answer is written
+	fetchMembers     = 4 // asked at the same time
+	streamsPerMember = 2 // to each of them: one answers while the other's answer is written
 )
 
 // Fetched says what [Host.Fetch] could not get.
@@ -29,10 +29,11 @@ type Fetched struct {
 }
 
 // Fetch gets directories into this node's store: from the announcements that wait in memory, from connected members as
-// CAR streams, and what a member failed to answer by bitswap. Everything is checked, and what is not in
-// the result is pinned and on the disk when Fetch returns, whatever the error. It takes at most [MaxFetch]
-// roots, and no longer than its sources let it: each has deadlines of its own, about half a minute in all when
-// nobody answers.
+// CAR streams, and by bitswap if a member failed to answer. Everything is checked, and what is not in the
+// result is pinned and on the disk when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
+//
+// What members say that they do not have is missing at once; a silent member costs seconds, bitswap up to half a
+// minute. A deadline in ctx ends the wait sooner, with what has come by then.
 func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -126,7 +127,7 @@ func (f *fetch) askMembers(ctx context.Context) error {
 	}
 	members := f.Connected()
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-	share := wanted/(min(len(members), fetchMembers)*streamsPerFetched+1) + 1
+	share := wanted/(min(len(members), fetchMembers)*streamsPerMember+1) + 1
 	share = min(max(share, 64), maxRequest)
 
 	queue := make(chan peer.ID, len(members))
@@ -152,7 +153,7 @@ func (f *fetch) askMembers(ctx context.Context) error {
 // error, only that of this node's own store is.
 func (f *fetch) askMember(ctx context.Context, from peer.ID, share int) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for range streamsPerFetched {
+	for range streamsPerMember {
 		g.Go(func() error {
 			for {
 				roots := f.hunt.take(ctx, from, share)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,16 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 		if refused == nil {
 			t.Error("the CAR request was answered")
 		}
+	}
+	stream, err := outsider.host.NewStream(context.Background(), member.ID(), carProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = stream.Write([]byte{1}) // the beginning of a question
+	_ = stream.SetReadDeadline(time.Now().Add(5 * time.Second))
+	var late net.Error
+	if _, err := stream.Read(make([]byte, 1)); err == nil || (errors.As(err, &late) && late.Timeout()) {
+		t.Errorf("the member waits for the question: %v", err)
 	}
 	if _, err := askPeers(context.Background(), outsider.host, member.ID()); err == nil {
 		t.Error("the question for peers was answered")

@@ -43,7 +43,10 @@ func kuboConfig(c *Config) (*config.Config, error) {
 			DeadListenerCheck: config.False,
 			// Members in one office reach each other by private addresses.
 			NonPublicAddrPublishing: config.True,
-			Bitswap:                 &config.InternalBitswap{},
+			Bitswap: &config.InternalBitswap{
+				// Kubo keeps 128 goroutines for reading blocks; bitswap is the second choice here.
+				EngineBlockstoreWorkerCount: *config.NewOptionalInteger(16),
+			},
 		},
 	}
 	// A block is hashed when it is read: a torn one is an error, not served garbage. A few µs at 2 kB.

@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -19,7 +18,7 @@ func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 	defer done()
 	for _, d := range dirs {
 		if !d.root.Defined() {
-			return errors.New("put: the zero directory is none")
+			return fmt.Errorf("put: %w", errNoDirectory)
 		}
 	}
 	for rest := dirs; len(rest) > 0; {

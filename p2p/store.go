@@ -151,7 +151,8 @@ func (s *store) pinned(ctx context.Context, root cid.Cid) (bool, error) {
 	return ok, nil
 }
 
-// tree lists the CIDs of a directory's blocks, the root first. It needs the nodes but not the files' bytes.
+// tree lists the CIDs of a directory's blocks, the root first. It needs the nodes but not the files' bytes; if only the
+// node of a file is missing, the list without that file's chunks comes with the error.
 func (s *store) tree(ctx context.Context, root cid.Cid) ([]cid.Cid, error) {
 	if !isNodeCID(root) {
 		return nil, fmt.Errorf("%s: %w", root, ErrNotDirectory)
@@ -164,15 +165,14 @@ func (s *store) tree(ctx context.Context, root cid.Cid) ([]cid.Cid, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree := []cid.Cid{root}
+	tree := []cid.Cid{root, entries[0].cid, entries[1].cid}
 	for _, e := range entries {
-		tree = append(tree, e.cid)
 		if e.cid.Type() == cid.Raw {
 			continue
 		}
 		b, err := s.source(ctx, e.cid)
 		if err != nil {
-			return nil, err
+			return tree, err
 		}
 		chunks, err := decodeFile(b[0])
 		if err != nil {
@@ -199,13 +199,10 @@ func (s *store) forget(ctx context.Context, roots []cid.Cid) error {
 	}
 	for _, root := range roots {
 		tree, err := s.tree(ctx, root)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotDirectory) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotDirectory) {
 			return err
 		}
-		// The root goes last: while it is there, a repetition after a crash finds the rest.
+		// Chunks go before their node and the root goes last, so that a repetition after a crash finds the rest.
 		for i := len(tree) - 1; i >= 0; i-- {
 			if err := s.release(ctx, tree[i], root); err != nil {
 				return err

@@ -73,10 +73,17 @@ func TestADirectoryWithABlockMissingIsNotHad(t *testing.T) {
 	}
 }
 
-func TestTheZeroDirectoryIsNotPut(t *testing.T) {
+func TestTheZeroDirectoryIsNone(t *testing.T) {
 	h := newWorld(t).member()
 	if err := h.Put(context.Background(), []Directory{{}}); err == nil {
-		t.Fatal("no error")
+		t.Error("it was put")
+	}
+	topic, _ := join(t, h)
+	if err := topic.Announce(context.Background(), []Directory{{}}); err == nil {
+		t.Error("it was announced")
+	}
+	if _, err := (Directory{}).Files(); err == nil {
+		t.Error("it has files")
 	}
 }
 
@@ -103,6 +110,31 @@ func TestForgettingLeavesNothingBehind(t *testing.T) {
 	}
 	if n := countKeys(t, h); n != before {
 		t.Fatalf("%d keys in the store, want %d", n, before)
+	}
+}
+
+func TestForgettingAgainFinishesWhatACrashInterrupted(t *testing.T) {
+	h := newWorld(t).member()
+	ctx := context.Background()
+	d := directoryOf(t, 3*chunkSize)
+	start := countKeys(t, h)
+	tree := d.Blocks()
+	for gone := range len(tree) {
+		put(t, h, d)
+		if err := h.store.pins.Unpin(ctx, d.Root(), true); err != nil {
+			t.Fatal(err)
+		}
+		for i := range gone { // from the end, as forget does
+			if err := h.store.release(ctx, tree[len(tree)-1-i].Cid(), d.Root()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := h.Forget(ctx, []cid.Cid{d.Root()}); err != nil {
+			t.Fatal(err)
+		}
+		if n := countKeys(t, h); n != start {
+			t.Fatalf("with %d blocks gone: %d keys in the store, want %d", gone, n, start)
+		}
 	}
 }
 

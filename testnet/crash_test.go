@@ -30,6 +30,7 @@ var boundaries = []struct {
 }
 
 func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher := n.members[0]
@@ -139,6 +140,7 @@ func (k *killing) await(t testing.TB) {
 
 // A reader that is killed again and again while objects arrive ends up with all of them, each once.
 func TestAKilledReaderCatchesUp(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	reader := n.members[1]
 	for i := range 10 {
@@ -155,6 +157,7 @@ func TestAKilledReaderCatchesUp(t *testing.T) {
 
 // A founding that is killed at any moment is completed by repeating the command, with one charter.
 func TestAnInterruptedFoundingIsCompleted(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	o := organisationOn(t, l, "alpha", enoughAlgo)
 	for range 6 {

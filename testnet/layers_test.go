@@ -40,6 +40,7 @@ func goList(t *testing.T, args ...string) []string {
 }
 
 func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
 	for _, path := range goList(t, "./...") {
 		name := strings.TrimPrefix(path, module)
 		allowed, known := layers[name]
@@ -56,6 +57,7 @@ func TestImportsPointDown(t *testing.T) {
 
 // The development chain is for tests: neither it nor the indexer that it is made of is in the program.
 func TestTheProgramDoesNotLinkTheDevelopmentChain(t *testing.T) {
+	t.Parallel()
 	dependencies := goList(t, "-deps", "./cmd/slnode")
 	if !slices.Contains(dependencies, module+"node") {
 		t.Fatal("the program does not even link the node")
@@ -69,6 +71,7 @@ func TestTheProgramDoesNotLinkTheDevelopmentChain(t *testing.T) {
 
 // The module path is the users' way to the sources; kubo is behind one package, so that it can be replaced.
 func TestKuboStaysBehindItsPackage(t *testing.T) {
+	t.Parallel()
 	for _, path := range goList(t, "./...") {
 		if path == module+"p2p" {
 			continue

@@ -10,6 +10,7 @@ import (
 )
 
 func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	publisher := n.members[0]
 	publisher.stop()
@@ -37,6 +38,7 @@ func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
 }
 
 func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	poor := organisationOn(t, l, "charlie", 310_000) // for two objects
@@ -59,6 +61,7 @@ func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
 }
 
 func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	reader := n.members[1]
@@ -80,6 +83,7 @@ func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
 }
 
 func TestAReleasedIndexerIsEnough(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	l.fault(t, devchain.Faults{IndexerReleased: true})
 	n := newNetwork(t, l, "alpha", "bravo")
@@ -91,6 +95,7 @@ func TestAReleasedIndexerIsEnough(t *testing.T) {
 }
 
 func TestADroppedGroupIsSentAgain(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	n := newNetwork(t, l, "alpha")
 	l.fault(t, devchain.Faults{DropNext: 1})
@@ -100,6 +105,7 @@ func TestADroppedGroupIsSentAgain(t *testing.T) {
 }
 
 func TestALyingIndexerIsFoundOut(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	status := n.members[0].post(n.collection, indicator(1))
@@ -121,6 +127,7 @@ func TestALyingIndexerIsFoundOut(t *testing.T) {
 }
 
 func TestAFeeAboveTheCapWaits(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	n := newNetwork(t, l, "alpha")
 	l.fault(t, devchain.Faults{FeePerByte: 1 << 40})

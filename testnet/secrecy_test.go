@@ -19,11 +19,11 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/node"
-	"github.com/serviceledger/slnode/p2p"
 )
 
 // A marker in an object must be found nowhere but where it belongs: in the answers of the members' TAXII servers.
 func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	publisher, reader, absent := n.members[0], n.members[1], n.members[2]
@@ -126,7 +126,7 @@ func listenAs(t testing.TB, as, of *organisation, info node.ConsortiumInfo) *rec
 	ctx, cancel := context.WithCancel(t.Context())
 	gossip, err := pubsub.NewGossipSub(ctx, host)
 	must(t, err)
-	topic, err := gossip.Join(p2p.TopicName(formatID(info.ID)))
+	topic, err := gossip.Join("/serviceledger/1/" + formatID(info.ID))
 	must(t, err)
 	subscription, err := topic.Subscribe()
 	must(t, err)

@@ -35,6 +35,7 @@ func bundleObjects(t testing.TB, path string) (objects []string, ids []string) {
 }
 
 func TestABundlePostedAtOneMemberIsReadAtAllOthers(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
 	objects, ids := sampleBundle(t)
 	status := n.members[0].post(n.collection, objects...)
@@ -136,6 +137,7 @@ func TestABundlePostedAtOneMemberIsReadAtAllOthers(t *testing.T) {
 }
 
 func TestRealDataGoesRound(t *testing.T) {
+	t.Parallel()
 	dir := testData(t)
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	files, err := filepath.Glob(filepath.Join(dir, "oasis-examples", "*.json"))
@@ -169,6 +171,7 @@ func TestRealDataGoesRound(t *testing.T) {
 
 // An outsider that got hold of the swarm key and of where the consortium is: it sees the swarm, and gets nothing.
 func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	status := n.members[0].post(n.collection, indicator(1))
@@ -202,6 +205,7 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 }
 
 func TestWhatAnOutsiderMintsIsIgnored(t *testing.T) {
+	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	n.members[0].post(n.collection, indicator(1))
@@ -216,6 +220,7 @@ func TestWhatAnOutsiderMintsIsIgnored(t *testing.T) {
 }
 
 func TestAnAbsentMemberGetsTheObjectFromAThird(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
 	publisher, third, absent := n.members[0], n.members[1], n.members[2]
 	absent.stop()
@@ -227,6 +232,7 @@ func TestAnAbsentMemberGetsTheObjectFromAThird(t *testing.T) {
 }
 
 func TestTheViewComesBackFromTheChainAndThePeers(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	n.members[0].post(n.collection, indicators(0, 10)...)
 	n.members[1].post(n.collection, indicators(10, 10)...)
@@ -292,6 +298,7 @@ func manifest(t testing.TB, o *organisation, collection string) (lines []string)
 }
 
 func TestOneDaemonPerRepository(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha")
 	_, stderr, code := n.members[0].try("daemon")
 	if code != 1 || !strings.Contains(stderr, "in use by another process") {
