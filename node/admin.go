@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -51,6 +52,10 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		}
 		return n.Admit(r.Context(), request)
 	})).Methods(http.MethodPost)
+	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
+	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)
+	}))
 	router.PathPrefix("/").Handler(protocol)
 	return router, nil
 }

@@ -48,21 +48,66 @@ func (f *fetcher) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// lane works through one of the two queues.
+// load is events whose blocks were asked for, on their way to be opened.
+type load struct {
+	events  []repo.LoggedEvent
+	roots   []cid.Cid
+	fetched p2p.Fetched
+	settled chan struct{} // closed when it is known what becomes of them
+}
+
+// lane works through one of the two queues. While the objects of one load are opened, the next is fetched.
 func (f *fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration) error {
-	for {
+	loads := make(chan load)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(loads)
+		return f.fetchAll(ctx, queue, timeout, loads)
+	})
+	group.Go(func() error {
+		for l := range loads {
+			if err := f.settle(ctx, l); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("bringing objects into the view: %w", err)
+			}
+			close(l.settled)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// fetchAll asks for the blocks of everything in a queue, one load after the other.
+func (f *fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration, loads chan<- load) error {
+	var last load
+	var after repo.LoggedEvent
+	for ctx.Err() == nil {
 		changed := f.work.changed()
-		events, next, err := f.view.Due(queue, time.Now(), fetchBatch)
-		if err == nil && len(events) > 0 {
-			err = f.bring(ctx, events, timeout)
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
+		events, next, err := f.view.Due(queue, after, time.Now(), fetchBatch)
 		if err != nil {
-			return fmt.Errorf("bringing objects into the view: %w", err)
+			return err
 		}
 		if len(events) > 0 {
+			l, err := f.fetch(ctx, events, timeout)
+			if err != nil {
+				return err
+			}
+			select {
+			case loads <- l:
+			case <-ctx.Done():
+			}
+			last, after = l, events[len(events)-1]
+			continue
+		}
+		if last.settled != nil {
+			// The end of the queue. What is in it still when the last load is settled came in the meantime.
+			select {
+			case <-last.settled:
+			case <-ctx.Done():
+			}
+			last, after = load{}, repo.LoggedEvent{}
 			continue
 		}
 		var due <-chan time.Time
@@ -71,11 +116,11 @@ func (f *fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout tim
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-changed:
 		case <-due:
 		}
 	}
+	return nil
 }
 
 // watchMembers asks again for what is missing as soon as a member is connected that wasn't before.
@@ -100,42 +145,45 @@ func (f *fetcher) watchMembers(ctx context.Context) error {
 	}
 }
 
-// bring fetches the blocks of events and settles what becomes of them.
-func (f *fetcher) bring(ctx context.Context, events []repo.LoggedEvent, timeout time.Duration) error {
-	roots := make([]cid.Cid, len(events))
+// fetch asks for the blocks of events.
+func (f *fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout time.Duration) (load, error) {
+	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
 	for i, e := range events {
 		root, err := cid.Decode(e.Directory)
 		if err != nil {
-			return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+			return load{}, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
 		}
-		roots[i] = root
+		l.roots[i] = root
 	}
-	fetchCtx, cancel := ctx, context.CancelFunc(func() {})
 	if timeout > 0 {
-		fetchCtx, cancel = context.WithTimeout(ctx, timeout)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
 	}
-	fetched, err := f.blocks.Fetch(fetchCtx, roots)
-	cancel()
-	if ctx.Err() != nil {
-		return nil
+	var err error
+	l.fetched, err = f.blocks.Fetch(ctx, l.roots)
+	if err != nil && ctx.Err() == nil {
+		return load{}, err
 	}
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
+	return l, nil
+}
+
+// settle opens what was fetched and records what becomes of every event.
+func (f *fetcher) settle(ctx context.Context, l load) error {
 	missing, malformed := cid.NewSet(), cid.NewSet()
-	for _, c := range fetched.Missing {
+	for _, c := range l.fetched.Missing {
 		missing.Add(c)
 	}
-	for _, c := range fetched.Malformed {
+	for _, c := range l.fetched.Malformed {
 		malformed.Add(c)
 	}
-	outcomes := make([]repo.Outcome, len(events))
+	outcomes := make([]repo.Outcome, len(l.events))
 	var records, objects []int
-	for i, e := range events {
+	for i, e := range l.events {
 		switch {
-		case malformed.Has(roots[i]):
+		case malformed.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Refused, Reason: "its CID is not that of a directory of the protocol's form"}
-		case missing.Has(roots[i]):
+		case missing.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)}
 		case e.Note.Kind == wire.KindObject:
 			objects = append(objects, i)
@@ -144,7 +192,7 @@ func (f *fetcher) bring(ctx context.Context, events []repo.LoggedEvent, timeout 
 		}
 	}
 	// Records first: they may decide about the objects beside them.
-	collections, err := f.attach(ctx, events, roots, records, outcomes)
+	collections, err := f.attach(ctx, l, records, outcomes)
 	if err != nil {
 		return err
 	}
@@ -153,7 +201,7 @@ func (f *fetcher) bring(ctx context.Context, events []repo.LoggedEvent, timeout 
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for _, i := range objects {
 		workers.Go(func() (err error) {
-			outcomes[i], err = f.open(workersCtx, events[i], roots[i])
+			outcomes[i], err = f.open(workersCtx, l, i)
 			return err
 		})
 	}
@@ -186,6 +234,14 @@ func (f *fetcher) bring(ctx context.Context, events []repo.LoggedEvent, timeout 
 	return nil
 }
 
+// files gives the files of an event: from memory if they have just come, else from this node's store.
+func (f *fetcher) files(ctx context.Context, l load, i int) ([]p2p.File, error) {
+	if d, ok := l.fetched.Brought[l.roots[i]]; ok {
+		return d.Files()
+	}
+	return f.blocks.Read(ctx, l.roots[i])
+}
+
 // retryAt is when something that could not be had is asked for next.
 func retryAt(tries int) time.Time {
 	pause := min(firstRetry<<min(tries, 20), lastRetry)
@@ -202,7 +258,7 @@ func (f *fetcher) warn(outcomes []repo.Outcome) {
 }
 
 // attach gives the state the content of records. It returns the collections that this may have changed.
-func (f *fetcher) attach(ctx context.Context, events []repo.LoggedEvent, roots []cid.Cid, records []int, outcomes []repo.Outcome) (collections []string, err error) {
+func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []repo.Outcome) (collections []string, err error) {
 	if len(records) == 0 {
 		return nil, nil
 	}
@@ -212,12 +268,12 @@ func (f *fetcher) attach(ctx context.Context, events []repo.LoggedEvent, roots [
 	}
 	contents := map[int]content{}
 	for _, i := range records {
-		files, err := f.blocks.Read(ctx, roots[i])
+		files, err := f.files(ctx, l, i)
 		if err != nil {
 			return nil, err
 		}
-		outcomes[i] = repo.Outcome{Event: events[i], State: repo.Held}
-		metadata, payload, problem := verifiedFiles(events[i].Event, files)
+		outcomes[i] = repo.Outcome{Event: l.events[i], State: repo.Held}
+		metadata, payload, problem := verifiedFiles(l.events[i].Event, files)
 		if problem != nil {
 			outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
 			continue
@@ -230,10 +286,10 @@ func (f *fetcher) attach(ctx context.Context, events []repo.LoggedEvent, roots [
 			if !good {
 				continue
 			}
-			if problem := s.Attach(events[i].TxID, c.metadata, c.payload); problem != nil {
+			if problem := s.Attach(l.events[i].TxID, c.metadata, c.payload); problem != nil {
 				outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
 			}
-			if id := events[i].Note.Collection; id != "" && !slices.Contains(collections, id) {
+			if id := l.events[i].Note.Collection; id != "" && !slices.Contains(collections, id) {
 				collections = append(collections, id)
 			}
 		}
@@ -243,8 +299,9 @@ func (f *fetcher) attach(ctx context.Context, events []repo.LoggedEvent, roots [
 
 // open decides about an object and opens it if it is for us. An error is this node's own; whatever is wrong with the
 // object is its outcome.
-func (f *fetcher) open(ctx context.Context, e repo.LoggedEvent, root cid.Cid) (repo.Outcome, error) {
-	files, err := f.blocks.Read(ctx, root)
+func (f *fetcher) open(ctx context.Context, l load, i int) (repo.Outcome, error) {
+	e := l.events[i]
+	files, err := f.files(ctx, l, i)
 	if errors.Is(err, p2p.ErrNotFound) {
 		return repo.Outcome{Event: e, State: repo.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, nil
 	}

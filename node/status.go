@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -71,10 +70,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	var s Status
 	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.consortium.Name, n.consortium.ID
 	s.Started, s.Member = n.started, n.fold.active()
-	counts, err := n.repo.Outbox.Count()
-	if err != nil {
-		return Status{}, err
-	}
+	counts := n.repo.Outbox.Count()
 	s.Publishing.Condition = n.minter.condition.get()
 	if s.Publishing.Problem == "" {
 		s.Publishing.Condition = n.sealer.condition.get()
@@ -83,8 +79,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	s.Publishing.Account = n.fold.self
 	fundsCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	var funds ledger.Funds
-	if funds, err = n.ledger.Funds(fundsCtx); err != nil {
+	funds, err := n.ledger.Funds(fundsCtx)
+	if err != nil {
 		s.Publishing.Funds = err.Error()
 	}
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
@@ -96,9 +92,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if s.View.Objects, err = n.repo.View.CountObjects(); err != nil {
 		return Status{}, err
 	}
-	if s.View.Waiting, s.View.Undecided, err = n.repo.View.CountEvents(); err != nil {
-		return Status{}, err
-	}
+	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
 	s.Peers, s.Missing = n.peerStatus(), n.missing()
 	return s, nil
 }

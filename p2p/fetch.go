@@ -18,14 +18,20 @@ const (
 	batchSize  = 256     // directories in one commit
 	batchBytes = 8 << 20 // or fewer, when they are large
 
+	broughtBytes = 32 << 20 // of what a fetch gives back in memory
+
 	fetchMembers     = 4 // asked at the same time
 	streamsPerMember = 2 // to each of them: one answers while the other's answer is written
 )
 
-// Fetched says what [Host.Fetch] could not get.
+// Fetched says what [Host.Fetch] could not get, and what it has at hand.
 type Fetched struct {
 	Missing   []cid.Cid // not to be had now; another time perhaps
 	Malformed []cid.Cid // what the CID stands for is no directory, and never will be
+
+	// Brought are directories that came in this call, as far as they fit in 32 MiB. They are kept like all others;
+	// they are here so that they need not be read again at once.
+	Brought map[cid.Cid]Directory
 }
 
 // Fetch gets directories into this node's store: from the announcements that wait in memory, from connected members as
@@ -60,6 +66,7 @@ func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
 	err = f.run(ctx, wanted)
 	result.Missing = f.hunt.missing()
 	result.Malformed = append(result.Malformed, f.malformed...)
+	result.Brought = f.brought
 	if err != nil {
 		err = fmt.Errorf("fetch %d directories: %w", len(roots), err)
 	}
@@ -74,6 +81,8 @@ type fetch struct {
 	mu        sync.Mutex
 	malformed []cid.Cid
 	failed    bool // a member did not answer as it should
+	brought   map[cid.Cid]Directory
+	bytes     int // of what was brought
 }
 
 func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
@@ -207,16 +216,16 @@ func (f *fetch) reject(root cid.Cid) {
 // batch collects directories and commits them together.
 type batch struct {
 	*fetch
-	dirs  []Directory
-	bytes int
+	dirs []Directory
+	size int
 }
 
 func (f *fetch) newBatch() *batch { return &batch{fetch: f} }
 
 func (b *batch) add(ctx context.Context, d Directory) error {
 	b.dirs = append(b.dirs, d)
-	b.bytes += d.Size()
-	if len(b.dirs) < batchSize && b.bytes < batchBytes {
+	b.size += d.Size()
+	if len(b.dirs) < batchSize && b.size < batchBytes {
 		return nil
 	}
 	return b.commit(ctx)
@@ -232,6 +241,22 @@ func (b *batch) commit(ctx context.Context) error {
 		b.hunt.got(d.root)
 	}
 	b.staged.drop(roots)
-	b.dirs, b.bytes = nil, 0
+	b.keep(b.dirs)
+	b.dirs, b.size = nil, 0
 	return nil
+}
+
+// keep gives directories to the caller of Fetch, as far as they fit.
+func (f *fetch) keep(dirs []Directory) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.brought == nil {
+		f.brought = make(map[cid.Cid]Directory, len(dirs))
+	}
+	for _, d := range dirs {
+		if f.bytes += d.Size(); f.bytes > broughtBytes {
+			return
+		}
+		f.brought[d.root] = d
+	}
 }

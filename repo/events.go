@@ -3,6 +3,7 @@ package repo
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -89,9 +90,9 @@ func (v *View) Append(events []NewEvent) error {
 	defer v.mu.Unlock()
 	for len(events) > 0 {
 		n := min(len(events), chunkItems)
-		err := v.store.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *badger.Txn) error {
 			for _, e := range events[:n] {
-				if err := appendEvent(txn, e); err != nil {
+				if err := v.appendEvent(txn, e); err != nil {
 					return err
 				}
 			}
@@ -109,7 +110,7 @@ func (v *View) Append(events []NewEvent) error {
 func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err := v.store.write(func(txn *badger.Txn) error {
+	err := v.write(func(txn *badger.Txn) error {
 		if err := setJSON(txn, key(tableMeta, []byte(metaSequences)), sequences); err != nil {
 			return err
 		}
@@ -121,7 +122,7 @@ func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) 
 	return nil
 }
 
-func appendEvent(txn *badger.Txn, e NewEvent) error {
+func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 	at := positionKey(e.Position)
 	if known, err := has(txn, key(tableEvent, at)); err != nil || known {
 		return err
@@ -144,7 +145,7 @@ func appendEvent(txn *badger.Txn, e NewEvent) error {
 	if err := txn.Set(key(tableAsset, u64(e.Asset)), at); err != nil {
 		return err
 	}
-	return wait(txn, logged, time.Time{})
+	return v.wait(txn, logged, time.Time{})
 }
 
 func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
@@ -180,11 +181,15 @@ const (
 )
 
 // Due gives up to limit events of a queue whose blocks should be asked for now, in chain order or, of those that were
-// asked for, in the order in which they are due. If none is due, next is when the first will be; zero if none waits.
-func (v *View) Due(queue WaitingQueue, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
+// asked for, in the order in which they are due. It begins after an event that it gave before; the zero event is for
+// the beginning. If none is due, next is when the first will be; zero if none waits.
+func (v *View) Due(queue WaitingQueue, after LoggedEvent, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
 	from := u64(0)
 	if queue == Retried {
 		from = u64(1)
+	}
+	if after.TxID != "" {
+		from = append(waitingKey(after)[2:], 0)
 	}
 	err = v.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableWaiting), from, false, func(k []byte, _ *badger.Item) (bool, error) {
@@ -211,7 +216,7 @@ func (v *View) Due(queue WaitingQueue, now time.Time, limit int) (events []Logge
 func (v *View) Await(e LoggedEvent) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.store.write(func(txn *badger.Txn) error { return wait(txn, e, time.Time{}) }); err != nil {
+	if err := v.write(func(txn *badger.Txn) error { return v.wait(txn, e, time.Time{}) }); err != nil {
 		return fmt.Errorf("waiting for transaction %s again: %w", e.TxID, err)
 	}
 	return nil
@@ -223,7 +228,7 @@ func waitingKey(e LoggedEvent) []byte {
 }
 
 // wait makes an event wait until it is due; at the zero time it is due at once.
-func wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
+func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 	e.State, e.Due = Waiting, 0
 	if !due.IsZero() {
 		e.Due = due.UnixMilli()
@@ -231,7 +236,14 @@ func wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 	if err := txn.Set(waitingKey(e), nil); err != nil {
 		return err
 	}
+	v.moved.waiting++
 	return setJSON(txn, key(tableEvent, positionKey(e.Position)), e)
+}
+
+// unwait takes an event out of the waiting table.
+func (v *View) unwait(txn *badger.Txn, e LoggedEvent) error {
+	v.moved.waiting--
+	return txn.Delete(waitingKey(e))
 }
 
 // Outcome is a step in the life of an event: its new state, and what it waits for or brings.
@@ -256,7 +268,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			n++
 		}
-		err := v.store.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *badger.Txn) error {
 			for _, o := range outcomes[:n] {
 				if err := v.settle(txn, o); err != nil {
 					return fmt.Errorf("settling transaction %s: %w", o.Event.TxID, err)
@@ -281,18 +293,19 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	if e.State != Waiting {
 		return nil // withdrawn while its blocks were on their way
 	}
-	if err := txn.Delete(waitingKey(e)); err != nil {
+	if err := v.unwait(txn, e); err != nil {
 		return err
 	}
 	e.State, e.Reason = o.State, o.Reason
 	switch o.State {
 	case Waiting:
 		e.Tries++
-		return wait(txn, e, o.Due)
+		return v.wait(txn, e, o.Due)
 	case Undecided:
 		if err := txn.Set(key(tableUndecided, []byte(o.Collection), at), nil); err != nil {
 			return err
 		}
+		v.moved.undecided++
 	case InView:
 		if err := v.enter(txn, &e, o.Entry); err != nil {
 			return err
@@ -308,7 +321,7 @@ func (v *View) Reconsider(collection string) (n int, err error) {
 	defer v.mu.Unlock()
 	for {
 		var keys [][]byte
-		err := v.store.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *badger.Txn) error {
 			err := scan(txn, key(tableUndecided, []byte(collection)), nil, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
@@ -325,10 +338,11 @@ func (v *View) Reconsider(collection string) (n int, err error) {
 				if err := txn.Delete(k); err != nil {
 					return err
 				}
+				v.moved.undecided--
 				if e.State != Undecided {
 					continue
 				}
-				if err := wait(txn, e, time.Time{}); err != nil {
+				if err := v.wait(txn, e, time.Time{}); err != nil {
 					return err
 				}
 			}
@@ -350,7 +364,7 @@ func (v *View) Hasten() error {
 	defer v.mu.Unlock()
 	for {
 		n := 0
-		err := v.store.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *badger.Txn) error {
 			return scan(txn, key(tableWaiting), u64(1), false, func(_ []byte, item *badger.Item) (bool, error) {
 				n++
 				k := item.KeyCopy(nil)
@@ -358,10 +372,10 @@ func (v *View) Hasten() error {
 				if err != nil {
 					return false, err
 				}
-				if err := txn.Delete(k); err != nil {
+				if err := v.unwait(txn, e); err != nil {
 					return false, err
 				}
-				return n < chunkItems, wait(txn, e, time.Time{})
+				return n < chunkItems, v.wait(txn, e, time.Time{})
 			})
 		})
 		if err != nil {
@@ -379,7 +393,7 @@ func (v *View) Hasten() error {
 func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err = v.store.write(func(txn *badger.Txn) error {
+	err = v.write(func(txn *badger.Txn) error {
 		at, ok, err := get(txn, key(tableAsset, u64(asset)))
 		if err != nil || !ok {
 			return err
@@ -393,7 +407,7 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		found = true
 		switch e.State {
 		case Waiting:
-			err = txn.Delete(waitingKey(e))
+			err = v.unwait(txn, e)
 		case InView:
 			err = v.leave(txn, e.Entered)
 		}
@@ -427,15 +441,21 @@ func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
 }
 
 // CountEvents tells how many events wait for blocks and how many are undecided.
-func (v *View) CountEvents() (waiting, undecided int, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
-		count := func(n *int) func([]byte, *badger.Item) (bool, error) {
-			return func([]byte, *badger.Item) (bool, error) { *n++; return true, nil }
-		}
-		if err := scan(txn, key(tableWaiting), nil, false, count(&waiting)); err != nil {
+func (v *View) CountEvents() (waiting, undecided int) {
+	return int(v.waiting.Load()), int(v.undecided.Load())
+}
+
+// countEvents sets the counts from the tables.
+func (v *View) countEvents(txn *badger.Txn) error {
+	for table, count := range map[byte]*atomic.Int64{tableWaiting: &v.waiting, tableUndecided: &v.undecided} {
+		count.Store(0)
+		err := scan(txn, key(table), nil, false, func([]byte, *badger.Item) (bool, error) {
+			count.Add(1)
+			return true, nil
+		})
+		if err != nil {
 			return err
 		}
-		return scan(txn, key(tableUndecided), nil, false, count(&undecided))
-	})
-	return waiting, undecided, err
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -19,6 +20,8 @@ type Outbox struct {
 
 	mu       sync.Mutex // one writer
 	counters counters
+	counts   [Confirmed]atomic.Int64 // how many items are in each queue
+	moved    [Confirmed]int64        // … more, once the running transaction is committed
 }
 
 type counters struct {
@@ -101,8 +104,13 @@ const (
 func openOutbox(s *store) (*Outbox, error) {
 	o := &Outbox{store: s}
 	err := s.read(func(txn *badger.Txn) error {
-		_, err := getJSON(txn, key(tableCounter), &o.counters)
-		return err
+		if _, err := getJSON(txn, key(tableCounter), &o.counters); err != nil {
+			return err
+		}
+		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			o.counts[k[2]].Add(1)
+			return true, nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the outbox: %w", err)
@@ -139,7 +147,7 @@ func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
 
 func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error) {
 	next := o.counters
-	err = o.store.write(func(txn *badger.Txn) error {
+	err = o.write(func(txn *badger.Txn) error {
 		for _, s := range submissions {
 			item := s.Item
 			existing, found, err := itemByKey(txn, item.Key)
@@ -164,7 +172,7 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 			if err := txn.Set(key(tableKey, item.Key), u64(item.Number)); err != nil {
 				return err
 			}
-			if err := put(txn, item, 0); err != nil {
+			if err := o.put(txn, item, 0); err != nil {
 				return err
 			}
 			items = append(items, item)
@@ -178,15 +186,29 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 	return items, nil
 }
 
+// write runs a transaction and brings the counts up to date. The caller holds the mutex.
+func (o *Outbox) write(transaction func(*badger.Txn) error) error {
+	o.moved = [Confirmed]int64{}
+	if err := o.store.write(transaction); err != nil {
+		return err
+	}
+	for state, n := range o.moved {
+		o.counts[state].Add(n)
+	}
+	return nil
+}
+
 // put stores an item and moves it from the queue of its former state (0: none) to that of its state. Items that are
 // done are in no queue.
-func put(txn *badger.Txn, item Item, former State) error {
-	if former != 0 && former != item.State {
+func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
+	if former != 0 && former != item.State && former < Confirmed {
+		o.moved[former]--
 		if err := txn.Delete(key(tableQueue, []byte{byte(former)}, u64(item.Number))); err != nil {
 			return err
 		}
 	}
 	if item.State < Confirmed && former != item.State {
+		o.moved[item.State]++
 		if err := txn.Set(key(tableQueue, []byte{byte(item.State)}, u64(item.Number)), nil); err != nil {
 			return err
 		}
@@ -253,15 +275,12 @@ func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err 
 }
 
 // Count tells how many items are in each of the states before [Confirmed].
-func (o *Outbox) Count() (map[State]int, error) {
-	counts := map[State]int{Accepted: 0, Stored: 0, Signed: 0}
-	err := o.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
-			counts[State(k[2])]++
-			return true, nil
-		})
-	})
-	return counts, err
+func (o *Outbox) Count() map[State]int {
+	counts := map[State]int{}
+	for _, state := range []State{Accepted, Stored, Signed} {
+		counts[state] = int(o.counts[state].Load())
+	}
+	return counts
 }
 
 // Payload gives the plaintext of an accepted item.
@@ -298,13 +317,13 @@ func (o *Outbox) SetStored(items []Item) error {
 func (o *Outbox) update(items []Item, change func(*badger.Txn, *Item) error) error {
 	for len(items) > 0 {
 		n := min(len(items), chunkItems)
-		err := o.store.write(func(txn *badger.Txn) error {
+		err := o.write(func(txn *badger.Txn) error {
 			for _, item := range items[:n] {
 				former := item.State
 				if err := change(txn, &item); err != nil {
 					return err
 				}
-				if err := put(txn, item, former); err != nil {
+				if err := o.put(txn, item, former); err != nil {
 					return err
 				}
 			}
@@ -325,12 +344,12 @@ func (o *Outbox) Number(items []Item) ([]Item, error) {
 	defer o.mu.Unlock()
 	next := o.counters
 	numbered := make([]Item, len(items))
-	err := o.store.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *badger.Txn) error {
 		for i, item := range items {
 			if item.Note.Sequence == 0 {
 				next.Sequence++
 				item.Note.Sequence = next.Sequence
-				if err := put(txn, item, item.State); err != nil {
+				if err := o.put(txn, item, item.State); err != nil {
 					return err
 				}
 			}
@@ -355,7 +374,7 @@ func (o *Outbox) SkipSequence(seen uint64) error {
 	}
 	next := o.counters
 	next.Sequence = seen
-	if err := o.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+	if err := o.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
 		return fmt.Errorf("skipping sequence numbers: %w", err)
 	}
 	o.counters = next
@@ -369,7 +388,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 	defer o.mu.Unlock()
 	next := o.counters
 	numbered := make([]Group, len(groups))
-	err := o.store.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *badger.Txn) error {
 		rest := items
 		for i, g := range groups {
 			next.Groups++
@@ -379,7 +398,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 				rest = rest[1:]
 				item.State, item.Group, item.TxID = Signed, g.Number, txid
 				g.Items = append(g.Items, item.Number)
-				if err := put(txn, item, former); err != nil {
+				if err := o.put(txn, item, former); err != nil {
 					return err
 				}
 				if err := txn.Set(key(tableTx, []byte(txid)), u64(item.Number)); err != nil {
@@ -433,7 +452,7 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 	for len(confirmations) > 0 {
 		n := min(len(confirmations), chunkItems)
 		var confirmed []Item
-		err := o.store.write(func(txn *badger.Txn) error {
+		err := o.write(func(txn *badger.Txn) error {
 			confirmed = confirmed[:0]
 			for _, c := range confirmations[:n] {
 				item, found, err := itemBy(txn, key(tableTx, []byte(c.TxID)))
@@ -444,7 +463,7 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 					continue
 				}
 				item.State, item.Round, item.Asset = Confirmed, c.Round, c.Asset
-				if err := put(txn, item, Signed); err != nil {
+				if err := o.put(txn, item, Signed); err != nil {
 					return err
 				}
 				confirmed = append(confirmed, item)
@@ -497,7 +516,7 @@ func forgetGroups(txn *badger.Txn, items []Item) error {
 func (o *Outbox) Expire(g Group) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.store.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *badger.Txn) error {
 		for _, n := range g.Items {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, u64(n)), &item); err != nil {
@@ -510,7 +529,7 @@ func (o *Outbox) Expire(g Group) error {
 				return err
 			}
 			item.State, item.Group, item.TxID = Stored, 0, ""
-			if err := put(txn, item, Signed); err != nil {
+			if err := o.put(txn, item, Signed); err != nil {
 				return err
 			}
 		}
@@ -541,13 +560,13 @@ func (o *Outbox) Resolve(item Item, c Confirmation) error {
 func (o *Outbox) Withdraw(txid string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.store.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *badger.Txn) error {
 		item, found, err := itemBy(txn, key(tableTx, []byte(txid)))
 		if err != nil || !found || item.State != Confirmed {
 			return err
 		}
 		item.State = Withdrawn
-		return put(txn, item, Confirmed)
+		return o.put(txn, item, Confirmed)
 	})
 	if err != nil {
 		return fmt.Errorf("recording a withdrawal: %w", err)

@@ -89,8 +89,8 @@ func TestAnItemGoesFromAcceptedToConfirmed(t *testing.T) {
 	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 0 {
 		t.Errorf("a confirmed group is kept: %+v, %v", groups, err)
 	}
-	if counts, err := o.Count(); err != nil || counts[Accepted]+counts[Stored]+counts[Signed] != 0 {
-		t.Errorf("something is queued still: %v, %v", counts, err)
+	if counts := o.Count(); counts[Accepted]+counts[Stored]+counts[Signed] != 0 {
+		t.Errorf("something is queued still: %v", counts)
 	}
 }
 
@@ -208,8 +208,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 				rt.Fatalf("sequence numbers %v have a hole or a double", sequences)
 			}
 		}
-		counts, err := o.Count()
-		must(t, err)
+		counts := o.Count()
 		for _, state := range []State{Accepted, Stored, Signed} {
 			if counts[state] != states[state] {
 				rt.Fatalf("%d items are in the queue of %v, %d in that state", counts[state], state, states[state])

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -23,6 +24,20 @@ type View struct {
 
 	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
 	stamp int64      // the last date_added given, unix microseconds
+
+	waiting, undecided atomic.Int64                       // how many events are in these tables
+	moved              struct{ waiting, undecided int64 } // … more, once the running transaction is committed
+}
+
+// write runs a transaction and brings the counts up to date. The caller holds the mutex.
+func (v *View) write(transaction func(*badger.Txn) error) error {
+	v.moved.waiting, v.moved.undecided = 0, 0
+	if err := v.store.write(transaction); err != nil {
+		return err
+	}
+	v.waiting.Add(v.moved.waiting)
+	v.undecided.Add(v.moved.undecided)
+	return nil
 }
 
 // Everything is the collection that holds every object of the view, beside its own collection.
@@ -74,7 +89,7 @@ func openView(path string, storeKey []byte) (*View, error) {
 		if k, found := last(txn, key(tableEntry)); found {
 			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
 		}
-		return nil
+		return v.countEvents(txn)
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
@@ -90,7 +105,7 @@ func (v *View) Reset() error {
 	if err := v.store.empty(); err != nil {
 		return fmt.Errorf("deleting the view: %w", err)
 	}
-	return nil
+	return v.store.read(v.countEvents)
 }
 
 func (v *View) close() error { return v.store.close() }
@@ -216,7 +231,7 @@ func (v *View) leave(txn *badger.Txn, date int64) error {
 			if duplicate.State != Duplicate {
 				return true, nil
 			}
-			return true, wait(txn, duplicate, time.Time{})
+			return true, v.wait(txn, duplicate, time.Time{})
 		})
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -110,13 +112,19 @@ func chooseFreePorts(config *repo.Config) error {
 	return nil
 }
 
+// freePort finds a port that is free now and likely to be free tomorrow: below those that systems hand out to outgoing
+// connections (from 32768 on Linux, 49152 elsewhere).
 func freePort(host string) (string, error) {
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
+	const first, ports, attempts = 10_000, 20_000, 100
+	var err error
+	for range attempts {
+		port := strconv.Itoa(first + rand.IntN(ports))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, errors.Join(err, listener.Close())
+	return "", fmt.Errorf("looking for a free port: %w", err)
 }
 
 func (a *app) consortiumCommand() *cobra.Command {
