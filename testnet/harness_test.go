@@ -378,25 +378,34 @@ func envelope(objects ...string) []byte {
 	return []byte(`{"objects":[` + strings.Join(objects, ",") + `]}`)
 }
 
-// objects reads a whole collection at a node: the objects by id and version, and their order.
-func (o *organisation) objects(collection string) (list []string) {
+// objects reads a whole collection at a node.
+func (o *organisation) objects(collection string) []string {
 	o.t.Helper()
-	list = []string{}
+	list, err := o.tryObjects(collection)
+	must(o.t, err)
+	return list
+}
+
+// tryObjects is objects for a node that may not know the collection yet.
+func (o *organisation) tryObjects(collection string) (list []string, err error) {
 	for page, err := range o.client().Objects(o.t.Context(), "/"+o.name+"/", collection, taxii.Filter{Version: "all"}) {
-		must(o.t, err)
+		if err != nil {
+			return nil, err
+		}
 		for _, object := range page.Objects {
 			list = append(list, string(object))
 		}
 	}
-	return list
+	return list, nil
 }
 
 // shows waits until a node serves objects, each byte for byte.
 func (o *organisation) shows(collection string, objects ...string) {
 	o.t.Helper()
 	eventually(o.t, func() (bool, string) {
+		list, err := o.tryObjects(collection)
 		served := map[string]bool{}
-		for _, object := range o.objects(collection) {
+		for _, object := range list {
 			served[object] = true
 		}
 		missing := 0
@@ -405,7 +414,8 @@ func (o *organisation) shows(collection string, objects ...string) {
 				missing++
 			}
 		}
-		return missing == 0, fmt.Sprintf("%s serves %d objects and misses %d of %d; %+v", o.name, len(served), missing, len(objects), o.status())
+		return err == nil && missing == 0,
+			fmt.Sprintf("%s serves %d objects and misses %d of %d (%s); %+v", o.name, len(served), missing, len(objects), errorText(err), o.status())
 	})
 }
 
