@@ -61,7 +61,8 @@ type Watcher struct {
 
 	mu     sync.Mutex
 	state  State
-	hint   uint64 // a round that is said to have news
+	atTip  chan struct{} // closed when the cursor has been at the tip
+	hint   uint64        // a round that is said to have news
 	hinted time.Time
 }
 
@@ -79,7 +80,7 @@ type State struct {
 
 // New makes a watcher; [Watcher.Run] starts it.
 func New(config Config) *Watcher {
-	w := &Watcher{config: config, wake: make(chan struct{}, 1), woken: rate.NewLimiter(rate.Every(fastest), 4)}
+	w := &Watcher{config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), woken: rate.NewLimiter(rate.Every(fastest), 4)}
 	w.reader = reader{
 		client:  config.Client,
 		decode:  decoder{consortium: config.Consortium, genesisHash: config.GenesisHash},
@@ -95,6 +96,26 @@ func (w *Watcher) State() State {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state
+}
+
+// AwaitTip returns when the cursor has been at the tip of the chain since the start, or when the context ends.
+func (w *Watcher) AwaitTip(ctx context.Context) error {
+	w.mu.Lock()
+	atTip := w.atTip
+	w.mu.Unlock()
+	select {
+	case <-atTip:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Reset forgets where the following stood, because the sink begins again. It must not be called while Run runs.
+func (w *Watcher) Reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.state.Cursor, w.state.CaughtUp, w.atTip = 0, false, make(chan struct{})
 }
 
 func (w *Watcher) update(change func(*State)) {
@@ -242,7 +263,10 @@ func (w *Watcher) step(ctx context.Context) (progress bool, err error) {
 	}
 	w.update(func(s *State) {
 		s.Cursor = cursor
-		s.CaughtUp = s.CaughtUp || cursor >= w.reader.tip
+		if !s.CaughtUp && cursor >= w.reader.tip {
+			s.CaughtUp = true
+			close(w.atTip)
+		}
 	})
 	return cursor == next.last && len(next.events) > 0 || cursor < w.reader.tip, nil
 }

@@ -69,10 +69,35 @@ func runInProcess(ctx context.Context, dir string, log *slog.Logger) (_ *Client,
 	group, runCtx := errgroup.WithContext(runCtx)
 	group.Go(func() error { return n.Run(runCtx) })
 	s.serve(runCtx, group)
+	n.awaitView(ctx)
 	return &Client{base: "http://" + admin.Admin, token: admin.Token, http: &http.Client{}, close: func() error {
 		stop()
 		return errors.Join(group.Wait(), n.Close(), r.Close())
 	}}, nil
+}
+
+// catchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows
+// what is known after that.
+const catchUpPatience = 15 * time.Second
+
+// awaitView waits until the fold has reached the tip of the chain and what is new has been asked for once.
+func (n *Node) awaitView(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUpPatience)
+	defer cancel()
+	if err := n.awaitFold(ctx); err != nil {
+		n.log.Warn("the chain can't be followed; what is known is shown", "error", err)
+		return
+	}
+	for ctx.Err() == nil {
+		events, _, err := n.repo.View.Due(repo.Fresh, repo.LoggedEvent{}, time.Now(), 1)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // Close ends the node if it runs in this process.

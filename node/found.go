@@ -371,12 +371,8 @@ func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
 
 // awaitFold waits until the fold has reached the tip of the chain once.
 func (n *Node) awaitFold(ctx context.Context) error {
-	for !n.watcher.State().CaughtUp {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), errors.New("the indexer could not be followed to the tip of the chain: "+n.watcher.State().Problem))
-		}
+	if err := n.watcher.AwaitTip(ctx); err != nil {
+		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", n.watcher.State().Problem, err)
 	}
 	return nil
 }

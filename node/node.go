@@ -169,7 +169,7 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("joining the announcements: %w", err)
 	}
 	n.topic = topic
-	if err := n.completeFounding(ctx); err != nil {
+	if err := n.completeFounding(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(fmt.Errorf("completing the founding of the consortium: %w", err), topic.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -210,6 +210,7 @@ func (n *Node) replicate(ctx context.Context) error {
 		if err != nil || asked == nil {
 			return err
 		}
+		n.watcher.Reset()
 		err = n.repo.View.Reset()
 		if err == nil {
 			err = n.replicator.restore(ctx)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/repo"
 )
+
+// memoryLimit is what the garbage collector tries to stay below, in bytes, unless GOMEMLIMIT says otherwise: about
+// three times what a busy node really needs. It is no hard limit.
+const memoryLimit = 256 << 20
 
 func (a *app) daemonCommand() *cobra.Command {
 	return &cobra.Command{
@@ -27,6 +32,9 @@ keeps in touch with the other members' nodes. Logs go to standard error.`,
 			}
 			defer func() { err = errors.Join(err, r.Close()) }()
 			log := newLogger(c.ErrOrStderr(), r.Config.Log.Level, r.Config.Log.Format)
+			if os.Getenv("GOMEMLIMIT") == "" {
+				debug.SetMemoryLimit(memoryLimit)
+			}
 			n, err := node.Open(c.Context(), r, log)
 			if err != nil {
 				return err

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/serviceledger/slnode/testnet/devchain"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"slnode": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+// The scripts in testdata/script are what a user types and sees, each on a development chain of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			chain, err := devchain.Start(t.Context(), devchain.Config{})
+			if err != nil {
+				return err
+			}
+			e.Defer(func() {
+				if err := chain.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			e.Setenv("ALGOD", chain.AlgodURL())
+			e.Setenv("TOKEN", chain.Token())
+			e.Setenv("INDEXER", chain.IndexerURL())
+			e.Values[chainKey{}] = chain
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fund": fund,
+		},
+	})
+}
+
+type chainKey struct{}
+
+// fund REPO sends 10 ALGO to the account of a repository.
+func fund(ts *testscript.TestScript, _ bool, args []string) {
+	chain := ts.Value(chainKey{}).(*devchain.Chain)
+	var out, errs bytes.Buffer
+	if run(context.Background(), []string{"--repo", ts.MkAbs(args[0]), "wallet", "--json"}, nil, &out, &errs) != exitOK {
+		ts.Fatalf("wallet: %s", errs.String())
+	}
+	_, rest, _ := strings.Cut(out.String(), `"account":"`)
+	account, _, _ := strings.Cut(rest, `"`)
+	_, err := chain.Fund(context.Background(), account, 10_000_000)
+	ts.Check(err)
+}
