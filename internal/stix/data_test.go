@@ -48,12 +48,13 @@ func TestSampleBundleParses(t *testing.T) {
 	}
 }
 
-// SLNODE_TEST_DATA names a folder of bundles from public sets.
+// Below SLNODE_TEST_DATA, the folder data holds bundles from public sets.
 func TestRealDataParses(t *testing.T) {
 	dir := os.Getenv("SLNODE_TEST_DATA")
 	if dir == "" {
 		t.Skip("SLNODE_TEST_DATA is not set")
 	}
+	dir = filepath.Join(dir, "data")
 	objects := 0
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".json" || entry.Name() == "sco_id_vectors.json" {
