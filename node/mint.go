@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -17,7 +18,9 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
@@ -60,7 +63,8 @@ type minter struct {
 	announcer   announcer
 	finder      finder
 	hint        func(round uint64) // tells our own watcher
-	done        *signal            // something was confirmed
+	reopened    func()             // tells the sealer that there is work
+	confirmed   *signal            // something was
 	condition   *condition
 	log         *slog.Logger
 	patience    time.Duration // until a group that algod has taken is looked after
@@ -234,8 +238,11 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	if err != nil || problem != nil {
 		return nil, problem, err
 	}
-	if items, err = m.unpublished(items); err != nil || len(items) == 0 {
+	if items, err = m.unpublished(items); err != nil {
 		return nil, nil, err
+	}
+	if items, problem, err = m.upToDate(ctx, items); err != nil || len(items) == 0 {
+		return nil, problem, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
 	if err := m.outbox.SkipSequence(m.fold.highestSequence()); err != nil {
@@ -244,7 +251,9 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	if items, err = m.outbox.Number(items); err != nil {
 		return nil, nil, err
 	}
-	for chunk := range slices.Chunk(items, ledger.MaxGroup) {
+	// Destroys go apart: one that the network refuses must not hold up what is published beside it.
+	items = slices.Concat(without(items, isDestroy), without(items, isMint))
+	for chunk := range chunks(items) {
 		signed, err := m.signGroup(params, chunk)
 		var congested *ledger.CongestedError
 		if errors.As(err, &congested) {
@@ -262,12 +271,39 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	return groups, nil, nil
 }
 
+func isDestroy(item repo.Item) bool { return item.Destroys != 0 }
+func isMint(item repo.Item) bool    { return item.Destroys == 0 }
+
+func without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
+	return slices.DeleteFunc(slices.Clone(items), drop)
+}
+
+// chunks cuts items into groups of one sort each.
+func chunks(items []repo.Item) iter.Seq[[]repo.Item] {
+	return func(yield func([]repo.Item) bool) {
+		for len(items) > 0 {
+			n := 1
+			for n < min(len(items), ledger.MaxGroup) && isMint(items[n]) == isMint(items[0]) {
+				n++
+			}
+			if !yield(items[:n]) {
+				return
+			}
+			items = items[n:]
+		}
+	}
+}
+
 func (m *minter) signGroup(params ledger.Params, items []repo.Item) (ledger.Group, error) {
 	mints := make([]ledger.Mint, len(items))
 	for i, item := range items {
 		note, err := item.Note.Encode(m.consortium)
 		if err != nil {
 			return ledger.Group{}, err
+		}
+		if isDestroy(item) {
+			mints[i] = ledger.Mint{Destroys: item.Destroys, Note: note, Lease: m.lease(item)}
+			continue
 		}
 		directory, err := cid.Decode(item.Directory)
 		if err != nil {
@@ -299,15 +335,19 @@ func (m *minter) affordable(ctx context.Context, params ledger.Params, items []r
 		reserved += len(f.Items)
 	}
 	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
-	if taken := uint64(reserved) * one; taken < free {
-		free -= taken
-	} else {
-		free = 0
+	free -= min(free, uint64(reserved)*one)
+	affordable := items[:0:0]
+	for _, item := range items {
+		cost := one
+		if isDestroy(item) {
+			cost = params.MinFee
+		}
+		if cost <= free {
+			free -= cost
+			affordable = append(affordable, item)
+		}
 	}
-	if n := free / one; n < uint64(len(items)) {
-		items = items[:n]
-	}
-	if len(items) == 0 {
+	if items = affordable; len(items) == 0 {
 		return nil, &Condition{Problem: "funds", Detail: fmt.Sprintf(
 			"account %s has %s ALGO to spend, an object costs %s; send it ALGO and publishing goes on by itself",
 			m.ledger.Address(), algo(funds.Free()), algo(one))}, nil
@@ -323,27 +363,101 @@ func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%
 func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
-		entry, err := m.published(item)
+		done, by, err := m.done(item)
 		if err != nil {
 			return nil, err
 		}
-		if entry == nil {
+		if !done {
 			rest = append(rest, item)
 			continue
 		}
-		c := repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}
-		if err := m.outbox.Resolve(item, c); err != nil {
+		if err := m.outbox.Resolve(item, by); err != nil {
 			return nil, err
 		}
-		m.done.notify()
+		m.confirmed.notify()
 	}
 	return rest, nil
 }
 
-func (m *minter) published(item repo.Item) (*repo.Entry, error) {
-	if item.Note.Kind != wire.KindObject {
-		return nil, nil
+// done reports whether the chain has what an item is to bring about, and by which transaction if that is known.
+func (m *minter) done(item repo.Item) (bool, repo.Confirmation, error) {
+	switch {
+	case isDestroy(item):
+		e, found, err := m.view.EventOf(item.Destroys)
+		return found && e.State == repo.Ended, repo.Confirmation{}, err
+	case item.Note.Kind != wire.KindObject:
+		return false, repo.Confirmation{}, nil
 	}
+	entry, err := m.published(item)
+	if err != nil || entry == nil {
+		return false, repo.Confirmation{}, err
+	}
+	return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}, nil
+}
+
+// upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them
+// as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
+// view was deleted, say) stay where they are.
+func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *Condition, err error) {
+	reopened := false
+	for _, item := range items {
+		if item.Note.Kind != wire.KindObject {
+			rest = append(rest, item)
+			continue
+		}
+		c, found := m.fold.collection(item.Collection)
+		if found && c.Epoch == item.Epoch && c.MayPublish(m.fold.self) {
+			rest = append(rest, item)
+			continue
+		}
+		var keys map[uint32]*seal.EpochKey
+		m.fold.read(func(s *consortium.State) { keys = s.Keys(item.Collection) })
+		if keys[item.Epoch] == nil {
+			problem = &Condition{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
+			continue
+		}
+		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
+			return nil, nil, fmt.Errorf("taking object %s back to be sealed anew: %w", item.ObjectID, err)
+		}
+		reopened = true
+		m.log.Info("an object is sealed anew: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
+	}
+	if reopened {
+		m.reopened()
+	}
+	return rest, problem, nil
+}
+
+func (m *minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey) error {
+	directory, err := m.fresh.take(ctx, item.Directory)
+	if err != nil {
+		return err
+	}
+	files, err := directory.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name != wire.ObjectName {
+			continue
+		}
+		sealed, err := wire.ParseSealedObject(f.Data)
+		if err != nil {
+			return err
+		}
+		plaintext, err := key.Open(sealed)
+		if err != nil {
+			return err
+		}
+		if err := m.outbox.Reopen(item, plaintext); err != nil {
+			return err
+		}
+		return m.fresh.blocks.Forget(ctx, []cid.Cid{directory.Root()})
+	}
+	return errors.New("its directory has no " + wire.ObjectName)
+}
+
+func (m *minter) published(item repo.Item) (*repo.Entry, error) {
 	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {
 		instant, err := stix.ParseTimestamp(item.Version)
@@ -359,13 +473,16 @@ func (m *minter) published(item repo.Item) (*repo.Entry, error) {
 // a courtesy: who misses it fetches.
 func (m *minter) announce(ctx context.Context, items []repo.Item) {
 	directories := make([]p2p.Directory, 0, len(items))
-	for _, item := range items {
+	for _, item := range without(items, isDestroy) {
 		directory, err := m.fresh.take(ctx, item.Directory)
 		if err != nil {
 			m.log.Warn("an object can't be announced", "item", item.Number, "error", err)
 			continue
 		}
 		directories = append(directories, directory)
+	}
+	if len(directories) == 0 {
+		return
 	}
 	if err := m.announcer.Announce(ctx, directories); err != nil && ctx.Err() == nil {
 		m.log.Warn("objects can't be announced; members will fetch them", "objects", len(directories), "error", err)
@@ -503,7 +620,7 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 		round = max(round, item.Round)
 	}
 	m.log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
-	m.done.notify()
+	m.confirmed.notify()
 	m.hint(round)
 	if err := m.announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {
 		m.log.Debug("members were not told of a round", "round", round, "error", err)

@@ -132,17 +132,17 @@ func (n *Node) wire() error {
 		return fmt.Errorf("deriving the lease key: %w", err)
 	}
 	outbox, view := n.repo.Outbox, n.repo.View
+	n.sealer = &sealer{
+		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, condition: &condition{what: "sealing", log: n.log}, log: n.log,
+	}
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.MaxFee)
 	n.fresh = &freshDirectories{blocks: n.host}
 	n.minter = &minter{
 		outbox: outbox, view: view, fold: n.fold, fresh: n.fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
 		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n, finder: n, hint: n.hintWatcher,
-		done: n.done, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
+		reopened: n.sealer.work.notify, confirmed: n.done, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
 	}
-	n.sealer = &sealer{
-		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify,
-		condition: &condition{what: "sealing", log: n.log}, log: n.log,
-	}
+	n.sealer.fresh, n.sealer.stored = n.fresh, n.minter.work.notify
 	n.publisher = &publisher{
 		outbox: outbox, view: view, fold: n.fold, wait: n.repo.Config.TAXII.PublishWait.Duration, wake: n.sealer.work.notify, done: n.done,
 	}

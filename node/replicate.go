@@ -37,7 +37,6 @@ type replicator struct {
 type replicaStore interface {
 	blockStore
 	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
-	Forget(ctx context.Context, roots []cid.Cid) error
 	Connected() []peer.ID
 }
 
@@ -56,7 +55,7 @@ func (r *replicator) Publishers(next []consortium.Event) (accounts []string) {
 // and repeating changes nothing.
 func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
 	var counted []repo.NewEvent
-	var withdrawals []consortium.Event
+	var withdrawals, removals []consortium.Event
 	var sequences map[string]*consortium.Sequence
 	changes := false
 	r.fold.quietly(func(s *consortium.State) {
@@ -68,8 +67,11 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 			}
 			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
 			changes = changes || effect == consortium.Record
-			if effect == consortium.Withdrawal {
+			switch {
+			case effect == consortium.Withdrawal:
 				withdrawals = append(withdrawals, e)
+			case e.Note.Kind == wire.KindDestroy:
+				removals = append(removals, e)
 			}
 		}
 		sequences = copySequences(s)
@@ -79,6 +81,11 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 	}
 	for _, e := range withdrawals {
 		if err := r.withdraw(ctx, e); err != nil {
+			return err
+		}
+	}
+	for _, e := range removals {
+		if err := r.removed(e); err != nil {
 			return err
 		}
 	}
@@ -97,14 +104,23 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 	return nil
 }
 
-// own gives the NFTs that this organisation made.
+// own gives the transactions of this organisation.
 func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 	for _, e := range events {
-		if e.Sender == r.fold.self && e.Note.Kind != wire.KindDestroy {
+		if e.Sender == r.fold.self {
 			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
 		}
 	}
 	return minted
+}
+
+// removed lets this organisation admit somebody again whose membership it has ended.
+func (r *replicator) removed(e consortium.Event) error {
+	admission, found, err := r.view.EventOf(e.Asset)
+	if err != nil || !found {
+		return err
+	}
+	return r.outbox.Withdraw(admission.TxID)
 }
 
 // withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks.

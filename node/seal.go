@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"time"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
@@ -25,6 +24,8 @@ type blockStore interface {
 	Put(ctx context.Context, directories []p2p.Directory) error
 	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
 	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Forget deletes directories.
+	Forget(ctx context.Context, roots []cid.Cid) error
 }
 
 // sealer is the second stretch of the publish pipeline: it seals what was accepted and stores it on IPFS.
@@ -112,6 +113,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 			return fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
 		}
 		hash := wire.MetadataHash(drafts[i].Metadata)
+		item.Epoch = collections[item.Collection].Epoch
 		item.Directory, item.MetadataHash = directory.Root().String(), hash[:]
 		stored, directories = append(stored, item), append(directories, directory)
 	}
@@ -138,9 +140,9 @@ func directoryOf(d consortium.Draft) (p2p.Directory, error) {
 }
 
 // storeRecord stores a record and takes it into the outbox as something to mint. A record with a key that is published,
-// or on its way, is not published again.
-func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fresh *freshDirectories, key []byte, d consortium.Draft) (repo.Item, error) {
-	if item, found, err := outbox.Find(key); err != nil || found {
+// or on its way, is not published again. It can be found by further keys also.
+func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fresh *freshDirectories, key []byte, d consortium.Draft, also ...[]byte) (repo.Item, error) {
+	if item, found, err := outbox.Find(key); err != nil || found && item.State != repo.Withdrawn {
 		return item, err
 	}
 	directory, err := directoryOf(d)
@@ -152,8 +154,8 @@ func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fr
 	}
 	fresh.add([]p2p.Directory{directory})
 	hash := wire.MetadataHash(d.Metadata)
-	items, err := outbox.Accept([]repo.Submission{{Item: repo.Item{
-		Key: key, Note: d.Note, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: time.Now().UTC(),
+	items, err := outbox.Accept([]repo.Submission{{Also: also, Item: repo.Item{
+		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: now(),
 	}}})
 	if err != nil {
 		return repo.Item{}, err

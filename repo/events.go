@@ -440,6 +440,23 @@ func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
 	return e, found, nil
 }
 
+// EventOf gives the event that made an asset.
+func (v *View) EventOf(asset uint64) (e LoggedEvent, found bool, err error) {
+	err = v.store.read(func(txn *badger.Txn) error {
+		at, ok, err := get(txn, key(tableAsset, u64(asset)))
+		if err != nil || !ok {
+			return err
+		}
+		found = true
+		e, err = eventAt(txn, at)
+		return err
+	})
+	if err != nil {
+		return LoggedEvent{}, false, fmt.Errorf("reading the event of asset %d: %w", asset, err)
+	}
+	return e, found, nil
+}
+
 // CountEvents tells how many events wait for blocks and how many are undecided.
 func (v *View) CountEvents() (waiting, undecided int) {
 	return int(v.waiting.Load()), int(v.undecided.Load())

@@ -58,10 +58,12 @@ type Item struct {
 	ObjectID    string    `json:"object,omitzero"`    // STIX id
 	Version     string    `json:"version,omitzero"`   // STIX modified or created; "" for an unversioned object
 	Revealing   bool      `json:"revealing,omitzero"` // the identifier may stand in clear
+	Destroys    uint64    `json:"destroys,omitzero"`  // the asset id of the NFT that it ends, rather than to mint one
 	Hash        []byte    `json:"hash,omitzero"`      // SHA-256 of the canonical JSON
 	StoredAt    time.Time `json:"stored,omitzero"`    // as metadata.json says; the version of an unversioned object
 
-	// From Stored on.
+	// From Stored on, unless it destroys.
+	Epoch        uint32 `json:"epoch,omitzero"`     // objects: the key epoch that it is sealed to
 	Directory    string `json:"directory,omitzero"` // CID
 	MetadataHash []byte `json:"metadata_hash,omitzero"`
 
@@ -123,6 +125,7 @@ func openOutbox(s *store) (*Outbox, error) {
 type Submission struct {
 	Item    Item
 	Payload []byte
+	Also    [][]byte // further keys by which the item can be found, unless they have one already
 }
 
 // Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
@@ -169,7 +172,7 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 					return err
 				}
 			}
-			if err := txn.Set(key(tableKey, item.Key), u64(item.Number)); err != nil {
+			if err := setKeys(txn, item, s.Also); err != nil {
 				return err
 			}
 			if err := o.put(txn, item, 0); err != nil {
@@ -184,6 +187,23 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 	}
 	o.counters = next
 	return items, nil
+}
+
+// setKeys makes an item the one that publishes its key, and all others that aren't published.
+func setKeys(txn *badger.Txn, item Item, also [][]byte) error {
+	for _, k := range also {
+		other, found, err := itemByKey(txn, k)
+		if err != nil {
+			return err
+		}
+		if found && other.State != Withdrawn {
+			continue
+		}
+		if err := txn.Set(key(tableKey, k), u64(item.Number)); err != nil {
+			return err
+		}
+	}
+	return txn.Set(key(tableKey, item.Key), u64(item.Number))
 }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
@@ -309,6 +329,21 @@ func (o *Outbox) SetStored(items []Item) error {
 	})
 	if err != nil {
 		return fmt.Errorf("recording stored items: %w", err)
+	}
+	return nil
+}
+
+// Reopen takes an item that is stored, and not signed, back to its beginning, with its plaintext: it has to be sealed
+// anew, since its collection has another key now.
+func (o *Outbox) Reopen(item Item, payload []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
+		item.State, item.Epoch, item.Directory, item.MetadataHash = Accepted, 0, "", nil
+		return txn.Set(key(tablePayload, u64(item.Number)), payload)
+	})
+	if err != nil {
+		return fmt.Errorf("reopening item %d: %w", item.Number, err)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type collectionRecord struct {
 type period struct {
 	from       Position
 	epoch      uint32
-	began      uint64           // round in which the epoch began
+	began      Position         // … and the record that began the epoch
 	properties *wire.Collection // nil where we hold no key to them
 	unknown    bool             // a record is missing: nothing can be said yet
 }
@@ -167,7 +167,7 @@ func (c *collection) recompute() {
 		}
 		switch r.epoch {
 		case now.epoch + 1:
-			now.epoch, now.began = r.epoch, r.event.Round
+			now.epoch, now.began = r.epoch, r.event.Position
 		case now.epoch:
 		default:
 			continue // skips an epoch or goes back: as if it had never been minted
@@ -226,6 +226,7 @@ type Ruling struct {
 	Reason     string
 	Key        *seal.EpochKey   // where Readable
 	Properties *wire.Collection // where Readable
+	Late       bool             // it is sealed to the epoch before, and counts because the grace isn't over
 }
 
 // Rule decides about an object whose event had the effect [Object], from its metadata.json.
@@ -251,8 +252,8 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 	switch {
 	case p.Epoch > now.epoch:
 		return refuse("epoch %d of the collection had not begun", p.Epoch)
-	case p.Epoch+1 < now.epoch, p.Epoch < now.epoch && e.Round > now.began+Grace:
-		return refuse("epoch %d of the collection was over, it is at %d since round %d", p.Epoch, now.epoch, now.began)
+	case p.Epoch+1 < now.epoch, p.Epoch < now.epoch && e.Round > now.began.Round+Grace:
+		return refuse("epoch %d of the collection was over, it is at %d since round %d", p.Epoch, now.epoch, now.began.Round)
 	}
 	key := c.key(p.Epoch)
 	if key == nil || now.properties == nil {
@@ -264,7 +265,7 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 	if !c.mayPublish(e.Sender, now.properties) {
 		return refuse("the sender may not publish in this collection")
 	}
-	return Ruling{Outcome: Readable, Key: key, Properties: now.properties}
+	return Ruling{Outcome: Readable, Key: key, Properties: now.properties, Late: p.Epoch < now.epoch}
 }
 
 // Collection is a collection as it is now, for somebody who can read it.
@@ -274,7 +275,14 @@ type Collection struct {
 	Default    bool   // the consortium's own
 	Properties wire.Collection
 	Epoch      uint32
+	Began      Position       // of the record that began the epoch
 	Key        *seal.EpochKey // of the current epoch
+	Revision   int            // how many collection records there are, those that don't count among them
+}
+
+// MayRead reports whether a member's account is the owner or a reader.
+func (c Collection) MayRead(account string) bool {
+	return account == c.Owner || c.Properties.Readers.Includes(account)
 }
 
 // MayPublish reports whether an account may publish in the collection.
@@ -295,8 +303,17 @@ func (s *State) Collection(id string) (Collection, bool) {
 	}
 	return Collection{
 		ID: id, Owner: c.owner, Default: s.isDefault(c),
-		Properties: *now.properties, Epoch: now.epoch, Key: key,
+		Properties: *now.properties, Epoch: now.epoch, Began: now.began, Key: key, Revision: c.revision(),
 	}, true
+}
+
+func (c *collection) revision() (n int) {
+	for _, r := range c.records {
+		if r.event.Note.Kind == wire.KindCollection {
+			n++
+		}
+	}
+	return n
 }
 
 // isDefault: the charter names the default collection and its owner; a member who takes the same id gets nothing.

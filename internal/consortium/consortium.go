@@ -279,6 +279,19 @@ func (s *State) MemberAt(account string, at Position) bool {
 	return false
 }
 
+// RemovedSince lists the accounts whose membership ended after a position, sorted.
+func (s *State) RemovedSince(at Position) []string {
+	removed := map[string]bool{}
+	for _, m := range s.members {
+		for _, a := range m.admissions {
+			if a.until != nil && at.Before(*a.until) {
+				removed[m.account] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(removed))
+}
+
 // Member is one organisation of the consortium, past or present.
 type Member struct {
 	Account   string

@@ -93,6 +93,9 @@ func DraftKeyring(consortium uint64, id string, keys map[uint32]*seal.EpochKey, 
 // DraftObject drafts one version of an object for the collection's current epoch: sealed, and with an identifier in
 // clear only where that gives nothing away (revealing), else with a handle. Version is "" for an unversioned object.
 func DraftObject(consortium uint64, c Collection, id, version string, revealing bool, object []byte, now time.Time) (Draft, error) {
+	if c.Properties.Padding == wire.PaddingCoarse {
+		object = seal.PadCoarse(object)
+	}
 	ciphertext, err := c.Key.Seal(object)
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting an object of collection %s: %w", c.ID, err)

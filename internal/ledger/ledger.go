@@ -72,10 +72,11 @@ func (l *Ledger) Params(ctx context.Context) (Params, error) {
 	}, nil
 }
 
-// Mint is an NFT to be made.
+// Mint is an NFT to be made or, if Destroys names one, to be destroyed, which frees what it keeps locked.
 type Mint struct {
 	URL          string
 	MetadataHash [32]byte
+	Destroys     uint64 // asset id
 	Note         []byte
 	Lease        [32]byte
 }
@@ -136,18 +137,23 @@ const txSize = 600
 
 func (l *Ledger) mint(p Params, m Mint) types.Transaction {
 	first := max(p.Round, 1)
-	return types.Transaction{
+	transaction := types.Transaction{
 		Type: types.AssetConfigTx,
 		Header: types.Header{
 			Sender: l.account.Address, Note: m.Note, Lease: m.Lease,
 			FirstValid: types.Round(first), LastValid: types.Round(first + window),
 			GenesisID: p.GenesisID, GenesisHash: p.GenesisHash,
 		},
-		AssetConfigTxnFields: types.AssetConfigTxnFields{AssetParams: types.AssetParams{
-			Total: 1, UnitName: wire.UnitName, AssetName: wire.AssetName, URL: m.URL, MetadataHash: m.MetadataHash,
-			Manager: l.account.Address,
-		}},
 	}
+	if m.Destroys != 0 {
+		transaction.ConfigAsset = types.AssetIndex(m.Destroys) // and no parameters at all
+		return transaction
+	}
+	transaction.AssetParams = types.AssetParams{
+		Total: 1, UnitName: wire.UnitName, AssetName: wire.AssetName, URL: m.URL, MetadataHash: m.MetadataHash,
+		Manager: l.account.Address,
+	}
+	return transaction
 }
 
 // RefusedError is algod's refusal of a group.
@@ -270,17 +276,17 @@ func (l *Ledger) WaitAfter(ctx context.Context, round uint64) (uint64, error) {
 	return status.LastRound, nil
 }
 
-// Minted is an NFT that the account made.
+// Minted is an NFT that the account made, or destroyed.
 type Minted struct {
 	TxID  string
 	Round uint64
-	Asset uint64
+	Asset uint64 // of one that was destroyed, 0
 }
 
 // ErrNoBlock means that algod doesn't have a block: it keeps only the last thousand, unless it is an archival node.
 var ErrNoBlock = errors.New("algod does not have the block")
 
-// Minted reads a block and gives the NFTs that the account made in it.
+// Minted reads a block and gives the NFTs that the account made or destroyed in it.
 func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -294,7 +300,7 @@ func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
 	var list []Minted
 	for _, stib := range block.Payset {
 		transaction := stib.Txn
-		if transaction.Sender != l.account.Address || transaction.Type != types.AssetConfigTx || stib.ConfigAsset == 0 {
+		if transaction.Sender != l.account.Address || transaction.Type != types.AssetConfigTx {
 			continue
 		}
 		// A block leaves out what all of its transactions share.

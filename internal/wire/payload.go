@@ -94,12 +94,16 @@ type Collection struct {
 	Title        string   `json:"title"`
 	Alias        string   `json:"alias,omitzero"`
 	Description  string   `json:"description,omitzero"`
-	Readers      Accounts `json:"readers"`       // beside the owner
-	Contributors Accounts `json:"contributors"`  // beside the owner; readers who may publish into it
-	DefaultLevel string   `json:"default_level"` // the TLP level of an object without any marking: "clear" … "red"
-	Metadata     string   `json:"metadata"`      // "open" or "sealed": whether random identifiers stand in clear
-	AdHoc        bool     `json:"ad_hoc,omitzero"`
+	Readers      Accounts `json:"readers"`          // beside the owner
+	Contributors Accounts `json:"contributors"`     // beside the owner; readers who may publish into it
+	DefaultLevel string   `json:"default_level"`    // the TLP level of an object without any marking: "clear" … "red"
+	Metadata     string   `json:"metadata"`         // "open" or "sealed": whether random identifiers stand in clear
+	Padding      string   `json:"padding,omitzero"` // "" or "coarse": how much the size of a ciphertext tells
+	AdHoc        bool     `json:"ad_hoc,omitzero"`  // it was made for the named recipients of single objects
 }
+
+// PaddingCoarse pads objects to powers of two from 4 KiB on, so that the sizes of most are the same.
+const PaddingCoarse = "coarse"
 
 // The metadata modes of a collection.
 const (
@@ -251,6 +255,9 @@ func (c *Collection) check() error {
 	}
 	if c.Metadata != MetadataOpen && c.Metadata != MetadataSealed {
 		return fmt.Errorf("metadata %.40q is neither %s nor %s", c.Metadata, MetadataOpen, MetadataSealed)
+	}
+	if c.Padding != "" && c.Padding != PaddingCoarse {
+		return fmt.Errorf("padding %.40q is not known", c.Padding)
 	}
 	for _, set := range []Accounts{c.Readers, c.Contributors} {
 		for _, account := range set.Named {
