@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/pprof"
@@ -52,12 +53,77 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		}
 		return n.Admit(r.Context(), request)
 	})).Methods(http.MethodPost)
+	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return n.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
+	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) { return n.Remove(ctx, name) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) { return n.Withdraw(ctx, s) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
+		return n.CreateCollection(ctx, s)
+	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)
 	}))
 	router.PathPrefix("/").Handler(protocol)
 	return router, nil
+}
+
+// maxRequest bounds what the command line says, in bytes.
+const maxRequest = 1 << 20
+
+// asked reads the JSON that a request says.
+func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var body T
+		decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&body); err != nil {
+			return nil, &InputError{fmt.Errorf("reading the request: %w", err)}
+		}
+		return do(r.Context(), body)
+	}
+}
+
+// changeCollection does what the last segment of the path says with the collection that the one before names.
+func (n *Node) changeCollection(r *http.Request) (any, error) {
+	id := mux.Vars(r)["id"]
+	change, known := map[string]func(*http.Request) (any, error){
+		"grant": asked(func(ctx context.Context, g Grant) (any, error) { return n.collectionInfo(n.owner.grant(ctx, id, g)) }),
+		"revoke": asked(func(ctx context.Context, names []string) (any, error) {
+			return n.collectionInfo(n.owner.revoke(ctx, id, names))
+		}),
+		"rotate": asked(func(ctx context.Context, _ struct{}) (any, error) { return n.collectionInfo(n.owner.rotate(ctx, id)) }),
+		"set": asked(func(ctx context.Context, c CollectionChange) (any, error) {
+			return n.collectionInfo(n.owner.set(ctx, id, c))
+		}),
+	}[mux.Vars(r)["change"]]
+	if !known {
+		return nil, &InputError{fmt.Errorf("a collection can't be asked to %.40s", mux.Vars(r)["change"])}
+	}
+	if err := n.awaitFold(r.Context()); err != nil {
+		return nil, err
+	}
+	return change(r)
+}
+
+// CreateCollection makes a collection of this organisation, and returns when it is on the chain.
+func (n *Node) CreateCollection(ctx context.Context, spec CollectionSpec) (CollectionInfo, error) {
+	if err := n.awaitFold(ctx); err != nil {
+		return CollectionInfo{}, err
+	}
+	return n.collectionInfo(n.owner.create(ctx, spec, n.consortium.Network))
+}
+
+// Withdraw takes objects of this organisation back, and returns when the chain has it.
+func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) {
+	if err := n.awaitFold(ctx); err != nil {
+		return nil, err
+	}
+	list, err := n.withdrawer.withdraw(s)
+	if err != nil {
+		return nil, err
+	}
+	return list, n.withdrawer.await(ctx, list)
 }
 
 // operator lets whoever has the daemon's token in, as an administrator.
@@ -132,13 +198,21 @@ type MemberInfo struct {
 
 // CollectionInfo is one collection that this organisation can read.
 type CollectionInfo struct {
-	ID      string `json:"id"`
-	Alias   string `json:"alias,omitempty"`
-	Title   string `json:"title"`
-	Owner   string `json:"owner"`
-	Epoch   uint32 `json:"epoch"`
-	Write   bool   `json:"can_write"`
-	Default bool   `json:"default"`
+	ID           string   `json:"id"`
+	Alias        string   `json:"alias,omitempty"`
+	Title        string   `json:"title"`
+	Description  string   `json:"description,omitempty"`
+	Owner        string   `json:"owner"`
+	Readers      []string `json:"readers"`      // beside the owner; "all" for every member
+	Contributors []string `json:"contributors"` // … who may also publish
+	DefaultLevel string   `json:"default_level"`
+	Metadata     string   `json:"metadata"`
+	Padding      string   `json:"padding,omitempty"`
+	AdHoc        bool     `json:"ad_hoc,omitempty"`
+	Epoch        uint32   `json:"epoch"`
+	Since        uint64   `json:"epoch_round"` // the round in which the epoch began
+	Write        bool     `json:"can_write"`
+	Default      bool     `json:"default"`
 }
 
 // Consortium describes the consortium, once the fold has reached the tip of the chain.
@@ -157,23 +231,39 @@ func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 	for _, id := range n.host.Connected() {
 		connected[id.String()] = true
 	}
-	names := map[string]string{}
 	for _, m := range n.fold.members() {
-		one := MemberInfo{
-			Name: m.Name, Title: m.Title, Account: m.Account, Peer: m.Peer, Asset: m.Admitted.Asset, Admitted: m.Admitted.Round,
-			Known: m.Known, Connected: connected[m.Peer], Self: m.Account == n.fold.self,
-		}
-		if m.Removed != nil {
-			one.Removed = m.Removed.Round
-		}
-		names[m.Account] = m.Name
+		one := n.describeMember(m)
+		one.Connected = connected[m.Peer]
 		info.Members = append(info.Members, one)
 	}
 	for _, c := range n.fold.collections() {
-		info.Collections = append(info.Collections, CollectionInfo{
-			ID: c.ID, Alias: c.Properties.Alias, Title: c.Properties.Title, Owner: names[c.Owner], Epoch: c.Epoch,
-			Write: n.fold.active() && c.MayPublish(n.fold.self), Default: c.Default,
-		})
+		one, _ := n.collectionInfo(c, nil)
+		info.Collections = append(info.Collections, one)
 	}
 	return info, nil
+}
+
+func (n *Node) describeMember(m consortium.Member) MemberInfo {
+	one := MemberInfo{
+		Name: m.Name, Title: m.Title, Account: m.Account, Peer: m.Peer, Asset: m.Admitted.Asset, Admitted: m.Admitted.Round,
+		Known: m.Known, Self: m.Account == n.fold.self,
+	}
+	if m.Removed != nil {
+		one.Removed = m.Removed.Round
+	}
+	return one
+}
+
+// collectionInfo describes a collection, unless there is an error.
+func (n *Node) collectionInfo(c consortium.Collection, err error) (CollectionInfo, error) {
+	if err != nil {
+		return CollectionInfo{}, err
+	}
+	p := c.Properties
+	return CollectionInfo{
+		ID: c.ID, Alias: p.Alias, Title: p.Title, Description: p.Description, Owner: n.fold.name(c.Owner),
+		Readers: n.fold.names(p.Readers), Contributors: n.fold.names(p.Contributors), DefaultLevel: p.DefaultLevel, Metadata: p.Metadata,
+		Padding: p.Padding, AdHoc: p.AdHoc, Epoch: c.Epoch, Since: c.Began.Round,
+		Write: n.fold.active() && c.MayPublish(n.fold.self), Default: c.Default,
+	}, nil
 }

@@ -128,6 +128,46 @@ func (c *Client) Verify(ctx context.Context, what string) (v Verification, err e
 	return v, c.call(ctx, http.MethodGet, "/admin/verify?what="+url.QueryEscape(what), nil, &v)
 }
 
+// Show asks what is known of an object.
+func (c *Client) Show(ctx context.Context, what string) (s Shown, err error) {
+	return s, c.call(ctx, http.MethodGet, "/admin/show?what="+url.QueryEscape(what), nil, &s)
+}
+
+// Remove ends the membership of an organisation.
+func (c *Client) Remove(ctx context.Context, name string) (m MemberInfo, err error) {
+	return m, c.say(ctx, "/admin/remove", name, &m)
+}
+
+// Withdraw takes objects of this organisation back.
+func (c *Client) Withdraw(ctx context.Context, s Selection) (list []Withdrawal, err error) {
+	return list, c.say(ctx, "/admin/withdraw", s, &list)
+}
+
+// CreateCollection makes a collection of this organisation.
+func (c *Client) CreateCollection(ctx context.Context, spec CollectionSpec) (info CollectionInfo, err error) {
+	return info, c.say(ctx, "/admin/collections", spec, &info)
+}
+
+// Grant lets organisations read a collection of this one, given by id or alias.
+func (c *Client) Grant(ctx context.Context, id string, g Grant) (info CollectionInfo, err error) {
+	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/grant", g, &info)
+}
+
+// Revoke takes organisations out of a collection's readers.
+func (c *Client) Revoke(ctx context.Context, id string, names []string) (info CollectionInfo, err error) {
+	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/revoke", names, &info)
+}
+
+// Rotate begins a key epoch of a collection.
+func (c *Client) Rotate(ctx context.Context, id string) (info CollectionInfo, err error) {
+	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/rotate", struct{}{}, &info)
+}
+
+// SetCollection changes the properties of a collection.
+func (c *Client) SetCollection(ctx context.Context, id string, change CollectionChange) (info CollectionInfo, err error) {
+	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/set", change, &info)
+}
+
 // Rebuild makes the node derive its view anew.
 func (c *Client) Rebuild(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/admin/rebuild", nil, &struct{}{})
@@ -135,6 +175,15 @@ func (c *Client) Rebuild(ctx context.Context) error {
 
 // maxAnswer bounds an answer of our own daemon, in bytes.
 const maxAnswer = 64 << 20
+
+// say posts something as JSON.
+func (c *Client) say(ctx context.Context, path string, what, result any) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return fmt.Errorf("asking the node: %w", err)
+	}
+	return c.call(ctx, http.MethodPost, path, body, result)
+}
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))

@@ -126,6 +126,26 @@ func (f *fold) member(account string) (consortium.Member, bool) {
 	return consortium.Member{}, false
 }
 
+// name is a member's name or, where it has none, its account.
+func (f *fold) name(account string) string {
+	if m, found := f.member(account); found && m.Name != "" {
+		return m.Name
+	}
+	return account
+}
+
+// names lists a set of members by name; "all" stands for every member.
+func (f *fold) names(set wire.Accounts) []string {
+	if set.Members {
+		return []string{allMembers}
+	}
+	list := make([]string, len(set.Named))
+	for i, account := range set.Named {
+		list[i] = f.name(account)
+	}
+	return list
+}
+
 // active reports whether this organisation is a member now.
 func (f *fold) active() bool {
 	m, found := f.member(f.self)

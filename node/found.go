@@ -13,7 +13,6 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -208,12 +207,7 @@ func (n *Node) completeFounding(ctx context.Context) error {
 		return err
 	}
 	id := f.Charter.DefaultCollection
-	key := hashOf("collection", id, "1")
-	if _, found, err := n.repo.Outbox.Find(key); err != nil || found {
-		return err
-	}
-	epochKey, err := seal.NewEpochKey()
-	if err != nil {
+	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
 		return err
 	}
 	metadata := wire.MetadataOpen
@@ -221,18 +215,11 @@ func (n *Node) completeFounding(ctx context.Context) error {
 		metadata = wire.MetadataSealed
 	}
 	all := wire.Accounts{Members: true}
-	draft, err := consortium.DraftCollection(n.consortium.ID, id, 1, wire.Collection{
+	_, err = n.owner.begin(ctx, id, wire.Collection{
 		Title: f.Charter.Name, Alias: "default", Description: "What the members of " + f.Charter.Name + " share with one another.",
 		Readers: all, Contributors: all, DefaultLevel: "green", Metadata: metadata,
-	}, map[uint32]*seal.EpochKey{1: epochKey}, []string{n.repo.Keys.Identity.Recipient()}, time.Now())
-	if err != nil {
-		return err
-	}
-	if _, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, key, draft); err != nil {
-		return err
-	}
-	n.minter.work.notify()
-	return nil
+	})
+	return err
 }
 
 // MemberDocument is what this organisation says of itself: its request for admission.
@@ -360,13 +347,29 @@ func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
 	if m.Account == n.fold.self {
 		return nil
 	}
-	for _, c := range n.fold.collections() {
-		if c.Default && c.Owner == n.fold.self {
-			_, err := n.awaitItem(ctx, keyringKey(c, m.Account, m.Recipient))
-			return err
+	for {
+		confirmed, changed := n.done.changed(), n.fold.changed.changed()
+		waits := false
+		for _, c := range n.fold.collections() {
+			if !c.Default || c.Owner != n.fold.self {
+				continue
+			}
+			item, found, err := n.repo.Outbox.Find(keyringKey(c, m.Account, m.Recipient))
+			if err != nil {
+				return err
+			}
+			waits = !found || item.State < repo.Confirmed
+		}
+		if !waits {
+			return nil
+		}
+		select {
+		case <-confirmed:
+		case <-changed:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), n.publishingProblem())
 		}
 	}
-	return nil
 }
 
 // awaitFold waits until the fold has reached the tip of the chain once.

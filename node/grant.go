@@ -3,33 +3,19 @@ package node
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/seal"
-	"github.com/serviceledger/slnode/repo"
 )
 
-// granter gives newcomers the keys of the collections of ours that every member may read. It needs no order from
-// anybody: whoever is a member and has no keyring gets one.
-type granter struct {
-	outbox     *repo.Outbox
-	fold       *fold
-	blocks     blockStore
-	fresh      *freshDirectories
-	consortium uint64
-	stored     func() // tells the minter that there is work
-	log        *slog.Logger
-}
-
-// run grants until the context ends.
-func (g *granter) run(ctx context.Context) error {
+// run does what no order is needed for, until the context ends: whoever may read a collection and has no keys gets
+// them, and where a reader was removed from the consortium a new key epoch begins.
+func (o *owner) run(ctx context.Context) error {
 	for {
-		changed := g.fold.changed.changed()
-		if err := g.grant(ctx); err != nil {
+		changed := o.fold.changed.changed()
+		if err := o.lookAfter(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -43,30 +29,49 @@ func (g *granter) run(ctx context.Context) error {
 	}
 }
 
-// grant makes the keyrings that are missing.
-func (g *granter) grant(ctx context.Context) error {
-	charter := g.fold.charter()
-	if charter == nil {
+func (o *owner) lookAfter(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fold.charter() == nil || !o.fold.active() {
 		return nil
 	}
-	for _, c := range g.fold.collections() {
-		if c.Owner != g.fold.self || !c.Properties.Readers.Members {
+	for _, c := range o.fold.collections() {
+		if c.Owner != o.fold.self {
 			continue
 		}
-		keys := map[uint32]*seal.EpochKey{c.Epoch: c.Key}
-		if charter.History {
-			g.fold.read(func(s *consortium.State) { maps.Copy(keys, s.Keys(c.ID)) })
+		pending, err := o.pending(c)
+		if err != nil {
+			return err
 		}
-		for _, m := range g.fold.members() {
-			if m.Account == g.fold.self || m.Removed != nil || !m.Known {
-				continue
-			}
-			if err := g.keyring(ctx, c, keys, m); err != nil {
-				return err
-			}
+		if pending {
+			continue // when it is on the chain it is looked again
+		}
+		changed, err := o.shutOut(ctx, c)
+		if err == nil && !changed {
+			err = o.supply(ctx, c)
+		}
+		if err != nil {
+			return fmt.Errorf("looking after collection %s: %w", c.ID, err)
 		}
 	}
 	return nil
+}
+
+// shutOut begins a key epoch if a reader has been removed from the consortium since the last one began.
+func (o *owner) shutOut(ctx context.Context, c consortium.Collection) (changed bool, err error) {
+	var removed []string
+	o.fold.read(func(s *consortium.State) { removed = s.RemovedSince(c.Began) })
+	if removed = slices.DeleteFunc(removed, func(account string) bool { return !c.MayRead(account) }); len(removed) == 0 {
+		return false, nil
+	}
+	p := c.Properties
+	gone := slices.DeleteFunc(removed, func(account string) bool { // those who were admitted again stay readers
+		m, found := o.fold.member(account)
+		return found && m.Removed == nil
+	})
+	p.Readers, p.Contributors = minus(p.Readers, gone), minus(p.Contributors, gone)
+	_, err = o.publish(ctx, c, change{properties: p, rotate: true, to: o.readers(p)})
+	return true, err
 }
 
 // keyringKey names the keyring of one reader: there is one for each epoch that was current when it was made.
@@ -74,19 +79,59 @@ func keyringKey(c consortium.Collection, account, recipient string) []byte {
 	return hashOf("keyring", c.ID, strconv.FormatUint(uint64(c.Epoch), 10), account, recipient)
 }
 
-func (g *granter) keyring(ctx context.Context, c consortium.Collection, keys map[uint32]*seal.EpochKey, m consortium.Member) error {
-	key := keyringKey(c, m.Account, m.Recipient)
-	if _, found, err := g.outbox.Find(key); err != nil || found {
+// supply makes the keyrings that are missing: one for all readers who get the same keys. For a newcomer that must not
+// read what was published before, a new key epoch begins.
+func (o *owner) supply(ctx context.Context, c consortium.Collection) error {
+	missing := map[uint32][]consortium.Member{} // by the first epoch that they get
+	for _, m := range o.readers(c.Properties) {
+		if _, found, err := o.outbox.Find(keyringKey(c, m.Account, m.Recipient)); err != nil {
+			return err
+		} else if found {
+			continue
+		}
+		from, err := o.since(c, m.Account)
+		if err != nil {
+			return err
+		}
+		switch {
+		case from != 0:
+		case o.wholeHistory(c.Properties):
+			from = 1
+		case c.Properties.Readers.Members && c.Began.Before(m.Admitted.Position):
+			_, err := o.publish(ctx, c, change{properties: c.Properties, rotate: true, to: o.readers(c.Properties)})
+			return err
+		default:
+			from = c.Epoch
+		}
+		missing[from] = append(missing[from], m)
+	}
+	for _, from := range slices.Sorted(maps.Keys(missing)) {
+		if err := o.keyring(ctx, c, from, missing[from]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *owner) keyring(ctx context.Context, c consortium.Collection, from uint32, members []consortium.Member) error {
+	var recipients, names []string
+	var also [][]byte
+	for _, m := range members {
+		if err := o.setSince(c, m.Account, from); err != nil {
+			return err
+		}
+		recipients, names = append(recipients, m.Recipient), append(names, m.Name)
+		also = append(also, keyringKey(c, m.Account, m.Recipient))
+	}
+	keys := o.keys(c, from)
+	draft, err := consortium.DraftKeyring(o.consortium, c.ID, keys, recipients, now())
+	if err != nil {
 		return err
 	}
-	draft, err := consortium.DraftKeyring(g.consortium, c.ID, keys, []string{m.Recipient}, time.Now())
-	if err != nil {
-		return fmt.Errorf("making a keyring for %s: %w", m.Name, err)
+	if _, err := storeRecord(ctx, o.outbox, o.blocks, o.fresh, also[0], draft, also[1:]...); err != nil {
+		return err
 	}
-	if _, err := storeRecord(ctx, g.outbox, g.blocks, g.fresh, key, draft); err != nil {
-		return fmt.Errorf("making a keyring for %s: %w", m.Name, err)
-	}
-	g.log.Info("a member is given the keys of a collection", "member", m.Name, "collection", c.ID, "epochs", len(keys))
-	g.stored()
+	o.log.Info("members are given the keys of a collection", "members", names, "collection", c.ID, "epochs", len(keys))
+	o.stored()
 	return nil
 }

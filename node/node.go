@@ -4,8 +4,9 @@
 //	publish:    publish.go (accept) -> seal.go (seal, store) -> mint.go (sign, announce, submit, confirm)
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
-// Beside them: grant.go (keys for newcomers), found.go (making and joining a consortium), serve.go and taxii.go (what
-// clients see), admin.go and client.go (what the command line talks to), verify.go and status.go.
+// Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
+// serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks to), verify.go and
+// status.go.
 package node
 
 import (
@@ -37,14 +38,15 @@ type Node struct {
 	topic      *p2p.Topic
 	fold       *fold
 	fresh      *freshDirectories
-	done       *signal // something of ours was confirmed
+	done       *signal // something of ours was confirmed, or withdrawn
 	arrived    *signal // events wait for their blocks
 	publisher  *publisher
 	sealer     *sealer
 	minter     *minter
 	replicator *replicator
 	fetcher    *fetcher
-	granter    *granter
+	owner      *owner
+	withdrawer *withdrawer
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
 	rebuild    chan chan error
@@ -148,11 +150,16 @@ func (n *Node) wire() error {
 	}
 	n.replicator = &replicator{
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
-		confirmed: n.minter.confirm, work: n.arrived, log: n.log,
+		confirmed: n.minter.confirm, work: n.arrived, withdrawn: n.done, log: n.log,
 	}
 	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, log: n.log}
-	n.granter = &granter{
-		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify, log: n.log,
+	n.owner = &owner{
+		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
+		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, problem: n.publishingProblem, log: n.log,
+	}
+	n.withdrawer = &withdrawer{
+		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
+		problem: n.publishingProblem, log: n.log,
 	}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,
@@ -169,12 +176,13 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("joining the announcements: %w", err)
 	}
 	n.topic = topic
+	n.host.AnswerWithdrawn(n.withdrawer.isWithdrawn)
 	if err := n.completeFounding(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(fmt.Errorf("completing the founding of the consortium: %w", err), topic.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "granting keys": n.granter.run, "replicating": n.replicate,
+		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "replicating": n.replicate,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
 	} {
 		group.Go(func() error {

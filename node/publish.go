@@ -115,7 +115,7 @@ func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
 // check decides about one object and makes it a submission, or a failure, or something that is published already.
 func (b *batch) check(at int) {
 	object, line := b.objects[at], &b.lines[b.at[at]]
-	if err := b.permit(object); err != nil {
+	if err := permit(object, b.into.Properties, b.resolve); err != nil {
 		line.Failure = err.Error()
 		return
 	}
@@ -156,20 +156,17 @@ func (b *batch) check(at int) {
 }
 
 // permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored.
-func (b *batch) permit(object *stix.Object) error {
-	level, marked, because := stix.LevelOf(object, b.resolve)
+func permit(object *stix.Object, into wire.Collection, resolve func(string) *stix.Object) error {
+	level, marked, because := stix.LevelOf(object, resolve)
 	if !marked {
 		var err error
-		if level, err = stix.ParseLevel(b.into.Properties.DefaultLevel); err != nil {
+		if level, err = stix.ParseLevel(into.DefaultLevel); err != nil {
 			level = stix.Red
 		}
 		because = "has no marking, and unmarked objects count as " + level.String() + " in this collection"
 	}
-	err := stix.Permits(level, stix.Audience{
-		Growing: b.into.Properties.Readers.Members, Readers: len(b.into.Properties.Readers.Named), AdHoc: b.into.Properties.AdHoc,
-	})
-	if err != nil {
-		return fmt.Errorf("not published in %q: the object %s; %w", b.into.Properties.Title, because, err)
+	if err := stix.Permits(level, audience(into)); err != nil {
+		return fmt.Errorf("not published in %q: the object %s; %w", into.Title, because, err)
 	}
 	return nil
 }
@@ -179,9 +176,14 @@ func (b *batch) resolve(id string) *stix.Object {
 	if object := b.byID[id]; object != nil {
 		return object
 	}
-	entry, err := b.view.Latest(repo.Everything, id)
+	return resolve(b.view, id)
+}
+
+// resolve finds an object that was published before; nil if there is none, which for a marking counts as the strictest.
+func resolve(view *repo.View, id string) *stix.Object {
+	entry, err := view.Latest(repo.Everything, id)
 	if err != nil || entry == nil {
-		return nil // unknown, which counts as the strictest
+		return nil
 	}
 	object, err := stix.Parse(entry.Object)
 	if err != nil {
@@ -298,12 +300,16 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 		default:
 			item := items[line.Item]
 			detail.CID, detail.TxID, detail.StoredAt, detail.AssetID = item.Directory, item.TxID, item.StoredAt, item.Asset
-			if item.Version == "" {
+			if detail.Version == "" {
 				detail.Version = wire.FormatTime(item.StoredAt)
 			}
 			// The transaction's id is known as soon as it is signed, and stays.
 			detail.Message = item.TxID
-			if item.State >= repo.Confirmed {
+			done, err := p.isDone(item)
+			if err != nil {
+				return ownedStatus{}, err
+			}
+			if done {
 				status.Successes = append(status.Successes, detail)
 			} else {
 				status.Pendings = append(status.Pendings, detail)
@@ -311,4 +317,13 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 		}
 	}
 	return status, nil
+}
+
+// isDone reports whether an item is on the chain. A withdrawal is done when the view shows it, too.
+func (p *publisher) isDone(item repo.Item) (bool, error) {
+	if !isDestroy(item) {
+		return item.State >= repo.Confirmed, nil
+	}
+	event, found, err := p.view.EventOf(item.Destroys)
+	return found && event.State == repo.Ended, err
 }

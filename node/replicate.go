@@ -30,6 +30,7 @@ type replicator struct {
 	blocks     replicaStore
 	confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
 	work       *signal                                      // events wait for their blocks
+	withdrawn  *signal
 	log        *slog.Logger
 }
 
@@ -136,8 +137,12 @@ func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
 	if err != nil {
 		return fmt.Errorf("directory of transaction %s: %w", ended.TxID, err)
 	}
+	if err := r.blocks.Forget(ctx, []cid.Cid{root}); err != nil {
+		return err
+	}
 	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
-	return r.blocks.Forget(ctx, []cid.Cid{root})
+	r.withdrawn.notify()
+	return nil
 }
 
 // restore rebuilds the state from the log: the records that were folded, with the content that is here.

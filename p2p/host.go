@@ -161,6 +161,7 @@ func (h *Host) Close(ctx context.Context) error {
 	h.lifetime.cancel()
 	h.host.RemoveStreamHandler(carProtocol)
 	h.host.RemoveStreamHandler(peersProtocol)
+	h.host.RemoveStreamHandler(withdrawnProtocol)
 	if err := h.lifetime.wait(ctx); err != nil {
 		// Stopping the node under a running call would close the store beneath it, which pebble answers with a
 		// panic: better to leave the node as it is. The process is about to end.

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -27,4 +28,22 @@ func (o *Outbox) SetMemo(name string, data []byte) error {
 		return fmt.Errorf("writing the memo %s: %w", name, err)
 	}
 	return nil
+}
+
+// Memos lists the names of up to limit memos that begin with a prefix, the last ones first.
+func (o *Outbox) Memos(prefix string, limit int) (names []string, err error) {
+	err = o.store.read(func(txn *badger.Txn) error {
+		opts := badger.DefaultIteratorOptions
+		opts.PrefetchValues, opts.Reverse, opts.Prefix = false, true, key(tableMemo, []byte(prefix))
+		it := txn.NewIterator(opts)
+		defer it.Close()
+		for it.Seek(append(slices.Clone(opts.Prefix), 0xff)); it.Valid() && len(names) < limit; it.Next() {
+			names = append(names, prefix+string(it.Item().Key()[len(opts.Prefix):]))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the memos %s: %w", prefix, err)
+	}
+	return names, nil
 }

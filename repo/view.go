@@ -339,6 +339,21 @@ func decodeEntry(data []byte, withObject bool) (*Entry, error) {
 	return &e, nil
 }
 
+// Entry gives the object that an event brought into the view; nil if there is none.
+func (v *View) Entry(e LoggedEvent) (entry *Entry, err error) {
+	if e.State != InView {
+		return nil, nil
+	}
+	err = v.store.read(func(txn *badger.Txn) error {
+		entry, err = readEntry(txn, u64(uint64(e.Entered)), true)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the object of transaction %s: %w", e.TxID, err)
+	}
+	return entry, nil
+}
+
 func entryAt(txn *badger.Txn, date []byte) (*Entry, error) { return readEntry(txn, date, false) }
 
 func readEntry(txn *badger.Txn, date []byte, withObject bool) (e *Entry, err error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -277,12 +278,10 @@ func (a *app) verifyCommand() *cobra.Command {
 signature to the decrypted object. It exits with 3 if a step fails.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.connect(c)
+			verification, err := ask(a, c, func(client *node.Client) (node.Verification, error) {
+				return client.Verify(c.Context(), args[0])
+			})
 			if err != nil {
-				return err
-			}
-			verification, err := client.Verify(c.Context(), args[0])
-			if err = errors.Join(err, client.Close()); err != nil {
 				return err
 			}
 			if err := a.print(c, verification, func(w io.Writer) { printVerification(w, verification) }); err != nil {

@@ -106,10 +106,8 @@ func printConsortium(w io.Writer, info node.ConsortiumInfo) {
 	fmt.Fprintf(w, "consortium\t%s (%d)\ncharter\t%s\nnetwork\t%s, IPFS %s\ngovernor\t%s\nround\t%d\n\n",
 		info.Name, info.ID, info.Charter, info.GenesisID, info.Network, info.Governor, info.Round)
 	printMembers(w, info.Members)
-	fmt.Fprintf(w, "\nCOLLECTION\tALIAS\tTITLE\tOWNER\tEPOCH\tWRITE\n")
-	for _, c := range info.Collections {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Alias, c.Title, c.Owner, c.Epoch, yes(c.Write))
-	}
+	fmt.Fprintln(w)
+	printCollections(w, info.Collections)
 }
 
 func printMembers(w io.Writer, members []node.MemberInfo) {

@@ -162,12 +162,10 @@ NFTs, which costs about 0.5 ALGO, of which 0.3 stay locked. If it is interrupted
 			if err != nil {
 				return err
 			}
-			client, err := a.connect(c)
+			info, err := ask(a, c, func(client *node.Client) (node.ConsortiumInfo, error) {
+				return awaitDefaultCollection(c.Context(), client)
+			})
 			if err != nil {
-				return err
-			}
-			info, err := awaitDefaultCollection(c.Context(), client)
-			if err = errors.Join(err, client.Close()); err != nil {
 				return err
 			}
 			return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
@@ -214,19 +212,16 @@ func (a *app) consortiumShowCommand() *cobra.Command {
 
 // withConsortium asks the node about the consortium.
 func (a *app) withConsortium(c *cobra.Command, use func(node.ConsortiumInfo) error) error {
-	client, err := a.connect(c)
+	info, err := ask(a, c, func(client *node.Client) (node.ConsortiumInfo, error) { return client.Consortium(c.Context()) })
 	if err != nil {
-		return err
-	}
-	info, err := client.Consortium(c.Context())
-	if err = errors.Join(err, client.Close()); err != nil {
 		return err
 	}
 	return use(info)
 }
 
 func (a *app) memberCommand() *cobra.Command {
-	return group("member", "Ask to be admitted, admit, list the members", a.memberRequestCommand(), a.memberAdmitCommand(), a.memberListCommand())
+	return group("member", "Ask to be admitted, admit, remove, list the members",
+		a.memberRequestCommand(), a.memberAdmitCommand(), a.memberRemoveCommand(), a.memberListCommand())
 }
 
 func (a *app) memberRequestCommand() *cobra.Command {
@@ -276,12 +271,8 @@ account in it really is the organisation's. Repeating it writes the invite again
 			if err != nil {
 				return err
 			}
-			client, err := a.connect(c)
+			admission, err := ask(a, c, func(client *node.Client) (node.Admission, error) { return client.Admit(c.Context(), request) })
 			if err != nil {
-				return err
-			}
-			admission, err := client.Admit(c.Context(), request)
-			if err = errors.Join(err, client.Close()); err != nil {
 				return err
 			}
 			if out == "" {
@@ -298,6 +289,26 @@ account in it really is the organisation's. Repeating it writes the invite again
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the invite; - for standard output (default ORG.invite)")
 	return c
+}
+
+func (a *app) memberRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove ORG",
+		Short: "End the membership of an organisation (governor)",
+		Long: `Remove destroys the organisation's member NFT. From that round on what it mints counts for nothing, members' nodes give
+it no blocks and drop its announcements, and every collection that it could read gets a new key. What it could read
+before, it can. It can be admitted again.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, err := ask(a, c, func(client *node.Client) (node.MemberInfo, error) { return client.Remove(c.Context(), args[0]) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, m, func(w io.Writer) {
+				fmt.Fprintf(w, "removed %s\naccount  %s\nround    %d\n", m.Name, m.Account, m.Removed)
+			})
+		},
+	}
 }
 
 func (a *app) memberListCommand() *cobra.Command {

@@ -46,7 +46,7 @@ var organisationName = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?
 var reservedNames = map[string]bool{
 	"taxii2": true, "taxii": true, "v1": true, "consortium": true, "ipfs": true, "ipns": true, "api": true, "admin": true,
 	"metrics": true, "health": true, "healthz": true, "ready": true, "login": true, "logout": true, "signup": true,
-	"status": true, "collections": true, "static": true, "assets": true, "well-known": true, "localhost": true,
+	"status": true, "collections": true, "all": true, "static": true, "assets": true, "well-known": true, "localhost": true,
 }
 
 // CheckOrganisation accepts a name that can be an API root: 1 to 63 lower-case letters, digits and inner hyphens, and

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+)
+
+// ask asks the node of the repository something.
+func ask[T any](a *app, c *cobra.Command, question func(*node.Client) (T, error)) (result T, err error) {
+	client, err := a.connect(c)
+	if err != nil {
+		return result, err
+	}
+	result, err = question(client)
+	return result, errors.Join(err, client.Close())
+}
+
+func (a *app) collectionCommand() *cobra.Command {
+	return group("collection", "Make collections, and say who reads them",
+		a.collectionCreateCommand(), a.collectionListCommand(), a.collectionShowCommand(), a.collectionGrantCommand(),
+		a.collectionRevokeCommand(), a.collectionRotateCommand(), a.collectionSetCommand())
+}
+
+func (a *app) collectionCreateCommand() *cobra.Command {
+	var spec node.CollectionSpec
+	c := &cobra.Command{
+		Use:   "create TITLE",
+		Short: "Make a collection of this organisation",
+		Long: `Create makes a collection on the chain. Its title, its readers and everything else about it is sealed to its readers;
+nobody else can tell more than that this organisation has a collection. Readers can be added later, with what was
+published before or without. Making a collection costs 0.101 ALGO, like an object.`,
+		Example: `  slnode collection create "Ransomware working group" --alias ransomware --readers borealis,cobalt --contributors all
+  slnode collection create "For everybody" --readers all
+  slnode collection create "Our own notes"`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			spec.Title = args[0]
+			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+				return client.CreateCollection(c.Context(), spec)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&spec.Alias, "alias", "", "a short `name` for URLs and commands")
+	f.StringVar(&spec.Description, "description", "", "what it is for")
+	f.StringSliceVar(&spec.Readers, "readers", nil, "`organisations` that may read it, or all: every member, present and future (default: nobody else)")
+	f.StringSliceVar(&spec.Contributors, "contributors", nil, "`organisations` among the readers that may also publish in it, or all of them")
+	f.StringVar(&spec.DefaultLevel, "default-level", "", "TLP `level` of objects without a marking: clear, green, amber, amber+strict (default green)")
+	f.StringVar(&spec.Metadata, "metadata", "", "open or sealed: whether the ids that say nothing stand in clear on IPFS (default: open in a private swarm)")
+	f.StringVar(&spec.Padding, "padding", "", "coarse: hide the size of objects better, at up to twice the space")
+	return c
+}
+
+// changeCollection does something to a collection and shows what it is then.
+func (a *app) changeCollection(c *cobra.Command, do func(*node.Client) (node.CollectionInfo, error)) error {
+	info, err := ask(a, c, do)
+	if err != nil {
+		return err
+	}
+	return a.print(c, info, func(w io.Writer) { printCollection(w, info) })
+}
+
+func (a *app) collectionListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the collections that this organisation can read",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+				return a.print(c, info.Collections, func(w io.Writer) { printCollections(w, info.Collections) })
+			})
+		},
+	}
+}
+
+func (a *app) collectionShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show COLLECTION",
+		Short: "Show a collection: who reads it, who publishes in it, its key epoch",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+				i := slices.IndexFunc(info.Collections, func(c node.CollectionInfo) bool { return c.ID == args[0] || c.Alias == args[0] })
+				if i < 0 {
+					return &noError{fmt.Sprintf("this organisation can read no collection %q", args[0])}
+				}
+				return a.print(c, info.Collections[i], func(w io.Writer) { printCollection(w, info.Collections[i]) })
+			})
+		},
+	}
+}
+
+func (a *app) collectionGrantCommand() *cobra.Command {
+	var grant node.Grant
+	c := &cobra.Command{
+		Use:   "grant COLLECTION ORG...",
+		Short: "Let organisations read a collection of this one",
+		Long: `Grant adds readers. From now: they read what is published from now on; a new key epoch begins, so that what was
+published before stays closed to them. From all: they read everything, with its original provenance; nothing is
+encrypted or minted again. From an epoch: what was published since. It is refused where an object published before has
+a TLP marking that the new readers are not covered by.`,
+		Example: `  slnode collection grant ransomware dorado
+  slnode collection grant ransomware dorado --from all --contribute`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			grant.Organisations = args[1:]
+			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+				return client.Grant(c.Context(), args[0], grant)
+			})
+		},
+	}
+	c.Flags().StringVar(&grant.From, "from", "now", "from when on: now, all, or the number of an `epoch`")
+	c.Flags().BoolVar(&grant.Contribute, "contribute", false, "let them publish in it, too")
+	return c
+}
+
+func (a *app) collectionRevokeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke COLLECTION ORG...",
+		Short: "Take organisations out of a collection's readers",
+		Long: `Revoke begins a new key epoch without the organisations: what is published from now on they can't read. What they could
+read before, they can: their nodes have it already.`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+				return client.Revoke(c.Context(), args[0], args[1:])
+			})
+		},
+	}
+}
+
+func (a *app) collectionRotateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rotate COLLECTION",
+		Short: "Begin a new key epoch for the same readers",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+				return client.Rotate(c.Context(), args[0])
+			})
+		},
+	}
+}
+
+func (a *app) collectionSetCommand() *cobra.Command {
+	var change node.CollectionChange
+	c := &cobra.Command{
+		Use:   "set COLLECTION",
+		Short: "Change a collection's title, alias, description, default level, metadata or padding",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			any := false
+			for name, field := range map[string]**string{
+				"title": &change.Title, "alias": &change.Alias, "description": &change.Description,
+				"default-level": &change.DefaultLevel, "metadata": &change.Metadata, "padding": &change.Padding,
+			} {
+				if c.Flags().Changed(name) {
+					value := c.Flags().Lookup(name).Value.String()
+					*field, any = &value, true
+				}
+			}
+			if !any {
+				return fmt.Errorf("%w: nothing to change; see slnode collection set --help", errUsage)
+			}
+			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+				return client.SetCollection(c.Context(), args[0], change)
+			})
+		},
+	}
+	f := c.Flags()
+	f.String("title", "", "its title")
+	f.String("alias", "", "a short `name` for URLs and commands")
+	f.String("description", "", "what it is for")
+	f.String("default-level", "", "TLP `level` of objects without a marking, from now on")
+	f.String("metadata", "", "open or sealed, from now on")
+	f.String("padding", "", "coarse or nothing, from now on")
+	return c
+}
+
+func printCollections(w io.Writer, list []node.CollectionInfo) {
+	fmt.Fprintf(w, "COLLECTION\tALIAS\tTITLE\tOWNER\tREADERS\tEPOCH\tWRITE\n")
+	for _, c := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Alias, c.Title, c.Owner, organisations(c.Readers), c.Epoch, yes(c.Write))
+	}
+}
+
+func printCollection(w io.Writer, c node.CollectionInfo) {
+	fmt.Fprintf(w, "collection\t%s\ntitle\t%s\nalias\t%s\ndescription\t%s\nowner\t%s\nreaders\t%s\ncontributors\t%s\n",
+		c.ID, c.Title, c.Alias, c.Description, c.Owner, organisations(c.Readers), organisations(c.Contributors))
+	fmt.Fprintf(w, "default level\tTLP:%s\nmetadata\t%s\nkey epoch\t%d, since round %d\nwritable here\t%s\n",
+		strings.ToUpper(c.DefaultLevel), c.Metadata, c.Epoch, c.Since, yes(c.Write))
+}
+
+// organisations writes a list of members beside the owner.
+func organisations(names []string) string {
+	if len(names) == 0 {
+		return "the owner only"
+	}
+	if names[0] == "all" {
+		return "every member"
+	}
+	return "the owner, " + strings.Join(names, ", ")
+}

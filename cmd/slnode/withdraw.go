@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+)
+
+func (a *app) withdrawCommand() *cobra.Command {
+	var s node.Selection
+	c := &cobra.Command{
+		Use:   "withdraw STIX-ID|TRANSACTION",
+		Short: "Take an object of this organisation back: destroy its NFT, which frees its 0.1 ALGO",
+		Long: `Withdraw destroys the NFTs of all versions of an object that this organisation published, or of the one that a
+transaction published. The object leaves the view of every member, and the members' nodes delete its blocks. Its trace
+stays on the chain: that it was published and withdrawn, and when. What can't be recalled: copies that people or other
+systems made, and a node that does not follow the protocol. "slnode show" tells which members have acknowledged.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s.What = args[0]
+			list, err := ask(a, c, func(client *node.Client) ([]node.Withdrawal, error) { return client.Withdraw(c.Context(), s) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, list, func(w io.Writer) {
+				fmt.Fprintf(w, "WITHDRAWN\tVERSION\tASSET\tTRANSACTION\n")
+				for _, one := range list {
+					fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", one.ID, one.Version, one.Asset, one.Destroyed)
+				}
+			})
+		},
+	}
+	c.Flags().StringVar(&s.Collection, "collection", "", "only in the collection with this `id`")
+	return c
+}
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show STIX-ID|TRANSACTION",
+		Short: "Show where, when and by whom an object was published, and who has acknowledged its withdrawal",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			shown, err := ask(a, c, func(client *node.Client) (node.Shown, error) { return client.Show(c.Context(), args[0]) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, shown, func(w io.Writer) { printShown(w, shown) })
+		},
+	}
+}
+
+func printShown(w io.Writer, s node.Shown) {
+	for _, p := range s.Publications {
+		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
+			p.ID, p.Version, p.Title, p.Collection, p.Publisher, p.StoredAt.Format(time.RFC3339), p.TxID, p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
+	}
+	for _, t := range s.Withdrawals {
+		fmt.Fprintf(w, "withdrawn\t%s, version %s\npublished by\t%s (NFT %d)\n", t.ID, t.Version, t.TxID, t.Asset)
+		if !t.Withdrawn {
+			fmt.Fprintf(w, "destroyed by\tnot on the chain yet\n\n")
+			continue
+		}
+		fmt.Fprintf(w, "destroyed by\t%s\n", t.Destroyed)
+		for _, m := range t.Members {
+			said := "has not acknowledged"
+			if !m.At.IsZero() {
+				said = "acknowledged at " + m.At.Format(time.RFC3339)
+			}
+			fmt.Fprintf(w, "%s\t%s\n", m.Member, said)
+		}
+		fmt.Fprintln(w)
+	}
+}

@@ -1,0 +1,495 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// owner looks after the collections that belong to this organisation: it makes and changes them, and says by keyrings
+// who reads them. Every change is the collection's next record on the chain; there is one at a time.
+type owner struct {
+	outbox     *repo.Outbox
+	view       *repo.View
+	fold       *fold
+	blocks     blockStore
+	fresh      *freshDirectories
+	consortium uint64
+	recipient  string // this organisation's public key: it is a reader of its collections like others
+	stored     func() // tells the minter that there is work
+	problem    func() error
+	log        *slog.Logger
+
+	mu sync.Mutex // one change at a time
+}
+
+// CollectionSpec is what a collection is made of. Organisations are named as in URLs.
+type CollectionSpec struct {
+	Title        string   `json:"title"`
+	Alias        string   `json:"alias,omitempty"`
+	Description  string   `json:"description,omitempty"`
+	Readers      []string `json:"readers,omitempty"`       // beside the owner; "all" for every member, present and future
+	Contributors []string `json:"contributors,omitempty"`  // readers who may also publish; "all" for every reader
+	DefaultLevel string   `json:"default_level,omitempty"` // TLP level of objects without a marking; "green" or what the readers allow
+	Metadata     string   `json:"metadata,omitempty"`      // "open" or "sealed"
+	Padding      string   `json:"padding,omitempty"`       // "" or "coarse"
+}
+
+// CollectionChange changes what is not nil.
+type CollectionChange struct {
+	Title        *string `json:"title,omitempty"`
+	Alias        *string `json:"alias,omitempty"`
+	Description  *string `json:"description,omitempty"`
+	DefaultLevel *string `json:"default_level,omitempty"`
+	Metadata     *string `json:"metadata,omitempty"`
+	Padding      *string `json:"padding,omitempty"`
+}
+
+// Grant lets organisations read a collection.
+type Grant struct {
+	Organisations []string `json:"organisations"` // "all" for every member, present and future
+	Contribute    bool     `json:"contribute"`    // … and publish in it
+	// From says from when on: "now" begins a new key epoch, "all" gives every key, a number those from that epoch on.
+	From string `json:"from"`
+}
+
+// allMembers stands for every member, in lists of organisations.
+const allMembers = "all"
+
+// create makes a collection and waits until it is on the chain.
+func (o *owner) create(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	properties, err := o.properties(spec, network)
+	if err != nil {
+		return consortium.Collection{}, &InputError{err}
+	}
+	if !o.fold.active() {
+		return consortium.Collection{}, &InputError{errors.New("this organisation is not a member of the consortium")}
+	}
+	c, err := o.begin(ctx, uuid.NewString(), properties)
+	if err != nil {
+		return consortium.Collection{}, fmt.Errorf("making the collection %q: %w", spec.Title, err)
+	}
+	return o.await(ctx, c.ID, c.Revision)
+}
+
+// begin stores the first record of a collection. What it returns will be true once the record is on the chain.
+func (o *owner) begin(ctx context.Context, id string, properties wire.Collection, also ...[]byte) (consortium.Collection, error) {
+	c := consortium.Collection{ID: id, Owner: o.fold.self, Properties: properties}
+	return o.publish(ctx, c, change{properties: properties, rotate: true, to: o.readers(properties)}, also...)
+}
+
+func (o *owner) properties(spec CollectionSpec, network string) (wire.Collection, error) {
+	readers, err := o.accounts(spec.Readers)
+	if err != nil {
+		return wire.Collection{}, fmt.Errorf("readers: %w", err)
+	}
+	contributors, err := o.accounts(spec.Contributors)
+	if err != nil {
+		return wire.Collection{}, fmt.Errorf("contributors: %w", err)
+	}
+	if contributors.Members && !readers.Members { // every reader
+		contributors = wire.Accounts{Named: readers.Named}
+	}
+	for _, account := range contributors.Named {
+		if !readers.Includes(account) {
+			return wire.Collection{}, errors.New("contributors must be readers too")
+		}
+	}
+	p := wire.Collection{
+		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: readers, Contributors: contributors,
+		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
+	}
+	if p.DefaultLevel == "" {
+		p.DefaultLevel = stix.Green.String()
+	}
+	if p.Metadata == "" {
+		p.Metadata = wire.MetadataOpen
+		if network == wire.NetworkPublic {
+			p.Metadata = wire.MetadataSealed
+		}
+	}
+	return p, o.check("", p)
+}
+
+// check refuses properties that would not do. It doesn't ask what the wire format checks.
+func (o *owner) check(id string, p wire.Collection) error {
+	if _, err := p.Encode(); err != nil {
+		return err
+	}
+	level, err := stix.ParseLevel(p.DefaultLevel)
+	if err != nil {
+		return fmt.Errorf("default level: %w", err)
+	}
+	if err := stix.Permits(level, audience(p)); err != nil {
+		return fmt.Errorf("default level %s: %w", level, err)
+	}
+	if p.Alias == "" {
+		return nil
+	}
+	if !aliasForm.MatchString(p.Alias) || uuid.Validate(p.Alias) == nil {
+		return fmt.Errorf("alias: %.60q is not 1 to 100 letters, digits, dots, hyphens or underlines, or is a UUID", p.Alias)
+	}
+	for _, other := range o.fold.collections() {
+		if other.ID != id && other.Properties.Alias == p.Alias && (other.Owner == o.fold.self || other.Default) {
+			return fmt.Errorf("alias: %q is that of the collection %q (%s)", p.Alias, other.Properties.Title, other.ID)
+		}
+	}
+	return nil
+}
+
+// aliasForm is what can stand in a URL as it is.
+var aliasForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
+
+// audience is who can read a collection, in the traffic light protocol's terms.
+func audience(p wire.Collection) stix.Audience {
+	return stix.Audience{Growing: p.Readers.Members, Readers: len(p.Readers.Named), AdHoc: p.AdHoc}
+}
+
+// accounts finds the members with the given names.
+func (o *owner) accounts(names []string) (wire.Accounts, error) {
+	var a wire.Accounts
+	members := o.fold.members()
+	for _, name := range names {
+		if name == allMembers {
+			a.Members = true
+			continue
+		}
+		i := slices.IndexFunc(members, func(m consortium.Member) bool { return m.Name == name && m.Removed == nil })
+		switch {
+		case i < 0:
+			return a, fmt.Errorf("no member is called %.60q", name)
+		case members[i].Account == o.fold.self:
+			return a, errors.New("the owner is a reader in any case; name other members")
+		case !slices.Contains(a.Named, members[i].Account):
+			a.Named = append(a.Named, members[i].Account)
+		}
+	}
+	if a.Members {
+		a.Named = nil
+	}
+	slices.Sort(a.Named)
+	return a, nil
+}
+
+// readers lists the members that can be given keys of a collection, without the owner.
+func (o *owner) readers(p wire.Collection) (list []consortium.Member) {
+	for _, m := range o.fold.members() {
+		if m.Account != o.fold.self && m.Removed == nil && m.Known && p.Readers.Includes(m.Account) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// grant lets organisations read, and perhaps publish.
+func (o *owner) grant(ctx context.Context, id string, g Grant) (consortium.Collection, error) {
+	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
+		added, err := o.accounts(g.Organisations)
+		if err != nil {
+			return change{}, err
+		}
+		if len(g.Organisations) == 0 {
+			return change{}, errors.New("name the organisations")
+		}
+		if c.Properties.AdHoc {
+			return change{}, errors.New("the collection is for the recipients that were named for its objects, and no others")
+		}
+		p := c.Properties
+		p.Readers = union(p.Readers, added)
+		if g.Contribute {
+			p.Contributors = union(p.Contributors, added)
+		}
+		next := change{properties: p, to: o.readers(wire.Collection{Readers: added})}
+		switch g.From {
+		case "", "now":
+			next.rotate, next.to = true, o.readers(p)
+			return next, nil
+		case allMembers:
+			next.from = 1
+		default:
+			epoch, err := strconv.ParseUint(g.From, 10, 32)
+			if err != nil || epoch < 1 || epoch > uint64(c.Epoch) {
+				return change{}, fmt.Errorf("from %.20q: it is now, all, or an epoch from 1 to %d", g.From, c.Epoch)
+			}
+			next.from = uint32(epoch)
+		}
+		return next, o.mayDisclose(c, p)
+	})
+}
+
+func union(a, b wire.Accounts) wire.Accounts {
+	if a.Members || b.Members {
+		return wire.Accounts{Members: true}
+	}
+	named := slices.Concat(a.Named, b.Named)
+	slices.Sort(named)
+	return wire.Accounts{Named: slices.Compact(named)}
+}
+
+func minus(a wire.Accounts, removed []string) wire.Accounts {
+	return wire.Accounts{Members: a.Members, Named: slices.DeleteFunc(slices.Clone(a.Named), func(account string) bool {
+		return slices.Contains(removed, account)
+	})}
+}
+
+// mayDisclose refuses to give keys of the past to an audience that objects published then must not reach.
+func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
+	query := repo.Query{Collection: c.ID, Versions: repo.Versions{All: true}, Limit: 1000, WithObjects: true}
+	for {
+		entries, more, err := o.view.Page(query)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			object, err := stix.Parse(e.Object)
+			if err != nil {
+				return fmt.Errorf("reading object %s: %w", e.ID, err)
+			}
+			if err := permit(object, to, o.resolve); err != nil {
+				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
+			}
+			query.After = e.DateAdded
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+func (o *owner) resolve(id string) *stix.Object { return resolve(o.view, id) }
+
+// revoke takes organisations out of a collection's readers: a new key epoch begins without them. What they could read
+// before, they can.
+func (o *owner) revoke(ctx context.Context, id string, names []string) (consortium.Collection, error) {
+	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
+		removed, err := o.accounts(names)
+		switch {
+		case err != nil:
+			return change{}, err
+		case c.Properties.Readers.Members && !removed.Members:
+			return change{}, errors.New("every member may read the collection; make one for those who shall, or remove the member")
+		case removed.Members:
+			removed.Named = slices.Concat(c.Properties.Readers.Named, c.Properties.Contributors.Named)
+		case !slices.ContainsFunc(removed.Named, c.Properties.Readers.Includes):
+			return change{}, errors.New("none of them is a reader")
+		}
+		p := c.Properties
+		p.Readers, p.Contributors = minus(p.Readers, removed.Named), minus(p.Contributors, removed.Named)
+		if removed.Members {
+			p.Readers, p.Contributors = wire.Accounts{}, wire.Accounts{}
+		}
+		return change{properties: p, rotate: true, to: o.readers(p)}, nil
+	})
+}
+
+// rotate begins a key epoch for the same readers.
+func (o *owner) rotate(ctx context.Context, id string) (consortium.Collection, error) {
+	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
+		return change{properties: c.Properties, rotate: true, to: o.readers(c.Properties)}, nil
+	})
+}
+
+// set changes what a collection is called and how its objects are treated from now on.
+func (o *owner) set(ctx context.Context, id string, s CollectionChange) (consortium.Collection, error) {
+	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
+		p := c.Properties
+		for _, field := range []struct {
+			to  *string
+			set *string
+		}{{&p.Title, s.Title}, {&p.Alias, s.Alias}, {&p.Description, s.Description}, {&p.DefaultLevel, s.DefaultLevel}, {&p.Metadata, s.Metadata}, {&p.Padding, s.Padding}} {
+			if field.set != nil {
+				*field.to = *field.set
+			}
+		}
+		return change{properties: p, from: c.Epoch}, nil
+	})
+}
+
+// change is what the next record of a collection says.
+type change struct {
+	properties wire.Collection
+	rotate     bool                // it begins a key epoch; those whom it is given to get that key only
+	from       uint32              // else: the first epoch whose key they get
+	to         []consortium.Member // who gets keys, beside the owner
+}
+
+// update changes a collection of ours, given by id or alias, and waits until the change is on the chain. If the
+// context ends before that, the change happens all the same.
+func (o *owner) update(ctx context.Context, idOrAlias string, decide func(consortium.Collection) (change, error)) (consortium.Collection, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c, err := o.find(idOrAlias)
+	if err != nil {
+		return c, &InputError{err}
+	}
+	// A change before this one may be on its way still.
+	if pending, err := o.pending(c); err != nil {
+		return c, err
+	} else if pending {
+		if c, err = o.await(ctx, c.ID, c.Revision+1); err != nil {
+			return c, err
+		}
+	}
+	next, err := decide(c)
+	if err == nil {
+		err = o.check(c.ID, next.properties)
+	}
+	if err != nil {
+		return c, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
+	}
+	if c, err = o.publish(ctx, c, next); err != nil {
+		return c, fmt.Errorf("changing the collection %q: %w", next.properties.Title, err)
+	}
+	return o.await(ctx, c.ID, c.Revision)
+}
+
+// find gives a collection of this organisation.
+func (o *owner) find(idOrAlias string) (consortium.Collection, error) {
+	for _, c := range o.fold.collections() {
+		if c.ID != idOrAlias && c.Properties.Alias != idOrAlias {
+			continue
+		}
+		if c.Owner == o.fold.self {
+			return c, nil
+		}
+		if c.ID == idOrAlias {
+			return c, fmt.Errorf("the collection %q belongs to another organisation", c.Properties.Title)
+		}
+	}
+	return consortium.Collection{}, fmt.Errorf("this organisation has no collection %.60q", idOrAlias)
+}
+
+// recordKey names a collection's records in the outbox.
+func recordKey(id string, revision int) []byte {
+	return hashOf("collection", id, strconv.Itoa(revision))
+}
+
+func (o *owner) pending(c consortium.Collection) (bool, error) {
+	_, found, err := o.outbox.Find(recordKey(c.ID, c.Revision+1))
+	return found, err
+}
+
+// publish stores the next record of a collection and takes it into the outbox. It returns the collection as it will be.
+func (o *owner) publish(ctx context.Context, c consortium.Collection, next change, also ...[]byte) (consortium.Collection, error) {
+	keys := map[uint32]*seal.EpochKey{}
+	if next.rotate {
+		key, err := seal.NewEpochKey()
+		if err != nil {
+			return c, err
+		}
+		if next.to, err = o.supplied(c, next); err != nil {
+			return c, err
+		}
+		c.Epoch, c.Key, next.from = c.Epoch+1, key, c.Epoch+1
+		keys[c.Epoch] = key
+	} else {
+		keys = o.keys(c, next.from)
+	}
+	c.Revision, c.Properties = c.Revision+1, next.properties
+	recipients := []string{o.recipient}
+	for _, m := range next.to {
+		recipients = append(recipients, m.Recipient)
+		also = append(also, keyringKey(c, m.Account, m.Recipient))
+		if err := o.setSince(c, m.Account, next.from); err != nil {
+			return c, err
+		}
+	}
+	draft, err := consortium.DraftCollection(o.consortium, c.ID, c.Epoch, c.Properties, keys, recipients, now())
+	if err != nil {
+		return c, err
+	}
+	if _, err := storeRecord(ctx, o.outbox, o.blocks, o.fresh, recordKey(c.ID, c.Revision), draft, also...); err != nil {
+		return c, err
+	}
+	o.log.Info("a collection is changed", "collection", c.ID, "title", c.Properties.Title, "epoch", c.Epoch, "keys_for", len(next.to))
+	o.stored()
+	return c, nil
+}
+
+// supplied leaves out those who have no keys at all yet and are to get older ones too: they get all at once, see supply.
+func (o *owner) supplied(c consortium.Collection, next change) ([]consortium.Member, error) {
+	if c.Epoch == 0 || !o.wholeHistory(next.properties) {
+		return next.to, nil
+	}
+	var failed error
+	to := slices.DeleteFunc(slices.Clone(next.to), func(m consortium.Member) bool {
+		since, err := o.since(c, m.Account)
+		failed = errors.Join(failed, err)
+		return since == 0
+	})
+	return to, failed
+}
+
+// wholeHistory reports whether newcomers get the keys of all epochs of a collection: as the charter says.
+func (o *owner) wholeHistory(p wire.Collection) bool {
+	charter := o.fold.charter()
+	return charter != nil && charter.History && p.Readers.Members
+}
+
+// keys gives a collection's keys from an epoch on.
+func (o *owner) keys(c consortium.Collection, from uint32) map[uint32]*seal.EpochKey {
+	keys := map[uint32]*seal.EpochKey{}
+	o.fold.read(func(s *consortium.State) {
+		for epoch, key := range s.Keys(c.ID) {
+			if epoch >= from {
+				keys[epoch] = key
+			}
+		}
+	})
+	return keys
+}
+
+// await waits until a collection has a revision.
+func (o *owner) await(ctx context.Context, id string, revision int) (consortium.Collection, error) {
+	for {
+		changed := o.fold.changed.changed()
+		if c, found := o.fold.collection(id); found && c.Revision >= revision {
+			return c, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return consortium.Collection{}, errors.Join(
+				fmt.Errorf("the change of collection %s is stored and will be on the chain, but isn't yet: %w", id, ctx.Err()), o.problem())
+		}
+	}
+}
+
+// sinceMemo is the name under which the first epoch is kept that a reader was given the key of: should it ever need its
+// keys again, it gets the same.
+func sinceMemo(c consortium.Collection, account string) string {
+	return "since/" + c.ID + "/" + account
+}
+
+func (o *owner) setSince(c consortium.Collection, account string, epoch uint32) error {
+	before, err := o.since(c, account)
+	if err != nil || before != 0 && before <= epoch {
+		return err
+	}
+	return o.outbox.SetMemo(sinceMemo(c, account), []byte(strconv.FormatUint(uint64(epoch), 10)))
+}
+
+// since is the first epoch that a reader was given the key of; 0 if it is not known.
+func (o *owner) since(c consortium.Collection, account string) (uint32, error) {
+	data, err := o.outbox.Memo(sinceMemo(c, account))
+	if err != nil || data == nil {
+		return 0, err
+	}
+	epoch, err := strconv.ParseUint(string(data), 10, 32)
+	return uint32(epoch), err
+}

@@ -1,0 +1,120 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-varint"
+)
+
+// The withdrawn protocol asks a member which NFTs it has seen destroyed, their objects out of its view and their blocks
+// deleted. The asker writes asset ids, each a uvarint, and closes its side; the answer has a byte for each, 1 for yes
+// and 0 for no. It is the member's own word: that it keeps no copy elsewhere nobody can prove.
+const withdrawnProtocol = "/serviceledger/1/withdrawn"
+
+const (
+	maxAsked         = 1000
+	withdrawnTimeout = 15 * time.Second
+)
+
+// AnswerWithdrawn lets the node answer members that ask which NFTs were destroyed.
+func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
+	h.host.SetStreamHandler(withdrawnProtocol, func(stream network.Stream) {
+		ctx, done, err := h.lifetime.begin(context.Background())
+		if err != nil {
+			_ = stream.Reset()
+			return
+		}
+		defer done()
+		defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
+		if err := h.answerWithdrawn(stream, isWithdrawn); err != nil {
+			_ = stream.Reset()
+			h.log.Debug("a question about what was withdrawn is not answered", "peer", stream.Conn().RemotePeer(), "error", err)
+			return
+		}
+		_ = stream.Close()
+	})
+}
+
+func (h *Host) answerWithdrawn(stream network.Stream, isWithdrawn func(asset uint64) bool) error {
+	if !h.members.IsMember(stream.Conn().RemotePeer()) {
+		return fmt.Errorf("%s is not a member", stream.Conn().RemotePeer())
+	}
+	if err := stream.SetDeadline(time.Now().Add(withdrawnTimeout)); err != nil {
+		return err
+	}
+	assets, err := readAssets(stream)
+	if err != nil {
+		return err
+	}
+	answer := make([]byte, len(assets))
+	for i, asset := range assets {
+		if isWithdrawn(asset) {
+			answer[i] = 1
+		}
+	}
+	_, err = stream.Write(answer)
+	return err
+}
+
+// readAssets reads what an asker writes, every byte of which may be hostile.
+func readAssets(r io.Reader) (assets []uint64, err error) {
+	in := bufio.NewReader(io.LimitReader(r, maxAsked*binary.MaxVarintLen64+1))
+	for {
+		asset, err := varint.ReadUvarint(in)
+		if err == io.EOF {
+			return assets, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read asset %d: %w", len(assets), err)
+		}
+		if assets = append(assets, asset); len(assets) > maxAsked {
+			return nil, fmt.Errorf("more than %d assets are asked for", maxAsked)
+		}
+	}
+}
+
+// AskWithdrawn asks a connected member which of some NFTs, at most 1,000, it has seen withdrawn.
+func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error) {
+	ctx, done, err := h.lifetime.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if len(assets) > maxAsked {
+		return nil, fmt.Errorf("asking for %d assets at once, at most %d can be", len(assets), maxAsked)
+	}
+	ctx, cancel := context.WithTimeout(ctx, withdrawnTimeout)
+	defer cancel()
+	stream, err := h.host.NewStream(network.WithNoDial(ctx, "asked only while connected"), from, withdrawnProtocol)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s what it has seen withdrawn: %w", from, err)
+	}
+	defer stream.Close()
+	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
+	var question []byte
+	for _, asset := range assets {
+		question = binary.AppendUvarint(question, asset)
+	}
+	answer := make([]byte, len(assets))
+	if _, err = stream.Write(question); err == nil {
+		if err = stream.CloseWrite(); err == nil {
+			_, err = io.ReadFull(stream, answer)
+		}
+	}
+	if err != nil {
+		_ = stream.Reset()
+		return nil, fmt.Errorf("ask %s what it has seen withdrawn: %w", from, err)
+	}
+	seen := make([]bool, len(assets))
+	for i, b := range answer {
+		seen[i] = b == 1
+	}
+	return seen, nil
+}
