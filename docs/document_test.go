@@ -4,11 +4,15 @@ package docs_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/serviceledger/slnode/internal/wire"
 )
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -43,6 +47,24 @@ func block(t *testing.T, name string) string {
 		t.Fatalf("PROTOCOL.md has no block %q", name)
 	}
 	return found[1]
+}
+
+// Whoever adds a property or a kind finds out here that the document wants a row for it.
+func TestTheDocumentNamesEveryKindAndProperty(t *testing.T) {
+	for _, kind := range []wire.Kind{
+		wire.KindCharter, wire.KindMember, wire.KindCollection, wire.KindKeyring, wire.KindObject, wire.KindDestroy, wire.KindInvite,
+	} {
+		mustSay(t, "a kind", "`"+string(kind)+"`")
+	}
+	for _, form := range []any{
+		wire.Note{}, wire.Metadata{}, wire.Properties{}, wire.SealedObject{}, wire.Charter{}, wire.Member{}, wire.Signatures{},
+		wire.CollectionRecord{}, wire.KeyringRecord{}, wire.Keyring{}, wire.KeyringEpoch{}, wire.Collection{}, wire.Accounts{}, wire.Invite{},
+	} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(form)) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			mustSay(t, fmt.Sprintf("a property of %T", form), "`"+name+"`")
+		}
+	}
 }
 
 // vector is a file of the worked example.

@@ -115,8 +115,11 @@ func TestAnotherImplementationIsHeardAsTheDocumentSays(t *testing.T) {
 	must[*p2p.Topic](t)(node.Join(ctx, "1002", told))
 	gossip := must[*pubsub.PubSub](t)(pubsub.NewGossipSub(ctx, otherNode(ctx, t, node)))
 	topic := must[*pubsub.Topic](t)(gossip.Join("/serviceledger/1/1002"))
+	listeners := must[*pubsub.TopicEventHandler](t)(topic.EventHandler())
+	defer listeners.Cancel()
+	must[pubsub.PeerEvent](t)(listeners.NextPeerEvent(ctx))
 	for _, message := range [][]byte{vector(t, "announcement.bin"), bytesOf(t, "hint")} {
-		if err := topic.Publish(ctx, message, pubsub.WithReadiness(pubsub.MinTopicSize(1))); err != nil {
+		if err := topic.Publish(ctx, message); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 
@@ -230,28 +229,5 @@ func TestAStrangerReadsNothingOfTheExample(t *testing.T) {
 	m, _ := content(t, "6-object")
 	if ruling := state.Rule(events(t)[5], m); ruling.Outcome != consortium.NotForUs {
 		t.Errorf("a stranger is told %d: %s", ruling.Outcome, ruling.Reason)
-	}
-}
-
-// A value that is named but no longer in use would mislead: every transaction id, CID and handle in the document is
-// one of the example's.
-func TestTheDocumentNamesNoOtherCIDs(t *testing.T) {
-	known := map[string]bool{}
-	for _, one := range transactions(t)[:7] {
-		known[directory(t, one.Name).Root().String()] = true
-	}
-	for _, word := range strings.FieldsFunc(document(t), func(r rune) bool { return r < '0' || r > 'z' }) {
-		if strings.HasPrefix(word, "bafybei") && !known[word] {
-			t.Errorf("PROTOCOL.md names %s, which is none of the example's", word)
-		}
-	}
-}
-
-func TestTheVectorsHoldNothingElse(t *testing.T) {
-	for _, one := range transactions(t)[:7] {
-		files := must[[]os.DirEntry](t)(os.ReadDir("vectors/" + one.Name))
-		if want := map[bool]int{false: 2, true: 3}[strings.Contains(one.Name, "object")]; len(files) != want {
-			t.Errorf("%s has %d files, want %d", one.Name, len(files), want)
-		}
 	}
 }
