@@ -99,12 +99,15 @@ func TestAHandleIsComputedAsTheDocumentSays(t *testing.T) {
 func TestPlaintextsArePaddedAsTheTableSays(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(block(t, "padding")), "\n")
 	for _, line := range lines[1:] {
-		var size, padded, sealed int
-		if _, err := fmt.Sscan(line, &size, &padded, &sealed); err != nil {
+		var size, padded, sealed, coarse int
+		if _, err := fmt.Sscan(line, &size, &padded, &sealed, &coarse); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		if got := len(seal.Pad(make([]byte, size))); got != padded {
 			t.Errorf("%d bytes are padded to %d, the document says %d", size, got, padded)
+		}
+		if got := len(seal.PadCoarse(make([]byte, size))); got != coarse {
+			t.Errorf("%d bytes are padded coarsely to %d, the document says %d", size, got, coarse)
 		}
 		epoch := must[*seal.EpochKey](t)(seal.NewEpochKey())
 		if got := len(must[[]byte](t)(epoch.Seal(make([]byte, size)))); got != sealed {
