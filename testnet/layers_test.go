@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"taxii":               {},
 	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/stix",
 		"internal/wire", "p2p", "repo", "taxii"},
+	"docs":                 {}, // tests only
 	"cmd/slnode":           {"internal/algorand", "internal/ledger", "node", "repo", "taxii"},
 	"testnet":              {},
 	"testnet/devchain":     {},
