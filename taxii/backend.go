@@ -264,8 +264,19 @@ type Publisher interface {
 	Status(ctx context.Context, who Principal, root, id string) (Status, error)
 }
 
-// Status is what became of a request to add objects. It is pending as long as
-// one of its objects is.
+// Withdrawer takes objects out of collections again.
+type Withdrawer interface {
+	// Withdraw takes records, which are versions of one object in c, out of
+	// the collection: all of them or, with an error, none. It returns their
+	// status as [Publisher.Publish] does and under the same rules: what is
+	// among the successes is in none of the Store's answers any more, and
+	// there are no failures. c can be read and written by who. ErrForbidden if
+	// one of the records is not who's to withdraw.
+	Withdraw(ctx context.Context, who Principal, c Collection, records []Record) (Status, error)
+}
+
+// Status is what became of a request to add or withdraw objects. It is pending
+// as long as one of its objects is.
 type Status struct {
 	ID          string // UUIDv4
 	RequestedAt time.Time

@@ -80,11 +80,14 @@ func (h *Handler) page(x *exchange, kind, object string, match filters) (page, e
 	return p, nil
 }
 
+// errEmptyPage is a store that breaks its promise on pages.
+var errEmptyPage = errors.New("the store returned an empty page with more to come")
+
 // emptyPage tells an object that is not there, a 404, from one that the
 // filters leave nothing of.
 func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page) (page, error) {
 	if found.More {
-		return page{}, errors.New("the store returned an empty page with more to come")
+		return page{}, errEmptyPage
 	}
 	if object == "" {
 		return page{}, nil
