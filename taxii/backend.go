@@ -241,8 +241,8 @@ type Store interface {
 
 // Incoming is one member of the objects that a client adds.
 type Incoming struct {
-	// Raw is the value byte for byte as it was posted, whatever its kind. It
-	// is a slice of the whole body: copy what outlives the call.
+	// Raw is the value byte for byte as it was posted, whatever its kind. Its
+	// memory counts as the request's: copy what outlives the call.
 	Raw []byte
 	// Err is nil if Raw is I-JSON (RFC 7493) of bearable depth, so that
 	// decoders agree on what it says; else it says why not, in words that may

@@ -140,15 +140,11 @@ func (h *Handler) postObjects(x *exchange) error {
 	if x.r.URL.RawQuery != "" {
 		return problemf(http.StatusBadRequest, "Adding objects takes no parameters.")
 	}
-	body, release, err := h.readBody(x)
+	objects, release, err := h.readObjects(x)
 	if err != nil {
 		return err
 	}
 	defer release()
-	objects, err := decodeEnvelope(body)
-	if err != nil {
-		return err
-	}
 	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects)
 	if err != nil {
 		return err
