@@ -241,8 +241,8 @@ type Store interface {
 
 // Incoming is one member of the objects that a client adds.
 type Incoming struct {
-	// Raw is the value byte for byte as it was posted, whatever its kind. It
-	// is a slice of the whole body: copy what outlives the call.
+	// Raw is the value byte for byte as it was posted, whatever its kind. Its
+	// memory counts as the request's: copy what outlives the call.
 	Raw []byte
 	// Err is nil if Raw is I-JSON (RFC 7493) of bearable depth, so that
 	// decoders agree on what it says; else it says why not, in words that may
@@ -264,8 +264,19 @@ type Publisher interface {
 	Status(ctx context.Context, who Principal, root, id string) (Status, error)
 }
 
-// Status is what became of a request to add objects. It is pending as long as
-// one of its objects is.
+// Withdrawer takes objects out of collections again.
+type Withdrawer interface {
+	// Withdraw takes records, which are versions of one object in c, out of
+	// the collection: all of them or, with an error, none. It returns their
+	// status as [Publisher.Publish] does and under the same rules: what is
+	// among the successes is in none of the Store's answers any more, and
+	// there are no failures. c can be read and written by who. ErrForbidden if
+	// one of the records is not who's to withdraw.
+	Withdraw(ctx context.Context, who Principal, c Collection, records []Record) (Status, error)
+}
+
+// Status is what became of a request to add or withdraw objects. It is pending
+// as long as one of its objects is.
 type Status struct {
 	ID          string // UUIDv4
 	RequestedAt time.Time

@@ -1,7 +1,6 @@
 package taxii
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -13,19 +12,19 @@ import (
 )
 
 const (
-	uploadGrace   = 30 * time.Second // for a body to begin to arrive
-	uploadRate    = 4 << 10          // bytes/s that a body must keep up after that
-	discardTime   = 10 * time.Second // spent on reading a body that is refused
-	memoryWait    = 30 * time.Second // for a large body's turn
-	bodiesAtOnce  = 4                // of the largest size
-	firstBodyRead = 64 << 10         // bytes set aside before anything has arrived
+	uploadGrace  = 30 * time.Second // for a body to begin to arrive
+	uploadRate   = 4 << 10          // bytes/s that a body must keep up after that
+	discardTime  = 10 * time.Second // spent on reading a body that is refused
+	memoryWait   = 30 * time.Second // for a large body's turn
+	bodiesAtOnce = 4                // of the largest size
 )
 
-// readBody reads a request's body, inflated if it is compressed, into memory.
-// The body is bounded by the server's max_content_length, all bodies at once
-// by bodiesAtOnce times that: release gives its share back and must be called
-// once the body is no longer used, if there was no error.
-func (h *Handler) readBody(x *exchange) (body []byte, release func(), err error) {
+// readObjects reads the objects of a request's body, inflated if it is
+// compressed, as it arrives. The body is bounded by the server's
+// max_content_length, all bodies at once by bodiesAtOnce times that: release
+// gives its share back and must be called once the objects are no longer used,
+// if there was no error.
+func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), err error) {
 	limit := h.maxContentLength
 	compressed := false
 	switch coding := x.r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
@@ -63,21 +62,46 @@ func (h *Handler) readBody(x *exchange) (body []byte, release func(), err error)
 			return nil, nil, bodyProblem(err)
 		}
 	}
-	var buf bytes.Buffer
-	buf.Grow(int(min(share, firstBodyRead)))
-	if _, err = buf.ReadFrom(io.LimitReader(source, limit+1)); err != nil {
-		return nil, nil, bodyProblem(err)
-	}
-	size := int64(buf.Len())
-	if size > limit {
+	body := &bounded{body: source, left: limit}
+	objects, err = decodeEnvelope(body)
+	switch {
+	case errors.Is(body.err, errTooLarge):
 		return nil, nil, h.tooLarge()
+	case body.err != nil:
+		return nil, nil, bodyProblem(body.err)
+	case err != nil:
+		return nil, nil, err
 	}
+	size := limit - body.left
 	// From here on the connection is only watched for the client leaving, and
 	// no deadline is to be taken for that.
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	h.memory.Release(share - size)
-	return buf.Bytes(), func() { h.memory.Release(size) }, nil
+	return objects, func() { h.memory.Release(size) }, nil
+}
+
+// errTooLarge says that a body goes on beyond its bound.
+var errTooLarge = errors.New("the body is too large")
+
+// bounded reads a body up to a bound, and remembers why it ended if that was
+// not its end: what a decoder makes of it is then of no interest.
+type bounded struct {
+	body io.Reader
+	left int64 // bytes
+	err  error // the first that was not io.EOF
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p[:min(int64(len(p)), b.left+1)])
+	if int64(n) > b.left {
+		n, err = int(b.left), errTooLarge
+	}
+	b.left -= int64(n)
+	if err != nil && err != io.EOF && b.err == nil {
+		b.err = err
+	}
+	return n, err
 }
 
 func (h *Handler) tooLarge() error {

@@ -76,6 +76,16 @@ func (h *Handler) readable(x *exchange) (Collection, error) {
 	return c, err
 }
 
+// erasable finds the path's collection for one who takes objects out of it,
+// for which the standard wants both rights (section 5.7).
+func (h *Handler) erasable(x *exchange) (Collection, error) {
+	c, err := h.collection(x)
+	if err == nil && (!c.CanRead || !c.CanWrite) {
+		err = problemf(http.StatusForbidden, "This account may not delete from this collection, which takes the rights to read and to write it.")
+	}
+	return c, err
+}
+
 // writable finds the path's collection for one who adds to it.
 func (h *Handler) writable(x *exchange) (Collection, error) {
 	c, err := h.collection(x)

@@ -24,7 +24,7 @@ func (h *Handler) crossOrigin(x *exchange) bool {
 	if x.r.Method != http.MethodOptions || x.r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
-	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
+	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
 	header.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Content-Encoding, X-API-Key")
 	header.Set("Access-Control-Max-Age", "600")
 	x.w.WriteHeader(http.StatusNoContent)

@@ -20,14 +20,15 @@ const (
 )
 
 // decodeEnvelope takes the objects out of a posted TAXII envelope or STIX
-// bundle (section 3.7), in their order and byte for byte. Its error is a
-// *problem: the body as a whole can't be used. What is wrong with a single
-// object stands in its Err and does not harm the others.
-func decodeEnvelope(body []byte) ([]Incoming, error) {
+// bundle (section 3.7), in their order and byte for byte. It reads the body as
+// it comes and keeps the objects alone, so that it takes little more memory
+// than they do. Its error is a *problem: the body as a whole can't be used.
+// What is wrong with a single object stands in its Err and does not harm the
+// others.
+func decodeEnvelope(body io.Reader) ([]Incoming, error) {
 	// The grammar is checked over the whole body here, the rest of I-JSON for
 	// each part by itself.
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body),
-		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if dec.PeekKind() != '{' {
 		if _, err := dec.ReadValue(); err != nil {
 			return nil, notJSON(err)
@@ -52,7 +53,7 @@ func decodeEnvelope(body []byte) ([]Incoming, error) {
 			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
 		}
 		if name == "objects" && dec.PeekKind() == '[' {
-			if objects, err = decodeObjects(dec, body); err != nil {
+			if objects, err = decodeObjects(dec); err != nil {
 				return nil, err
 			}
 			continue
@@ -78,7 +79,7 @@ func decodeEnvelope(body []byte) ([]Incoming, error) {
 }
 
 // decodeObjects reads the list of objects.
-func decodeObjects(dec *jsontext.Decoder, body []byte) ([]Incoming, error) {
+func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, notJSON(err)
 	}
@@ -94,8 +95,7 @@ func decodeObjects(dec *jsontext.Decoder, body []byte) ([]Incoming, error) {
 		if len(objects) == maxObjects {
 			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
 		}
-		end := int(dec.InputOffset())
-		raw := body[end-len(value) : end : end]
+		raw := bytes.Clone(value)
 		objects = append(objects, Incoming{Raw: raw, Err: checkObject(strict, raw)})
 	}
 	_, err := dec.ReadToken()

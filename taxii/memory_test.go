@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// memory is a backend in memory: a store, publisher, authenticator and
-// accounts with fixed users, roots and collections.
+// memory is a backend in memory: a store, publisher, withdrawer, authenticator
+// and accounts with fixed users, roots and collections.
 type memory struct {
 	mu          sync.Mutex
 	collections []Collection // as a publisher of acme sees them
@@ -47,8 +47,9 @@ type held struct {
 
 type heldRecord struct {
 	Record
-	kind    string
-	instant time.Time // of the version
+	kind      string
+	instant   time.Time // of the version
+	withdrawn bool
 }
 
 const (
@@ -167,7 +168,7 @@ func (m *memory) Objects(_ context.Context, _ Principal, c Collection, q Query) 
 func (h *held) matches(i int, q Query) bool {
 	r := h.records[i]
 	in := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	if !in(q.IDs, r.ID) || !in(q.Types, r.kind) || !in(q.SpecVersions, r.SpecVersion) {
+	if r.withdrawn || !in(q.IDs, r.ID) || !in(q.Types, r.kind) || !in(q.SpecVersions, r.SpecVersion) {
 		return false
 	}
 	versions := h.byID[r.ID]
@@ -245,6 +246,31 @@ func (m *memory) add(collection, kind, id, version string, object []byte) Record
 	at, _ := slices.BinarySearchFunc(h.byID[id], instant, func(i int, t time.Time) int { return h.records[i].instant.Compare(t) })
 	h.byID[id] = slices.Insert(h.byID[id], at, n)
 	return r.Record
+}
+
+func (m *memory) Withdraw(_ context.Context, who Principal, c Collection, records []Record) (Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if who.User == "ada" { // who withdraws nothing of others
+		return Status{}, ErrForbidden
+	}
+	h := m.holds[c.ID]
+	s := Status{ID: uuid.NewString(), RequestedAt: time.UnixMicro(m.last).UTC()}
+	for _, r := range records {
+		d := StatusDetail{ID: r.ID, Version: r.Version, TxID: r.TxID}
+		if m.pending {
+			s.Pendings = append(s.Pendings, d)
+			continue
+		}
+		s.Successes = append(s.Successes, d)
+		h.byID[r.ID] = slices.DeleteFunc(h.byID[r.ID], func(i int) bool {
+			same := h.records[i].DateAdded.Equal(r.DateAdded)
+			h.records[i].withdrawn = h.records[i].withdrawn || same
+			return same
+		})
+	}
+	m.statuses[s.ID] = s
+	return s, nil
 }
 
 func (m *memory) Status(_ context.Context, _ Principal, root, id string) (Status, error) {

@@ -80,11 +80,14 @@ func (h *Handler) page(x *exchange, kind, object string, match filters) (page, e
 	return p, nil
 }
 
+// errEmptyPage is a store that breaks its promise on pages.
+var errEmptyPage = errors.New("the store returned an empty page with more to come")
+
 // emptyPage tells an object that is not there, a 404, from one that the
 // filters leave nothing of.
 func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page) (page, error) {
 	if found.More {
-		return page{}, errors.New("the store returned an empty page with more to come")
+		return page{}, errEmptyPage
 	}
 	if object == "" {
 		return page{}, nil
@@ -137,15 +140,11 @@ func (h *Handler) postObjects(x *exchange) error {
 	if x.r.URL.RawQuery != "" {
 		return problemf(http.StatusBadRequest, "Adding objects takes no parameters.")
 	}
-	body, release, err := h.readBody(x)
+	objects, release, err := h.readObjects(x)
 	if err != nil {
 		return err
 	}
 	defer release()
-	objects, err := decodeEnvelope(body)
-	if err != nil {
-		return err
-	}
 	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects)
 	if err != nil {
 		return err

@@ -16,7 +16,11 @@
 //   - An envelope without objects is refused with 422.
 //   - Adding objects takes no parameters: one that asked for less than
 //     publishing them must not be ignored.
-//   - Objects can't be deleted, and DELETE is answered with 405.
+//   - DELETE takes every version of an object out unless match[version] says
+//     which; what it leaves nothing to delete of is a 404.
+//   - DELETE takes the standard's parameters only, for the same reason.
+//   - Where withdrawing takes longer than a request may wait, DELETE is answered
+//     with 202 and a status resource, like POST.
 package taxii
 
 import (
@@ -45,6 +49,7 @@ type Config struct {
 
 	Store         Store
 	Publisher     Publisher
+	Withdrawer    Withdrawer // nil: DELETE is answered with 405
 	Authenticator Authenticator
 	Accounts      Accounts // nil: there is no /v1
 
@@ -76,15 +81,16 @@ type PageLimits struct {
 type Handler struct {
 	title, description, contact, defaultRoot string
 
-	store     Store
-	publisher Publisher
-	accounts  Accounts
-	gate      *gate
-	cursors   cursors
-	pages     PageLimits
-	origins   []string
-	log       *slog.Logger
-	now       func() time.Time
+	store      Store
+	publisher  Publisher
+	withdrawer Withdrawer
+	accounts   Accounts
+	gate       *gate
+	cursors    cursors
+	pages      PageLimits
+	origins    []string
+	log        *slog.Logger
+	now        func() time.Time
 
 	maxContentLength int64
 	memory           *semaphore.Weighted // bytes of request bodies held at once
@@ -108,6 +114,7 @@ func NewHandler(c Config) (*Handler, error) {
 		defaultRoot:      c.DefaultRoot,
 		store:            c.Store,
 		publisher:        c.Publisher,
+		withdrawer:       c.Withdrawer,
 		accounts:         c.Accounts,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,
@@ -172,7 +179,11 @@ func (h *Handler) routes() *mux.Router {
 	add(collection, h.rooted(methods{http.MethodGet: h.getCollection}))
 	add(collection+"/manifest", h.rooted(methods{http.MethodGet: h.getManifest}))
 	add(collection+"/objects", h.rooted(methods{http.MethodGet: h.getObjects, http.MethodPost: h.postObjects}))
-	add(collection+"/objects/{object}", h.rooted(methods{http.MethodGet: h.getObject}))
+	object := methods{http.MethodGet: h.getObject}
+	if h.withdrawer != nil {
+		object[http.MethodDelete] = h.deleteObject
+	}
+	add(collection+"/objects/{object}", h.rooted(object))
 	add(collection+"/objects/{object}/versions", h.rooted(methods{http.MethodGet: h.getVersions}))
 	r.NotFoundHandler = endpoint(h.nowhere)
 	return r

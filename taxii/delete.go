@@ -1,0 +1,82 @@
+package taxii
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// deleteObject takes an object, or the versions of it that the query string
+// names, out of a collection (section 5.7).
+func (h *Handler) deleteObject(x *exchange) error {
+	c, err := h.erasable(x)
+	if err != nil {
+		return err
+	}
+	q, err := parseErasure(x.r.URL.RawQuery, h.pages.Max)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%s", err)
+	}
+	q.IDs = []string{x.variable("object")}
+	records, err := h.everyRecord(x.r.Context(), x.who, c, q)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return ErrNotFound
+	}
+	status, err := h.withdrawer.Withdraw(x.r.Context(), x.who, c, records)
+	if err != nil {
+		return err
+	}
+	if len(status.Pendings) > 0 {
+		return h.sendResource(x, http.StatusAccepted, status.resource())
+	}
+	x.w.Header().Set("Content-Type", MediaType)
+	h.send(x, http.StatusOK)
+	return nil
+}
+
+// parseErasure reads the query string of a DELETE. Unlike a listing's it must
+// hold nothing but the two filters that the standard defines there: one that
+// was meant to spare something must not be passed over.
+func parseErasure(raw string, limit int) (Query, error) {
+	params, err := url.ParseQuery(raw)
+	if err != nil {
+		return Query{}, fmt.Errorf("the query string is malformed: %w", err)
+	}
+	for name := range params {
+		if name != "match[version]" && name != "match[spec_version]" {
+			return Query{}, fmt.Errorf("%.40q is not a parameter of DELETE, which takes match[version] and match[spec_version]", name)
+		}
+	}
+	l, err := parseListing(raw, filters{specVersion: true, version: true}, PageLimits{Default: limit, Max: limit})
+	if err != nil {
+		return Query{}, err
+	}
+	if !params.Has("match[version]") {
+		l.Version = VersionMatch{All: true}
+	}
+	return l.Query, nil
+}
+
+// everyRecord collects what a query takes from all its pages.
+func (h *Handler) everyRecord(ctx context.Context, who Principal, c Collection, q Query) (records []Record, err error) {
+	for more := true; more; {
+		page, err := h.store.Objects(ctx, who, c, q)
+		if err != nil {
+			return nil, err
+		}
+		if records = append(records, page.Records...); len(records) > maxObjects {
+			return nil, problemf(http.StatusUnprocessableEntity, "That is more than %d versions; delete them in several requests.", maxObjects)
+		}
+		if more = page.More; more {
+			if len(page.Records) == 0 {
+				return nil, errEmptyPage
+			}
+			q.After = page.Records[len(page.Records)-1].DateAdded.UnixMicro()
+		}
+	}
+	return records, nil
+}
