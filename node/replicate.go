@@ -107,7 +107,8 @@ func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 	return minted
 }
 
-// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks.
+// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks, unless
+// something else that may count needs them.
 func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
 	ended, found, err := r.view.Withdraw(e.Asset, e.Sender)
 	if err != nil || !found {
@@ -116,11 +117,16 @@ func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
 	if err := r.outbox.Withdraw(ended.TxID); err != nil {
 		return err
 	}
+	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
+	for _, uses := range []func(string) (bool, error){r.view.Uses, r.outbox.Uses} {
+		if used, err := uses(ended.Directory); err != nil || used {
+			return err
+		}
+	}
 	root, err := cid.Decode(ended.Directory)
 	if err != nil {
 		return fmt.Errorf("directory of transaction %s: %w", ended.TxID, err)
 	}
-	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
 	return r.blocks.Forget(ctx, []cid.Cid{root})
 }
 

@@ -46,6 +46,7 @@ const (
 	tableTxID      = 't' // transaction id -> position
 	tableAsset     = 'a' // asset id -> position of the event that made it
 	tableRecord    = 'r' // position -> nothing: the events that change the consortium
+	tableDirectory = 'd' // CID, 0, position -> nothing: the events that name a directory
 	tableWaiting   = 'w' // due (unix milliseconds), position -> nothing
 	tableUndecided = 'u' // collection, position -> nothing
 	tableMeta      = 'm'
@@ -143,6 +144,9 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 		return setJSON(txn, key(tableEvent, at), logged)
 	}
 	if err := txn.Set(key(tableAsset, u64(e.Asset)), at); err != nil {
+		return err
+	}
+	if err := txn.Set(key(tableDirectory, []byte(e.Directory), []byte{0}, at), nil); err != nil {
 		return err
 	}
 	return v.wait(txn, logged, time.Time{})
@@ -421,6 +425,22 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		return LoggedEvent{}, false, fmt.Errorf("withdrawing asset %d: %w", asset, err)
 	}
 	return e, found, nil
+}
+
+// Uses reports whether an event that may count names a directory. Anybody can mint an NFT about somebody else's, and
+// destroying that one must not cost the others their blocks.
+func (v *View) Uses(directory string) (used bool, err error) {
+	err = v.store.read(func(txn *badger.Txn) error {
+		return scan(txn, key(tableDirectory, []byte(directory), []byte{0}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			e, err := eventAt(txn, k[len(k)-16:])
+			used = err == nil && e.State != Ended && e.State != Refused
+			return !used, err
+		})
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for the events of directory %.80s: %w", directory, err)
+	}
+	return used, nil
 }
 
 // Event gives the event of a transaction.

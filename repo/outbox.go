@@ -91,6 +91,7 @@ const (
 	tableQueue   = 'q' // state, number -> nothing
 	tableKey     = 'k' // key -> number
 	tableTx      = 'x' // transaction id -> number
+	tableUse     = 'd' // CID of a directory that was announced -> number
 	tableGroup   = 'g' // number -> Group
 	tableCounter = 'c'
 )
@@ -256,6 +257,20 @@ func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
 	return item, found, err
 }
 
+// Uses reports whether a directory is that of an item which was signed and is not withdrawn: others know of it before
+// the chain does.
+func (o *Outbox) Uses(directory string) (used bool, err error) {
+	err = o.store.read(func(txn *badger.Txn) error {
+		item, found, err := itemBy(txn, key(tableUse, []byte(directory)))
+		used = found && item.State != Withdrawn
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for the item of directory %.80s: %w", directory, err)
+	}
+	return used, nil
+}
+
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
 	err = o.store.read(func(txn *badger.Txn) error {
@@ -401,8 +416,10 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 				if err := o.put(txn, item, former); err != nil {
 					return err
 				}
-				if err := txn.Set(key(tableTx, []byte(txid)), u64(item.Number)); err != nil {
-					return err
+				for _, index := range [][]byte{key(tableTx, []byte(txid)), key(tableUse, []byte(item.Directory))} {
+					if err := txn.Set(index, u64(item.Number)); err != nil {
+						return err
+					}
 				}
 			}
 			if err := setJSON(txn, key(tableGroup, u64(g.Number)), g); err != nil {
