@@ -52,11 +52,10 @@ func (r *replicator) Publishers(next []consortium.Event) (accounts []string) {
 	return accounts
 }
 
-// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything,
-// and repeating changes nothing.
+// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
+// that comes after the last record in the log (see restore), and repeating changes nothing.
 func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
 	var counted []repo.NewEvent
-	var withdrawals []consortium.Event
 	var sequences map[string]*consortium.Sequence
 	changes := false
 	r.fold.quietly(func(s *consortium.State) {
@@ -68,22 +67,15 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 			}
 			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
 			changes = changes || effect == consortium.Record
-			if effect == consortium.Withdrawal {
-				withdrawals = append(withdrawals, e)
-			}
 		}
 		sequences = copySequences(s)
 	})
-	if err := r.view.Append(counted); err != nil {
-		return err
-	}
-	for _, e := range withdrawals {
-		if err := r.withdraw(ctx, e); err != nil {
+	for rest := counted; len(rest) > 0; {
+		n := stretch(rest)
+		if err := r.take(ctx, rest[:n], sequences); err != nil {
 			return err
 		}
-	}
-	if err := r.confirmed(ctx, r.own(counted)); err != nil {
-		return err
+		rest = rest[n:]
 	}
 	if err := r.view.Advance(last, sequences); err != nil {
 		return err
@@ -93,6 +85,39 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 	}
 	if len(counted) > 0 {
 		r.work.notify()
+	}
+	return nil
+}
+
+// stretch is how many events can be logged at once: up to the end of the first run of withdrawals. So a record is in
+// the log only when every withdrawal before it was carried out.
+func stretch(events []repo.NewEvent) int {
+	withdrawals := false
+	for i, e := range events {
+		if withdrawals && e.Effect != consortium.Withdrawal {
+			return i
+		}
+		withdrawals = e.Effect == consortium.Withdrawal
+	}
+	return len(events)
+}
+
+// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, and then,
+// since an NFT may end in the window in which it began, the withdrawals.
+func (r *replicator) take(ctx context.Context, events []repo.NewEvent, sequences map[string]*consortium.Sequence) error {
+	if err := r.view.Append(events, sequences); err != nil {
+		return err
+	}
+	if err := r.confirmed(ctx, r.own(events)); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.Effect != consortium.Withdrawal {
+			continue
+		}
+		if err := r.withdraw(ctx, e.Event); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -161,9 +186,7 @@ func (r *replicator) restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restoring the consortium's state: %w", err)
 	}
-	if cursor > 0 {
-		state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
-	}
+	state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
 	r.fold.replace(state)
 	return nil
 }

@@ -70,7 +70,7 @@ func (v *View) Cursor() (round uint64, err error) {
 	return round, err
 }
 
-// Sequences gives the publishers' sequence numbers as they were stored with the cursor.
+// Sequences gives the publishers' sequence numbers as they were stored last.
 func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error) {
 	err = v.store.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaSequences)), &sequences)
@@ -85,8 +85,10 @@ type NewEvent struct {
 	Effect consortium.Effect
 }
 
-// Append stores events. Those that are there already stay as they are.
-func (v *View) Append(events []NewEvent) error {
+// Append stores events, and with them the publishers' sequence numbers, which may run ahead of the events: the records
+// that are in the log tell how far the fold had come, and the numbers before them must not be lost. Events that are
+// there already stay as they are.
+func (v *View) Append(events []NewEvent, sequences map[string]*consortium.Sequence) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for len(events) > 0 {
@@ -97,7 +99,7 @@ func (v *View) Append(events []NewEvent) error {
 					return err
 				}
 			}
-			return nil
+			return setJSON(txn, key(tableMeta, []byte(metaSequences)), sequences)
 		})
 		if err != nil {
 			return fmt.Errorf("appending to the event log: %w", err)

@@ -57,7 +57,7 @@ func entryOf(e NewEvent, collection, id string, version time.Time, content strin
 // publish brings an object all the way into the view.
 func publish(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
 	t.Helper()
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	return settleNow(t, v, e, entry)
 }
 
@@ -92,7 +92,7 @@ func TestTheEarlierOnTheChainWinsWhicheverArrivesFirst(t *testing.T) {
 	for _, laterFirst := range []bool{false, true} {
 		v, c := newView(t), &chain{}
 		early, late := c.event(), c.event()
-		must(t, v.Append([]NewEvent{early, late}))
+		must(t, v.Append([]NewEvent{early, late}, nil))
 		first := func() { settleNow(t, v, early, entryOf(early, collectionA, "malware-1", monday, "early")) }
 		second := func() { settleNow(t, v, late, entryOf(late, collectionA, "malware-1", monday, "late")) }
 		if laterFirst {
@@ -163,7 +163,7 @@ func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
 func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 	v, c := newView(t), &chain{}
 	a, b := c.event(), c.event()
-	must(t, v.Append([]NewEvent{a, b}))
+	must(t, v.Append([]NewEvent{a, b}, nil))
 	now := time.Now()
 	due, _, err := v.Due(Fresh, LoggedEvent{}, now, 10)
 	must(t, err)
@@ -192,7 +192,7 @@ func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	v, c := newView(t), &chain{}
 	a, b := c.event(), c.event()
-	must(t, v.Append([]NewEvent{a, b}))
+	must(t, v.Append([]NewEvent{a, b}, nil))
 	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
 	must(t, err)
 	must(t, v.Settle([]Outcome{
@@ -213,9 +213,9 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
 	v, c := newView(t), &chain{}
 	e := c.event()
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	settleNow(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	must(t, v.Advance(7, map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}))
 	if logged, _, err := v.Event(e.TxID); err != nil || logged.State != InView {
 		t.Errorf("after appending again the event is %v, %v", logged.State, err)
@@ -352,7 +352,7 @@ func benchView(b *testing.B, n int) *View {
 			entry.Type = "indicator"
 			outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
 		}
-		must(b, v.Append(events))
+		must(b, v.Append(events, nil))
 		must(b, v.Settle(outcomes))
 	}
 	return v
