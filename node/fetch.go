@@ -183,6 +183,9 @@ func (f *fetcher) settle(ctx context.Context, l load) error {
 		switch {
 		case malformed.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Refused, Reason: "its CID is not that of a directory of the protocol's form"}
+			if e.Note.Kind != wire.KindObject {
+				records = append(records, i)
+			}
 		case missing.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)}
 		case e.Note.Kind == wire.KindObject:
@@ -268,6 +271,9 @@ func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []
 	}
 	contents := map[int]content{}
 	for _, i := range records {
+		if outcomes[i].State == repo.Refused {
+			continue
+		}
 		files, err := f.files(ctx, l, i)
 		if err != nil {
 			return nil, err
@@ -284,9 +290,8 @@ func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []
 		for _, i := range records {
 			c, good := contents[i]
 			if !good {
-				continue
-			}
-			if problem := s.Attach(l.events[i].TxID, c.metadata, c.payload); problem != nil {
+				void(s, l.events[i])
+			} else if problem := s.Attach(l.events[i].TxID, c.metadata, c.payload); problem != nil {
 				outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
 			}
 			if id := l.events[i].Note.Collection; id != "" && !slices.Contains(collections, id) {
@@ -295,6 +300,11 @@ func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []
 		}
 	})
 	return collections, nil
+}
+
+// void makes a record as if it had never been minted: nothing waits for its content any more.
+func void(s *consortium.State, e repo.LoggedEvent) {
+	_ = s.Attach(e.TxID, wire.Metadata{}, nil) // no content is content that breaks the rules
 }
 
 // open decides about an object and opens it if it is for us. An error is this node's own; whatever is wrong with the

@@ -170,6 +170,9 @@ func (r *replicator) restore(ctx context.Context) error {
 		state.Apply(e.Event)
 	}
 	for _, e := range records {
+		if e.State == repo.Refused {
+			void(state, e)
+		}
 		if e.State != repo.Held {
 			continue
 		}

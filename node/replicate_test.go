@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -142,5 +143,39 @@ func TestAnObjectThatIsMadeAndDestroyedInOneWindowMayBePublishedAgain(t *testing
 	must(t, err)
 	if item.State != repo.Withdrawn {
 		t.Errorf("the item is %s: posting it again would answer success and publish nothing", item.State)
+	}
+}
+
+// A record that breaks the rules is as if it had never been minted, today and after a restart.
+func TestARecordThatWasRefusedStaysVoidAfterARestart(t *testing.T) {
+	alpha := newOrg(t, "alpha")
+	for name, spoil := range map[string]func(*consortium.Event){
+		"its content is wrong": func(*consortium.Event) {},
+		"its hash is wrong":    func(e *consortium.Event) { e.MetadataHash[0]++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			alpha.sequence = 0
+			w := newWorld(t, alpha)
+			events := w.found(alpha)
+			w.open()
+			must(t, w.deliver(events...))
+			w.drain()
+			// A record about another collection than its note says.
+			other, err := consortium.DraftCollection(w.id, uuid.NewString(), 1, wire.Collection{Title: "Other", DefaultLevel: "green", Metadata: wire.MetadataOpen},
+				map[uint32]*seal.EpochKey{1: w.key}, []string{alpha.identity.Recipient()}, time.Now())
+			must(t, err)
+			other.Note.Collection = w.collection
+			void := w.mint(alpha, other)
+			spoil(&void)
+			must(t, w.deliver(void, w.mint(alpha, w.object(1))))
+			w.drain()
+			if n := w.shown(); n != 1 {
+				t.Errorf("%d objects are served, want 1", n)
+			}
+			w.open()
+			if _, ok := w.fold.collection(w.collection); !ok {
+				t.Error("after a restart the collection can't be read")
+			}
+		})
 	}
 }
