@@ -160,6 +160,7 @@ func (w *world) open() {
 		}, work: work, log: discard}
 	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
+	must(w.t, w.fetcher.reconsider())
 }
 
 // drain does what the fetcher's lanes do, one load after the other, until nothing fresh waits.

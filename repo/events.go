@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 )
 
 // LoggedEvent is an event of the chain that counts, and what has become of it here.
@@ -49,6 +51,7 @@ const (
 	tableDirectory = 'd' // CID, 0, position -> nothing: the events that name a directory
 	tableWaiting   = 'w' // due (unix milliseconds), position -> nothing
 	tableUndecided = 'u' // collection, position -> nothing
+	tableReview    = 'v' // collection -> nothing: a record of it was settled, and its undecided objects not reconsidered since
 	tableMeta      = 'm'
 	metaCursor     = "cursor"
 	metaSequences  = "sequences"
@@ -304,6 +307,12 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	}
 	e.State, e.Reason = o.State, o.Reason
 	switch o.State {
+	case Held, Refused:
+		if c := e.Note.Collection; c != "" && e.Note.Kind != wire.KindObject {
+			if err := txn.Set(key(tableReview, []byte(c)), nil); err != nil {
+				return err
+			}
+		}
 	case Waiting:
 		e.Tries++
 		return v.wait(txn, e, o.Due)
@@ -320,15 +329,34 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	return setJSON(txn, key(tableEvent, at), e)
 }
 
-// Reconsider makes the undecided objects of a collection wait again, because a record of it has arrived. It returns
-// how many there were.
-func (v *View) Reconsider(collection string) (n int, err error) {
+// Reconsider makes the undecided objects wait again whose collection had a record settled since the last time. It
+// returns how many there were. Interrupted, it goes on the next time.
+func (v *View) Reconsider() (n int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for {
+		var collection []byte
+		err := v.store.read(func(txn *badger.Txn) error {
+			return scan(txn, key(tableReview), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+				collection = bytes.Clone(k[len(key(tableReview)):])
+				return false, nil
+			})
+		})
+		if err != nil || collection == nil {
+			return n, err
+		}
+		reconsidered, err := v.reconsider(collection)
+		if n += reconsidered; err != nil {
+			return n, fmt.Errorf("reconsidering collection %s: %w", collection, err)
+		}
+	}
+}
+
+func (v *View) reconsider(collection []byte) (n int, err error) {
+	for {
 		var keys [][]byte
 		err := v.write(func(txn *badger.Txn) error {
-			err := scan(txn, key(tableUndecided, []byte(collection)), nil, false, func(k []byte, item *badger.Item) (bool, error) {
+			err := scan(txn, key(tableUndecided, collection), nil, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
 			})
@@ -352,10 +380,13 @@ func (v *View) Reconsider(collection string) (n int, err error) {
 					return err
 				}
 			}
+			if len(keys) < chunkItems {
+				return txn.Delete(key(tableReview, collection))
+			}
 			return nil
 		})
 		if err != nil {
-			return n, fmt.Errorf("reconsidering collection %s: %w", collection, err)
+			return n, err
 		}
 		n += len(keys)
 		if len(keys) < chunkItems {

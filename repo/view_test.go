@@ -191,14 +191,19 @@ func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 
 func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	v, c := newView(t), &chain{}
-	a, b := c.event(), c.event()
-	must(t, v.Append([]NewEvent{a, b}, nil))
+	a, b, record := c.event(), c.event(), c.event()
+	record.Note = wire.Note{Kind: wire.KindKeyring, Collection: collectionA}
+	must(t, v.Append([]NewEvent{a, b, record}, nil))
 	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
 	must(t, err)
 	must(t, v.Settle([]Outcome{
 		{Event: due[0], State: Undecided, Collection: collectionA}, {Event: due[1], State: Undecided, Collection: collectionB},
 	}))
-	n, err := v.Reconsider(collectionA)
+	if n, err := v.Reconsider(); err != nil || n != 0 {
+		t.Fatalf("without a record: %d reconsidered, %v", n, err)
+	}
+	must(t, v.Settle([]Outcome{{Event: due[2], State: Held}}))
+	n, err := v.Reconsider()
 	must(t, err)
 	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
 	must(t, err)
@@ -207,6 +212,9 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	}
 	if waiting, undecided := v.CountEvents(); waiting != 1 || undecided != 1 {
 		t.Errorf("%d wait and %d are undecided", waiting, undecided)
+	}
+	if n, err := v.Reconsider(); err != nil || n != 0 {
+		t.Errorf("a second time: %d reconsidered, %v", n, err)
 	}
 }
 
