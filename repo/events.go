@@ -3,6 +3,7 @@ package repo
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ type LoggedEvent struct {
 	Tries   int        `json:"tries,omitzero"`   // how often its blocks were asked for in vain
 	Due     int64      `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
 	Entered int64      `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
+	// Publication is what a duplicate publishes. It stays when the duplicate's turn has come.
+	Publication []byte `json:"publication,omitzero"`
 }
 
 // EventState is what has become of an event.
@@ -269,9 +272,9 @@ type Outcome struct {
 func (v *View) Settle(outcomes []Outcome) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for len(outcomes) > 0 {
+	for limit := chunkItems; len(outcomes) > 0; {
 		n, size := 0, 0
-		for n < len(outcomes) && n < chunkItems && size <= chunkBytes {
+		for n < len(outcomes) && n < limit && size <= chunkBytes {
 			if outcomes[n].Entry != nil {
 				size += len(outcomes[n].Entry.Object)
 			}
@@ -285,6 +288,10 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			return nil
 		})
+		if errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
+			limit = n / 2 // long identifiers, or many that take the places of others
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -310,6 +317,11 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	case Held, Refused:
 		if c := e.Note.Collection; c != "" && e.Note.Kind != wire.KindObject {
 			if err := txn.Set(key(tableReview, []byte(c)), nil); err != nil {
+				return err
+			}
+		}
+		if e.Publication != nil { // it was its turn
+			if err := v.succeed(txn, e.Publication); err != nil {
 				return err
 			}
 		}
@@ -444,7 +456,11 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		found = true
 		switch e.State {
 		case Waiting:
-			err = v.unwait(txn, e)
+			if err = v.unwait(txn, e); err == nil && e.Publication != nil { // it was its turn
+				err = v.succeed(txn, e.Publication)
+			}
+		case Duplicate:
+			err = txn.Delete(key(tableDuplicate, e.Publication, at))
 		case InView:
 			err = v.leave(txn, e.Entered)
 		}

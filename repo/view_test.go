@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -391,4 +392,73 @@ func BenchmarkEnter(b *testing.B) {
 		benchView(b, 20_000)
 	}
 	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+}
+
+// What a member publishes must not bring a transaction to its limit: the node would stop, and again at each start.
+func TestObjectsWithTheLongestIdentifiersAreTaken(t *testing.T) {
+	v, c := newView(t), &chain{}
+	longest := "x-" + strings.Repeat("a", 248)
+	var events []NewEvent
+	var outcomes []Outcome
+	for i := range chunkItems {
+		e := c.event()
+		e.TxID, e.Sender, e.Directory = fmt.Sprintf("%052d", i), strings.Repeat("A", 58), fmt.Sprintf("bafybei%052d", i)
+		entry := entryOf(e, collectionA, fmt.Sprintf("%s--%08d-17d4-4cbf-938f-98ee46b3cd3f", longest, i), monday, strings.Repeat("x", chunkBytes/chunkItems))
+		entry.Type, entry.Directory = longest, e.Directory
+		events = append(events, e)
+		outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
+	}
+	must(t, v.Append(events, nil))
+	must(t, v.Settle(outcomes))
+	t.Run("in the place of others", func(t *testing.T) {
+		v := newView(t)
+		for i, e := range events {
+			e.Round += 1000
+			e.TxID = fmt.Sprintf("L%051d", i)
+			entry := *outcomes[i].Entry
+			entry.Position, entry.TxID = e.Position, e.TxID
+			must(t, v.Append([]NewEvent{e}, nil))
+			must(t, v.Settle([]Outcome{{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: &entry}}))
+		}
+		must(t, v.Append(events, nil))
+		must(t, v.Settle(outcomes)) // they are earlier on the chain
+	})
+}
+
+func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
+	v, c := newView(t), &chain{}
+	first := c.event()
+	publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "x"))
+	var events []NewEvent
+	var outcomes []Outcome
+	for range 10_000 {
+		e := c.event()
+		e.Sender = strings.Repeat("A", 58)
+		events = append(events, e)
+		outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entryOf(e, collectionA, "malware-1", monday, "x")})
+	}
+	must(t, v.Append(events, nil))
+	must(t, v.Settle(outcomes))
+	_, found, err := v.Withdraw(first.Asset, "PUBLISHER")
+	must(t, err)
+	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	must(t, err)
+	if !found || len(due) != 1 || due[0].TxID != events[0].TxID {
+		t.Fatalf("found %v; in its place: %+v", found, due)
+	}
+	for _, e := range events[:2] { // the one whose turn it is, and one that is a duplicate still
+		_, _, err := v.Withdraw(e.Asset, e.Sender)
+		must(t, err)
+	}
+	_, _, err = v.Withdraw(events[3].Asset, events[3].Sender)
+	must(t, err)
+	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != events[2].TxID {
+		t.Fatalf("after three more withdrawals: %+v", due)
+	}
+	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
+	if due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10); err != nil || len(due) != 1 || due[0].TxID != events[4].TxID {
+		t.Errorf("after a refusal: %+v, %v", due, err)
+	}
 }
