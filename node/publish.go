@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,9 @@ type batch struct {
 	lines   []repo.StatusLine // one for each object, in the request's order
 	objects []*stix.Object    // the well-formed ones
 	at      []int             // … and which line each of them has
-	byID    map[string]*stix.Object
+
+	markings map[string][]*stix.Object // the definitions in the request
+	resolved map[string]*stix.Object   // markings that were looked up
 
 	submissions []repo.Submission
 	submitted   []int // which line each of them has
@@ -91,7 +94,7 @@ type batch struct {
 
 // parse reads the objects; those that are not STIX become failures.
 func (b *batch) parse(objects []taxii.Incoming) {
-	b.byID = make(map[string]*stix.Object, len(objects))
+	b.markings, b.resolved = map[string][]*stix.Object{}, map[string]*stix.Object{}
 	for i, incoming := range objects {
 		object, err := parseIncoming(incoming)
 		if err != nil {
@@ -101,7 +104,9 @@ func (b *batch) parse(objects []taxii.Incoming) {
 		}
 		b.lines[i].ObjectID, b.lines[i].Version = object.ID, object.Version()
 		b.objects, b.at = append(b.objects, object), append(b.at, i)
-		b.byID[object.ID] = object
+		if object.Type == "marking-definition" {
+			b.markings[object.ID] = append(b.markings[object.ID], object)
+		}
 	}
 }
 
@@ -174,20 +179,56 @@ func (b *batch) permit(object *stix.Object) error {
 	return nil
 }
 
-// resolve finds a marking definition: in the request itself, or in what was published before.
+// maxDefinitions is how many definitions of one marking are compared. There should be one.
+const maxDefinitions = 64
+
+// resolve finds a marking definition: in the request itself, in what is on its way, or in what was published. Nobody
+// owns an id, so that there may be several: the strictest counts, and where there are too many, none.
 func (b *batch) resolve(id string) *stix.Object {
-	if object := b.byID[id]; object != nil {
-		return object
+	if definition, known := b.resolved[id]; known {
+		return definition
 	}
-	entry, err := b.view.Latest(repo.Everything, id)
-	if err != nil || entry == nil {
-		return nil // unknown, which counts as the strictest
-	}
-	object, err := stix.Parse(entry.Object)
+	candidates, err := b.definitions(id)
 	if err != nil {
-		return nil
+		b.err = errors.Join(b.err, err)
 	}
-	return object
+	var strictest *stix.Object
+	level := stix.Level(0)
+	for _, candidate := range candidates {
+		l, _, _ := stix.LevelOf(&stix.Object{Markings: []string{id}}, func(string) *stix.Object { return candidate })
+		if strictest == nil || l > level {
+			strictest, level = candidate, l
+		}
+	}
+	b.resolved[id] = strictest
+	return strictest
+}
+
+// definitions gives every definition of a marking that is known; none, which counts as the strictest, if they are too many.
+func (b *batch) definitions(id string) ([]*stix.Object, error) {
+	list := slices.Clone(b.markings[id])
+	known, err := b.outbox.Markings(id, maxDefinitions)
+	if err != nil {
+		return nil, err
+	}
+	entries, more, err := b.view.Page(repo.Query{
+		Collection: repo.Everything, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: maxDefinitions, WithObjects: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if more || len(known) == maxDefinitions || len(list) > maxDefinitions {
+		return nil, nil
+	}
+	for _, e := range entries {
+		known = append(known, e.Object)
+	}
+	for _, raw := range known {
+		if object, err := stix.Parse(raw); err == nil {
+			list = append(list, object)
+		}
+	}
+	return list, nil
 }
 
 // succeeds checks the rules between the versions of one object (STIX 2.1, section 3.6).

@@ -93,6 +93,7 @@ const (
 	tableTx      = 'x' // transaction id -> number
 	tableUse     = 'd' // CID of a directory that was announced -> number
 	tableGroup   = 'g' // number -> Group
+	tableMarking = 'm' // STIX id of a marking definition, 0, number -> plaintext
 	tableCounter = 'c'
 )
 
@@ -168,6 +169,11 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 				item.State = Accepted
 				if err := txn.Set(key(tablePayload, u64(item.Number)), s.Payload); err != nil {
 					return err
+				}
+				if item.isMarking() {
+					if err := txn.Set(item.markingKey(), s.Payload); err != nil {
+						return err
+					}
 				}
 			}
 			if err := txn.Set(key(tableKey, item.Key), u64(item.Number)); err != nil {
@@ -583,6 +589,11 @@ func (o *Outbox) Withdraw(txid string) error {
 			return err
 		}
 		item.State = Withdrawn
+		if item.isMarking() {
+			if err := txn.Delete(item.markingKey()); err != nil {
+				return err
+			}
+		}
 		return o.put(txn, item, Confirmed)
 	})
 	if err != nil {
