@@ -266,7 +266,7 @@ func entryOf(collection string, object *stix.Object, hash [32]byte, stored time.
 // objectKey is what is published exactly once: a version of an object in a collection, or, for an object without
 // versions, its content.
 func objectKey(e *repo.Entry) []byte {
-	version := e.Version
+	version := e.Instant.UTC().Format(time.RFC3339Nano) // a version is an instant, however it is written
 	if e.Unversioned {
 		version = "#" + hex.EncodeToString(e.Hash)
 	}

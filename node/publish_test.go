@@ -103,6 +103,17 @@ func TestAnotherMembersDefinitionDoesNotWeakenOurs(t *testing.T) {
 	}
 }
 
+// The same instant, written in two ways.
+func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
+	w := newPublishingWorld(t)
+	for _, spelling := range []string{"05.678Z", "05.678000Z"} {
+		w.post(strings.Replace(indicatorJSON(1), `"modified":"2026-01-02T03:04:05.678Z"`, `"modified":"2026-01-02T03:04:`+spelling+`"`, 1))
+	}
+	if n := w.r.Outbox.Count()[repo.Accepted]; n != 1 {
+		t.Errorf("%d items are to be published, want 1", n)
+	}
+}
+
 // enter brings somebody's object into the view.
 func (w *world) enter(object string) {
 	w.t.Helper()
