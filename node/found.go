@@ -187,10 +187,11 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *foundin
 }
 
 // completeFounding publishes what follows a charter: its directory, the founder's membership and the default
-// collection with its first key epoch. It does nothing where that was done, or where somebody else founded.
+// collection with its first key epoch. It does nothing where that was done, or where somebody else founded: who
+// gave a founding up and joined another consortium must not bring its collection there.
 func (n *Node) completeFounding(ctx context.Context) error {
 	f, err := readFounding(n.repo)
-	if err != nil || f == nil {
+	if err != nil || f == nil || f.Group.TxIDs[0] != n.consortium.Charter {
 		return err
 	}
 	directory, err := f.directory()
