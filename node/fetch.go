@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -37,10 +38,15 @@ type fetcher struct {
 	blocks replicaStore
 	work   *signal
 	log    *slog.Logger
+
+	settling sync.Mutex
 }
 
 // run fetches until the context ends.
 func (f *fetcher) run(ctx context.Context) error {
+	if err := f.reconsider(); err != nil { // the node may have stopped between a record and its objects
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.lane(ctx, repo.Fresh, freshTimeout) })
 	group.Go(func() error { return f.lane(ctx, repo.Retried, 0) })
@@ -168,8 +174,11 @@ func (f *fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 	return l, nil
 }
 
-// settle opens what was fetched and records what becomes of every event.
+// settle opens what was fetched and records what becomes of every event. One load at a time, since the records of one
+// decide about the objects of the other.
 func (f *fetcher) settle(ctx context.Context, l load) error {
+	f.settling.Lock()
+	defer f.settling.Unlock()
 	missing, malformed := cid.NewSet(), cid.NewSet()
 	for _, c := range l.fetched.Missing {
 		missing.Add(c)
@@ -183,6 +192,9 @@ func (f *fetcher) settle(ctx context.Context, l load) error {
 		switch {
 		case malformed.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Refused, Reason: "its CID is not that of a directory of the protocol's form"}
+			if e.Note.Kind != wire.KindObject {
+				records = append(records, i)
+			}
 		case missing.Has(l.roots[i]):
 			outcomes[i] = repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)}
 		case e.Note.Kind == wire.KindObject:
@@ -192,11 +204,9 @@ func (f *fetcher) settle(ctx context.Context, l load) error {
 		}
 	}
 	// Records first: they may decide about the objects beside them.
-	collections, err := f.attach(ctx, l, records, outcomes)
-	if err != nil {
+	if err := f.attach(ctx, l, records, outcomes); err != nil {
 		return err
 	}
-	generation := f.fold.generation.Load()
 	workers, workersCtx := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for _, i := range objects {
@@ -212,26 +222,16 @@ func (f *fetcher) settle(ctx context.Context, l load) error {
 	if err := f.view.Settle(outcomes); err != nil {
 		return err
 	}
-	if f.fold.generation.Load() != generation {
-		// The other lane has attached a record while we decided that one was missing.
-		for _, o := range outcomes {
-			if o.State == repo.Undecided {
-				collections = append(collections, o.Collection)
-			}
-		}
-		slices.Sort(collections)
-		collections = slices.Compact(collections)
+	return f.reconsider()
+}
+
+// reconsider makes undecided objects wait again that a record may have decided about.
+func (f *fetcher) reconsider() error {
+	n, err := f.view.Reconsider()
+	if n > 0 {
+		f.work.notify()
 	}
-	for _, collection := range collections {
-		n, err := f.view.Reconsider(collection)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			f.work.notify()
-		}
-	}
-	return nil
+	return err
 }
 
 // files gives the files of an event: from memory if they have just come, else from this node's store.
@@ -257,10 +257,10 @@ func (f *fetcher) warn(outcomes []repo.Outcome) {
 	}
 }
 
-// attach gives the state the content of records. It returns the collections that this may have changed.
-func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []repo.Outcome) (collections []string, err error) {
+// attach gives the state the content of records.
+func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []repo.Outcome) error {
 	if len(records) == 0 {
-		return nil, nil
+		return nil
 	}
 	type content struct {
 		metadata wire.Metadata
@@ -268,9 +268,12 @@ func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []
 	}
 	contents := map[int]content{}
 	for _, i := range records {
+		if outcomes[i].State == repo.Refused {
+			continue
+		}
 		files, err := f.files(ctx, l, i)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		outcomes[i] = repo.Outcome{Event: l.events[i], State: repo.Held}
 		metadata, payload, problem := verifiedFiles(l.events[i].Event, files)
@@ -284,17 +287,18 @@ func (f *fetcher) attach(ctx context.Context, l load, records []int, outcomes []
 		for _, i := range records {
 			c, good := contents[i]
 			if !good {
-				continue
-			}
-			if problem := s.Attach(l.events[i].TxID, c.metadata, c.payload); problem != nil {
+				void(s, l.events[i])
+			} else if problem := s.Attach(l.events[i].TxID, c.metadata, c.payload); problem != nil {
 				outcomes[i].State, outcomes[i].Reason = repo.Refused, problem.Error()
-			}
-			if id := l.events[i].Note.Collection; id != "" && !slices.Contains(collections, id) {
-				collections = append(collections, id)
 			}
 		}
 	})
-	return collections, nil
+	return nil
+}
+
+// void makes a record as if it had never been minted: nothing waits for its content any more.
+func void(s *consortium.State, e repo.LoggedEvent) {
+	_ = s.Attach(e.TxID, wire.Metadata{}, nil) // no content is content that breaks the rules
 }
 
 // open decides about an object and opens it if it is for us. An error is this node's own; whatever is wrong with the

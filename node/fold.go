@@ -20,8 +20,7 @@ type fold struct {
 	mu    sync.RWMutex
 	state *consortium.State
 
-	peers      atomic.Pointer[peerSet]
-	generation atomic.Uint64 // grows with every change
+	peers atomic.Pointer[peerSet]
 }
 
 // peerSet is which peers belong to the consortium. It is asked for every request and every message of another node.
@@ -85,7 +84,6 @@ func (f *fold) publish() {
 		}
 	}
 	f.peers.Store(p)
-	f.generation.Add(1)
 	f.changed.notify()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -186,10 +187,11 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *foundin
 }
 
 // completeFounding publishes what follows a charter: its directory, the founder's membership and the default
-// collection with its first key epoch. It does nothing where that was done, or where somebody else founded.
+// collection with its first key epoch. It does nothing where that was done, or where somebody else founded: who
+// gave a founding up and joined another consortium must not bring its collection there.
 func (n *Node) completeFounding(ctx context.Context) error {
 	f, err := readFounding(n.repo)
-	if err != nil || f == nil {
+	if err != nil || f == nil || f.Group.TxIDs[0] != n.consortium.Charter {
 		return err
 	}
 	directory, err := f.directory()
@@ -247,13 +249,15 @@ func (n *Node) storeMember(ctx context.Context, m wire.Member) (repo.Item, error
 	if err != nil {
 		return repo.Item{}, err
 	}
-	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, memberKey(m), draft)
+	removals := 0 // who was removed can be admitted again
+	n.fold.read(func(s *consortium.State) { removals = s.Removals(m.Account) })
+	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, memberKey(m, removals), draft)
 	n.minter.work.notify()
 	return item, err
 }
 
-func memberKey(m wire.Member) []byte {
-	return hashOf("member", m.Organisation, m.Title, m.Account, m.Peer, m.Recipient)
+func memberKey(m wire.Member, removals int) []byte {
+	return hashOf("member", m.Organisation, m.Title, m.Account, m.Peer, m.Recipient, strconv.Itoa(removals))
 }
 
 // Admission is the answer to a request.

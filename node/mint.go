@@ -211,7 +211,11 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 			m.condition.clear()
 			pause = 0
 			for _, g := range groups {
-				submissions <- m.begin(g) // there is room for as many as may fly
+				select {
+				case submissions <- m.begin(g):
+				case <-ctx.Done(): // they are in the outbox
+					return nil
+				}
 			}
 			continue
 		}

@@ -236,8 +236,13 @@ func (n *Node) Rebuild(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {
 	case n.rebuild <- reply:
-		return <-reply
 	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done(): // or the replicate pipeline failed on its way
 		return ctx.Err()
 	}
 }

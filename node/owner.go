@@ -249,6 +249,7 @@ func minus(a wire.Accounts, removed []string) wire.Accounts {
 
 // mayDisclose refuses to give keys of the past to an audience that objects published then must not reach.
 func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
+	known := markings{outbox: o.outbox, view: o.view}
 	query := repo.Query{Collection: c.ID, Versions: repo.Versions{All: true}, Limit: 1000, WithObjects: true}
 	for {
 		entries, more, err := o.view.Page(query)
@@ -260,18 +261,16 @@ func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
 			if err != nil {
 				return fmt.Errorf("reading object %s: %w", e.ID, err)
 			}
-			if err := permit(object, to, o.resolve); err != nil {
+			if err := permit(object, to, known.resolve); err != nil {
 				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
 			}
 			query.After = e.DateAdded
 		}
 		if !more {
-			return nil
+			return known.err
 		}
 	}
 }
-
-func (o *owner) resolve(id string) *stix.Object { return resolve(o.view, id) }
 
 // revoke takes organisations out of a collection's readers: a new key epoch begins without them. What they could read
 // before, they can.

@@ -52,7 +52,7 @@ func (p *publisher) accept(who taxii.Principal, c taxii.Collection, objects []ta
 	for _, at := range stix.Order(b.objects) {
 		b.check(at)
 	}
-	if err := b.err; err != nil {
+	if err := errors.Join(b.err, b.markings.err); err != nil {
 		return "", err
 	}
 	items, err := p.outbox.Accept(b.submissions)
@@ -83,7 +83,8 @@ type batch struct {
 	lines   []repo.StatusLine // one for each object, in the request's order
 	objects []*stix.Object    // the well-formed ones
 	at      []int             // … and which line each of them has
-	byID    map[string]*stix.Object
+
+	markings markings
 
 	submissions []repo.Submission
 	submitted   []int // which line each of them has
@@ -91,7 +92,7 @@ type batch struct {
 
 // parse reads the objects; those that are not STIX become failures.
 func (b *batch) parse(objects []taxii.Incoming) {
-	b.byID = make(map[string]*stix.Object, len(objects))
+	b.markings = markings{outbox: b.outbox, view: b.view}
 	for i, incoming := range objects {
 		object, err := parseIncoming(incoming)
 		if err != nil {
@@ -101,7 +102,7 @@ func (b *batch) parse(objects []taxii.Incoming) {
 		}
 		b.lines[i].ObjectID, b.lines[i].Version = object.ID, object.Version()
 		b.objects, b.at = append(b.objects, object), append(b.at, i)
-		b.byID[object.ID] = object
+		b.markings.add(object)
 	}
 }
 
@@ -115,7 +116,7 @@ func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
 // check decides about one object and makes it a submission, or a failure, or something that is published already.
 func (b *batch) check(at int) {
 	object, line := b.objects[at], &b.lines[b.at[at]]
-	if err := permit(object, b.into.Properties, b.resolve); err != nil {
+	if err := permit(object, b.into.Properties, b.markings.resolve); err != nil {
 		line.Failure = err.Error()
 		return
 	}
@@ -171,27 +172,6 @@ func permit(object *stix.Object, into wire.Collection, resolve func(string) *sti
 	return nil
 }
 
-// resolve finds a marking definition: in the request itself, or in what was published before.
-func (b *batch) resolve(id string) *stix.Object {
-	if object := b.byID[id]; object != nil {
-		return object
-	}
-	return resolve(b.view, id)
-}
-
-// resolve finds an object that was published before; nil if there is none, which for a marking counts as the strictest.
-func resolve(view *repo.View, id string) *stix.Object {
-	entry, err := view.Latest(repo.Everything, id)
-	if err != nil || entry == nil {
-		return nil
-	}
-	object, err := stix.Parse(entry.Object)
-	if err != nil {
-		return nil
-	}
-	return object
-}
-
 // succeeds checks the rules between the versions of one object (STIX 2.1, section 3.6).
 func (b *batch) succeeds(object *stix.Object) error {
 	entry, err := b.view.Latest(b.into.ID, object.ID)
@@ -227,7 +207,7 @@ func entryOf(collection string, object *stix.Object, hash [32]byte, stored time.
 // objectKey is what is published exactly once: a version of an object in a collection, or, for an object without
 // versions, its content.
 func objectKey(e *repo.Entry) []byte {
-	version := e.Version
+	version := e.Instant.UTC().Format(time.RFC3339Nano) // a version is an instant, however it is written
 	if e.Unversioned {
 		version = "#" + hex.EncodeToString(e.Hash)
 	}

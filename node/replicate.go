@@ -52,11 +52,10 @@ func (r *replicator) Publishers(next []consortium.Event) (accounts []string) {
 	return accounts
 }
 
-// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything,
-// and repeating changes nothing.
+// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
+// that comes after the last record in the log (see restore), and repeating changes nothing.
 func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
 	var counted []repo.NewEvent
-	var withdrawals, removals []consortium.Event
 	var sequences map[string]*consortium.Sequence
 	changes := false
 	r.fold.quietly(func(s *consortium.State) {
@@ -68,30 +67,15 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 			}
 			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
 			changes = changes || effect == consortium.Record
-			switch {
-			case effect == consortium.Withdrawal:
-				withdrawals = append(withdrawals, e)
-			case e.Note.Kind == wire.KindDestroy:
-				removals = append(removals, e)
-			}
 		}
 		sequences = copySequences(s)
 	})
-	if err := r.view.Append(counted); err != nil {
-		return err
-	}
-	for _, e := range withdrawals {
-		if err := r.withdraw(ctx, e); err != nil {
+	for rest := counted; len(rest) > 0; {
+		n := stretch(rest)
+		if err := r.take(ctx, rest[:n], sequences); err != nil {
 			return err
 		}
-	}
-	for _, e := range removals {
-		if err := r.removed(e); err != nil {
-			return err
-		}
-	}
-	if err := r.confirmed(ctx, r.own(counted)); err != nil {
-		return err
+		rest = rest[n:]
 	}
 	if err := r.view.Advance(last, sequences); err != nil {
 		return err
@@ -101,6 +85,39 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 	}
 	if len(counted) > 0 {
 		r.work.notify()
+	}
+	return nil
+}
+
+// stretch is how many events can be logged at once: up to the end of the first run of withdrawals. So a record is in
+// the log only when every withdrawal before it was carried out.
+func stretch(events []repo.NewEvent) int {
+	withdrawals := false
+	for i, e := range events {
+		if withdrawals && e.Effect != consortium.Withdrawal {
+			return i
+		}
+		withdrawals = e.Effect == consortium.Withdrawal
+	}
+	return len(events)
+}
+
+// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, and then,
+// since an NFT may end in the window in which it began, the withdrawals.
+func (r *replicator) take(ctx context.Context, events []repo.NewEvent, sequences map[string]*consortium.Sequence) error {
+	if err := r.view.Append(events, sequences); err != nil {
+		return err
+	}
+	if err := r.confirmed(ctx, r.own(events)); err != nil {
+		return err
+	}
+	for _, e := range events {
+		if e.Effect != consortium.Withdrawal {
+			continue
+		}
+		if err := r.withdraw(ctx, e.Event); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -115,16 +132,8 @@ func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 	return minted
 }
 
-// removed lets this organisation admit somebody again whose membership it has ended.
-func (r *replicator) removed(e consortium.Event) error {
-	admission, found, err := r.view.EventOf(e.Asset)
-	if err != nil || !found {
-		return err
-	}
-	return r.outbox.Withdraw(admission.TxID)
-}
-
-// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks.
+// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks, unless
+// something else that may count needs them.
 func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
 	ended, found, err := r.view.Withdraw(e.Asset, e.Sender)
 	if err != nil || !found {
@@ -133,16 +142,18 @@ func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
 	if err := r.outbox.Withdraw(ended.TxID); err != nil {
 		return err
 	}
+	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
+	defer r.withdrawn.notify()
+	for _, uses := range []func(string) (bool, error){r.view.Uses, r.outbox.Uses} {
+		if used, err := uses(ended.Directory); err != nil || used {
+			return err
+		}
+	}
 	root, err := cid.Decode(ended.Directory)
 	if err != nil {
 		return fmt.Errorf("directory of transaction %s: %w", ended.TxID, err)
 	}
-	if err := r.blocks.Forget(ctx, []cid.Cid{root}); err != nil {
-		return err
-	}
-	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
-	r.withdrawn.notify()
-	return nil
+	return r.blocks.Forget(ctx, []cid.Cid{root})
 }
 
 // restore rebuilds the state from the log: the records that were folded, with the content that is here.
@@ -160,6 +171,9 @@ func (r *replicator) restore(ctx context.Context) error {
 		state.Apply(e.Event)
 	}
 	for _, e := range records {
+		if e.State == repo.Refused {
+			void(state, e)
+		}
 		if e.State != repo.Held {
 			continue
 		}
@@ -176,9 +190,7 @@ func (r *replicator) restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restoring the consortium's state: %w", err)
 	}
-	if cursor > 0 {
-		state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
-	}
+	state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
 	r.fold.replace(state)
 	return nil
 }

@@ -1,7 +1,9 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 )
 
 // LoggedEvent is an event of the chain that counts, and what has become of it here.
@@ -19,6 +22,8 @@ type LoggedEvent struct {
 	Tries   int        `json:"tries,omitzero"`   // how often its blocks were asked for in vain
 	Due     int64      `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
 	Entered int64      `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
+	// Publication is what a duplicate publishes. It stays when the duplicate's turn has come.
+	Publication []byte `json:"publication,omitzero"`
 }
 
 // EventState is what has become of an event.
@@ -46,8 +51,10 @@ const (
 	tableTxID      = 't' // transaction id -> position
 	tableAsset     = 'a' // asset id -> position of the event that made it
 	tableRecord    = 'r' // position -> nothing: the events that change the consortium
+	tableDirectory = 'd' // CID, 0, position -> nothing: the events that name a directory
 	tableWaiting   = 'w' // due (unix milliseconds), position -> nothing
 	tableUndecided = 'u' // collection, position -> nothing
+	tableReview    = 'v' // collection -> nothing: a record of it was settled, and its undecided objects not reconsidered since
 	tableMeta      = 'm'
 	metaCursor     = "cursor"
 	metaSequences  = "sequences"
@@ -69,7 +76,7 @@ func (v *View) Cursor() (round uint64, err error) {
 	return round, err
 }
 
-// Sequences gives the publishers' sequence numbers as they were stored with the cursor.
+// Sequences gives the publishers' sequence numbers as they were stored last.
 func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error) {
 	err = v.store.read(func(txn *badger.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaSequences)), &sequences)
@@ -84,8 +91,10 @@ type NewEvent struct {
 	Effect consortium.Effect
 }
 
-// Append stores events. Those that are there already stay as they are.
-func (v *View) Append(events []NewEvent) error {
+// Append stores events, and with them the publishers' sequence numbers, which may run ahead of the events: the records
+// that are in the log tell how far the fold had come, and the numbers before them must not be lost. Events that are
+// there already stay as they are.
+func (v *View) Append(events []NewEvent, sequences map[string]*consortium.Sequence) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for len(events) > 0 {
@@ -96,7 +105,7 @@ func (v *View) Append(events []NewEvent) error {
 					return err
 				}
 			}
-			return nil
+			return setJSON(txn, key(tableMeta, []byte(metaSequences)), sequences)
 		})
 		if err != nil {
 			return fmt.Errorf("appending to the event log: %w", err)
@@ -143,6 +152,9 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 		return setJSON(txn, key(tableEvent, at), logged)
 	}
 	if err := txn.Set(key(tableAsset, u64(e.Asset)), at); err != nil {
+		return err
+	}
+	if err := txn.Set(key(tableDirectory, []byte(e.Directory), []byte{0}, at), nil); err != nil {
 		return err
 	}
 	return v.wait(txn, logged, time.Time{})
@@ -260,9 +272,9 @@ type Outcome struct {
 func (v *View) Settle(outcomes []Outcome) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for len(outcomes) > 0 {
+	for limit := chunkItems; len(outcomes) > 0; {
 		n, size := 0, 0
-		for n < len(outcomes) && n < chunkItems && size <= chunkBytes {
+		for n < len(outcomes) && n < limit && size <= chunkBytes {
 			if outcomes[n].Entry != nil {
 				size += len(outcomes[n].Entry.Object)
 			}
@@ -276,6 +288,10 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			return nil
 		})
+		if errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
+			limit = n / 2 // long identifiers, or many that take the places of others
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -298,6 +314,17 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	}
 	e.State, e.Reason = o.State, o.Reason
 	switch o.State {
+	case Held, Refused:
+		if c := e.Note.Collection; c != "" && e.Note.Kind != wire.KindObject {
+			if err := txn.Set(key(tableReview, []byte(c)), nil); err != nil {
+				return err
+			}
+		}
+		if e.Publication != nil { // it was its turn
+			if err := v.succeed(txn, e.Publication); err != nil {
+				return err
+			}
+		}
 	case Waiting:
 		e.Tries++
 		return v.wait(txn, e, o.Due)
@@ -314,15 +341,34 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	return setJSON(txn, key(tableEvent, at), e)
 }
 
-// Reconsider makes the undecided objects of a collection wait again, because a record of it has arrived. It returns
-// how many there were.
-func (v *View) Reconsider(collection string) (n int, err error) {
+// Reconsider makes the undecided objects wait again whose collection had a record settled since the last time. It
+// returns how many there were. Interrupted, it goes on the next time.
+func (v *View) Reconsider() (n int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for {
+		var collection []byte
+		err := v.store.read(func(txn *badger.Txn) error {
+			return scan(txn, key(tableReview), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+				collection = bytes.Clone(k[len(key(tableReview)):])
+				return false, nil
+			})
+		})
+		if err != nil || collection == nil {
+			return n, err
+		}
+		reconsidered, err := v.reconsider(collection)
+		if n += reconsidered; err != nil {
+			return n, fmt.Errorf("reconsidering collection %s: %w", collection, err)
+		}
+	}
+}
+
+func (v *View) reconsider(collection []byte) (n int, err error) {
+	for {
 		var keys [][]byte
 		err := v.write(func(txn *badger.Txn) error {
-			err := scan(txn, key(tableUndecided, []byte(collection)), nil, false, func(k []byte, item *badger.Item) (bool, error) {
+			err := scan(txn, key(tableUndecided, collection), nil, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
 			})
@@ -346,10 +392,13 @@ func (v *View) Reconsider(collection string) (n int, err error) {
 					return err
 				}
 			}
+			if len(keys) < chunkItems {
+				return txn.Delete(key(tableReview, collection))
+			}
 			return nil
 		})
 		if err != nil {
-			return n, fmt.Errorf("reconsidering collection %s: %w", collection, err)
+			return n, err
 		}
 		n += len(keys)
 		if len(keys) < chunkItems {
@@ -407,7 +456,11 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		found = true
 		switch e.State {
 		case Waiting:
-			err = v.unwait(txn, e)
+			if err = v.unwait(txn, e); err == nil && e.Publication != nil { // it was its turn
+				err = v.succeed(txn, e.Publication)
+			}
+		case Duplicate:
+			err = txn.Delete(key(tableDuplicate, e.Publication, at))
 		case InView:
 			err = v.leave(txn, e.Entered)
 		}
@@ -421,6 +474,22 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		return LoggedEvent{}, false, fmt.Errorf("withdrawing asset %d: %w", asset, err)
 	}
 	return e, found, nil
+}
+
+// Uses reports whether an event that may count names a directory. Anybody can mint an NFT about somebody else's, and
+// destroying that one must not cost the others their blocks.
+func (v *View) Uses(directory string) (used bool, err error) {
+	err = v.store.read(func(txn *badger.Txn) error {
+		return scan(txn, key(tableDirectory, []byte(directory), []byte{0}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			e, err := eventAt(txn, k[len(k)-16:])
+			used = err == nil && e.State != Ended && e.State != Refused
+			return !used, err
+		})
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for the events of directory %.80s: %w", directory, err)
+	}
+	return used, nil
 }
 
 // Event gives the event of a transaction.

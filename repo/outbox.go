@@ -93,7 +93,9 @@ const (
 	tableQueue   = 'q' // state, number -> nothing
 	tableKey     = 'k' // key -> number
 	tableTx      = 'x' // transaction id -> number
+	tableUse     = 'd' // CID of a directory that was announced -> number
 	tableGroup   = 'g' // number -> Group
+	tableMarking = 'm' // STIX id of a marking definition, 0, number -> plaintext
 	tableCounter = 'c'
 )
 
@@ -170,6 +172,11 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 				item.State = Accepted
 				if err := txn.Set(key(tablePayload, u64(item.Number)), s.Payload); err != nil {
 					return err
+				}
+				if item.isMarking() {
+					if err := txn.Set(item.markingKey(), s.Payload); err != nil {
+						return err
+					}
 				}
 			}
 			if err := setKeys(txn, item, s.Also); err != nil {
@@ -274,6 +281,20 @@ func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
 		return err
 	})
 	return item, found, err
+}
+
+// Uses reports whether a directory is that of an item which was signed and is not withdrawn: others know of it before
+// the chain does.
+func (o *Outbox) Uses(directory string) (used bool, err error) {
+	err = o.store.read(func(txn *badger.Txn) error {
+		item, found, err := itemBy(txn, key(tableUse, []byte(directory)))
+		used = found && item.State != Withdrawn
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("looking for the item of directory %.80s: %w", directory, err)
+	}
+	return used, nil
 }
 
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
@@ -436,8 +457,10 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 				if err := o.put(txn, item, former); err != nil {
 					return err
 				}
-				if err := txn.Set(key(tableTx, []byte(txid)), u64(item.Number)); err != nil {
-					return err
+				for _, index := range [][]byte{key(tableTx, []byte(txid)), key(tableUse, []byte(item.Directory))} {
+					if err := txn.Set(index, u64(item.Number)); err != nil {
+						return err
+					}
 				}
 			}
 			if err := setJSON(txn, key(tableGroup, u64(g.Number)), g); err != nil {
@@ -601,6 +624,11 @@ func (o *Outbox) Withdraw(txid string) error {
 			return err
 		}
 		item.State = Withdrawn
+		if item.isMarking() {
+			if err := txn.Delete(item.markingKey()); err != nil {
+				return err
+			}
+		}
 		return o.put(txn, item, Confirmed)
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ const (
 	tableObject    = 'O' // collection, STIX id, 0, instant of the version, tag -> date
 	tableHead      = 'H' // collection, STIX id -> the latest version: instant, tag, date
 	tableIdentity  = 'I' // collection, identity -> date
-	tableDuplicate = 'D' // collection, identity, position -> nothing: events whose object is there already
+	tableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
 	metaObjects    = "objects"
 )
 
@@ -158,8 +158,7 @@ func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
 			return err
 		}
 		if other.Position.Before(entry.Position) {
-			e.State, e.Reason = Duplicate, duplicateReason(entry, other)
-			return txn.Set(key(tableDuplicate, collection, entry.identity(), positionKey(entry.Position)), nil)
+			return duplicate(txn, e, entry, other)
 		}
 		if err := v.replace(txn, other, entry); err != nil {
 			return err
@@ -202,14 +201,13 @@ func (v *View) replace(txn *badger.Txn, later, earlier *Entry) error {
 	if err != nil {
 		return err
 	}
-	loser.State, loser.Reason, loser.Entered = Duplicate, duplicateReason(later, earlier), 0
-	if err := txn.Set(key(tableDuplicate, collectionKey(later.Collection), later.identity(), at), nil); err != nil {
+	if err := duplicate(txn, &loser, later, earlier); err != nil {
 		return err
 	}
 	return setJSON(txn, key(tableEvent, at), loser)
 }
 
-// leave takes an entry out of the view. Duplicates of it wait again: the first of them takes its place.
+// leave takes an entry out of the view. The first duplicate of it takes its place.
 func (v *View) leave(txn *badger.Txn, date int64) error {
 	entry, err := entryAt(txn, u64(uint64(date)))
 	if err != nil {
@@ -218,21 +216,32 @@ func (v *View) leave(txn *badger.Txn, date int64) error {
 	if err := v.remove(txn, entry); err != nil {
 		return err
 	}
-	return scan(txn, key(tableDuplicate, collectionKey(entry.Collection), entry.identity()), nil, false,
-		func(_ []byte, item *badger.Item) (bool, error) {
-			k := item.KeyCopy(nil)
-			duplicate, err := eventAt(txn, k[len(k)-16:])
-			if err != nil {
-				return false, err
-			}
-			if err := txn.Delete(k); err != nil {
-				return false, err
-			}
-			if duplicate.State != Duplicate {
-				return true, nil
-			}
-			return true, v.wait(txn, duplicate, time.Time{})
-		})
+	return v.succeed(txn, entry.publication())
+}
+
+// publication names what an entry publishes, in its collection.
+func (e *Entry) publication() []byte { return slices.Concat(collectionKey(e.Collection), e.identity()) }
+
+// succeed makes the first duplicate of a publication wait again. The others stay duplicates, of that one: anybody can
+// make them, and a transaction must not grow with their number.
+func (v *View) succeed(txn *badger.Txn, publication []byte) error {
+	return scan(txn, key(tableDuplicate, publication), nil, false, func(_ []byte, item *badger.Item) (bool, error) {
+		k := item.KeyCopy(nil)
+		duplicate, err := eventAt(txn, k[len(k)-16:])
+		if err != nil {
+			return false, err
+		}
+		if err := txn.Delete(k); err != nil {
+			return false, err
+		}
+		return false, v.wait(txn, duplicate, time.Time{})
+	})
+}
+
+// duplicate makes an event a duplicate of an entry.
+func duplicate(txn *badger.Txn, e *LoggedEvent, entry, of *Entry) error {
+	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.publication()
+	return txn.Set(key(tableDuplicate, e.Publication, positionKey(entry.Position)), nil)
 }
 
 func (v *View) remove(txn *badger.Txn, entry *Entry) error {

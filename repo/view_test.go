@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func entryOf(e NewEvent, collection, id string, version time.Time, content strin
 // publish brings an object all the way into the view.
 func publish(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
 	t.Helper()
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	return settleNow(t, v, e, entry)
 }
 
@@ -92,7 +93,7 @@ func TestTheEarlierOnTheChainWinsWhicheverArrivesFirst(t *testing.T) {
 	for _, laterFirst := range []bool{false, true} {
 		v, c := newView(t), &chain{}
 		early, late := c.event(), c.event()
-		must(t, v.Append([]NewEvent{early, late}))
+		must(t, v.Append([]NewEvent{early, late}, nil))
 		first := func() { settleNow(t, v, early, entryOf(early, collectionA, "malware-1", monday, "early")) }
 		second := func() { settleNow(t, v, late, entryOf(late, collectionA, "malware-1", monday, "late")) }
 		if laterFirst {
@@ -163,7 +164,7 @@ func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
 func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 	v, c := newView(t), &chain{}
 	a, b := c.event(), c.event()
-	must(t, v.Append([]NewEvent{a, b}))
+	must(t, v.Append([]NewEvent{a, b}, nil))
 	now := time.Now()
 	due, _, err := v.Due(Fresh, LoggedEvent{}, now, 10)
 	must(t, err)
@@ -191,14 +192,19 @@ func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 
 func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	v, c := newView(t), &chain{}
-	a, b := c.event(), c.event()
-	must(t, v.Append([]NewEvent{a, b}))
+	a, b, record := c.event(), c.event(), c.event()
+	record.Note = wire.Note{Kind: wire.KindKeyring, Collection: collectionA}
+	must(t, v.Append([]NewEvent{a, b, record}, nil))
 	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
 	must(t, err)
 	must(t, v.Settle([]Outcome{
 		{Event: due[0], State: Undecided, Collection: collectionA}, {Event: due[1], State: Undecided, Collection: collectionB},
 	}))
-	n, err := v.Reconsider(collectionA)
+	if n, err := v.Reconsider(); err != nil || n != 0 {
+		t.Fatalf("without a record: %d reconsidered, %v", n, err)
+	}
+	must(t, v.Settle([]Outcome{{Event: due[2], State: Held}}))
+	n, err := v.Reconsider()
 	must(t, err)
 	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
 	must(t, err)
@@ -208,14 +214,17 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	if waiting, undecided := v.CountEvents(); waiting != 1 || undecided != 1 {
 		t.Errorf("%d wait and %d are undecided", waiting, undecided)
 	}
+	if n, err := v.Reconsider(); err != nil || n != 0 {
+		t.Errorf("a second time: %d reconsidered, %v", n, err)
+	}
 }
 
 func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
 	v, c := newView(t), &chain{}
 	e := c.event()
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	settleNow(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
-	must(t, v.Append([]NewEvent{e}))
+	must(t, v.Append([]NewEvent{e}, nil))
 	must(t, v.Advance(7, map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}))
 	if logged, _, err := v.Event(e.TxID); err != nil || logged.State != InView {
 		t.Errorf("after appending again the event is %v, %v", logged.State, err)
@@ -352,7 +361,7 @@ func benchView(b *testing.B, n int) *View {
 			entry.Type = "indicator"
 			outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
 		}
-		must(b, v.Append(events))
+		must(b, v.Append(events, nil))
 		must(b, v.Settle(outcomes))
 	}
 	return v
@@ -383,4 +392,73 @@ func BenchmarkEnter(b *testing.B) {
 		benchView(b, 20_000)
 	}
 	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+}
+
+// What a member publishes must not bring a transaction to its limit: the node would stop, and again at each start.
+func TestObjectsWithTheLongestIdentifiersAreTaken(t *testing.T) {
+	v, c := newView(t), &chain{}
+	longest := "x-" + strings.Repeat("a", 248)
+	var events []NewEvent
+	var outcomes []Outcome
+	for i := range chunkItems {
+		e := c.event()
+		e.TxID, e.Sender, e.Directory = fmt.Sprintf("%052d", i), strings.Repeat("A", 58), fmt.Sprintf("bafybei%052d", i)
+		entry := entryOf(e, collectionA, fmt.Sprintf("%s--%08d-17d4-4cbf-938f-98ee46b3cd3f", longest, i), monday, strings.Repeat("x", chunkBytes/chunkItems))
+		entry.Type, entry.Directory = longest, e.Directory
+		events = append(events, e)
+		outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
+	}
+	must(t, v.Append(events, nil))
+	must(t, v.Settle(outcomes))
+	t.Run("in the place of others", func(t *testing.T) {
+		v := newView(t)
+		for i, e := range events {
+			e.Round += 1000
+			e.TxID = fmt.Sprintf("L%051d", i)
+			entry := *outcomes[i].Entry
+			entry.Position, entry.TxID = e.Position, e.TxID
+			must(t, v.Append([]NewEvent{e}, nil))
+			must(t, v.Settle([]Outcome{{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: &entry}}))
+		}
+		must(t, v.Append(events, nil))
+		must(t, v.Settle(outcomes)) // they are earlier on the chain
+	})
+}
+
+func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
+	v, c := newView(t), &chain{}
+	first := c.event()
+	publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "x"))
+	var events []NewEvent
+	var outcomes []Outcome
+	for range 10_000 {
+		e := c.event()
+		e.Sender = strings.Repeat("A", 58)
+		events = append(events, e)
+		outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entryOf(e, collectionA, "malware-1", monday, "x")})
+	}
+	must(t, v.Append(events, nil))
+	must(t, v.Settle(outcomes))
+	_, found, err := v.Withdraw(first.Asset, "PUBLISHER")
+	must(t, err)
+	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	must(t, err)
+	if !found || len(due) != 1 || due[0].TxID != events[0].TxID {
+		t.Fatalf("found %v; in its place: %+v", found, due)
+	}
+	for _, e := range events[:2] { // the one whose turn it is, and one that is a duplicate still
+		_, _, err := v.Withdraw(e.Asset, e.Sender)
+		must(t, err)
+	}
+	_, _, err = v.Withdraw(events[3].Asset, events[3].Sender)
+	must(t, err)
+	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != events[2].TxID {
+		t.Fatalf("after three more withdrawals: %+v", due)
+	}
+	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
+	if due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10); err != nil || len(due) != 1 || due[0].TxID != events[4].TxID {
+		t.Errorf("after a refusal: %+v, %v", due, err)
+	}
 }

@@ -279,6 +279,18 @@ func (s *State) MemberAt(account string, at Position) bool {
 	return false
 }
 
+// Removals counts how often an account's membership has ended.
+func (s *State) Removals(account string) (n int) {
+	if m := s.members[account]; m != nil {
+		for _, a := range m.admissions {
+			if a.until != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // RemovedSince lists the accounts whose membership ended after a position, sorted.
 func (s *State) RemovedSince(at Position) []string {
 	removed := map[string]bool{}

@@ -363,11 +363,15 @@ func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid ui
 		return Pending, Minted{}, nil
 	case err != nil && !algorand.NotFound(err):
 		return Unknown, Minted{}, fmt.Errorf("asking algod for transaction %s: %w", txid, err)
-	case round > lastValid && firstValid+remembered > round:
+	case round > lastValid+apart && firstValid+remembered > round:
 		return Impossible, Minted{}, nil
 	}
 	return Unknown, Minted{}, nil
 }
+
+// apart is by how many rounds two answers of one algod may differ: behind the address of a provider there are many,
+// and one that is behind does not have the block yet in which another has confirmed the transaction.
+const apart = 10
 
 // remembered is for how many rounds algod surely remembers a confirmed transaction. It is 1,000 at least; some are left
 // for rounds that pass between two calls.

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +115,7 @@ func TestSubmittingTheSameBytesAgainIsHarmless(t *testing.T) {
 func TestRefusalsAreClassified(t *testing.T) {
 	l, chain := newLedger(t, 0, 1_000_000)
 	old := sign(t, l, mints(1, "old"))
-	must(t, chain.Advance(int(old.LastValid-old.FirstValid)+2))
+	must(t, chain.Advance(int(old.LastValid-old.FirstValid)+12))
 	first := sign(t, l, mints(1, "lease"))
 	must(t, l.Submit(t.Context(), first.Raw))
 	params, err := l.Params(t.Context())
@@ -163,6 +165,30 @@ func TestADroppedTransactionCanBeSentAgain(t *testing.T) {
 	must(t, l.Submit(t.Context(), g.Raw))
 	if fate, _, err := l.Fate(t.Context(), g.TxIDs[0], g.FirstValid, g.LastValid); err != nil || fate != ledger.Confirmed {
 		t.Fatalf("sent again: %v, %v; want confirmed", fate, err)
+	}
+}
+
+// Behind a provider's address there are many algods. One is ahead, another has not seen the last blocks yet.
+func TestATransactionIsNotGivenUpBecauseOneAlgodIsBehind(t *testing.T) {
+	const first, last = 100, 600
+	round := uint64(last + 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/status" {
+			fmt.Fprintf(w, `{"last-round":%d}`, round)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"message":"could not find the transaction in the transaction pool or in the last 1000 confirmed rounds"}`)
+	}))
+	defer server.Close()
+	client, err := algorand.NewAlgod(server.URL, "")
+	must(t, err)
+	l := ledger.New(client, crypto.GenerateAccount(), 10_000)
+	for _, want := range []ledger.Fate{ledger.Unknown, ledger.Impossible} {
+		if fate, _, err := l.Fate(t.Context(), strings.Repeat("A", 52), first, last); err != nil || fate != want {
+			t.Errorf("in round %d: %v, %v; want %v", round, fate, err, want)
+		}
+		round += 20
 	}
 }
 

@@ -1,0 +1,129 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// post gives objects to the publisher and returns the failures by object, and how many items there are afterwards.
+func (w *world) post(objects ...string) map[string]string {
+	w.t.Helper()
+	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}}
+	incoming := make([]taxii.Incoming, len(objects))
+	for i, o := range objects {
+		incoming[i].Raw = []byte(o)
+	}
+	id, err := p.accept(taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection}, incoming)
+	must(w.t, err)
+	status, err := p.status(id)
+	must(w.t, err)
+	failures := map[string]string{}
+	for _, f := range status.Failures {
+		failures[f.ID] = f.Message
+	}
+	return failures
+}
+
+// seal does to what was accepted what the sealer does, as far as the outbox is concerned.
+func (w *world) seal() {
+	w.t.Helper()
+	items, err := w.r.Outbox.Queue(repo.Accepted, 0, 100)
+	must(w.t, err)
+	must(w.t, w.r.Outbox.SetStored(items))
+}
+
+func newPublishingWorld(t *testing.T) *world {
+	alpha := newOrg(t, "alpha")
+	w := newWorld(t, alpha)
+	events := w.found(alpha)
+	w.open()
+	must(t, w.deliver(events...))
+	w.drain()
+	return w
+}
+
+const someMarking = "marking-definition--0000aaaa-17d4-4cbf-938f-98ee46b3cd3f"
+
+func definition(kind, value string) string {
+	return fmt.Sprintf(`{"type":"marking-definition","spec_version":"2.1","id":%q,"created":"2026-01-02T03:04:05.678Z","definition_type":%q,"definition":{%q:%q}}`,
+		someMarking, kind, kind, value)
+}
+
+func markedIndicator(n int) string {
+	return strings.Replace(indicatorJSON(n), `"name"`, `"object_marking_refs":["`+someMarking+`"],"name"`, 1)
+}
+
+// OpenCTI posts one object at a time: first a marking, then what carries it.
+func TestAMarkingThatIsOnItsWayIsKnownToTheNextRequest(t *testing.T) {
+	w := newPublishingWorld(t)
+	if failures := w.post(markedIndicator(1)); len(failures) != 1 {
+		t.Fatalf("with an unknown marking: %v, want a failure", failures)
+	}
+	if failures := w.post(definition("statement", "(c) ACME")); len(failures) > 0 {
+		t.Fatal(failures)
+	}
+	for _, when := range []string{"accepted", "stored"} {
+		if failures := w.post(markedIndicator(len(when))); len(failures) > 0 {
+			t.Errorf("with a marking that is %s: %v", when, failures)
+		}
+		w.seal()
+	}
+}
+
+func TestADefinitionInTheRequestDoesNotWeakenAnEarlierOne(t *testing.T) {
+	w := newPublishingWorld(t)
+	if failures := w.post(definition("tlp", "red")); len(failures) > 0 {
+		t.Fatal(failures)
+	}
+	w.seal()
+	failures := w.post(definition("statement", "(c) ACME"), markedIndicator(1))
+	if len(failures) != 2 {
+		t.Errorf("failures %v, want two: the altered definition, and the red object", failures)
+	}
+	failures = w.post(definition("statement", "harmless"), definition("tlp", "red"), markedIndicator(2), definition("statement", "(c)"))
+	if _, refused := failures["indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f"]; !refused {
+		t.Errorf("failures %v, want one of the red object", failures)
+	}
+}
+
+// Another member can publish a definition with the same id and a later date.
+func TestAnotherMembersDefinitionDoesNotWeakenOurs(t *testing.T) {
+	w := newPublishingWorld(t)
+	if failures := w.post(definition("tlp", "red")); len(failures) > 0 {
+		t.Fatal(failures)
+	}
+	w.enter(strings.Replace(definition("statement", "(c) Mallory"), "2026-01-02", "2026-02-02", 1))
+	if failures := w.post(markedIndicator(1)); len(failures) != 1 {
+		t.Errorf("failures %v, want one of the red object", failures)
+	}
+}
+
+// The same instant, written in two ways.
+func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
+	w := newPublishingWorld(t)
+	for _, spelling := range []string{"05.678Z", "05.678000Z"} {
+		w.post(strings.Replace(indicatorJSON(1), `"modified":"2026-01-02T03:04:05.678Z"`, `"modified":"2026-01-02T03:04:`+spelling+`"`, 1))
+	}
+	if n := w.r.Outbox.Count()[repo.Accepted]; n != 1 {
+		t.Errorf("%d items are to be published, want 1", n)
+	}
+}
+
+// enter brings somebody's object into the view.
+func (w *world) enter(object string) {
+	w.t.Helper()
+	parsed, err := parseIncoming(taxii.Incoming{Raw: []byte(object)})
+	must(w.t, err)
+	hash, err := parsed.ContentHash()
+	must(w.t, err)
+	e := w.mint(w.self, w.object(w.n))
+	must(w.t, w.r.View.Append([]repo.NewEvent{{Event: e}}, nil))
+	entry := entryOf(w.collection, parsed, hash, time.Now())
+	entry.Position, entry.TxID, entry.Asset, entry.Directory = e.Position, e.TxID, e.Asset, e.Directory
+	must(w.t, w.r.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: e}, State: repo.InView, Entry: entry}}))
+}

@@ -1,0 +1,32 @@
+package repo
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Marking definitions are kept when they are sealed, unlike other objects: what is posted after one may carry it, and
+// must not have to wait until it has come back from the chain.
+
+func (i *Item) isMarking() bool { return strings.HasPrefix(i.ObjectID, "marking-definition--") }
+
+func (i *Item) markingKey() []byte {
+	return key(tableMarking, []byte(i.ObjectID), []byte{0}, u64(i.Number))
+}
+
+// Markings gives up to limit definitions of a marking that were published here and are not withdrawn.
+func (o *Outbox) Markings(id string, limit int) (definitions [][]byte, err error) {
+	err = o.store.read(func(txn *badger.Txn) error {
+		return scan(txn, key(tableMarking, []byte(id), []byte{0}), nil, true, func(_ []byte, item *badger.Item) (bool, error) {
+			definition, err := item.ValueCopy(nil)
+			definitions = append(definitions, definition)
+			return len(definitions) < limit, err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the definitions of %.80s: %w", id, err)
+	}
+	return definitions, nil
+}
