@@ -444,4 +444,3 @@ func (w *withdrawer) others() []consortium.Member {
 		return m.Account == w.fold.self || m.Removed != nil
 	})
 }
-
