@@ -20,6 +20,15 @@ func authError(err error) error {
 	return err
 }
 
+// clientError shows a mistake of the client's to it.
+func clientError(err error) error {
+	var input *InputError
+	if errors.As(err, &input) {
+		return &taxii.InvalidError{Reason: input.Error()}
+	}
+	return err
+}
+
 // takenError says in the server's words that an account is there already.
 func takenError(err error) error {
 	if errors.Is(err, repo.ErrTaken) {

@@ -155,8 +155,9 @@ func (n *Node) wire() error {
 	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, log: n.log}
 	n.owner = &owner{
 		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
-		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, problem: n.publishingProblem, log: n.log,
+		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,
 	}
+	n.publisher.owner = n.owner
 	n.withdrawer = &withdrawer{
 		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,

@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -30,6 +32,7 @@ type owner struct {
 	consortium uint64
 	recipient  string // this organisation's public key: it is a reader of its collections like others
 	stored     func() // tells the minter that there is work
+	params     func(context.Context) (ledger.Params, error)
 	problem    func() error
 	log        *slog.Logger
 
@@ -491,4 +494,73 @@ func (o *owner) since(c consortium.Collection, account string) (uint32, error) {
 	}
 	epoch, err := strconv.ParseUint(string(data), 10, 32)
 	return uint32(epoch), err
+}
+
+// usualFee is the least that a transaction costs on Algorand's networks, in microalgo.
+const usualFee = 1000
+
+// minFee is the least that a transaction costs now, as far as it can be found out.
+func (o *owner) minFee(ctx context.Context) uint64 {
+	params, err := o.params(ctx)
+	if err != nil {
+		return usualFee
+	}
+	return params.MinFee
+}
+
+// adHocPlan is the collection for a set of recipients.
+type adHocPlan struct {
+	collection consortium.Collection
+	key        []byte // names its first record in the outbox, beside its recordKey
+	exists     bool   // it is on the chain, or on its way
+}
+
+// adHoc gives the collection for named recipients: the one that there is for the same ones, or a new one. A new one is
+// stored when it returns; what is published in it waits until the chain has it.
+func (o *owner) adHoc(ctx context.Context, names []string) (consortium.Collection, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	plan, err := o.planAdHoc(names)
+	if err != nil || plan.exists {
+		return plan.collection, err
+	}
+	c, err := o.begin(ctx, plan.collection.ID, plan.collection.Properties, plan.key)
+	if err != nil {
+		return c, fmt.Errorf("making a collection for %s: %w", strings.Join(names, ", "), err)
+	}
+	return c, nil
+}
+
+// planAdHoc finds the collection for named recipients, or says what it would be.
+func (o *owner) planAdHoc(names []string) (adHocPlan, error) {
+	readers, err := o.accounts(names)
+	switch {
+	case err != nil:
+		return adHocPlan{}, &InputError{fmt.Errorf("recipients: %w", err)}
+	case readers.Members:
+		return adHocPlan{}, &InputError{errors.New("recipients: name the organisations; for every member there are collections")}
+	}
+	title := []rune("For " + strings.Join(o.fold.names(readers), ", "))
+	properties := wire.Collection{
+		Title: string(title[:min(len(title), 200)]), Readers: readers, DefaultLevel: stix.Red.String(), Metadata: wire.MetadataSealed, AdHoc: true,
+	}
+	// A set of recipients has more than one collection if the first lost a reader, who is a recipient again.
+	for n := 0; ; n++ {
+		key := hashOf(append([]string{"ad hoc", strconv.Itoa(n)}, readers.Named...)...)
+		item, found, err := o.outbox.Find(key)
+		if err != nil {
+			return adHocPlan{}, err
+		}
+		if !found {
+			id := uuid.NewString()
+			return adHocPlan{collection: consortium.Collection{ID: id, Owner: o.fold.self, Properties: properties}, key: key}, nil
+		}
+		c, known := o.fold.collection(item.Note.Collection)
+		if !known { // on its way
+			c = consortium.Collection{ID: item.Note.Collection, Owner: o.fold.self, Properties: properties}
+		}
+		if slices.Equal(c.Properties.Readers.Named, readers.Named) {
+			return adHocPlan{collection: c, key: key, exists: true}, nil
+		}
+	}
 }

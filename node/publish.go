@@ -24,6 +24,7 @@ type publisher struct {
 	outbox *repo.Outbox
 	view   *repo.View
 	fold   *fold
+	owner  *owner        // makes the collections for named recipients
 	wait   time.Duration // for confirmation, before the answer
 	wake   func()        // tells the sealer that there is work
 	done   *signal       // an item was confirmed
@@ -32,8 +33,15 @@ type publisher struct {
 var _ taxii.Publisher = (*publisher)(nil)
 
 // Publish takes objects into the outbox and waits a moment for their confirmation.
-func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, objects []taxii.Incoming) (taxii.Status, error) {
-	status, err := p.accept(who, c, objects)
+func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, objects []taxii.Incoming, to []string) (taxii.Status, error) {
+	into, err := p.target(c)
+	if err == nil && len(to) > 0 {
+		into, err = p.owner.adHoc(ctx, to)
+	}
+	if err != nil {
+		return taxii.Status{}, clientError(err)
+	}
+	status, err := p.accept(who, c, into, objects)
 	if err != nil {
 		return taxii.Status{}, err
 	}
@@ -41,18 +49,29 @@ func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Co
 	return p.await(ctx, status)
 }
 
-// accept checks every object and takes the good ones in, in an order in which what is referred to comes first.
-func (p *publisher) accept(who taxii.Principal, c taxii.Collection, objects []taxii.Incoming) (string, error) {
+// target is the collection that a client writes to.
+func (p *publisher) target(c taxii.Collection) (consortium.Collection, error) {
 	into, found := p.fold.collection(c.ID)
 	if !found || !into.MayPublish(p.fold.self) || !p.fold.active() {
-		return "", taxii.ErrForbidden
+		return into, taxii.ErrForbidden
 	}
-	b := batch{publisher: p, into: into, lines: make([]repo.StatusLine, len(objects)), now: time.Now().UTC()}
+	return into, nil
+}
+
+// batch checks every object, in an order in which what is referred to comes first.
+func (p *publisher) batch(into consortium.Collection, objects []taxii.Incoming) (*batch, error) {
+	b := &batch{publisher: p, into: into, lines: make([]repo.StatusLine, len(objects)), now: time.Now().UTC()}
 	b.parse(objects)
 	for _, at := range stix.Order(b.objects) {
 		b.check(at)
 	}
-	if err := errors.Join(b.err, b.markings.err); err != nil {
+	return b, errors.Join(b.err, b.markings.err)
+}
+
+// accept takes the good ones of the objects in.
+func (p *publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, objects []taxii.Incoming) (string, error) {
+	b, err := p.batch(into, objects)
+	if err != nil {
 		return "", err
 	}
 	items, err := p.outbox.Accept(b.submissions)

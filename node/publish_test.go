@@ -18,7 +18,10 @@ func (w *world) post(objects ...string) map[string]string {
 	for i, o := range objects {
 		incoming[i].Raw = []byte(o)
 	}
-	id, err := p.accept(taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection}, incoming)
+	collection := taxii.Collection{ID: w.collection}
+	into, err := p.target(collection)
+	must(w.t, err)
+	id, err := p.accept(taxii.Principal{User: "u", Role: taxii.RolePublisher}, collection, into, incoming)
 	must(w.t, err)
 	status, err := p.status(id)
 	must(w.t, err)

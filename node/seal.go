@@ -86,6 +86,11 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 	for i, item := range items {
 		into, may := collections[item.Collection]
 		if !may || !s.fold.active() {
+			if begun, err := s.begun(item.Collection); err != nil {
+				return err
+			} else if begun {
+				continue // a collection of ours whose first record is on its way
+			}
 			s.condition.set("permission", "this organisation may not publish in collection "+item.Collection+" now")
 			continue
 		}
@@ -133,6 +138,15 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 	s.stored()
 	s.log.Debug("objects are sealed and stored", "objects", len(stored))
 	return nil
+}
+
+// begun reports whether a collection is ours and not on the chain yet.
+func (s *sealer) begun(collection string) (bool, error) {
+	if _, known := s.fold.collection(collection); known {
+		return false, nil
+	}
+	_, found, err := s.outbox.Find(recordKey(collection, 1))
+	return found, err
 }
 
 func directoryOf(d consortium.Draft) (p2p.Directory, error) {

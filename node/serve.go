@@ -162,7 +162,7 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		Store: &catalogue{
 			view: n.repo.View, fold: n.fold, own: organisation.Name, title: organisation.Title, consortium: n.consortium,
 		},
-		Publisher: n.publisher,
+		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer,
 	}, nil
 }
 

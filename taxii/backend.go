@@ -257,11 +257,37 @@ type Publisher interface {
 	// Each of the objects is in exactly one of the status's lists, also the
 	// ones that have an Err. c can be written by who. ctx ends when the client
 	// leaves; what was taken in by then stays so.
-	Publish(ctx context.Context, who Principal, c Collection, objects []Incoming) (Status, error)
+	//
+	// If to is not empty, it names the organisations that the objects are for:
+	// they and their publisher will be able to read them and nobody else,
+	// whoever reads c. *InvalidError if that can't be.
+	Publish(ctx context.Context, who Principal, c Collection, objects []Incoming, to []string) (Status, error)
 
 	// Status returns an earlier Publish's status as it is now. ErrNotFound if
 	// there is none (any more) or who may not read it.
 	Status(ctx context.Context, who Principal, root, id string) (Status, error)
+}
+
+// Rehearser tells what adding objects would do, and does nothing.
+type Rehearser interface {
+	// Rehearse checks the objects as [Publisher.Publish] would.
+	Rehearse(ctx context.Context, who Principal, c Collection, objects []Incoming, to []string) (Rehearsal, error)
+}
+
+// Rehearsal is what adding objects would do. Each of the objects has a part in
+// it, in the order of the request.
+type Rehearsal struct {
+	Objects []RehearsedObject
+	Extra   uint64 // what it would cost beside the objects, in microalgo
+}
+
+// RehearsedObject is what would become of one object.
+type RehearsedObject struct {
+	ID, Version string   // as in [StatusDetail]
+	Readers     []string // the organisations that would be able to read it
+	Cost        uint64   // in microalgo; 0 if it is published already
+	TxID        string   // of the transaction that published it already
+	Failure     string   // why it would be refused
 }
 
 // Withdrawer takes objects out of collections again.

@@ -24,7 +24,7 @@ const (
 // max_content_length, all bodies at once by bodiesAtOnce times that: release
 // gives its share back and must be called once the objects are no longer used,
 // if there was no error.
-func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), err error) {
+func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, release func(), err error) {
 	limit := h.maxContentLength
 	compressed := false
 	switch coding := x.r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
@@ -32,11 +32,11 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), 
 	case "gzip", "x-gzip":
 		compressed = true
 	default:
-		return nil, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
+		return nil, nil, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
 			with("Accept-Encoding", "gzip")
 	}
 	if x.r.ContentLength > limit {
-		return nil, nil, h.tooLarge()
+		return nil, nil, nil, h.tooLarge()
 	}
 
 	// A body of unknown size counts as one of the largest until it is read.
@@ -47,7 +47,7 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), 
 	ctx, cancel := context.WithTimeout(x.r.Context(), memoryWait)
 	defer cancel()
 	if err := h.memory.Acquire(ctx, share); err != nil {
-		return nil, nil, &RetryAfterError{After: memoryWait}
+		return nil, nil, nil, &RetryAfterError{After: memoryWait}
 	}
 	defer func() {
 		if err != nil {
@@ -59,18 +59,18 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), 
 	if compressed {
 		source, err = gzip.NewReader(source)
 		if err != nil {
-			return nil, nil, bodyProblem(err)
+			return nil, nil, nil, bodyProblem(err)
 		}
 	}
 	body := &bounded{body: source, left: limit}
-	objects, err = decodeEnvelope(body)
+	objects, to, err = decodeEnvelope(body)
 	switch {
 	case errors.Is(body.err, errTooLarge):
-		return nil, nil, h.tooLarge()
+		return nil, nil, nil, h.tooLarge()
 	case body.err != nil:
-		return nil, nil, bodyProblem(body.err)
+		return nil, nil, nil, bodyProblem(body.err)
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	size := limit - body.left
 	// From here on the connection is only watched for the client leaving, and
@@ -78,7 +78,7 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, release func(), 
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	h.memory.Release(share - size)
-	return objects, func() { h.memory.Release(size) }, nil
+	return objects, to, func() { h.memory.Release(size) }, nil
 }
 
 // errTooLarge says that a body goes on beyond its bound.

@@ -119,6 +119,19 @@ func (c *Client) Add(ctx context.Context, root, collection string, envelope []by
 	return status, err
 }
 
+// Rehearse asks what adding the objects of an envelope or bundle would do. Only
+// a Service Ledger node can tell.
+func (c *Client) Rehearse(ctx context.Context, root, collection string, envelope []byte) (RehearsalResource, error) {
+	var rehearsal RehearsalResource
+	r, err := c.request(ctx, http.MethodPost, join(root, "collections", collection, "objects"), url.Values{"dry_run": {"true"}}, envelope)
+	if err != nil {
+		return rehearsal, err
+	}
+	r.Header.Set("Content-Type", MediaType)
+	_, err = c.do(r, &rehearsal)
+	return rehearsal, err
+}
+
 // Status asks what became of a request to add objects.
 func (c *Client) Status(ctx context.Context, root, id string) (StatusResource, error) {
 	var status StatusResource

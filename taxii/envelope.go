@@ -10,10 +10,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
+	maxRecipients = 64
 	maxObjects    = 100_000 // in one request: as much as a status can list
 	maxProperties = 100     // of the envelope itself
 	maxDepth      = 100     // of arrays and objects in a STIX object
@@ -24,58 +26,63 @@ const (
 // it comes and keeps the objects alone, so that it takes little more memory
 // than they do. Its error is a *problem: the body as a whole can't be used.
 // What is wrong with a single object stands in its Err and does not harm the
-// others.
-func decodeEnvelope(body io.Reader) ([]Incoming, error) {
+// others. To is the organisations that x_slnode_to names, if it is there.
+func decodeEnvelope(body io.Reader) (objects []Incoming, to []string, err error) {
 	// The grammar is checked over the whole body here, the rest of I-JSON for
 	// each part by itself.
 	dec := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if dec.PeekKind() != '{' {
 		if _, err := dec.ReadValue(); err != nil {
-			return nil, notJSON(err)
+			return nil, nil, notJSON(err)
 		}
-		return nil, problemf(http.StatusBadRequest, "The body is not a JSON object, so neither a TAXII envelope nor a STIX bundle.")
+		return nil, nil, problemf(http.StatusBadRequest, "The body is not a JSON object, so neither a TAXII envelope nor a STIX bundle.")
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, notJSON(err)
+		return nil, nil, notJSON(err)
 	}
-	var objects []Incoming
 	seen := make(map[string]bool)
 	for dec.PeekKind() != '}' {
 		quoted, err := readStrict(dec)
 		if err != nil {
-			return nil, notJSON(err)
+			return nil, nil, notJSON(err)
 		}
 		name := unquote(quoted)
 		if seen[name] {
-			return nil, problemf(http.StatusBadRequest, "The body has the property %.40q twice.", name)
+			return nil, nil, problemf(http.StatusBadRequest, "The body has the property %.40q twice.", name)
 		}
 		if seen[name] = true; len(seen) > maxProperties {
-			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
+			return nil, nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
 		}
 		if name == "objects" && dec.PeekKind() == '[' {
 			if objects, err = decodeObjects(dec); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
 		value, err := readStrict(dec)
 		if err != nil {
-			return nil, notJSON(err)
+			return nil, nil, notJSON(err)
+		}
+		if name == recipientsProperty {
+			if to, err = decodeRecipients(value); err != nil {
+				return nil, nil, err
+			}
+			continue
 		}
 		if err := checkProperty(name, value); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if _, err := dec.ReadToken(); err != nil { // the closing brace
-		return nil, notJSON(err)
+		return nil, nil, notJSON(err)
 	}
 	if _, err := dec.ReadToken(); err != io.EOF {
-		return nil, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
+		return nil, nil, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
 	}
 	if len(objects) == 0 {
-		return nil, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
+		return nil, nil, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
 	}
-	return objects, nil
+	return objects, to, nil
 }
 
 // decodeObjects reads the list of objects.
@@ -103,6 +110,18 @@ func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
 		return nil, notJSON(err)
 	}
 	return objects, nil
+}
+
+// recipientsProperty names the organisations that objects are for, and nobody
+// else beside their publisher.
+const recipientsProperty = "x_slnode_to"
+
+func decodeRecipients(value jsontext.Value) ([]string, error) {
+	var to []string
+	if err := json.Unmarshal(value, &to); err != nil || len(to) == 0 || len(to) > maxRecipients {
+		return nil, problemf(http.StatusUnprocessableEntity, "The property %s is not a list of 1 to %d names of organisations.", recipientsProperty, maxRecipients)
+	}
+	return to, nil
 }
 
 // checkProperty refuses a property of the envelope that must not be passed

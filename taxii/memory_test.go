@@ -184,7 +184,7 @@ func (m *memory) HasObject(_ context.Context, _ Principal, c Collection, id stri
 	return len(m.holds[c.ID].byID[id]) > 0, nil
 }
 
-func (m *memory) Publish(_ context.Context, who Principal, c Collection, objects []Incoming) (Status, error) {
+func (m *memory) Publish(_ context.Context, who Principal, c Collection, objects []Incoming, _ []string) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {

@@ -52,7 +52,7 @@ type weigher struct {
 	live    uint64
 }
 
-func (w *weigher) Publish(_ context.Context, _ Principal, _ Collection, objects []Incoming) (Status, error) {
+func (w *weigher) Publish(_ context.Context, _ Principal, _ Collection, objects []Incoming, _ []string) (Status, error) {
 	w.objects, w.live = len(objects), liveHeap()
 	return Status{ID: boxID, Successes: []StatusDetail{{ID: indicatorID(len(objects))}}}, nil
 }

@@ -137,15 +137,23 @@ func (h *Handler) postObjects(x *exchange) error {
 	if contentType := x.r.Header.Get("Content-Type"); !carriesSTIX(contentType) {
 		return problemf(http.StatusUnsupportedMediaType, "The body's Content-Type %.80q is not %s.", contentType, MediaType)
 	}
-	if x.r.URL.RawQuery != "" {
-		return problemf(http.StatusBadRequest, "Adding objects takes no parameters.")
+	dryRun, err := h.parseAddition(x.r.URL.RawQuery)
+	if err != nil {
+		return err
 	}
-	objects, release, err := h.readObjects(x)
+	objects, to, release, err := h.readObjects(x)
 	if err != nil {
 		return err
 	}
 	defer release()
-	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects)
+	if dryRun {
+		rehearsal, err := h.rehearser.Rehearse(x.r.Context(), x.who, c, objects, to)
+		if err != nil {
+			return err
+		}
+		return h.sendResource(x, http.StatusOK, rehearsal.resource(h.now()))
+	}
+	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects, to)
 	if err != nil {
 		return err
 	}

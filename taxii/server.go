@@ -50,6 +50,7 @@ type Config struct {
 	Store         Store
 	Publisher     Publisher
 	Withdrawer    Withdrawer // nil: DELETE is answered with 405
+	Rehearser     Rehearser  // nil: dry_run is no parameter
 	Authenticator Authenticator
 	Accounts      Accounts // nil: there is no /v1
 
@@ -84,6 +85,7 @@ type Handler struct {
 	store      Store
 	publisher  Publisher
 	withdrawer Withdrawer
+	rehearser  Rehearser
 	accounts   Accounts
 	gate       *gate
 	cursors    cursors
@@ -115,6 +117,7 @@ func NewHandler(c Config) (*Handler, error) {
 		store:            c.Store,
 		publisher:        c.Publisher,
 		withdrawer:       c.Withdrawer,
+		rehearser:        c.Rehearser,
 		accounts:         c.Accounts,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,

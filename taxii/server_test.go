@@ -260,7 +260,7 @@ type leaving struct {
 	called, done chan struct{}
 }
 
-func (p leaving) Publish(ctx context.Context, _ Principal, _ Collection, _ []Incoming) (Status, error) {
+func (p leaving) Publish(ctx context.Context, _ Principal, _ Collection, _ []Incoming, _ []string) (Status, error) {
 	close(p.called)
 	<-ctx.Done()
 	close(p.done)

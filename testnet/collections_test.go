@@ -3,6 +3,7 @@ package testnet
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -341,4 +342,69 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 	if _, _, code := charlie.try("get", "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"); code == 0 {
 		t.Error("the revoked reader reads it")
 	}
+}
+
+func TestNamedRecipientsAloneReadWhatIsForThem(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
+	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
+	red := func(k int) string {
+		return strings.Replace(indicator(k), `"name"`, `"object_marking_refs":["marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"],"name"`, 1)
+	}
+	file := alpha.dir + ".red.json"
+	must(t, os.WriteFile(file, []byte(red(1)), 0o600))
+
+	free := alpha.status().Publishing.Free
+	stdout, _, code := alpha.try("--json", "publish", file, "--to", "bravo", "--dry-run")
+	if want := `"readers":["alpha","bravo"]`; code != 0 || !strings.Contains(stdout, want) || !strings.Contains(stdout, `"cost_microalgo":202000`) {
+		t.Errorf("the rehearsal exits with %d and says %s", code, stdout)
+	}
+	if stdout, _, code := alpha.try("--json", "publish", file, "--dry-run"); code != 3 || !strings.Contains(stdout, "TLP:RED") {
+		t.Errorf("the rehearsal for everybody exits with %d and says %s", code, stdout)
+	}
+	if now := alpha.status().Publishing.Free; now != free {
+		t.Errorf("rehearsing cost %d microalgo", free-now)
+	}
+
+	alpha.cli("publish", file, "--to", "bravo")
+	var group string
+	eventually(t, func() (bool, string) {
+		for _, c := range cliJSON[node.ConsortiumInfo](bravo, "consortium", "show").Collections {
+			if c.AdHoc {
+				group = c.ID
+			}
+		}
+		return group != "", "bravo has no collection for named recipients"
+	})
+	bravo.showsExactly("alpha", group, red(1))
+
+	t.Run("the same recipients share a collection, others do not", func(t *testing.T) {
+		status, err := alpha.client().Add(t.Context(), "/alpha/", n.collection, []byte(`{"x_slnode_to":["bravo"],"objects":[`+red(2)+`]}`))
+		must(t, err)
+		alpha.complete(status.ID)
+		bravo.showsExactly("alpha", group, red(1), red(2))
+		status, err = alpha.client().Add(t.Context(), "/alpha/", n.collection, []byte(`{"x_slnode_to":["charlie","bravo"],"objects":[`+red(3)+`]}`))
+		must(t, err)
+		alpha.complete(status.ID)
+		charlie.gets(t, "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f")
+		if _, _, code := charlie.try("get", "indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f"); code == 0 {
+			t.Error("charlie reads what is for bravo")
+		}
+		charlie.mayNotSee("alpha", group)
+	})
+	t.Run("an unknown recipient is an error", func(t *testing.T) {
+		_, err := alpha.client().Add(t.Context(), "/alpha/", n.collection, []byte(`{"x_slnode_to":["nobody"],"objects":[`+red(4)+`]}`))
+		if err == nil || !strings.Contains(err.Error(), "nobody") {
+			t.Errorf("the answer is %v", err)
+		}
+	})
+}
+
+// gets waits until an object can be got.
+func (o *organisation) gets(t *testing.T, id string) {
+	t.Helper()
+	eventually(t, func() (bool, string) {
+		_, stderr, code := o.try("get", id)
+		return code == 0, o.name + ": " + stderr
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -52,6 +54,20 @@ func (t *target) resolve(ctx context.Context, client *taxii.Client) error {
 // publishChunk is how many objects go in one request: so the progress can be seen.
 const publishChunk = 500
 
+// envelope is objects to publish, and for whom.
+type envelope struct {
+	To      []string         `json:"x_slnode_to,omitempty"`
+	Objects []jsontext.Value `json:"objects"`
+}
+
+func (e envelope) encode() ([]byte, error) {
+	data, err := json.Marshal(e, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, fmt.Errorf("making an envelope: %w", err)
+	}
+	return data, nil
+}
+
 // published is what became of a publication.
 type published struct {
 	Total     int                          `json:"total"`
@@ -61,12 +77,17 @@ type published struct {
 
 func (a *app) publishCommand() *cobra.Command {
 	var to target
+	var recipients []string
+	var dryRun bool
 	c := &cobra.Command{
 		Use:   "publish FILE...",
 		Short: "Publish the STIX objects of bundles, envelopes, lists or single objects",
 		Long: `Publish takes STIX 2.1 objects from files (- for standard input) and waits until each is on the chain. What is
-published already costs nothing and is reported with the transaction that minted it.`,
+published already costs nothing and is reported with the transaction that minted it. With --to the objects are sealed
+for the named organisations alone: so TLP:RED can be shared.`,
 		Example: `  slnode publish report.json
+  slnode publish incident.json --to borealis,cobalt
+  slnode publish report.json --dry-run
   curl -s https://example.org/bundle.json | slnode publish - --json`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -94,7 +115,10 @@ published already costs nothing and is reported with the transaction that minted
 			if err := to.resolve(c.Context(), protocol); err != nil {
 				return err
 			}
-			result, err := publish(c, protocol, to, objects)
+			if dryRun {
+				return a.rehearse(c, protocol, to, recipients, objects)
+			}
+			result, err := publish(c, protocol, to, recipients, objects)
 			if err != nil {
 				return err
 			}
@@ -108,7 +132,52 @@ published already costs nothing and is reported with the transaction that minted
 		},
 	}
 	to.flags(c, "default")
+	c.Flags().StringSliceVar(&recipients, "to", nil, "`organisations` that alone can read the objects, beside this one")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell who could read each object, what it would cost and what would be refused")
 	return c
+}
+
+// rehearse tells what publishing would do. It exits like publishing would.
+func (a *app) rehearse(c *cobra.Command, client *taxii.Client, to target, recipients []string, objects []jsontext.Value) error {
+	total := taxii.RehearsalResource{DryRun: true, Objects: []taxii.RehearsedObjectResource{}}
+	for chunk := range slices.Chunk(objects, publishChunk) {
+		data, err := envelope{To: recipients, Objects: chunk}.encode()
+		if err != nil {
+			return err
+		}
+		part, err := client.Rehearse(c.Context(), to.root, to.collection, data)
+		if err != nil {
+			return err
+		}
+		if len(total.Objects) > 0 { // what it needs beside the objects, it needs once
+			for _, o := range part.Objects {
+				total.Cost += o.Cost
+			}
+		} else {
+			total.Cost = part.Cost
+		}
+		total.TotalCount, total.RefusedCount = total.TotalCount+part.TotalCount, total.RefusedCount+part.RefusedCount
+		total.Objects = append(total.Objects, part.Objects...)
+	}
+	if err := a.print(c, total, func(w io.Writer) { printRehearsal(w, total) }); err != nil {
+		return err
+	}
+	if total.RefusedCount > 0 {
+		return &noError{fmt.Sprintf("%d of %d objects would be refused", total.RefusedCount, total.TotalCount)}
+	}
+	return nil
+}
+
+func printRehearsal(w io.Writer, r taxii.RehearsalResource) {
+	fmt.Fprintf(w, "OBJECT\tREADERS\tALGO\tREMARK\n")
+	for _, o := range r.Objects {
+		remark := o.Message
+		if o.TxID != "" {
+			remark = "published already by " + o.TxID
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.ID, strings.Join(o.Readers, ", "), algo(o.Cost), remark)
+	}
+	fmt.Fprintf(w, "\n%d objects, %d would be refused; all of it costs %s ALGO\n", r.TotalCount, r.RefusedCount, algo(r.Cost))
 }
 
 // objectsOf gives the objects of a bundle or envelope, of a list, or the one object that the data is.
@@ -132,18 +201,18 @@ func objectsOf(data []byte) ([]jsontext.Value, error) {
 	return []jsontext.Value{data}, nil
 }
 
-func publish(c *cobra.Command, client *taxii.Client, to target, objects []jsontext.Value) (published, error) {
+func publish(c *cobra.Command, client *taxii.Client, to target, recipients []string, objects []jsontext.Value) (published, error) {
 	result := published{Total: len(objects)}
 	bar := newProgress(c, "publishing")
 	defer bar.done()
 	var pending []string
 	for len(objects) > 0 {
 		n := min(len(objects), publishChunk)
-		envelope, err := json.Marshal(map[string][]jsontext.Value{"objects": objects[:n]}, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+		data, err := envelope{To: recipients, Objects: objects[:n]}.encode()
 		if err != nil {
-			return result, fmt.Errorf("making an envelope: %w", err)
+			return result, err
 		}
-		status, err := client.Add(c.Context(), to.root, to.collection, envelope)
+		status, err := client.Add(c.Context(), to.root, to.collection, data)
 		if err != nil {
 			return result, err
 		}

@@ -1,0 +1,56 @@
+package node
+
+import (
+	"context"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+var _ taxii.Rehearser = (*publisher)(nil)
+
+// Rehearse tells what Publish would do: who would read each object, what it would cost, what would be refused.
+func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Collection, objects []taxii.Incoming, to []string) (taxii.Rehearsal, error) {
+	into, err := p.target(c)
+	if err != nil {
+		return taxii.Rehearsal{}, err
+	}
+	one := ledger.Cost(1, p.owner.minFee(ctx))
+	var result taxii.Rehearsal
+	if len(to) > 0 {
+		plan, err := p.owner.planAdHoc(to)
+		if err != nil {
+			return taxii.Rehearsal{}, clientError(err)
+		}
+		if into = plan.collection; !plan.exists {
+			result.Extra = one // its record
+		}
+	}
+	b, err := p.batch(into, objects)
+	if err != nil {
+		return taxii.Rehearsal{}, err
+	}
+	readers := p.readersOf(into)
+	for _, line := range b.lines {
+		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure}
+		switch {
+		case line.Before != nil:
+			object.Readers, object.TxID = readers, line.Before.TxID
+		case line.Failure == "":
+			object.Readers, object.Cost = readers, one
+		}
+		result.Objects = append(result.Objects, object)
+	}
+	return result, nil
+}
+
+// readersOf names the members that can read a collection now.
+func (p *publisher) readersOf(c consortium.Collection) (names []string) {
+	for _, m := range p.fold.members() {
+		if m.Removed == nil && c.MayRead(m.Account) {
+			names = append(names, p.fold.name(m.Account))
+		}
+	}
+	return names
+}
