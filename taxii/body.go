@@ -1,6 +1,7 @@
 package taxii
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -17,6 +18,7 @@ const (
 	discardTime  = 10 * time.Second // spent on reading a body that is refused
 	memoryWait   = 30 * time.Second // for a large body's turn
 	bodiesAtOnce = 4                // of the largest size
+	readBlock    = 64 << 10         // bytes read at once
 )
 
 // readObjects reads the objects of a request's body, inflated if it is
@@ -63,7 +65,8 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 		}
 	}
 	body := &bounded{body: source, left: limit}
-	objects, to, err = decodeEnvelope(body)
+	// Each read moves two deadlines, so that few large ones are wanted.
+	objects, to, err = decodeEnvelope(bufio.NewReaderSize(body, int(min(share, readBlock))))
 	switch {
 	case errors.Is(body.err, errTooLarge):
 		return nil, nil, nil, h.tooLarge()

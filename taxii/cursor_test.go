@@ -19,7 +19,8 @@ func TestCursorsLeadBackToTheirPosition(t *testing.T) {
 	})
 }
 
-// Checklist 9.7: foreign cursors are refused.
+// Checklist 9.7, T7: cursors of other listings count as none, those of other
+// servers are refused.
 func TestCursorsAreGoodInTheirScopeOnly(t *testing.T) {
 	c := cursors{key: []byte("a key of sixteen bytes")}
 	home := scope{"objects", "one", ""}
@@ -27,8 +28,8 @@ func TestCursorsAreGoodInTheirScopeOnly(t *testing.T) {
 	for _, other := range []scope{
 		{"manifest", "one", ""}, {"objects", "two", ""}, {"objects", "one", "x"}, {"object", "sone", ""}, {"objects", "", "one"},
 	} {
-		if _, err := c.decode(other, cursor); err == nil {
-			t.Errorf("a cursor of %v is good in %v", home, other)
+		if after, err := c.decode(other, cursor); err != nil || after != 0 {
+			t.Errorf("a cursor of %v leads to %d in %v, %v", home, after, other, err)
 		}
 	}
 	if _, err := (cursors{key: []byte("another node's own key")}).decode(home, cursor); err == nil {

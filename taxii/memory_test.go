@@ -62,6 +62,9 @@ const (
 	inboxPath = "/acme/collections/" + inboxID + "/"
 )
 
+// memoryEpoch is a microsecond before the first date_added.
+var memoryEpoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func newMemory() *memory {
 	m := &memory{
 		collections: []Collection{
@@ -72,7 +75,7 @@ func newMemory() *memory {
 		},
 		holds:    make(map[string]*held),
 		statuses: make(map[string]Status),
-		last:     time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro(),
+		last:     memoryEpoch.UnixMicro(),
 		accounts: make(map[string]storedAccount),
 		tokens:   make(map[string]Principal),
 	}

@@ -11,8 +11,12 @@ import (
 // clients compare it: without a space and without quotes (section 1.6.8).
 const MediaType = "application/taxii+json;version=2.1"
 
-// stixMediaType is what collections hold.
-const stixMediaType = "application/stix+json;version=2.1"
+// specVersion is the version of STIX that collections hold, and stixMediaType
+// their media type.
+const (
+	specVersion   = "2.1"
+	stixMediaType = "application/stix+json;version=" + specVersion
+)
 
 // acceptsTAXII tells whether an Accept header admits a TAXII 2.1 resource.
 // Ranges that name no version admit any. STIX 2.1 counts, since section 5.3

@@ -1,9 +1,12 @@
 package taxii
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The kinds of listing that cursors are tied to.
@@ -99,6 +102,34 @@ func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page
 	return page{}, err
 }
 
+// specVersionHint is a custom property (section 7.1) of envelopes whose first
+// object leaves its spec_version out, as observables may. OpenCTI's connector
+// external-import/taxii2 looks here and there for it, and where it finds none
+// pages in the manner of TAXII 2.0, at the end of which it fails and loses what
+// it has read.
+const specVersionHint = `"spec_version":"` + specVersion + `",`
+
+// namesSpecVersion tells whether an object has a spec_version of its own.
+func namesSpecVersion(object []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(object))
+	if _, err := dec.ReadToken(); err != nil {
+		return false
+	}
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return false
+		}
+		if name.String() == "spec_version" {
+			return true
+		}
+		if err := dec.SkipValue(); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
 // sendEnvelope answers with the page's objects, byte for byte as the store
 // has them.
 func (h *Handler) sendEnvelope(x *exchange, p page) error {
@@ -112,6 +143,9 @@ func (h *Handler) sendEnvelope(x *exchange, p page) error {
 		opening = append(opening, `"more":true,"next":`...)
 		opening = strconv.AppendQuote(opening, p.next) // base64: nothing in it needs JSON's rules
 		opening = append(opening, ',')
+	}
+	if !namesSpecVersion(p.Records[0].Object) {
+		opening = append(opening, specVersionHint...)
 	}
 	opening = append(opening, `"objects":[`...)
 

@@ -23,7 +23,7 @@ func TestObjectsComeBackAsTheyWerePosted(t *testing.T) {
 	f.post(odd, indicator(1, 1))
 	a := f.get(boxPath + "objects/")
 	a.want(t, http.StatusOK)
-	if want := `{"objects":[` + odd + `,` + indicator(1, 1) + `]}`; string(a.body) != want {
+	if want := `{"spec_version":"2.1","objects":[` + odd + `,` + indicator(1, 1) + `]}`; string(a.body) != want {
 		t.Errorf("got %s\nwant %s", a.body, want)
 	}
 	if got, want := fmt.Sprint(len(a.body)), a.header.Get("Content-Length"); got != want {
@@ -151,10 +151,16 @@ func TestCursorsKeep(t *testing.T) {
 		t.Errorf("after a restart: %v", got)
 	}
 
+	// T7: a cursor of another listing is none.
+	if got := f.get(boxPath + "manifest/?next=" + next).ids(t); len(got) != 4 {
+		t.Errorf("in the manifest: %v", got)
+	}
+	if got := f.get(boxPath + "objects/" + indicatorID(1) + "/?next=" + next).ids(t); len(got) != 1 {
+		t.Errorf("for one object: %v", got)
+	}
+	f.get(feedPath+"objects/?next="+next).want(t, http.StatusOK)
+
 	for _, path := range []string{
-		feedPath + "objects/?next=" + next,
-		boxPath + "manifest/?next=" + next,
-		boxPath + "objects/" + indicatorID(1) + "/?next=" + next,
 		boxPath + "objects/?next=1",
 		boxPath + "objects/?next=" + strings.ToUpper(next),
 		boxPath + "objects/?next=" + url.QueryEscape(next+"\n"),

@@ -3,10 +3,12 @@ package taxii
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The requests of real clients, header by header as their sources make them
@@ -106,28 +108,95 @@ func TestReplayOpenCTIIngester(t *testing.T) {
 	}
 }
 
-// T5: OpenCTI stream/taxii-post: a bundle of one object with STIX's type.
+// T5: OpenCTI's connector stream/taxii-post: a bundle of one object for each
+// event, with a spec_version of its own, created_by_ref and object_marking_refs
+// taken out unless it is told not to; a delete sends the object once more.
 func TestReplayOpenCTITaxiiPost(t *testing.T) {
 	f := newFixture(t)
+	object := `{"id": "` + indicatorID(1) + `", "spec_version": "2.1", "type": "indicator", "extensions": {"extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba": ` +
+		`{"extension_type": "property-extension", "id": "8e0a5e7d-0001-4000-8000-000000000001", "type": "Indicator", "is_inferred": false}}, ` +
+		`"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:01.000Z", "revoked": false, "confidence": 100, "lang": "en", ` +
+		`"pattern": "[ipv4-addr:value = '198.51.100.1']", "pattern_type": "stix", "valid_from": "2026-01-01T00:00:00.000Z"}`
 	for _, credential := range []string{"Authorization: Bearer tok-paul", basic("paul", "pw-paul")} {
 		a := f.anonymous(http.MethodPost, boxPath+"objects/",
-			`{"type":"bundle","id":"bundle--`+boxID+`","objects":[`+indicator(1, 1)+`]}`,
-			"Content-Type: application/stix+json; version=2.1", "Accept: application/taxii+json; version=2.1", "User-Agent: python-requests/2.32", credential)
+			`{"type": "bundle", "spec_version": "2.1", "id": "bundle--`+boxID+`", "objects": [`+object+`]}`,
+			"Content-Type: application/stix+json; version=2.1", "Accept: application/taxii+json; version=2.1",
+			"User-Agent: python-requests/2.32", "Accept-Encoding: gzip, deflate", credential)
 		a.want(t, http.StatusAccepted)
+		if s := decode[StatusResource](t, a); s.SuccessCount != 1 {
+			t.Errorf("status %s", a.body)
+		}
+	}
+	if a := f.get(boxPath + "objects/"); string(a.body) != `{"objects":[`+object+`]}` {
+		t.Errorf("it is there as %s", a.body)
 	}
 }
 
-// T7, T8: the connector external-import/taxii2. Its next is carried over to the
-// next collection, which must not give it a page of the wrong place; and it
-// pages manifests when the first object has no spec_version.
+// T7, T8: OpenCTI's connector external-import/taxii2 over all collections of a
+// root. Its filters are one dictionary for all requests that it ever makes: next
+// is taken along to the next collection and to the next run. If neither the
+// envelope nor the first object has a spec_version it takes the server for one of
+// TAXII 2.0, and then expects objects in every answer.
 func TestReplayOpenCTITaxii2Connector(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.Pages.Default = 1 })
-	f.post(`{"type":"ipv4-addr","id":"ipv4-addr--1","value":"198.51.100.1"}`, indicator(1, 1))
-	next := decode[envelope](t, f.get(boxPath+"objects/")).Next
-	f.get(feedPath+"objects/?next="+next).wantProblem(t, http.StatusBadRequest)
-	a := f.get(boxPath + "manifest/?match[id]=ipv4-addr--1&match[version]=last")
-	if got := a.ids(t); len(got) != 1 {
-		t.Errorf("manifest %v", got)
+	f := newFixture(t, func(c *Config) { c.Pages.Default = 2 })
+	var want []string
+	for i, collection := range []string{boxID, feedID} {
+		f.backend.add(collection, "ipv4-addr", fmt.Sprintf("ipv4-addr--%d", i), "", fmt.Appendf(nil, `{"type":"ipv4-addr","id":"ipv4-addr--%d","value":"198.51.100.1"}`, i))
+		want = append(want, fmt.Sprintf("ipv4-addr--%d", i))
+		for n := range 4 {
+			id := indicatorID(10*i + n)
+			f.backend.add(collection, "indicator", id, "2026-01-01T00:00:01.000Z", []byte(indicator(10*i+n, 1)))
+			want = append(want, id)
+		}
+	}
+	filters := make(url.Values)
+	getObjects := func(collection string) map[string]any {
+		a := f.anonymous(http.MethodGet, "/acme/collections/"+collection+"/objects/?"+filters.Encode(), "",
+			"Accept: application/taxii+json;version=2.1", "Authorization: Token tok-paul", "User-Agent: taxii2-client/2.3.0")
+		a.want(t, http.StatusOK)
+		return decode[map[string]any](t, a)
+	}
+	poll := func(collection string) (objects []string) {
+		response := getObjects(collection)
+		for first := true; ; first = false {
+			list, _ := response["objects"].([]any)
+			if len(list) == 0 && first {
+				return nil
+			}
+			if _, ok := response["spec_version"]; first && !ok {
+				if _, ok := list[0].(map[string]any)["spec_version"]; !ok {
+					t.Fatal("it assumes TAXII 2.0")
+				}
+			}
+			for _, o := range list {
+				objects = append(objects, o.(map[string]any)["id"].(string))
+			}
+			if response["more"] != true || len(objects) > 2*len(want) {
+				return objects
+			}
+			if next, ok := response["next"].(string); ok {
+				filters.Del("added_after")
+				filters.Set("next", next)
+			}
+			response = getObjects(collection)
+		}
+	}
+	run := func(addedAfter string) (objects []string) {
+		filters.Set("added_after", addedAfter)
+		for _, collection := range []string{boxID, feedID, boxID} { // the last under another root, say
+			objects = append(objects, poll(collection)...)
+		}
+		return objects
+	}
+	got := run("2026-01-01T00:00:00.000000Z")
+	slices.Sort(got)
+	slices.Sort(want)
+	if got = slices.Compact(got); !slices.Equal(got, want) {
+		t.Errorf("the first run finds %v", got)
+	}
+	f.post(indicator(30, 1))
+	if got := run(formatTimestamp(time.UnixMicro(f.backend.last - 1))); !slices.Contains(got, indicatorID(30)) {
+		t.Errorf("the second run finds %v", got)
 	}
 }
 

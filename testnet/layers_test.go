@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	"chainwatch":          {"internal/algorand", "internal/consortium", "internal/wire"},
 	"p2p":                 {},
 	"taxii":               {},
+	"taxii/conformance":   {},
 	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/stix",
 		"internal/wire", "p2p", "repo", "taxii"},
 	"docs":                 {}, // tests only

@@ -106,6 +106,7 @@ type request struct {
 	method    string // GET if empty
 	path      string // with the query string
 	body      io.Reader
+	length    int64 // of the body, where it does not tell by itself; unknown if 0
 	headers   []string
 	anonymous bool
 }
@@ -124,6 +125,9 @@ func (s *session) send(ctx context.Context, q request) (*answer, error) {
 	r, err := http.NewRequestWithContext(ctx, q.method, s.URL+q.path, q.body)
 	if err != nil {
 		return nil, err
+	}
+	if q.length > 0 {
+		r.ContentLength = q.length
 	}
 	r.Header.Set("Accept", mediaType)
 	if q.method == http.MethodPost {

@@ -1,0 +1,28 @@
+package testnet
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/taxii/conformance"
+)
+
+// A node does all that the conformance suite asks of a TAXII server, with objects that go by way of the chain.
+func TestANodeConformsToTAXII(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha")
+	o := n.members[0]
+	o.client() // which makes its account
+	results, err := conformance.Run(t.Context(), conformance.Target{
+		URL: "http://" + o.daemon.TAXII, Root: "/alpha/", Collection: n.collection, User: o.user, Password: o.secret,
+	})
+	must(t, err)
+	for _, r := range results {
+		if r.Section == "5.7" && strings.Contains(r.Detail, ": 405:") {
+			continue // a node that withdraws nothing says so
+		}
+		if r.Outcome == conformance.Failed {
+			t.Errorf("%s %s %s: %s", r.Section, r.Level, r.Title, r.Detail)
+		}
+	}
+}
