@@ -297,7 +297,13 @@ type Finding struct {
 	Round uint64 // the indexer's last round: what it doesn't have up to here is not on the chain
 }
 
-// Find looks one transaction of the consortium up and verifies it.
+// InvalidError is what is wrong with a transaction that the indexer gave: evidence against it, unlike an indexer that
+// doesn't answer.
+type InvalidError struct{ error }
+
+func (e *InvalidError) Unwrap() error { return e.error }
+
+// Find looks one transaction of the consortium up and verifies it. It returns an [InvalidError] for one that fails.
 func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	t, found, round, err := w.reader.transaction(ctx, txid)
 	if err != nil || !found {
@@ -305,7 +311,7 @@ func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	}
 	e, err := w.reader.decode.event(t)
 	if err != nil {
-		return Finding{}, fmt.Errorf("transaction %.60s: %w", txid, err)
+		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
 	}
 	return Finding{Event: e, Found: true, Round: round}, nil
 }
