@@ -76,6 +76,9 @@ published already costs nothing and is reported with the transaction that minted
 					return err
 				}
 				found, err := objectsOf(data)
+				if err == nil && len(found) == 0 {
+					err = errors.New("it holds no STIX objects")
+				}
 				if err != nil {
 					return fmt.Errorf("%w: %s: %w", errUsage, name, err)
 				}
