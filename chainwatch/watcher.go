@@ -315,3 +315,11 @@ func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	}
 	return Finding{Event: e, Found: true, Round: round}, nil
 }
+
+// Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0
+// if the indexer, whose last round is tip, doesn't have it.
+func Minted(ctx context.Context, client *indexer.Client, txid string) (round, asset, tip uint64, err error) {
+	r := reader{client: client}
+	t, _, tip, err := r.transaction(ctx, txid)
+	return t.ConfirmedRound, t.CreatedAssetIndex, tip, err
+}

@@ -146,6 +146,7 @@ func TestAFeeAboveTheCapWaits(t *testing.T) {
 
 // That nobody answers is no evidence against an object.
 func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
+	t.Parallel()
 	l := development(t)
 	n := newNetwork(t, l, "alpha")
 	txid := n.members[0].post(n.collection, indicator(1)).Successes[0].TxID
@@ -165,4 +166,17 @@ func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d: %s%s", c.name, code, c.code, stdout, stderr)
 		}
 	}
+}
+
+// Algod remembers a thousand rounds, some 47 minutes. Who needs longer to get ALGO can found all the same.
+func TestFoundingGoesOnWhenTheAccountIsFundedLate(t *testing.T) {
+	t.Parallel()
+	l := development(t)
+	o := organisationOn(t, l, "alpha", 0)
+	if _, stderr, code := o.try("consortium", "create", "--name", "X"); code != 1 || !strings.Contains(stderr, "needs ALGO") {
+		t.Fatalf("without money: exit %d: %s", code, stderr)
+	}
+	must(t, l.dev.Advance(1010))
+	l.fund(t, o.account(), enoughAlgo)
+	o.cli("consortium", "create", "--name", "X")
 }
