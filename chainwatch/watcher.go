@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -278,7 +279,12 @@ func (w *Watcher) read(ctx context.Context, cursor uint64) (window, error) {
 		if err != nil {
 			return window{}, err
 		}
-		return w.reader.byAccounts(ctx, round, round, func([]consortium.Event) []string { return []string{creator} })
+		first, err := w.reader.byAccounts(ctx, round, round, func([]consortium.Event) []string { return []string{creator} })
+		if err == nil && first.last >= round && !slices.ContainsFunc(first.events, func(e consortium.Event) bool { return e.Asset == w.config.Consortium }) {
+			// Without it nothing would ever count: the cursor must not pass.
+			return window{}, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", round)
+		}
+		return first, err
 	}
 	reach := uint64(tipWindow)
 	if !w.reader.filters.txType {
