@@ -25,7 +25,7 @@ import (
 
 const (
 	fetchBatch   = 512             // directories that are asked for at once
-	openBytes    = 32 << 20        // of opened objects that are held in memory at once, and one for each processor
+	openBytes    = 32 << 20        // of opened objects that are held in memory
 	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
 	firstRetry   = time.Second
 	lastRetry    = 10 * time.Minute
@@ -39,6 +39,7 @@ type fetcher struct {
 	fold   *fold
 	blocks replicaStore
 	work   *signal
+	memory int64 // how much of opened objects may be held at once, in bytes, and one for each processor
 	log    *slog.Logger
 
 	settling sync.Mutex
@@ -229,7 +230,7 @@ func (f *fetcher) openSome(ctx context.Context, l load, objects []int) (n int, e
 	var held atomic.Int64
 	workers, workersCtx := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
-	for n < len(objects) && held.Load() < openBytes {
+	for n < len(objects) && held.Load() < f.memory {
 		at := n
 		workers.Go(func() (err error) {
 			outcomes[at], err = f.open(workersCtx, l, objects[at])

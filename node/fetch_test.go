@@ -41,7 +41,7 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 	w.open()
 	must(t, w.deliver(events...))
 	w.drain()
-	const size, count = 4 << 20, 20 // more than twice openBytes
+	const size, count = 4 << 10, 20 // more than twice the fetcher's memory
 	for n := range count {
 		must(t, w.deliver(w.mint(alpha, w.objectOf(n, strings.Repeat("x", size)))))
 	}
@@ -59,13 +59,13 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 
 func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 	w := newPublishingWorld(t)
-	const size, count = 4 << 20, 10 // more than twice sealBytes
+	const size, count = 4 << 10, 20
 	for n := range count {
 		if failures := w.post(describedIndicator(n, strings.Repeat("x", size))); len(failures) > 0 {
 			t.Fatal(failures)
 		}
 	}
-	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {},
+	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, memory: 16 << 10,
 		condition: &condition{log: discard}, log: discard}
 	items, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
 	must(t, err)

@@ -141,7 +141,7 @@ func (n *Node) wire() error {
 	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify,
-		condition: &condition{what: "sealing", log: n.log}, log: n.log,
+		memory: sealBytes, condition: &condition{what: "sealing", log: n.log}, log: n.log,
 	}
 	n.publisher = &publisher{
 		outbox: outbox, view: view, fold: n.fold, wait: n.repo.Config.TAXII.PublishWait.Duration, wake: n.sealer.work.notify, done: n.done,
@@ -150,7 +150,7 @@ func (n *Node) wire() error {
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
 		confirmed: n.minter.confirm, work: n.arrived, log: n.log,
 	}
-	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, log: n.log}
+	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, memory: openBytes, log: n.log}
 	n.granter = &granter{
 		outbox: outbox, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, stored: n.minter.work.notify, log: n.log,
 	}

@@ -20,7 +20,7 @@ import (
 // sealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
 const sealBatch = 256
 
-// sealBytes is how much of them may be held in memory at once, in plaintext, and one for each processor.
+// sealBytes is how much of them is held in memory.
 const sealBytes = 16 << 20
 
 // blockStore is where directories are kept.
@@ -40,6 +40,7 @@ type sealer struct {
 	consortium uint64
 	work       signal // something was accepted
 	stored     func() // tells the minter that there is work
+	memory     int64  // how much plaintext may be held at once, in bytes, and one object for each processor
 	condition  *condition
 	log        *slog.Logger
 }
@@ -88,7 +89,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 	workers, _ := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for i, item := range items {
-		if held.Load() >= sealBytes {
+		if held.Load() >= s.memory {
 			items = items[:i]
 			break
 		}

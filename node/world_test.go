@@ -162,7 +162,7 @@ func (w *world) open() {
 			_, err := w.r.Outbox.Confirm(cs)
 			return err
 		}, work: work, log: discard}
-	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, log: discard}
+	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
 	must(w.t, w.fetcher.reconsider())
 }
