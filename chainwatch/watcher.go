@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -278,7 +279,12 @@ func (w *Watcher) read(ctx context.Context, cursor uint64) (window, error) {
 		if err != nil {
 			return window{}, err
 		}
-		return w.reader.byAccounts(ctx, round, round, func([]consortium.Event) []string { return []string{creator} })
+		first, err := w.reader.byAccounts(ctx, round, round, func([]consortium.Event) []string { return []string{creator} })
+		if err == nil && first.last >= round && !slices.ContainsFunc(first.events, func(e consortium.Event) bool { return e.Asset == w.config.Consortium }) {
+			// Without it nothing would ever count: the cursor must not pass.
+			return window{}, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", round)
+		}
+		return first, err
 	}
 	reach := uint64(tipWindow)
 	if !w.reader.filters.txType {
@@ -297,7 +303,13 @@ type Finding struct {
 	Round uint64 // the indexer's last round: what it doesn't have up to here is not on the chain
 }
 
-// Find looks one transaction of the consortium up and verifies it.
+// InvalidError is what is wrong with a transaction that the indexer gave: evidence against it, unlike an indexer that
+// doesn't answer.
+type InvalidError struct{ error }
+
+func (e *InvalidError) Unwrap() error { return e.error }
+
+// Find looks one transaction of the consortium up and verifies it. It returns an [InvalidError] for one that fails.
 func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	t, found, round, err := w.reader.transaction(ctx, txid)
 	if err != nil || !found {
@@ -305,7 +317,15 @@ func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	}
 	e, err := w.reader.decode.event(t)
 	if err != nil {
-		return Finding{}, fmt.Errorf("transaction %.60s: %w", txid, err)
+		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
 	}
 	return Finding{Event: e, Found: true, Round: round}, nil
+}
+
+// Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0
+// if the indexer, whose last round is tip, doesn't have it.
+func Minted(ctx context.Context, client *indexer.Client, txid string) (round, asset, tip uint64, err error) {
+	r := reader{client: client}
+	t, _, tip, err := r.transaction(ctx, txid)
+	return t.ConfirmedRound, t.CreatedAssetIndex, tip, err
 }

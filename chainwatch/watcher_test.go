@@ -331,6 +331,24 @@ func TestALieOfTheIndexerNeverEnters(t *testing.T) {
 	}
 }
 
+// The charter comes first or nothing does: without it every other event would be passed over, for good.
+func TestTheCursorDoesNotPassACharterThatIsLeftOut(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.chain.SetFaults(devchain.Faults{Hide: []string{w.charter}}))
+	watcher, s, caughtUp := w.watch(nil)
+	eventually(t, func() (bool, string) {
+		return strings.Contains(watcher.State().Problem, "charter"), watcher.State().Problem
+	})
+	if last, _ := s.Cursor(); last != 0 {
+		t.Errorf("the cursor is at round %d", last)
+	}
+	must(t, w.chain.SetFaults(devchain.Faults{}))
+	caughtUp()
+	if got := s.count(w.governor); got != 2 {
+		t.Errorf("%d events, want the charter and the admission", got)
+	}
+}
+
 func TestWhatBreaksTheFormDoesNotCount(t *testing.T) {
 	w := newWorld(t)
 	note, err := wire.Note{Kind: wire.KindObject, Sequence: 2}.Encode(w.consortium)

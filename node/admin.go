@@ -42,6 +42,7 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 			next.ServeHTTP(w, r)
 		})
 	})
+	admin.HandleFunc("/alive", answer(func(*http.Request) (any, error) { return struct{}{}, nil })).Methods(http.MethodGet)
 	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return n.Status(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return n.Consortium(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return n.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,8 +31,11 @@ type Client struct {
 // Connect finds the daemon of a repository, or runs the node in this process.
 func Connect(ctx context.Context, dir string, log *slog.Logger) (*Client, error) {
 	daemon, err := ReadDaemon(dir)
-	if err == nil && answers(daemon.Admin) {
-		return &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}, nil
+	if err == nil {
+		client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
+		if client.answers(ctx) {
+			return client, nil
+		}
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -41,13 +43,12 @@ func Connect(ctx context.Context, dir string, log *slog.Logger) (*Client, error)
 	return runInProcess(ctx, dir, log)
 }
 
-// answers reports whether a daemon listens: the file that names it may be left over from one that was killed.
-func answers(address string) bool {
-	connection, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return false
-	}
-	return connection.Close() == nil
+// answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and
+// its port another program's by now.
+func (c *Client) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return c.call(ctx, http.MethodGet, "/admin/alive", nil, &struct{}{}) == nil
 }
 
 // runInProcess runs a node that serves nobody but this client.

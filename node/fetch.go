@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -24,6 +25,7 @@ import (
 
 const (
 	fetchBatch   = 512             // directories that are asked for at once
+	openBytes    = 32 << 20        // of opened objects that are held in memory
 	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
 	firstRetry   = time.Second
 	lastRetry    = 10 * time.Minute
@@ -37,6 +39,7 @@ type fetcher struct {
 	fold   *fold
 	blocks replicaStore
 	work   *signal
+	memory int64 // how much of opened objects may be held at once, in bytes, and one for each processor
 	log    *slog.Logger
 
 	settling sync.Mutex
@@ -207,22 +210,46 @@ func (f *fetcher) settle(ctx context.Context, l load) error {
 	if err := f.attach(ctx, l, records, outcomes); err != nil {
 		return err
 	}
-	workers, workersCtx := errgroup.WithContext(ctx)
-	workers.SetLimit(runtime.GOMAXPROCS(0))
-	for _, i := range objects {
-		workers.Go(func() (err error) {
-			outcomes[i], err = f.open(workersCtx, l, i)
+	if err := f.record(slices.DeleteFunc(slices.Clone(outcomes), func(o repo.Outcome) bool { return o.State == 0 })); err != nil {
+		return err
+	}
+	for len(objects) > 0 {
+		n, err := f.openSome(ctx, l, objects)
+		if err != nil {
 			return err
-		})
-	}
-	if err := workers.Wait(); err != nil {
-		return err
-	}
-	f.warn(outcomes)
-	if err := f.view.Settle(outcomes); err != nil {
-		return err
+		}
+		objects = objects[n:]
 	}
 	return f.reconsider()
+}
+
+// openSome opens objects of a load, as many as may be held in memory, and records what becomes of them. It returns how
+// many they were.
+func (f *fetcher) openSome(ctx context.Context, l load, objects []int) (n int, err error) {
+	outcomes := make([]repo.Outcome, len(objects))
+	var held atomic.Int64
+	workers, workersCtx := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for n < len(objects) && held.Load() < f.memory {
+		at := n
+		workers.Go(func() (err error) {
+			outcomes[at], err = f.open(workersCtx, l, objects[at])
+			if e := outcomes[at].Entry; e != nil {
+				held.Add(int64(len(e.Object)))
+			}
+			return err
+		})
+		n++
+	}
+	if err := workers.Wait(); err != nil {
+		return 0, err
+	}
+	return n, f.record(outcomes[:n])
+}
+
+func (f *fetcher) record(outcomes []repo.Outcome) error {
+	f.warn(outcomes)
+	return f.view.Settle(outcomes)
 }
 
 // reconsider makes undecided objects wait again that a record may have decided about.

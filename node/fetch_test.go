@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -29,5 +30,56 @@ func TestObjectsAreReconsideredWhenTheNodeStoppedRightAfterTheirRecord(t *testin
 	w.drain()
 	if n := w.shown(); n != 1 {
 		t.Errorf("%d objects are served, want 1", n)
+	}
+}
+
+// Large objects are opened some at a time: what was opened is in the view before the last is read.
+func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
+	alpha := newOrg(t, "alpha")
+	w := newWorld(t, alpha)
+	events := w.found(alpha)
+	w.open()
+	must(t, w.deliver(events...))
+	w.drain()
+	const size, count = 4 << 10, 20 // more than twice the fetcher's memory
+	for n := range count {
+		must(t, w.deliver(w.mint(alpha, w.objectOf(n, strings.Repeat("x", size)))))
+	}
+	most, read := int64(0), 0
+	w.blocks.reading = func() {
+		if read++; read == count {
+			most = w.shown()
+		}
+	}
+	w.drain()
+	if w.shown() != count || most == 0 {
+		t.Errorf("%d objects are served, want %d; %d were when the last was read, want some", w.shown(), count, most)
+	}
+}
+
+func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
+	w := newPublishingWorld(t)
+	const size, count = 4 << 10, 20
+	for n := range count {
+		if failures := w.post(describedIndicator(n, strings.Repeat("x", size))); len(failures) > 0 {
+			t.Fatal(failures)
+		}
+	}
+	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, memory: 16 << 10,
+		condition: &condition{log: discard}, log: discard}
+	items, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
+	must(t, err)
+	for portions := 0; len(items) > 0; portions++ {
+		_, err = s.seal(t.Context(), items)
+		must(t, err)
+		rest, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
+		must(t, err)
+		if len(rest) == 0 && portions == 0 {
+			t.Error("all were sealed at once")
+		}
+		if len(rest) == len(items) {
+			t.Fatal("nothing was sealed")
+		}
+		items = rest
 	}
 }

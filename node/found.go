@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
 	"github.com/google/uuid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
@@ -49,6 +51,10 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 		return nil, fmt.Errorf("algod at %s: %w", r.Config.Algorand.AlgodURL, err)
 	}
 	l := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee)
+	chain, err := algorand.NewIndexer(r.Config.Algorand.IndexerURL, r.Config.Algorand.IndexerToken)
+	if err != nil {
+		return nil, fmt.Errorf("indexer at %s: %w", r.Config.Algorand.IndexerURL, err)
+	}
 	f, err := readFounding(r)
 	if err != nil {
 		return nil, err
@@ -58,7 +64,7 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 			return nil, err
 		}
 	}
-	minted, err := mintCharter(ctx, r, l, f)
+	minted, err := mintCharter(ctx, r, l, chain, f)
 	if err != nil {
 		return nil, fmt.Errorf("minting the charter: %w", err)
 	}
@@ -138,10 +144,33 @@ func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
 	return err
 }
 
+// fate asks algod what has become of the charter and, where that is too long ago for algod, the indexer.
+func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, ledger.Minted, error) {
+	txid := f.Group.TxIDs[0]
+	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
+	if err != nil || fate != ledger.Unknown {
+		return fate, minted, err
+	}
+	round, err := l.Round(ctx)
+	if err != nil || round <= f.Group.LastValid {
+		return fate, minted, err
+	}
+	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid)
+	switch {
+	case err != nil:
+		return ledger.Unknown, ledger.Minted{}, err
+	case asset > 0:
+		return ledger.Confirmed, ledger.Minted{TxID: txid, Round: round, Asset: asset}, nil
+	case tip > f.Group.LastValid:
+		return ledger.Impossible, ledger.Minted{}, nil
+	}
+	return ledger.Unknown, ledger.Minted{}, nil
+}
+
 // mintCharter submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
-func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, f *founding) (ledger.Minted, error) {
+func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *indexer.Client, f *founding) (ledger.Minted, error) {
 	for {
-		fate, minted, err := l.Fate(ctx, f.Group.TxIDs[0], f.Group.FirstValid, f.Group.LastValid)
+		fate, minted, err := f.fate(ctx, l, chain)
 		if err != nil {
 			return ledger.Minted{}, err
 		}

@@ -135,7 +135,8 @@ func (n *Node) wire() error {
 	}
 	outbox, view := n.repo.Outbox, n.repo.View
 	n.sealer = &sealer{
-		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, condition: &condition{what: "sealing", log: n.log}, log: n.log,
+		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes,
+		condition: &condition{what: "sealing", log: n.log}, log: n.log,
 	}
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.MaxFee)
 	n.fresh = &freshDirectories{blocks: n.host}
@@ -152,7 +153,7 @@ func (n *Node) wire() error {
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
 		confirmed: n.minter.confirm, work: n.arrived, withdrawn: n.done, log: n.log,
 	}
-	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, log: n.log}
+	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, memory: openBytes, log: n.log}
 	n.owner = &owner{
 		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
 		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,9 @@ import (
 
 // sealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
 const sealBatch = 256
+
+// sealBytes is how much of them is held in memory.
+const sealBytes = 16 << 20
 
 // blockStore is where directories are kept.
 type blockStore interface {
@@ -37,6 +41,7 @@ type sealer struct {
 	consortium uint64
 	work       signal // something was accepted
 	stored     func() // tells the minter that there is work
+	memory     int64  // how much plaintext may be held at once, in bytes, and one object for each processor
 	condition  *condition
 	log        *slog.Logger
 }
@@ -48,8 +53,7 @@ func (s *sealer) run(ctx context.Context) error {
 		for after := uint64(0); ; {
 			items, err := s.outbox.Queue(repo.Accepted, after, sealBatch)
 			if err == nil && len(items) > 0 {
-				after = items[len(items)-1].Number
-				err = s.seal(ctx, items)
+				after, err = s.seal(ctx, items)
 			}
 			if ctx.Err() != nil {
 				return nil
@@ -70,9 +74,11 @@ func (s *sealer) run(ctx context.Context) error {
 	}
 }
 
-// seal takes a batch from accepted to stored. Items of a collection in which this organisation may not publish any
-// more wait until it may.
-func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
+// seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns the number of the
+// last item that it looked at. Items of a collection in which this organisation may not publish any more wait until it
+// may.
+func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err error) {
+	var held atomic.Int64
 	drafts := make([]consortium.Draft, len(items))
 	ready := make([]bool, len(items))
 	collections := map[string]consortium.Collection{}
@@ -84,10 +90,14 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 	workers, _ := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for i, item := range items {
+		if held.Load() >= s.memory {
+			items = items[:i]
+			break
+		}
 		into, may := collections[item.Collection]
 		if !may || !s.fold.active() {
 			if begun, err := s.begun(item.Collection); err != nil {
-				return err
+				return 0, err
 			} else if begun {
 				continue // a collection of ours whose first record is on its way
 			}
@@ -100,13 +110,15 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 			if err != nil {
 				return err
 			}
+			held.Add(int64(len(object)))
 			drafts[i], err = consortium.DraftObject(s.consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
 			return err
 		})
 	}
 	if err := workers.Wait(); err != nil {
-		return fmt.Errorf("sealing: %w", err)
+		return 0, fmt.Errorf("sealing: %w", err)
 	}
+	last = items[len(items)-1].Number
 	var stored []repo.Item
 	var directories []p2p.Directory
 	for i, item := range items {
@@ -115,7 +127,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 		}
 		directory, err := directoryOf(drafts[i])
 		if err != nil {
-			return fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
+			return 0, fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
 		}
 		hash := wire.MetadataHash(drafts[i].Metadata)
 		item.Epoch = collections[item.Collection].Epoch
@@ -123,21 +135,21 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) error {
 		stored, directories = append(stored, item), append(directories, directory)
 	}
 	if len(stored) == 0 {
-		return nil
+		return last, nil
 	}
 	if len(stored) == len(items) {
 		s.condition.clear()
 	}
 	if err := s.blocks.Put(ctx, directories); err != nil {
-		return fmt.Errorf("storing %d objects: %w", len(directories), err)
+		return 0, fmt.Errorf("storing %d objects: %w", len(directories), err)
 	}
 	if err := s.outbox.SetStored(stored); err != nil {
-		return err
+		return 0, err
 	}
 	s.fresh.add(directories)
 	s.stored()
 	s.log.Debug("objects are sealed and stored", "objects", len(stored))
-	return nil
+	return last, nil
 }
 
 // begun reports whether a collection is ours and not on the chain yet.

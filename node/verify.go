@@ -9,6 +9,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -64,6 +66,13 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 	}
 	v := &verification{Node: n, Verification: Verification{TxID: txid, Passed: true}}
 	found, err := n.watcher.Find(ctx, txid)
+	var invalid *chainwatch.InvalidError
+	if err != nil && !errors.As(err, &invalid) {
+		if _, refused := algorand.BadRequest(err); refused {
+			err = &InputError{err}
+		}
+		return Verification{}, err
+	}
 	if err == nil && !found.Found {
 		return Verification{}, &InputError{fmt.Errorf("the indexer does not have transaction %.60s", txid)}
 	}
@@ -102,8 +111,10 @@ func (v *verification) round(ctx context.Context) {
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):
 		v.skip("round and time", value, "algod no longer has the block; the indexer's word")
-	case err != nil:
+	case errors.Is(err, ledger.ErrNotIncluded):
 		v.add("round and time", value, err)
+	case err != nil:
+		v.skip("round and time", value, err.Error())
 	case !at.Equal(v.event.Time):
 		v.add("round and time", value, fmt.Errorf("algod says %s", at.Format(time.RFC3339)))
 	default:

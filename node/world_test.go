@@ -37,6 +37,7 @@ type memStore struct {
 	mu       sync.Mutex
 	dirs     map[cid.Cid]p2p.Directory
 	failNext error // Forget fails once with it
+	reading  func()
 }
 
 func newMemStore() *memStore { return &memStore{dirs: map[cid.Cid]p2p.Directory{}} }
@@ -53,6 +54,9 @@ func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
 func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.reading != nil {
+		m.reading()
+	}
 	d, ok := m.dirs[root]
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", root, p2p.ErrNotFound)
@@ -158,7 +162,7 @@ func (w *world) open() {
 			_, err := w.r.Outbox.Confirm(cs)
 			return err
 		}, work: work, withdrawn: &signal{}, log: discard}
-	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, log: discard}
+	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
 	must(w.t, w.fetcher.reconsider())
 }
@@ -243,12 +247,20 @@ func indicatorJSON(n int) string {
 }
 
 // object drafts an indicator in the default collection.
-func (w *world) object(n int) consortium.Draft {
+func (w *world) object(n int) consortium.Draft { return w.objectOf(n, "") }
+
+// objectOf drafts one with a description.
+func (w *world) objectOf(n int, description string) consortium.Draft {
 	w.t.Helper()
 	c := consortium.Collection{ID: w.collection, Epoch: 1, Key: w.key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
-	d, err := consortium.DraftObject(w.id, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true, []byte(indicatorJSON(n)), time.Now())
+	d, err := consortium.DraftObject(w.id, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true,
+		[]byte(describedIndicator(n, description)), time.Now())
 	must(w.t, err)
 	return d
+}
+
+func describedIndicator(n int, description string) string {
+	return strings.Replace(indicatorJSON(n), `"name"`, `"description":"`+description+`","name"`, 1)
 }
 
 func (w *world) deliver(events ...consortium.Event) error {

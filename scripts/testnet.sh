@@ -60,7 +60,8 @@ pretty() {
 
 millis() { echo $(($(date +%s%N) / 1000000)); }
 
-alive() { [ -f "$NET/pids/$1" ] && kill -0 "$(cat "$NET/pids/$1")" 2>/dev/null; }
+# alive NAME: whether a process of ours runs. Its number alone may be somebody else's after a restart of the machine.
+alive() { [ -f "$NET/pids/$1" ] && tr '\0' ' ' 2>/dev/null <"/proc/$(cat "$NET/pids/$1")/cmdline" | grep -q -e "$SLNODE" -e "$DEVCHAIN" -e testnet.sh; }
 
 # launch NAME COMMAND...: a process of ours, with its pid and its log.
 launch() {
@@ -82,6 +83,11 @@ stop() {
 	done
 	if kill -0 "$pid" 2>/dev/null; then kill -KILL "$pid"; fi
 	rm -f "$NET/pids/$1"
+}
+
+# ours: SL_TESTNET may name any directory, and a testnet's is deleted.
+ours() {
+	[ -d "$NET/pids" ] || [ -z "$(ls -A "$NET")" ] || { say "testnet: $NET is not empty, and not the directory of a testnet" >&2; exit 1; }
 }
 
 stop_all() {
@@ -173,7 +179,7 @@ make_node() {
 	must "funding $org" "$log" "$DEVCHAIN" fund --algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" \
 		--funder-file "$SL_FUNDER_FILE" --to "$account" --algo "$SL_ALGO"
 	printf -v "SL_${n}_ORG" '%s' "$org"
-	printf -v "SL_${n}_REPO" '%s' "$PWD/$repo"
+	printf -v "SL_${n}_REPO" '%s' "$(realpath "$repo")"
 	printf -v "SL_${n}_USER" '%s' admin
 	printf -v "SL_${n}_PASSWORD" '%s' "$(password)"
 	say "  $org has the account $account"
@@ -264,6 +270,7 @@ up() {
 		exit 2
 	fi
 	if [ -d "$NET" ]; then
+		ours
 		for n in "$NET"/pids/*; do
 			[ -e "$n" ] && alive "$(basename "$n")" && { say "testnet: it is up already; scripts/testnet.sh down ends it" >&2; exit 1; }
 		done
@@ -436,6 +443,7 @@ kill_node() {
 add() {
 	load
 	[ -n "${1:-}" ] || { usage >&2; exit 2; }
+	[ ! -e "$NET/$1" ] || { say "testnet: the name $1 is taken" >&2; exit 2; }
 	KEEP=1
 	SL_NODES=$((SL_NODES + 1))
 	make_node "$SL_NODES" "$1"
@@ -449,6 +457,7 @@ add() {
 
 down() {
 	[ -d "$NET" ] || return 0
+	ours
 	stop_all
 	rm -rf "$NET"
 	say "everything is stopped and deleted"

@@ -143,3 +143,40 @@ func TestAFeeAboveTheCapWaits(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 }
+
+// That nobody answers is no evidence against an object.
+func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
+	t.Parallel()
+	l := development(t)
+	n := newNetwork(t, l, "alpha")
+	txid := n.members[0].post(n.collection, indicator(1)).Successes[0].TxID
+	for _, c := range []struct {
+		name   string
+		what   string
+		faults devchain.Faults
+		code   int
+	}{
+		{"all is well", txid, devchain.Faults{}, 0},
+		{"the indexer is down", txid, devchain.Faults{Indexer: devchain.EndpointFaults{Down: true}}, 1},
+		{"algod is down", txid, devchain.Faults{Algod: devchain.EndpointFaults{Down: true}}, 0},
+		{"it is no transaction", "garbage", devchain.Faults{}, 2},
+	} {
+		l.fault(t, c.faults)
+		if stdout, stderr, code := n.members[0].try("verify", c.what); code != c.code {
+			t.Errorf("%s: exit %d, want %d: %s%s", c.name, code, c.code, stdout, stderr)
+		}
+	}
+}
+
+// Algod remembers a thousand rounds, some 47 minutes. Who needs longer to get ALGO can found all the same.
+func TestFoundingGoesOnWhenTheAccountIsFundedLate(t *testing.T) {
+	t.Parallel()
+	l := development(t)
+	o := organisationOn(t, l, "alpha", 0)
+	if _, stderr, code := o.try("consortium", "create", "--name", "X"); code != 1 || !strings.Contains(stderr, "needs ALGO") {
+		t.Fatalf("without money: exit %d: %s", code, stderr)
+	}
+	must(t, l.dev.Advance(1010))
+	l.fund(t, o.account(), enoughAlgo)
+	o.cli("consortium", "create", "--name", "X")
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // The exit codes.
@@ -35,6 +37,8 @@ func main() {
 // run is main with everything that it touches as parameters.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
+	started := false
+	noteStart(root, &started)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -46,13 +50,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fmt.Fprintln(stderr, "slnode:", err)
 	var input *node.InputError
 	var no *noError
+	var answer *taxii.ResponseError
 	switch {
 	case errors.As(err, &no):
 		return exitNo
+	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
+		return exitUsage
 	case errors.As(err, &input), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// noteStart notes when a command begins to run: whatever goes wrong before that is cobra's judgement of its use.
+func noteStart(c *cobra.Command, started *bool) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			*started = true
+			return run(c, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		noteStart(sub, started)
+	}
 }
 
 // noError is an answer, not a failure.

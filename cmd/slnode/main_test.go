@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,4 +65,32 @@ func fund(ts *testscript.TestScript, _ bool, args []string) {
 	account, _, _ := strings.Cut(rest, `"`)
 	_, err := chain.Fund(context.Background(), account, 10_000_000)
 	ts.Check(err)
+}
+
+func TestExitCodesTellMistakesFromFailures(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.json")
+	if err := os.WriteFile(empty, []byte(`{"objects":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"version", exitOK, ""},
+		{"nonsense", exitUsage, "unknown command"},
+		{"member nonsense", exitUsage, "unknown command"},
+		{"init", exitUsage, "org"},
+		{"publish", exitUsage, "arg"},
+		{"publish " + empty, exitUsage, "no STIX objects"},
+		{"list --nonsense", exitUsage, "unknown flag"},
+		{"status --repo " + nowhere, exitUsage, "no repository here"},
+	} {
+		var stderr strings.Builder
+		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), io.Discard, &stderr)
+		if code != c.code || !strings.Contains(stderr.String(), c.says) {
+			t.Errorf("slnode %s exits with %d, want %d: %s", c.args, code, c.code, &stderr)
+		}
+	}
 }

@@ -98,6 +98,9 @@ for the named organisations alone: so TLP:RED can be shared.`,
 					return err
 				}
 				found, err := objectsOf(data)
+				if err == nil && len(found) == 0 {
+					err = errors.New("it holds no STIX objects")
+				}
 				if err != nil {
 					return fmt.Errorf("%w: %s: %w", errUsage, name, err)
 				}

@@ -313,8 +313,12 @@ func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
 	return list, nil
 }
 
+// ErrNotIncluded means that a block does not hold a transaction.
+var ErrNotIncluded = errors.New("the transaction is not in the block")
+
 // Included asks algod whether a transaction is in a block, and gives the block's time. It returns an error wrapping
-// [ErrNoBlock] if algod doesn't have the block, and another one if the transaction isn't in it.
+// [ErrNoBlock] if algod doesn't have the block, [ErrNotIncluded] if the transaction isn't in it, and any other one if
+// algod could not be asked.
 func (l *Ledger) Included(ctx context.Context, round uint64, txid string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -330,7 +334,7 @@ func (l *Ledger) Included(ctx context.Context, round uint64, txid string) (time.
 		return time.Time{}, fmt.Errorf("reading the transactions of block %d: %w", round, err)
 	}
 	if !slices.Contains(ids.Blocktxids, txid) {
-		return time.Time{}, fmt.Errorf("block %d does not hold transaction %s", round, txid)
+		return time.Time{}, fmt.Errorf("block %d, transaction %s: %w", round, txid, ErrNotIncluded)
 	}
 	return time.Unix(header.TimeStamp, 0).UTC(), nil
 }
