@@ -50,6 +50,7 @@ const (
 	tipWindowNoFilter = 32   // rounds
 	fastest           = 25 * time.Millisecond
 	hintPatience      = 30 * time.Second // how long a promised round is asked for quickly
+	hintCredit        = 8                // hints in a row that may lead to nothing before they are followed more slowly
 	slowestRetry      = time.Minute
 )
 
@@ -157,8 +158,12 @@ func (w *Watcher) Hint(round uint64) {
 func (w *Watcher) Run(ctx context.Context) error {
 	pause := fastest
 	failures := 0
+	barren := 0 // hints in a row that led to nothing
 	for {
 		progress, err := w.step(ctx)
+		if progress {
+			barren = 0
+		}
 		var sinkFailed *sinkError
 		switch {
 		case ctx.Err() != nil:
@@ -179,20 +184,34 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if pause == 0 {
 			continue
 		}
+		wake := w.wake
+		if failures > 0 {
+			wake = nil // an indexer that can't answer, or asked to be left alone for a while, is not hurried
+		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
-		case <-w.wake:
+		case <-wake:
 			timer.Stop()
-			pause = fastest
-			if w.woken.Wait(ctx) != nil || failures > 0 && !sleep(ctx, retryPause(failures)) {
+			barren++
+			if w.woken.Wait(ctx) != nil || !sleep(ctx, w.distrust(barren)) {
 				return nil
 			}
+			pause = fastest
 		case <-timer.C:
 		}
 	}
+}
+
+// distrust is how long a hint waits after others that led to nothing: a member that hints without end costs the indexer
+// no more than polling does.
+func (w *Watcher) distrust(barren int) time.Duration {
+	if barren <= hintCredit {
+		return 0
+	}
+	return min(fastest<<min(barren-hintCredit, 10), w.config.Poll)
 }
 
 // pace chooses when to ask next: at once while there is more, soon while a round is promised, later and later while

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"strings"
@@ -26,6 +27,7 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Log = slog.New(quiet{n.log.Handler()})
 	config.Authenticator = operator{token: token, organisation: n.repo.Config.Organisation.Name}
 	protocol, err := taxii.NewHandler(config)
 	if err != nil {
@@ -127,6 +129,28 @@ func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) 
 	return list, n.withdrawer.await(ctx, list)
 }
 
+// quiet logs for debugging only what others log for information: commands that wait ask several times a second.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return q.Handler.Enabled(ctx, demote(level))
+}
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = demote(r.Level)
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
+
+func demote(level slog.Level) slog.Level {
+	if level == slog.LevelInfo {
+		return slog.LevelDebug
+	}
+	return level
+}
+
 // operator lets whoever has the daemon's token in, as an administrator.
 type operator struct{ token, organisation string }
 
@@ -179,6 +203,7 @@ type ConsortiumInfo struct {
 	Governor          string           `json:"governor"`
 	DefaultCollection string           `json:"default_collection"`
 	Round             uint64           `json:"round"`
+	Stale             string           `json:"stale,omitempty"` // why this may be old
 	Members           []MemberInfo     `json:"members"`
 	Collections       []CollectionInfo `json:"collections"`
 }
@@ -216,13 +241,19 @@ type CollectionInfo struct {
 	Default      bool     `json:"default"`
 }
 
-// Consortium describes the consortium, once the fold has reached the tip of the chain.
+// Consortium describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
+// followed it tells what is known after a while, and that it may be old.
 func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
-	if err := n.awaitFold(ctx); err != nil {
-		return ConsortiumInfo{}, err
-	}
 	info := ConsortiumInfo{
 		ID: n.consortium.ID, Name: n.consortium.Name, Charter: n.consortium.Charter, GenesisID: n.consortium.GenesisID, Network: n.consortium.Network,
+	}
+	waiting, cancel := context.WithTimeout(ctx, catchUpPatience)
+	defer cancel()
+	if err := n.awaitFold(waiting); err != nil {
+		if ctx.Err() != nil || !n.fold.begun() {
+			return ConsortiumInfo{}, err
+		}
+		info.Stale = err.Error()
 	}
 	if charter := n.fold.charter(); charter != nil {
 		info.DefaultCollection = charter.DefaultCollection

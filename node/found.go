@@ -197,7 +197,7 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 		err = l.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs about 0.5, every object 0.101 (%w)", l.Address(), err)
+			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
 		case errors.As(err, &refused) && refused.Reason == ledger.Expired:
 			// The next look at its fate tells more.
 		case err != nil:

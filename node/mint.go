@@ -29,7 +29,6 @@ import (
 
 const (
 	maxFlights  = 64  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
-	submitters  = 8   // of them, submitted at the same time
 	signBatch   = 256 // items that are signed at once: the outbox is synced once for all of them
 	scanAtMost  = 400 // blocks that are read one by one to find confirmations; beyond, transactions are asked for
 	slowestPace = 5 * time.Second
@@ -107,18 +106,17 @@ func (m *minter) run(ctx context.Context) error {
 	group.Go(func() error { return m.sign(ctx, submissions) })
 	group.Go(func() error { return m.follow(ctx) })
 	group.Go(func() error { return m.lookAfter(ctx, submissions) })
-	for range submitters {
-		group.Go(func() error {
-			for {
-				select {
-				case <-ctx.Done():
-					return nil
-				case f := <-submissions:
-					m.submit(ctx, f)
-				}
+	// One after the other: so what is referred to comes before what refers to it on the chain, too.
+	group.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case f := <-submissions:
+				m.submit(ctx, f)
 			}
-		})
-	}
+		}
+	})
 	return group.Wait()
 }
 
@@ -367,7 +365,7 @@ func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%
 func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
-		done, by, err := m.done(item)
+		done, by, failure, err := m.done(item)
 		if err != nil {
 			return nil, err
 		}
@@ -375,7 +373,7 @@ func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 			rest = append(rest, item)
 			continue
 		}
-		if err := m.outbox.Resolve(item, by); err != nil {
+		if err := m.outbox.Resolve(item, by, failure); err != nil {
 			return nil, err
 		}
 		m.confirmed.notify()
@@ -383,20 +381,24 @@ func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 	return rest, nil
 }
 
-// done reports whether the chain has what an item is to bring about, and by which transaction if that is known.
-func (m *minter) done(item repo.Item) (bool, repo.Confirmation, error) {
+// done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
+// is not what the item wanted if it isn't.
+func (m *minter) done(item repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
 	switch {
 	case isDestroy(item):
 		e, found, err := m.view.EventOf(item.Destroys)
-		return found && e.State == repo.Ended, repo.Confirmation{}, err
+		return found && e.State == repo.Ended, by, "", err
 	case item.Note.Kind != wire.KindObject:
-		return false, repo.Confirmation{}, nil
+		return false, by, "", nil
 	}
 	entry, err := m.published(item)
 	if err != nil || entry == nil {
-		return false, repo.Confirmation{}, err
+		return false, by, "", err
 	}
-	return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}, nil
+	if string(entry.Hash) != string(item.Hash) {
+		failure = conflict
+	}
+	return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}, failure, nil
 }
 
 // upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them
@@ -518,7 +520,10 @@ func (m *minter) submit(ctx context.Context, f *flight) {
 			case ledger.Congested:
 				problem = "congestion"
 			default:
-				problem = "refused"
+				// It may be only this one: the others go on, and lookAfter tries it again.
+				m.condition.set("refused", err.Error())
+				f.setTaken(time.Now())
+				return
 			}
 		}
 		m.condition.set(problem, err.Error())
@@ -619,9 +624,17 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 	}
 	m.condition.clear()
 	round := uint64(0)
+	groups := map[uint64]bool{}
 	for _, item := range items {
-		m.end(item.Group)
+		groups[item.Group] = true
 		round = max(round, item.Round)
+	}
+	for group := range groups {
+		if waiting, err := m.outbox.HasGroup(group); err != nil {
+			return err
+		} else if !waiting {
+			m.end(group)
+		}
 	}
 	m.log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
 	m.confirmed.notify()

@@ -14,11 +14,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/chainwatch"
@@ -50,6 +54,7 @@ type Node struct {
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
 	rebuild    chan chan error
+	remembered []string // the members' addresses as they are written down; keepConnected's alone
 	log        *slog.Logger
 	started    time.Time
 }
@@ -107,6 +112,11 @@ func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, address := range config.Listen {
+		if err := checkFree(address); err != nil {
+			return nil, fmt.Errorf("listening for other members' nodes: %w", err)
+		}
+	}
 	public := n.consortium.Network == wire.NetworkPublic
 	host, err := p2p.Open(ctx, p2p.Config{
 		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: swarmKey, Public: public, ServeAnyone: public,
@@ -116,6 +126,24 @@ func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 		return nil, fmt.Errorf("starting IPFS: %w", err)
 	}
 	return host, nil
+}
+
+// checkFree reports an error if something else listens on a TCP multiaddress. libp2p shares ports, so that two nodes on
+// one would both start, and each would get some of the other's connections.
+func checkFree(text string) error {
+	address, err := multiaddr.NewMultiaddr(text)
+	if err != nil {
+		return err
+	}
+	network, endpoint, err := manet.DialArgs(address)
+	if err != nil || !strings.HasPrefix(network, "tcp") {
+		return nil // not a TCP socket of this machine
+	}
+	listener, err := net.Listen(network, endpoint)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 // wire makes the parts and connects them, from the bottom up.
@@ -252,6 +280,8 @@ func (n *Node) Rebuild(ctx context.Context) error {
 // keepConnected lets the IPFS node know of every change of membership: newcomers are connected to at once, and the
 // connection to a member that was removed is cut.
 func (n *Node) keepConnected(ctx context.Context) error {
+	ticker := time.NewTicker(rememberEvery)
+	defer ticker.Stop()
 	for {
 		changed := n.fold.changed.changed()
 		n.host.KeepConnected()
@@ -264,12 +294,49 @@ func (n *Node) keepConnected(ctx context.Context) error {
 				n.log.Warn("the connection to a former member could not be cut", "member", m.Name, "error", err)
 			}
 		}
+		if err := n.rememberPeers(); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-ticker.C:
 		}
 	}
+}
+
+// rememberEvery is how often the addresses of the other members are written down.
+const rememberEvery = 10 * time.Second
+
+// rememberPeers keeps the members' addresses in the repository's consortium file. A node that lost everything else,
+// the founder's too, finds the others by it, and believes them to be members until the chain has told who is.
+func (n *Node) rememberPeers() error {
+	members := map[string]bool{}
+	for _, m := range n.fold.members() {
+		members[m.Peer] = m.Removed == nil && m.Account != n.fold.self
+	}
+	var peers []string
+	for _, p := range n.host.Peers() {
+		if !members[p.ID.String()] {
+			continue
+		}
+		addresses, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: p.ID, Addrs: p.Addrs})
+		if err != nil {
+			return fmt.Errorf("the addresses of peer %s: %w", p.ID, err)
+		}
+		for _, address := range addresses {
+			peers = append(peers, address.String())
+		}
+	}
+	slices.Sort(peers)
+	if len(peers) == 0 || slices.Equal(peers, n.remembered) {
+		return nil
+	}
+	n.remembered = peers
+	own := n.consortium
+	own.Peers = peers
+	return n.repo.SetConsortium(own)
 }
 
 func (n *Node) collect(ctx context.Context) error {

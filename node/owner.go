@@ -118,7 +118,7 @@ func (o *owner) properties(spec CollectionSpec, network string) (wire.Collection
 		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
 	}
 	if p.DefaultLevel == "" {
-		p.DefaultLevel = stix.Green.String()
+		p.DefaultLevel = "green"
 	}
 	if p.Metadata == "" {
 		p.Metadata = wire.MetadataOpen
@@ -135,8 +135,8 @@ func (o *owner) check(id string, p wire.Collection) error {
 		return err
 	}
 	level, err := stix.ParseLevel(p.DefaultLevel)
-	if err != nil {
-		return fmt.Errorf("default level: %w", err)
+	if err != nil || strings.ToLower(p.DefaultLevel) != p.DefaultLevel || strings.HasPrefix(p.DefaultLevel, "tlp") {
+		return fmt.Errorf("default level: %.40q is none of clear, green, amber, amber+strict, red", p.DefaultLevel)
 	}
 	if err := stix.Permits(level, audience(p)); err != nil {
 		return fmt.Errorf("default level %s: %w", level, err)
@@ -542,7 +542,7 @@ func (o *owner) planAdHoc(names []string) (adHocPlan, error) {
 	}
 	title := []rune("For " + strings.Join(o.fold.names(readers), ", "))
 	properties := wire.Collection{
-		Title: string(title[:min(len(title), 200)]), Readers: readers, DefaultLevel: stix.Red.String(), Metadata: wire.MetadataSealed, AdHoc: true,
+		Title: string(title[:min(len(title), 200)]), Readers: readers, DefaultLevel: "red", Metadata: wire.MetadataSealed, AdHoc: true,
 	}
 	// A set of recipients has more than one collection if the first lost a reader, who is a recipient again.
 	for n := 0; ; n++ {

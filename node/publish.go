@@ -178,6 +178,7 @@ func (b *batch) check(at int) {
 // permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored.
 func permit(object *stix.Object, into wire.Collection, resolve func(string) *stix.Object) error {
 	level, marked, because := stix.LevelOf(object, resolve)
+	because = "carries " + because
 	if !marked {
 		var err error
 		if level, err = stix.ParseLevel(into.DefaultLevel); err != nil {
@@ -307,6 +308,10 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 			done, err := p.isDone(item)
 			if err != nil {
 				return ownedStatus{}, err
+			}
+			if item.Failure != "" {
+				status.Failures = append(status.Failures, taxii.StatusDetail{ID: detail.ID, Version: detail.Version, Message: item.Failure})
+				continue
 			}
 			if done {
 				status.Successes = append(status.Successes, detail)

@@ -178,8 +178,9 @@ func (r *replicator) restore(ctx context.Context) error {
 			continue
 		}
 		err := r.reattach(ctx, state, e)
-		if errors.Is(err, p2p.ErrNotFound) {
-			// The block store was lost. Members have the record.
+		if err != nil && ctx.Err() == nil {
+			// The block store was lost, or is damaged. Members have the record.
+			r.log.Warn("a record is not here any more; members are asked for it", "txid", e.TxID, "error", err)
 			err = r.view.Await(e)
 		}
 		if err != nil {

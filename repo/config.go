@@ -73,7 +73,7 @@ func DefaultConfig() Config {
 	c.TAXII.PublishWait.Duration = 10 * time.Second
 	c.TAXII.MaxContentLength = 100 << 20
 	c.TAXII.Session.Duration = 24 * time.Hour
-	c.IPFS.Listen = []string{"/ip4/0.0.0.0/tcp/4001"}
+	c.IPFS.Listen = []string{"/ip4/0.0.0.0/tcp/4002"}
 	c.IPFS.Gateway = "127.0.0.1:9441"
 	c.IPFS.Network = wire.NetworkPrivate
 	c.Algorand.AlgodURL = "http://127.0.0.1:4001"

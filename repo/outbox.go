@@ -74,6 +74,8 @@ type Item struct {
 	// From Confirmed on.
 	Round uint64 `json:"round,omitzero"`
 	Asset uint64 `json:"asset,omitzero"`
+	// Failure says why it will never be published.
+	Failure string `json:"failure,omitzero"`
 }
 
 // Group is up to 16 signed transactions that are confirmed together or not at all.
@@ -477,6 +479,15 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 	return numbered, nil
 }
 
+// HasGroup reports whether a group has transactions that are not confirmed.
+func (o *Outbox) HasGroup(n uint64) (found bool, err error) {
+	err = o.store.read(func(txn *badger.Txn) error {
+		found, err = has(txn, key(tableGroup, u64(n)))
+		return err
+	})
+	return found, err
+}
+
 // Groups gives up to limit of the groups that are not confirmed, beginning after a number.
 func (o *Outbox) Groups(after uint64, limit int) (groups []Group, err error) {
 	err = o.store.read(func(txn *badger.Txn) error {
@@ -600,12 +611,16 @@ func (o *Outbox) Expire(g Group) error {
 }
 
 // Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost
-// after it had been submitted, or another member published the same.
-func (o *Outbox) Resolve(item Item, c Confirmation) error {
+// after it had been submitted, or another member published the same. A failure says that what was published is not the
+// same after all.
+func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
-		item.State, item.TxID, item.Round, item.Asset = Confirmed, c.TxID, c.Round, c.Asset
+		item.State, item.TxID, item.Round, item.Asset, item.Failure = Confirmed, c.TxID, c.Round, c.Asset, failure
+		if c.TxID == "" {
+			return nil
+		}
 		return txn.Set(key(tableTx, []byte(c.TxID)), u64(item.Number))
 	})
 	if err != nil {

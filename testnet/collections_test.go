@@ -408,3 +408,25 @@ func (o *organisation) gets(t *testing.T, id string) {
 		return code == 0, o.name + ": " + stderr
 	})
 }
+
+// The founder has no invite to begin from.
+func TestAFounderThatLostViewAndBlocksGetsThemFromMembers(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	alpha, bravo := n.members[0], n.members[1]
+	alpha.post(n.collection, indicator(1))
+	bravo.shows(n.collection, indicator(1))
+	eventually(t, func() (bool, string) {
+		data, err := os.ReadFile(alpha.dir + "/consortium.json")
+		must(t, err)
+		return strings.Contains(string(data), "/p2p/"), string(data)
+	})
+	alpha.stop()
+	for _, name := range []string{"view", "blocks"} {
+		must(t, os.RemoveAll(alpha.dir+"/"+name))
+	}
+	alpha.start()
+	alpha.showsExactly("alpha", n.collection, indicator(1))
+	alpha.post(n.collection, indicator(2))
+	bravo.shows(n.collection, indicator(2))
+}

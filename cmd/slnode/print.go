@@ -127,22 +127,25 @@ func printMembers(w io.Writer, members []node.MemberInfo) {
 	}
 }
 
+// oneLine makes one line of what others say, so that it fits into a table.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 func printStatus(w io.Writer, s node.Status) {
 	fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, s.Consortium, s.ConsortiumID)
 	fmt.Fprintf(w, "member\t%s\n", yes(s.Member))
 	publishing := fmt.Sprintf("%d accepted, %d stored, %d signed", s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed)
 	if s.Publishing.Problem != "" {
-		publishing += fmt.Sprintf("; WAITS since %s: %s", s.Publishing.Since.Format(time.RFC3339), s.Publishing.Detail)
+		publishing += fmt.Sprintf("; WAITS since %s: %s", s.Publishing.Since.Format(time.RFC3339), oneLine(s.Publishing.Detail))
 	}
 	fmt.Fprintf(w, "publishing\t%s\n", publishing)
 	if s.Publishing.Funds != "" {
-		fmt.Fprintf(w, "account\t%s (balance unknown: %s)\n", s.Publishing.Account, s.Publishing.Funds)
+		fmt.Fprintf(w, "account\t%s (balance unknown: %s)\n", s.Publishing.Account, oneLine(s.Publishing.Funds))
 	} else {
 		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked))
 	}
 	watching := fmt.Sprintf("round %d of %d", s.Watching.Round, s.Watching.Tip)
 	if s.Watching.Problem != "" {
-		watching += "; WAITS: " + s.Watching.Problem
+		watching += "; WAITS: " + oneLine(s.Watching.Problem)
 	}
 	if s.Watching.Forged > 0 {
 		watching += fmt.Sprintf("; %d FORGED transactions from the indexer", s.Watching.Forged)
@@ -155,7 +158,7 @@ func printStatus(w io.Writer, s node.Status) {
 	for _, p := range s.Peers {
 		state := "connected"
 		if !p.Connected {
-			state = strings.TrimSpace("not connected " + p.Problem)
+			state = oneLine("not connected " + p.Problem)
 		}
 		fmt.Fprintf(w, "peer\t%s %s: %s\n", p.Member, p.ID, state)
 	}

@@ -147,7 +147,7 @@ func (a *app) consortiumCreateCommand() *cobra.Command {
 		Use:   "create --name NAME",
 		Short: "Found a consortium: mint its charter, become its first member, make its default collection",
 		Long: `Create founds a consortium on the configured Algorand network, with this organisation as its governor. It mints three
-NFTs, which costs about 0.5 ALGO, of which 0.3 stay locked. If it is interrupted, repeat it: it goes on where it stopped.`,
+NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that every account keeps. If it is interrupted, repeat it: it goes on where it stopped.`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			charter.History = !forget
@@ -215,6 +215,9 @@ func (a *app) withConsortium(c *cobra.Command, use func(node.ConsortiumInfo) err
 	info, err := ask(a, c, func(client *node.Client) (node.ConsortiumInfo, error) { return client.Consortium(c.Context()) })
 	if err != nil {
 		return err
+	}
+	if info.Stale != "" {
+		fmt.Fprintln(c.ErrOrStderr(), "slnode: this may be old:", oneLine(info.Stale))
 	}
 	return use(info)
 }
@@ -381,7 +384,7 @@ func (a *app) walletCommand() *cobra.Command {
 				Objects uint64 `json:"objects"`
 			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000)}
 			return a.print(c, result, func(w io.Writer) {
-				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO in NFTs\nfree     %s ALGO, enough for %d objects\n",
+				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT\nfree     %s ALGO, enough for %d objects\n",
 					result.Account, algo(result.Amount), algo(result.Locked), algo(result.Free), result.Objects)
 			})
 		},
