@@ -239,6 +239,7 @@ type CollectionInfo struct {
 	Since        uint64   `json:"epoch_round"` // the round in which the epoch began
 	Write        bool     `json:"can_write"`
 	Default      bool     `json:"default"`
+	Former       bool     `json:"former,omitempty"` // this organisation can read only what was published before
 }
 
 // Consortium describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
@@ -296,6 +297,6 @@ func (n *Node) collectionInfo(c consortium.Collection, err error) (CollectionInf
 		ID: c.ID, Alias: p.Alias, Title: p.Title, Description: p.Description, Owner: n.fold.name(c.Owner),
 		Readers: n.fold.names(p.Readers), Contributors: n.fold.names(p.Contributors), DefaultLevel: p.DefaultLevel, Metadata: p.Metadata,
 		Padding: p.Padding, AdHoc: p.AdHoc, Epoch: c.Epoch, Since: c.Began.Round,
-		Write: n.fold.active() && c.MayPublish(n.fold.self), Default: c.Default,
+		Write: n.fold.active() && c.MayPublish(n.fold.self), Default: c.Default, Former: c.Former,
 	}, nil
 }

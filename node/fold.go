@@ -2,6 +2,7 @@ package node
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -141,6 +142,7 @@ func (f *fold) names(set wire.Accounts) []string {
 	for i, account := range set.Named {
 		list[i] = f.name(account)
 	}
+	slices.Sort(list)
 	return list
 }
 

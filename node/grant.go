@@ -36,7 +36,7 @@ func (o *owner) lookAfter(ctx context.Context) error {
 		return nil
 	}
 	for _, c := range o.fold.collections() {
-		if c.Owner != o.fold.self {
+		if c.Owner != o.fold.self || c.Pending {
 			continue
 		}
 		pending, err := o.pending(c)

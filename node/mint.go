@@ -412,6 +412,10 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 			continue
 		}
 		c, found := m.fold.collection(item.Collection)
+		if found && c.Pending {
+			problem = &Condition{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
+			continue
+		}
 		if found && c.Epoch == item.Epoch && c.MayPublish(m.fold.self) {
 			rest = append(rest, item)
 			continue

@@ -340,12 +340,16 @@ func (o *owner) update(ctx context.Context, idOrAlias string, decide func(consor
 		return c, &InputError{err}
 	}
 	// A change before this one may be on its way still.
-	if pending, err := o.pending(c); err != nil {
+	pending, err := o.pending(c)
+	if err != nil {
 		return c, err
-	} else if pending {
-		if c, err = o.await(ctx, c.ID, c.Revision+1); err != nil {
-			return c, err
-		}
+	}
+	revision := c.Revision
+	if pending {
+		revision++
+	}
+	if c, err = o.await(ctx, c.ID, revision); err != nil {
+		return c, err
 	}
 	next, err := decide(c)
 	if err == nil {
@@ -460,7 +464,7 @@ func (o *owner) keys(c consortium.Collection, from uint32) map[uint32]*seal.Epoc
 func (o *owner) await(ctx context.Context, id string, revision int) (consortium.Collection, error) {
 	for {
 		changed := o.fold.changed.changed()
-		if c, found := o.fold.collection(id); found && c.Revision >= revision {
+		if c, found := o.fold.collection(id); found && c.Revision >= revision && !c.Pending {
 			return c, nil
 		}
 		select {

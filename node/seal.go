@@ -83,7 +83,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 	ready := make([]bool, len(items))
 	collections := map[string]consortium.Collection{}
 	for _, c := range s.fold.collections() {
-		if c.MayPublish(s.fold.self) {
+		if c.MayPublish(s.fold.self) && !c.Pending {
 			collections[c.ID] = c
 		}
 	}
@@ -96,10 +96,10 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 		}
 		into, may := collections[item.Collection]
 		if !may || !s.fold.active() {
-			if begun, err := s.begun(item.Collection); err != nil {
+			if onTheWay, err := s.onTheWay(item.Collection); err != nil {
 				return 0, err
-			} else if begun {
-				continue // a collection of ours whose first record is on its way
+			} else if onTheWay {
+				continue
 			}
 			s.condition.set("permission", "this organisation may not publish in collection "+item.Collection+" now")
 			continue
@@ -152,10 +152,10 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 	return last, nil
 }
 
-// begun reports whether a collection is ours and not on the chain yet.
-func (s *sealer) begun(collection string) (bool, error) {
-	if _, known := s.fold.collection(collection); known {
-		return false, nil
+// onTheWay reports whether a record of a collection will arrive that decides, or the first of one of ours.
+func (s *sealer) onTheWay(collection string) (bool, error) {
+	if c, known := s.fold.collection(collection); known {
+		return c.Pending, nil
 	}
 	_, found, err := s.outbox.Find(recordKey(collection, 1))
 	return found, err

@@ -25,6 +25,7 @@ usage: scripts/testnet.sh COMMAND
   restart n               stop organisation n and start it again
   kill n                  end organisation n with SIGKILL
   add ORG                 found one more organisation, admit it, start it
+  demo sharing            a scenario to watch: create, publish, grant late, revoke, publish again, withdraw
 USAGE
 }
 
@@ -463,6 +464,15 @@ down() {
 	say "everything is stopped and deleted"
 }
 
+demo() {
+	[ "${1:-}" = sharing ] || { usage >&2; exit 2; }
+	[ -f "$NET/env" ] || up
+	KEEP=1
+	# shellcheck source=scripts/sharing.sh
+	. scripts/sharing.sh
+	scenario_sharing
+}
+
 command=${1:-}
 [ $# -gt 0 ] && shift
 case $command in
@@ -473,5 +483,6 @@ logs) logs "$@" ;;
 restart) restart "$@" ;;
 kill) kill_node "$@" ;;
 add) add "$@" ;;
+demo) demo "$@" ;;
 *) usage; [ "$command" = help ] || [ "$command" = --help ] || exit 2 ;;
 esac

@@ -123,7 +123,10 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		if _, stderr, code := bravo.try("get", "indicator--00000005-17d4-4cbf-938f-98ee46b3cd3f"); code == 0 {
 			t.Errorf("bravo reads what was published after it was revoked: %s", stderr)
 		}
-		bravo.cli("get", "indicator--00000004-17d4-4cbf-938f-98ee46b3cd3f")
+		bravo.showsExactly("alpha", group.ID, indicator(1), indicator(3), indicator(4))
+		if _, err := bravo.client().Add(t.Context(), "/alpha/", group.ID, envelope(indicator(7))); err == nil {
+			t.Error("bravo publishes in a collection that it was taken out of")
+		}
 	})
 	t.Run("rotated, its readers read on", func(t *testing.T) {
 		info := cliJSON[node.CollectionInfo](alpha, "collection", "rotate", "group")

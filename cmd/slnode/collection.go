@@ -187,7 +187,11 @@ func (a *app) collectionSetCommand() *cobra.Command {
 func printCollections(w io.Writer, list []node.CollectionInfo) {
 	fmt.Fprintf(w, "COLLECTION\tALIAS\tTITLE\tOWNER\tREADERS\tEPOCH\tWRITE\n")
 	for _, c := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Alias, c.Title, c.Owner, organisations(c.Readers), c.Epoch, yes(c.Write))
+		readers := organisations(c.Readers)
+		if c.Former {
+			readers = "not this organisation any more"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.ID, c.Alias, c.Title, c.Owner, readers, c.Epoch, yes(c.Write))
 	}
 }
 

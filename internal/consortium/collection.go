@@ -278,6 +278,8 @@ type Collection struct {
 	Began      Position       // of the record that began the epoch
 	Key        *seal.EpochKey // of the current epoch
 	Revision   int            // how many collection records there are, those that don't count among them
+	Pending    bool           // a record has not arrived; the rest is as it was before
+	Former     bool           // we can't read it any more; the rest is as it was when we could
 }
 
 // MayRead reports whether a member's account is the owner or a reader.
@@ -287,24 +289,32 @@ func (c Collection) MayRead(account string) bool {
 
 // MayPublish reports whether an account may publish in the collection.
 func (c Collection) MayPublish(account string) bool {
-	return account == c.Owner || c.Properties.Contributors.Includes(account)
+	return !c.Former && (account == c.Owner || c.Properties.Contributors.Includes(account))
 }
 
-// Collection gives a collection that we can read, as it is now.
+// Collection gives a collection that we can read, or could, as it is now or was then.
 func (s *State) Collection(id string) (Collection, bool) {
 	c := s.collections[id]
-	if c == nil || len(c.periods) == 0 {
+	if c == nil {
 		return Collection{}, false
 	}
-	now := c.periods[len(c.periods)-1]
-	key := c.key(now.epoch)
-	if now.unknown || now.properties == nil || key == nil {
-		return Collection{}, false
+	one := Collection{ID: id, Owner: c.owner, Default: s.isDefault(c), Revision: c.revision()}
+	for _, p := range slices.Backward(c.periods) {
+		if p.unknown {
+			one.Pending = true
+			continue
+		}
+		one.Key = c.key(p.epoch)
+		if p.properties == nil || one.Key == nil {
+			one.Former = true
+			continue
+		}
+		one.Properties, one.Epoch, one.Began = *p.properties, p.epoch, p.began
+		// Who has no keyring that hasn't arrived yet may get one yet.
+		one.Pending = one.Pending || one.Former && c.unread > 0
+		return one, true
 	}
-	return Collection{
-		ID: id, Owner: c.owner, Default: s.isDefault(c),
-		Properties: *now.properties, Epoch: now.epoch, Began: now.began, Key: key, Revision: c.revision(),
-	}, true
+	return Collection{}, false
 }
 
 func (c *collection) revision() (n int) {
@@ -322,7 +332,7 @@ func (s *State) isDefault(c *collection) bool {
 	return charter != nil && charter.DefaultCollection == c.id && charter.Founder == c.owner
 }
 
-// Collections lists the collections that we can read, as they are now, sorted by id.
+// Collections lists the collections that we can read, or could, sorted by id.
 func (s *State) Collections() []Collection {
 	var list []Collection
 	for _, id := range slices.Sorted(maps.Keys(s.collections)) {

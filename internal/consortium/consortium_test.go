@@ -312,6 +312,33 @@ func TestAReaderOpensWhatItsKeyringAllows(t *testing.T) {
 	}
 }
 
+func TestWhoWasTakenOutKeepsACollectionAsItWas(t *testing.T) {
+	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
+	h := newHistory(t)
+	id, first := h.founding(founder)
+	h.admit(founder, reader)
+	h.keyring(founder, id, map[uint32]*seal.EpochKey{1: first}, reader)
+	before, ok := h.fold(reader).Collection(id)
+	if !ok || before.Former || before.Pending || !before.MayPublish(reader.address()) {
+		t.Fatalf("a reader's collection is %+v, %v", before, ok)
+	}
+	h.collection(founder, id, 2, everybody, nil, founder) // a key that the reader is not given
+	after, ok := h.fold(reader).Collection(id)
+	if !ok || !after.Former || after.Pending || after.Epoch != 1 || after.MayPublish(reader.address()) {
+		t.Errorf("afterwards it is %+v, %v", after, ok)
+	}
+	pending := New(theConsortium, "TX0", reader.identity)
+	for _, e := range h.events {
+		pending.Apply(e)
+	}
+	for _, e := range h.events[:len(h.events)-1] {
+		h.attach(pending, e)
+	}
+	if c, ok := pending.Collection(id); !ok || !c.Pending || c.Former {
+		t.Errorf("while the last record has not arrived it is %+v, %v", c, ok)
+	}
+}
+
 func TestAnObjectWaitsForTheRecordsBeforeIt(t *testing.T) {
 	founder := newOrganisation(t, "founder")
 	h := newHistory(t)
