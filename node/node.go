@@ -212,7 +212,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "replicating": n.replicate,
+		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "watching for omissions": n.watchHoles, "replicating": n.replicate,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
 	} {
 		group.Go(func() error {

@@ -26,6 +26,7 @@ type Daemon struct {
 	Token   string `json:"token"` // what the admin interface asks for
 	TAXII   string `json:"taxii"` // host:port
 	Gateway string `json:"gateway,omitempty"`
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // shutdownTimeout is how long running requests may take when the node stops.
@@ -48,6 +49,11 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
 		if daemon.Gateway, err = s.listen("the gateway", address, n.host.Gateway()); err != nil {
+			return err
+		}
+	}
+	if address := n.repo.Config.Metrics.Listen; address != "" {
+		if daemon.Metrics, err = s.listen("metrics", address, n.metricsHandler()); err != nil {
 			return err
 		}
 	}

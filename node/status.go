@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -59,10 +60,12 @@ type PeerStatus struct {
 	Problem   string   `json:"problem,omitempty"`
 }
 
-// Missing is a hole in a member's sequence numbers.
+// Missing is a hole in a member's sequence numbers. One that is overdue is no delay: the indexer leaves transactions
+// out, or the member lost some before it submitted them.
 type Missing struct {
-	Member string           `json:"member"`
-	Range  consortium.Range `json:"range"`
+	Member  string           `json:"member"`
+	Range   consortium.Range `json:"range"`
+	Overdue bool             `json:"overdue"`
 }
 
 // Status tells how the node is.
@@ -119,15 +122,43 @@ func (n *Node) missing() (list []Missing) {
 	n.fold.read(func(s *consortium.State) {
 		for account, q := range s.Sequences() {
 			for _, hole := range q.Holes {
-				list = append(list, Missing{Member: account, Range: hole})
+				list = append(list, Missing{Member: account, Range: hole, Overdue: hole.IsOverdue(s.Position().Round)})
 			}
 		}
 	})
 	for i := range list {
-		if m, found := n.fold.member(list[i].Member); found && m.Name != "" {
-			list[i].Member = m.Name
+		list[i].Member = n.fold.name(list[i].Member)
+	}
+	slices.SortFunc(list, func(a, b Missing) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))
+	})
+	return list
+}
+
+// lookEvery is how often holes are looked for that have become overdue.
+const lookEvery = 30 * time.Second
+
+// watchHoles logs, until the context ends, every hole in a member's sequence numbers that becomes overdue, once.
+func (n *Node) watchHoles(ctx context.Context) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	known := map[Missing]bool{}
+	for {
+		now := map[Missing]bool{}
+		for _, m := range n.missing() {
+			if !m.Overdue {
+				continue
+			}
+			if now[m] = true; !known[m] {
+				n.log.Error("transactions of a member are missing: the indexer leaves them out, or they were lost before they were submitted",
+					"member", m.Member, "first", m.Range.First, "last", m.Range.Last, "since_round", m.Range.Since)
+			}
+		}
+		known = now
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
 		}
 	}
-	slices.SortFunc(list, func(a, b Missing) int { return int(a.Range.First) - int(b.Range.First) })
-	return list
 }

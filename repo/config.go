@@ -49,6 +49,9 @@ type Config struct {
 		MaxFee       uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer     string   `toml:"explorer"`
 	} `toml:"algorand"`
+	Metrics struct {
+		Listen string `toml:"listen"` // host:port
+	} `toml:"metrics"`
 	Log struct {
 		Level  string `toml:"level"`
 		Format string `toml:"format"`
@@ -183,6 +186,7 @@ func (c *Config) Validate() error {
 	}{
 		{"taxii.listen", checkHostPort(c.TAXII.Listen, false)},
 		{"ipfs.gateway", checkHostPort(c.IPFS.Gateway, true)},
+		{"metrics.listen", checkHostPort(c.Metrics.Listen, true)},
 		{"algorand.algod_url", checkURL(c.Algorand.AlgodURL)},
 		{"algorand.indexer_url", checkURL(c.Algorand.IndexerURL)},
 		{"log.level", level.UnmarshalText([]byte(c.Log.Level))},

@@ -153,7 +153,11 @@ func printStatus(w io.Writer, s node.Status) {
 	fmt.Fprintf(w, "chain\t%s\n", watching)
 	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
 	for _, m := range s.Missing {
-		fmt.Fprintf(w, "missing\tsequence numbers %d to %d of %s\n", m.Range.First, m.Range.Last, m.Member)
+		late := "may still come"
+		if m.Overdue {
+			late = "OVERDUE: the indexer leaves them out, or they were lost before they were submitted; try slnode audit"
+		}
+		fmt.Fprintf(w, "missing\tsequence numbers %d to %d of %s since round %d; %s\n", m.Range.First, m.Range.Last, m.Member, m.Range.Since, late)
 	}
 	for _, p := range s.Peers {
 		state := "connected"

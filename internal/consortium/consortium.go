@@ -114,7 +114,7 @@ func (s *State) apply(e Event) (Effect, string) {
 	if e.Sender != s.governor && s.members[e.Sender] == nil {
 		return Nothing, "the sender was never a member"
 	}
-	s.sequence(e.Sender).Saw(e.Note.Sequence)
+	s.sequence(e.Sender).Saw(e.Note.Sequence, e.Round)
 	switch e.Note.Kind {
 	case wire.KindMember:
 		return s.admit(e)

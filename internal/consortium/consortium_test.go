@@ -536,8 +536,8 @@ func TestSequencesShowHolesAndFillThem(t *testing.T) {
 		var q Sequence
 		missing := map[uint64]bool{}
 		for _, number := range order[:seen] {
-			q.Saw(number)
-			q.Saw(number) // twice changes nothing
+			q.Saw(number, 7)
+			q.Saw(number, 8) // twice changes nothing
 		}
 		for number := uint64(1); number <= q.Highest; number++ {
 			missing[number] = true
@@ -546,6 +546,9 @@ func TestSequencesShowHolesAndFillThem(t *testing.T) {
 			delete(missing, number)
 		}
 		for _, hole := range q.Holes {
+			if hole.Since != 7 || hole.IsOverdue(7+Overdue) || !hole.IsOverdue(8+Overdue) {
+				t.Fatalf("the hole %+v is not of round 7", hole)
+			}
 			for number := hole.First; number <= hole.Last; number++ {
 				if !missing[number] {
 					t.Fatalf("%d is in a hole but was seen: %+v", number, q)

@@ -10,19 +10,27 @@ type Sequence struct {
 	Holes   []Range `json:"holes,omitzero"` // ascending
 }
 
-// Range is the numbers First to Last, both included.
+// Range is the numbers First to Last, both included, that are missing.
 type Range struct {
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
+	Since uint64 `json:"since"` // the round in which a higher number showed that they are
 }
 
-// Saw notes that a number was seen. Groups can be confirmed in another order than they were signed in, so that a
+// Overdue is the number of rounds after which a number that is missing can't be confirmed any more: the longest time
+// that a transaction is valid (Algorand's limit), for one that was signed just before the higher number was seen.
+const Overdue = 1000
+
+// IsOverdue reports whether at a round the numbers can only have been left out, or given to a transaction that was lost.
+func (r Range) IsOverdue(round uint64) bool { return round > r.Since+Overdue }
+
+// Saw notes that a number was seen in a round. Groups can be confirmed in another order than they were signed in, so that a
 // hole is ordinary for a while. A number seen twice changes nothing.
-func (q *Sequence) Saw(number uint64) {
+func (q *Sequence) Saw(number, round uint64) {
 	switch {
 	case number > q.Highest:
 		if number > q.Highest+1 && len(q.Holes) < maxHoles {
-			q.Holes = append(q.Holes, Range{q.Highest + 1, number - 1})
+			q.Holes = append(q.Holes, Range{q.Highest + 1, number - 1, round})
 		}
 		q.Highest = number
 	default:
@@ -38,10 +46,10 @@ func (q *Sequence) fill(number uint64) {
 		rest := make([]Range, 0, len(q.Holes)+1)
 		rest = append(rest, q.Holes[:i]...)
 		if number > hole.First {
-			rest = append(rest, Range{hole.First, number - 1})
+			rest = append(rest, Range{hole.First, number - 1, hole.Since})
 		}
 		if number < hole.Last {
-			rest = append(rest, Range{number + 1, hole.Last})
+			rest = append(rest, Range{number + 1, hole.Last, hole.Since})
 		}
 		q.Holes = append(rest, q.Holes[i+1:]...)
 		return

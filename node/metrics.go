@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metricsTimeout bounds one collection of the metrics.
+const metricsTimeout = 5 * time.Second
+
+// metricsHandler shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
+// carry no object, no identifier and no title.
+func (n *Node) metricsHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout})
+}
+
+// metrics asks for the status whenever somebody looks.
+type metrics struct{ node *Node }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("slnode_"+name, help, labels, nil)
+}
+
+var (
+	descOutbox       = describe("outbox_objects", "Objects that wait to be published, by state.", "state")
+	descPublishing   = describe("publishing_problem", "1 for what keeps objects from being published.", "problem")
+	descFree         = describe("account_free_microalgo", "What the account can spend.")
+	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
+	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
+	descTip          = describe("chain_tip_round", "The last round of the indexer.")
+	descForged       = describe("indexer_forged_transactions_total", "Transactions from the indexer that nobody signed.")
+	descMissing      = describe("member_missing_transactions", "Sequence numbers of a member that the indexer has not shown.", "member", "overdue")
+	descObjects      = describe("view_objects", "Versions of objects that are served.")
+	descWaiting      = describe("view_waiting_events", "Events whose blocks are not here yet.")
+	descUndecided    = describe("view_undecided_events", "Events that wait for a record or a key.")
+	descPeers        = describe("peers_connected", "Members' nodes that are connected.")
+	descMember       = describe("member", "1 if this organisation is a member of the consortium now.")
+	descStatusFailed = describe("status_errors", "1 if the status could not be found out.")
+)
+
+// Describe sends nothing: which labels there are depends on the consortium.
+func (m metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (m metrics) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
+	defer cancel()
+	s, err := m.node.Status(ctx)
+	gauge(descStatusFailed, number(err != nil))
+	if err != nil {
+		return
+	}
+	gauge(descOutbox, float64(s.Publishing.Accepted), "accepted")
+	gauge(descOutbox, float64(s.Publishing.Stored), "stored")
+	gauge(descOutbox, float64(s.Publishing.Signed), "signed")
+	if s.Publishing.Problem != "" {
+		gauge(descPublishing, 1, s.Publishing.Problem)
+	}
+	if s.Publishing.Funds == "" {
+		gauge(descFree, float64(s.Publishing.Free))
+		gauge(descLocked, float64(s.Publishing.Locked))
+	}
+	gauge(descRound, float64(s.Watching.Round))
+	gauge(descTip, float64(s.Watching.Tip))
+	out <- prometheus.MustNewConstMetric(descForged, prometheus.CounterValue, float64(s.Watching.Forged))
+	gauge(descObjects, float64(s.View.Objects))
+	gauge(descWaiting, float64(s.View.Waiting))
+	gauge(descUndecided, float64(s.View.Undecided))
+	gauge(descMember, number(s.Member))
+	connected := 0
+	for _, p := range s.Peers {
+		if p.Connected {
+			connected++
+		}
+	}
+	gauge(descPeers, float64(connected))
+	type label struct {
+		member  string
+		overdue bool
+	}
+	missing := map[label]uint64{}
+	for _, hole := range s.Missing {
+		missing[label{hole.Member, hole.Overdue}] += hole.Range.Last - hole.Range.First + 1
+	}
+	for l, count := range missing {
+		overdue := "no"
+		if l.overdue {
+			overdue = "yes"
+		}
+		gauge(descMissing, float64(count), l.member, overdue)
+	}
+}
+
+func number(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
