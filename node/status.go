@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -116,18 +117,29 @@ func (n *Node) peerStatus() []PeerStatus {
 }
 
 func (n *Node) missing() (list []Missing) {
-	n.fold.read(func(s *consortium.State) {
-		for account, q := range s.Sequences() {
-			for _, hole := range q.Holes {
-				list = append(list, Missing{Member: account, Range: hole})
-			}
+	n.fold.read(func(s *consortium.State) { list = holes(s) })
+	return n.fold.named(list)
+}
+
+// holes are the numbers that a state has not seen.
+func holes(s *consortium.State) (list []Missing) {
+	for account, q := range s.Sequences() {
+		for _, hole := range q.Holes {
+			list = append(list, Missing{Member: account, Range: hole})
 		}
-	})
+	}
+	return list
+}
+
+// named puts the members' names in the place of their accounts, and the list in order.
+func (f *fold) named(list []Missing) []Missing {
 	for i := range list {
-		if m, found := n.fold.member(list[i].Member); found && m.Name != "" {
+		if m, found := f.member(list[i].Member); found && m.Name != "" {
 			list[i].Member = m.Name
 		}
 	}
-	slices.SortFunc(list, func(a, b Missing) int { return int(a.Range.First) - int(b.Range.First) })
+	slices.SortFunc(list, func(a, b Missing) int {
+		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))
+	})
 	return list
 }

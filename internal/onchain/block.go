@@ -13,17 +13,18 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 )
 
-// Restore gives a transaction of a block back as it was signed: a block leaves out what its header says already. The
-// position is that of the caller.
-func Restore(h *types.BlockHeader, s types.SignedTxnInBlock, at consortium.Position) Confirmed {
+// Restore gives a transaction of a block, at an offset in it, back as it was signed: a block leaves out what its header
+// says already.
+func Restore(h *types.BlockHeader, s types.SignedTxnInBlock, offset uint64) Confirmed {
 	signed := s.SignedTxn
 	if s.HasGenesisID {
 		signed.Txn.GenesisID = h.GenesisID
 	}
 	signed.Txn.GenesisHash = h.GenesisHash
 	return Confirmed{
-		SignedTxn: signed, TxID: crypto.TransactionIDString(signed.Txn), Position: at,
-		Time: time.Unix(h.TimeStamp, 0).UTC(), Asset: uint64(s.ApplyData.ConfigAsset),
+		SignedTxn: signed, TxID: crypto.TransactionIDString(signed.Txn),
+		Position: consortium.Position{Round: uint64(h.Round), Intra: offset},
+		Time:     time.Unix(h.TimeStamp, 0).UTC(), Asset: uint64(s.ApplyData.ConfigAsset),
 	}
 }
 
