@@ -117,7 +117,11 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 		}
 	})
 	t.Run("of records", func(t *testing.T) {
-		for _, of := range []string{info.Charter} {
+		records := n.records(t, publisher.account(), info.ID)
+		if len(records) < 5 { // the charter, two admissions, the collection, a keyring
+			t.Errorf("%d records", len(records))
+		}
+		for _, of := range records {
 			publisher.cli("evidence", of, "-o", file)
 			data, err := os.ReadFile(file)
 			must(t, err)

@@ -61,7 +61,9 @@ func Check(data []byte, o Options) Report {
 	if !ok || !c.consortium(f.Consortium) || !c.membership(subject) {
 		return c.Report
 	}
-	c.disclosed(subject, f)
+	if subject.Note.Kind == wire.KindObject || f.Disclosed != nil {
+		c.object(subject, f)
+	}
 	return c.Report
 }
 
@@ -284,29 +286,31 @@ func (c *checker) membership(e consortium.Event) bool {
 	return c.Add(name, e.Sender, Membership(c.state, e))
 }
 
-// disclosed checks the object in clear.
-func (c *checker) disclosed(e consortium.Event, f File) {
+// object checks what the file has of an object beside its publication.
+func (c *checker) object(e consortium.Event, f File) {
+	m, err := wire.ParseMetadata([]byte(f.Subject.Metadata))
+	if err == nil && e.Note.Kind == wire.KindObject {
+		c.Note(Trusted, "collection", fmt.Sprintf("%s, epoch %d", m.Properties.Collection, m.Properties.Epoch),
+			"that the publisher might publish in it: who may is sealed to its readers")
+	}
 	const name = "disclosed object"
 	if f.Disclosed == nil {
-		if e.Note.Kind == wire.KindObject {
-			c.Note(NotThere, name, "", "the payload is sealed, and the file discloses no key")
-		}
+		c.Note(NotThere, name, "", "the payload is sealed, and the file discloses no key")
 		return
 	}
-	value, detail, err := open(e, f)
+	value, detail := "", ""
+	if err == nil {
+		value, detail, err = open(e, m, f)
+	}
 	if c.Add(name, value, err) {
 		c.Steps[len(c.Steps)-1].Detail = detail
 	}
 }
 
 // open decrypts the payload with the key that is disclosed, and compares.
-func open(e consortium.Event, f File) (value, detail string, err error) {
+func open(e consortium.Event, m wire.Metadata, f File) (value, detail string, err error) {
 	if e.Note.Kind != wire.KindObject {
 		return "", "", fmt.Errorf("a %s record discloses none", e.Note.Kind)
-	}
-	m, err := wire.ParseMetadata([]byte(f.Subject.Metadata))
-	if err != nil {
-		return "", "", err
 	}
 	sealed, err := wire.ParseSealedObject([]byte(f.Subject.Payload))
 	if err != nil {

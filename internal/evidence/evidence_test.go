@@ -26,7 +26,8 @@ func TestEvidenceStandsAndSaysWhatIsTrusted(t *testing.T) {
 		"file": Pass, "charter: signature": Pass, "charter: in its block": Pass, "charter: block": Trusted, "charter: CID": Pass,
 		"admission: signature": Pass, "admission: record hash": Pass, "object: signature": Pass, "object: in its block": Pass, "object: block": Trusted,
 		"object: metadata hash": Pass, "object: object hash": Pass, "object: CID": Pass, "consortium": Trusted, "network": Trusted,
-		"publisher was a member in that round": Pass, "membership was not ended": Trusted, "disclosed object": NotThere,
+		"publisher was a member in that round": Pass, "membership was not ended": Trusted, "collection": Trusted,
+		"disclosed object": NotThere,
 	} {
 		if got := report.step(name); got.Outcome != want {
 			t.Errorf("%s is %q, want %q: %s", name, got.Outcome, want, got.Detail)

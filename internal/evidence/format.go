@@ -61,7 +61,8 @@
 //   - "consortium" is compared with the asset that the charter made, and with everything's note and metadata.
 //   - "word" is covered by nothing: [Check] names it as trusted.
 //
-// What can't be in a file is that something is not on the chain: that the membership had not been ended. [Check] names it.
+// What can't be in a file is that something is not on the chain: that the membership had not been ended. And what stays
+// sealed is who may publish in the collection. [Check] names both.
 package evidence
 
 import (

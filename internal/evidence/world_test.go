@@ -289,10 +289,10 @@ func (r Report) step(name string) Step {
 	return Step{}
 }
 
-// trusted are the values of the steps that are trusted, but for the one that no file can prove.
+// trusted are the values of the steps that are trusted, but for the two that no file can prove.
 func (r Report) trusted() (values []string) {
 	for _, s := range r.Steps {
-		if s.Outcome == Trusted && s.Name != "membership was not ended" {
+		if s.Outcome == Trusted && s.Name != "membership was not ended" && s.Name != "collection" {
 			values = append(values, s.Value)
 		}
 	}

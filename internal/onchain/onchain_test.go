@@ -85,6 +85,29 @@ func TestARealBlockCommitsToItsTransactions(t *testing.T) {
 	}
 }
 
+func TestARealProofLeadsToItsBlock(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "proof-ten.json"))
+	must(t, err)
+	var recording struct {
+		Hash  string
+		Proof models.TransactionProof
+	}
+	must(t, json.Unmarshal(data, &recording))
+	block := recordedBlock(t, "block-ten.msgp")
+	if hash := FormatHash(HeaderHash(msgpack.Encode(block.BlockHeader))); hash != "blk-"+recording.Hash {
+		t.Errorf("the hash is %s, algod says %s", hash, recording.Hash)
+	}
+	inBlock := block.Payset[recording.Proof.Idx]
+	stib := InBlockHash(msgpack.Encode(inBlock))
+	if !bytes.Equal(stib[:], recording.Proof.Stibhash) {
+		t.Errorf("the transaction's hash is %x, algod says %x", stib, recording.Proof.Stibhash)
+	}
+	leaf := Leaf(Restore(&block.BlockHeader, inBlock, 0).Txn, stib)
+	if root, err := Root(leaf, recording.Proof.Idx, recording.Proof.Proof); err != nil || root != block.Sha256Commitment {
+		t.Errorf("the root is %x, %v; the header has %x", root, err, block.Sha256Commitment)
+	}
+}
+
 func TestTransactionsOfARealBlockAreSigned(t *testing.T) {
 	block := recordedBlock(t, "block-group16.msgp")
 	ids := map[string]bool{}
