@@ -5,7 +5,8 @@
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: grant.go (keys for newcomers), found.go (making and joining a consortium), serve.go and taxii.go (what
-// clients see), admin.go and client.go (what the command line talks to), verify.go, evidence.go and audit.go (what the chain proves), and status.go.
+// clients see), admin.go and client.go (what the command line talks to), verify.go, evidence.go and audit.go (what the
+// chain proves), and status.go.
 package node
 
 import (

@@ -115,3 +115,14 @@ func TestAnAuditSaysWhatAlgodCanNotShow(t *testing.T) {
 		t.Errorf("it prints %s", out)
 	}
 }
+
+func TestAnAuditOutlastsABusyAlgod(t *testing.T) {
+	t.Parallel()
+	l := development(t)
+	n := newNetwork(t, l, "alpha")
+	n.members[0].post(n.collection, indicators(0, 3)...)
+	l.fault(t, devchain.Faults{Algod: devchain.EndpointFaults{Status: 429, RetryAfter: 1, Next: 3}})
+	if a, code := n.members[0].audit("--every-round"); code != 0 || a.Confirmed != a.Events || a.Unread.Rounds != 0 {
+		t.Errorf("exit code %d: %+v", code, a)
+	}
+}

@@ -20,7 +20,6 @@ import (
 	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
 )
 
 func must(t testing.TB, err error) {
@@ -30,12 +29,10 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// directoryCID stands for IPFS: another CID for other files. The tests with real nodes use the real one.
 func directoryCID(metadata []byte, name string, payload []byte) (string, error) {
-	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: metadata}, p2p.File{Name: name, Data: payload})
-	if err != nil {
-		return "", err
-	}
-	return directory.Root().String(), nil
+	c, err := wire.DirectoryCID.Sum(fmt.Appendf(nil, "%q %q %q", metadata, name, payload))
+	return c.String(), err
 }
 
 // account is one of one key, or of two of three.
