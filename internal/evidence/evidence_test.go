@@ -266,7 +266,7 @@ func change(v reflect.Value, path string, visit func(path string)) {
 			return
 		}
 		before := bytes.Clone(v.Bytes())
-		start, step := sample(5)
+		start, step := sample(9)
 		for i := start; i < len(before); i += step {
 			changed := bytes.Clone(before)
 			changed[i] ^= 1 << rand.IntN(8)
