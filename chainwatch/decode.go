@@ -2,17 +2,16 @@ package chainwatch
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
-	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
@@ -37,45 +36,48 @@ type decoder struct {
 // claims and a signature of the sender, they are believed. So an indexer can leave out, delay, or lie about when a
 // transaction was confirmed and which asset it made, but not invent or change one.
 func (d decoder) event(t models.Transaction) (consortium.Event, error) {
-	if t.Type != string(types.AssetConfigTx) || t.ConfirmedRound == 0 {
-		return consortium.Event{}, errForeign
-	}
-	id, note, err := wire.ParseNote(t.Note)
-	if errors.Is(err, wire.ErrNotOurs) {
-		return consortium.Event{}, errForeign
-	}
-	if err != nil {
-		return consortium.Event{}, err
-	}
-	if id != d.consortium && (note.Kind != wire.KindCharter || t.CreatedAssetIndex != d.consortium) {
-		return consortium.Event{}, errForeign
-	}
-	transaction, err := rebuild(t)
-	if err != nil {
-		return consortium.Event{}, err
-	}
-	if transaction.GenesisHash != d.genesisHash {
-		return consortium.Event{}, fmt.Errorf("of another network (genesis hash %x)", transaction.GenesisHash)
-	}
-	if err := checkSignature(transaction, t); err != nil {
-		return consortium.Event{}, err
-	}
-	e := consortium.Event{
-		Position: consortium.Position{Round: t.ConfirmedRound, Intra: t.IntraRoundOffset},
-		Time:     time.Unix(int64(t.RoundTime), 0).UTC(),
-		TxID:     t.Id, Sender: t.Sender, Consortium: id, Note: note,
-	}
-	if note.Kind == wire.KindDestroy {
-		e.Asset, err = destroyed(transaction)
-		return e, err
-	}
-	e.Asset = t.CreatedAssetIndex
-	e.Directory, e.MetadataHash, err = minted(transaction, t.CreatedAssetIndex)
+	e, _, err := d.signedEvent(t)
 	return e, err
 }
 
-// rebuild makes the transaction that the indexer describes.
-func rebuild(t models.Transaction) (types.Transaction, error) {
+// signedEvent is event with the transaction that it was read from.
+func (d decoder) signedEvent(t models.Transaction) (consortium.Event, types.SignedTxn, error) {
+	fail := func(err error) (consortium.Event, types.SignedTxn, error) {
+		return consortium.Event{}, types.SignedTxn{}, err
+	}
+	if t.Type != string(types.AssetConfigTx) || t.ConfirmedRound == 0 {
+		return fail(errForeign)
+	}
+	// First what is cheap: on a public chain nearly everything is foreign.
+	id, note, err := wire.ParseNote(t.Note)
+	if errors.Is(err, wire.ErrNotOurs) {
+		return fail(errForeign)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if id != d.consortium && (note.Kind != wire.KindCharter || t.CreatedAssetIndex != d.consortium) {
+		return fail(errForeign)
+	}
+	signed, err := rebuild(t)
+	if err != nil {
+		return fail(err)
+	}
+	e, err := onchain.Confirmed{
+		SignedTxn: signed, TxID: t.Id, Position: consortium.Position{Round: t.ConfirmedRound, Intra: t.IntraRoundOffset},
+		Time: time.Unix(int64(t.RoundTime), 0), Asset: t.CreatedAssetIndex,
+	}.Event(d.genesisHash)
+	if errors.Is(err, onchain.ErrForged) {
+		err = &forgedError{err.Error()}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return e, signed, nil
+}
+
+// rebuild makes the signed transaction that the indexer describes. Whether the signature is the sender's is not checked.
+func rebuild(t models.Transaction) (types.SignedTxn, error) {
 	var problem error
 	address := func(name, text string) (a types.Address) {
 		if text == "" {
@@ -114,12 +116,14 @@ func rebuild(t models.Transaction) (types.Transaction, error) {
 		},
 	}
 	if problem != nil {
-		return types.Transaction{}, problem
+		return types.SignedTxn{}, problem
 	}
 	if id := crypto.TransactionIDString(transaction); id != t.Id {
-		return types.Transaction{}, &forgedError{fmt.Sprintf("its content has the id %s, not %.60q", id, t.Id)}
+		return types.SignedTxn{}, &forgedError{fmt.Sprintf("its content has the id %s, not %.60q", id, t.Id)}
 	}
-	return transaction, nil
+	signed, err := signature(t)
+	signed.Txn = transaction
+	return signed, err
 }
 
 // exact prefers the field that also holds what isn't printable.
@@ -130,64 +134,29 @@ func exact(b64 []byte, text string) string {
 	return text
 }
 
-// checkSignature accepts the sender's own signature, or that of the multisig account that the sender is.
-func checkSignature(transaction types.Transaction, t models.Transaction) error {
-	if t.AuthAddr != "" && t.AuthAddr != t.Sender {
-		// Only the history of rekeyings could tell whether this key may sign, and the indexer could lie about it.
-		return fmt.Errorf("the account %s was rekeyed; members sign with their own keys", t.Sender)
-	}
-	message := append([]byte("TX"), msgpack.Encode(transaction)...)
-	switch {
-	case len(t.Signature.Sig) > 0:
-		if !ed25519.Verify(transaction.Sender[:], message, t.Signature.Sig) {
-			return &forgedError{"the signature is not the sender's"}
+// signature reads a transaction's signature, in each of the forms that a member's can have.
+func signature(t models.Transaction) (s types.SignedTxn, err error) {
+	if t.AuthAddr != "" {
+		if s.AuthAddr, err = types.DecodeAddress(t.AuthAddr); err != nil {
+			return s, fmt.Errorf("auth-addr: %w", err)
 		}
-	case len(t.Signature.Multisig.Subsignature) > 0:
-		if !verifyMultisig(transaction.Sender, message, t.Signature.Multisig) {
-			return &forgedError{"the multisignature is not the sender's"}
-		}
-	default:
-		return errors.New("signed in a way that a member's transaction can't be")
 	}
-	return nil
-}
-
-func verifyMultisig(sender types.Address, message []byte, m models.TransactionSignatureMultisig) bool {
+	if n := len(t.Signature.Sig); n != 0 && n != len(s.Sig) {
+		return s, &forgedError{fmt.Sprintf("the signature has %d bytes", n)}
+	}
+	copy(s.Sig[:], t.Signature.Sig)
+	m := t.Signature.Multisig
 	if len(m.Subsignature) > 255 || m.Version > 255 || m.Threshold > 255 {
-		return false
+		return s, &forgedError{"the multisignature is out of bounds"}
 	}
-	signature := types.MultisigSig{Version: uint8(m.Version), Threshold: uint8(m.Threshold)}
-	for _, s := range m.Subsignature {
-		part := types.MultisigSubsig{Key: bytes.Clone(s.PublicKey)}
-		if len(s.PublicKey) != ed25519.PublicKeySize || (len(s.Signature) != 0 && len(s.Signature) != ed25519.SignatureSize) {
-			return false
+	s.Msig.Version, s.Msig.Threshold = uint8(m.Version), uint8(m.Threshold)
+	for _, given := range m.Subsignature {
+		part := types.MultisigSubsig{Key: bytes.Clone(given.PublicKey)}
+		if n := len(given.Signature); n != 0 && n != len(part.Sig) {
+			return s, &forgedError{fmt.Sprintf("a part of the multisignature has %d bytes", n)}
 		}
-		copy(part.Sig[:], s.Signature)
-		signature.Subsigs = append(signature.Subsigs, part)
+		copy(part.Sig[:], given.Signature)
+		s.Msig.Subsigs = append(s.Msig.Subsigs, part)
 	}
-	return crypto.VerifyMultisig(sender, message, signature)
-}
-
-// destroyed gives the asset that a transaction destroys: one that names an asset and gives no parameters at all.
-func destroyed(t types.Transaction) (uint64, error) {
-	if t.ConfigAsset == 0 || t.AssetParams != (types.AssetParams{}) {
-		return 0, errors.New("its note says destroy, but it isn't one")
-	}
-	return uint64(t.ConfigAsset), nil
-}
-
-// minted checks that a transaction makes an NFT of ours and gives its directory and metadata hash.
-func minted(t types.Transaction, created uint64) (directory string, hash []byte, err error) {
-	want := types.AssetParams{
-		Total: 1, UnitName: wire.UnitName, AssetName: wire.AssetName, URL: t.AssetParams.URL, MetadataHash: t.AssetParams.MetadataHash,
-		Manager: t.Sender,
-	}
-	if t.ConfigAsset != 0 || created == 0 || t.AssetParams != want {
-		return "", nil, errors.New("it doesn't make an NFT of the form that the protocol has")
-	}
-	c, err := wire.ParseURL(t.AssetParams.URL)
-	if err != nil {
-		return "", nil, err
-	}
-	return c.String(), t.AssetParams.MetadataHash[:], nil
+	return s, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
+	"github.com/algorand/go-algorand-sdk/v2/types"
 	"golang.org/x/time/rate"
 
 	"github.com/serviceledger/slnode/internal/algorand"
@@ -317,9 +318,10 @@ func (w *Watcher) read(ctx context.Context, cursor uint64) (window, error) {
 
 // Finding is what the indexer says of one transaction.
 type Finding struct {
-	Event consortium.Event
-	Found bool
-	Round uint64 // the indexer's last round: what it doesn't have up to here is not on the chain
+	Event  consortium.Event
+	Signed types.SignedTxn
+	Found  bool
+	Round  uint64 // the indexer's last round: what it doesn't have up to here is not on the chain
 }
 
 // InvalidError is what is wrong with a transaction that the indexer gave: evidence against it, unlike an indexer that
@@ -334,11 +336,11 @@ func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
 	if err != nil || !found {
 		return Finding{Round: round}, err
 	}
-	e, err := w.reader.decode.event(t)
+	e, signed, err := w.reader.decode.signedEvent(t)
 	if err != nil {
 		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
 	}
-	return Finding{Event: e, Found: true, Round: round}, nil
+	return Finding{Event: e, Signed: signed, Found: true, Round: round}, nil
 }
 
 // Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0

@@ -154,7 +154,6 @@ func (r *reader) byAccounts(ctx context.Context, first, last uint64, publishers 
 		}
 	}
 	w.trim()
-	slices.SortFunc(w.events, func(a, b consortium.Event) int { return a.Position.Compare(b.Position) })
 	return w, nil
 }
 
@@ -189,9 +188,11 @@ func (r *reader) accountPage(ctx context.Context, account string, first, last ui
 	}
 }
 
-// trim takes events off that are beyond the window's end.
+// trim takes events off that are beyond the window's end, and puts the others in chain order: an indexer that gives them
+// in another must not make the fold take the later ones for replays.
 func (w *window) trim() {
 	w.events = slices.DeleteFunc(w.events, func(e consortium.Event) bool { return e.Round > w.last || e.Round < w.first })
+	slices.SortFunc(w.events, func(a, b consortium.Event) int { return a.Position.Compare(b.Position) })
 }
 
 // charter finds the account that minted the charter, and the round. The event itself is verified like every other.

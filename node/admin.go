@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -48,6 +49,8 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return n.Status(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return n.Consortium(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return n.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
+	admin.HandleFunc("/evidence", n.serveEvidence).Methods(http.MethodGet)
+	admin.HandleFunc("/audit", n.serveAudit).Methods(http.MethodGet)
 	admin.HandleFunc("/rebuild", answer(func(r *http.Request) (any, error) { return struct{}{}, n.Rebuild(r.Context()) })).Methods(http.MethodPost)
 	admin.HandleFunc("/admit", answer(func(r *http.Request) (any, error) {
 		request, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxMetadata))
@@ -174,19 +177,71 @@ func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), 
 func answer(ask func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		result, err := ask(r)
-		status := http.StatusOK
 		if err != nil {
-			status = http.StatusInternalServerError
-			var input *InputError
-			if errors.As(err, &input) {
-				status = http.StatusBadRequest
-			}
-			result = adminError{err.Error()}
+			refuse(w, err)
+			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(result) // the caller has gone
 	}
+}
+
+// refuse writes an error.
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var input *InputError
+	if errors.As(err, &input) {
+		status = http.StatusBadRequest
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(adminError{err.Error()}) // the caller has gone
+}
+
+// serveEvidence answers with a file, byte for byte.
+func (n *Node) serveEvidence(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	data, err := n.Evidence(r.Context(), query.Get("what"), query.Get("disclose") == "true")
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(data) // the caller has gone
+}
+
+// serveAudit answers with a line of JSON whenever the audit has come further, and with the result in the last.
+func (n *Node) serveAudit(w http.ResponseWriter, r *http.Request) {
+	options := AuditOptions{EveryRound: r.URL.Query().Get("every_round") == "true"}
+	if from := r.URL.Query().Get("from"); from != "" {
+		var err error
+		if options.From, err = strconv.ParseUint(from, 10, 64); err != nil {
+			refuse(w, &InputError{fmt.Errorf("%.30q is not a round", from)})
+			return
+		}
+	}
+	lines, flush, begun := json.NewEncoder(w), http.NewResponseController(w), false
+	audit, err := n.Audit(r.Context(), options, func(done, total uint64) {
+		begun = true
+		_ = lines.Encode(auditLine{Done: done, Total: total}) // if the caller has gone, the context ends
+		_ = flush.Flush()
+	})
+	switch {
+	case err == nil:
+		_ = lines.Encode(auditLine{Result: &audit})
+	case begun:
+		_ = lines.Encode(auditLine{Error: err.Error()})
+	default:
+		refuse(w, err)
+	}
+}
+
+// auditLine is one line of the answer to an audit: how far it is, what it found, or why it ended.
+type auditLine struct {
+	Done   uint64 `json:"done,omitempty"`
+	Total  uint64 `json:"total,omitempty"`
+	Result *Audit `json:"result,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 type adminError struct {

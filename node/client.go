@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -169,6 +171,44 @@ func (c *Client) SetCollection(ctx context.Context, id string, change Collection
 	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/set", change, &info)
 }
 
+// Evidence asks for a file that proves a publication, see [Node.Evidence].
+func (c *Client) Evidence(ctx context.Context, what string, disclose bool) ([]byte, error) {
+	query := url.Values{"what": {what}, "disclose": {strconv.FormatBool(disclose)}}
+	response, err := c.ask(ctx, http.MethodGet, "/admin/evidence?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, evidence.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the node's answer: %w", err)
+	}
+	return data, nil
+}
+
+// Audit compares the event log with algod's blocks, see [Node.Audit].
+func (c *Client) Audit(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error) {
+	query := url.Values{"every_round": {strconv.FormatBool(o.EveryRound)}, "from": {strconv.FormatUint(o.From, 10)}}
+	response, err := c.ask(ctx, http.MethodGet, "/admin/audit?"+query.Encode(), nil)
+	if err != nil {
+		return Audit{}, err
+	}
+	defer response.Body.Close()
+	for lines := json.NewDecoder(response.Body); ; {
+		var line auditLine
+		if err := lines.Decode(&line); err != nil {
+			return Audit{}, fmt.Errorf("reading the node's answer: %w", err)
+		}
+		switch {
+		case line.Error != "":
+			return Audit{}, errors.New(line.Error)
+		case line.Result != nil:
+			return *line.Result, nil
+		}
+		progress(line.Done, line.Total)
+	}
+}
+
 // Rebuild makes the node derive its view anew.
 func (c *Client) Rebuild(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/admin/rebuild", nil, &struct{}{})
@@ -187,32 +227,45 @@ func (c *Client) say(ctx context.Context, path string, what, result any) error {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	response, err := c.ask(ctx, method, path, body)
 	if err != nil {
-		return fmt.Errorf("asking the node: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
-	response, err := c.http.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking the node: %w", err)
+		return err
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("asking the node: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		var problem adminError
-		if json.Unmarshal(data, &problem) != nil || problem.Error == "" {
-			return fmt.Errorf("the node answered %s", response.Status)
-		}
-		if response.StatusCode == http.StatusBadRequest {
-			return &InputError{errors.New(problem.Error)}
-		}
-		return errors.New(problem.Error)
+		return fmt.Errorf("reading the node's answer: %w", err)
 	}
 	if err := json.Unmarshal(data, result); err != nil {
 		return fmt.Errorf("reading the node's answer: %w", err)
 	}
 	return nil
+}
+
+// ask sends a request. The response is a success, and its body is the caller's to close.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("asking the node: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking the node: %w", err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
+	}
+	defer response.Body.Close()
+	var problem adminError
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("asking the node: %w", err)
+	case json.Unmarshal(data, &problem) != nil || problem.Error == "":
+		return nil, fmt.Errorf("the node answered %s", response.Status)
+	case response.StatusCode == http.StatusBadRequest:
+		return nil, &InputError{errors.New(problem.Error)}
+	}
+	return nil, errors.New(problem.Error)
 }

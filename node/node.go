@@ -5,8 +5,8 @@
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
-// serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks to), verify.go and
-// status.go.
+// withdraw.go and show.go, serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks
+// to), verify.go, evidence.go and audit.go (what the chain proves), status.go and metrics.go.
 package node
 
 import (

@@ -119,15 +119,24 @@ func (n *Node) peerStatus() []PeerStatus {
 }
 
 func (n *Node) missing() (list []Missing) {
-	n.fold.read(func(s *consortium.State) {
-		for account, q := range s.Sequences() {
-			for _, hole := range q.Holes {
-				list = append(list, Missing{Member: account, Range: hole, Overdue: hole.IsOverdue(s.Position().Round)})
-			}
+	n.fold.read(func(s *consortium.State) { list = holes(s) })
+	return n.fold.named(list)
+}
+
+// holes are the numbers that a state has not seen.
+func holes(s *consortium.State) (list []Missing) {
+	for account, q := range s.Sequences() {
+		for _, hole := range q.Holes {
+			list = append(list, Missing{Member: account, Range: hole, Overdue: hole.IsOverdue(s.Position().Round)})
 		}
-	})
+	}
+	return list
+}
+
+// named puts the members' names in the place of their accounts, and the list in order.
+func (f *fold) named(list []Missing) []Missing {
 	for i := range list {
-		list[i].Member = n.fold.name(list[i].Member)
+		list[i].Member = f.name(list[i].Member)
 	}
 	slices.SortFunc(list, func(a, b Missing) int {
 		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
@@ -20,41 +21,15 @@ import (
 
 // Verification is the evidence for one publication, step by step.
 type Verification struct {
-	TxID     string `json:"txid"`
-	Passed   bool   `json:"passed"` // no step failed
-	Steps    []Step `json:"steps"`
+	evidence.Report
 	Explorer string `json:"explorer,omitempty"` // where people can look it up; on public networks
-}
-
-// Step is one piece of the evidence.
-type Step struct {
-	Name    string `json:"name"`
-	Value   string `json:"value"`
-	Outcome string `json:"outcome"` // "pass", "fail" or "not checked"
-	Detail  string `json:"detail,omitempty"`
 }
 
 // verification is a Verification in the making.
 type verification struct {
 	Verification
 	*Node
-	event    consortium.Event
-	files    []p2p.File
-	metadata wire.Metadata
-	payload  []byte
-}
-
-func (v *verification) add(name, value string, err error) bool {
-	step := Step{Name: name, Value: value, Outcome: "pass"}
-	if err != nil {
-		step.Outcome, step.Detail, v.Passed = "fail", err.Error(), false
-	}
-	v.Steps = append(v.Steps, step)
-	return err == nil
-}
-
-func (v *verification) skip(name, value, why string) {
-	v.Steps = append(v.Steps, Step{Name: name, Value: value, Outcome: "not checked", Detail: why})
+	event consortium.Event
 }
 
 // Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
@@ -64,7 +39,7 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 	if err != nil {
 		return Verification{}, err
 	}
-	v := &verification{Node: n, Verification: Verification{TxID: txid, Passed: true}}
+	v := &verification{Node: n, Verification: Verification{Report: evidence.NewReport(txid)}}
 	found, err := n.watcher.Find(ctx, txid)
 	var invalid *chainwatch.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
@@ -76,15 +51,15 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 	if err == nil && !found.Found {
 		return Verification{}, &InputError{fmt.Errorf("the indexer does not have transaction %.60s", txid)}
 	}
-	if !v.add("transaction signature", txid, err) {
+	if !v.Add("transaction signature", txid, err) {
 		return v.Verification, nil
 	}
 	v.event = found.Event
 	v.Explorer = n.explorer(txid)
 	v.round(ctx)
 	v.membership()
-	if v.directory(ctx) {
-		v.content()
+	if metadata, payload, ok := v.contents(ctx); ok {
+		v.opening(metadata, payload)
 	}
 	return v.Verification, nil
 }
@@ -110,15 +85,15 @@ func (v *verification) round(ctx context.Context) {
 	at, err := v.ledger.Included(ctx, v.event.Round, v.TxID)
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):
-		v.skip("round and time", value, "algod no longer has the block; the indexer's word")
+		v.Note(evidence.NotChecked, "round and time", value, "algod no longer has the block; the indexer's word")
 	case errors.Is(err, ledger.ErrNotIncluded):
-		v.add("round and time", value, err)
+		v.Add("round and time", value, err)
 	case err != nil:
-		v.skip("round and time", value, err.Error())
+		v.Note(evidence.NotChecked, "round and time", value, err.Error())
 	case !at.Equal(v.event.Time):
-		v.add("round and time", value, fmt.Errorf("algod says %s", at.Format(time.RFC3339)))
+		v.Add("round and time", value, fmt.Errorf("algod says %s", at.Format(time.RFC3339)))
 	default:
-		v.add("round and time", value, nil)
+		v.Add("round and time", value, nil)
 	}
 }
 
@@ -128,71 +103,79 @@ func (v *verification) membership() {
 		name = fmt.Sprintf("%s (%s)", m.Name, v.event.Sender)
 	}
 	var err error
-	v.fold.read(func(s *consortium.State) {
-		if !s.MemberAt(v.event.Sender, v.event.Position) && s.Governor() != v.event.Sender {
-			err = errors.New("the account was not a member then")
-		}
-	})
-	v.add("creator was a member in that round", name, err)
+	v.fold.read(func(s *consortium.State) { err = evidence.Membership(s, v.event) })
+	v.Add("creator was a member in that round", name, err)
 }
 
-// directory checks the files behind the CID, from this node's store or from other members'.
-func (v *verification) directory(ctx context.Context) bool {
+// contents checks the files behind the CID, from this node's store or from other members'.
+func (v *verification) contents(ctx context.Context) (m wire.Metadata, payload []byte, ok bool) {
 	if v.event.Directory == "" {
-		v.skip("CID", "none", "the transaction destroys asset "+fmt.Sprint(v.event.Asset))
-		return false
+		v.Note(evidence.NotChecked, "CID", "none", "the transaction destroys asset "+fmt.Sprint(v.event.Asset))
+		return m, nil, false
 	}
-	root, err := cid.Decode(v.event.Directory)
-	if err == nil {
-		_, err = v.host.Fetch(ctx, []cid.Cid{root})
+	metadata, payload, err := v.files(ctx, v.event.Directory)
+	if !v.Add("blocks are here", v.event.Directory, err) {
+		return m, nil, false
 	}
-	if err == nil {
-		v.files, err = v.host.Read(ctx, root)
-	}
-	if !v.add("blocks are here", v.event.Directory, err) {
-		return false
-	}
-	rebuilt, err := p2p.BuildDirectory(v.files...)
-	if err == nil && rebuilt.Root() != root {
-		err = fmt.Errorf("the files have the CID %s", rebuilt.Root())
-	}
-	return v.add("CID", wire.URL(root), err)
+	m, ok = v.Contents("", v.event, metadata, payload, directoryCID)
+	return m, payload, ok
 }
 
-func (v *verification) content() {
-	for _, f := range v.files {
-		if f.Name != wire.MetadataName {
-			continue
-		}
-		hash := wire.MetadataHash(f.Data)
-		var err error
-		if string(hash[:]) != string(v.event.MetadataHash) {
-			err = fmt.Errorf("the NFT says %x", v.event.MetadataHash)
-		}
-		if !v.add("metadata hash", fmt.Sprintf("%x", hash), err) {
-			return
+// files gives the two files of a directory, from this node's store or from other members'.
+func (n *Node) files(ctx context.Context, directory string) (metadata, payload []byte, err error) {
+	root, err := cid.Decode(directory)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := n.host.Fetch(ctx, []cid.Cid{root}); err != nil {
+		return nil, nil, err
+	}
+	files, err := n.host.Read(ctx, root)
+	for _, f := range files {
+		if f.Name == wire.MetadataName {
+			metadata = f.Data
+		} else {
+			payload = f.Data
 		}
 	}
-	var err error
-	v.metadata, v.payload, err = verifiedFiles(v.event, v.files)
-	if !v.add("object hash", v.metadata.Properties.Integrity, err) || v.event.Note.Kind != wire.KindObject {
+	return metadata, payload, err
+}
+
+// directoryCID computes the CID of a directory of metadata.json and a payload.
+func directoryCID(metadata []byte, payloadName string, payload []byte) (string, error) {
+	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: metadata}, p2p.File{Name: payloadName, Data: payload})
+	if err != nil {
+		return "", err
+	}
+	return directory.Root().String(), nil
+}
+
+// opening decrypts an object, if this organisation can.
+func (v *verification) opening(metadata wire.Metadata, payload []byte) {
+	if v.event.Note.Kind != wire.KindObject {
 		return
 	}
-	var ruling consortium.Ruling
-	v.fold.read(func(s *consortium.State) { ruling = s.Rule(v.event, v.metadata) })
+	identifier := metadata.Properties.Identifier
+	ruling := v.rule(v.event, metadata)
 	switch ruling.Outcome {
 	case consortium.Readable:
-		entry, err := openObject(v.event, v.metadata, v.payload, ruling)
+		entry, err := openObject(v.event, metadata, payload, ruling)
 		value := ""
 		if err == nil {
 			value = fmt.Sprintf("%s, version %s, in %q", entry.ID, entry.Version, ruling.Properties.Title)
 		}
-		v.add("decryption", value, err)
+		v.Add("decryption", value, err)
 	case consortium.Refused:
-		v.add("decryption", v.metadata.Properties.Identifier, errors.New(ruling.Reason))
+		v.Add("decryption", identifier, errors.New(ruling.Reason))
 	default:
-		v.skip("decryption", v.metadata.Properties.Identifier, ruling.Reason)
+		v.Note(evidence.NotChecked, "decryption", identifier, ruling.Reason)
 	}
+}
+
+// rule decides about an object as the fold stands.
+func (n *Node) rule(e consortium.Event, m wire.Metadata) (ruling consortium.Ruling) {
+	n.fold.read(func(s *consortium.State) { ruling = s.Rule(e, m) })
+	return ruling
 }
 
 // explorer is where people can look a transaction up: on networks that explorers know.

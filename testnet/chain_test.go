@@ -49,6 +49,20 @@ func (b *blockchain) minted(t testing.TB, account string, consortium uint64) (ur
 	}
 }
 
+// records gives the transactions by which an account minted records of a consortium.
+func (b *blockchain) records(t testing.TB, account string, consortium uint64) (txids []string) {
+	t.Helper()
+	page, err := b.indexerClient(t).LookupAccountTransactions(account).Limit(1000).Do(t.Context())
+	must(t, err)
+	for _, transaction := range page.Transactions {
+		id, note, err := wire.ParseNote(transaction.Note)
+		if err == nil && note.Kind != wire.KindObject && (id == consortium || transaction.CreatedAssetIndex == consortium) {
+			txids = append(txids, transaction.Id)
+		}
+	}
+	return txids
+}
+
 // event gives where a transaction is on the chain.
 func (b *blockchain) event(t testing.TB, txid string) consortium.Position {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/node"
 )
 
@@ -215,13 +216,17 @@ func printable(text string) string {
 }
 
 func printVerification(w io.Writer, v node.Verification) {
-	for _, s := range v.Steps {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(s.Outcome), s.Name, printable(s.Value))
+	printReport(w, v.Report)
+	if v.Explorer != "" {
+		fmt.Fprintf(w, "\nlook it up: %s\n", v.Explorer)
+	}
+}
+
+func printReport(w io.Writer, r evidence.Report) {
+	for _, s := range r.Steps {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", strings.ToUpper(string(s.Outcome)), printable(s.Name), printable(s.Value))
 		if s.Detail != "" {
 			fmt.Fprintf(w, "\t\t%s\n", printable(s.Detail))
 		}
-	}
-	if v.Explorer != "" {
-		fmt.Fprintf(w, "\nlook it up: %s\n", v.Explorer)
 	}
 }

@@ -267,16 +267,8 @@ func (s *State) memberNow(account string) bool {
 
 // MemberAt reports whether an account was a member just before a position of the chain that has been applied.
 func (s *State) MemberAt(account string, at Position) bool {
-	m := s.members[account]
-	if m == nil {
-		return false
-	}
-	for _, a := range m.admissions {
-		if a.event.Position.Before(at) && (a.until == nil || !a.until.Before(at)) {
-			return true
-		}
-	}
-	return false
+	_, member := s.AdmissionAt(account, at)
+	return member
 }
 
 // Removals counts how often an account's membership has ended.

@@ -16,6 +16,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
@@ -288,27 +289,17 @@ var ErrNoBlock = errors.New("algod does not have the block")
 
 // Minted reads a block and gives the NFTs that the account made or destroyed in it.
 func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	block, err := l.algod.Block(round).Do(ctx)
-	if algorand.NotFound(err) {
-		return nil, fmt.Errorf("reading block %d: %w", round, ErrNoBlock)
-	}
+	block, err := l.Block(ctx, round)
 	if err != nil {
-		return nil, fmt.Errorf("reading block %d: %w", round, err)
+		return nil, err
 	}
 	var list []Minted
 	for _, stib := range block.Payset {
-		transaction := stib.Txn
-		if transaction.Sender != l.account.Address || transaction.Type != types.AssetConfigTx {
+		if stib.Txn.Sender != l.account.Address || stib.Txn.Type != types.AssetConfigTx {
 			continue
 		}
-		// A block leaves out what all of its transactions share.
-		if stib.HasGenesisID {
-			transaction.GenesisID = block.GenesisID
-		}
-		transaction.GenesisHash = block.GenesisHash
-		list = append(list, Minted{TxID: crypto.TransactionIDString(transaction), Round: round, Asset: uint64(stib.ConfigAsset)})
+		confirmed := onchain.Restore(&block.BlockHeader, stib, 0)
+		list = append(list, Minted{TxID: confirmed.TxID, Round: round, Asset: confirmed.Asset})
 	}
 	return list, nil
 }

@@ -44,15 +44,20 @@ func encrypt(plaintext []byte, recipients ...age.Recipient) ([]byte, error) {
 func decrypt(ciphertext []byte, identity age.Identity) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(ciphertext), identity)
 	if err != nil {
-		var noMatch *age.NoIdentityMatchError
-		if errors.As(err, &noMatch) {
-			return nil, ErrNotForUs
-		}
-		return nil, fmt.Errorf("reading the age header: %w", err)
+		return nil, notForUs(err)
 	}
 	plaintext := bytes.NewBuffer(make([]byte, 0, len(ciphertext)))
 	if _, err := io.Copy(plaintext, r); err != nil {
 		return nil, fmt.Errorf("reading the age payload: %w", err)
 	}
 	return plaintext.Bytes(), nil
+}
+
+// notForUs tells apart why a header could not be opened.
+func notForUs(err error) error {
+	var noMatch *age.NoIdentityMatchError
+	if errors.As(err, &noMatch) {
+		return ErrNotForUs
+	}
+	return fmt.Errorf("reading the age header: %w", err)
 }

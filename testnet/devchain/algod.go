@@ -37,6 +37,7 @@ type algodServer struct {
 	ledger     *ledger
 	token      string
 	feePerByte func() uint64
+	keeps      func() int    // blocks; nil or 0 for all
 	patience   time.Duration // of wait-for-block-after
 }
 

@@ -17,10 +17,19 @@ func (a *algodServer) blockParam(c echo.Context) (*block, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b := a.ledger.block(types.Round(round)); b != nil {
+	if b := a.ledger.block(types.Round(round)); b != nil && !a.dropped(b) {
 		return b, nil
 	}
 	return nil, fail(http.StatusNotFound, msgLedger)
+}
+
+// dropped reports whether a block is too old for a node that keeps only the latest.
+func (a *algodServer) dropped(b *block) bool {
+	if a.keeps == nil || a.keeps() == 0 {
+		return false
+	}
+	tip, _ := a.ledger.tip()
+	return uint64(tip.round()-b.round()) >= uint64(a.keeps())
 }
 
 func (a *algodServer) block(c echo.Context) error {

@@ -150,7 +150,7 @@ func (c *Chain) takeDir() error {
 // serve brings up the three servers.
 func (c *Chain) serve() (err error) {
 	algodAPI := newAlgodAPI(&algodServer{
-		ledger: c.ledger, token: c.config.Token, feePerByte: c.board.feePerByte, patience: waitForBlock,
+		ledger: c.ledger, token: c.config.Token, feePerByte: c.board.feePerByte, keeps: c.board.algodKeeps, patience: waitForBlock,
 	})
 	hinder := func(which func(*Faults) *EndpointFaults) func() hindrance {
 		return func() hindrance { return c.board.hinder(which) }

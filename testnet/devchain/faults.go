@@ -29,6 +29,9 @@ type Faults struct {
 	// IndexerReleased makes the indexer refuse the parameters that it refuses as shipped.
 	IndexerReleased bool `json:"indexer_released"`
 
+	// AlgodKeeps is how many of the latest blocks algod has, as a node that is not archival; 0 is for all.
+	AlgodKeeps int `json:"algod_keeps"`
+
 	// Hide are the ids of transactions that the indexer leaves out of every answer.
 	Hide []string `json:"hide,omitempty"`
 	// Forge are lies in the indexer's answers.
@@ -83,6 +86,9 @@ func (f Faults) validate() error {
 	}
 	if f.FeePerByte > maxFeePerByte {
 		return fmt.Errorf("a fee of %d microalgos per byte is more than there are ALGO", f.FeePerByte)
+	}
+	if f.AlgodKeeps < 0 {
+		return errors.New("a number of blocks can't be negative")
 	}
 	if f.DropNext < 0 || f.FailNext < 0 {
 		return errors.New("a number of groups can't be negative")
@@ -154,6 +160,8 @@ func (b *faultBoard) get() Faults {
 }
 
 func (b *faultBoard) feePerByte() uint64 { return b.get().FeePerByte }
+
+func (b *faultBoard) algodKeeps() int { return b.get().AlgodKeeps }
 
 func (b *faultBoard) nextFate() fate {
 	b.mu.Lock()

@@ -399,3 +399,23 @@ func TestFaultsAreSwitchedOverTheControlAddress(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestAnAlgodThatIsNotArchivalHasOnlyTheLatestBlocks(t *testing.T) {
+	k := startKit(t, devchain.Config{})
+	k.advance(10)
+	k.fault(devchain.Faults{AlgodKeeps: 3})
+	last := k.Round()
+	for round := last - 5; round <= last; round++ {
+		_, err := k.algod.Block(round).Do(k.ctx)
+		if kept := round > last-3; kept != (err == nil) {
+			t.Errorf("block %d of %d: %v", round, last, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "failed to retrieve information from the ledger") {
+			t.Errorf("block %d: %v", round, err)
+		}
+	}
+	k.fault(devchain.Faults{})
+	if _, err := k.algod.Block(1).Do(k.ctx); err != nil {
+		t.Errorf("an archival one: %v", err)
+	}
+}

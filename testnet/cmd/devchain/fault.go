@@ -72,6 +72,7 @@ are then in force. Without flags it only prints them. --reset makes the chain he
 	flags.IntVar(&f.IndexerLag, "indexer-lag", 0, "keep the indexer `N` rounds behind")
 	flags.BoolVar(&f.IndexerFrozen, "indexer-frozen", false, "stop the indexer where it is")
 	flags.BoolVar(&f.IndexerReleased, "indexer-released", false, "let the indexer refuse parameters as it does as shipped")
+	flags.IntVar(&f.AlgodKeeps, "algod-keeps", 0, "let algod have only the latest `N` blocks")
 	flags.StringSliceVar(&f.Hide, "hide", nil, "let the indexer leave out these `txids`")
 	flags.StringArrayVar(&forgeries, "forge", nil, "let the indexer lie: `TXID:field=JSON`")
 	return cmd
