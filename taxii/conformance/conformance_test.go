@@ -70,7 +70,7 @@ func TestServers(t *testing.T) {
 	var columns []Column
 	for _, target := range servers {
 		t.Run(target.Name, func(t *testing.T) {
-			results, err := Run(t.Context(), target)
+			results, err := Run(t.Context(), target, Checks())
 			if err != nil {
 				t.Fatal(err)
 			}
