@@ -67,7 +67,7 @@ func liveHeap() uint64 {
 // A bundle takes the memory of its objects and little more, as sent and as a
 // stream of unknown length. SLNODE_TEST_BUNDLE is its size in MB.
 func TestALargeBundleTakesLittleMoreThanItsObjects(t *testing.T) {
-	size := 24 << 20
+	size := 8 << 20
 	if text := os.Getenv("SLNODE_TEST_BUNDLE"); text != "" {
 		megabytes, err := strconv.Atoi(text)
 		if err != nil {

@@ -2,9 +2,12 @@ package taxii
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -262,6 +265,9 @@ func TestReplayCurl(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	f.do(http.MethodPost, boxPath+"objects", `{"objects":[]}`, "Accept: */*", "Content-Type: application/x-www-form-urlencoded").wantProblem(t, http.StatusUnsupportedMediaType)
+	packed := struct{ io.Reader }{strings.NewReader(gzipped(t, `{"type":"bundle","objects":[`+indicator(2, 1)+`]}`))} // from standard input, so chunked
+	f.doAs(http.DefaultClient, http.MethodPost, boxPath+"objects/", packed, "Authorization: Bearer tok-paul", "Accept: */*",
+		"Content-Type: application/taxii+json;version=2.1", "Content-Encoding: gzip").want(t, http.StatusAccepted)
 }
 
 // The first Service Ledger's clients: plain JSON, no slash, alias or id, dates
@@ -278,5 +284,26 @@ func TestReplayFirstServiceLedgerClients(t *testing.T) {
 	a = f.anonymous(http.MethodGet, "/acme/collections/box/objects?added_after=2025/12/31&limit=2&match[type]=indicator", "", "Accept: application/json", bearer)
 	if got := a.ids(t); len(got) != 1 {
 		t.Errorf("got %v", got)
+	}
+}
+
+// The documentation for clients and the replays of them name one another.
+func TestEveryClientInTheDocumentationIsReplayed(t *testing.T) {
+	read := func(file, pattern string) []string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, match := range regexp.MustCompile(pattern).FindAllSubmatch(text, -1) {
+			names = append(names, string(match[1]))
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	named := read("../docs/CLIENTS.md", "`(TestReplay\\w+)`")
+	replayed := read("replay_test.go", `(?m)^func (TestReplay\w+)\(`)
+	if len(named) == 0 || !slices.Equal(named, replayed) {
+		t.Errorf("the documentation names %v, replayed are %v", named, replayed)
 	}
 }

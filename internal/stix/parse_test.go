@@ -78,6 +78,7 @@ func TestVersionIsModifiedElseCreatedElseNone(t *testing.T) {
 		{domainObject(""), "2024-01-02T00:00:00.000Z"},
 		{object(`"type":"marking-definition","spec_version":"2.1","id":"marking-definition--` + randomUUID + `","created":"2024-01-01T00:00:00Z"`), "2024-01-01T00:00:00Z"},
 		{observable(""), ""},
+		{observable(`"version":"1.0"`), ""}, // as software has, which is another thing
 	} {
 		if o := mustParse(t, c.raw); o.Version() != c.version || o.VersionTime().IsZero() != (c.version == "") {
 			t.Errorf("version %q at %v of %s", o.Version(), o.VersionTime(), c.raw)

@@ -73,14 +73,14 @@ type Target struct {
 	HTTP *http.Client // one with a timeout of a minute if nil
 }
 
-// Run makes all checks. Its error says that the server can't be checked at all.
-func Run(ctx context.Context, target Target) ([]Result, error) {
+// Run makes some or all of the checks of [Checks]. Its error says that the server can't be checked at all.
+func Run(ctx context.Context, target Target, checks []Check) ([]Result, error) {
 	s, err := newSession(ctx, target)
 	if err != nil {
 		return nil, fmt.Errorf("checking %s: %w", target.URL, err)
 	}
 	var results []Result
-	for _, check := range Checks() {
+	for _, check := range checks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

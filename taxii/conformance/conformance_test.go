@@ -70,7 +70,7 @@ func TestServers(t *testing.T) {
 	var columns []Column
 	for _, target := range servers {
 		t.Run(target.Name, func(t *testing.T) {
-			results, err := Run(t.Context(), target)
+			results, err := Run(t.Context(), target, Checks())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,5 +111,22 @@ func TestTitlesAreUnique(t *testing.T) {
 		} else {
 			seen[name] = true
 		}
+	}
+}
+
+// The table in the documentation has a row for each check, in their order.
+func TestTheDocumentedTableIsOfTheseChecks(t *testing.T) {
+	text, err := os.ReadFile("../../docs/TAXII.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := string(text)
+	for _, check := range Checks() {
+		row := fmt.Sprintf("\n| %s | %s | %s |", check.Section, check.Level, check.Title)
+		_, after, found := strings.Cut(rest, row)
+		if !found {
+			t.Fatalf("%q is not there or not in its place; write the table anew with -table", strings.TrimSpace(row))
+		}
+		rest = after
 	}
 }
