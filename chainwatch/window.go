@@ -1,6 +1,7 @@
 package chainwatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,8 +80,7 @@ func (r *reader) byRounds(ctx context.Context, first, last uint64) (window, erro
 			break
 		}
 	}
-	w.trim()
-	return w, nil
+	return w, w.trim()
 }
 
 // page asks for one page and finds out, once, which parameters the indexer takes.
@@ -153,8 +153,7 @@ func (r *reader) byAccounts(ctx context.Context, first, last uint64, publishers 
 			next = page.NextToken
 		}
 	}
-	w.trim()
-	return w, nil
+	return w, w.trim()
 }
 
 func nextAccount(accounts []string, done map[string]bool) (string, bool) {
@@ -189,10 +188,20 @@ func (r *reader) accountPage(ctx context.Context, account string, first, last ui
 }
 
 // trim takes events off that are beyond the window's end, and puts the others in chain order: an indexer that gives them
-// in another must not make the fold take the later ones for replays.
-func (w *window) trim() {
+// in another must not make the fold take the later ones for replays. One that gives two the same place must be asked
+// again: of the two, one would be lost.
+func (w *window) trim() error {
 	w.events = slices.DeleteFunc(w.events, func(e consortium.Event) bool { return e.Round > w.last || e.Round < w.first })
-	slices.SortFunc(w.events, func(a, b consortium.Event) int { return a.Position.Compare(b.Position) })
+	slices.SortFunc(w.events, func(a, b consortium.Event) int {
+		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.TxID, b.TxID))
+	})
+	w.events = slices.CompactFunc(w.events, func(a, b consortium.Event) bool { return a.Position == b.Position && a.TxID == b.TxID })
+	for i := 1; i < len(w.events); i++ {
+		if a, b := w.events[i-1], w.events[i]; a.Position == b.Position {
+			return fmt.Errorf("the indexer gives transactions %s and %s the same place, %s", a.TxID, b.TxID, a.Position)
+		}
+	}
+	return nil
 }
 
 // charter finds the account that minted the charter, and the round. The event itself is verified like every other.

@@ -242,22 +242,50 @@ func hashOf(words ...string) []byte {
 
 // await gives the status when nothing in it is pending any more, or when it has waited enough.
 func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) {
+	kept, _, found, err := p.outbox.Status(id)
+	if err != nil || !found {
+		return taxii.Status{}, err
+	}
 	deadline := time.NewTimer(p.wait)
 	defer deadline.Stop()
-	for {
+	for rest := kept.Lines; len(rest) > 0; {
 		changed := p.done.changed()
-		status, err := p.status(id)
-		if err != nil || len(status.Pendings) == 0 {
-			return status.Status, err
+		for len(rest) > 0 { // each line is looked at until it is done, and not again
+			done, err := p.lineIsDone(rest[0])
+			if err != nil {
+				return taxii.Status{}, err
+			}
+			if !done {
+				break
+			}
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			break
 		}
 		select {
 		case <-changed:
+			continue
 		case <-deadline.C:
-			return status.Status, nil
 		case <-ctx.Done():
-			return status.Status, nil
 		}
+		break
 	}
+	status, err := p.status(id)
+	return status.Status, err
+}
+
+// lineIsDone reports whether nothing will become of a line of a status any more.
+func (p *publisher) lineIsDone(line repo.StatusLine) (bool, error) {
+	if line.Failure != "" || line.Before != nil {
+		return true, nil
+	}
+	item, found, err := p.outbox.Item(line.Item)
+	if err != nil || !found {
+		return false, err
+	}
+	done, err := p.isDone(item)
+	return done || item.Failure != "", err
 }
 
 // Status gives the status of an earlier request to who made it, and to administrators.

@@ -326,7 +326,7 @@ JSON
 		[ "$(field status <<<"$status")" = complete ] && break
 		[ -n "$(field status <<<"$status")" ] || fail "posting failed: $status" "$NET/logs/$root.log"
 		sleep 0.1
-		status=$(taxii 1 "/$root/status/$(field id <<<"$status")/")
+		status=$(taxii 1 "/$root/status/$(field id <<<"${status%%,*}")/") # its own id comes first
 	done
 	say "the answer after $(($(millis) - begun)) ms; the message of each object is its transaction on Algorand:"
 	pretty <<<"$status"
