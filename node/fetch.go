@@ -27,6 +27,7 @@ const (
 	fetchBatch   = 512             // directories that are asked for at once
 	openBytes    = 32 << 20        // of opened objects that are held in memory
 	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
+	retryTimeout = 10 * time.Minute
 	firstRetry   = time.Second
 	lastRetry    = 10 * time.Minute
 	lookAround   = time.Second // how often it is checked whether a member was connected
@@ -35,6 +36,8 @@ const (
 // fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
 // and puts it into the view. Two lanes: what is new goes first; what could not be had waits longer each time.
 type fetcher struct {
+	admitted signal // this organisation has become a member
+
 	view   *repo.View
 	fold   *fold
 	blocks replicaStore
@@ -52,7 +55,7 @@ func (f *fetcher) run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.lane(ctx, repo.Fresh, freshTimeout) })
-	group.Go(func() error { return f.lane(ctx, repo.Retried, 0) })
+	group.Go(func() error { return f.lane(ctx, repo.Retried, retryTimeout) })
 	group.Go(func() error { return f.watchMembers(ctx) })
 	return group.Wait()
 }
@@ -132,20 +135,26 @@ func (f *fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout
 	return nil
 }
 
-// watchMembers asks again for what is missing as soon as a member is connected that wasn't before.
+// watchMembers asks again for what is missing as soon as a member is connected that wasn't before, and when this
+// organisation becomes a member.
 func (f *fetcher) watchMembers(ctx context.Context) error {
 	ticker := time.NewTicker(lookAround)
 	defer ticker.Stop()
 	var before []peer.ID
+	wasMember := f.fold.active()
 	for {
-		now := f.blocks.Connected()
-		if slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) }) {
+		now, member := f.blocks.Connected(), f.fold.active()
+		admitted := member && !wasMember
+		if admitted || slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) }) {
 			if err := f.view.Hasten(); err != nil {
 				return err
 			}
 			f.work.notify()
 		}
-		before = now
+		if admitted {
+			f.admitted.notify() // what is asked for in vain at this moment would be answered now
+		}
+		before, wasMember = now, member
 		select {
 		case <-ctx.Done():
 			return nil
@@ -164,11 +173,18 @@ func (f *fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 		}
 		l.roots[i] = root
 	}
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	admitted := f.admitted.changed()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-admitted:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	var err error
 	l.fetched, err = f.blocks.Fetch(ctx, l.roots)
 	if err != nil && ctx.Err() == nil {

@@ -176,7 +176,7 @@ func (w *world) drain() {
 		if len(events) == 0 {
 			return
 		}
-		l, err := w.fetcher.fetch(w.t.Context(), events, 0)
+		l, err := w.fetcher.fetch(w.t.Context(), events, freshTimeout)
 		must(w.t, err)
 		must(w.t, w.fetcher.settle(w.t.Context(), l))
 	}

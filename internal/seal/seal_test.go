@@ -253,20 +253,24 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// realistic is as long as the mean of real STIX objects.
+var realistic = bytes.Repeat([]byte("x"), 1073)
+
 func BenchmarkSeal(b *testing.B) {
 	key := newEpoch(b)
-	object := bytes.Repeat([]byte("x"), 1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := key.Seal(object); err != nil {
+		sealed, err := key.Seal(realistic)
+		if err != nil {
 			b.Fatal(err)
 		}
+		b.ReportMetric(float64(len(sealed)-len(realistic)), "added-bytes")
 	}
 }
 
 func BenchmarkOpen(b *testing.B) {
 	key := newEpoch(b)
-	sealed, err := key.Seal(bytes.Repeat([]byte("x"), 1000))
+	sealed, err := key.Seal(realistic)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -278,7 +282,9 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-func BenchmarkSealToReaders(b *testing.B) {
+// What the epoch key is there to avoid: every object sealed to every reader. At 1,000 readers it is what one keyring
+// costs.
+func BenchmarkSealToEachReader(b *testing.B) {
 	for _, readers := range []int{3, 30, 300, 1000} {
 		recipients := make([]string, readers)
 		for i := range recipients {
@@ -286,11 +292,11 @@ func BenchmarkSealToReaders(b *testing.B) {
 		}
 		b.Run(fmt.Sprint(readers), func(b *testing.B) {
 			for b.Loop() {
-				sealed, err := SealTo(recipients, []byte("{}"))
+				sealed, err := SealTo(recipients, realistic)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(float64(len(sealed)), "bytes")
+				b.ReportMetric(float64(len(sealed)-len(realistic)), "added-bytes")
 			}
 		})
 	}
