@@ -51,6 +51,7 @@ type Node struct {
 	fetcher    *fetcher
 	owner      *owner
 	withdrawer *withdrawer
+	omissions  *omissions
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
 	rebuild    chan chan error
@@ -191,6 +192,7 @@ func (n *Node) wire() error {
 		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
 	}
+	n.omissions = &omissions{missing: n.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.Audit, log: n.log}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,
 		Poll: config.Poll.Duration, Log: n.log,
@@ -212,7 +214,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "watching for omissions": n.watchHoles, "replicating": n.replicate,
+		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "watching for omissions": n.omissions.run, "replicating": n.replicate,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
 	} {
 		group.Go(func() error {
@@ -249,6 +251,7 @@ func (n *Node) replicate(ctx context.Context) error {
 			return err
 		}
 		n.watcher.Reset()
+		n.omissions.forget()
 		err = n.repo.View.Reset()
 		if err == nil {
 			err = n.replicator.restore(ctx)

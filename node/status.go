@@ -49,6 +49,8 @@ type Status struct {
 	Peers []PeerStatus `json:"peers"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []Missing `json:"missing,omitempty"`
+	// Omitted are transactions that algod has in its blocks and the indexer has not given.
+	Omitted []Finding `json:"omitted,omitempty"`
 }
 
 // PeerStatus is the connection to one other member's node.
@@ -96,7 +98,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
-	s.Peers, s.Missing = n.peerStatus(), n.missing()
+	s.Peers, s.Missing, s.Omitted = n.peerStatus(), n.missing(), n.omissions.list()
 	return s, nil
 }
 
@@ -120,6 +122,10 @@ func (n *Node) peerStatus() []PeerStatus {
 
 func (n *Node) missing() (list []Missing) {
 	n.fold.read(func(s *consortium.State) { list = holes(s) })
+	round := n.watcher.State().Cursor
+	for i := range list {
+		list[i].Overdue = list[i].Range.IsOverdue(round)
+	}
 	return n.fold.named(list)
 }
 
@@ -127,7 +133,7 @@ func (n *Node) missing() (list []Missing) {
 func holes(s *consortium.State) (list []Missing) {
 	for account, q := range s.Sequences() {
 		for _, hole := range q.Holes {
-			list = append(list, Missing{Member: account, Range: hole, Overdue: hole.IsOverdue(s.Position().Round)})
+			list = append(list, Missing{Member: account, Range: hole})
 		}
 	}
 	return list
@@ -142,32 +148,4 @@ func (f *fold) named(list []Missing) []Missing {
 		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))
 	})
 	return list
-}
-
-// lookEvery is how often holes are looked for that have become overdue.
-const lookEvery = 30 * time.Second
-
-// watchHoles logs, until the context ends, every hole in a member's sequence numbers that becomes overdue, once.
-func (n *Node) watchHoles(ctx context.Context) error {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	known := map[Missing]bool{}
-	for {
-		now := map[Missing]bool{}
-		for _, m := range n.missing() {
-			if !m.Overdue {
-				continue
-			}
-			if now[m] = true; !known[m] {
-				n.log.Error("transactions of a member are missing: the indexer leaves them out, or they were lost before they were submitted",
-					"member", m.Member, "first", m.Range.First, "last", m.Range.Last, "since_round", m.Range.Since)
-			}
-		}
-		known = now
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }

@@ -54,6 +54,14 @@ func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 	reader.start()
 	reader.shows(n.collection, indicators(2, 3)...)
 
+	// The node finds out by itself, as soon as the hole has stayed for a while.
+	must(t, l.dev.Advance(70))
+	publisher.post(n.collection, indicator(10))
+	eventually(t, func() (bool, string) {
+		s := reader.status()
+		return len(s.Missing) == 2 && len(s.Omitted) > 0 && s.Omitted[0].TxID == hidden && s.Omitted[0].Sender == "alpha", fmt.Sprintf("%+v %+v", s.Missing, s.Omitted)
+	})
+
 	// The hole in the publisher's numbers says where to look. The last has no number after it.
 	a, code := reader.audit()
 	if code != 3 || a.Passed || len(a.Findings) == 0 || a.Findings[0].Problem != node.Omitted || a.Findings[0].TxID != hidden ||
