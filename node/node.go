@@ -108,10 +108,6 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 
 func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	config := n.repo.Config.IPFS
-	swarmKey, err := n.repo.Keys.SwarmKey()
-	if err != nil {
-		return nil, err
-	}
 	for _, address := range config.Listen {
 		if err := checkFree(address); err != nil {
 			return nil, fmt.Errorf("listening for other members' nodes: %w", err)
@@ -119,7 +115,7 @@ func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	}
 	public := n.consortium.Network == wire.NetworkPublic
 	host, err := p2p.Open(ctx, p2p.Config{
-		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: swarmKey, Public: public, ServeAnyone: public,
+		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: n.repo.Keys.SwarmKey(), Public: public, ServeAnyone: public,
 		Listen: config.Listen, Announce: config.Announce, Members: n.fold, Logger: n.log,
 	})
 	if err != nil {

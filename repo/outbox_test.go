@@ -238,13 +238,14 @@ func newRepo(t testing.TB, dir string) *Repo {
 	t.Helper()
 	config := DefaultConfig()
 	config.Organisation.Name, config.Organisation.Title = "acme", `ACME "CERT"`
-	must(t, Init(dir, config))
+	_, err := Init(dir, config, "")
+	must(t, err)
 	return openRepo(t, dir)
 }
 
 func openRepo(t testing.TB, dir string) *Repo {
 	t.Helper()
-	r, err := Open(dir)
+	r, err := Open(dir, nil)
 	must(t, err)
 	return r
 }
@@ -252,7 +253,7 @@ func openRepo(t testing.TB, dir string) *Repo {
 func TestARepositoryIsUsedByOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	r := newRepo(t, dir)
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
 		t.Errorf("opened twice: %v", err)
 	}
 	must(t, r.Close())
@@ -264,7 +265,7 @@ func TestKeysStayTheSameAndAreForTheOwnerOnly(t *testing.T) {
 	r := newRepo(t, dir)
 	address, peerKey, recipient := r.Keys.Address(), r.Keys.Peer, r.Keys.Identity.Recipient()
 	must(t, r.Close())
-	if err := Init(dir, r.Config); err == nil || !strings.Contains(err.Error(), ErrExists.Error()) {
+	if _, err := Init(dir, r.Config, ""); err == nil || !strings.Contains(err.Error(), ErrExists.Error()) {
 		t.Errorf("initialised twice: %v", err)
 	}
 	r = openRepo(t, dir)
@@ -282,7 +283,7 @@ func TestKeysStayTheSameAndAreForTheOwnerOnly(t *testing.T) {
 		}
 	}
 	must(t, os.Chmod(filepath.Join(dir, "keys", accountFile), 0o644))
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "can be read by others") {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "can be read by others") {
 		t.Errorf("a key file that all can read: %v", err)
 	}
 }
@@ -295,7 +296,7 @@ func TestADamagedKeyIsNamedButNotShown(t *testing.T) {
 		good, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.WriteFile(path, []byte("hunter2"), 0o600))
-		_, err = Open(dir)
+		_, err = Open(dir, nil)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s damaged: %v", name, err)
 		}
@@ -307,10 +308,10 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, newRepo(t, dir).Close())
 	must(t, os.WriteFile(versionPath(dir), []byte("2\n"), 0o600))
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), `version "2"`) {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "2"`) {
 		t.Errorf("opened another version: %v", err)
 	}
-	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "slnode init") {
+	if _, err := Open(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "slnode init") {
 		t.Errorf("opened an empty folder: %v", err)
 	}
 }
