@@ -32,17 +32,26 @@ type Client struct {
 
 // Connect finds the daemon of a repository, or runs the node in this process, for which sealed keys are opened.
 func Connect(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*Client, error) {
-	daemon, err := ReadDaemon(dir)
-	if err == nil {
-		client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
-		if client.answers(ctx) {
-			return client, nil
-		}
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	if client, err := findDaemon(ctx, dir); client != nil || err != nil {
+		return client, err
 	}
 	return runInProcess(ctx, dir, passphrase, log)
+}
+
+// findDaemon gives a client of the daemon that runs on a repository; nil if none does.
+func findDaemon(ctx context.Context, dir string) (*Client, error) {
+	daemon, err := ReadDaemon(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
+	if !client.answers(ctx) {
+		return nil, nil
+	}
+	return client, nil
 }
 
 // answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and

@@ -99,6 +99,9 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if err := n.wire(); err != nil {
 		return nil, err
 	}
+	if err := n.takeRestored(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.replicator.restore(ctx); err != nil {
 		return nil, err
 	}

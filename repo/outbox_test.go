@@ -78,7 +78,7 @@ func TestAnItemGoesFromAcceptedToConfirmed(t *testing.T) {
 	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 1 || !slices.Equal(groups[0].TxIDs, []string{"TX-a-1", "TX-b-2"}) {
 		t.Fatalf("groups %+v, %v", groups, err)
 	}
-	confirmations := []Confirmation{{g.TxIDs[0], 5, 100}, {g.TxIDs[1], 5, 101}, {"SOMEBODY ELSE'S", 5, 102}}
+	confirmations := []Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}, {TxID: g.TxIDs[1], Round: 5, Asset: 101}, {TxID: "SOMEBODY ELSE'S", Round: 5, Asset: 102}}
 	confirmed, err := o.Confirm(confirmations)
 	must(t, err)
 	again, err := o.Confirm(confirmations)

@@ -78,6 +78,9 @@ func Init(dir string, config Config, passphrase string) (Keys, error) {
 	if _, err := os.Stat(versionPath(dir)); err == nil {
 		return Keys{}, fmt.Errorf("initialising %s: %w", dir, ErrExists)
 	}
+	if _, err := os.Stat(stagingPath(dir)); err == nil {
+		return Keys{}, fmt.Errorf("initialising %s: %w, half restored from a backup; repeat \"slnode restore\"", dir, ErrExists)
+	}
 	text, err := config.encode()
 	if err != nil {
 		return Keys{}, err

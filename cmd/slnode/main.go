@@ -120,7 +120,8 @@ refused).`,
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
 		a.listCommand(), a.getCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(), a.verifyCommand(),
-		a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.keysCommand(), a.versionCommand(),
+		a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.keysCommand(),
+		a.backupCommand(), a.restoreCommand(), a.versionCommand(),
 	)
 	return root
 }
