@@ -177,7 +177,8 @@ func (d *dump) state(ctx context.Context, txn *badger.Txn) error {
 		chunk.Reset()
 		return err
 	}
-	err := scan(txn, nil, nil, true, func(k []byte, item *badger.Item) (bool, error) {
+	// Values one at a time: to read ahead would be to hold a hundred large objects.
+	err := scan(txn, nil, nil, false, func(k []byte, item *badger.Item) (bool, error) {
 		if k[0] == tableToken {
 			return true, nil
 		}

@@ -22,6 +22,9 @@ const maxSmallFile = 1 << 20
 // maxDirectoryFile bounds a file of a directory, in bytes: 32 MiB of payload (p2p.MaxPayload).
 const maxDirectoryFile = 32 << 20
 
+// restoreChunk is how many records are written at once; the disk is waited for once for all of them.
+const restoreChunk = 4096
+
 // stagingPath is where a backup is unpacked before anything of it counts. As long as it is there, and the version is not,
 // a restore is not complete.
 func stagingPath(dir string) string { return filepath.Join(dir, "restoring") }
@@ -250,7 +253,7 @@ func (u *unpacking) records(archive archiveReader, size int64) error {
 	from := bufio.NewReader(io.LimitReader(archive.tar, size))
 	for done := false; !done; {
 		var chunk []record
-		for bytes := 0; len(chunk) < chunkItems && bytes < chunkBytes; {
+		for bytes := 0; len(chunk) < restoreChunk && bytes < chunkBytes; {
 			r, err := readRecord(from)
 			if errors.Is(err, io.EOF) {
 				done = true
@@ -259,7 +262,7 @@ func (u *unpacking) records(archive archiveReader, size int64) error {
 			if err != nil {
 				return err
 			}
-			chunk, bytes = append(chunk, r), bytes+len(r.value)
+			chunk, bytes = append(chunk, r), bytes+len(r.key)+len(r.value)
 		}
 		err := u.state.write(func(txn *badger.Txn) error {
 			for _, r := range chunk {

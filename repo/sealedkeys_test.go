@@ -41,6 +41,7 @@ func namesIn(t testing.TB, dir string) (names []string) {
 }
 
 func TestSealedKeysAreTheSameKeys(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := newRepo(t, dir)
 	must(t, r.Keys.SetSwarmKey([]byte("the swarm's key")))
@@ -77,6 +78,7 @@ func TestSealedKeysAreTheSameKeys(t *testing.T) {
 }
 
 func TestKeysThatAreMadeSealedAreNeverInClear(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := DefaultConfig()
 	config.Organisation.Name = "acme"
