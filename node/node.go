@@ -6,7 +6,8 @@
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
 // withdraw.go and show.go, serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks
-// to), verify.go, evidence.go and audit.go (what the chain proves), status.go and metrics.go.
+// to), verify.go, evidence.go and audit.go (what the chain proves), backup.go and recover.go (a lost node and its
+// successor), status.go and metrics.go.
 package node
 
 import (

@@ -103,7 +103,7 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 	}
 	must(t, o.SetStored(queue(t, o, Accepted)))
 	g := group(t, o, queue(t, o, Stored))
-	_, err := o.Confirm([]Confirmation{{g.TxIDs[0], 5, 100}})
+	_, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}})
 	must(t, err)
 	if again := accept(t, o, "a")[0]; again.Number != first.Number || again.TxID != g.TxIDs[0] {
 		t.Errorf("after its confirmation the key gave %+v", again)
@@ -125,7 +125,7 @@ func TestAnExpiredGroupIsSignedAnewWithTheSameNumbers(t *testing.T) {
 	if len(items) != 2 || items[0].Note.Sequence != 1 || items[1].Note.Sequence != 2 || items[0].TxID != "" {
 		t.Fatalf("after the expiry: %+v", items)
 	}
-	if _, err := o.Confirm([]Confirmation{{g.TxIDs[0], 9, 9}}); err != nil {
+	if _, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 9, Asset: 9}}); err != nil {
 		t.Fatal(err)
 	}
 	if items := queue(t, o, Stored); len(items) != 2 {
@@ -171,7 +171,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 				}
 				var confirmations []Confirmation
 				for i, txid := range g.TxIDs {
-					confirmations = append(confirmations, Confirmation{txid, 7, uint64(i)})
+					confirmations = append(confirmations, Confirmation{TxID: txid, Round: 7, Asset: uint64(i)})
 				}
 				_, err = o.Confirm(confirmations)
 				must(t, err)

@@ -5,6 +5,8 @@
 //   - The view (package-level type [View]) is derived from the chain and from IPFS. It may lag after a power loss, or
 //     be deleted altogether; it is never ahead of its cursor and never holds half of a window of the chain.
 //   - Both stores are encrypted with a key of the repository: no plaintext of an object is in any file.
+//   - The keys can be sealed with a passphrase. At every moment of sealing and unsealing they are all on the disk.
+//   - A backup is of one moment, and a restore is all or nothing.
 package repo
 
 import (
