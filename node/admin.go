@@ -66,6 +66,7 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		return n.CreateCollection(ctx, s)
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
+	admin.HandleFunc("/dump", n.serveDump).Methods(http.MethodGet)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)

@@ -30,19 +30,28 @@ type Client struct {
 	close func() error
 }
 
-// Connect finds the daemon of a repository, or runs the node in this process.
-func Connect(ctx context.Context, dir string, log *slog.Logger) (*Client, error) {
-	daemon, err := ReadDaemon(dir)
-	if err == nil {
-		client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
-		if client.answers(ctx) {
-			return client, nil
-		}
+// Connect finds the daemon of a repository, or runs the node in this process, for which sealed keys are opened.
+func Connect(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*Client, error) {
+	if client, err := findDaemon(ctx, dir); client != nil || err != nil {
+		return client, err
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	return runInProcess(ctx, dir, passphrase, log)
+}
+
+// findDaemon gives a client of the daemon that runs on a repository; nil if none does.
+func findDaemon(ctx context.Context, dir string) (*Client, error) {
+	daemon, err := ReadDaemon(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	return runInProcess(ctx, dir, log)
+	client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
+	if !client.answers(ctx) {
+		return nil, nil
+	}
+	return client, nil
 }
 
 // answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and
@@ -54,8 +63,8 @@ func (c *Client) answers(ctx context.Context) bool {
 }
 
 // runInProcess runs a node that serves nobody but this client.
-func runInProcess(ctx context.Context, dir string, log *slog.Logger) (_ *Client, err error) {
-	r, err := repo.Open(dir)
+func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (_ *Client, err error) {
+	r, err := repo.Open(dir, passphrase)
 	if err != nil {
 		return nil, err
 	}

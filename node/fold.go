@@ -164,14 +164,14 @@ func (f *fold) mayWrite() (may bool) {
 	return may || f.active()
 }
 
-// highestSequence is the greatest sequence number of ours that the chain has shown.
-func (f *fold) highestSequence() (highest uint64) {
+// sequence is the greatest sequence number of ours that the chain has shown, and which below it are missing.
+func (f *fold) sequence() (highest uint64, missing []consortium.Range) {
 	f.read(func(s *consortium.State) {
 		if q := s.Sequences()[f.self]; q != nil {
-			highest = q.Highest
+			highest, missing = q.Highest, slices.Clone(q.Holes)
 		}
 	})
-	return highest
+	return highest, missing
 }
 
 // sequences copies the publishers' numbers.

@@ -414,17 +414,13 @@ func (n *Node) awaitFold(ctx context.Context) error {
 }
 
 func (n *Node) invite(m wire.Member) ([]byte, error) {
-	swarmKey, err := n.repo.Keys.SwarmKey()
-	if err != nil {
-		return nil, err
-	}
 	addresses, err := n.addresses()
 	if err != nil {
 		return nil, err
 	}
 	return wire.Invite{
 		Consortium: n.consortium.ID, Charter: n.consortium.Charter, Name: n.consortium.Name, GenesisID: n.consortium.GenesisID,
-		GenesisHash: n.consortium.GenesisHash, Account: m.Account, Network: n.consortium.Network, SwarmKey: string(swarmKey),
+		GenesisHash: n.consortium.GenesisHash, Account: m.Account, Network: n.consortium.Network, SwarmKey: string(n.repo.Keys.SwarmKey()),
 		Peers: addresses,
 	}.Seal(m.Recipient)
 }

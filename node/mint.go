@@ -171,6 +171,9 @@ func (m *minter) inFlight() []*flight {
 
 // sign turns what is stored into flights, as many as may be on their way at a time.
 func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
+	if err := m.awaitRecovery(ctx); err != nil {
+		return err
+	}
 	pause := time.Duration(0)
 	for {
 		stored, landed, changed := m.work.changed(), m.landed.changed(), m.fold.changed.changed()
@@ -247,7 +250,8 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 		return nil, problem, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
-	if err := m.outbox.SkipSequence(m.fold.highestSequence()); err != nil {
+	highest, _ := m.fold.sequence()
+	if err := m.outbox.SkipSequence(highest); err != nil {
 		return nil, nil, err
 	}
 	if items, err = m.outbox.Number(items); err != nil {
@@ -365,7 +369,7 @@ func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%
 func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
-		done, by, failure, err := m.done(item)
+		done, by, failure, err := m.done(&item)
 		if err != nil {
 			return nil, err
 		}
@@ -383,22 +387,45 @@ func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 
 // done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
 // is not what the item wanted if it isn't.
-func (m *minter) done(item repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
-	switch {
-	case isDestroy(item):
+func (m *minter) done(item *repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
+	if isDestroy(*item) {
 		e, found, err := m.view.EventOf(item.Destroys)
-		return found && e.State == repo.Ended, by, "", err
-	case item.Note.Kind != wire.KindObject:
-		return false, by, "", nil
+		if err != nil || found && e.State == repo.Ended {
+			return err == nil, by, "", err
+		}
 	}
-	entry, err := m.published(item)
-	if err != nil || entry == nil {
+	if item.Note.Kind == wire.KindObject {
+		entry, err := m.published(*item)
+		if err != nil {
+			return false, by, "", err
+		}
+		if entry != nil {
+			if string(entry.Hash) != string(item.Hash) {
+				failure = conflict
+			}
+			return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
+		}
+	}
+	e, err := m.signedBefore(item)
+	if err != nil || e == nil {
 		return false, by, "", err
 	}
-	if string(entry.Hash) != string(item.Hash) {
-		failure = conflict
+	return true, repo.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
+}
+
+// signedBefore finds the transaction with an item's lease that is on the chain already: this node, or the one that it
+// was restored from, signed it. If what it made was withdrawn since, the item is the next publication of its key.
+func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
+	for {
+		e, found, err := m.view.Leased(m.lease(*item))
+		if err != nil || !found {
+			return nil, err
+		}
+		if e.State != repo.Ended {
+			return &e, nil
+		}
+		item.Publication++
 	}
-	return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset}, failure, nil
 }
 
 // upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them

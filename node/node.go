@@ -6,7 +6,8 @@
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
 // withdraw.go and show.go, serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks
-// to), verify.go, evidence.go and audit.go (what the chain proves), status.go and metrics.go.
+// to), verify.go, evidence.go and audit.go (what the chain proves), backup.go and recover.go (a lost node and its
+// successor), status.go and metrics.go.
 package node
 
 import (
@@ -100,6 +101,9 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if err := n.wire(); err != nil {
 		return nil, err
 	}
+	if err := n.takeRestored(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.replicator.restore(ctx); err != nil {
 		return nil, err
 	}
@@ -109,10 +113,6 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 
 func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	config := n.repo.Config.IPFS
-	swarmKey, err := n.repo.Keys.SwarmKey()
-	if err != nil {
-		return nil, err
-	}
 	for _, address := range config.Listen {
 		if err := checkFree(address); err != nil {
 			return nil, fmt.Errorf("listening for other members' nodes: %w", err)
@@ -120,7 +120,7 @@ func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	}
 	public := n.consortium.Network == wire.NetworkPublic
 	host, err := p2p.Open(ctx, p2p.Config{
-		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: swarmKey, Public: public, ServeAnyone: public,
+		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: n.repo.Keys.SwarmKey(), Public: public, ServeAnyone: public,
 		Listen: config.Listen, Announce: config.Announce, Members: n.fold, Logger: n.log,
 	})
 	if err != nil {

@@ -65,6 +65,9 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 				r.log.Debug("an event does not count", "txid", e.TxID, "sender", e.Sender, "round", e.Round, "reason", reason)
 				continue
 			}
+			if e.Sender != r.fold.self {
+				e.Lease = nil // of others it says nothing, and they could copy ours
+			}
 			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
 			changes = changes || effect == consortium.Record
 		}

@@ -139,8 +139,9 @@ func newWorld(t testing.TB, self *org) *world {
 	dir := t.TempDir()
 	config := repo.DefaultConfig()
 	config.Organisation.Name = "self"
-	must(t, repo.Init(dir, config))
-	r, err := repo.Open(dir)
+	_, err := repo.Init(dir, config, "")
+	must(t, err)
+	r, err := repo.Open(dir, nil)
 	must(t, err)
 	w := &world{t: t, r: r, blocks: newMemStore(), self: self, assets: 1000, id: 1001, collection: uuid.NewString()}
 	t.Cleanup(func() { must(t, w.r.Close()) })

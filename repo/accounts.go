@@ -202,6 +202,10 @@ func checkPassword(hash, password string) bool {
 	if err != nil {
 		return false
 	}
+	// A hash may come from a backup that somebody else made: it must not cost more than some of ours.
+	if memory > 8*argonMemory || passes < 1 || passes > 8*argonTime || threads < 1 || len(want) != argonLength {
+		return false
+	}
 	got := argon2.IDKey([]byte(password), salt, passes, memory, threads, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1
 }

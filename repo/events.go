@@ -55,6 +55,7 @@ const (
 	tableWaiting   = 'w' // due (unix milliseconds), position -> nothing
 	tableUndecided = 'u' // collection, position -> nothing
 	tableReview    = 'v' // collection -> nothing: a record of it was settled, and its undecided objects not reconsidered since
+	tableLease     = 'l' // lease -> position: what this organisation published
 	tableMeta      = 'm'
 	metaCursor     = "cursor"
 	metaSequences  = "sequences"
@@ -85,7 +86,7 @@ func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error
 	return sequences, err
 }
 
-// NewEvent is an event that counts, with its effect.
+// NewEvent is an event that counts, with its effect. Its lease is kept; the caller gives this organisation's own only.
 type NewEvent struct {
 	consortium.Event
 	Effect consortium.Effect
@@ -147,6 +148,11 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 	}
 	if err := txn.Set(key(tableTxID, []byte(e.TxID)), at); err != nil {
 		return err
+	}
+	if len(e.Lease) > 0 {
+		if err := txn.Set(key(tableLease, e.Lease), at); err != nil {
+			return err
+		}
 	}
 	if logged.State == Done {
 		return setJSON(txn, key(tableEvent, at), logged)
@@ -522,6 +528,23 @@ func (v *View) EventOf(asset uint64) (e LoggedEvent, found bool, err error) {
 	})
 	if err != nil {
 		return LoggedEvent{}, false, fmt.Errorf("reading the event of asset %d: %w", asset, err)
+	}
+	return e, found, nil
+}
+
+// Leased gives the event of the transaction that this organisation signed with a lease.
+func (v *View) Leased(lease [32]byte) (e LoggedEvent, found bool, err error) {
+	err = v.store.read(func(txn *badger.Txn) error {
+		at, ok, err := get(txn, key(tableLease, lease[:]))
+		if err != nil || !ok {
+			return err
+		}
+		found = true
+		e, err = eventAt(txn, at)
+		return err
+	})
+	if err != nil {
+		return LoggedEvent{}, false, fmt.Errorf("reading the event of a lease: %w", err)
 	}
 	return e, found, nil
 }

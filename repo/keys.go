@@ -9,8 +9,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,8 +25,10 @@ type Keys struct {
 	Peer     p2pcrypto.PrivKey // the node's identity in the swarm
 	Identity *seal.Identity    // opens keyrings
 	store    []byte            // encrypts the two stores
+	swarm    []byte            // the swarm's pre-shared key; nil if there is none (yet)
 
-	dir string
+	dir        string
+	passphrase string // that the files are sealed with; "" if they are in clear
 }
 
 // String keeps the secrets out of logs and error messages.
@@ -36,41 +36,6 @@ func (k Keys) String() string { return "keys of " + k.Account.Address.String() }
 
 // GoString keeps the secrets out of %#v.
 func (k Keys) GoString() string { return k.String() }
-
-// The files of the keys folder, each of mode 0600.
-const (
-	accountFile  = "account.mnemonic" // 25 words, as every Algorand wallet reads them
-	peerFile     = "peer.key"         // base64 of libp2p's protobuf
-	identityFile = "identity.age"     // an age identity file
-	storeFile    = "store.key"        // 32 bytes in hex
-	swarmFile    = "swarm.key"        // as IPFS has it; only in a private swarm, from the invite
-)
-
-// makeKeys makes the keys that are not there yet.
-func makeKeys(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making keys: %w", err)
-	}
-	for name, generate := range map[string]func() (string, error){
-		accountFile:  newAccount,
-		peerFile:     newPeerKey,
-		identityFile: newIdentity,
-		storeFile:    newStoreKey,
-	} {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			continue
-		}
-		text, err := generate()
-		if err != nil {
-			return fmt.Errorf("making %s: %w", name, err)
-		}
-		if err := WriteFile(path, []byte(text+"\n")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func newAccount() (string, error) {
 	return mnemonic.FromPrivateKey(crypto.GenerateAccount().PrivateKey)
@@ -100,47 +65,39 @@ func newStoreKey() (string, error) {
 }
 
 // ReadKeys reads the keys of the repository in dir without opening it.
-func ReadKeys(dir string) (Keys, error) {
+func ReadKeys(dir string, passphrase Passphrase) (Keys, error) {
 	if err := checkVersion(dir); err != nil {
 		return Keys{}, err
 	}
-	return readKeys(keysPath(dir))
+	return readKeys(keysPath(dir), passphrase)
 }
 
-// readKeys reads the keys. Errors name the file and never its content.
-func readKeys(dir string) (Keys, error) {
-	k := Keys{dir: dir}
+func readKeys(dir string, passphrase Passphrase) (Keys, error) {
+	files, secret, err := readKeyFiles(dir, passphrase)
+	if err != nil {
+		return Keys{}, err
+	}
+	return parseKeys(dir, files, secret)
+}
+
+// parseKeys reads the content of the key files. Errors name the file and never its content.
+func parseKeys(dir string, files keyFiles, passphrase string) (Keys, error) {
+	k := Keys{dir: dir, passphrase: passphrase, swarm: files[swarmFile]}
 	for name, parse := range map[string]func(string) error{
 		accountFile:  k.parseAccount,
 		peerFile:     k.parsePeer,
 		identityFile: k.parseIdentity,
 		storeFile:    k.parseStore,
 	} {
-		path := filepath.Join(dir, name)
-		if err := checkMode(path); err != nil {
-			return Keys{}, err
+		content, found := files[name]
+		if !found {
+			return Keys{}, fmt.Errorf("reading keys: there is no %s in %s; put it back from a backup", name, dir)
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return Keys{}, fmt.Errorf("reading keys: %w", err)
-		}
-		if parse(strings.TrimSpace(string(text))) != nil {
-			return Keys{}, fmt.Errorf("reading keys: %s is damaged; put it back from a backup", path)
+		if parse(strings.TrimSpace(string(content))) != nil {
+			return Keys{}, fmt.Errorf("reading keys: %s is damaged; put it back from a backup", filepath.Join(dir, name))
 		}
 	}
 	return k, nil
-}
-
-// checkMode refuses a key file that others can read.
-func checkMode(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("reading keys: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("reading keys: %s can be read by others (mode %04o); make it 0600", path, info.Mode().Perm())
-	}
-	return nil
 }
 
 func (k *Keys) parseAccount(words string) error {
@@ -197,20 +154,28 @@ func (k Keys) CursorKey() ([]byte, error) {
 }
 
 // SwarmKey is the swarm's pre-shared key, or nil if there is none (yet).
-func (k Keys) SwarmKey() ([]byte, error) {
-	path := filepath.Join(k.dir, swarmFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the swarm key: %w", err)
-	}
-	return text, checkMode(path)
-}
+func (k Keys) SwarmKey() []byte { return k.swarm }
 
 // SetSwarmKey stores the swarm's pre-shared key.
-func (k Keys) SetSwarmKey(text []byte) error { return WriteFile(filepath.Join(k.dir, swarmFile), text) }
+func (k *Keys) SetSwarmKey(text []byte) error {
+	if k.passphrase == "" {
+		if err := WriteFile(filepath.Join(k.dir, swarmFile), text); err != nil {
+			return err
+		}
+		k.swarm = text
+		return nil
+	}
+	files, _, err := readKeyFiles(k.dir, func() (string, error) { return k.passphrase, nil })
+	if err != nil {
+		return err
+	}
+	files[swarmFile] = text
+	if err := files.seal(k.dir, k.passphrase); err != nil {
+		return err
+	}
+	k.swarm = text
+	return nil
+}
 
 // NewSwarmKey makes the key of a new private swarm, in the form of IPFS's swarm.key.
 func NewSwarmKey() ([]byte, error) {

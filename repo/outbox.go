@@ -28,6 +28,8 @@ type counters struct {
 	Items    uint64 `json:"items"`    // the last number given to an item
 	Groups   uint64 `json:"groups"`   // … to a group
 	Sequence uint64 `json:"sequence"` // … to a transaction: the chain's sequence number of this publisher
+	// Free are numbers up to Sequence that were given to nothing, see [Outbox.FillSequence].
+	Free []uint64 `json:"free,omitzero"`
 }
 
 // State is how far an item has come. The states are the durable points of the publish pipeline.
@@ -405,8 +407,7 @@ func (o *Outbox) Number(items []Item) ([]Item, error) {
 	err := o.write(func(txn *badger.Txn) error {
 		for i, item := range items {
 			if item.Note.Sequence == 0 {
-				next.Sequence++
-				item.Note.Sequence = next.Sequence
+				item.Note.Sequence = next.number()
 				if err := o.put(txn, item, item.State); err != nil {
 					return err
 				}
@@ -420,6 +421,17 @@ func (o *Outbox) Number(items []Item) ([]Item, error) {
 	}
 	o.counters = next
 	return numbered, nil
+}
+
+// number takes the next sequence number.
+func (c *counters) number() uint64 {
+	if len(c.Free) > 0 {
+		n := c.Free[0]
+		c.Free = c.Free[1:]
+		return n
+	}
+	c.Sequence++
+	return c.Sequence
 }
 
 // SkipSequence makes the next sequence number at least one more than the highest that was seen on the chain: for a
@@ -511,6 +523,8 @@ type Confirmation struct {
 	TxID  string
 	Round uint64
 	Asset uint64
+	// Directory is where it is, if it is in another directory than the item's; only [Outbox.Resolve] looks at it.
+	Directory string
 }
 
 // Confirm records that transactions are on the chain. Those that aren't of this outbox, or are recorded already, are
@@ -618,6 +632,9 @@ func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
 	defer o.mu.Unlock()
 	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
 		item.State, item.TxID, item.Round, item.Asset, item.Failure = Confirmed, c.TxID, c.Round, c.Asset, failure
+		if c.Directory != "" {
+			item.Directory = c.Directory
+		}
 		if c.TxID == "" {
 			return nil
 		}

@@ -78,7 +78,7 @@ func TestAnItemGoesFromAcceptedToConfirmed(t *testing.T) {
 	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 1 || !slices.Equal(groups[0].TxIDs, []string{"TX-a-1", "TX-b-2"}) {
 		t.Fatalf("groups %+v, %v", groups, err)
 	}
-	confirmations := []Confirmation{{g.TxIDs[0], 5, 100}, {g.TxIDs[1], 5, 101}, {"SOMEBODY ELSE'S", 5, 102}}
+	confirmations := []Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}, {TxID: g.TxIDs[1], Round: 5, Asset: 101}, {TxID: "SOMEBODY ELSE'S", Round: 5, Asset: 102}}
 	confirmed, err := o.Confirm(confirmations)
 	must(t, err)
 	again, err := o.Confirm(confirmations)
@@ -103,7 +103,7 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 	}
 	must(t, o.SetStored(queue(t, o, Accepted)))
 	g := group(t, o, queue(t, o, Stored))
-	_, err := o.Confirm([]Confirmation{{g.TxIDs[0], 5, 100}})
+	_, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}})
 	must(t, err)
 	if again := accept(t, o, "a")[0]; again.Number != first.Number || again.TxID != g.TxIDs[0] {
 		t.Errorf("after its confirmation the key gave %+v", again)
@@ -125,7 +125,7 @@ func TestAnExpiredGroupIsSignedAnewWithTheSameNumbers(t *testing.T) {
 	if len(items) != 2 || items[0].Note.Sequence != 1 || items[1].Note.Sequence != 2 || items[0].TxID != "" {
 		t.Fatalf("after the expiry: %+v", items)
 	}
-	if _, err := o.Confirm([]Confirmation{{g.TxIDs[0], 9, 9}}); err != nil {
+	if _, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 9, Asset: 9}}); err != nil {
 		t.Fatal(err)
 	}
 	if items := queue(t, o, Stored); len(items) != 2 {
@@ -171,7 +171,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 				}
 				var confirmations []Confirmation
 				for i, txid := range g.TxIDs {
-					confirmations = append(confirmations, Confirmation{txid, 7, uint64(i)})
+					confirmations = append(confirmations, Confirmation{TxID: txid, Round: 7, Asset: uint64(i)})
 				}
 				_, err = o.Confirm(confirmations)
 				must(t, err)
@@ -238,13 +238,14 @@ func newRepo(t testing.TB, dir string) *Repo {
 	t.Helper()
 	config := DefaultConfig()
 	config.Organisation.Name, config.Organisation.Title = "acme", `ACME "CERT"`
-	must(t, Init(dir, config))
+	_, err := Init(dir, config, "")
+	must(t, err)
 	return openRepo(t, dir)
 }
 
 func openRepo(t testing.TB, dir string) *Repo {
 	t.Helper()
-	r, err := Open(dir)
+	r, err := Open(dir, nil)
 	must(t, err)
 	return r
 }
@@ -252,7 +253,7 @@ func openRepo(t testing.TB, dir string) *Repo {
 func TestARepositoryIsUsedByOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	r := newRepo(t, dir)
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
 		t.Errorf("opened twice: %v", err)
 	}
 	must(t, r.Close())
@@ -264,7 +265,7 @@ func TestKeysStayTheSameAndAreForTheOwnerOnly(t *testing.T) {
 	r := newRepo(t, dir)
 	address, peerKey, recipient := r.Keys.Address(), r.Keys.Peer, r.Keys.Identity.Recipient()
 	must(t, r.Close())
-	if err := Init(dir, r.Config); err == nil || !strings.Contains(err.Error(), ErrExists.Error()) {
+	if _, err := Init(dir, r.Config, ""); err == nil || !strings.Contains(err.Error(), ErrExists.Error()) {
 		t.Errorf("initialised twice: %v", err)
 	}
 	r = openRepo(t, dir)
@@ -282,7 +283,7 @@ func TestKeysStayTheSameAndAreForTheOwnerOnly(t *testing.T) {
 		}
 	}
 	must(t, os.Chmod(filepath.Join(dir, "keys", accountFile), 0o644))
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "can be read by others") {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "can be read by others") {
 		t.Errorf("a key file that all can read: %v", err)
 	}
 }
@@ -295,7 +296,7 @@ func TestADamagedKeyIsNamedButNotShown(t *testing.T) {
 		good, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.WriteFile(path, []byte("hunter2"), 0o600))
-		_, err = Open(dir)
+		_, err = Open(dir, nil)
 		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s damaged: %v", name, err)
 		}
@@ -307,10 +308,10 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, newRepo(t, dir).Close())
 	must(t, os.WriteFile(versionPath(dir), []byte("2\n"), 0o600))
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), `version "2"`) {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "2"`) {
 		t.Errorf("opened another version: %v", err)
 	}
-	if _, err := Open(t.TempDir()); err == nil || !strings.Contains(err.Error(), "slnode init") {
+	if _, err := Open(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "slnode init") {
 		t.Errorf("opened an empty folder: %v", err)
 	}
 }

@@ -5,11 +5,14 @@
 //   - The view (package-level type [View]) is derived from the chain and from IPFS. It may lag after a power loss, or
 //     be deleted altogether; it is never ahead of its cursor and never holds half of a window of the chain.
 //   - Both stores are encrypted with a key of the repository: no plaintext of an object is in any file.
+//   - The keys can be sealed with a passphrase. At every moment of sealing and unsealing they are all on the disk.
+//   - A backup is of one moment, and a restore is all or nothing.
 package repo
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,40 +61,44 @@ type Repo struct {
 	state *store
 }
 
-// Init makes a repository: config file, keys, version. It does nothing to a directory that is one already and returns
-// an error wrapping [ErrExists].
-func Init(dir string, config Config) error {
+// Init makes a repository: config file, keys, version. The keys are sealed with the passphrase unless it is "". It does
+// nothing to a directory that is a repository already and returns an error wrapping [ErrExists].
+func Init(dir string, config Config, passphrase string) (Keys, error) {
 	if err := config.Validate(); err != nil {
-		return fmt.Errorf("initialising %s: %w", dir, err)
+		return Keys{}, fmt.Errorf("initialising %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("initialising %s: %w", dir, err)
+		return Keys{}, fmt.Errorf("initialising %s: %w", dir, err)
 	}
 	lock, err := takeLock(dir)
 	if err != nil {
-		return err
+		return Keys{}, err
 	}
 	defer lock.Unlock()
 	// The version is written last: a directory with one is complete, and an interrupted Init is begun again, keeping
 	// the keys that it made.
 	if _, err := os.Stat(versionPath(dir)); err == nil {
-		return fmt.Errorf("initialising %s: %w", dir, ErrExists)
+		return Keys{}, fmt.Errorf("initialising %s: %w", dir, ErrExists)
+	}
+	if _, err := os.Stat(stagingPath(dir)); err == nil {
+		return Keys{}, fmt.Errorf("initialising %s: %w, half restored from a backup; repeat \"slnode restore\"", dir, ErrExists)
 	}
 	text, err := config.encode()
 	if err != nil {
-		return err
+		return Keys{}, err
 	}
 	if err := WriteFile(configPath(dir), text); err != nil {
-		return err
+		return Keys{}, err
 	}
-	if err := makeKeys(keysPath(dir)); err != nil {
-		return err
+	keys, err := makeKeys(keysPath(dir), passphrase)
+	if err != nil {
+		return Keys{}, err
 	}
-	return WriteFile(versionPath(dir), []byte(version+"\n"))
+	return keys, WriteFile(versionPath(dir), []byte(version+"\n"))
 }
 
-// Open takes the lock and opens the stores.
-func Open(dir string) (_ *Repo, err error) {
+// Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one.
+func Open(dir string, passphrase Passphrase) (_ *Repo, err error) {
 	if err := checkVersion(dir); err != nil {
 		return nil, err
 	}
@@ -108,8 +115,13 @@ func Open(dir string) (_ *Repo, err error) {
 	if r.Config, err = ReadConfig(dir); err != nil {
 		return nil, err
 	}
-	if r.Keys, err = readKeys(keysPath(dir)); err != nil {
+	if r.Keys, err = readKeys(keysPath(dir), passphrase); err != nil {
 		return nil, err
+	}
+	if r.Keys.passphrase != "" {
+		if err := removeClear(keysPath(dir)); err != nil { // what an interrupted sealing left
+			return nil, err
+		}
 	}
 	if r.state, err = openStore(statePath(dir), r.Keys.store, durable); err != nil {
 		return nil, err
@@ -167,7 +179,15 @@ func takeLock(dir string) (*flock.Flock, error) {
 }
 
 // WriteFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner only.
-func WriteFile(path string, data []byte) (err error) {
+func WriteFile(path string, data []byte) error {
+	return WriteStream(path, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteStream is WriteFile for what is too long for memory. If write fails, the old file stays.
+func WriteStream(path string, write func(io.Writer) error) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
@@ -177,7 +197,7 @@ func WriteFile(path string, data []byte) (err error) {
 			err = fmt.Errorf("writing %s: %w", path, errors.Join(err, os.Remove(temporary.Name())))
 		}
 	}()
-	_, err = temporary.Write(data)
+	err = write(temporary)
 	err = errors.Join(err, temporary.Sync(), temporary.Close())
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ const benchObjects = 10_000
 // operator asks a running node how it is, without starting a process for it.
 func operator(b testing.TB, o *organisation) *node.Client {
 	b.Helper()
-	client, err := node.Connect(b.Context(), o.dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	client, err := node.Connect(b.Context(), o.dir, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	must(b, err)
 	return client
 }

@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/ledger", "internal/onchain",
 		"internal/seal", "internal/stix", "internal/wire", "p2p", "repo", "taxii"},
 	"docs":                 {}, // tests only
-	"cmd/slnode":           {"internal/algorand", "internal/evidence", "internal/ledger", "node", "repo", "taxii"},
+	"cmd/slnode":           {"internal/algorand", "internal/evidence", "internal/ledger", "internal/seal", "node", "repo", "taxii"},
 	"testnet":              {},
 	"testnet/devchain":     {},
 	"testnet/cmd/devchain": {"testnet/devchain"},

@@ -26,7 +26,7 @@ func (a *app) daemonCommand() *cobra.Command {
 keeps in touch with the other members' nodes. Logs go to standard error.`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			r, err := repo.Open(a.dir)
+			r, err := repo.Open(a.dir, a.passphrase(c))
 			if err != nil {
 				return err
 			}

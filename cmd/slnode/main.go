@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitNo
 	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
 		return exitUsage
-	case errors.As(err, &input), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
+	case errors.As(err, &input), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
 		return exitUsage
 	}
 	return exitFailed
@@ -85,8 +85,9 @@ var errUsage = errors.New("wrong usage")
 
 // app is what all commands share.
 type app struct {
-	dir  string
-	json bool
+	dir    string
+	json   bool
+	secret string // the keys' passphrase, once it was asked for
 }
 
 func newRootCommand() *cobra.Command {
@@ -119,7 +120,8 @@ refused).`,
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
 		a.listCommand(), a.getCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(), a.verifyCommand(),
-		a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.versionCommand(),
+		a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.keysCommand(),
+		a.backupCommand(), a.restoreCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -145,7 +147,7 @@ func exactArgs(n int) cobra.PositionalArgs {
 
 // connect talks to the node of the repository.
 func (a *app) connect(c *cobra.Command) (*node.Client, error) {
-	return node.Connect(c.Context(), a.dir, newLogger(c.ErrOrStderr(), "warn", "text"))
+	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), "warn", "text"))
 }
 
 func newLogger(w io.Writer, level, format string) *slog.Logger {

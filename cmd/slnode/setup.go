@@ -23,14 +23,15 @@ import (
 
 func (a *app) initCommand() *cobra.Command {
 	config := repo.DefaultConfig()
+	var sealed bool
 	c := &cobra.Command{
 		Use:   "init --org NAME",
 		Short: "Make a repository: a config file and the organisation's keys",
 		Long: `Init makes the node's directory with a commented config.toml and new keys: an Algorand account, a libp2p peer key
 and an age post-quantum key. A port given as 0 is replaced by a free one.
 
-Keep a copy of the keys folder in a safe place: whoever has it is the organisation, and without it what was sealed
-for the organisation can't be read any more.`,
+Whoever has the keys is the organisation, and without them what was sealed for the organisation can't be read any more:
+keep a backup ("slnode backup"). With --seal the keys are encrypted on the disk; see "slnode keys seal".`,
 		Example: `  slnode init --org acme --title "ACME CERT" --algod https://testnet-api.example --indexer https://testnet-idx.example`,
 		Args:    exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,10 +41,14 @@ for the organisation can't be read any more.`,
 			if err := config.Validate(); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
-			if err := repo.Init(a.dir, config); err != nil {
-				return err
+			secret := ""
+			if sealed {
+				var err error
+				if secret, err = choosePassphrase(c.Context(), keysPassphrase, "New passphrase of the keys"); err != nil {
+					return err
+				}
 			}
-			keys, err := repo.ReadKeys(a.dir)
+			keys, err := repo.Init(a.dir, config, secret)
 			if err != nil {
 				return err
 			}
@@ -67,6 +72,7 @@ for the organisation can't be read any more.`,
 		},
 	}
 	f := c.Flags()
+	f.BoolVar(&sealed, "seal", false, "seal the keys with a passphrase")
 	f.StringVar(&config.Organisation.Name, "org", "", "the organisation's `name` in URLs: lower-case letters, digits, hyphens")
 	f.StringVar(&config.Organisation.Title, "title", "", "its `name` as people read it")
 	f.StringVar(&config.TAXII.Listen, "taxii-listen", config.TAXII.Listen, "`host:port` for TAXII clients")
@@ -132,8 +138,8 @@ func (a *app) consortiumCommand() *cobra.Command {
 }
 
 // withRepo opens the repository for a command that must not run beside a daemon.
-func (a *app) withRepo(use func(*repo.Repo) error) error {
-	r, err := repo.Open(a.dir)
+func (a *app) withRepo(c *cobra.Command, use func(*repo.Repo) error) error {
+	r, err := repo.Open(a.dir, a.passphrase(c))
 	if err != nil {
 		return err
 	}
@@ -151,7 +157,7 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			charter.History = !forget
-			err := a.withRepo(func(r *repo.Repo) error {
+			err := a.withRepo(c, func(r *repo.Repo) error {
 				existing, err := r.Consortium()
 				if err != nil || existing != nil {
 					return err // an earlier attempt came so far, or the next step will complain
@@ -240,7 +246,7 @@ and the peer key. There is no secret in it.`,
 			if err != nil {
 				return err
 			}
-			keys, err := repo.ReadKeys(a.dir)
+			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
 			if err != nil {
 				return err
 			}
@@ -337,7 +343,7 @@ func (a *app) joinCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withRepo(func(r *repo.Repo) error {
+			return a.withRepo(c, func(r *repo.Repo) error {
 				joined, err := node.Join(c.Context(), r, invite)
 				if err != nil {
 					return err
@@ -357,16 +363,16 @@ func (a *app) walletCommand() *cobra.Command {
 		Short: "Show the Algorand account and its balance",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if words {
+				return a.showWords(c)
+			}
 			config, err := repo.ReadConfig(a.dir)
 			if err != nil {
 				return err
 			}
-			keys, err := repo.ReadKeys(a.dir)
+			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
 			if err != nil {
 				return err
-			}
-			if words {
-				return showWords(c, keys)
 			}
 			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken)
 			if err != nil {
@@ -394,10 +400,14 @@ func (a *app) walletCommand() *cobra.Command {
 }
 
 // showWords prints the account's secret for a person to write down, never into a file or a pipe.
-func showWords(c *cobra.Command, keys repo.Keys) error {
+func (a *app) showWords(c *cobra.Command) error {
 	file, ok := c.OutOrStdout().(*os.File)
-	if !ok || !isTerminal(file) {
-		return fmt.Errorf("%w: the 25 words are shown on a terminal only", errUsage)
+	if !ok || !isTerminal(file) || a.json {
+		return fmt.Errorf("%w: the 25 words are shown on a terminal only, and not as JSON", errUsage)
+	}
+	keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
+	if err != nil {
+		return err
 	}
 	words, err := keys.Mnemonic()
 	if err != nil {

@@ -36,4 +36,5 @@ type Event struct {
 	Note         wire.Note `json:"note"`
 	Directory    string    `json:"directory,omitzero"` // CIDv1 of the URL; none in a destroy
 	MetadataHash []byte    `json:"metadata_hash,omitzero"`
+	Lease        []byte    `json:"-"` // 32 bytes; only its sender knows what they stand for
 }

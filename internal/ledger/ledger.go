@@ -23,9 +23,9 @@ import (
 const (
 	// MaxGroup is the most transactions that a group can have.
 	MaxGroup = 16
-	// window is for how many rounds a transaction can be confirmed. It is half of Algorand's longest, so that algod,
+	// Window is for how many rounds a transaction can be confirmed. It is half of Algorand's longest, so that algod,
 	// which remembers the transactions of a thousand rounds, can tell for a while that one was never confirmed.
-	window = 500
+	Window = 500
 	// assetLock is what every asset keeps locked in its creator's account, in microalgo.
 	assetLock = 100_000
 	// callTimeout bounds one call of algod.
@@ -142,7 +142,7 @@ func (l *Ledger) mint(p Params, m Mint) types.Transaction {
 		Type: types.AssetConfigTx,
 		Header: types.Header{
 			Sender: l.account.Address, Note: m.Note, Lease: m.Lease,
-			FirstValid: types.Round(first), LastValid: types.Round(first + window),
+			FirstValid: types.Round(first), LastValid: types.Round(first + Window),
 			GenesisID: p.GenesisID, GenesisHash: p.GenesisHash,
 		},
 	}

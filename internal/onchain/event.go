@@ -41,6 +41,9 @@ func (c Confirmed) Event(network [32]byte) (consortium.Event, error) {
 	e := consortium.Event{
 		Position: c.Position, Time: c.Time.UTC(), TxID: c.TxID, Sender: c.Txn.Sender.String(), Consortium: id, Note: note,
 	}
+	if c.Txn.Lease != ([32]byte{}) {
+		e.Lease = c.Txn.Lease[:]
+	}
 	if note.Kind == wire.KindDestroy {
 		e.Asset, err = destroyed(c.Txn)
 		return e, err

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// backedUp is what backup and restore print.
+type backedUp struct {
+	Repo         string    `json:"repo"`
+	Organisation string    `json:"organisation"`
+	Created      time.Time `json:"created"`
+	repo.Contents
+}
+
+func (a *app) backupCommand() *cobra.Command {
+	var recipients []string
+	c := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write what can't be had back from the chain and the peers into one sealed file",
+		Long: `Backup writes keys, configuration, consortium, accounts and outbox into one file (- for standard output), sealed with a
+passphrase or to age recipients. The daemon may run meanwhile: the backup is of one moment. Without a daemon the keys
+are opened.
+
+The passphrase is the backup's own: from SLNODE_BACKUP_PASSPHRASE, from the file that SLNODE_BACKUP_PASSPHRASE_FILE
+names, or typed. With --recipient no secret is needed; keep the identity that belongs to it somewhere else. Keys that
+are sealed in the repository stay sealed in the backup, with the passphrase that they have now: a restore needs both.
+
+What a backup is worth: with it a new machine becomes this organisation's node and reads everything again, as far as
+other members keep it; whoever can open it is the organisation. Objects that no other member has fetched are not in
+it, save those that are not confirmed yet. One from before the node joined its consortium, or got new keys, is worth
+little: make one then, and regularly.
+
+Two nodes must never run from one backup: both would publish under the same name and number what they publish alike.`,
+		Example: `  slnode backup acme-$(date +%F).backup
+  slnode backup --recipient age1pq1… /mnt/safe/acme.backup
+  slnode backup --recipient age1pq1… - | ssh safe 'cat >acme.backup'`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			to, err := backupRecipients(c, recipients)
+			if err != nil {
+				return err
+			}
+			var manifest repo.Manifest
+			write := func(w io.Writer) error {
+				sealed, err := age.Encrypt(w, to...)
+				if err != nil {
+					return fmt.Errorf("%w: %w", errUsage, err)
+				}
+				manifest, err = node.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
+				return errors.Join(err, sealed.Close())
+			}
+			if args[0] == "-" {
+				return write(c.OutOrStdout())
+			}
+			if err := repo.WriteStream(args[0], write); err != nil {
+				return err
+			}
+			return a.printBackedUp(c, manifest, "the backup is in "+args[0])
+		},
+	}
+	c.Flags().StringArrayVar(&recipients, "recipient", nil, "seal to an age `recipient` (age1…, age1pq1…) instead of a passphrase; may be repeated")
+	return c
+}
+
+// backupRecipients is who can open a backup.
+func backupRecipients(c *cobra.Command, texts []string) ([]age.Recipient, error) {
+	if len(texts) > 0 {
+		recipients, err := age.ParseRecipients(strings.NewReader(strings.Join(texts, "\n")))
+		if err != nil {
+			return nil, fmt.Errorf("%w: --recipient: %w", errUsage, err)
+		}
+		return recipients, nil
+	}
+	secret, err := choosePassphrase(c.Context(), backupPassphrase, "Passphrase of the backup")
+	if err != nil {
+		return nil, err
+	}
+	recipient, err := seal.PassphraseRecipient(secret)
+	return []age.Recipient{recipient}, err
+}
+
+func (a *app) restoreCommand() *cobra.Command {
+	var identity string
+	c := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "Make a repository from a backup",
+		Long: `Restore unpacks a backup (- for standard input) into the repository's directory, which must be empty or absent. Everything
+is checked before any of it is put in place. Then "slnode daemon" derives the view again from the chain and the peers.
+
+The restored node reads at once. It takes objects in, but publishes them only when the chain has moved on by 500 rounds
+(about 25 minutes on Algorand's public networks): until then something that the lost node signed after the backup was
+made could still be confirmed. What the chain shows by then is not published twice; "slnode status" tells how far it is.
+
+Restore only what is lost for good: two nodes must never run from one backup, nor a restored node beside the old one.`,
+		Example: `  slnode --repo /var/lib/slnode restore acme-2026-11-22.backup
+  slnode restore --identity safe.key acme.backup`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			identities, err := backupIdentities(c, identity)
+			if err != nil {
+				return err
+			}
+			from := c.InOrStdin()
+			if args[0] != "-" {
+				file, err := os.Open(args[0])
+				if err != nil {
+					return fmt.Errorf("%w: %w", errUsage, err)
+				}
+				defer file.Close()
+				from = file
+			}
+			plaintext, err := seal.OpenStream(from, identities...)
+			switch {
+			case errors.Is(err, seal.ErrNotForUs) && identity == "":
+				return fmt.Errorf("%w: the backup is sealed to a key, not with a passphrase; give the key with --identity", errUsage)
+			case errors.Is(err, seal.ErrNotForUs):
+				return fmt.Errorf("%w: the backup is not sealed to the identity in %s", errUsage, identity)
+			case err != nil:
+				return fmt.Errorf("opening the backup: %w", err)
+			}
+			manifest, err := repo.Restore(a.dir, plaintext, a.passphrase(c))
+			if err != nil {
+				return err
+			}
+			return a.printBackedUp(c, manifest, "restored into "+a.dir+
+				"\n\nMake sure that the node that this is a backup of never runs again. Next: slnode daemon")
+		},
+	}
+	c.Flags().StringVar(&identity, "identity", "", "`file` with the age identity that the backup is sealed to")
+	return c
+}
+
+// backupIdentities is what a backup is opened with.
+func backupIdentities(c *cobra.Command, path string) ([]age.Identity, error) {
+	if path != "" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --identity: %w", errUsage, err)
+		}
+		defer file.Close()
+		identities, err := age.ParseIdentities(file)
+		if err != nil { // the cause could quote it
+			return nil, fmt.Errorf("%w: --identity: %s holds no age identity", errUsage, filepath.Base(path))
+		}
+		return identities, nil
+	}
+	secret, err := readPassphrase(c.Context(), backupPassphrase, "Passphrase of the backup")
+	if err != nil {
+		return nil, err
+	}
+	identity, err := seal.PassphraseIdentity(secret)
+	return []age.Identity{identity}, err
+}
+
+func (a *app) printBackedUp(c *cobra.Command, m repo.Manifest, done string) error {
+	result := backedUp{Repo: a.dir, Organisation: m.Organisation, Created: m.Created, Contents: m.Contents}
+	return a.print(c, result, func(w io.Writer) {
+		fmt.Fprintf(w, "organisation\t%s\nmade at\t%s\nholds\tkeys, configuration, %d entries of outbox and accounts, %d files of records and of objects on their way\n\n%s\n",
+			m.Organisation, m.Created.Format(time.RFC3339), m.Contents.Records, m.Contents.Files, done)
+	})
+}

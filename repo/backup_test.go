@@ -1,0 +1,431 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+)
+
+const someCID = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
+
+// someFiles is a block store that has one directory.
+func someFiles(_ context.Context, directory string) ([]File, error) {
+	if directory != someCID {
+		return nil, nil
+	}
+	return []File{{"metadata.json", []byte("{}")}, {"object.json", []byte("ciphertext")}}, nil
+}
+
+// usedRepo is a repository in which something has happened.
+func usedRepo(t testing.TB) *Repo {
+	t.Helper()
+	r := newRepo(t, t.TempDir())
+	must(t, r.Keys.SetSwarmKey([]byte("the swarm's key")))
+	must(t, r.SetConsortium(Consortium{ID: 7, Name: "Testers", Peers: []string{"/ip4/192.0.2.1/tcp/4001"}}))
+	_, err := r.Accounts.Add("ann", "a long secret", "admin", true, monday)
+	must(t, err)
+	items := accept(t, r.Outbox, "waiting", "stored", "signed", "confirmed")
+	for i := range items {
+		items[i].Directory = someCID
+	}
+	must(t, r.Outbox.SetStored(items[1:]))
+	group(t, r.Outbox, queue(t, r.Outbox, Stored)[1:2])
+	g := group(t, r.Outbox, queue(t, r.Outbox, Stored)[1:])
+	_, err = r.Outbox.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
+	must(t, err)
+	must(t, r.Outbox.AddStatus(Status{ID: "s", Root: "acme", User: "ann", Requested: monday}))
+	return r
+}
+
+// backUp gives a backup in clear.
+func backUp(t testing.TB, r *Repo) []byte {
+	t.Helper()
+	var dump, out bytes.Buffer
+	must(t, r.Dump(t.Context(), &dump, someFiles))
+	_, err := Backup(r.Dir, &dump, &out)
+	must(t, err)
+	return out.Bytes()
+}
+
+func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
+	r := usedRepo(t)
+	token, err := r.Accounts.NewToken("ann", time.Now().Add(time.Hour))
+	must(t, err)
+	backup := backUp(t, r)
+	must(t, r.Close())
+
+	dir := filepath.Join(t.TempDir(), "new")
+	manifest, err := Restore(dir, bytes.NewReader(backup), nil)
+	must(t, err)
+	if manifest.Organisation != "acme" || manifest.Contents.Files != 4 {
+		t.Errorf("restored %+v", manifest)
+	}
+	again := openRepo(t, dir)
+	defer func() { must(t, again.Close()) }()
+	if again.Keys.Address() != r.Keys.Address() || !bytes.Equal(again.Keys.store, r.Keys.store) || string(again.Keys.SwarmKey()) != "the swarm's key" {
+		t.Error("the keys have changed")
+	}
+	if again.Config.Organisation != r.Config.Organisation {
+		t.Errorf("the configuration is of %+v", again.Config.Organisation)
+	}
+	own, err := again.Consortium()
+	must(t, err)
+	if own.ID != 7 || !slices.Equal(own.Peers, []string{"/ip4/192.0.2.1/tcp/4001"}) {
+		t.Errorf("the consortium is %+v", own)
+	}
+	for state, want := range map[State]int{Accepted: 1, Stored: 1, Signed: 1} {
+		if got := again.Outbox.Count()[state]; got != want {
+			t.Errorf("%d items are %s, want %d", got, state, want)
+		}
+	}
+	if payload, err := again.Outbox.Payload(1); err != nil || string(payload) != "payload of waiting" {
+		t.Errorf("payload %q, %v", payload, err)
+	}
+	if again.Outbox.counters.Sequence != r.Outbox.counters.Sequence {
+		t.Errorf("the last sequence number is %d, was %d", again.Outbox.counters.Sequence, r.Outbox.counters.Sequence)
+	}
+	if groups, err := again.Outbox.Groups(0, 10); err != nil || len(groups) != 1 {
+		t.Errorf("groups %+v, %v", groups, err)
+	}
+	if _, err := again.Accounts.Check("ann", "a long secret"); err != nil {
+		t.Errorf("ann's password: %v", err)
+	}
+	if _, err := again.Accounts.CheckToken(token, time.Now()); !errors.Is(err, ErrCredentials) {
+		t.Errorf("a login from before: %v", err)
+	}
+	if _, _, found, err := again.Outbox.Status("s"); err != nil || !found {
+		t.Errorf("the status: %v, %v", found, err)
+	}
+	if recovery, err := again.Outbox.Recovery(); err != nil || recovery == nil {
+		t.Errorf("the repository does not know that it was restored: %v", err)
+	}
+
+	restored, err := again.Restored()
+	must(t, err)
+	if len(restored) != 1 || restored[0].CID != someCID || len(restored[0].Files) != 2 || string(restored[0].Files[1].Data) != "ciphertext" {
+		t.Errorf("restored %+v", restored)
+	}
+	must(t, again.ForgetRestored(restored))
+	if restored, err = again.Restored(); err != nil || len(restored) != 0 {
+		t.Errorf("restored again: %+v, %v", restored, err)
+	}
+}
+
+// A backup is of one moment, whatever happens while it is made.
+func TestABackupIsOfOneMoment(t *testing.T) {
+	r := newRepo(t, t.TempDir())
+	defer func() { must(t, r.Close()) }()
+	accept(t, r.Outbox, "before")
+	items := queue(t, r.Outbox, Accepted)
+	items[0].Directory = someCID
+	must(t, r.Outbox.SetStored(items))
+	var dump, out bytes.Buffer
+	must(t, r.Dump(t.Context(), &dump, func(ctx context.Context, directory string) ([]File, error) {
+		accept(t, r.Outbox, "meanwhile")
+		return someFiles(ctx, directory)
+	}))
+	_, err := Backup(r.Dir, &dump, &out)
+	must(t, err)
+	dir := t.TempDir()
+	_, err = Restore(dir, &out, nil)
+	must(t, err)
+	again := openRepo(t, dir)
+	defer func() { must(t, again.Close()) }()
+	if _, found, err := again.Outbox.Find([]byte("before")); err != nil || !found {
+		t.Errorf("what was there before: %v, %v", found, err)
+	}
+	if _, found, err := again.Outbox.Find([]byte("meanwhile")); err != nil || found {
+		t.Errorf("what came meanwhile: %v, %v", found, err)
+	}
+}
+
+func TestSealedKeysStaySealedInABackup(t *testing.T) {
+	dir := t.TempDir()
+	first := newRepo(t, dir)
+	must(t, first.Close())
+	sealCheaply(t, dir, "correct horse")
+	r, err := Open(dir, says("correct horse"))
+	must(t, err)
+	accept(t, r.Outbox, "a")
+	backup := backUp(t, r)
+	must(t, r.Close())
+	words, err := r.Keys.Mnemonic()
+	must(t, err)
+	if bytes.Contains(backup, []byte(words)) {
+		t.Error("the backup holds the account's words in clear")
+	}
+	to := filepath.Join(t.TempDir(), "new")
+	if _, err := Restore(to, bytes.NewReader(backup), says("battery staple")); !errors.Is(err, ErrPassphrase) {
+		t.Errorf("restored with a wrong passphrase: %v", err)
+	}
+	if names := namesIn(t, to); !slices.Equal(names, []string{"lock"}) {
+		t.Errorf("a refused restore leaves %q", names)
+	}
+	_, err = Restore(to, bytes.NewReader(backup), says("correct horse"))
+	must(t, err)
+	again, err := Open(to, says("correct horse"))
+	must(t, err)
+	must(t, again.Close())
+	if again.Keys.Address() != r.Keys.Address() {
+		t.Error("the account has changed")
+	}
+}
+
+func TestRestoreNeedsAnEmptyPlace(t *testing.T) {
+	r := usedRepo(t)
+	backup := backUp(t, r)
+	if _, err := Restore(r.Dir, bytes.NewReader(backup), nil); !errors.Is(err, ErrLocked) {
+		t.Errorf("restored over a repository in use: %v", err)
+	}
+	must(t, r.Close())
+	if _, err := Restore(r.Dir, bytes.NewReader(backup), nil); !errors.Is(err, ErrExists) {
+		t.Errorf("restored over a repository: %v", err)
+	}
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "thesis.txt"), nil, 0o600))
+	if _, err := Restore(dir, bytes.NewReader(backup), nil); !errors.Is(err, ErrExists) {
+		t.Errorf("restored beside something else: %v", err)
+	}
+}
+
+// A restore that was interrupted at any point can be repeated, and until it is complete there is no repository.
+func TestAnInterruptedRestoreIsRepeated(t *testing.T) {
+	r := usedRepo(t)
+	backup := backUp(t, r)
+	must(t, r.Close())
+	for moved := range len(restorable("")) + 1 {
+		dir := t.TempDir()
+		_, err := Restore(dir, bytes.NewReader(backup), nil)
+		must(t, err)
+		// Back to where a crash after so many renames would have left it.
+		must(t, os.Remove(versionPath(dir)))
+		must(t, os.Mkdir(stagingPath(dir), 0o700))
+		for i, path := range restorable(dir) {
+			if i >= moved {
+				must(t, os.Rename(path, restorable(stagingPath(dir))[i]))
+			}
+		}
+		if _, err := Open(dir, nil); !errors.Is(err, ErrMissing) {
+			t.Errorf("after %d moves there is a repository: %v", moved, err)
+		}
+		if _, err := Init(dir, r.Config, ""); err == nil {
+			t.Errorf("after %d moves a new repository was made", moved)
+		}
+		_, err = Restore(dir, bytes.NewReader(backup), nil)
+		must(t, err)
+		must(t, openRepo(t, dir).Close())
+	}
+}
+
+// cutOff is a source that ends badly, as an age file does of which the end is missing.
+type cutOff struct{ from io.Reader }
+
+func (c cutOff) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func TestADamagedBackupIsRefusedAsAWhole(t *testing.T) {
+	r := usedRepo(t)
+	backup := backUp(t, r)
+	must(t, r.Close())
+	entries := func(change func(name string, content []byte) (string, []byte, bool)) io.Reader {
+		var out bytes.Buffer
+		from, to := newArchiveReader(bytes.NewReader(backup)), newArchiveWriter(&out)
+		for {
+			name, size, err := from.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			must(t, err)
+			content, err := from.content(name, size, 1<<20)
+			must(t, err)
+			if name, content, keep := change(name, content); keep {
+				must(t, to.add(name, content))
+			}
+		}
+		must(t, to.close())
+		return &out
+	}
+	without := func(unwanted string) io.Reader {
+		return entries(func(name string, content []byte) (string, []byte, bool) {
+			return name, content, !strings.HasPrefix(name, unwanted)
+		})
+	}
+	replaced := func(old, new string) io.Reader {
+		return entries(func(name string, content []byte) (string, []byte, bool) {
+			return strings.Replace(name, old, new, 1), bytes.Replace(content, []byte(old), []byte(new), 1), true
+		})
+	}
+	for name, backup := range map[string]io.Reader{
+		"nothing":                 bytes.NewReader(nil),
+		"something else":          strings.NewReader("hello"),
+		"the last byte missing":   cutOff{bytes.NewReader(backup[:len(backup)-1])},
+		"ending badly":            cutOff{bytes.NewReader(backup)},
+		"followed by something":   io.MultiReader(bytes.NewReader(backup), strings.NewReader("more")),
+		"no manifest":             without(manifestFile),
+		"no end":                  without(endFile),
+		"no keys":                 without(keysFolder),
+		"no identity":             without(keysFolder + "/" + identityFile),
+		"no state":                without(stateFolder),
+		"no configuration":        without("config.toml"),
+		"a missing directory":     without(objectsFolder),
+		"a later format":          replaced(`"slnode_backup":1`, `"slnode_backup":2`),
+		"another organisation":    replaced(`"organisation":"acme"`, `"organisation":"evil"`),
+		"a way out of the folder": replaced(someCID+"/metadata.json", "../../../evil"),
+		"a foreign file":          replaced("consortium.json", "daemon.json"),
+		"an unknown key file":     replaced(storeFile, "../evil"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if _, err := Restore(dir, backup, nil); err == nil {
+				t.Fatal("it was restored")
+			}
+			if names := namesIn(t, dir); !slices.Equal(names, []string{"lock"}) {
+				t.Errorf("it leaves %q", names)
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "evil")); err == nil {
+				t.Error("it wrote outside")
+			}
+		})
+	}
+}
+
+func TestAnIncompleteDumpMakesNoBackup(t *testing.T) {
+	r := usedRepo(t)
+	defer func() { must(t, r.Close()) }()
+	var dump bytes.Buffer
+	must(t, r.Dump(t.Context(), &dump, someFiles))
+	for _, n := range []int{0, 100, dump.Len() / 2, dump.Len() - 2000} {
+		if _, err := Backup(r.Dir, bytes.NewReader(dump.Bytes()[:n]), io.Discard); err == nil {
+			t.Errorf("the first %d of %d bytes make a backup", n, dump.Len())
+		}
+	}
+}
+
+// Whatever the records of a backup say, reading them is bounded, and what is taken does not break the outbox.
+func FuzzRestoredState(f *testing.F) {
+	records := func(list ...record) []byte {
+		var out bytes.Buffer
+		for _, r := range list {
+			appendRecord(&out, r)
+		}
+		return out.Bytes()
+	}
+	f.Add(records(record{key: key(tableItem, u64(1)), value: []byte(`{"n":1}`)}, record{key: key(tableCounter), value: []byte(`{"items":1}`)}))
+	f.Add(records(record{key: key(tableQueue, []byte{9}, u64(1))}))
+	f.Add(records(record{key: key(tableQueue, []byte{1}, u64(1)), expires: 1}))
+	f.Add(records(record{key: key(tableToken, []byte("x")), value: []byte("{}")}))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0})
+	dir := f.TempDir()
+	s, err := openStore(dir, make([]byte, 32), derived)
+	must(f, err)
+	f.Cleanup(func() { must(f, s.close()) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		must(t, s.empty())
+		var out bytes.Buffer
+		w := newArchiveWriter(&out)
+		must(t, w.add("state/1", data))
+		must(t, w.close())
+		archive := newArchiveReader(&out)
+		_, size, err := archive.next()
+		must(t, err)
+		u := unpacking{state: s}
+		if u.records(archive, size) != nil {
+			return
+		}
+		o, err := openOutbox(s)
+		if err != nil {
+			return
+		}
+		for _, state := range []State{Accepted, Stored, Signed} {
+			_, _ = o.Queue(state, 0, 10) // an error is as good as any answer
+		}
+	})
+}
+
+// FuzzRestore unpacks whatever it gets, and never outside of its folder.
+func FuzzRestore(f *testing.F) {
+	r := usedRepo(f)
+	f.Add(backUp(f, r))
+	must(f, r.Close())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		parent := t.TempDir()
+		dir := filepath.Join(parent, "repository")
+		_, err := Restore(dir, bytes.NewReader(data), says("a passphrase"))
+		if names := namesIn(t, parent); !slices.Equal(names, []string{"repository"}) {
+			t.Errorf("beside the repository there is %q", names)
+		}
+		if err == nil {
+			must(t, openRepo(t, dir).Close())
+		}
+	})
+}
+
+func TestMissingSequenceNumbersAreFilledIn(t *testing.T) {
+	dir := t.TempDir()
+	o, done := newOutbox(t, dir)
+	accept(t, o, "a", "b", "c", "d")
+	must(t, o.SetStored(queue(t, o, Accepted)))
+	group(t, o, queue(t, o, Stored)[:1]) // has the number 1
+	must(t, o.SkipSequence(10))
+	must(t, o.FillSequence([]consortium.Range{{First: 1, Last: 2}, {First: 7, Last: 7}, {First: 11, Last: 1 << 60}}))
+	done()
+	o, done = newOutbox(t, dir)
+	defer done()
+	items, err := o.Number(queue(t, o, Stored))
+	must(t, err)
+	var numbers []uint64
+	for _, item := range items {
+		numbers = append(numbers, item.Note.Sequence)
+	}
+	if !slices.Equal(numbers, []uint64{2, 7, 11}) {
+		t.Errorf("the numbers are %d", numbers)
+	}
+}
+
+func TestALeaseFindsWhatWasPublished(t *testing.T) {
+	v := newView(t)
+	c := chain{}
+	e := c.event()
+	lease := [32]byte{1, 2, 3}
+	e.Lease = lease[:]
+	must(t, v.Append([]NewEvent{e, c.event()}, nil))
+	found, ok, err := v.Leased(lease)
+	must(t, err)
+	if !ok || found.TxID != e.TxID {
+		t.Errorf("found %+v, %v", found, ok)
+	}
+	if _, ok, err := v.Leased([32]byte{9}); err != nil || ok {
+		t.Errorf("found what nobody published: %v, %v", ok, err)
+	}
+	must(t, v.Reset())
+	if _, ok, err := v.Leased(lease); err != nil || ok {
+		t.Errorf("found after a reset: %v, %v", ok, err)
+	}
+}
+
+func TestAHashThatCostsTooMuchIsNoPassword(t *testing.T) {
+	for _, hash := range []string{
+		"$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=64,t=4294967295,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=64,t=1,p=0$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$",
+	} {
+		if checkPassword(hash, "") {
+			t.Errorf("the password fits %s", hash)
+		}
+	}
+}

@@ -1,0 +1,363 @@
+package repo
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// maxSmallFile bounds config, manifest and the like, in bytes.
+const maxSmallFile = 1 << 20
+
+// maxDirectoryFile bounds a file of a directory, in bytes: 32 MiB of payload (p2p.MaxPayload).
+const maxDirectoryFile = 32 << 20
+
+// restoreChunk is how many records are written at once; the disk is waited for once for all of them.
+const restoreChunk = 4096
+
+// stagingPath is where a backup is unpacked before anything of it counts. As long as it is there, and the version is not,
+// a restore is not complete.
+func stagingPath(dir string) string { return filepath.Join(dir, "restoring") }
+
+// restoredPath is where directories wait to be taken into the block store.
+func restoredPath(dir string) string { return filepath.Join(dir, "restored") }
+
+// restorable is what a restore puts in place, in this order. The version follows.
+func restorable(dir string) []string {
+	return []string{statePath(dir), restoredPath(dir), consortiumPath(dir), configPath(dir), keysPath(dir)}
+}
+
+// Restore makes a repository from a backup in dir, which must be empty or absent: else the error wraps [ErrExists]. The
+// passphrase is for the keys, if they are sealed. Everything is unpacked beside and checked to its end before any of it
+// is put in place; a restore that was interrupted can be repeated.
+func Restore(dir string, backup io.Reader, passphrase Passphrase) (Manifest, error) {
+	m, err := restore(dir, backup, passphrase)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("restoring into %s: %w", dir, err)
+	}
+	return m, nil
+}
+
+func restore(dir string, backup io.Reader, passphrase Passphrase) (m Manifest, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Manifest{}, err
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return Manifest{}, err
+	}
+	defer lock.Unlock()
+	if err := clearForRestore(dir); err != nil {
+		return Manifest{}, err
+	}
+	staging := stagingPath(dir)
+	if err := os.Mkdir(staging, 0o700); err != nil {
+		return Manifest{}, err
+	}
+	u := unpacking{dir: staging, passphrase: passphrase}
+	err = errors.Join(u.unpack(backup), u.close())
+	if err != nil {
+		return Manifest{}, errors.Join(err, os.RemoveAll(staging))
+	}
+	for i, from := range restorable(staging) {
+		if err := os.Rename(from, restorable(dir)[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Manifest{}, err
+		}
+	}
+	if err := syncFolder(dir); err != nil {
+		return Manifest{}, err
+	}
+	if err := WriteFile(versionPath(dir), []byte(version+"\n")); err != nil {
+		return Manifest{}, err
+	}
+	return u.manifest, os.Remove(staging)
+}
+
+// clearForRestore removes what an interrupted restore left and makes sure that there is nothing else.
+func clearForRestore(dir string) error {
+	if _, err := os.Stat(versionPath(dir)); err == nil {
+		return ErrExists
+	}
+	if _, err := os.Stat(stagingPath(dir)); err == nil {
+		for _, path := range append(restorable(dir), stagingPath(dir)) {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != filepath.Base(lockPath(dir)) {
+			return fmt.Errorf("%w, or something else: %q is in the way", ErrExists, entry.Name())
+		}
+	}
+	return nil
+}
+
+// unpacking is a backup on its way to the disk. Every byte of it may be hostile: who knows the recipient of a backup can
+// make one.
+type unpacking struct {
+	dir        string
+	passphrase Passphrase
+	manifest   Manifest
+	state      *store
+	found      Contents
+	ended      bool
+}
+
+func (u *unpacking) unpack(backup io.Reader) error {
+	archive := newArchiveReader(backup)
+	name, size, err := archive.next()
+	if err != nil || name != manifestFile {
+		return errors.Join(errors.New("this is not a backup of slnode"), notEOF(err))
+	}
+	if err := u.readJSON(archive, name, size, &u.manifest); err != nil {
+		return err
+	}
+	if u.manifest.Format != backupFormat || u.manifest.Repository != version {
+		return fmt.Errorf("the backup has format %d of a repository of version %.20q, this program knows %d and %s",
+			u.manifest.Format, u.manifest.Repository, backupFormat, version)
+	}
+	for {
+		name, size, err := archive.next()
+		if errors.Is(err, io.EOF) {
+			return u.finish()
+		}
+		if err != nil {
+			return err
+		}
+		if u.ended {
+			return fmt.Errorf("%.80q comes after the end", name)
+		}
+		if err := u.file(archive, name, size); err != nil {
+			return fmt.Errorf("%.200q of the backup: %w", name, err)
+		}
+	}
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// file unpacks one file.
+func (u *unpacking) file(archive archiveReader, name string, size int64) error {
+	folder, rest, _ := strings.Cut(name, "/")
+	switch {
+	case name == filepath.Base(configPath("")):
+		return u.small(archive, name, size, configPath(u.dir))
+	case name == filepath.Base(consortiumPath("")):
+		var c Consortium
+		if err := u.readJSON(archive, name, size, &c); err != nil {
+			return err
+		}
+		return (&Repo{Dir: u.dir}).SetConsortium(c)
+	case folder == keysFolder && (rest == sealedFile || slices.Contains(keyFileNames, rest)):
+		if u.state != nil {
+			return errors.New("keys come before the state store")
+		}
+		if err := mkdir(keysPath(u.dir)); err != nil {
+			return err
+		}
+		return u.small(archive, name, size, filepath.Join(keysPath(u.dir), rest))
+	case folder == objectsFolder:
+		return u.object(archive, rest, size)
+	case folder == stateFolder:
+		return u.records(archive, size)
+	case name == endFile:
+		u.ended = true
+		return u.readJSON(archive, name, size, &u.manifest.Contents)
+	}
+	return errors.New("no such file belongs in a backup")
+}
+
+func mkdir(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (u *unpacking) readJSON(archive archiveReader, name string, size int64, v any) error {
+	data, err := archive.content(name, size, maxSmallFile)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+func (u *unpacking) small(archive archiveReader, name string, size int64, path string) error {
+	data, err := archive.content(name, size, maxSmallFile)
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, data)
+}
+
+// object unpacks a file of a directory. Whether the directory is the one that its name says is seen when it is taken
+// into the block store.
+func (u *unpacking) object(archive archiveReader, name string, size int64) error {
+	directory, file, _ := strings.Cut(name, "/")
+	if !checkCID(directory) || file == "" || file == "." || file == ".." || strings.ContainsAny(file, "/\\\x00") || len(file) > 200 {
+		return errors.New("this is not the name of a directory's file")
+	}
+	if size > maxDirectoryFile {
+		return fmt.Errorf("%d bytes are more than a file can have", size)
+	}
+	folder := filepath.Join(restoredPath(u.dir), directory)
+	if err := errors.Join(mkdir(restoredPath(u.dir)), mkdir(folder)); err != nil {
+		return err
+	}
+	u.found.Files++
+	to, err := os.OpenFile(filepath.Join(folder, file), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, archive.tar)
+	return errors.Join(err, to.Sync(), to.Close(), syncFolder(folder))
+}
+
+// open makes the state store, for which the keys must have come.
+func (u *unpacking) open() error {
+	if u.state != nil {
+		return nil
+	}
+	keys, err := readKeys(keysPath(u.dir), u.passphrase)
+	if err != nil {
+		return err
+	}
+	u.state, err = openStore(statePath(u.dir), keys.store, durable)
+	return err
+}
+
+// records unpacks a file with records of the state store.
+func (u *unpacking) records(archive archiveReader, size int64) error {
+	if err := u.open(); err != nil {
+		return err
+	}
+	from := bufio.NewReader(io.LimitReader(archive.tar, size))
+	for done := false; !done; {
+		var chunk []record
+		for bytes := 0; len(chunk) < restoreChunk && bytes < chunkBytes; {
+			r, err := readRecord(from)
+			if errors.Is(err, io.EOF) {
+				done = true
+				break
+			}
+			if err != nil {
+				return err
+			}
+			chunk, bytes = append(chunk, r), bytes+len(r.key)+len(r.value)
+		}
+		err := u.state.write(func(txn *badger.Txn) error {
+			for _, r := range chunk {
+				entry := badger.NewEntry(r.key, r.value)
+				entry.ExpiresAt = r.expires
+				if err := txn.SetEntry(entry); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		u.found.Records += uint64(len(chunk))
+	}
+	return nil
+}
+
+// readRecord reads one record; io.EOF is the end.
+func readRecord(from *bufio.Reader) (r record, err error) {
+	if _, err := from.Peek(1); err != nil {
+		return record{}, err
+	}
+	var numbers [3]uint64
+	for i := range numbers {
+		if numbers[i], err = binary.ReadUvarint(from); err != nil {
+			return record{}, fmt.Errorf("a record is cut off: %w", noEOF(err))
+		}
+	}
+	if numbers[0] > maxRecordKey || numbers[1] > maxRecordValue {
+		return record{}, fmt.Errorf("a record with a key of %d and a value of %d bytes", numbers[0], numbers[1])
+	}
+	both := make([]byte, numbers[0]+numbers[1])
+	if _, err := io.ReadFull(from, both); err != nil {
+		return record{}, fmt.Errorf("a record is cut off: %w", noEOF(err))
+	}
+	r = record{key: both[:numbers[0]:numbers[0]], value: both[numbers[0]:], expires: numbers[2]}
+	return r, r.check()
+}
+
+// noEOF makes the end of the input in the middle of something an error.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// check refuses a record that the state store would not have, as far as it could do harm.
+func (r record) check() error {
+	k := r.key
+	letter := len(k) >= 2 && k[1] == '/' && (k[0] >= 'a' && k[0] <= 'z' || k[0] >= 'A' && k[0] <= 'Z')
+	switch {
+	case !letter, k[0] == tableToken:
+		return fmt.Errorf("a record with the key %.20q", k)
+	case k[0] == tableQueue && (len(k) != len(key(tableQueue))+1+8 || k[2] < byte(Accepted) || k[2] >= byte(Confirmed)):
+		return fmt.Errorf("a record with the key %.20q, which is no place in a queue", k)
+	}
+	return nil
+}
+
+// finish checks the whole and marks it as restored.
+func (u *unpacking) finish() error {
+	if !u.ended {
+		return errors.New("the backup has no end")
+	}
+	if u.found != u.manifest.Contents {
+		return fmt.Errorf("the backup should have %+v, it has %+v", u.manifest.Contents, u.found)
+	}
+	config, err := loadConfig(configPath(u.dir), nil)
+	if err != nil {
+		return err
+	}
+	if config.Organisation.Name != u.manifest.Organisation {
+		return fmt.Errorf("the backup is of %.80q, its configuration of %q", u.manifest.Organisation, config.Organisation.Name)
+	}
+	if err := u.open(); err != nil {
+		return err
+	}
+	outbox, err := openOutbox(u.state)
+	if err != nil {
+		return err
+	}
+	if u.found.Files > 0 {
+		if err := syncFolder(restoredPath(u.dir)); err != nil {
+			return err
+		}
+	}
+	return outbox.SetRecovery(&Recovery{})
+}
+
+func (u *unpacking) close() error {
+	if u.state == nil {
+		return nil
+	}
+	return u.state.close()
+}
