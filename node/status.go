@@ -46,6 +46,8 @@ type Status struct {
 	} `json:"view"`
 
 	Peers []PeerStatus `json:"peers"`
+	// Webhooks are those of the config.
+	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []Missing `json:"missing,omitempty"`
 }
@@ -93,6 +95,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
+	for _, hook := range n.webhooks {
+		s.Webhooks = append(s.Webhooks, hook.status())
+	}
 	s.Peers, s.Missing = n.peerStatus(), n.missing()
 	return s, nil
 }

@@ -27,7 +27,7 @@ var layers = map[string][]string{
 	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/export", "internal/ledger", "internal/seal",
 		"internal/stix", "internal/wire", "p2p", "repo", "taxii"},
 	"docs":                 {}, // tests only
-	"cmd/slnode":           {"internal/algorand", "internal/export", "internal/ledger", "node", "repo", "taxii"},
+	"cmd/slnode":           {"internal/algorand", "internal/ledger", "node", "repo", "taxii"},
 	"testnet":              {},
 	"testnet/devchain":     {},
 	"testnet/cmd/devchain": {"testnet/devchain"},

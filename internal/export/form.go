@@ -25,6 +25,12 @@ const (
 // Formats lists them.
 func Formats() []Format { return []Format{Plain, CSV, Hosts, RPZ, Suricata, Zeek, STIX} }
 
+// Check refuses what is none of them.
+func (f Format) Check() error {
+	_, err := formOf(f)
+	return err
+}
+
 // MediaType is the content type of lists in a format.
 func (f Format) MediaType() string {
 	switch f {
