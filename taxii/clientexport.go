@@ -18,7 +18,7 @@ func (c *Client) Export(ctx context.Context, root, collection string, q ExportQu
 	if len(q.Kinds) > 0 {
 		query.Set("kind", strings.Join(q.Kinds, ","))
 	}
-	if q.MinConfidence > 0 {
+	if q.MinConfidence != 0 {
 		query.Set("min_confidence", strconv.Itoa(q.MinConfidence))
 	}
 	r, err := c.request(ctx, http.MethodGet, join(root, "collections", collection, "export"), query, nil)
