@@ -28,6 +28,7 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Observer = nil // the command line asks for no streams
 	config.Log = slog.New(quiet{n.log.Handler()})
 	config.Authenticator = operator{token: token, organisation: n.repo.Config.Organisation.Name}
 	protocol, err := taxii.NewHandler(config)

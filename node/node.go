@@ -5,9 +5,9 @@
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
-// withdraw.go and show.go, serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks
-// to), verify.go, evidence.go and audit.go (what the chain proves), backup.go and recover.go (a lost node and its
-// successor), status.go and metrics.go.
+// withdraw.go and show.go, serve.go, taxii.go and export.go (what clients see), webhook.go (who is told of news), admin.go
+// and client.go (what the command line talks to), verify.go, evidence.go and audit.go (what the chain proves), omission.go,
+// backup.go and recover.go (a lost node and its successor), status.go and metrics.go.
 package node
 
 import (
@@ -25,6 +25,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
@@ -45,6 +46,9 @@ type Node struct {
 	fresh      *freshDirectories
 	done       *signal // something of ours was confirmed, or withdrawn
 	arrived    *signal // events wait for their blocks
+	shown      *signal // objects came into the view, or left it
+	exports    *semaphore.Weighted
+	webhooks   []*webhook
 	publisher  *publisher
 	sealer     *sealer
 	minter     *minter
@@ -87,7 +91,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	}
 	n := &Node{
 		repo: r, consortium: *own, log: log, started: time.Now(),
-		done: &signal{}, arrived: &signal{}, rebuild: make(chan chan error),
+		done: &signal{}, arrived: &signal{}, shown: &signal{}, exports: semaphore.NewWeighted(exportsAtOnce), rebuild: make(chan chan error),
 		fold: newFold(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
 	}
 	if n.host, err = n.openHost(ctx); err != nil {
@@ -193,6 +197,14 @@ func (n *Node) wire() error {
 		problem: n.publishingProblem, log: n.log,
 	}
 	n.omissions = &omissions{missing: n.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.Audit, log: n.log}
+	view.OnChange(n.shown.notify)
+	for _, config := range n.repo.Config.Webhooks {
+		hook, err := newWebhook(config, view, outbox, n.shown, n.log)
+		if err != nil {
+			return err
+		}
+		n.webhooks = append(n.webhooks, hook)
+	}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,
 		Poll: config.Poll.Duration, Log: n.log,
@@ -214,8 +226,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "watching for omissions": n.omissions.run, "replicating": n.replicate,
-		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
+		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
+		"asking after withdrawals": n.withdrawer.run, "watching for omissions": n.omissions.run, "keeping connected": n.keepConnected,
+		"collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {

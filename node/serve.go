@@ -162,12 +162,13 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		return taxii.Config{}, fmt.Errorf("deriving the cursor key: %w", err)
 	}
 	organisation := n.repo.Config.Organisation
+	shown := &catalogue{
+		view: n.repo.View, fold: n.fold, own: organisation.Name, title: organisation.Title, consortium: n.consortium, shown: n.shown, exports: n.exports,
+	}
 	return taxii.Config{
 		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.consortium.Name + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
-		Store: &catalogue{
-			view: n.repo.View, fold: n.fold, own: organisation.Name, title: organisation.Title, consortium: n.consortium,
-		},
+		Store: shown, Exporter: shown, Observer: shown,
 		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer,
 	}, nil
 }

@@ -47,6 +47,8 @@ type Status struct {
 	} `json:"view"`
 
 	Peers []PeerStatus `json:"peers"`
+	// Webhooks are those of the config.
+	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []Missing `json:"missing,omitempty"`
 	// Omitted are transactions that algod has in its blocks and the indexer has not given.
@@ -98,6 +100,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
+	for _, hook := range n.webhooks {
+		s.Webhooks = append(s.Webhooks, hook.status())
+	}
 	s.Peers, s.Missing, s.Omitted = n.peerStatus(), n.missing(), n.omissions.list()
 	return s, nil
 }

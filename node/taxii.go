@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
@@ -30,6 +31,8 @@ type catalogue struct {
 	own        string // this organisation's name
 	title      string
 	consortium repo.Consortium
+	shown      *signal // see Node
+	exports    *semaphore.Weighted
 }
 
 var _ taxii.Store = (*catalogue)(nil)

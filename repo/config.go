@@ -56,6 +56,7 @@ type Config struct {
 		Level  string `toml:"level"`
 		Format string `toml:"format"`
 	} `toml:"log"`
+	Webhooks []Webhook `toml:"webhook"`
 }
 
 // Duration is a time.Duration that is written as "10s".
@@ -140,6 +141,9 @@ func (c *Config) override(environ []string) error {
 	sections := reflect.ValueOf(c).Elem()
 	for i := range sections.NumField() {
 		section := sections.Field(i)
+		if section.Kind() != reflect.Struct { // a list has no variables
+			continue
+		}
 		for j := range section.NumField() {
 			name := environmentPrefix + strings.ToUpper(sections.Type().Field(i).Tag.Get("toml")+"_"+section.Type().Field(j).Tag.Get("toml"))
 			for _, variable := range environ {
@@ -206,7 +210,7 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		return errors.New("ipfs.listen: no address")
 	}
-	return nil
+	return validateWebhooks(c.Webhooks)
 }
 
 func checkHostPort(address string, optional bool) error {

@@ -25,18 +25,29 @@ type View struct {
 	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
 	stamp int64      // the last date_added given, unix microseconds
 
-	waiting, undecided atomic.Int64                       // how many events are in these tables
-	moved              struct{ waiting, undecided int64 } // … more, once the running transaction is committed
+	waiting, undecided atomic.Int64 // how many events are in these tables
+	moved              struct {     // … more, once the running transaction is committed
+		waiting, undecided int64
+		objects            bool // some came or went
+	}
+	onChange func()
 }
+
+// OnChange sets what is called after every change of the objects that are served. It is called while the view is
+// locked for writers, and must be quick. To be set before anything is written.
+func (v *View) OnChange(tell func()) { v.onChange = tell }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*badger.Txn) error) error {
-	v.moved.waiting, v.moved.undecided = 0, 0
+	v.moved.waiting, v.moved.undecided, v.moved.objects = 0, 0, false
 	if err := v.store.write(transaction); err != nil {
 		return err
 	}
 	v.waiting.Add(v.moved.waiting)
 	v.undecided.Add(v.moved.undecided)
+	if v.moved.objects {
+		v.onChange()
+	}
 	return nil
 }
 
@@ -75,6 +86,7 @@ const (
 	tableObject    = 'O' // collection, STIX id, 0, instant of the version, tag -> date
 	tableHead      = 'H' // collection, STIX id -> the latest version: instant, tag, date
 	tableIdentity  = 'I' // collection, identity -> date
+	tableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
 	tableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
 	metaObjects    = "objects"
 )
@@ -84,11 +96,16 @@ func openView(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s}
+	v := &View{store: s, onChange: func() {}}
 	err = s.read(func(txn *badger.Txn) error {
 		if k, found := last(txn, key(tableEntry)); found {
 			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
 		}
+		changed, err := changedAt(txn, Everything)
+		if err != nil {
+			return err
+		}
+		v.stamp = max(v.stamp, changed)
 		return v.countEvents(txn)
 	})
 	if err != nil {
@@ -105,6 +122,7 @@ func (v *View) Reset() error {
 	if err := v.store.empty(); err != nil {
 		return fmt.Errorf("deleting the view: %w", err)
 	}
+	v.onChange()
 	return v.store.read(v.countEvents)
 }
 
@@ -171,6 +189,9 @@ func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
 	}
 	for _, in := range [][]byte{collection, collectionKey(Everything)} {
 		if err := place(txn, in, entry); err != nil {
+			return err
+		}
+		if err := v.touch(txn, in, entry.DateAdded); err != nil {
 			return err
 		}
 	}
@@ -249,8 +270,12 @@ func (v *View) remove(txn *badger.Txn, entry *Entry) error {
 	if err := txn.Delete(key(tableIdentity, collection, entry.identity())); err != nil {
 		return err
 	}
+	now := v.nextStamp()
 	for _, in := range [][]byte{collection, collectionKey(Everything)} {
 		if err := displace(txn, in, entry); err != nil {
+			return err
+		}
+		if err := v.touch(txn, in, now); err != nil {
 			return err
 		}
 	}
@@ -258,6 +283,39 @@ func (v *View) remove(txn *badger.Txn, entry *Entry) error {
 		return err
 	}
 	return countObjects(txn, -1)
+}
+
+// touch records that a collection changed.
+func (v *View) touch(txn *badger.Txn, collection []byte, at int64) error {
+	v.moved.objects = true
+	return txn.Set(key(tableChanged, collection), u64(uint64(at)))
+}
+
+// Changed tells when objects last came into a collection or left it, in the unix microseconds of date_added: not before
+// any that it holds, and before any that will come. It is 0 for a collection that never held anything.
+func (v *View) Changed(collection string) (at int64, err error) {
+	err = v.store.read(func(txn *badger.Txn) error {
+		at, err = changedAt(txn, collection)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("asking when collection %s changed: %w", collection, err)
+	}
+	return at, nil
+}
+
+func changedAt(txn *badger.Txn, collection string) (int64, error) {
+	value, found, err := get(txn, key(tableChanged, collectionKey(collection)))
+	if err != nil {
+		return 0, err
+	}
+	if !found { // a view of before there was this table
+		value, found = last(txn, key(tableAll, collectionKey(collection)))
+	}
+	if !found || len(value) < 8 {
+		return 0, nil
+	}
+	return int64(binary.BigEndian.Uint64(value[len(value)-8:])), nil
 }
 
 func objectPrefix(collection []byte, id string) []byte {

@@ -462,3 +462,48 @@ func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
 		t.Errorf("after a refusal: %+v, %v", due, err)
 	}
 }
+
+func TestEveryChangeOfWhatIsServedShows(t *testing.T) {
+	v, c := newView(t), &chain{}
+	told := 0
+	v.OnChange(func() { told++ })
+	var last int64
+	changed := func(what string, ofA, ofB bool) {
+		t.Helper()
+		a, err := v.Changed(collectionA)
+		must(t, err)
+		b, err := v.Changed(collectionB)
+		must(t, err)
+		all, err := v.Changed(Everything)
+		must(t, err)
+		if (a > last) != ofA || (b > last) != ofB || (all > last) != (ofA || ofB) || (told > 0) != (ofA || ofB) {
+			t.Errorf("%s: %d and %d, all %d, after %d; told %d times", what, a, b, all, last, told)
+		}
+		last, told = max(a, b, all, last), 0
+	}
+	changed("nothing", false, false)
+	first := c.event()
+	entered := publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "one"))
+	if last = entered.Entered - 1; last < 0 {
+		t.Fatal("no date")
+	}
+	changed("an object", true, false)
+	other := c.event()
+	publish(t, v, other, entryOf(other, collectionB, "malware-2", monday, "two"))
+	changed("an object elsewhere", false, true)
+	again := c.event()
+	publish(t, v, again, entryOf(again, collectionA, "malware-1", monday, "one"))
+	changed("a duplicate", false, false)
+	_, _, err := v.Withdraw(first.Asset, first.Sender)
+	must(t, err)
+	changed("a withdrawal", true, false)
+	third := c.event()
+	if e := publish(t, v, third, entryOf(third, collectionA, "malware-3", monday, "three")); e.Entered <= last-1 {
+		t.Errorf("an object enters at %d, after a change at %d", e.Entered, last)
+	}
+	changed("another object", true, false)
+	must(t, v.Reset())
+	if told == 0 {
+		t.Error("nobody was told of the reset")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -299,6 +300,49 @@ type Withdrawer interface {
 	// there are no failures. c can be read and written by who. ErrForbidden if
 	// one of the records is not who's to withdraw.
 	Withdraw(ctx context.Context, who Principal, c Collection, records []Record) (Status, error)
+}
+
+// Observer tells of changes of collections.
+type Observer interface {
+	// Changed tells when something last came into c or left it, in the unix
+	// microseconds of DateAdded: not before the DateAdded of any record that c
+	// holds, and before that of any that comes later. 0 if c never held any.
+	Changed(ctx context.Context, c Collection) (int64, error)
+
+	// Changes returns a channel that is closed at the next change of any
+	// collection. Who takes it first and looks afterwards misses none.
+	Changes() <-chan struct{}
+}
+
+// Exporter makes lists for firewalls, resolvers and sensors of what the
+// indicators of a collection say.
+type Exporter interface {
+	// Changed is that of [Observer].
+	Changed(ctx context.Context, c Collection) (int64, error)
+
+	// Export prepares a list of a collection that who can read. The same query
+	// gives the same list until c changes or the Export's Until has come.
+	// *InvalidError if there is no such format or kind, *RetryAfterError if too
+	// many lists are made at once.
+	Export(ctx context.Context, who Principal, c Collection, q ExportQuery) (Export, error)
+}
+
+// ExportQuery asks for a list. Its words come from a client.
+type ExportQuery struct {
+	Format        string
+	Kinds         []string  // of values; empty: all
+	MinConfidence int       // of indicators, 0 to 100
+	Changed       time.Time // what Changed told before
+}
+
+// Export is a list that is ready to be written.
+type Export struct {
+	MediaType string
+	Skipped   int       // how many indicators are not, or not wholly, in the list
+	Until     time.Time // when another one takes its place without a change of the collection; zero: never
+	// Write writes the list. It is called at most once.
+	Write func(context.Context, io.Writer) error
+	Close func() // is called in any case
 }
 
 // Status is what became of a request to add or withdraw objects. It is pending

@@ -296,23 +296,32 @@ func (c *Client) do(r *http.Request, into any) (http.Header, error) {
 	if int64(len(body)) > c.answer {
 		return nil, failed(fmt.Errorf("the answer is larger than %d bytes", c.answer))
 	}
-	lenient := json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		answer := &ResponseError{Status: response.StatusCode}
-		var resource struct {
-			Title       string `json:"title"`
-			Description string `json:"description"`
-		}
-		if json.Unmarshal(body, &resource, lenient) == nil { // else it is a proxy's page
-			answer.Title, answer.Description = resource.Title, resource.Description
-		}
-		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-			answer.RetryAfter = time.Duration(seconds) * time.Second
-		}
-		return nil, failed(answer)
+		return nil, failed(responseError(response, body))
 	}
-	if err := json.Unmarshal(body, into, lenient); err != nil {
+	if err := json.Unmarshal(body, into, lenient()); err != nil {
 		return nil, failed(fmt.Errorf("the answer is not what TAXII has there: %w", err))
 	}
 	return response.Header, nil
+}
+
+// lenient is how answers are decoded.
+func lenient() json.Options {
+	return json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// responseError reads an answer that is not a success.
+func responseError(response *http.Response, body []byte) *ResponseError {
+	answer := &ResponseError{Status: response.StatusCode}
+	var resource struct {
+		Title       string `json:"title"`
+		Description string `json:"description"`
+	}
+	if json.Unmarshal(body, &resource, lenient()) == nil { // else it is a proxy's page
+		answer.Title, answer.Description = resource.Title, resource.Description
+	}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		answer.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return answer
 }

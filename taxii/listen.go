@@ -9,7 +9,8 @@ import (
 
 // NewServer returns a server for the handler with limits that neither cut off
 // large bodies on slow lines, for which the handler moves the deadlines, nor
-// let idle or stalled connections pile up. With a TLS configuration it is
+// let idle or stalled connections pile up. When it shuts down, the streams of a
+// [Handler] end. With a TLS configuration it is
 // held to TLS 1.2 and 1.3 (section 8.2.2); nil is for plain HTTP. What the
 // connections have to complain of goes to the log at debug level.
 func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http.Server {
@@ -26,7 +27,7 @@ func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		}
 	}
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -36,4 +37,8 @@ func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http
 		MaxHeaderBytes:    64 << 10, // a filter may name hundreds of ids
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	if h, ok := handler.(*Handler); ok {
+		server.RegisterOnShutdown(h.EndStreams)
+	}
+	return server
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sort"
 	"strings"
@@ -23,8 +25,11 @@ type memory struct {
 	statuses    map[string]Status
 	last        int64 // the latest date_added, in microseconds
 
-	pending   bool // objects stay pending
-	pageBytes int  // of objects, after which pages are cut; 0: no limit
+	changes   chan struct{} // closed at the next change
+	exports   int           // calls of Export
+	until     time.Time     // of exports
+	pending   bool          // objects stay pending
+	pageBytes int           // of objects, after which pages are cut; 0: no limit
 
 	accounts map[string]storedAccount
 	tokens   map[string]Principal
@@ -41,6 +46,7 @@ type storedAccount struct {
 
 // held is what a collection holds.
 type held struct {
+	changed int64
 	records []heldRecord
 	byID    map[string][]int // indices of records, in the order of their version
 }
@@ -78,6 +84,7 @@ func newMemory() *memory {
 		last:     memoryEpoch.UnixMicro(),
 		accounts: make(map[string]storedAccount),
 		tokens:   make(map[string]Principal),
+		changes:  make(chan struct{}),
 	}
 	for _, c := range m.collections {
 		m.holds[c.ID] = &held{byID: make(map[string][]int)}
@@ -246,6 +253,7 @@ func (m *memory) add(collection, kind, id, version string, object []byte) Record
 		kind: kind, instant: instant,
 	}
 	h.records = append(h.records, r)
+	m.touch(h)
 	at, _ := slices.BinarySearchFunc(h.byID[id], instant, func(i int, t time.Time) int { return h.records[i].instant.Compare(t) })
 	h.byID[id] = slices.Insert(h.byID[id], at, n)
 	return r.Record
@@ -271,9 +279,53 @@ func (m *memory) Withdraw(_ context.Context, who Principal, c Collection, record
 			h.records[i].withdrawn = h.records[i].withdrawn || same
 			return same
 		})
+		m.last++
+		m.touch(h)
 	}
 	m.statuses[s.ID] = s
 	return s, nil
+}
+
+// touch notes a change. The lock is held.
+func (m *memory) touch(h *held) {
+	h.changed = m.last
+	close(m.changes)
+	m.changes = make(chan struct{})
+}
+
+func (m *memory) Changed(_ context.Context, c Collection) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.holds[c.ID].changed, nil
+}
+
+func (m *memory) Changes() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changes
+}
+
+// Export lists ids. The format "broken" fails half way.
+func (m *memory) Export(_ context.Context, _ Principal, c Collection, q ExportQuery) (Export, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.exports++
+	if q.Format != "plain" && q.Format != "broken" {
+		return Export{}, &InvalidError{Reason: "no such format"}
+	}
+	var list strings.Builder
+	for _, r := range m.holds[c.ID].records {
+		if !r.withdrawn {
+			fmt.Fprintln(&list, r.ID)
+		}
+	}
+	return Export{MediaType: "text/plain", Skipped: 3, Until: m.until, Close: func() {}, Write: func(_ context.Context, w io.Writer) error {
+		_, err := io.WriteString(w, list.String())
+		if q.Format == "broken" {
+			err = errors.New("broken")
+		}
+		return err
+	}}, nil
 }
 
 func (m *memory) Status(_ context.Context, _ Principal, root, id string) (Status, error) {

@@ -2,7 +2,8 @@
 //
 // The server, a [Handler], serves the whole of the standard's section 4 and 5
 // over what a [Store] holds, passes objects that are added to a [Publisher],
-// and offers accounts under /v1. It knows nothing of where objects come from
+// and offers accounts under /v1. Beyond the standard, a collection has an export
+// for firewalls and the like, and a stream of what enters it. It knows nothing of where objects come from
 // or go to, and holds no state of its own that a restart would lose.
 //
 // Where the standard leaves a choice or contradicts itself:
@@ -51,6 +52,8 @@ type Config struct {
 	Publisher     Publisher
 	Withdrawer    Withdrawer // nil: DELETE is answered with 405
 	Rehearser     Rehearser  // nil: dry_run is no parameter
+	Exporter      Exporter   // nil: collections have no export
+	Observer      Observer   // nil: collections have no stream
 	Authenticator Authenticator
 	Accounts      Accounts // nil: there is no /v1
 
@@ -86,6 +89,9 @@ type Handler struct {
 	publisher  Publisher
 	withdrawer Withdrawer
 	rehearser  Rehearser
+	exporter   Exporter
+	observer   Observer
+	streams    *streams
 	accounts   Accounts
 	gate       *gate
 	cursors    cursors
@@ -118,6 +124,9 @@ func NewHandler(c Config) (*Handler, error) {
 		publisher:        c.Publisher,
 		withdrawer:       c.Withdrawer,
 		rehearser:        c.Rehearser,
+		exporter:         c.Exporter,
+		observer:         c.Observer,
+		streams:          newStreams(),
 		accounts:         c.Accounts,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,
@@ -188,6 +197,12 @@ func (h *Handler) routes() *mux.Router {
 	}
 	add(collection+"/objects/{object}", h.rooted(object))
 	add(collection+"/objects/{object}/versions", h.rooted(methods{http.MethodGet: h.getVersions}))
+	if h.exporter != nil {
+		add(collection+"/export", h.rootedIn(anyMedia, methods{http.MethodGet: h.getExport}))
+	}
+	if h.observer != nil {
+		add(collection+"/stream", h.rootedIn(anyMedia, methods{http.MethodGet: h.getStream}))
+	}
 	r.NotFoundHandler = endpoint(h.nowhere)
 	return r
 }
@@ -209,7 +224,14 @@ func (m methods) allow() string {
 }
 
 // serve does what the request's method asks for.
-func (m methods) serve(x *exchange) error {
+func (m methods) serve(x *exchange) error { return m.serveIn(acceptsTAXII, x) }
+
+// anyMedia is for resources that are in a media type of their own, whatever the
+// client says: most of those that ask for them say nothing of use.
+func anyMedia(http.Header) bool { return true }
+
+// serveIn is serve for resources whose media type the client must accept.
+func (m methods) serveIn(accepts func(http.Header) bool, x *exchange) error {
 	method := x.r.Method
 	switch method {
 	case http.MethodOptions:
@@ -223,7 +245,7 @@ func (m methods) serve(x *exchange) error {
 	if !ok {
 		return problemf(http.StatusMethodNotAllowed, "This resource answers %s.", m.allow()).with("Allow", m.allow())
 	}
-	if !acceptsTAXII(x.r.Header) {
+	if !accepts(x.r.Header) {
 		return problemf(http.StatusNotAcceptable, "This server answers in %s only.", MediaType)
 	}
 	return do(x)
@@ -242,7 +264,10 @@ func (h *Handler) open(m methods) endpoint {
 
 // rooted serves a resource of an API root. Nothing about it shows without
 // credentials, and nothing about the root to whom it is not known.
-func (h *Handler) rooted(m methods) endpoint {
+func (h *Handler) rooted(m methods) endpoint { return h.rootedIn(acceptsTAXII, m) }
+
+// rootedIn is rooted for resources whose media type the client must accept.
+func (h *Handler) rootedIn(accepts func(http.Header) bool, m methods) endpoint {
 	return func(x *exchange) error {
 		err := h.authenticate(x)
 		if err != nil {
@@ -251,7 +276,7 @@ func (h *Handler) rooted(m methods) endpoint {
 		if x.root, err = h.store.Root(x.r.Context(), x.who, x.variable("root")); err != nil {
 			return err
 		}
-		return m.serve(x)
+		return m.serveIn(accepts, x)
 	}
 }
 

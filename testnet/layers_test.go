@@ -15,6 +15,7 @@ var layers = map[string][]string{
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {},
+	"internal/export":     {},
 	"internal/wire":       {"internal/seal"},
 	"internal/consortium": {"internal/seal", "internal/wire"},
 	"internal/onchain":    {"internal/consortium", "internal/wire"},
@@ -25,8 +26,8 @@ var layers = map[string][]string{
 	"p2p":                 {},
 	"taxii":               {},
 	"taxii/conformance":   {},
-	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/ledger", "internal/onchain",
-		"internal/seal", "internal/stix", "internal/wire", "p2p", "repo", "taxii"},
+	"node": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/export", "internal/ledger",
+		"internal/onchain", "internal/seal", "internal/stix", "internal/wire", "p2p", "repo", "taxii"},
 	"docs":                 {}, // tests only
 	"cmd/slnode":           {"internal/algorand", "internal/evidence", "internal/ledger", "internal/seal", "node", "repo", "taxii"},
 	"testnet":              {},

@@ -95,8 +95,12 @@ func configKeys() (keys []string) {
 	sections := reflect.TypeFor[repo.Config]()
 	for i := range sections.NumField() {
 		section := sections.Field(i)
-		for j := range section.Type.NumField() {
-			keys = append(keys, section.Tag.Get("toml")+"."+section.Type.Field(j).Tag.Get("toml"))
+		fields := section.Type
+		if fields.Kind() == reflect.Slice {
+			fields = fields.Elem()
+		}
+		for j := range fields.NumField() {
+			keys = append(keys, section.Tag.Get("toml")+"."+fields.Field(j).Tag.Get("toml"))
 		}
 	}
 	return keys

@@ -153,6 +153,13 @@ func printStatus(w io.Writer, s node.Status) {
 	}
 	fmt.Fprintf(w, "chain\t%s\n", watching)
 	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	for _, hook := range s.Webhooks {
+		state := "works"
+		if hook.Problem != "" {
+			state = fmt.Sprintf("WAITS since %s: %s", hook.Since.Format(time.RFC3339), oneLine(hook.Detail))
+		}
+		fmt.Fprintf(w, "webhook\t%s: %s\n", hook.Name, state)
+	}
 	for _, m := range s.Missing {
 		late := "may still come"
 		if m.Overdue {

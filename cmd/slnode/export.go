@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/taxii"
+)
+
+func (a *app) exportCommand() *cobra.Command {
+	var from target
+	var q taxii.ExportQuery
+	c := &cobra.Command{
+		Use:   "export --format FORMAT",
+		Short: "Print what indicators say as a list for firewalls, resolvers and sensors",
+		Long: `Export prints the addresses, domains, URLs and hashes that the indicators of a collection name: those in force now,
+not revoked, in their latest version, whose pattern is nothing but a choice of values. How many indicators are not, or
+not wholly, in the list is said on standard error. The formats:
+
+  plain      one value a line
+  csv        type, value, indicator, confidence, valid_until
+  hosts      a hosts file that sends domains to 0.0.0.0
+  rpz        a DNS response policy zone (BIND, Unbound, Knot, PowerDNS)
+  suricata   rules that alert on addresses, DNS queries and http URLs
+  zeek       a file of the Intelligence Framework
+  stix       a bundle of the indicators themselves, whatever their patterns
+
+A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/export?format=plain&kind=ip`,
+		Example: `  slnode export --format plain --kind ip --min-confidence 70
+  slnode export --format rpz > db.rpz
+  slnode export --format suricata --root acme --collection default`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if q.Format == "" {
+				return fmt.Errorf("%w: export needs a --format", errUsage)
+			}
+			if from.root == "" && from.collection == everything {
+				from.root = "consortium"
+			}
+			client, err := a.connect(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, client.Close()) }()
+			protocol, err := client.TAXII()
+			if err != nil {
+				return err
+			}
+			if err := from.resolve(c.Context(), protocol); err != nil {
+				return err
+			}
+			skipped, err := protocol.Export(c.Context(), from.root, from.collection, q, c.OutOrStdout())
+			if err != nil {
+				return err
+			}
+			if skipped > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "%d indicators are not, or not wholly, in the list\n", skipped)
+			}
+			return nil
+		},
+	}
+	from.flags(c, everything)
+	c.Flags().StringVar(&q.Format, "format", "", "plain, csv, hosts, rpz, suricata, zeek or stix")
+	c.Flags().StringSliceVar(&q.Kinds, "kind", nil, "only these `kinds` of values: ip, ipv4, ipv6, domain, url, hash, md5, sha1, sha256, sha512")
+	c.Flags().IntVar(&q.MinConfidence, "min-confidence", 0, "only indicators whose confidence is at least `n` (1 to 100)")
+	return c
+}

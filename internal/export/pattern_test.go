@@ -1,0 +1,140 @@
+package export
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestPatternsGiveTheValuesThatTheyAreAChoiceOf(t *testing.T) {
+	for _, test := range []struct {
+		pattern string
+		want    []atom
+		whole   bool
+	}{
+		{`[ipv4-addr:value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
+		{`[ipv4-addr:value == '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
+		{` [ domain-name:value='a.example' OR domain-name:value = 'b.example' ] `, []atom{{Domain, "a.example"}, {Domain, "b.example"}}, true},
+		{`[url:value IN ('http://a.example/', 'http://b.example/')]`, []atom{{URL, "http://a.example/"}, {URL, "http://b.example/"}}, true},
+		{`[ipv6-addr:value ISSUBSET '2001:db8::/32']`, []atom{{IPv6, "2001:db8::/32"}}, true},
+		{`[ipv4-addr:value='1.1.1.1'] OR ([domain-name:value='a.example'] OR [url:value='x'])`, []atom{{IPv4, "1.1.1.1"}, {Domain, "a.example"}, {URL, "x"}}, true},
+		{`[file:hashes.'SHA-256' = 'aa' OR file:hashes.MD5 = 'bb']`, []atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
+		{`[file:hashes.'SHA-256' = 'aa' AND file:hashes.MD5 = 'bb' AND file:size = 12]`, []atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
+		{`[domain-name:value = 'a.example' AND domain-name:value = 'a.example']`, []atom{{Domain, "a.example"}, {Domain, "a.example"}}, true},
+		{`[(ipv4-addr:value = '1.1.1.1')] // a remark`, []atom{{IPv4, "1.1.1.1"}}, true},
+		{`/* a remark */ [domain-name:value = 'it\'s \\ a value']`, []atom{{Domain, `it's \ a value`}}, true},
+
+		// Of a choice between a value and something else, the value counts and the rest is missing.
+		{`[domain-name:value = 'a.example' OR email-addr:value = 'x@a.example']`, []atom{{Domain, "a.example"}}, false},
+		{`[domain-name:value = 'a.example'] OR [process:pid > 3]`, []atom{{Domain, "a.example"}}, false},
+		{`[domain-name:value = 'a.example' OR domain-name:value LIKE '%.example']`, []atom{{Domain, "a.example"}}, false},
+
+		// Nothing of these is a value.
+		{`[ipv4-addr:value = '1.1.1.1' AND network-traffic:dst_port = 80]`, nil, false},
+		{`[file:hashes.MD5 = 'aa' AND file:name = 'cmd.exe']`, nil, false},
+		{`[file:hashes.MD5 = 'aa' AND file:hashes.MD5 = 'bb']`, nil, false},
+		{`[file:hashes.MD5 = 'aa' AND (file:hashes.'SHA-1' = 'bb' OR file:hashes.'SHA-1' = 'cc')]`, nil, false},
+		{`[ipv4-addr:value = '1.1.1.1' AND file:size = 3]`, nil, false},
+		{`[file:size = 3]`, nil, false},
+		{`[ipv4-addr:value != '1.1.1.1']`, nil, false},
+		{`[ipv4-addr:value NOT = '1.1.1.1']`, nil, false},
+		{`[ipv4-addr:value NOT IN ('1.1.1.1')]`, nil, false},
+		{`[domain-name:value ISSUBSET 'a.example']`, nil, false},
+		{`[domain-name:value MATCHES '^a']`, nil, false},
+		{`[EXISTS domain-name:value]`, nil, false},
+		{`[domain-name:value = 3]`, nil, false},
+		{`[domain-name:value = h'00']`, nil, false},
+		{`[domain-name:resolves_to_refs[*].value = 'b.example']`, nil, false},
+		{`[x:'y.z' = 'b']`, nil, false},
+		{`[file:'hashes.MD5' = 'bb']`, nil, false},
+	} {
+		got, err := parsePattern(test.pattern)
+		if err != nil || got.whole != test.whole || !reflect.DeepEqual(got.atoms, test.want) {
+			t.Errorf("%s: %+v, %v", test.pattern, got, err)
+		}
+	}
+}
+
+func TestWhatIsNoChoiceOfValuesIsRefusedAsAWhole(t *testing.T) {
+	for _, pattern := range []string{
+		"", "[", "[]", "x", "[domain-name:value = 'a.example'", "[domain-name:value = 'a.example]", "domain-name:value = 'a.example'",
+		`[domain-name:value = 'a.example'] AND [ipv4-addr:value = '1.1.1.1']`,
+		`[domain-name:value = 'a.example'] FOLLOWEDBY [ipv4-addr:value = '1.1.1.1']`,
+		`[domain-name:value = 'a.example'] WITHIN 5 SECONDS`,
+		`[domain-name:value = 'a.example'] REPEATS 2 TIMES`,
+		`([domain-name:value = 'a.example'] OR [domain-name:value = 'b.example']) START t'2026-01-01T00:00:00Z' STOP t'2026-01-02T00:00:00Z'`,
+		`[domain-name:value = 'a.example'] trailing`, `[domain-name:value IN ()]`, `[domain-name:value IN ('a' 'b')]`, `[domain-name = 'a']`,
+		`[domain-name:value or 'a']`, `[domain-name:value = 'a' OR]`, `[domain-name:value = "a"]`, `/* [domain-name:value = 'a']`,
+		strings.Repeat("(", 100_000), "[" + strings.Repeat("(", 100) + "domain-name:value='a.example'" + strings.Repeat(")", 100) + "]",
+		"[domain-name:value IN (" + strings.Repeat("'a',", maxAtoms) + "'a')]",
+	} {
+		if got, err := parsePattern(pattern); err == nil {
+			t.Errorf("%.80s gives %+.3v", pattern, got.atoms)
+		}
+	}
+}
+
+// Whatever is written as a choice of values is read as just these.
+func TestAChoiceIsReadAsItWasWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		paths := map[Kind]string{IPv4: "ipv4-addr:value", IPv6: "ipv6-addr:value", Domain: "domain-name:value", URL: "url:value",
+			MD5: "file:hashes.MD5", SHA1: "file:hashes.'SHA-1'", SHA256: "file:hashes.'SHA-256'", SHA512: "file:hashes.'SHA-512'"}
+		quote := func(s string) string {
+			return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `'`, `\'`) + "'"
+		}
+		var want []atom
+		var observations []string
+		for range rapid.IntRange(1, 4).Draw(t, "observations") {
+			var comparisons []string
+			for range rapid.IntRange(1, 4).Draw(t, "comparisons") {
+				kind := Kind(rapid.IntRange(int(IPv4), int(SHA512)).Draw(t, "kind"))
+				texts := rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "texts")
+				var quoted []string
+				for _, text := range texts {
+					want, quoted = append(want, atom{kind, text}), append(quoted, quote(text))
+				}
+				comparison := fmt.Sprintf("%s IN (%s)", paths[kind], strings.Join(quoted, ", "))
+				if len(texts) == 1 && rapid.Bool().Draw(t, "equal") {
+					comparison = paths[kind] + "=" + quoted[0]
+				}
+				if rapid.Bool().Draw(t, "nested") {
+					comparison = "( " + comparison + " )"
+				}
+				comparisons = append(comparisons, comparison)
+			}
+			observations = append(observations, "["+strings.Join(comparisons, " OR ")+"]")
+		}
+		pattern := strings.Join(observations, "OR ")
+		got, err := parsePattern(pattern)
+		if err != nil || !got.whole || !reflect.DeepEqual(got.atoms, want) {
+			t.Fatalf("%s: %+v, %v", pattern, got, err)
+		}
+	})
+}
+
+func FuzzPattern(f *testing.F) {
+	for _, seed := range []string{
+		`[ipv4-addr:value = '198.51.100.1' OR file:hashes.'SHA-256' IN ('a','b')] OR [url:value='x']`,
+		`[(file:hashes.MD5='a' AND file:size=3) OR NOT x:y.z[*].'q' MATCHES t'']`, `[a:b = 'c'] WITHIN 5 SECONDS /* x */ // y`, `[a:b='\\\'`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, pattern string) {
+		c, err := parsePattern(pattern)
+		if err != nil && (len(c.atoms) > 0 || c.whole) || c.whole && len(c.atoms) == 0 {
+			t.Fatalf("%q gives %+v, %v", pattern, c, err)
+		}
+		for _, a := range c.atoms {
+			kind, value, good := normalise(a)
+			if !good {
+				continue
+			}
+			if k, again, good := normalise(atom{kind, value}); !good || again != value || k != kind {
+				t.Fatalf("%q is %q, and that is %q", a.text, value, again)
+			}
+		}
+	})
+}

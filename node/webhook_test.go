@@ -1,0 +1,281 @@
+package node
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/repo"
+)
+
+var webhookSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret key"))
+
+// receiver takes what a webhook sends.
+type receiver struct {
+	*httptest.Server
+	t *testing.T
+
+	mu      sync.Mutex
+	objects []string // of the batches that were taken
+	batches []string // the ids of all that came
+	answer  func(attempt int, w http.ResponseWriter) bool
+	changed signal
+}
+
+func newReceiver(t *testing.T, answer func(attempt int, w http.ResponseWriter) bool) *receiver {
+	t.Helper()
+	r := &receiver{t: t, answer: answer}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Server.Close)
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	body, err := io.ReadAll(q.Body)
+	if err != nil || q.URL.Path != "/hook" {
+		r.t.Errorf("%s, %v", q.URL, err)
+	}
+	id, timestamp := q.Header.Get("webhook-id"), q.Header.Get("webhook-timestamp")
+	mac := hmac.New(sha256.New, []byte("thirty-two bytes of a secret key"))
+	mac.Write([]byte(id + "." + timestamp + "." + string(body)))
+	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); q.Header.Get("webhook-signature") != want || id == "" || timestamp == "" {
+		r.t.Errorf("the signature is %s, want %s", q.Header.Get("webhook-signature"), want)
+	}
+	var event struct {
+		Type, Timestamp string
+		Data            struct {
+			Webhook, Collection string
+			Objects             []json.RawMessage
+		}
+	}
+	if err := json.Unmarshal(body, &event); err != nil || event.Type != "objects.added" || event.Data.Webhook != "siem" {
+		r.t.Errorf("%v in %s", err, body)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.batches = append(r.batches, id)
+	if !r.answer(len(r.batches), w) {
+		return
+	}
+	for _, o := range event.Data.Objects {
+		r.objects = append(r.objects, string(o))
+	}
+	r.changed.notify()
+}
+
+// wants waits until the receiver has taken just these objects, in this order.
+func (r *receiver) wants(objects ...string) {
+	r.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		changed := r.changed.changed()
+		r.mu.Lock()
+		got := slices.Clone(r.objects)
+		r.mu.Unlock()
+		if slices.Equal(got, objects) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			r.t.Fatalf("the receiver has %d objects, want %d:\n%s", len(got), len(objects), strings.Join(got, "\n"))
+		}
+	}
+}
+
+// hooked is a world whose view tells a webhook of its changes.
+type hooked struct {
+	*world
+	shown signal
+}
+
+func newHooked(t *testing.T) *hooked {
+	t.Helper()
+	self := newOrg(t, "self")
+	h := &hooked{world: newWorld(t, self)}
+	events := h.found(self)
+	h.open()
+	h.r.View.OnChange(h.shown.notify)
+	must(t, h.deliver(events...))
+	h.drain()
+	return h
+}
+
+// publish brings indicators into the view.
+func (h *hooked) publish(numbers ...int) {
+	h.t.Helper()
+	for _, n := range numbers {
+		must(h.t, h.deliver(h.mint(h.self, h.object(n))))
+	}
+	h.drain()
+}
+
+// run runs a webhook; the function that it returns ends it.
+func (h *hooked) run(config repo.Webhook, log *slog.Logger) (stop func()) {
+	h.t.Helper()
+	config.Name, config.Secret = "siem", webhookSecret
+	hook, err := newWebhook(config, h.r.View, h.r.Outbox, &h.shown, log)
+	must(h.t, err)
+	hook.retry = time.Millisecond
+	if _, err := hook.place(); err != nil { // so that what comes next is new to it
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(h.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- hook.run(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		must(h.t, <-ended)
+	})
+}
+
+// noted waits until the webhook knows that all that is in the view was taken: ended before that, it would send the last
+// batch again.
+func (h *hooked) noted() {
+	h.t.Helper()
+	last, err := h.r.View.Changed(repo.Everything)
+	must(h.t, err)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		place, err := h.r.Outbox.Memo("webhook/siem")
+		must(h.t, err)
+		if string(place) == fmt.Sprint(last) {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("the webhook is at %s, the view at %d", place, last)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func described(numbers ...int) (list []string) {
+	for _, n := range numbers {
+		list = append(list, describedIndicator(n, ""))
+	}
+	return list
+}
+
+func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {
+	h := newHooked(t)
+	h.publish(1)
+	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	config := repo.Webhook{URL: r.URL + "/hook", AllowPrivate: true}
+	stop := h.run(config, discard)
+	defer stop()
+	h.publish(2, 3)
+	r.wants(described(2, 3)...)
+	h.noted()
+	stop()
+	h.publish(4)
+	stop = h.run(config, discard) // as after a restart
+	defer stop()
+	r.wants(described(2, 3, 4)...)
+	h.publish(5)
+	r.wants(described(2, 3, 4, 5)...)
+}
+
+func TestAWebhookTriesAgainUntilItIsTaken(t *testing.T) {
+	h := newHooked(t)
+	other := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	r := newReceiver(t, func(attempt int, w http.ResponseWriter) bool {
+		switch attempt {
+		case 1:
+			w.WriteHeader(http.StatusInternalServerError)
+		case 2:
+			w.Header().Set("Location", other.URL+"/hook")
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		case 3:
+			w.Header().Set("Retry-After", "soon")
+			w.WriteHeader(http.StatusTooManyRequests)
+		case 4:
+			panic(http.ErrAbortHandler)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+			return true
+		}
+		return false
+	})
+	var log strings.Builder
+	stop := h.run(repo.Webhook{URL: r.URL + "/hook?key=hunter2", AllowPrivate: true}, slog.New(slog.NewTextHandler(&log, nil)))
+	h.publish(1)
+	r.wants(described(1)...)
+	stop()
+	if len(slices.Compact(r.batches)) != 1 {
+		t.Errorf("the same batch has the ids %v", r.batches)
+	}
+	if len(other.batches) > 0 {
+		t.Error("a redirect was followed")
+	}
+	if !strings.Contains(log.String(), "the webhook siem waits") || strings.Contains(log.String(), "hunter2") {
+		t.Errorf("the log is %s", log.String())
+	}
+}
+
+func TestAWebhookIsSentTheTypesAndTheCollectionThatItIsFor(t *testing.T) {
+	h := newHooked(t)
+	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	none := newReceiver(t, func(int, http.ResponseWriter) bool { t.Error("a malware came"); return true })
+	defer h.run(repo.Webhook{URL: r.URL + "/hook", AllowPrivate: true, Types: []string{"indicator"}, Collection: h.collection}, discard)()
+	h.publish(1)
+	r.wants(described(1)...)
+	malware, err := newWebhook(repo.Webhook{Name: "malware", Secret: webhookSecret, URL: none.URL, Types: []string{"malware"}}, h.r.View, h.r.Outbox, &h.shown, discard)
+	must(t, err)
+	must(t, malware.setPlace(0))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	must(t, malware.run(ctx))
+}
+
+func TestAWebhookReachesNoPrivateAddressUnlessItMay(t *testing.T) {
+	called := false
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called = true }))
+	defer server.Close()
+	for _, url := range []string{server.URL, strings.Replace(server.URL, "127.0.0.1", "localhost", 1)} {
+		response, err := outboundClient(false, time.Minute).Get(url)
+		if err == nil {
+			response.Body.Close()
+		}
+		if err == nil || called || !strings.Contains(err.Error(), "public address") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	for text, want := range map[string]bool{
+		"198.51.100.7": true, "8.8.8.8": true, "2606:4700::1111": true,
+		"127.0.0.1": false, "10.0.0.1": false, "172.16.0.1": false, "192.168.0.1": false, "169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false,
+		"255.255.255.255": false, "224.0.0.1": false, "::": false, "::1": false, "fe80::1": false, "fe80::1%eth0": false, "fd00::1": false, "ff02::1": false,
+		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "64:ff9b::7f00:1": false, "2002:7f00:1::": false, "::127.0.0.1": false,
+	} {
+		if isPublic(netip.MustParseAddr(text)) != want {
+			t.Errorf("%s is public: %v", text, !want)
+		}
+	}
+}
+
+func TestABatchIsBounded(t *testing.T) {
+	entries := func(sizes ...int) (list []*repo.Entry) {
+		for _, size := range sizes {
+			list = append(list, &repo.Entry{Object: make([]byte, size)})
+		}
+		return list
+	}
+	for want, list := range map[int][]*repo.Entry{
+		1: entries(webhookBytes+1, 1), 2: entries(webhookBytes-1, 1, 1), 3: entries(1, 1, 1),
+	} {
+		if got := batchSize(list); got != want {
+			t.Errorf("%d of %d are taken, want %d", got, len(list), want)
+		}
+	}
+}

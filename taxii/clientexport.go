@@ -1,0 +1,49 @@
+package taxii
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Export writes a list of what a collection's indicators say, and tells how
+// many of them are not, or not wholly, in it. Only a Service Ledger node can.
+func (c *Client) Export(ctx context.Context, root, collection string, q ExportQuery, to io.Writer) (skipped int, err error) {
+	query := url.Values{"format": {q.Format}}
+	if len(q.Kinds) > 0 {
+		query.Set("kind", strings.Join(q.Kinds, ","))
+	}
+	if q.MinConfidence != 0 {
+		query.Set("min_confidence", strconv.Itoa(q.MinConfidence))
+	}
+	r, err := c.request(ctx, http.MethodGet, join(root, "collections", collection, "export"), query, nil)
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Accept", "*/*")
+	response, err := c.http.Do(r)
+	if err != nil {
+		return 0, fmt.Errorf("GET %s: %w", r.URL.Path, errors.Unwrap(err)) // as in do
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+		if err != nil {
+			return 0, fmt.Errorf("GET %s: %w", r.URL.Path, err)
+		}
+		return 0, fmt.Errorf("GET %s: %w", r.URL.Path, responseError(response, body))
+	}
+	if _, err := io.Copy(to, io.LimitReader(response.Body, c.answer)); err != nil {
+		return 0, fmt.Errorf("GET %s: %w", r.URL.Path, err)
+	}
+	skipped, err = strconv.Atoi(response.Header.Get("X-Slnode-Skipped"))
+	if err != nil {
+		return 0, fmt.Errorf("GET %s: the answer does not tell what it leaves out", r.URL.Path)
+	}
+	return skipped, nil
+}

@@ -1,0 +1,169 @@
+package taxii
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// exportTime is how long the making and sending of one list may take.
+const exportTime = 5 * time.Minute
+
+// getExport answers with the values that a collection's indicators name, in a
+// format of firewalls, resolvers and sensors. It is not part of the standard.
+//
+// Clients poll it. The entity tag says what the list was made of, up to when it
+// holds, and of what query, so that whoever has it already is answered without
+// a look at the collection.
+func (h *Handler) getExport(x *exchange) error {
+	c, err := h.readable(x)
+	if err != nil {
+		return err
+	}
+	q, err := parseExport(x.r.URL.RawQuery)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "%s", err)
+	}
+	ctx, cancel := context.WithTimeout(x.r.Context(), exportTime)
+	defer cancel()
+	changed, err := h.exporter.Changed(ctx, c)
+	if err != nil {
+		return err
+	}
+	q.Changed = time.UnixMicro(changed).UTC()
+	header := x.w.Header()
+	header.Set("Cache-Control", "private, no-cache") // keep it, but ask
+	header.Add("Vary", "Accept-Encoding")
+	tag := exportTag{changed: changed, query: q.digest(c)}
+	if known, ok := tag.among(x.r.Header.Values("If-None-Match"), h.now()); ok {
+		header.Set("ETag", known)
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	export, err := h.exporter.Export(ctx, x.who, c, q)
+	if err != nil {
+		header.Set("Cache-Control", "no-store")
+		var invalid *InvalidError
+		if errors.As(err, &invalid) {
+			return problemf(http.StatusBadRequest, "%s", invalid.Reason)
+		}
+		return err
+	}
+	defer export.Close()
+	tag.until = export.Until
+	header.Set("ETag", tag.String())
+	header.Set("Content-Type", export.MediaType)
+	header.Set("X-Slnode-Skipped", strconv.Itoa(export.Skipped))
+	return h.sendStream(x, func(w io.Writer) error { return export.Write(ctx, w) })
+}
+
+// parseExport reads the query string of an export. It must hold nothing else: a
+// list that was meant to be shorter blocks what should not be.
+func parseExport(raw string) (ExportQuery, error) {
+	params, err := url.ParseQuery(raw)
+	if err != nil {
+		return ExportQuery{}, fmt.Errorf("the query string is malformed: %w", err)
+	}
+	for name, values := range params {
+		if !slices.Contains([]string{"format", "kind", "min_confidence"}, name) {
+			return ExportQuery{}, fmt.Errorf("%.40q is not a parameter of an export, which takes format, kind and min_confidence", name)
+		}
+		if len(values) > 1 {
+			return ExportQuery{}, fmt.Errorf("%s is given more than once", name)
+		}
+	}
+	q := ExportQuery{Format: params.Get("format")}
+	if params.Has("kind") {
+		q.Kinds = strings.Split(params.Get("kind"), ",")
+	}
+	if params.Has("min_confidence") {
+		q.MinConfidence, err = strconv.Atoi(params.Get("min_confidence"))
+		if err != nil || q.MinConfidence < 0 || q.MinConfidence > 100 {
+			return ExportQuery{}, fmt.Errorf("min_confidence: %.40q is not a whole number from 0 to 100", params.Get("min_confidence"))
+		}
+	}
+	return q, nil
+}
+
+// exportVersion changes when the same query gives another list than it gave
+// with an earlier release.
+const exportVersion = 1
+
+// digest names a query of a collection.
+func (q ExportQuery) digest(c Collection) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %d", exportVersion, c.Root, c.ID, q.Format, q.Kinds, q.MinConfidence))
+	return hex.EncodeToString(sum[:8])
+}
+
+// exportTag is what the entity tag of a list says. It is a weak one: a change
+// while the list is written may be in it already.
+type exportTag struct {
+	changed int64 // of the collection, when the list was begun
+	until   time.Time
+	query   string
+}
+
+func (t exportTag) String() string {
+	until := int64(0)
+	if !t.until.IsZero() {
+		until = t.until.Unix()
+	}
+	return fmt.Sprintf(`W/"%d-%d-%s"`, t.changed, until, t.query)
+}
+
+// among finds one among the tags that a client knows that is as good as the
+// tag, until its time is over.
+func (t exportTag) among(headers []string, now time.Time) (string, bool) {
+	for _, value := range headers {
+		for _, known := range splitList(value) {
+			known = strings.TrimSpace(known)
+			var k exportTag
+			var until int64
+			// Some proxies write into the tag that they compress.
+			plain := strings.TrimSuffix(strings.Trim(strings.TrimPrefix(known, "W/"), `"`), "-gzip")
+			if n, err := fmt.Sscanf(plain, "%d-%d-%s", &k.changed, &until, &k.query); err != nil || n != 3 {
+				continue
+			}
+			if k.changed == t.changed && k.query == t.query && (until == 0 || now.Before(time.Unix(until, 0))) {
+				return known, true
+			}
+		}
+	}
+	return "", false
+}
+
+// sendStream sends a body whose length is not known before. An error of its
+// writer cuts the connection, so that the client does not take the part for
+// the whole.
+func (h *Handler) sendStream(x *exchange, write func(io.Writer) error) error {
+	compress := acceptsGzip(x.r.Header)
+	if compress {
+		x.w.Header().Set("Content-Encoding", "gzip")
+	}
+	x.w.WriteHeader(http.StatusOK)
+	if x.r.Method == http.MethodHead {
+		return nil
+	}
+	_ = x.control.SetReadDeadline(time.Time{}) // else it would end the request; as in discardBody
+	out := &download{w: x.w, control: x.control}
+	if !compress {
+		return write(out)
+	}
+	z := h.gzips.Get().(*gzip.Writer)
+	defer h.gzips.Put(z)
+	z.Reset(out)
+	if err := write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
