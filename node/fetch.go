@@ -27,7 +27,8 @@ const (
 	fetchBatch   = 512             // directories that are asked for at once
 	openBytes    = 32 << 20        // of opened objects that are held in memory
 	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
-	retryTimeout = 10 * time.Minute
+	retryTimeout = 5 * time.Minute
+	undisturbed  = time.Minute // for how long at least fetching goes on while members come and go
 	firstRetry   = time.Second
 	lastRetry    = 10 * time.Minute
 	lookAround   = time.Second // how often it is checked whether a member was connected
@@ -36,7 +37,7 @@ const (
 // fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
 // and puts it into the view. Two lanes: what is new goes first; what could not be had waits longer each time.
 type fetcher struct {
-	admitted signal // this organisation has become a member
+	again signal // what was asked for in vain may be answered now
 
 	view   *repo.View
 	fold   *fold
@@ -141,18 +142,21 @@ func (f *fetcher) watchMembers(ctx context.Context) error {
 	ticker := time.NewTicker(lookAround)
 	defer ticker.Stop()
 	var before []peer.ID
+	var interrupted time.Time
 	wasMember := f.fold.active()
 	for {
 		now, member := f.blocks.Connected(), f.fold.active()
 		admitted := member && !wasMember
-		if admitted || slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) }) {
+		connected := slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) })
+		if admitted || connected {
 			if err := f.view.Hasten(); err != nil {
 				return err
 			}
 			f.work.notify()
 		}
-		if admitted {
-			f.admitted.notify() // what is asked for in vain at this moment would be answered now
+		if admitted || connected && time.Since(interrupted) > undisturbed {
+			interrupted = time.Now()
+			f.again.notify() // what is asked for in vain at this moment may be answered now
 		}
 		before, wasMember = now, member
 		select {
@@ -174,13 +178,13 @@ func (f *fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 		l.roots[i] = root
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
-	admitted := f.admitted.changed()
+	again := f.again.changed()
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel()
 	watching.Go(func() {
 		select {
-		case <-admitted:
+		case <-again:
 			cancel()
 		case <-ctx.Done():
 		}
