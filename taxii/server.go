@@ -3,8 +3,9 @@
 // The server, a [Handler], serves the whole of the standard's section 4 and 5
 // over what a [Store] holds, passes objects that are added to a [Publisher],
 // and offers accounts under /v1. Beyond the standard, a collection has an export
-// for firewalls and the like, and a stream of what enters it. It knows nothing of where objects come from
-// or go to, and holds no state of its own that a restart would lose.
+// for firewalls and the like, and a stream of what enters it. It knows nothing
+// of where objects come from or go to, and holds no state of its own that a
+// restart would lose.
 //
 // Where the standard leaves a choice or contradicts itself:
 //
