@@ -5,8 +5,8 @@
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
-// serve.go and taxii.go (what clients see), admin.go and client.go (what the command line talks to), verify.go and
-// status.go.
+// serve.go and taxii.go (what clients see), feeds.go and feedsink.go (what is pulled from elsewhere), admin.go and
+// client.go (what the command line talks to), verify.go and status.go.
 package node
 
 import (
@@ -51,6 +51,7 @@ type Node struct {
 	fetcher    *fetcher
 	owner      *owner
 	withdrawer *withdrawer
+	feeds      *feeds
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
 	rebuild    chan chan error
@@ -190,6 +191,9 @@ func (n *Node) wire() error {
 	n.withdrawer = &withdrawer{
 		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
+	}
+	if n.feeds, err = newFeeds(n); err != nil {
+		return err
 	}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,

@@ -95,8 +95,13 @@ func configKeys() (keys []string) {
 	sections := reflect.TypeFor[repo.Config]()
 	for i := range sections.NumField() {
 		section := sections.Field(i)
-		for j := range section.Type.NumField() {
-			keys = append(keys, section.Tag.Get("toml")+"."+section.Type.Field(j).Tag.Get("toml"))
+		table := section.Type
+		if table.Kind() == reflect.Slice {
+			table = table.Elem()
+		}
+		for j := range table.NumField() {
+			key, _, _ := strings.Cut(table.Field(j).Tag.Get("toml"), ",")
+			keys = append(keys, section.Tag.Get("toml")+"."+key)
 		}
 	}
 	return keys

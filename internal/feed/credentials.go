@@ -113,8 +113,8 @@ func (c Credentials) validate(kind string) error {
 	return nil
 }
 
-// describe says which credentials are used, without them.
-func (c Credentials) describe() string {
+// String says which credentials are used, without them.
+func (c Credentials) String() string {
 	var said []string
 	switch {
 	case c.User != "" || c.Password != "":

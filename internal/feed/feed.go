@@ -175,7 +175,7 @@ func (f *Feed) Run(ctx context.Context, sink Sink) (*Report, error) {
 // Test finds out whether the source can be reached and read, and what a run would do now. It changes nothing.
 func (f *Feed) Test(ctx context.Context, sink Sink) (*Trial, error) {
 	r := &run{feed: f, sink: sink, rehearsal: true, report: &Report{Started: f.clock.now().UTC()}}
-	trial := &Trial{Report: r.report, Credentials: f.config.Credentials.describe(), Notes: f.config.notes()}
+	trial := &Trial{Report: r.report, Credentials: f.config.Credentials.String(), Notes: f.config.notes()}
 	err := r.do(ctx)
 	trial.Source = r.description
 	r.report.finish(f.clock.now().UTC(), err)
