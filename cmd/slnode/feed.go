@@ -168,7 +168,9 @@ func (a *app) feedRemoveCommand() *cobra.Command {
 		Short: "End a feed; what it published stays",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := ask(a, c, func(client *node.Client) (struct{}, error) { return struct{}{}, client.RemoveFeed(c.Context(), args[0]) })
+			_, err := ask(a, c, func(client *node.Client) (struct{}, error) {
+				return struct{}{}, client.RemoveFeed(c.Context(), args[0])
+			})
 			return err
 		},
 	}

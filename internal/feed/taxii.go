@@ -58,10 +58,12 @@ type taxiiPlace struct {
 	Same  int       `json:"same,omitempty"` // how many pages in a row were empty, or came again
 }
 
+func readPlace(at []byte, p *taxiiPlace) bool { return at != nil && json.Unmarshal(at, p) == nil }
+
 // fetch gets the page at a place.
 func (s *taxiiSource) fetch(ctx context.Context, at []byte) (portion, error) {
 	var p taxiiPlace
-	if at == nil || json.Unmarshal(at, &p) != nil {
+	if !readPlace(at, &p) {
 		p = taxiiPlace{}
 		if since := s.config.Filter.Since; !since.IsZero() {
 			p.After = since.Add(-sinceSpan)
