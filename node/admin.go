@@ -12,11 +12,13 @@ import (
 	"net/http/pprof"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -68,6 +70,9 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
 	admin.HandleFunc("/dump", n.serveDump).Methods(http.MethodGet)
+	admin.HandleFunc("/feeds", answer(func(*http.Request) (any, error) { return n.feeds.infos(), nil })).Methods(http.MethodGet)
+	admin.HandleFunc("/feeds", answer(asked(func(_ context.Context, f repo.Feed) (any, error) { return n.feeds.add(f) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/feeds/{name}/{do:test|run|remove}", unhurried(answer(n.doWithFeed))).Methods(http.MethodPost)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)
@@ -112,6 +117,29 @@ func (n *Node) changeCollection(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return change(r)
+}
+
+// doWithFeed does what the last segment of the path says with the feed that the one before names.
+func (n *Node) doWithFeed(r *http.Request) (any, error) {
+	name := mux.Vars(r)["name"]
+	switch mux.Vars(r)["do"] {
+	case "test":
+		return n.feeds.test(r.Context(), name)
+	case "run":
+		return asked(func(ctx context.Context, how FeedRun) (any, error) { return n.feeds.runNow(ctx, name, how.Again) })(r)
+	}
+	return struct{}{}, n.feeds.remove(name)
+}
+
+// unhurried lets an answer take longer than the server's time limit.
+func unhurried(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		next(w, r)
+	}
 }
 
 // CreateCollection makes a collection of this organisation, and returns when it is on the chain.

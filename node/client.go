@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/evidence"
+	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -100,6 +101,11 @@ func (n *Node) awaitView(ctx context.Context) {
 		n.log.Warn("the chain can't be followed; what is known is shown", "error", err)
 		return
 	}
+	n.awaitFetched(ctx)
+}
+
+// awaitFetched waits until what the chain has told of has been asked for once.
+func (n *Node) awaitFetched(ctx context.Context) {
 	for ctx.Err() == nil {
 		events, _, err := n.repo.View.Due(repo.Fresh, repo.LoggedEvent{}, time.Now(), 1)
 		if err != nil || len(events) == 0 {
@@ -216,6 +222,31 @@ func (c *Client) Audit(ctx context.Context, o AuditOptions, progress func(done, 
 		}
 		progress(line.Done, line.Total)
 	}
+}
+
+// Feeds lists the feeds.
+func (c *Client) Feeds(ctx context.Context) (list []FeedInfo, err error) {
+	return list, c.call(ctx, http.MethodGet, "/admin/feeds", nil, &list)
+}
+
+// AddFeed makes a feed.
+func (c *Client) AddFeed(ctx context.Context, f repo.Feed) (info FeedInfo, err error) {
+	return info, c.say(ctx, "/admin/feeds", f, &info)
+}
+
+// RemoveFeed ends a feed.
+func (c *Client) RemoveFeed(ctx context.Context, name string) error {
+	return c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/remove", struct{}{}, &struct{}{})
+}
+
+// TestFeed finds out what a feed would do.
+func (c *Client) TestFeed(ctx context.Context, name string) (trial FeedTrial, err error) {
+	return trial, c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/test", struct{}{}, &trial)
+}
+
+// RunFeed runs a feed now.
+func (c *Client) RunFeed(ctx context.Context, name string, again bool) (report feed.Report, err error) {
+	return report, c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/run", FeedRun{Again: again}, &report)
 }
 
 // Rebuild makes the node derive its view anew.

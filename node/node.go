@@ -5,9 +5,10 @@
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),
-// withdraw.go and show.go, serve.go, taxii.go and export.go (what clients see), webhook.go (who is told of news), admin.go
-// and client.go (what the command line talks to), verify.go, evidence.go and audit.go (what the chain proves), omission.go,
-// backup.go and recover.go (a lost node and its successor), status.go and metrics.go.
+// withdraw.go and show.go, serve.go, taxii.go and export.go (what clients see), feeds.go and feedsink.go (what is pulled
+// from elsewhere), webhook.go (who is told of news), admin.go and client.go (what the command line talks to), verify.go,
+// evidence.go and audit.go (what the chain proves), omission.go, backup.go and recover.go (a lost node and its successor),
+// status.go and metrics.go.
 package node
 
 import (
@@ -57,6 +58,7 @@ type Node struct {
 	owner      *owner
 	withdrawer *withdrawer
 	omissions  *omissions
+	feeds      *feeds
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
 	rebuild    chan chan error
@@ -204,6 +206,9 @@ func (n *Node) wire() error {
 			return err
 		}
 		n.webhooks = append(n.webhooks, hook)
+	}
+	if n.feeds, err = newFeeds(n); err != nil {
+		return err
 	}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,

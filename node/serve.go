@@ -66,6 +66,7 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.Run(ctx) })
+	group.Go(func() error { return n.feeds.run(ctx) })
 	s.serve(ctx, group)
 	ready(daemon)
 	err = group.Wait()

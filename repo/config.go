@@ -57,6 +57,7 @@ type Config struct {
 		Format string `toml:"format"`
 	} `toml:"log"`
 	Webhooks []Webhook `toml:"webhook"`
+	Feeds    []Feed    `toml:"feed"`
 }
 
 // Duration is a time.Duration that is written as "10s".
@@ -69,6 +70,9 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 	d.Duration, err = time.ParseDuration(string(text))
 	return err
 }
+
+// MarshalText writes the same.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // DefaultConfig is what a new repository is configured as, save for the organisation's name.
 func DefaultConfig() Config {
@@ -95,6 +99,10 @@ var configTemplate string
 
 // encode writes the commented config file.
 func (c Config) encode() ([]byte, error) {
+	feeds, err := encodeFeeds(c.Feeds)
+	if err != nil {
+		return nil, err
+	}
 	quote := func(s string) string { return strconv.Quote(s) }
 	list := func(items []string) string {
 		quoted := make([]string, len(items))
@@ -111,7 +119,7 @@ func (c Config) encode() ([]byte, error) {
 	if err := parsed.Execute(&out, c); err != nil {
 		return nil, fmt.Errorf("writing the config: %w", err)
 	}
-	return out.Bytes(), nil
+	return append(out.Bytes(), feeds...), nil
 }
 
 // loadConfig reads config.toml over the defaults and applies the environment's overrides.
@@ -123,6 +131,9 @@ func loadConfig(path string, environ []string) (Config, error) {
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return Config{}, fmt.Errorf("reading %s: the key %s is not known", path, unknown[0])
+	}
+	for i := range c.Feeds {
+		c.Feeds[i].setDefaults()
 	}
 	if err := c.override(environ); err != nil {
 		return Config{}, err
@@ -210,7 +221,10 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		return errors.New("ipfs.listen: no address")
 	}
-	return validateWebhooks(c.Webhooks)
+	if err := validateWebhooks(c.Webhooks); err != nil {
+		return err
+	}
+	return checkFeeds(c.Feeds)
 }
 
 func checkHostPort(address string, optional bool) error {

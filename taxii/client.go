@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +33,7 @@ type Client struct {
 type ClientConfig struct {
 	User, Password string       // HTTP Basic
 	Token          string       // a bearer token, in place of both
+	Header         http.Header  // beside these, such as one with an API key
 	HTTP           *http.Client // http.DefaultClient if nil
 	MaxAnswer      int64        // bytes of an answer, inflated; 256 MiB if 0
 }
@@ -53,11 +56,18 @@ func NewClient(base string, c ClientConfig) (*Client, error) {
 	if client.answer <= 0 {
 		client.answer = 256 << 20
 	}
+	header := c.Header.Clone()
 	switch {
 	case c.Token != "":
 		client.login = func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+c.Token) }
 	case c.User != "" || c.Password != "":
 		client.login = func(r *http.Request) { r.SetBasicAuth(c.User, c.Password) }
+	}
+	if login := client.login; len(header) > 0 {
+		client.login = func(r *http.Request) {
+			login(r)
+			maps.Copy(r.Header, header)
+		}
 	}
 	plain := http.DefaultClient
 	if c.HTTP != nil {
@@ -152,29 +162,48 @@ type Filter struct {
 // ObjectsPage is a page of a collection's objects.
 type ObjectsPage struct {
 	Objects     []jsontext.Value // byte for byte as they came
-	First, Last string           // the dates added of the first and last object, if the server told
-	Next        string           // the cursor to the page after this, if there is one
+	First, Last string           // the dates added of the first and last object, if the server told any
+	Next        string           // the server's cursor; some give one though there is no more
+	More        More             // what the server says of objects after these
+	Asked       time.Time        // when the server says that it answered; zero if it does not
 }
+
+// More is whether there are objects after a page.
+type More int
+
+const (
+	MoreUnsaid More = iota // which means no, to the letter of the standard
+	MoreNo
+	MoreYes
+)
+
+// ErrTooLarge means that an answer is larger than the client takes, in bytes
+// or in objects. A smaller limit may help.
+var ErrTooLarge = errors.New("the answer is too large")
+
+// maxPageObjects bounds a page, whose memory grows with the objects, too.
+const maxPageObjects = 100_000
 
 // Objects gets a collection's objects page by page. It ends with the last page
 // or with the first error. A server that says that there is more without
 // getting any further is such an error.
 func (c *Client) Objects(ctx context.Context, root, collection string, f Filter) iter.Seq2[ObjectsPage, error] {
 	return func(yield func(ObjectsPage, error) bool) {
-		path := join(root, "collections", collection, "objects")
+		var former ObjectsPage
 		for {
-			page, more, err := c.objects(ctx, path, f)
+			page, err := c.Page(ctx, root, collection, f)
 			if err != nil {
 				yield(ObjectsPage{}, err)
 				return
 			}
-			if !yield(page, nil) || !more {
+			if !yield(page, nil) || page.More != MoreYes {
 				return
 			}
 			switch {
 			case len(page.Objects) == 0:
 				err = errors.New("taxii: the server has more objects but sent an empty page")
-			case page.Next != "" && page.Next != f.Next:
+			// A cursor may stay the same while it moves on (medallion's does), but then the objects are others.
+			case page.Next != "" && (page.Next != f.Next || !samePage(page, former)):
 				f.Next = page.Next
 			case page.Next == "" && later(page.Last, f.AddedAfter):
 				f.AddedAfter, f.Next = page.Last, ""
@@ -185,8 +214,13 @@ func (c *Client) Objects(ctx context.Context, root, collection string, f Filter)
 				yield(ObjectsPage{}, err)
 				return
 			}
+			former = page
 		}
 	}
+}
+
+func samePage(a, b ObjectsPage) bool {
+	return slices.EqualFunc(a.Objects, b.Objects, func(a, b jsontext.Value) bool { return bytes.Equal(a, b) })
 }
 
 // later tells whether the first timestamp is one and after the second, if that
@@ -200,8 +234,8 @@ func later(a, b string) bool {
 	return err != nil || first.After(second)
 }
 
-// objects gets one page, and tells whether there are more.
-func (c *Client) objects(ctx context.Context, path string, f Filter) (ObjectsPage, bool, error) {
+// Page gets one page of a collection's objects.
+func (c *Client) Page(ctx context.Context, root, collection string, f Filter) (ObjectsPage, error) {
 	query := make(url.Values)
 	set := func(name, value string) {
 		if value != "" {
@@ -217,18 +251,25 @@ func (c *Client) objects(ctx context.Context, path string, f Filter) (ObjectsPag
 		query.Set("limit", strconv.Itoa(f.Limit))
 	}
 	var envelope struct {
-		More    bool             `json:"more"`
-		Next    jsontext.Value   `json:"next"` // some servers send a number, or null
-		Objects []jsontext.Value `json:"objects"`
+		More    jsontext.Value `json:"more"`
+		Next    jsontext.Value `json:"next"` // some servers send a number, or null
+		Objects objectList     `json:"objects"`
 	}
-	header, err := c.get(ctx, path, query, &envelope)
+	header, err := c.get(ctx, join(root, "collections", collection, "objects"), query, &envelope)
 	if err != nil {
-		return ObjectsPage{}, false, err
+		return ObjectsPage{}, err
 	}
 	page := ObjectsPage{
 		Objects: envelope.Objects,
-		First:   header.Get("X-TAXII-Date-Added-First"),
-		Last:    header.Get("X-TAXII-Date-Added-Last"),
+		First:   dateHeader(header, "First"),
+		Last:    dateHeader(header, "Last"),
+	}
+	page.Asked, _ = http.ParseTime(header.Get("Date")) // zero if it is none
+	switch envelope.More.Kind() {
+	case 't':
+		page.More = MoreYes
+	case 'f':
+		page.More = MoreNo
 	}
 	switch envelope.Next.Kind() {
 	case '"':
@@ -236,7 +277,54 @@ func (c *Client) objects(ctx context.Context, path string, f Filter) (ObjectsPag
 	case '0':
 		page.Next = string(envelope.Next)
 	}
-	return page, envelope.More, nil
+	return page, nil
+}
+
+// dateHeader reads a header that says when an object was added. OpenCTI has
+// been seen to send "undefined".
+func dateHeader(header http.Header, which string) string {
+	value := header.Get("X-TAXII-Date-Added-" + which)
+	if _, err := parseInstant(value); err != nil {
+		return ""
+	}
+	return value
+}
+
+// ParseDate reads a date added as servers write it: with any precision, in UTC
+// or with an offset.
+func ParseDate(s string) (time.Time, error) { return parseInstant(s) }
+
+// FormatDate writes a time as TAXII 2.1 has it (section 2): in UTC, with
+// microseconds.
+func FormatDate(t time.Time) string { return formatTimestamp(t) }
+
+// objectList is a list of bounded length.
+type objectList []jsontext.Value
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (l *objectList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	switch dec.PeekKind() {
+	case 'n':
+		return dec.SkipValue()
+	case '[':
+	default:
+		return errors.New("the objects are not a list")
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != ']' {
+		if len(*l) == maxPageObjects {
+			return fmt.Errorf("%w: more than %d objects", ErrTooLarge, maxPageObjects)
+		}
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		*l = append(*l, value.Clone())
+	}
+	_, err := dec.ReadToken()
+	return err
 }
 
 // join makes the path of a resource of an API root.
@@ -294,7 +382,7 @@ func (c *Client) do(r *http.Request, into any) (http.Header, error) {
 		return nil, failed(err)
 	}
 	if int64(len(body)) > c.answer {
-		return nil, failed(fmt.Errorf("the answer is larger than %d bytes", c.answer))
+		return nil, failed(fmt.Errorf("%w: larger than %d bytes", ErrTooLarge, c.answer))
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return nil, failed(responseError(response, body))
@@ -320,8 +408,23 @@ func responseError(response *http.Response, body []byte) *ResponseError {
 	if json.Unmarshal(body, &resource, lenient()) == nil { // else it is a proxy's page
 		answer.Title, answer.Description = resource.Title, resource.Description
 	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		answer.RetryAfter = time.Duration(seconds) * time.Second
-	}
+	answer.RetryAfter = RetryAfter(response.Header, time.Now())
 	return answer
+}
+
+// maxRetryAfter is the longest that is believed: nobody means more, and a
+// duration must hold it.
+const maxRetryAfter = 7 * 24 * time.Hour
+
+// RetryAfter reads when to come again from an answer's Retry-After, which is in
+// seconds or a date (RFC 9110 section 10.2.3); 0 if the answer names no time.
+func RetryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
 }

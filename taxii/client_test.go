@@ -126,6 +126,7 @@ func TestClientLivesWithOtherServers(t *testing.T) {
 		{"no date headers, empty next", []http.HandlerFunc{say(`{"more":false,"next":"",` + one + `}`)}, 1, true},
 		{"next though there is no more", []http.HandlerFunc{say(`{"more":false,"next":"x",` + one + `}`)}, 1, true},
 		{"a number for next", []http.HandlerFunc{say(`{"more":true,"next":5,` + one + `}`), say(`{` + one + `}`)}, 2, true},
+		{"a cursor that stays the same", []http.HandlerFunc{say(`{"more":true,"next":"x",` + one + `}`), say(`{"more":true,"next":"x","objects":[{"id":"b"}]}`), say(`{` + one + `}`)}, 3, true},
 		{"null for next", []http.HandlerFunc{say(`{"next":null,` + one + `}`)}, 1, true},
 		{"no next but dates", []http.HandlerFunc{say(`{"more":true,`+one+`}`, last), say(`{` + one + `}`)}, 2, true},
 		{"an empty object", []http.HandlerFunc{say(`{}`)}, 0, true},
@@ -133,6 +134,7 @@ func TestClientLivesWithOtherServers(t *testing.T) {
 		{"repeated names", []http.HandlerFunc{say(`{"objects":[{"id":"a","id":"b"}]}`)}, 1, true},
 		{"more without a way on", []http.HandlerFunc{say(`{"more":true,` + one + `}`)}, 1, false},
 		{"pages that repeat", []http.HandlerFunc{say(`{"more":true,"next":"x",` + one + `}`), say(`{"more":true,"next":"x",` + one + `}`)}, 2, false},
+		{"dates that are none", []http.HandlerFunc{say(`{"more":true,`+one+`}`, "X-TAXII-Date-Added-Last: undefined")}, 1, false},
 		{"dates that stand still", []http.HandlerFunc{say(`{"more":true,`+one+`}`, last), say(`{"more":true,`+one+`}`, last)}, 2, false},
 		{"an empty page with more", []http.HandlerFunc{say(`{"more":true,"next":"x"}`)}, 0, false},
 		{"a web page", []http.HandlerFunc{say(`<html>`)}, 0, false},
@@ -200,5 +202,41 @@ func TestClientKeepsCredentialsToItsServer(t *testing.T) {
 		if _, err := NewClient(base, ClientConfig{}); err == nil {
 			t.Errorf("%q is taken for a server", base)
 		}
+	}
+}
+
+func TestClientReadsBothFormsOfRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"7":                             7 * time.Second,
+		"-7":                            0,
+		"soon":                          0,
+		"18446744073709551615":          maxRetryAfter,
+		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute,
+		"Fri, 02 Jan 2026 03:00:00 GMT": 0,
+		"Fri, 02 Jan 2099 03:00:00 GMT": maxRetryAfter,
+	} {
+		if got := RetryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+}
+
+func TestClientSendsItsHeadersToItsServer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"title":%q}`, r.Header.Get("X-Api-Key"))
+	}))
+	defer server.Close()
+	c := newTestClient(t, server.URL, ClientConfig{Header: http.Header{"X-Api-Key": {"key"}}})
+	if d, err := c.Discovery(t.Context()); err != nil || d.Title != "key" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+func TestClientBoundsTheObjectsOfAPage(t *testing.T) {
+	body := `{"objects":[` + strings.Repeat("1,", maxPageObjects) + `1]}`
+	if _, err := collect(script(t, say(body)), Filter{}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v", err)
 	}
 }

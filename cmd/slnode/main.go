@@ -120,7 +120,7 @@ refused).`,
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
 		a.listCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(),
-		a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(),
+		a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(),
 		a.keysCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand(),
 	)
 	return root

@@ -95,12 +95,13 @@ func configKeys() (keys []string) {
 	sections := reflect.TypeFor[repo.Config]()
 	for i := range sections.NumField() {
 		section := sections.Field(i)
-		fields := section.Type
-		if fields.Kind() == reflect.Slice {
-			fields = fields.Elem()
+		table := section.Type
+		if table.Kind() == reflect.Slice {
+			table = table.Elem()
 		}
-		for j := range fields.NumField() {
-			keys = append(keys, section.Tag.Get("toml")+"."+fields.Field(j).Tag.Get("toml"))
+		for j := range table.NumField() {
+			key, _, _ := strings.Cut(table.Field(j).Tag.Get("toml"), ",")
+			keys = append(keys, section.Tag.Get("toml")+"."+key)
 		}
 	}
 	return keys

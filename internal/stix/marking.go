@@ -28,6 +28,9 @@ type wellKnown struct {
 	properties map[string]string
 }
 
+// IsWellKnownMarking reports whether a marking is one that everybody knows by its id, so that nobody needs its definition.
+func IsWellKnownMarking(id string) bool { return wellKnownMarking(id) != nil }
+
 func wellKnownMarking(id string) *wellKnown {
 	return wellKnownMarkings[strings.ToLower(id)]
 }

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func (a *app) feedCommand() *cobra.Command {
+	return group("feed", "Pull objects from TAXII collections and MISP, and publish what is new",
+		a.feedAddCommand(), a.feedListCommand(), a.feedTestCommand(), a.feedRunCommand(), a.feedRemoveCommand())
+}
+
+func (a *app) feedAddCommand() *cobra.Command {
+	f := repo.Feed{}
+	c := &cobra.Command{
+		Use:   "add NAME URL",
+		Short: "Pull from a source, on a schedule",
+		Long: `Add writes a feed into the configuration; a daemon that runs begins with it at once. Look
+at it with slnode feed test.
+
+URL is a TAXII 2.1 API root, with --collection, or the address of a MISP instance, with --kind misp. A secret is given as
+env:NAME, the name of an environment variable of the daemon, or file:PATH, or as - to be read from standard input and
+kept in config.toml; never as itself, since arguments show in the list of processes.`,
+		Example: `  slnode feed add otx https://otx.alienvault.com/taxii/root --collection user_AlienVault --user file:/etc/slnode/otx
+  slnode feed add cert https://opencti.example/taxii2/root --collection 719d8ee6-7359-41ee-a839-046c59cc782e --token env:OPENCTI_TOKEN --types indicator --markings clear,green
+  slnode feed add misp https://misp.example --kind misp --api-key file:/etc/slnode/misp --into ransomware --interval 15m`,
+		Args: exactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			f.Name, f.URL = args[0], args[1]
+			if err := readSecrets(c, &f); err != nil {
+				return err
+			}
+			info, err := ask(a, c, func(client *node.Client) (node.FeedInfo, error) { return client.AddFeed(c.Context(), f) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, info, func(w io.Writer) { printFeeds(w, []node.FeedInfo{info}) })
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.Kind, "kind", "taxii", "taxii or misp")
+	flags.StringVar(&f.Collection, "collection", "", "`id` of the TAXII collection")
+	flags.StringVar(&f.Into, "into", "", "`collection` to publish in, by id or alias (default: the consortium's)")
+	flags.DurationVar(&f.Interval.Duration, "interval", time.Hour, "how often")
+	flags.StringVar(&f.User, "user", "", "user of HTTP Basic, itself or a `secret`")
+	flags.StringVar(&f.Password, "password", "", "password of HTTP Basic: a `secret`")
+	flags.StringVar(&f.Token, "token", "", "bearer token: a `secret`")
+	flags.StringVar(&f.APIKey, "api-key", "", "API key: a `secret`")
+	flags.StringVar(&f.APIKeyHeader, "api-key-header", "", "`header` for the API key (default X-API-Key, for MISP Authorization)")
+	flags.StringVar(&f.ClientCert, "client-cert", "", "`file` with a client certificate, in PEM")
+	flags.StringVar(&f.ClientKey, "client-key", "", "`file` with its key")
+	flags.StringVar(&f.CA, "ca", "", "`file` with the certificates that the source may have, in place of the system's")
+	flags.StringSliceVar(&f.Types, "types", nil, "STIX `types` to take")
+	flags.StringSliceVar(&f.Markings, "markings", nil, "TLP `levels` or ids of marking definitions to take")
+	flags.IntVar(&f.MinConfidence, "min-confidence", 0, "least confidence to take")
+	flags.StringSliceVar(&f.Labels, "labels", nil, "`labels` of which an object must have one")
+	flags.StringSliceVar(&f.Authors, "authors", nil, "`ids` in created_by_ref to take")
+	flags.StringVar(&f.Since, "since", "", "take what was made since a `date`")
+	flags.StringVar(&f.Unmarked, "unmarked", "collection", "objects without a marking: collection (its default level), refuse, or a TLP `level`")
+	flags.IntVar(&f.MaxObjects, "max-objects", 100, "most objects that a run publishes")
+	flags.Float64Var(&f.MaxALGO, "max-algo", 0, "most `ALGO` that a run spends; 0 for no limit")
+	flags.IntVar(&f.PageSize, "page-size", 0, "objects (MISP: events) to ask for at once; 0 for the usual")
+	return c
+}
+
+// readSecrets reads the secrets that are given as -, and refuses those that are given as themselves.
+func readSecrets(c *cobra.Command, f *repo.Feed) error {
+	stdin := ""
+	for _, one := range []struct {
+		flag   string
+		secret *string
+	}{{"password", &f.Password}, {"token", &f.Token}, {"api-key", &f.APIKey}, {"user", &f.User}} {
+		switch text := *one.secret; {
+		case text == "", one.flag == "user" && text != "-", strings.HasPrefix(text, "env:"), strings.HasPrefix(text, "file:"):
+		case text != "-":
+			return fmt.Errorf("%w: --%s shows a secret in the list of processes; give env:NAME, file:PATH or - for standard input", errUsage, one.flag)
+		case stdin != "":
+			return fmt.Errorf("%w: --%s and --%s can't both be read from standard input", errUsage, stdin, one.flag)
+		default:
+			stdin = one.flag
+			line, err := io.ReadAll(io.LimitReader(c.InOrStdin(), 64<<10))
+			if err != nil {
+				return fmt.Errorf("reading --%s: %w", one.flag, err)
+			}
+			*one.secret = strings.TrimSpace(string(line))
+		}
+	}
+	return nil
+}
+
+func (a *app) feedListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the feeds, their last runs and what went wrong",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			list, err := ask(a, c, func(client *node.Client) ([]node.FeedInfo, error) { return client.Feeds(c.Context()) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, list, func(w io.Writer) { printFeeds(w, list) })
+		},
+	}
+}
+
+func (a *app) feedTestCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "test NAME",
+		Short: "Find out whether a feed works, what a run would publish and what it would cost",
+		Long: `Test asks the source for its collection and the next pages, and publishes nothing. It exits with 3 if the feed would
+not work.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			trial, err := ask(a, c, func(client *node.Client) (node.FeedTrial, error) { return client.TestFeed(c.Context(), args[0]) })
+			if err != nil {
+				return err
+			}
+			if err := a.print(c, trial, func(w io.Writer) { printTrial(w, trial) }); err != nil {
+				return err
+			}
+			if trial.Trial.Problem != "" {
+				return &noError{fmt.Sprintf("the feed %q does not work: %s", args[0], trial.Trial.Problem)}
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) feedRunCommand() *cobra.Command {
+	var again bool
+	c := &cobra.Command{
+		Use:   "run NAME",
+		Short: "Run a feed now",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			report, err := ask(a, c, func(client *node.Client) (node.FeedReport, error) {
+				return client.RunFeed(c.Context(), args[0], again)
+			})
+			if err != nil {
+				return err
+			}
+			if err := a.print(c, report, func(w io.Writer) { printFeedReport(w, report, "published") }); err != nil {
+				return err
+			}
+			if report.Problem != "" {
+				return errors.New(report.Problem)
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&again, "again", false, "from the source's beginning; what is published already costs nothing")
+	return c
+}
+
+func (a *app) feedRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove NAME",
+		Short: "End a feed; what it published stays",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			_, err := ask(a, c, func(client *node.Client) (struct{}, error) {
+				return struct{}{}, client.RemoveFeed(c.Context(), args[0])
+			})
+			return err
+		},
+	}
+}
+
+func printFeeds(w io.Writer, list []node.FeedInfo) {
+	fmt.Fprintf(w, "FEED\tKIND\tURL\tINTO\tEVERY\tLAST RUN\tNEW\tKNOWN\tREFUSED\tPROBLEM\n")
+	for _, f := range list {
+		into := f.Into
+		if into == "" {
+			into = "(default)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", f.Name, f.Kind, f.URL, into, f.Interval)
+		if last := f.Last; last != nil {
+			fmt.Fprintf(w, "\t%s\t%d\t%d\t%d\t%s", last.Ended.Format(time.RFC3339), last.New, last.Known, last.Refused, last.Problem)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func printTrial(w io.Writer, t node.FeedTrial) {
+	reached := "yes"
+	if !t.Trial.Source.Reached {
+		reached = "no"
+	}
+	fmt.Fprintf(w, "feed\t%s\nsource\t%s %s %s\ncredentials\t%s\n", t.Feed.Name, t.Feed.Kind, t.Feed.URL, t.Feed.Collection, t.Trial.Credentials)
+	fmt.Fprintf(w, "reached\t%s\nwhich is\t%s\npublishes in\t%s\n", reached, t.Trial.Source.Title, t.Into)
+	for _, note := range slices.Concat(t.Trial.Notes, t.Trial.Source.Hints) {
+		fmt.Fprintf(w, "note\t%s\n", note)
+	}
+	printFeedReport(w, *t.Trial.Report, "would be published")
+	fmt.Fprintf(w, "a run may\tpublish %d objects", t.MaxObjects)
+	if t.MaxCost > 0 {
+		fmt.Fprintf(w, " for %s ALGO", algo(t.MaxCost))
+	}
+	fmt.Fprintf(w, "; the account can spend %s ALGO\n", algo(t.Free))
+}
+
+func printFeedReport(w io.Writer, r node.FeedReport, published string) {
+	fmt.Fprintf(w, "looked at\t%d objects on %d pages in %s\n", r.Objects, r.Pages, r.Ended.Sub(r.Started).Round(time.Millisecond))
+	fmt.Fprintf(w, "%s\t%d, for %s ALGO\n", published, r.New, algo(r.Cost))
+	fmt.Fprintf(w, "known already\t%d\n", r.Known)
+	for _, filter := range slices.Sorted(maps.Keys(r.Passed)) {
+		fmt.Fprintf(w, "passed over\t%d by %s\n", r.Passed[filter], filter)
+	}
+	fmt.Fprintf(w, "refused\t%d\n", r.Refused)
+	for _, reason := range r.Reasons {
+		fmt.Fprintf(w, "\t%d × %s (%s)\n", reason.Count, reason.Reason, reason.Example)
+	}
+	if r.Rest {
+		fmt.Fprintf(w, "the rest\tcomes in the next run\n")
+	}
+	if r.Problem != "" {
+		fmt.Fprintf(w, "problem\t%s\n", r.Problem)
+	}
+}

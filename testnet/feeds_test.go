@@ -1,0 +1,134 @@
+package testnet
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// feedFrom makes a feed of one organisation from another's node, with the account that the other's tests use.
+func (o *organisation) feedFrom(name string, source *organisation, collection string, options ...string) {
+	o.t.Helper()
+	source.client() // signs the account up
+	password := filepath.Join(o.t.TempDir(), "password")
+	must(o.t, os.WriteFile(password, []byte(source.secret+"\n"), 0o600))
+	o.cli(append([]string{"feed", "add", name, "http://" + source.daemon.TAXII + "/" + source.name + "/", "--collection", collection,
+		"--user", source.user, "--password", "file:" + password, "--max-objects", "1000"}, options...)...)
+}
+
+func (o *organisation) runFeed(name string, options ...string) node.FeedReport {
+	o.t.Helper()
+	return cliJSON[node.FeedReport](o, append([]string{"feed", "run", name}, options...)...)
+}
+
+func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
+	t.Parallel()
+	chain := newChain(t)
+	n, other := newNetwork(t, chain, "alpha", "bravo"), newNetwork(t, chain, "xenon")
+	alpha, bravo, xenon := n.members[0], n.members[1], other.members[0]
+	xenon.post(other.collection, indicators(0, 30)...)
+	xenon.shows(other.collection, indicators(0, 30)...)
+	alpha.post(n.collection, indicators(0, 5)...) // which alpha has already
+	alpha.shows(n.collection, indicators(0, 5)...)
+
+	// The schedule would bring the objects before the test has looked: this feed begins with a type that isn't there.
+	alpha.feedFrom("later", xenon, other.collection, "--interval", "24h", "--types", "malware", "--page-size", "7")
+	trial := cliJSON[node.FeedTrial](alpha, "feed", "test", "later")
+	if !trial.Trial.Source.Reached || trial.Trial.New != 0 || trial.Trial.Problem != "" {
+		t.Errorf("the test of a feed says %+v", trial)
+	}
+	alpha.cli("feed", "remove", "later")
+
+	alpha.stop() // commands run the node themselves, and no schedule
+	alpha.feedFrom("xenon", xenon, other.collection, "--interval", "24h", "--page-size", "7", "--max-algo", "2.03")
+	trial = cliJSON[node.FeedTrial](alpha, "feed", "test", "xenon")
+	if trial.Trial.New != 16 || trial.Trial.Known != 5 || trial.Trial.Problem != "" || trial.Into == "" {
+		t.Errorf("the test of a feed says %+v %+v", trial, trial.Trial.Report)
+	}
+	if out := alpha.cli("feed", "test", "xenon"); !strings.Contains(out, "reached") || strings.Contains(out, xenon.secret) {
+		t.Errorf("the test of a feed prints %s", out)
+	}
+	first := alpha.runFeed("xenon")
+	if first.New != 20 || first.Known != 5 || !first.Rest {
+		t.Errorf("the first run: %+v", first)
+	}
+	alpha.start()
+	bravo.shows(n.collection, indicators(0, 25)...)
+	eventually(t, func() (bool, string) { // the daemon begins with a run
+		list := cliJSON[[]node.FeedInfo](alpha, "feed", "list")
+		return len(list) == 1 && list[0].Last != nil && list[0].Last.Problem == "" && !list[0].Last.Rest, alpha.cli("feed", "list")
+	})
+	bravo.shows(n.collection, indicators(0, 30)...)
+	if again := alpha.runFeed("xenon", "--again"); again.New != 0 || again.Known != 30 || again.Problem != "" {
+		t.Errorf("the run from the beginning: %+v", again)
+	}
+	if found := grep(t, alpha.dir, xenon.secret); len(found) > 0 {
+		t.Errorf("the password is in %v", found)
+	}
+	if log, err := os.ReadFile(alpha.log); err != nil || strings.Contains(string(log), xenon.secret) {
+		t.Errorf("the log holds the password, or can't be read: %v", err)
+	}
+
+	t.Run("a wrong password is a clear answer", func(t *testing.T) {
+		config, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
+		must(t, err)
+		wrong := filepath.Join(t.TempDir(), "wrong")
+		must(t, os.WriteFile(wrong, []byte("an old password"), 0o600))
+		alpha.cli("feed", "add", "wrong", "http://"+xenon.daemon.TAXII+"/"+xenon.name+"/", "--collection", other.collection, "--user", "admin", "--password", "file:"+wrong)
+		out, stderr, code := alpha.try("feed", "test", "wrong")
+		if code != 3 || !strings.Contains(stderr, "401") || strings.Contains(out+stderr, "an old password") {
+			t.Errorf("exit code %d: %s%s", code, out, stderr)
+		}
+		alpha.cli("feed", "remove", "wrong")
+		after, err := repo.ReadConfig(alpha.dir)
+		must(t, err)
+		text, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
+		must(t, err)
+		if len(after.Feeds) != 1 || strings.TrimSpace(string(text)) != strings.TrimSpace(string(config)) {
+			t.Errorf("adding and removing a feed changed the configuration to\n%s", text)
+		}
+	})
+}
+
+// Two members that pull from each other, and one from elsewhere: each object is minted once.
+func TestMembersThatFeedEachOtherMintEachObjectOnce(t *testing.T) {
+	t.Parallel()
+	chain := newChain(t)
+	n, other := newNetwork(t, chain, "alpha", "bravo"), newNetwork(t, chain, "xenon")
+	alpha, bravo, xenon := n.members[0], n.members[1], other.members[0]
+	xenon.post(other.collection, indicators(0, 10)...)
+	xenon.shows(other.collection, indicators(0, 10)...)
+	alpha.post(n.collection, indicators(100, 10)...)
+	bravo.post(n.collection, indicators(200, 10)...)
+	locked := func() uint64 { return alpha.status().Publishing.Locked + bravo.status().Publishing.Locked }
+	before := locked()
+
+	alpha.feedFrom("xenon", xenon, other.collection, "--interval", "10s")
+	alpha.feedFrom("bravo", bravo, n.collection, "--interval", "10s")
+	bravo.feedFrom("alpha", alpha, n.collection, "--interval", "10s")
+	all := append(append(indicators(0, 10), indicators(100, 10)...), indicators(200, 10)...)
+	for range 3 {
+		for _, one := range []struct {
+			o    *organisation
+			feed string
+		}{{alpha, "xenon"}, {alpha, "bravo"}, {bravo, "alpha"}} {
+			if report := one.o.runFeed(one.feed, "--again"); report.Problem != "" {
+				t.Errorf("feed %s: %+v", one.feed, report)
+			}
+		}
+	}
+	alpha.shows(n.collection, all...)
+	bravo.shows(n.collection, all...)
+	if minted := (locked() - before) / 100_000; minted != 10 {
+		t.Errorf("the feeds minted %d NFTs for 10 objects", minted)
+	}
+	for _, o := range n.members {
+		if s := o.status(); s.View.Objects != 30 {
+			t.Errorf("%s has %d objects, want 30", o.name, s.View.Objects)
+		}
+	}
+}
