@@ -180,3 +180,36 @@ func TestALostGovernorRepeatsNoRecord(t *testing.T) {
 	// The governor's membership, the default collection, two admissions and two keyrings.
 	governor.mintedOnce(1, 6)
 }
+
+// What was withdrawn after the backup is published anew when it is posted again, and what the lost node published anew
+// already is not.
+func TestWithdrawalsAfterTheBackupCount(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, development(t), "alpha", "bravo")
+	reader, lost := n.members[0], n.members[1]
+	s := newSafe(t)
+	status := lost.post(n.collection, indicators(1, 2)...)
+	s.backUp(lost)
+	for _, published := range status.Successes {
+		cliJSON[[]node.Withdrawal](lost, "withdraw", published.TxID)
+	}
+	eventually(t, func() (bool, string) {
+		list := lost.objects(n.collection)
+		return len(list) == 0, fmt.Sprintf("%d objects are there", len(list))
+	})
+	lost.post(n.collection, indicator(1))
+	reader.shows(n.collection, indicator(1))
+
+	s.loseAndRestore(lost)
+	lost.shows(n.collection, indicator(1))
+	status = lost.postNow(n.collection, indicators(1, 2)...)
+	lost.recovers()
+	if status = lost.complete(status.ID); status.SuccessCount != 2 {
+		t.Errorf("the status is %+v", status)
+	}
+	reader.shows(n.collection, indicators(1, 2)...)
+	info := cliJSON[node.ConsortiumInfo](lost, "consortium", "show")
+	if urls, _ := n.minted(t, lost.account(), info.ID); len(urls) != 4 {
+		t.Errorf("%d NFTs were made for two objects that were both published twice", len(urls))
+	}
+}
