@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"time"
 
@@ -32,15 +31,9 @@ type Client struct {
 
 // Connect finds the daemon of a repository, or runs the node in this process.
 func Connect(ctx context.Context, dir string, log *slog.Logger) (*Client, error) {
-	daemon, err := ReadDaemon(dir)
-	if err == nil {
-		client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
-		if client.answers(ctx) {
-			return client, nil
-		}
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	client, err := connectDaemon(ctx, dir)
+	if err != nil || client != nil {
+		return client, err
 	}
 	return runInProcess(ctx, dir, log)
 }
@@ -73,10 +66,10 @@ func runInProcess(ctx context.Context, dir string, log *slog.Logger) (_ *Client,
 	group.Go(func() error { return n.Run(runCtx) })
 	s.serve(runCtx, group)
 	n.awaitView(ctx)
-	return &Client{base: "http://" + admin.Admin, token: admin.Token, http: &http.Client{}, close: func() error {
+	return newClient(admin, func() error {
 		stop()
 		return errors.Join(group.Wait(), n.Close(), r.Close())
-	}}, nil
+	}), nil
 }
 
 // catchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows

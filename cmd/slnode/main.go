@@ -118,7 +118,7 @@ refused).`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
-		a.listCommand(), a.getCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(), a.verifyCommand(),
+		a.listCommand(), a.getCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(), a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.auditLogCommand(), a.verifyCommand(),
 		a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(), a.versionCommand(),
 	)
 	return root
