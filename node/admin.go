@@ -38,17 +38,8 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		return nil, err
 	}
 	router := mux.NewRouter()
-	admin := router.PathPrefix("/admin/").Subrouter()
-	admin.Use(func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !sameToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), token) {
-				http.Error(w, "wrong token", http.StatusUnauthorized)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	})
-	admin.HandleFunc("/alive", answer(func(*http.Request) (any, error) { return struct{}{}, nil })).Methods(http.MethodGet)
+	admin := operatorRoutes(router, token)
+	accountAdmin{n.accounts, n.collectionIDs}.route(admin)
 	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return n.Status(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return n.Consortium(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return n.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
@@ -60,13 +51,27 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		if err != nil {
 			return nil, &InputError{err}
 		}
-		return n.Admit(r.Context(), request)
+		admission, err := n.Admit(r.Context(), request)
+		n.trail.changed("admit", "", []string{admission.Organisation}, err)
+		return admission, err
 	})).Methods(http.MethodPost)
 	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return n.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
-	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) { return n.Remove(ctx, name) }))).Methods(http.MethodPost)
-	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) { return n.Withdraw(ctx, s) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) {
+		info, err := n.Remove(ctx, name)
+		n.trail.changed("remove-member", "", []string{name}, err)
+		return info, err
+	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) {
+		list, err := n.Withdraw(ctx, s)
+		if len(list) > 0 {
+			n.trail.operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
+		}
+		return list, err
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
-		return n.CreateCollection(ctx, s)
+		info, err := n.CreateCollection(ctx, s)
+		n.trail.changed(taxii.EventCreateCollection, info.ID, s.Readers, err)
+		return info, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
 	admin.HandleFunc("/dump", n.serveDump).Methods(http.MethodGet)
@@ -79,6 +84,22 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	}))
 	router.PathPrefix("/").Handler(protocol)
 	return router, nil
+}
+
+// operatorRoutes are the routes of /admin/, for whoever has the token.
+func operatorRoutes(router *mux.Router, token string) *mux.Router {
+	admin := router.PathPrefix("/admin/").Subrouter()
+	admin.Use(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !sameToken(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), token) {
+				http.Error(w, "wrong token", http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	admin.HandleFunc("/alive", answer(func(*http.Request) (any, error) { return struct{}{}, nil })).Methods(http.MethodGet)
+	return admin
 }
 
 // maxRequest bounds what the command line says, in bytes.
@@ -100,14 +121,24 @@ func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) 
 // changeCollection does what the last segment of the path says with the collection that the one before names.
 func (n *Node) changeCollection(r *http.Request) (any, error) {
 	id := mux.Vars(r)["id"]
+	noted := func(event string, organisations []string) func(consortium.Collection, error) (any, error) {
+		return func(c consortium.Collection, err error) (any, error) {
+			n.trail.changed(event, c.ID, organisations, err)
+			return n.collectionInfo(c, err)
+		}
+	}
 	change, known := map[string]func(*http.Request) (any, error){
-		"grant": asked(func(ctx context.Context, g Grant) (any, error) { return n.collectionInfo(n.owner.grant(ctx, id, g)) }),
-		"revoke": asked(func(ctx context.Context, names []string) (any, error) {
-			return n.collectionInfo(n.owner.revoke(ctx, id, names))
+		"grant": asked(func(ctx context.Context, g Grant) (any, error) {
+			return noted("grant", g.Organisations)(n.owner.grant(ctx, id, g))
 		}),
-		"rotate": asked(func(ctx context.Context, _ struct{}) (any, error) { return n.collectionInfo(n.owner.rotate(ctx, id)) }),
+		"revoke": asked(func(ctx context.Context, names []string) (any, error) {
+			return noted("revoke", names)(n.owner.revoke(ctx, id, names))
+		}),
+		"rotate": asked(func(ctx context.Context, _ struct{}) (any, error) {
+			return noted("rotate", nil)(n.owner.rotate(ctx, id))
+		}),
 		"set": asked(func(ctx context.Context, c CollectionChange) (any, error) {
-			return n.collectionInfo(n.owner.set(ctx, id, c))
+			return noted("set", nil)(n.owner.set(ctx, id, c))
 		}),
 	}[mux.Vars(r)["change"]]
 	if !known {
@@ -198,7 +229,7 @@ func (o operator) Token(_ context.Context, token string) (taxii.Principal, error
 	if !sameToken(token, o.token) {
 		return taxii.Principal{}, taxii.ErrUnauthorized
 	}
-	return taxii.Principal{User: operatorName, Org: o.organisation, Role: taxii.RoleAdmin}, nil
+	return taxii.Principal{User: operatorName, Org: o.organisation, Role: taxii.RoleAdmin, Credential: "the repository"}, nil
 }
 
 func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

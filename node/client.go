@@ -48,11 +48,10 @@ func findDaemon(ctx context.Context, dir string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: func() error { return nil }}
-	if !client.answers(ctx) {
-		return nil, nil
+	if client := newClient(daemon, func() error { return nil }); client.answers(ctx) {
+		return client, nil
 	}
-	return client, nil
+	return nil, nil
 }
 
 // answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and
@@ -83,10 +82,10 @@ func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, l
 	group.Go(func() error { return n.Run(runCtx) })
 	s.serve(runCtx, group)
 	n.awaitView(ctx)
-	return &Client{base: "http://" + admin.Admin, token: admin.Token, http: &http.Client{}, close: func() error {
+	return newClient(admin, func() error {
 		stop()
 		return errors.Join(group.Wait(), n.Close(), r.Close())
-	}}, nil
+	}), nil
 }
 
 // catchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows

@@ -61,6 +61,9 @@ type Node struct {
 	feeds      *feeds
 	watcher    *chainwatch.Watcher
 	ledger     *ledger.Ledger
+	accounts   *accounts
+	described  *ownRoot
+	trail      *auditTrail
 	rebuild    chan chan error
 	remembered []string // the members' addresses as they are written down; keepConnected's alone
 	log        *slog.Logger
@@ -169,6 +172,12 @@ func (n *Node) wire() error {
 		return fmt.Errorf("deriving the lease key: %w", err)
 	}
 	outbox, view := n.repo.Outbox, n.repo.View
+	n.trail = &auditTrail{n.repo.Audit, n.repo.Dir}
+	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
+	n.accounts = newAccounts(n.repo, n.trail)
+	if n.described, err = openOwnRoot(outbox, n.repo.Config.Organisation.Title); err != nil {
+		return err
+	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes,
 		condition: &condition{what: "sealing", log: n.log}, log: n.log,

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +28,7 @@ type Daemon struct {
 	Admin   string `json:"admin"` // host:port, loopback
 	Token   string `json:"token"` // what the admin interface asks for
 	TAXII   string `json:"taxii"` // host:port
+	URL     string `json:"taxii_url"`
 	Gateway string `json:"gateway,omitempty"`
 	Metrics string `json:"metrics,omitempty"`
 }
@@ -44,7 +48,7 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	if err != nil {
 		return err
 	}
-	if daemon.TAXII, err = s.listen("TAXII clients", n.repo.Config.TAXII.Listen, clients); err != nil {
+	if err := n.listenClients(&s, &daemon, clients); err != nil {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
@@ -76,14 +80,41 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	return err
 }
 
-// listenAdmin listens for the command line, on a free port of loopback.
-func (n *Node) listenAdmin(s *servers) (Daemon, error) {
-	token := make([]byte, 32)
-	if _, err := rand.Read(token); err != nil {
-		return Daemon{}, fmt.Errorf("making the admin token: %w", err)
+// listenClients listens for TAXII clients, as the configuration says.
+func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) error {
+	config := n.repo.Config.TAXII
+	secure, err := openTLS(n.repo.Config, n.repo.Dir, n.log)
+	if err != nil {
+		return err
 	}
-	daemon := Daemon{PID: os.Getpid(), Token: hex.EncodeToString(token)}
-	handler, err := n.adminHandler(daemon.Token)
+	if daemon.TAXII, err = s.listenTLS("TAXII clients", config.Listen, clients, secure.config); err != nil {
+		return err
+	}
+	daemon.URL = "https://" + daemon.TAXII
+	switch {
+	case secure.config == nil:
+		daemon.URL = "http://" + daemon.TAXII
+		if address, err := netip.ParseAddrPort(daemon.TAXII); err == nil && !address.Addr().Unmap().IsLoopback() {
+			n.log.Warn("TAXII is served in the clear: passwords, tokens and intelligence can be read on the network; set taxii.tls", "listen", daemon.TAXII)
+		}
+	case secure.fingerprint != "":
+		n.log.Info("TAXII is served with a self-signed certificate", "sha256", colons(secure.fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
+	case secure.challenges != nil && config.ACMEListen != "":
+		_, err = s.listen("the ACME authority", config.ACMEListen, secure.challenges)
+	}
+	return err
+}
+
+// listenAdmin listens for the command line.
+func (n *Node) listenAdmin(s *servers) (Daemon, error) { return s.listenOperator(n.adminHandler) }
+
+// listenOperator listens for the command line, on a free port of loopback. The handler is made for whoever has a new
+// token.
+func (s *servers) listenOperator(make func(token string) (http.Handler, error)) (Daemon, error) {
+	token := [32]byte{}
+	rand.Read(token[:]) // never fails: it ends the process rather
+	daemon := Daemon{PID: os.Getpid(), Token: hex.EncodeToString(token[:])}
+	handler, err := make(daemon.Token)
 	if err != nil {
 		return Daemon{}, err
 	}
@@ -102,13 +133,18 @@ type listening struct {
 	*http.Server
 }
 
-// listen opens a port. Nothing is answered before serve.
+// listen opens a port for plain HTTP. Nothing is answered before serve.
 func (s *servers) listen(whom, address string, handler http.Handler) (string, error) {
+	return s.listenTLS(whom, address, handler, nil)
+}
+
+// listenTLS opens a port for HTTPS, or for plain HTTP if there is no configuration.
+func (s *servers) listenTLS(whom, address string, handler http.Handler, config *tls.Config) (string, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", whom, err)
 	}
-	s.list = append(s.list, listening{listener, taxii.NewServer(handler, nil, s.log)})
+	s.list = append(s.list, listening{listener, taxii.NewServer(handler, config, s.log)})
 	return listener.Addr().String(), nil
 }
 
@@ -139,7 +175,11 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 		}
 		stopped <- err
 	})
-	err := server.Serve(listener)
+	begin := server.Serve
+	if server.TLSConfig != nil {
+		begin = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	err := begin(listener)
 	if stop() { // the server ended by itself
 		return fmt.Errorf("serving on %s: %w", listener.Addr(), err)
 	}
@@ -148,13 +188,21 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 
 // clientHandler is what TAXII clients see.
 func (n *Node) clientHandler() (http.Handler, error) {
-	own := &accounts{repo: n.repo, own: n.repo.Config.Organisation.Name}
 	config, err := n.taxiiConfig()
 	if err != nil {
 		return nil, err
 	}
-	config.Authenticator, config.Accounts = own, own
-	return taxii.NewHandler(config)
+	config.Authenticator, config.Accounts = n.accounts, n.accounts
+	config.Owner = &administration{node: n, making: map[string]bool{}}
+	config.RateLimit = int(n.repo.Config.TAXII.RateLimit)
+	if config.TrustedProxies, err = repo.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
+		return nil, err
+	}
+	handler, err := taxii.NewHandler(config)
+	if err == nil {
+		n.accounts.changed = handler.Forget
+	}
+	return handler, err
 }
 
 func (n *Node) taxiiConfig() (taxii.Config, error) {
@@ -164,13 +212,14 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 	}
 	organisation := n.repo.Config.Organisation
 	shown := &catalogue{
-		view: n.repo.View, fold: n.fold, own: organisation.Name, title: organisation.Title, consortium: n.consortium, shown: n.shown, exports: n.exports,
+		view: n.repo.View, fold: n.fold, own: organisation.Name, described: n.described, consortium: n.consortium,
+		shown: n.shown, exports: n.exports,
 	}
 	return taxii.Config{
 		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.consortium.Name + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Store: shown, Exporter: shown, Observer: shown,
-		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer,
+		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil
 }
 

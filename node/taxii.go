@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/semaphore"
@@ -20,6 +18,9 @@ import (
 // everythingRoot is the API root whose one collection holds everything that this organisation can read.
 const everythingRoot = "consortium"
 
+// everythingAlias is the alias of that collection.
+const everythingAlias = "everything"
+
 // catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
 // this organisation can read.
 //
@@ -29,7 +30,7 @@ type catalogue struct {
 	view       *repo.View
 	fold       *fold
 	own        string // this organisation's name
-	title      string
+	described  *ownRoot
 	consortium repo.Consortium
 	shown      *signal // see Node
 	exports    *semaphore.Weighted
@@ -39,7 +40,8 @@ var _ taxii.Store = (*catalogue)(nil)
 
 // Roots lists the members' roots. To somebody without credentials only this organisation's own is shown.
 func (c *catalogue) Roots(_ context.Context, who taxii.Principal) ([]taxii.Root, error) {
-	own := taxii.Root{Name: c.own, Title: c.title}
+	title, description := c.described.get()
+	own := taxii.Root{Name: c.own, Title: title, Description: description}
 	if who.Role == taxii.RoleNone {
 		return []taxii.Root{own}, nil
 	}
@@ -110,7 +112,7 @@ func (c *catalogue) under(ctx context.Context, who taxii.Principal, root string)
 	}
 	if root == everythingRoot {
 		return []shown{{listed: true, Collection: taxii.Collection{
-			Root: root, ID: everythingID(c.consortium), Alias: "everything", Title: "Everything in " + c.consortium.Name,
+			Root: root, ID: everythingID(c.consortium), Alias: everythingAlias, Title: "Everything in " + c.consortium.Name,
 			Description: "Everything that this organisation can read.", CanRead: true,
 		}}}, nil
 	}
@@ -180,97 +182,4 @@ func (c *catalogue) collectionOf(of taxii.Collection) string {
 		return repo.Everything
 	}
 	return of.ID
-}
-
-// accounts lets the repository's accounts in.
-type accounts struct {
-	repo *repo.Repo
-	own  string // this organisation's name
-}
-
-var (
-	_ taxii.Authenticator = (*accounts)(nil)
-	_ taxii.Accounts      = (*accounts)(nil)
-)
-
-// Password checks a user's password.
-func (a *accounts) Password(_ context.Context, user, password string) (taxii.Principal, error) {
-	account, err := a.repo.Accounts.Check(user, password)
-	if err != nil {
-		return taxii.Principal{}, authError(err)
-	}
-	return a.principal(account)
-}
-
-// Token checks a bearer token.
-func (a *accounts) Token(_ context.Context, token string) (taxii.Principal, error) {
-	account, err := a.repo.Accounts.CheckToken(token, now())
-	if err != nil {
-		return taxii.Principal{}, authError(err)
-	}
-	return a.principal(account)
-}
-
-func (a *accounts) principal(account repo.Account) (taxii.Principal, error) {
-	role, err := taxii.ParseRole(account.Role)
-	return taxii.Principal{User: account.User, Org: a.own, Role: role}, err
-}
-
-// SignupAdmin makes the node's first account.
-func (a *accounts) SignupAdmin(_ context.Context, s taxii.SignUp) (taxii.Organisation, taxii.Account, error) {
-	if s.Org != a.own {
-		return taxii.Organisation{}, taxii.Account{}, fmt.Errorf("%w: this is the node of %s; every organisation runs its own", taxii.ErrConflict, a.own)
-	}
-	account, err := a.add(s, taxii.RoleAdmin, true)
-	return taxii.Organisation{Name: a.own, Address: a.repo.Keys.Address()}, account, err
-}
-
-// SignupUser makes a further account.
-func (a *accounts) SignupUser(_ context.Context, by taxii.Principal, s taxii.SignUp) (taxii.Account, error) {
-	if by.Role != taxii.RoleAdmin || s.Org != a.own {
-		return taxii.Account{}, taxii.ErrForbidden
-	}
-	return a.add(s, s.Role, false)
-}
-
-// minPassword is the least number of characters that a password has (NIST SP 800-63B asks for eight).
-const minPassword = 8
-
-func (a *accounts) add(s taxii.SignUp, role taxii.Role, first bool) (taxii.Account, error) {
-	if strings.ContainsFunc(s.User, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return taxii.Account{}, &taxii.InvalidError{Reason: "the user name holds a control character"}
-	}
-	if len([]rune(s.Password)) < minPassword {
-		return taxii.Account{}, &taxii.InvalidError{Reason: fmt.Sprintf("the password has less than %d characters", minPassword)}
-	}
-	account, err := a.repo.Accounts.Add(s.User, s.Password, role.String(), first, now())
-	if err != nil {
-		return taxii.Account{}, takenError(err)
-	}
-	return a.describe(account)
-}
-
-func (a *accounts) describe(account repo.Account) (taxii.Account, error) {
-	role, err := taxii.ParseRole(account.Role)
-	return taxii.Account{User: account.User, Org: a.own, Role: role, Created: account.Created}, err
-}
-
-// Login trades a password for a token.
-func (a *accounts) Login(_ context.Context, user, password string) (taxii.Session, error) {
-	account, err := a.repo.Accounts.Check(user, password)
-	if err != nil {
-		return taxii.Session{}, authError(err)
-	}
-	expires := now().Add(a.repo.Config.TAXII.Session.Duration)
-	token, err := a.repo.Accounts.NewToken(account.User, expires)
-	if err != nil {
-		return taxii.Session{}, err
-	}
-	described, err := a.describe(account)
-	return taxii.Session{Token: token, Expires: expires, Account: described}, err
-}
-
-// Logout ends a token.
-func (a *accounts) Logout(_ context.Context, token string) error {
-	return a.repo.Accounts.EndToken(token)
 }

@@ -1,67 +1,86 @@
 package repo
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/go-json-experiment/json"
-	"golang.org/x/crypto/argon2"
+	"github.com/google/uuid"
 )
 
 // Accounts are the people and machines that may use this node.
 type Accounts struct {
 	store *store
-	mu    sync.Mutex // makes "is there one already?" and "make one" one step
+	mu    sync.Mutex // makes every look and the change that follows from it one step
 }
 
-// Account is one of them.
+// Account is one of the people.
 type Account struct {
 	User    string    `json:"user"`
+	ID      string    `json:"id"` // UUID
 	Role    string    `json:"role"`
 	Created time.Time `json:"created"`
 	Hash    string    `json:"hash"` // argon2id, PHC string format
+	Limits
+	Certificates []string `json:"certificates,omitzero"` // SHA-256 of the client certificates that stand for it, in hex
+}
+
+// Limits restrict an account or key to some collections, beyond what its role does. nil restricts nothing, an empty
+// list leaves nothing.
+type Limits struct {
+	Read  []string `json:"read,omitzero"` // ids of collections
+	Write []string `json:"write,omitzero"`
+}
+
+// Caller is who a credential belongs to, and what it may do.
+type Caller struct {
+	User       string
+	Role       string
+	Limits     Limits
+	Credential string // its kind and what names it, fit for a log
 }
 
 var (
-	// ErrTaken means that there is an account of this name, or an administrator already.
+	// ErrTaken means that there is an account or key of this name, or an administrator already.
 	ErrTaken = errors.New("there is an account already")
-	// ErrCredentials means that a user, password or token is wrong or has expired.
+	// ErrUnknown means that there is no account, key or token of this name.
+	ErrUnknown = errors.New("there is none of this name")
+	// ErrCredentials means that a credential is wrong or has expired.
 	ErrCredentials = errors.New("wrong credentials")
 )
 
 // The tables of accounts.
 const (
-	tableAccount = 'u' // user -> Account
-	tableToken   = 't' // SHA-256 of the token -> user; disappears when the token expires
+	tableAccount     = 'u' // user -> Account
+	tableToken       = 't' // SHA-256 of a token or key -> tokenRecord; disappears when it expires
+	tableAPIKey      = 'K' // name -> APIKey
+	tableCertificate = 'f' // SHA-256 of a client certificate -> user
+	tableClaimed     = 'U' // nothing -> nothing: somebody was let in, whoever comes first is no longer welcome
 )
 
-// Add makes an account. If first is set, it is made only if there is none at all.
-func (a *Accounts) Add(user, password, role string, first bool, now time.Time) (Account, error) {
+// accountID is the id of accounts that were made when accounts had none.
+func accountID(user string) string { return uuid.NewSHA1(uuid.Nil, []byte(user)).String() }
+
+// Add makes an account. If first is set, it is made only if nobody was ever let in before.
+func (a *Accounts) Add(user, password, role string, limits Limits, first bool, now time.Time) (Account, error) {
 	hash, err := hashPassword(password)
 	if err != nil {
 		return Account{}, err
 	}
-	account := Account{User: user, Role: role, Created: now, Hash: hash}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	err = a.store.write(func(txn *badger.Txn) error {
+	account := Account{User: user, ID: uuid.NewString(), Role: role, Created: now, Hash: hash, Limits: limits}
+	err = a.change(func(txn *badger.Txn) error {
 		if first {
-			if _, any := last(txn, key(tableAccount)); any {
-				return ErrTaken
+			if claimed, err := isClaimed(txn); err != nil || claimed {
+				return errors.Join(err, ErrTaken)
 			}
 		}
 		if taken, err := has(txn, key(tableAccount, []byte(user))); err != nil || taken {
 			return errors.Join(err, ErrTaken)
 		}
-		return setJSON(txn, key(tableAccount, []byte(user)), account)
+		return errors.Join(claim(txn), setJSON(txn, key(tableAccount, []byte(user)), account))
 	})
 	if err != nil {
 		return Account{}, fmt.Errorf("adding account %.40q: %w", user, err)
@@ -69,13 +88,146 @@ func (a *Accounts) Add(user, password, role string, first bool, now time.Time) (
 	return account, nil
 }
 
-// Any reports whether there is any account.
-func (a *Accounts) Any() (any bool, err error) {
+// change is one step that looks and changes.
+func (a *Accounts) change(step func(*badger.Txn) error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.store.write(step)
+}
+
+// claim notes that somebody was let in. Should all accounts be removed one day, the node is not up for grabs.
+func claim(txn *badger.Txn) error { return txn.Set(key(tableClaimed), nil) }
+
+func isClaimed(txn *badger.Txn) (bool, error) {
+	if _, any := last(txn, key(tableAccount)); any {
+		return true, nil
+	}
+	return has(txn, key(tableClaimed))
+}
+
+// Claimed reports whether anybody was ever let in.
+func (a *Accounts) Claimed() (claimed bool, err error) {
 	err = a.store.read(func(txn *badger.Txn) error {
-		_, any = last(txn, key(tableAccount))
+		claimed, err = isClaimed(txn)
+		return err
+	})
+	return claimed, err
+}
+
+// List lists the accounts by name.
+func (a *Accounts) List() (list []Account, err error) {
+	err = a.store.read(func(txn *badger.Txn) error {
+		return scanJSON(txn, key(tableAccount), func(_ []byte, account Account) error {
+			list = append(list, account.complete())
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the accounts: %w", err)
+	}
+	return list, nil
+}
+
+func (a Account) complete() Account {
+	if a.ID == "" {
+		a.ID = accountID(a.User)
+	}
+	return a
+}
+
+// update changes an account.
+func (a *Accounts) update(user string, apply func(*badger.Txn, *Account) error) (account Account, err error) {
+	err = a.change(func(txn *badger.Txn) error {
+		found, err := getJSON(txn, key(tableAccount, []byte(user)), &account)
+		if err != nil || !found {
+			return errors.Join(err, ErrUnknown)
+		}
+		account = account.complete()
+		if err := apply(txn, &account); err != nil {
+			return err
+		}
+		return setJSON(txn, key(tableAccount, []byte(user)), account)
+	})
+	if err != nil {
+		return Account{}, fmt.Errorf("changing account %.40q: %w", user, err)
+	}
+	return account, nil
+}
+
+// SetPassword gives an account another password and ends its tokens.
+func (a *Accounts) SetPassword(user, password string) (Account, error) {
+	hash, err := hashPassword(password)
+	if err != nil {
+		return Account{}, err
+	}
+	return a.update(user, func(txn *badger.Txn, account *Account) error {
+		account.Hash = hash
+		_, err := endTokens(txn, func(_ string, t tokenRecord) bool { return t.User == user })
+		return err
+	})
+}
+
+// SetRole gives an account another role.
+func (a *Accounts) SetRole(user, role string) (Account, error) {
+	return a.update(user, func(_ *badger.Txn, account *Account) error {
+		account.Role = role
 		return nil
 	})
-	return any, err
+}
+
+// SetLimits restricts an account to some collections.
+func (a *Accounts) SetLimits(user string, limits Limits) (Account, error) {
+	return a.update(user, func(_ *badger.Txn, account *Account) error {
+		account.Limits = limits
+		return nil
+	})
+}
+
+// AddCertificate lets a client certificate stand for an account.
+func (a *Accounts) AddCertificate(user, fingerprint string) (Account, error) {
+	return a.update(user, func(txn *badger.Txn, account *Account) error {
+		if taken, err := has(txn, key(tableCertificate, []byte(fingerprint))); err != nil || taken {
+			return errors.Join(err, ErrTaken)
+		}
+		account.Certificates = append(account.Certificates, fingerprint)
+		return txn.Set(key(tableCertificate, []byte(fingerprint)), []byte(user))
+	})
+}
+
+// RemoveCertificate ends that.
+func (a *Accounts) RemoveCertificate(user, fingerprint string) (Account, error) {
+	return a.update(user, func(txn *badger.Txn, account *Account) error {
+		i := slices.Index(account.Certificates, fingerprint)
+		if i < 0 {
+			return ErrUnknown
+		}
+		account.Certificates = slices.Delete(account.Certificates, i, i+1)
+		return txn.Delete(key(tableCertificate, []byte(fingerprint)))
+	})
+}
+
+// Remove removes an account, its tokens and its certificates.
+func (a *Accounts) Remove(user string) error {
+	err := a.change(func(txn *badger.Txn) error {
+		var account Account
+		found, err := getJSON(txn, key(tableAccount, []byte(user)), &account)
+		if err != nil || !found {
+			return errors.Join(err, ErrUnknown)
+		}
+		for _, fingerprint := range account.Certificates {
+			if err := txn.Delete(key(tableCertificate, []byte(fingerprint))); err != nil {
+				return err
+			}
+		}
+		if _, err := endTokens(txn, func(_ string, t tokenRecord) bool { return t.User == user }); err != nil {
+			return err
+		}
+		return errors.Join(claim(txn), txn.Delete(key(tableAccount, []byte(user))))
+	})
+	if err != nil {
+		return fmt.Errorf("removing account %.40q: %w", user, err)
+	}
+	return nil
 }
 
 // Check returns the account if the password is right, else an error wrapping [ErrCredentials]. It takes as long for a
@@ -94,6 +246,31 @@ func (a *Accounts) Check(user, password string) (Account, error) {
 	return account, nil
 }
 
+// CheckCertificate returns who a client certificate stands for, by its SHA-256 in hex, else an error wrapping
+// [ErrCredentials].
+func (a *Accounts) CheckCertificate(fingerprint string) (Caller, error) {
+	var user []byte
+	err := a.store.read(func(txn *badger.Txn) (err error) {
+		user, _, err = get(txn, key(tableCertificate, []byte(fingerprint)))
+		return err
+	})
+	if err != nil {
+		return Caller{}, fmt.Errorf("checking a certificate: %w", err)
+	}
+	account, found, err := a.account(string(user))
+	if err != nil {
+		return Caller{}, err
+	}
+	if !found {
+		return Caller{}, ErrCredentials
+	}
+	return account.caller("certificate " + fingerprint[:shortID]), nil
+}
+
+func (a Account) caller(credential string) Caller {
+	return Caller{User: a.User, Role: a.Role, Limits: a.Limits, Credential: credential}
+}
+
 func (a *Accounts) account(user string) (account Account, found bool, err error) {
 	err = a.store.read(func(txn *badger.Txn) error {
 		found, err = getJSON(txn, key(tableAccount, []byte(user)), &account)
@@ -102,110 +279,14 @@ func (a *Accounts) account(user string) (account Account, found bool, err error)
 	if err != nil {
 		return Account{}, false, fmt.Errorf("reading an account: %w", err)
 	}
-	return account, found, nil
+	return account.complete(), found, nil
 }
 
-type tokenRecord struct {
-	User    string    `json:"user"`
-	Expires time.Time `json:"expires"`
-}
-
-// NewToken makes a bearer token: 256 random bits. Only its hash is kept.
-func (a *Accounts) NewToken(user string, expires time.Time) (string, error) {
-	secret := make([]byte, 32)
-	if _, err := rand.Read(secret); err != nil {
-		return "", fmt.Errorf("making a token: %w", err)
+// Account gives an account by name, or an error wrapping [ErrUnknown].
+func (a *Accounts) Account(user string) (Account, error) {
+	account, found, err := a.account(user)
+	if err == nil && !found {
+		err = fmt.Errorf("account %.40q: %w", user, ErrUnknown)
 	}
-	token := "sl_" + base64.RawURLEncoding.EncodeToString(secret)
-	record, err := json.Marshal(tokenRecord{User: user, Expires: expires})
-	if err != nil {
-		return "", fmt.Errorf("making a token: %w", err)
-	}
-	hash := sha256.Sum256([]byte(token))
-	err = a.store.write(func(txn *badger.Txn) error {
-		return setFor(txn, key(tableToken, hash[:]), record, time.Until(expires))
-	})
-	if err != nil {
-		return "", fmt.Errorf("making a token: %w", err)
-	}
-	return token, nil
-}
-
-// CheckToken returns the account that a token belongs to, else an error wrapping [ErrCredentials].
-func (a *Accounts) CheckToken(token string, now time.Time) (Account, error) {
-	hash := sha256.Sum256([]byte(token))
-	var record tokenRecord
-	var account Account
-	var found bool
-	err := a.store.read(func(txn *badger.Txn) (err error) {
-		if found, err = getJSON(txn, key(tableToken, hash[:]), &record); err != nil || !found {
-			return err
-		}
-		found, err = getJSON(txn, key(tableAccount, []byte(record.User)), &account)
-		return err
-	})
-	if err != nil {
-		return Account{}, fmt.Errorf("checking a token: %w", err)
-	}
-	if !found || !now.Before(record.Expires) {
-		return Account{}, ErrCredentials
-	}
-	return account, nil
-}
-
-// EndToken ends a token.
-func (a *Accounts) EndToken(token string) error {
-	hash := sha256.Sum256([]byte(token))
-	if err := a.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
-		return fmt.Errorf("ending a token: %w", err)
-	}
-	return nil
-}
-
-// The cost of a password (OWASP's recommendation for argon2id): 19 MiB, two passes, one thread.
-const (
-	argonMemory = 19 << 10 // KiB
-	argonTime   = 2
-	argonLength = 32
-)
-
-func hashPassword(password string) (string, error) {
-	salt := make([]byte, 16)
-	if _, err := rand.Read(salt); err != nil {
-		return "", fmt.Errorf("hashing a password: %w", err)
-	}
-	sum := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, 1, argonLength)
-	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime,
-		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
-}
-
-// nobodysHash is what a password is compared with when there is no such user: a hash that no password has.
-var nobodysHash = fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, argonMemory, argonTime,
-	base64.RawStdEncoding.EncodeToString(make([]byte, 16)), base64.RawStdEncoding.EncodeToString(make([]byte, argonLength)))
-
-func checkPassword(hash, password string) bool {
-	fields := strings.Split(hash, "$")
-	if len(fields) != 6 || fields[1] != "argon2id" {
-		return false
-	}
-	var memory, passes uint32
-	var threads uint8
-	if _, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &memory, &passes, &threads); err != nil {
-		return false
-	}
-	salt, err := base64.RawStdEncoding.DecodeString(fields[4])
-	if err != nil {
-		return false
-	}
-	want, err := base64.RawStdEncoding.DecodeString(fields[5])
-	if err != nil {
-		return false
-	}
-	// A hash may come from a backup that somebody else made: it must not cost more than some of ours.
-	if memory > 8*argonMemory || passes < 1 || passes > 8*argonTime || threads < 1 || len(want) != argonLength {
-		return false
-	}
-	got := argon2.IDKey([]byte(password), salt, passes, memory, threads, uint32(len(want)))
-	return subtle.ConstantTimeCompare(got, want) == 1
+	return account, err
 }

@@ -31,7 +31,7 @@ func usedRepo(t testing.TB) *Repo {
 	r := newRepo(t, t.TempDir())
 	must(t, r.Keys.SetSwarmKey([]byte("the swarm's key")))
 	must(t, r.SetConsortium(Consortium{ID: 7, Name: "Testers", Peers: []string{"/ip4/192.0.2.1/tcp/4001"}}))
-	_, err := r.Accounts.Add("ann", "a long secret", "admin", true, monday)
+	_, err := r.Accounts.Add("ann", "a long secret", "admin", Limits{}, true, monday)
 	must(t, err)
 	items := accept(t, r.Outbox, "waiting", "stored", "signed", "confirmed")
 	for i := range items {
@@ -58,7 +58,7 @@ func backUp(t testing.TB, r *Repo) []byte {
 
 func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	r := usedRepo(t)
-	token, err := r.Accounts.NewToken("ann", time.Now().Add(time.Hour))
+	token, err := r.Accounts.NewToken("ann", monday, time.Now().Add(time.Hour))
 	must(t, err)
 	backup := backUp(t, r)
 	must(t, r.Close())

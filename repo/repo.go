@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -55,6 +56,7 @@ type Repo struct {
 	Keys     Keys
 	Outbox   *Outbox
 	Accounts *Accounts
+	Audit    *Audit
 	View     *View
 
 	lock  *flock.Flock
@@ -130,6 +132,9 @@ func Open(dir string, passphrase Passphrase) (_ *Repo, err error) {
 		return nil, err
 	}
 	r.Accounts = &Accounts{store: r.state}
+	if r.Audit, err = openAudit(AuditPath(dir), r.Config.TAXII.AuditFileSize, int(r.Config.TAXII.AuditFiles), time.Now); err != nil {
+		return nil, err
+	}
 	if r.View, err = openView(viewPath(dir), r.Keys.store); err != nil {
 		return nil, err
 	}
@@ -142,6 +147,9 @@ func (r *Repo) Collect() error { return errors.Join(r.state.collect(), r.View.st
 // Close closes the stores and gives the lock back.
 func (r *Repo) Close() error {
 	var errs []error
+	if r.Audit != nil {
+		errs = append(errs, r.Audit.close())
+	}
 	if r.View != nil {
 		errs = append(errs, r.View.close())
 	}

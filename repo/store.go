@@ -161,6 +161,18 @@ func scan(txn *badger.Txn, prefix, from []byte, values bool, visit func(key []by
 	return nil
 }
 
+// scanJSON calls visit for every JSON value whose key has a prefix, in the order of the keys.
+func scanJSON[T any](txn *badger.Txn, prefix []byte, visit func(key []byte, value T) error) error {
+	return scan(txn, prefix, nil, true, func(k []byte, item *badger.Item) (bool, error) {
+		var value T
+		err := item.Value(func(data []byte) error { return json.Unmarshal(data, &value) })
+		if err != nil {
+			return false, fmt.Errorf("value of %q: %w", k, err)
+		}
+		return true, visit(k, value)
+	})
+}
+
 // last gives the greatest key with a prefix.
 func last(txn *badger.Txn, prefix []byte) (k []byte, found bool) {
 	opts := badger.DefaultIteratorOptions

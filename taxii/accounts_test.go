@@ -15,7 +15,7 @@ func TestLoginGivesATokenUntilLogout(t *testing.T) {
 		a := f.anonymous(http.MethodPost, path, `{"username":"paul","password":"pw-paul"}`, jsonBody)
 		a.want(t, http.StatusOK)
 		token := decode[map[string]any](t, a)["sl_token"].(string)
-		want := `{"name":"paul","metadata":{"organisation":"acme","role":"publisher"},"sl_token":"` + token + `","expires_at":"2027-01-01T00:00:00Z"}`
+		want := `{"name":"paul","id":"` + accountUUID + `","metadata":{"organisation":"acme","role":"user"},"role":"publisher","sl_token":"` + token + `","expires_at":"2027-01-01T00:00:00Z"}`
 		if string(a.body) != want || a.header.Get("Content-Type") != "application/json" {
 			t.Errorf("got %s", a.body)
 		}
@@ -36,8 +36,11 @@ func TestTheFirstAdministratorSignsUpOnce(t *testing.T) {
 	f.anonymous(http.MethodPost, "/v1/signup/admin", strings.Replace(body, "acme", "other", 1), jsonBody).want(t, http.StatusConflict)
 	a := f.anonymous(http.MethodPost, "/v1/signup/admin", body, jsonBody)
 	a.want(t, http.StatusOK)
-	want := `{"organisation":{"name":"acme","algorand":{"account_address":"ALGOADDRESS"}},` +
-		`"entity":{"name":"ada","metadata":{"organisation":"acme","role":"admin"},"creation_time":"2026-01-01T00:00:00.000000Z"}}`
+	group := groupID("acme")
+	want := `{"organisation":{"name":"acme","id":"` + group + `","creation_time":"2026-01-01T00:00:00.000000Z","policies":["acme"],` +
+		`"vault":{"message":"The node keeps the organisation's keys in its repository"},"algorand":{"account_address":"ALGOADDRESS"}},` +
+		`"entity":{"name":"ada","id":"` + accountUUID + `","metadata":{"organisation":"acme","role":"admin"},"role":"admin","policies":["default","sl-admins"],` +
+		`"creation_time":"2026-01-01T00:00:00.000000Z","group_ids":["` + group + `"]}}`
 	if string(a.body) != want {
 		t.Errorf("got %s", a.body)
 	}
@@ -76,7 +79,8 @@ func TestAnAdministratorSignsUpUsers(t *testing.T) {
 		if a.status != http.StatusOK {
 			continue
 		}
-		if got := decode[signupResource](t, a).Entity.Metadata; got != (metadataResource{"acme", test.role}) {
+		former := strings.Replace(test.role, "publisher", "user", 1) // the first Service Ledger's word
+		if got := decode[signupResource](t, a).Entity; got.Metadata != (metadataResource{"acme", former}) || got.Role != test.role {
 			t.Errorf("%s: %+v", test.name, got)
 		}
 	}
@@ -119,4 +123,57 @@ func TestANodeWithoutAccountsHasNoAccountsAPI(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Accounts = nil })
 	f.anonymous(http.MethodPost, "/v1/login", `{"username":"paul","password":"pw-paul"}`, jsonBody).want(t, http.StatusUnauthorized)
 	f.do(http.MethodPost, "/v1/login", `{}`, jsonBody).want(t, http.StatusNotFound)
+}
+
+// The first Service Ledger's answers, from its documentation and sources.
+func TestAnAdministratorListsAndRemovesUsers(t *testing.T) {
+	f := newFixture(t)
+	admin := "Authorization: Bearer tok-ada"
+	a := f.anonymous(http.MethodGet, "/v1/acme/users", "", admin, "Accept: application/json")
+	a.want(t, http.StatusOK)
+	if got := string(a.body); got != `{"users":["ada","paul","rita"]}` {
+		t.Errorf("users: %s", got)
+	}
+	a = f.anonymous(http.MethodDelete, "/v1/acme/users/rita", "", admin)
+	a.want(t, http.StatusOK)
+	want := `{"organisation":{"name":"acme","authentication":{"message":"UserPass authentication revoked for user rita"},"entity":{"message":"Entity rita deleted successfully"}}}`
+	if string(a.body) != want {
+		t.Errorf("removal: %s", a.body)
+	}
+	f.anonymous(http.MethodDelete, "/v1/acme/users/rita", "", admin).want(t, http.StatusNotFound)
+	f.anonymous(http.MethodDelete, "/v1/acme/users/ada", "", admin).want(t, http.StatusConflict)
+	a = f.anonymous(http.MethodGet, "/v1/acme/users/", "", admin)
+	if got := string(a.body); got != `{"users":["ada","paul"]}` {
+		t.Errorf("users: %s", got)
+	}
+	if e := f.backend.named(EventRemoveUser); len(e) != 1 || e[0].Subject != "rita" || e[0].User != "ada" {
+		t.Errorf("the audit log has %+v", e)
+	}
+}
+
+func TestTheAddressOfTheAccountIsAllThatIsToldOfIt(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/v1/acme/algo_account", "/v1/acme/admin/algo_account"} {
+		a := f.anonymous(http.MethodGet, path, "", "Authorization: Bearer tok-ada")
+		a.want(t, http.StatusOK)
+		if got := string(a.body); got != `{"algorand":{"account_address":"ALGOADDRESS"}}` {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+}
+
+func TestOnlyItsAdministratorsAdministerAnOrganisation(t *testing.T) {
+	f := newFixture(t)
+	for _, resource := range []struct{ method, path string }{
+		{http.MethodPost, "/v1/signup/ORG/user"}, {http.MethodGet, "/v1/ORG/users"}, {http.MethodDelete, "/v1/ORG/users/rita"},
+		{http.MethodGet, "/v1/ORG/algo_account"}, {http.MethodGet, "/v1/ORG/audit"}, {http.MethodPost, "/ORG/"}, {http.MethodPost, "/ORG/collections/"},
+	} {
+		path := strings.Replace(resource.path, "ORG", "acme", 1)
+		other := strings.Replace(resource.path, "ORG", "consortium", 1)
+		f.anonymous(resource.method, path, "{}", jsonBody).want(t, http.StatusUnauthorized)
+		for _, user := range []string{"paul", "rita"} {
+			f.anonymous(resource.method, path, "{}", jsonBody, "Authorization: Bearer tok-"+user).want(t, http.StatusForbidden)
+		}
+		f.anonymous(resource.method, other, "{}", jsonBody, "Authorization: Bearer tok-ada").want(t, http.StatusForbidden)
+	}
 }

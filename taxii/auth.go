@@ -2,9 +2,9 @@ package taxii
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -33,35 +33,94 @@ type gate struct {
 	known     *credentials
 	users     *throttle // failures by user name
 	addresses *throttle // failures by client address
+	requests  *throttle // requests by credential, or by address without a good one; nil: no limit
 	checks    singleflight.Group
 	turns     *semaphore.Weighted
+	proxies   proxies
+	now       func() time.Time
 }
 
-func newGate(backend Authenticator, now func() time.Time) *gate {
-	return &gate{
+// newGate makes a gate that lets a credential make so many requests a second,
+// and twice as many at once; any number if it is 0.
+func newGate(backend Authenticator, rate int, trusted proxies, now func() time.Time) *gate {
+	g := &gate{
+		proxies:   trusted,
+		now:       now,
 		backend:   backend,
 		known:     newCredentials(credentialTTL, now),
 		users:     newThrottle(failuresOfUser, userInterval, now),
 		addresses: newThrottle(failuresOfHost, addressInterval, now),
 		turns:     semaphore.NewWeighted(checksAtOnce),
 	}
+	if rate > 0 {
+		g.requests = newThrottle(2*rate, time.Second/time.Duration(rate), now)
+	}
+	return g
+}
+
+// admit counts a request against the limit of who makes it.
+func (g *gate) admit(r *http.Request, who Principal) error {
+	if g.requests == nil {
+		return nil
+	}
+	key := "from " + g.network(r)
+	if who.Role != RoleNone {
+		key = who.User + " with " + who.Credential
+	}
+	if wait := g.requests.take(key); wait > 0 {
+		return retryLater(http.StatusTooManyRequests, wait, "Too many requests.")
+	}
+	return nil
 }
 
 // authenticate tells who makes the request, by HTTP Basic, a token under the
 // scheme Bearer or its synonym Token (which taxii2client sends), or an API key
-// in X-API-Key. It returns errNoCredentials if there are none.
-func (g *gate) authenticate(r *http.Request) (Principal, error) {
+// in X-API-Key, or a client certificate where there is none of these. It
+// returns errNoCredentials if there is nothing that it could go by. login tells
+// that a password was found right just now, and not some minutes ago.
+func (g *gate) authenticate(r *http.Request) (who Principal, login bool, err error) {
 	if user, password, ok := r.BasicAuth(); ok {
 		return g.password(r, user, password)
 	}
 	token := tokenOf(r)
 	switch {
 	case token == "" && r.Header.Get("Authorization") != "":
-		return Principal{}, unauthorized("The Authorization header is none of Basic, Bearer and Token.")
+		err = unauthorized("The Authorization header is none of Basic, Bearer and Token.")
 	case token == "":
+		who, err = g.certificate(r)
+	default:
+		who, err = g.token(r, token)
+	}
+	return who, false, err
+}
+
+// certificate finds out who a client certificate stands for. TLS has proved
+// that the client has its key; who signed it is of no interest, as it is known
+// by its fingerprint. One that is not known says nothing: clients present the
+// one that they have wherever they are asked for any.
+func (g *gate) certificate(r *http.Request) (Principal, error) {
+	backend, ok := g.backend.(CertificateAuthenticator)
+	if !ok || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return Principal{}, errNoCredentials
 	}
-	return g.token(r, token)
+	presented := r.TLS.PeerCertificates[0]
+	if now := g.now(); now.Before(presented.NotBefore) || now.After(presented.NotAfter) {
+		return Principal{}, errNoCredentials
+	}
+	who, err := backend.Certificate(r.Context(), sha256.Sum256(presented.Raw))
+	if errors.Is(err, ErrUnauthorized) {
+		err = errNoCredentials
+	}
+	return who, err
+}
+
+// claimed is who a request says that it is from, and by what kind of
+// credential, for the audit log.
+func claimed(r *http.Request) (user, credential string) {
+	if user, _, ok := r.BasicAuth(); ok {
+		return user[:min(len(user), MaxAccountField)], "password"
+	}
+	return "", "token"
 }
 
 // tokenOf returns the token that a request carries, or nothing.
@@ -85,7 +144,7 @@ func (g *gate) token(r *http.Request, token string) (Principal, error) {
 		who, err = g.backend.Token(r.Context(), token)
 	}
 	if errors.Is(err, ErrUnauthorized) {
-		if wait := g.addresses.take(clientAddress(r)); wait > 0 {
+		if wait := g.addresses.take(g.network(r)); wait > 0 {
 			return Principal{}, tooManyAttempts(wait)
 		}
 	}
@@ -95,15 +154,15 @@ func (g *gate) token(r *http.Request, token string) (Principal, error) {
 // password checks what HTTP Basic carries: a user and password, or a token in
 // the password's place under any or no user name, as some clients have only a
 // form for that.
-func (g *gate) password(r *http.Request, user, password string) (Principal, error) {
+func (g *gate) password(r *http.Request, user, password string) (who Principal, login bool, err error) {
 	key := g.known.keyOf(user, password)
 	if who, _, ok := g.known.get(key); ok {
-		return who, nil
+		return who, false, nil
 	}
 	if password != "" && len(password) <= maxToken {
 		who, err := g.backend.Token(r.Context(), password)
 		if !errors.Is(err, ErrUnauthorized) {
-			return who, attempts(err)
+			return who, false, attempts(err)
 		}
 	}
 	// Clients open many connections at once: one check serves them all. It
@@ -114,7 +173,7 @@ func (g *gate) password(r *http.Request, user, password string) (Principal, erro
 		if ok {
 			return who, nil
 		}
-		err := g.attempt(ctx, user, clientAddress(r), func(ctx context.Context) (err error) {
+		err := g.attempt(ctx, user, g.network(r), func(ctx context.Context) (err error) {
 			if user == "" || password == "" || len(user) > MaxAccountField || len(password) > MaxAccountField {
 				return ErrUnauthorized
 			}
@@ -122,14 +181,15 @@ func (g *gate) password(r *http.Request, user, password string) (Principal, erro
 			return err
 		})
 		if err == nil {
+			login = true
 			g.known.put(key, user, who, generation)
 		}
 		return who, err
 	})
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, false, err
 	}
-	return checked.(Principal), nil
+	return checked.(Principal), login, nil
 }
 
 // attempt runs a slow check of a secret: not too many at a time, and not if
@@ -172,18 +232,25 @@ func attempts(err error) error {
 	return err
 }
 
-// clientAddress is what failures are counted by: the peer's address, of IPv6
-// the part that a network assigns to one customer.
-func clientAddress(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
+// network is what failures are counted by: the client's address, of IPv6 the
+// part that a network assigns to one customer.
+func (g *gate) network(r *http.Request) string {
+	address, ok := g.proxies.client(r)
+	if !ok {
 		return r.RemoteAddr
 	}
-	addr := peer.Addr().Unmap()
-	if addr.Is6() {
-		if prefix, err := addr.Prefix(64); err == nil {
+	if address.Is6() {
+		if prefix, err := address.Prefix(64); err == nil {
 			return prefix.String()
 		}
 	}
-	return addr.String()
+	return address.String()
+}
+
+// remote is the client's address, for the audit log.
+func (g *gate) remote(r *http.Request) string {
+	if address, ok := g.proxies.client(r); ok {
+		return address.String()
+	}
+	return r.RemoteAddr
 }

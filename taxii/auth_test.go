@@ -227,13 +227,14 @@ func TestABackendMayLimitAttemptsToo(t *testing.T) {
 }
 
 func TestFailuresAreCountedByCustomerNetwork(t *testing.T) {
+	g := newGate(nil, 0, nil, time.Now)
 	for remote, want := range map[string]string{
 		"192.0.2.7:1234":             "192.0.2.7",
 		"[::ffff:192.0.2.7]:1234":    "192.0.2.7",
 		"[2001:db8:1:2:3:4:5:6]:443": "2001:db8:1:2::/64",
 		"@":                          "@",
 	} {
-		if got := clientAddress(&http.Request{RemoteAddr: remote}); got != want {
+		if got := g.network(&http.Request{RemoteAddr: remote}); got != want {
 			t.Errorf("%s: %s, want %s", remote, got, want)
 		}
 	}

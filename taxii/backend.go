@@ -80,8 +80,10 @@ func ParseRole(s string) (Role, error) {
 // Principal is who makes a request. The zero Principal is somebody who
 // presented no credentials; only discovery is asked for on its behalf.
 type Principal struct {
-	User, Org string
-	Role      Role
+	User, Org  string
+	Role       Role
+	Limits     Limits
+	Credential string // what it presented: the kind, and what names it in lists; for the audit log
 }
 
 // Authenticator tells who a credential belongs to.
@@ -96,6 +98,15 @@ type Authenticator interface {
 	// every request that carries one and must be fast. It returns
 	// ErrUnauthorized if the token is unknown, revoked or expired.
 	Token(ctx context.Context, token string) (Principal, error)
+}
+
+// CertificateAuthenticator is an [Authenticator] that knows client
+// certificates.
+type CertificateAuthenticator interface {
+	// Certificate tells who the certificate with this SHA-256 stands for.
+	// ErrUnauthorized if it is not known. It is called for on every request
+	// that carries one and no other credential, and must be fast.
+	Certificate(ctx context.Context, fingerprint [32]byte) (Principal, error)
 }
 
 // Accounts is what the /v1 endpoints act on. A change or removal of an
@@ -117,6 +128,39 @@ type Accounts interface {
 
 	// Logout ends a token. To end one that is unknown is no error.
 	Logout(ctx context.Context, token string) error
+
+	// Organisation describes the one that owns the node. ErrNotFound if it has
+	// another name.
+	Organisation(ctx context.Context, name string) (Organisation, error)
+
+	// Users lists the names of the accounts. by is an administrator.
+	Users(ctx context.Context, by Principal) ([]string, error)
+
+	// RemoveUser removes an account. ErrNotFound if there is none of the name,
+	// ErrConflict if it is the last administrator's. by is an administrator.
+	RemoveUser(ctx context.Context, by Principal, user string) error
+}
+
+// Owner changes what the organisation that owns the node offers. by is an
+// administrator of it, without limits.
+type Owner interface {
+	// DescribeRoot gives the organisation's API root a title and a description,
+	// which are this node's alone. *InvalidError if they will not do.
+	DescribeRoot(ctx context.Context, by Principal, title, description string) error
+
+	// CreateCollection makes a collection and returns when it can be used.
+	// ErrConflict if the alias is taken, *InvalidError if something else of
+	// the specification will not do.
+	CreateCollection(ctx context.Context, by Principal, spec NewCollection) (Collection, error)
+}
+
+// NewCollection says what collection is to be made. All but the title may be
+// empty; organisations are given by name, "all" stands for every member.
+type NewCollection struct {
+	Title, Alias, Description string
+	Readers, Contributors     []string // beside the owner
+	DefaultLevel              string   // TLP level of objects without a marking
+	Metadata, Padding         string
 }
 
 // MaxAccountField bounds the names and passwords of accounts, in bytes.
@@ -139,6 +183,7 @@ type Organisation struct {
 // Account is one user of the node.
 type Account struct {
 	User, Org string
+	ID        string // UUID
 	Role      Role
 	Created   time.Time
 }

@@ -30,6 +30,7 @@ func (h *Handler) deleteObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	h.note(x, Event{Name: EventWithdraw, Root: x.root.Name, Collection: c.ID, Status: status.ID, Count: len(records)})
 	if len(status.Pendings) > 0 {
 		return h.sendResource(x, http.StatusAccepted, status.resource())
 	}

@@ -41,7 +41,8 @@ func (f *fixture) newHandler(change ...func(*Config)) *Handler {
 	f.t.Helper()
 	c := Config{
 		Title: "Acme's node", Contact: "soc@acme.example", DefaultRoot: "acme",
-		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Authenticator: f.backend, Accounts: f.backend,
+		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Authenticator: f.backend,
+		Accounts: f.backend, Owner: f.backend, Auditor: f.backend,
 		CursorKey: []byte("sixteen bytes or more"),
 		Log:       slog.New(slog.NewTextHandler(f.log, nil)),
 		Now:       f.clock.Now,

@@ -37,6 +37,10 @@ type memory struct {
 	queries  []Query
 	fail     error // what Objects and Publish return if it is set
 	panics   bool  // Roots panics
+
+	title, description string // of the API root, if it was given them
+	created            []NewCollection
+	events             []Event
 }
 
 type storedAccount struct {
@@ -59,6 +63,8 @@ type heldRecord struct {
 }
 
 const (
+	accountUUID = "3f2a9d54-2b1c-4e0f-8a55-5f0c1d2e3f40"
+
 	boxID     = "5b4f6cf0-8d27-4f33-8f1c-0d7c2f6b9a01" // read and write for publishers
 	feedID    = "7c1d8a0e-11a5-4a57-9d3c-6c1f5f0f2b02" // read only
 	inboxID   = "91a7cf42-3c86-4d3a-a8e4-2f1f0c8f7d03" // write only
@@ -90,7 +96,7 @@ func newMemory() *memory {
 		m.holds[c.ID] = &held{byID: make(map[string][]int)}
 	}
 	for user, role := range map[string]Role{"rita": RoleReader, "paul": RolePublisher, "ada": RoleAdmin} {
-		who := Principal{User: user, Org: "acme", Role: role}
+		who := Principal{User: user, Org: "acme", Role: role, Credential: "test"}
 		m.accounts[user] = storedAccount{who, "pw-" + user}
 		m.tokens["tok-"+user] = who
 	}
@@ -101,7 +107,9 @@ func (m *memory) Roots(_ context.Context, who Principal) ([]Root, error) {
 	if m.panics {
 		panic("the store is on fire")
 	}
-	roots := []Root{{Name: "acme", Title: "Acme Ltd", Description: "Acme's own"}}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	roots := []Root{{Name: "acme", Title: cmp.Or(m.title, "Acme Ltd"), Description: cmp.Or(m.description, "Acme's own")}}
 	if who.Role != RoleNone {
 		roots = append(roots, Root{Name: "consortium", Title: "Everything"})
 	}
@@ -122,6 +130,8 @@ func (m *memory) Root(ctx context.Context, who Principal, name string) (Root, er
 }
 
 func (m *memory) Collections(_ context.Context, who Principal, root string) ([]Collection, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var list []Collection
 	for _, c := range m.collections {
 		if c.Root == root && (c.CanRead || c.CanWrite) {
@@ -389,7 +399,7 @@ func (m *memory) signup(s SignUp) (Account, error) {
 		return Account{}, &InvalidError{Reason: "a password has 8 bytes or more"}
 	}
 	m.accounts[s.User] = storedAccount{Principal{User: s.User, Org: s.Org, Role: s.Role}, s.Password}
-	return Account{User: s.User, Org: s.Org, Role: s.Role, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+	return Account{User: s.User, Org: s.Org, ID: accountUUID, Role: s.Role, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 }
 
 func (m *memory) Login(ctx context.Context, user, password string) (Session, error) {
@@ -404,7 +414,7 @@ func (m *memory) Login(ctx context.Context, user, password string) (Session, err
 	return Session{
 		Token:   token,
 		Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
-		Account: Account{User: who.User, Org: who.Org, Role: who.Role},
+		Account: Account{User: who.User, Org: who.Org, ID: accountUUID, Role: who.Role},
 	}, nil
 }
 

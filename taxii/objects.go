@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -76,6 +77,7 @@ func (h *Handler) page(x *exchange, kind, object string, match filters) (page, e
 	// Spelt as in the standard: some clients' scripts look for just that.
 	x.w.Header()["X-TAXII-Date-Added-First"] = []string{formatTimestamp(first)}
 	x.w.Header()["X-TAXII-Date-Added-Last"] = []string{formatTimestamp(last)}
+	h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: kind, Count: len(found.Records)})
 	p := page{Page: found}
 	if found.More {
 		p.next = h.cursors.encode(s, last.UnixMicro())
@@ -191,5 +193,9 @@ func (h *Handler) postObjects(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	h.note(x, Event{
+		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(to, ","),
+		Count: len(objects), Failures: len(status.Failures),
+	})
 	return h.sendResource(x, http.StatusAccepted, status.resource())
 }

@@ -30,6 +30,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +57,9 @@ type Config struct {
 	Exporter      Exporter   // nil: collections have no export
 	Observer      Observer   // nil: collections have no stream
 	Authenticator Authenticator
-	Accounts      Accounts // nil: there is no /v1
+	Accounts      Accounts // nil: there are no accounts under /v1
+	Owner         Owner    // nil: collections are not made over HTTP
+	Auditor       Auditor  // nil: nobody keeps an audit log
 
 	// CursorKey is a secret of at least 16 bytes that the cursors of pages
 	// are made with. It must outlive restarts, as clients keep cursors for
@@ -67,6 +70,12 @@ type Config struct {
 	MaxContentLength int64
 	// Pages bounds the length of pages.
 	Pages PageLimits
+	// RateLimit is how many requests a second one credential, or one address
+	// without a good one, may make; twice as many at once. 0 is no limit.
+	RateLimit int
+	// TrustedProxies are networks of reverse proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed.
+	TrustedProxies []netip.Prefix
 	// AllowedOrigins lists the web origins whose scripts may use the server
 	// (CORS); "*" is any. None if it is empty.
 	AllowedOrigins []string
@@ -94,6 +103,8 @@ type Handler struct {
 	observer   Observer
 	streams    *streams
 	accounts   Accounts
+	owner      Owner
+	audit      Auditor
 	gate       *gate
 	cursors    cursors
 	pages      PageLimits
@@ -121,7 +132,7 @@ func NewHandler(c Config) (*Handler, error) {
 		description:      c.Description,
 		contact:          c.Contact,
 		defaultRoot:      c.DefaultRoot,
-		store:            c.Store,
+		store:            limited{c.Store},
 		publisher:        c.Publisher,
 		withdrawer:       c.Withdrawer,
 		rehearser:        c.Rehearser,
@@ -129,6 +140,8 @@ func NewHandler(c Config) (*Handler, error) {
 		observer:         c.Observer,
 		streams:          newStreams(),
 		accounts:         c.Accounts,
+		owner:            c.Owner,
+		audit:            c.Auditor,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,
 		origins:          slices.Clone(c.AllowedOrigins),
@@ -155,7 +168,7 @@ func NewHandler(c Config) (*Handler, error) {
 	if h.now == nil {
 		h.now = time.Now
 	}
-	h.gate = newGate(c.Authenticator, h.now)
+	h.gate = newGate(c.Authenticator, c.RateLimit, slices.Clone(c.TrustedProxies), h.now)
 	h.memory = semaphore.NewWeighted(bodiesAtOnce * h.maxContentLength)
 	h.gzips.New = func() any {
 		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only for a level that does not exist
@@ -179,16 +192,29 @@ func (h *Handler) routes() *mux.Router {
 		r.Handle(path+"{slash:/?}", serve)
 	}
 	add("/taxii2", h.open(methods{http.MethodGet: h.getDiscovery}))
+	add("/v1/openapi.json", h.entrance(methods{http.MethodGet: h.getOpenAPI}))
 	if h.accounts != nil {
-		add("/v1/login", entrance(methods{http.MethodPost: h.postLogin}))
+		add("/v1/login", h.entrance(methods{http.MethodPost: h.postLogin}))
 		add("/v1/logout", h.account(methods{http.MethodPost: h.postLogout}))
-		add("/v1/signup/admin", entrance(methods{http.MethodPost: h.postSignupAdmin}))
-		add("/v1/signup/{org}/user", h.account(methods{http.MethodPost: h.postSignupUser}))
+		add("/v1/signup/admin", h.entrance(methods{http.MethodPost: h.postSignupAdmin}))
+		add("/v1/signup/{org}/user", h.administered(methods{http.MethodPost: h.postSignupUser}))
+		add("/v1/{org}/users", h.administered(methods{http.MethodGet: h.getUsers}))
+		add("/v1/{org}/users/{username}", h.administered(methods{http.MethodDelete: h.deleteUser}))
+		for _, path := range []string{"/v1/{org}/algo_account", "/v1/{org}/admin/algo_account"} { // the latter in its first release
+			add(path, h.administered(methods{http.MethodGet: h.getAlgoAccount}))
+		}
+	}
+	if h.audit != nil {
+		add("/v1/{org}/audit", h.administered(methods{http.MethodGet: h.getAudit}))
+	}
+	root, collections := methods{http.MethodGet: h.getRoot}, methods{http.MethodGet: h.getCollections}
+	if h.owner != nil {
+		root[http.MethodPost], collections[http.MethodPost] = h.postRoot, h.postCollection
 	}
 	const collection = "/{root}/collections/{collection}"
-	add("/{root}", h.rooted(methods{http.MethodGet: h.getRoot}))
+	add("/{root}", h.rooted(root))
 	add("/{root}/status/{status}", h.rooted(methods{http.MethodGet: h.getStatus}))
-	add("/{root}/collections", h.rooted(methods{http.MethodGet: h.getCollections}))
+	add("/{root}/collections", h.rooted(collections))
 	add(collection, h.rooted(methods{http.MethodGet: h.getCollection}))
 	add(collection+"/manifest", h.rooted(methods{http.MethodGet: h.getManifest}))
 	add(collection+"/objects", h.rooted(methods{http.MethodGet: h.getObjects, http.MethodPost: h.postObjects}))
@@ -246,7 +272,7 @@ func (m methods) serveIn(accepts func(http.Header) bool, x *exchange) error {
 	if !ok {
 		return problemf(http.StatusMethodNotAllowed, "This resource answers %s.", m.allow()).with("Allow", m.allow())
 	}
-	if !accepts(x.r.Header) {
+	if !x.accounts && !accepts(x.r.Header) {
 		return problemf(http.StatusNotAcceptable, "This server answers in %s only.", MediaType)
 	}
 	return do(x)
@@ -291,10 +317,17 @@ func (h *Handler) nowhere(x *exchange) error {
 
 // authenticate finds out who makes the request.
 func (h *Handler) authenticate(x *exchange) error {
-	who, err := h.gate.authenticate(x.r)
-	if err != nil {
-		return err
-	}
+	who, login, err := h.gate.authenticate(x.r)
 	x.who = who
-	return nil
+	if limit := h.gate.admit(x.r, who); limit != nil {
+		return limit
+	}
+	switch {
+	case err != nil:
+		user, credential := claimed(x.r)
+		h.noteRefusal(x, user, credential, err)
+	case login:
+		h.note(x, Event{Name: EventLogin})
+	}
+	return err
 }

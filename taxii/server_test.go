@@ -58,7 +58,8 @@ func TestOtherMethodsAreToldWhatIsAllowed(t *testing.T) {
 	object := boxPath + "objects/" + indicatorID(1) + "/"
 	for _, test := range []struct{ path, allow string }{
 		{"/taxii2/", "GET, HEAD, OPTIONS"},
-		{"/acme/", "GET, HEAD, OPTIONS"},
+		{"/acme/", "GET, HEAD, OPTIONS, POST"},
+		{"/acme/collections/", "GET, HEAD, OPTIONS, POST"},
 		{boxPath + "manifest/", "GET, HEAD, OPTIONS"},
 		{boxPath + "objects/", "GET, HEAD, OPTIONS, POST"},
 		{object, "DELETE, GET, HEAD, OPTIONS"},

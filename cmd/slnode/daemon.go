@@ -41,7 +41,7 @@ keeps in touch with the other members' nodes. Logs go to standard error.`,
 			}
 			defer func() { err = errors.Join(err, n.Close()) }()
 			return n.Serve(c.Context(), func(d node.Daemon) {
-				log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", "http://"+d.TAXII, "gateway", d.Gateway, "pid", d.PID)
+				log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
 			})
 		},
 	}

@@ -120,8 +120,9 @@ refused).`,
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.joinCommand(), a.daemonCommand(), a.publishCommand(),
 		a.listCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(),
-		a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.statusCommand(), a.walletCommand(), a.viewCommand(),
-		a.keysCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand(),
+		a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.auditLogCommand(), a.statusCommand(), a.walletCommand(),
+		a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.viewCommand(), a.keysCommand(), a.backupCommand(), a.restoreCommand(),
+		a.versionCommand(),
 	)
 	return root
 }

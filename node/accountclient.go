@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gorilla/mux"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/repo"
+)
+
+// ConnectAccounts finds the daemon of a repository or, if none runs, opens the repository alone: accounts need neither
+// a consortium nor the chain. The client is for accounts, API keys and tokens only.
+func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*Client, error) {
+	client, err := findDaemon(ctx, dir)
+	if err != nil || client != nil {
+		return client, err
+	}
+	r, err := repo.Open(dir, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	r.Audit.OnFailure(func(err error) { log.Error("the audit log can't be written", "error", err) })
+	s := servers{log: log}
+	daemon, err := s.listenOperator(func(token string) (http.Handler, error) {
+		router := mux.NewRouter()
+		accountAdmin{newAccounts(r, &auditTrail{r.Audit, r.Dir}), knownIDs}.route(operatorRoutes(router, token))
+		return router, nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	serveCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, serveCtx := errgroup.WithContext(serveCtx)
+	s.serve(serveCtx, group)
+	return newClient(daemon, func() error {
+		stop()
+		return errors.Join(group.Wait(), r.Close())
+	}), nil
+}
+
+func newClient(daemon Daemon, close func() error) *Client {
+	return &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: close}
+}
+
+// Accounts lists the accounts.
+func (c *Client) Accounts(ctx context.Context) (list []AccountInfo, err error) {
+	return list, c.call(ctx, http.MethodGet, "/admin/accounts", nil, &list)
+}
+
+// AddAccount makes an account.
+func (c *Client) AddAccount(ctx context.Context, s AccountSpec) (info AccountInfo, err error) {
+	return info, c.say(ctx, "/admin/accounts", s, &info)
+}
+
+// ChangeAccount changes an account.
+func (c *Client) ChangeAccount(ctx context.Context, change AccountChange) (info AccountInfo, err error) {
+	return info, c.say(ctx, "/admin/accounts/change", change, &info)
+}
+
+// RemoveAccount removes an account, its tokens and its certificates.
+func (c *Client) RemoveAccount(ctx context.Context, user string) error {
+	return c.say(ctx, "/admin/accounts/remove", user, &struct{}{})
+}
+
+// Keys lists the API keys.
+func (c *Client) Keys(ctx context.Context) (list []KeyInfo, err error) {
+	return list, c.call(ctx, http.MethodGet, "/admin/keys", nil, &list)
+}
+
+// AddKey makes an API key.
+func (c *Client) AddKey(ctx context.Context, s KeySpec) (k NewKey, err error) {
+	return k, c.say(ctx, "/admin/keys", s, &k)
+}
+
+// RemoveKey ends an API key.
+func (c *Client) RemoveKey(ctx context.Context, name string) error {
+	return c.say(ctx, "/admin/keys/remove", name, &struct{}{})
+}
+
+// Tokens lists the logins that last.
+func (c *Client) Tokens(ctx context.Context) (list []repo.Token, err error) {
+	return list, c.call(ctx, http.MethodGet, "/admin/tokens", nil, &list)
+}
+
+// RevokeTokens ends tokens.
+func (c *Client) RevokeTokens(ctx context.Context, s TokenSelection) (e Ended, err error) {
+	return e, c.say(ctx, "/admin/tokens/revoke", s, &e)
+}

@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// accounts lets the repository's accounts and keys in, and changes them.
+type accounts struct {
+	repo    *repo.Accounts
+	own     string // this organisation's name
+	address string // of its account on the chain
+	session time.Duration
+	audit   *auditTrail
+	changed func(user string) // tells the server to look again at who a credential belongs to
+}
+
+var (
+	_ taxii.Authenticator            = (*accounts)(nil)
+	_ taxii.CertificateAuthenticator = (*accounts)(nil)
+	_ taxii.Accounts                 = (*accounts)(nil)
+)
+
+func newAccounts(r *repo.Repo, audit *auditTrail) *accounts {
+	return &accounts{
+		repo: r.Accounts, own: r.Config.Organisation.Name, address: r.Keys.Address(), session: r.Config.TAXII.Session.Duration,
+		audit: audit, changed: func(string) {},
+	}
+}
+
+// Password checks a user's password.
+func (a *accounts) Password(_ context.Context, user, password string) (taxii.Principal, error) {
+	account, err := a.repo.Check(user, password)
+	if err != nil {
+		return taxii.Principal{}, authError(err)
+	}
+	return a.principal(repo.Caller{User: account.User, Role: account.Role, Limits: account.Limits, Credential: "password"}, nil)
+}
+
+// Token checks a bearer token or API key.
+func (a *accounts) Token(_ context.Context, token string) (taxii.Principal, error) {
+	return a.principal(a.repo.CheckToken(token, now()))
+}
+
+// Certificate finds out who a client certificate stands for.
+func (a *accounts) Certificate(_ context.Context, fingerprint [32]byte) (taxii.Principal, error) {
+	return a.principal(a.repo.CheckCertificate(hex.EncodeToString(fingerprint[:])))
+}
+
+func (a *accounts) principal(caller repo.Caller, err error) (taxii.Principal, error) {
+	if err != nil {
+		return taxii.Principal{}, authError(err)
+	}
+	role, err := taxii.ParseRole(caller.Role)
+	return taxii.Principal{
+		User: caller.User, Org: a.own, Role: role, Credential: caller.Credential,
+		Limits: taxii.Limits{Read: caller.Limits.Read, Write: caller.Limits.Write},
+	}, err
+}
+
+// SignupAdmin makes the node's first account.
+func (a *accounts) SignupAdmin(_ context.Context, s taxii.SignUp) (taxii.Organisation, taxii.Account, error) {
+	if s.Org != a.own {
+		return taxii.Organisation{}, taxii.Account{}, fmt.Errorf("%w: this is the node of %s; every organisation runs its own", taxii.ErrConflict, a.own)
+	}
+	account, err := a.signUp(s, taxii.RoleAdmin, true)
+	return taxii.Organisation{Name: a.own, Address: a.address}, account, err
+}
+
+// SignupUser makes a further account.
+func (a *accounts) SignupUser(_ context.Context, by taxii.Principal, s taxii.SignUp) (taxii.Account, error) {
+	if by.Role != taxii.RoleAdmin || s.Org != a.own {
+		return taxii.Account{}, taxii.ErrForbidden
+	}
+	return a.signUp(s, s.Role, false)
+}
+
+func (a *accounts) signUp(s taxii.SignUp, role taxii.Role, first bool) (taxii.Account, error) {
+	account, err := a.add(s.User, s.Password, role, repo.Limits{}, first)
+	if err != nil {
+		return taxii.Account{}, clientError(takenError(err))
+	}
+	return a.describe(account)
+}
+
+func (a *accounts) describe(account repo.Account) (taxii.Account, error) {
+	role, err := taxii.ParseRole(account.Role)
+	return taxii.Account{User: account.User, Org: a.own, ID: account.ID, Role: role, Created: account.Created}, err
+}
+
+// add makes an account if its name and password will do.
+func (a *accounts) add(user, password string, role taxii.Role, limits repo.Limits, first bool) (repo.Account, error) {
+	if err := errors.Join(checkName(user), checkPassword(password)); err != nil {
+		return repo.Account{}, &InputError{err}
+	}
+	return a.repo.Add(user, password, role.String(), limits, first, now())
+}
+
+// checkName refuses names that logs and HTTP Basic could misread.
+func checkName(name string) error {
+	if name == "" || len(name) > taxii.MaxAccountField || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }) {
+		return fmt.Errorf("the name must have 1 to %d bytes and neither a colon nor a control character", taxii.MaxAccountField)
+	}
+	return nil
+}
+
+// minPassword is the least number of characters that a password has (NIST SP 800-63B asks for eight).
+const minPassword = 8
+
+func checkPassword(password string) error {
+	if utf8.RuneCountInString(password) < minPassword || len(password) > taxii.MaxAccountField {
+		return fmt.Errorf("the password must have %d characters or more, and at most %d bytes", minPassword, taxii.MaxAccountField)
+	}
+	return nil
+}
+
+// Login trades a password for a token.
+func (a *accounts) Login(_ context.Context, user, password string) (taxii.Session, error) {
+	account, err := a.repo.Check(user, password)
+	if err != nil {
+		return taxii.Session{}, authError(err)
+	}
+	begun := now()
+	expires := begun.Add(a.session)
+	token, err := a.repo.NewToken(account.User, begun, expires)
+	if err != nil {
+		return taxii.Session{}, err
+	}
+	described, err := a.describe(account)
+	return taxii.Session{Token: token, Expires: expires, Account: described}, err
+}
+
+// Logout ends a token.
+func (a *accounts) Logout(_ context.Context, token string) error { return a.repo.EndToken(token) }
+
+// Organisation describes this organisation.
+func (a *accounts) Organisation(_ context.Context, name string) (taxii.Organisation, error) {
+	if name != a.own {
+		return taxii.Organisation{}, taxii.ErrNotFound
+	}
+	return taxii.Organisation{Name: a.own, Address: a.address}, nil
+}
+
+// Users lists the accounts' names.
+func (a *accounts) Users(context.Context, taxii.Principal) ([]string, error) {
+	list, err := a.repo.List()
+	names := make([]string, len(list))
+	for i, account := range list {
+		names[i] = account.User
+	}
+	return names, err
+}
+
+// RemoveUser removes an account. The last administrator's stays: over HTTP nobody could make another.
+func (a *accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string) error {
+	list, err := a.repo.List()
+	if err != nil {
+		return err
+	}
+	isAdmin := func(account repo.Account) bool { return account.Role == taxii.RoleAdmin.String() }
+	others := slices.ContainsFunc(list, func(account repo.Account) bool { return account.User != user && isAdmin(account) })
+	for _, account := range list {
+		if account.User == user && isAdmin(account) && !others {
+			return fmt.Errorf("%w: this is the only administrator; the operator can remove it with \"slnode account remove\"", taxii.ErrConflict)
+		}
+	}
+	if err := a.repo.Remove(user); err != nil {
+		if errors.Is(err, repo.ErrUnknown) {
+			return taxii.ErrNotFound
+		}
+		return err
+	}
+	a.changed(user)
+	return nil
+}

@@ -1,0 +1,40 @@
+package node
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// auditTrail writes the audit log.
+type auditTrail struct {
+	log *repo.Audit
+	dir string // of the repository
+}
+
+var _ taxii.Auditor = (*auditTrail)(nil)
+
+// Record adds a line.
+func (a *auditTrail) Record(e taxii.Event) { a.log.Append(e) }
+
+// Read visits lines.
+func (a *auditTrail) Read(ctx context.Context, from time.Time, name, user string, visit func([]byte) error) error {
+	a.log.Flush()
+	return repo.ReadAudit(ctx, a.dir, repo.AuditFilter{Since: from, Event: name, User: user}, visit)
+}
+
+// operator records what was done on the command line.
+func (a *auditTrail) operator(e taxii.Event) {
+	e.Time, e.User, e.Role, e.Credential = now(), operatorName, taxii.RoleAdmin.String(), "the repository"
+	a.Record(e)
+}
+
+// changed records a change of a collection on the command line, unless it failed.
+func (a *auditTrail) changed(event, collection string, organisations []string, err error) {
+	if err == nil {
+		a.operator(taxii.Event{Name: event, Collection: collection, Subject: strings.Join(organisations, ",")})
+	}
+}

@@ -1,0 +1,134 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// ownRoot is how this node describes its organisation's API root to its own clients. Other members know nothing of it.
+type ownRoot struct {
+	outbox *repo.Outbox
+
+	mu    sync.RWMutex
+	words rootWords
+}
+
+type rootWords struct {
+	Title       string `json:"title"`
+	Description string `json:"description"`
+}
+
+// rootMemo is the name under which it is kept.
+const rootMemo = "api-root"
+
+func openOwnRoot(outbox *repo.Outbox, title string) (*ownRoot, error) {
+	o := &ownRoot{outbox: outbox, words: rootWords{Title: title}}
+	data, err := outbox.Memo(rootMemo)
+	if err != nil || data == nil {
+		return o, err
+	}
+	if err := json.Unmarshal(data, &o.words); err != nil {
+		return nil, fmt.Errorf("reading the description of the API root: %w", err)
+	}
+	return o, nil
+}
+
+func (o *ownRoot) get() (title, description string) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.words.Title, o.words.Description
+}
+
+func (o *ownRoot) set(words rootWords) error {
+	data, err := json.Marshal(words)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.outbox.SetMemo(rootMemo, data); err != nil {
+		return err
+	}
+	o.words = words
+	return nil
+}
+
+// administration does what an administrator asks for over HTTP and the chain or the view has a part in.
+type administration struct {
+	node *Node
+
+	mu     sync.Mutex
+	making map[string]bool // aliases of collections that are on their way to the chain
+}
+
+var _ taxii.Owner = (*administration)(nil)
+
+// DescribeRoot gives this organisation's API root other words.
+func (a *administration) DescribeRoot(_ context.Context, _ taxii.Principal, title, description string) error {
+	return a.node.described.set(rootWords{title, description})
+}
+
+// creationPatience is how long a request for a collection waits for the chain, and then how long the client is to.
+const (
+	creationPatience = 2 * time.Minute
+	creationRetry    = 30 * time.Second
+)
+
+// CreateCollection makes a collection on the chain. If that takes too long it goes on; a client that asks again is told
+// to wait, and then that the collection is there.
+func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal, spec taxii.NewCollection) (taxii.Collection, error) {
+	n := a.node
+	if spec.Alias != "" {
+		taken := slices.ContainsFunc(n.fold.collections(), func(c consortium.Collection) bool {
+			return c.Properties.Alias == spec.Alias && (c.Owner == n.fold.self || c.Default)
+		})
+		if taken {
+			return taxii.Collection{}, fmt.Errorf("%w: there is a collection with the alias %q", taxii.ErrConflict, spec.Alias)
+		}
+		if !a.begin(spec.Alias) {
+			return taxii.Collection{}, &taxii.RetryAfterError{After: creationRetry}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, creationPatience)
+	defer cancel()
+	info, err := n.CreateCollection(ctx, CollectionSpec{
+		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: spec.Readers, Contributors: spec.Contributors,
+		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
+	})
+	if ctx.Err() != nil && err != nil {
+		return taxii.Collection{}, errors.Join(err, &taxii.RetryAfterError{After: creationRetry})
+	}
+	a.end(spec.Alias)
+	if err != nil {
+		return taxii.Collection{}, clientError(err)
+	}
+	return taxii.Collection{
+		Root: n.repo.Config.Organisation.Name, ID: info.ID, Alias: info.Alias, Title: info.Title, Description: info.Description,
+		CanRead: true, CanWrite: info.Write,
+	}, nil
+}
+
+func (a *administration) begin(alias string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.making[alias] {
+		return false
+	}
+	a.making[alias] = true
+	return true
+}
+
+func (a *administration) end(alias string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.making, alias)
+}

@@ -1,0 +1,231 @@
+package repo
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/go-json-experiment/json"
+)
+
+// Tokens and API keys are 256 random bits each. Only their SHA-256 is kept: with so much to guess, a slow hash would
+// gain nothing. How they begin tells what a leaked one is.
+const (
+	tokenPrefix = "sl_"
+	keyPrefix   = "slkey_"
+)
+
+// shortID is how many hex digits of a hash name a token or certificate in lists and logs.
+const shortID = 16
+
+// tokenRecord says who a secret lets in: a user that logged in, or the machine with the key.
+type tokenRecord struct {
+	User    string    `json:"user,omitzero"`
+	Key     string    `json:"key,omitzero"`
+	Created time.Time `json:"created,omitzero"`
+	Expires time.Time `json:"expires,omitzero"` // never, of a key, if it is zero
+}
+
+// Token is a login that lasts.
+type Token struct {
+	ID      string    `json:"id"` // the beginning of its hash
+	User    string    `json:"user"`
+	Created time.Time `json:"created,omitzero"`
+	Expires time.Time `json:"expires"`
+}
+
+// APIKey lets a machine in under its own name, with a role and limits of its own.
+type APIKey struct {
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // never if it is zero
+	Limits
+	Hash string `json:"hash"` // of the secret, in hex
+}
+
+// User is the name that what is done with the key is done under. No account's name holds a colon.
+func (k APIKey) User() string { return "key:" + k.Name }
+
+// newSecret gives a secret and its hash.
+func newSecret(prefix string) (secret string, hash [sha256.Size]byte) {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails: it ends the process rather
+	secret = prefix + base64.RawURLEncoding.EncodeToString(random)
+	return secret, sha256.Sum256([]byte(secret))
+}
+
+// setToken keeps a token for as long as it is good.
+func setToken(txn *badger.Txn, hash [sha256.Size]byte, record tokenRecord, now time.Time) error {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	if record.Expires.IsZero() {
+		return txn.Set(key(tableToken, hash[:]), data)
+	}
+	return setFor(txn, key(tableToken, hash[:]), data, record.Expires.Sub(now))
+}
+
+// NewToken makes a bearer token for a user.
+func (a *Accounts) NewToken(user string, now, expires time.Time) (string, error) {
+	token, hash := newSecret(tokenPrefix)
+	err := a.store.write(func(txn *badger.Txn) error {
+		return setToken(txn, hash, tokenRecord{User: user, Created: now, Expires: expires}, now)
+	})
+	if err != nil {
+		return "", fmt.Errorf("making a token: %w", err)
+	}
+	return token, nil
+}
+
+// AddKey makes an API key and returns its secret, which nothing can show again.
+func (a *Accounts) AddKey(k APIKey) (secret string, err error) {
+	secret, hash := newSecret(keyPrefix)
+	k.Hash = hex.EncodeToString(hash[:])
+	err = a.change(func(txn *badger.Txn) error {
+		if taken, err := has(txn, key(tableAPIKey, []byte(k.Name))); err != nil || taken {
+			return errors.Join(err, ErrTaken)
+		}
+		return errors.Join(claim(txn), setJSON(txn, key(tableAPIKey, []byte(k.Name)), k),
+			setToken(txn, hash, tokenRecord{Key: k.Name, Created: k.Created, Expires: k.Expires}, k.Created))
+	})
+	if err != nil {
+		return "", fmt.Errorf("adding the API key %.40q: %w", k.Name, err)
+	}
+	return secret, nil
+}
+
+// Keys lists the API keys by name, the expired ones too.
+func (a *Accounts) Keys() (list []APIKey, err error) {
+	err = a.store.read(func(txn *badger.Txn) error {
+		return scanJSON(txn, key(tableAPIKey), func(_ []byte, k APIKey) error {
+			list = append(list, k)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the API keys: %w", err)
+	}
+	return list, nil
+}
+
+// RemoveKey ends an API key.
+func (a *Accounts) RemoveKey(name string) error {
+	err := a.change(func(txn *badger.Txn) error {
+		var k APIKey
+		found, err := getJSON(txn, key(tableAPIKey, []byte(name)), &k)
+		if err != nil || !found {
+			return errors.Join(err, ErrUnknown)
+		}
+		hash, err := hex.DecodeString(k.Hash)
+		if err != nil {
+			return err
+		}
+		return errors.Join(txn.Delete(key(tableToken, hash)), txn.Delete(key(tableAPIKey, []byte(name))))
+	})
+	if err != nil {
+		return fmt.Errorf("removing the API key %.40q: %w", name, err)
+	}
+	return nil
+}
+
+// CheckToken returns who a token or API key lets in, else an error wrapping [ErrCredentials].
+func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err error) {
+	hash := sha256.Sum256([]byte(secret))
+	var found bool
+	err = a.store.read(func(txn *badger.Txn) error {
+		var record tokenRecord
+		if found, err = getJSON(txn, key(tableToken, hash[:]), &record); err != nil || !found {
+			return err
+		}
+		if found = record.Expires.IsZero() || now.Before(record.Expires); !found {
+			return nil
+		}
+		if record.Key != "" {
+			var k APIKey
+			found, err = getJSON(txn, key(tableAPIKey, []byte(record.Key)), &k)
+			caller = Caller{User: k.User(), Role: k.Role, Limits: k.Limits, Credential: "API key"}
+			return err
+		}
+		var account Account
+		found, err = getJSON(txn, key(tableAccount, []byte(record.User)), &account)
+		caller = account.caller("token " + hex.EncodeToString(hash[:])[:shortID])
+		return err
+	})
+	if err != nil {
+		return Caller{}, fmt.Errorf("checking a token: %w", err)
+	}
+	if !found {
+		return Caller{}, ErrCredentials
+	}
+	return caller, nil
+}
+
+// Tokens lists the logins that last, the latest to expire last.
+func (a *Accounts) Tokens(now time.Time) (list []Token, err error) {
+	err = a.store.read(func(txn *badger.Txn) error {
+		return scanJSON(txn, key(tableToken), func(k []byte, record tokenRecord) error {
+			if record.User != "" && now.Before(record.Expires) {
+				list = append(list, Token{ID: tokenID(k), User: record.User, Created: record.Created, Expires: record.Expires})
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the tokens: %w", err)
+	}
+	slices.SortFunc(list, func(a, b Token) int { return a.Expires.Compare(b.Expires) })
+	return list, nil
+}
+
+// tokenID names the token that is kept under a key of the store.
+func tokenID(k []byte) string { return hex.EncodeToString(k[len(key(tableToken)):])[:shortID] }
+
+// EndToken ends a token, given in full. It does nothing to an API key.
+func (a *Accounts) EndToken(secret string) error {
+	if strings.HasPrefix(secret, keyPrefix) {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(secret))
+	if err := a.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
+		return fmt.Errorf("ending a token: %w", err)
+	}
+	return nil
+}
+
+// EndTokens ends the token with an id or, if that is empty, all those of a user, and returns how many there were.
+func (a *Accounts) EndTokens(id, user string) (ended int, err error) {
+	err = a.change(func(txn *badger.Txn) error {
+		ended, err = endTokens(txn, func(of string, t tokenRecord) bool {
+			return t.User != "" && (of == id || id == "" && t.User == user)
+		})
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ending tokens: %w", err)
+	}
+	return ended, nil
+}
+
+// endTokens deletes the tokens that are chosen by id and record.
+func endTokens(txn *badger.Txn, chosen func(string, tokenRecord) bool) (int, error) {
+	var gone [][]byte
+	err := scanJSON(txn, key(tableToken), func(k []byte, record tokenRecord) error {
+		if chosen(tokenID(k), record) {
+			gone = append(gone, slices.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range gone {
+		err = errors.Join(err, txn.Delete(k))
+	}
+	return len(gone), err
+}

@@ -1,0 +1,119 @@
+package taxii
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The names of events.
+const (
+	EventRead             = "read"              // objects, manifest records or versions were handed out
+	EventPublish          = "publish"           // objects were taken in, or refused one by one
+	EventWithdraw         = "withdraw"          // objects were taken out
+	EventLogin            = "login"             // a password was found right, or traded for a token
+	EventLogout           = "logout"            // a token was ended
+	EventRefused          = "refused"           // credentials were wrong
+	EventSignUp           = "sign-up"           // an account was made
+	EventRemoveUser       = "remove-user"       // an account was removed
+	EventDescribeRoot     = "describe-root"     // the API root got a title
+	EventCreateCollection = "create-collection" // a collection was made
+	EventReadAudit        = "read-audit"        // the audit log was handed out
+)
+
+// Event is a line of the audit log: who did what, when and from where. It
+// holds no secret, and no STIX id, which can be as telling as the object.
+type Event struct {
+	Time       time.Time `json:"time"`
+	Name       string    `json:"event"`
+	User       string    `json:"user,omitzero"`
+	Role       string    `json:"role,omitzero"`
+	Credential string    `json:"credential,omitzero"` // its kind, and what names it in lists
+	Remote     string    `json:"remote,omitzero"`     // address
+	Request    string    `json:"request,omitzero"`    // as in the log and in error resources
+	Root       string    `json:"root,omitzero"`
+	Collection string    `json:"collection,omitzero"` // id
+	Kind       string    `json:"kind,omitzero"`       // of what was read: objects, manifest, versions
+	Count      int       `json:"count,omitzero"`      // of objects
+	Failures   int       `json:"failures,omitzero"`   // of them
+	Status     string    `json:"status,omitzero"`     // id of the status resource, which names the objects
+	Subject    string    `json:"subject,omitzero"`    // the account, organisations or other thing that was acted upon
+	Detail     string    `json:"detail,omitzero"`
+}
+
+// Auditor keeps the audit log. Record is called on every request that hands
+// objects out and must be fast; it has nobody to report a failure to.
+type Auditor interface {
+	Record(Event)
+	// Read visits the lines from a time on that have the name and user, where
+	// they are not empty, in their order, until visit returns an error, which
+	// it returns.
+	Read(ctx context.Context, from time.Time, name, user string, visit func(line []byte) error) error
+}
+
+// note records what a request did. The event needs to say only that.
+func (h *Handler) note(x *exchange, e Event) {
+	if h.audit == nil {
+		return
+	}
+	e.Time = h.now().UTC()
+	if e.User == "" {
+		e.User = x.who.User
+	}
+	if e.Role == "" && x.who.Role != RoleNone {
+		e.Role = x.who.Role.String()
+	}
+	if e.Credential == "" {
+		e.Credential = x.who.Credential
+	}
+	e.Remote, e.Request = h.gate.remote(x.r), x.id
+	h.audit.Record(e)
+}
+
+// noteRefusal records wrong credentials. Those that are not even looked at,
+// because there were too many before, leave no line each.
+func (h *Handler) noteRefusal(x *exchange, user, credential string, err error) {
+	if errors.Is(err, ErrUnauthorized) {
+		h.note(x, Event{Name: EventRefused, User: user, Credential: credential})
+	}
+}
+
+// getAudit hands the audit log out, a JSON object a line: of what the
+// parameters since, event and user leave.
+func (h *Handler) getAudit(x *exchange) error {
+	params, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "The query string is malformed.")
+	}
+	var from time.Time
+	for name, values := range params {
+		switch {
+		case name != "since" && name != "event" && name != "user", len(values) != 1:
+			return problemf(http.StatusBadRequest, "The parameters are since, event and user, each once.")
+		case name == "since":
+			if from, err = parseAddedAfter(values[0]); err != nil {
+				return problemf(http.StatusBadRequest, "since: %s", err)
+			}
+		}
+	}
+	h.note(x, Event{Name: EventReadAudit})
+	x.w.Header().Set("Content-Type", "application/x-ndjson")
+	if x.r.Method == http.MethodHead {
+		x.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	out := bufio.NewWriterSize(&download{w: x.w, control: x.control}, writeBlock)
+	err = h.audit.Read(x.r.Context(), from, params.Get("event"), params.Get("user"), func(line []byte) error {
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	})
+	if err = errors.Join(err, out.Flush()); err == nil && x.w.status == 0 {
+		x.w.WriteHeader(http.StatusOK)
+	}
+	return err
+}

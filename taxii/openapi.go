@@ -1,0 +1,19 @@
+package taxii
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+// openAPI describes every resource of the server, also those that a
+// configuration may leave out. A test holds it to the routes and the answers.
+//
+//go:embed openapi.json
+var openAPI []byte
+
+// getOpenAPI describes the server to anybody.
+func (h *Handler) getOpenAPI(x *exchange) error {
+	x.w.Header().Set("Content-Type", plainJSON)
+	h.send(x, http.StatusOK, openAPI)
+	return nil
+}
