@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // feedFrom makes a feed of one organisation from another's node, with the account that the other's tests use.
@@ -23,6 +25,19 @@ func (o *organisation) feedFrom(name string, source *organisation, collection st
 func (o *organisation) runFeed(name string, options ...string) node.FeedReport {
 	o.t.Helper()
 	return cliJSON[node.FeedReport](o, append([]string{"feed", "run", name}, options...)...)
+}
+
+// tryCollection reads a collection under the API root of its owner.
+func (o *organisation) tryCollection(root, collection string) (list []string, err error) {
+	for page, err := range o.client().Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{}) {
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range page.Objects {
+			list = append(list, string(object))
+		}
+	}
+	return list, nil
 }
 
 func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
@@ -131,4 +146,20 @@ func TestMembersThatFeedEachOtherMintEachObjectOnce(t *testing.T) {
 			t.Errorf("%s has %d objects, want 30", o.name, s.View.Objects)
 		}
 	}
+
+	// What is new depends on who reads: what everybody has is nothing new to some of them, but not the other way round.
+	ring := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Ring", "--alias", "ring", "--readers", "bravo", "--contributors", "bravo")
+	alpha.post(ring.ID, indicator(300))
+	alpha.shows(ring.ID, indicator(300))
+	eventually(t, func() (bool, string) {
+		list, err := bravo.tryCollection("alpha", ring.ID)
+		return err == nil && len(list) == 1, fmt.Sprint(len(list), err)
+	})
+	bravo.feedFrom("inwards", alpha, n.collection, "--interval", "24h", "--into", "ring")
+	if report := bravo.runFeed("inwards", "--again"); report.New != 0 || report.Known != 30 || report.Problem != "" {
+		t.Errorf("from everybody's collection into one for some: %+v", report)
+	}
+	bravo.feedFrom("outwards", alpha, ring.ID, "--interval", "24h")
+	bravo.runFeed("outwards", "--again")
+	alpha.shows(n.collection, indicator(300))
 }
