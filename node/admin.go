@@ -55,6 +55,12 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	})).Methods(http.MethodPost)
 	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return n.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
 	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) { return n.Remove(ctx, name) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) { return n.SetGovernor(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
+		return n.SubmitProposal(ctx, files)
+	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) { return n.Withdraw(ctx, s) }))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
 		return n.CreateCollection(ctx, s)
@@ -224,7 +230,7 @@ func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 		ID: n.consortium.ID, Name: n.consortium.Name, Charter: n.consortium.Charter, GenesisID: n.consortium.GenesisID, Network: n.consortium.Network,
 	}
 	if charter := n.fold.charter(); charter != nil {
-		info.DefaultCollection = charter.DefaultCollection
+		info.Name, info.DefaultCollection = charter.Name, charter.DefaultCollection
 	}
 	n.fold.read(func(s *consortium.State) { info.Governor, info.Round = s.Governor(), s.Position().Round })
 	connected := map[string]bool{}

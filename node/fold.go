@@ -162,10 +162,10 @@ func (f *fold) mayWrite() (may bool) {
 	return may || f.active()
 }
 
-// highestSequence is the greatest sequence number of ours that the chain has shown.
-func (f *fold) highestSequence() (highest uint64) {
+// highestSequence is the greatest sequence number of an account that the chain has shown.
+func (f *fold) highestSequence(account string) (highest uint64) {
 	f.read(func(s *consortium.State) {
-		if q := s.Sequences()[f.self]; q != nil {
+		if q := s.Sequences()[account]; q != nil {
 			highest = q.Highest
 		}
 	})

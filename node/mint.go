@@ -249,7 +249,7 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 		return nil, problem, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
-	if err := m.outbox.SkipSequence(m.fold.highestSequence()); err != nil {
+	if err := m.outbox.SkipSequence(m.fold.highestSequence(m.fold.self)); err != nil {
 		return nil, nil, err
 	}
 	if items, err = m.outbox.Number(items); err != nil {

@@ -118,7 +118,7 @@ func (v *verification) membership() {
 	}
 	var err error
 	v.fold.read(func(s *consortium.State) {
-		if !s.MemberAt(v.event.Sender, v.event.Position) && s.Governor() != v.event.Sender {
+		if !s.MemberAt(v.event.Sender, v.event.Position) && s.GovernorAt(v.event.Position) != v.event.Sender {
 			err = errors.New("the account was not a member then")
 		}
 	})

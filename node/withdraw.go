@@ -208,47 +208,6 @@ func (w *withdrawer) await(ctx context.Context, list []Withdrawal) error {
 	}
 }
 
-// Remove ends the membership of an organisation, and returns when that is on the chain. Repeating it is harmless.
-func (n *Node) Remove(ctx context.Context, name string) (MemberInfo, error) {
-	if err := n.awaitFold(ctx); err != nil {
-		return MemberInfo{}, err
-	}
-	var governor string
-	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
-	if governor != n.fold.self {
-		return MemberInfo{}, &InputError{fmt.Errorf("only the governor %s can remove members", governor)}
-	}
-	var m consortium.Member
-	for _, one := range n.fold.members() {
-		if one.Name == name || one.Account == name {
-			m = one
-		}
-	}
-	switch {
-	case m.Account == "":
-		return MemberInfo{}, &InputError{fmt.Errorf("no member is called %.60q", name)}
-	case m.Account == n.fold.self:
-		return MemberInfo{}, &InputError{errors.New("this organisation would remove itself, and nobody could admit or remove anybody any more")}
-	}
-	if m.Removed == nil {
-		if _, err := n.withdrawer.destroy(m.Admitted.Asset); err != nil {
-			return MemberInfo{}, err
-		}
-		n.minter.work.notify()
-	}
-	for {
-		changed := n.fold.changed.changed()
-		if one, _ := n.fold.member(m.Account); one.Removed != nil {
-			return n.describeMember(one), nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return MemberInfo{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, ctx.Err()), n.publishingProblem())
-		}
-	}
-}
-
 // Acknowledgement is what another member says of a withdrawn object.
 type Acknowledgement struct {
 	Member  string    `json:"member"`

@@ -21,7 +21,7 @@ type Note struct {
 	Version    int    `json:"v"`
 	Kind       Kind   `json:"k"`
 	Sequence   uint64 `json:"s"`           // per publisher and consortium, from 1, without holes
-	Account    string `json:"a,omitempty"` // member: the Algorand account that is admitted
+	Account    string `json:"a,omitempty"` // the Algorand account that it is about: see the kinds
 	Collection string `json:"c,omitempty"` // collection, keyring: the collection's UUID
 }
 
@@ -89,7 +89,7 @@ func (n Note) check(consortium uint64) error {
 		return errors.New("the charter, and nothing else, is outside of a consortium")
 	}
 	switch n.Kind {
-	case KindMember:
+	case KindMember, KindRemoval, KindAmendment:
 		if err := checkAccount(n.Account); err != nil {
 			return err
 		}
