@@ -15,6 +15,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -61,6 +62,10 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		return n.SubmitProposal(ctx, files)
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) { return n.RotateKeys(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
+		return n.ReplaceKeys(ctx, r.Member, r.Request)
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) { return n.Withdraw(ctx, s) }))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
 		return n.CreateCollection(ctx, s)
@@ -88,6 +93,12 @@ func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) 
 		}
 		return do(r.Context(), body)
 	}
+}
+
+// replacement is whose keys are to be replaced, and by those of which request.
+type replacement struct {
+	Member  string `json:"member"`
+	Request []byte `json:"request"`
 }
 
 // changeCollection does what the last segment of the path says with the collection that the one before names.
@@ -125,7 +136,7 @@ func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) 
 	if err := n.awaitFold(ctx); err != nil {
 		return nil, err
 	}
-	list, err := n.withdrawer.withdraw(s)
+	list, err := n.withdrawer.withdraw(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -72,7 +72,11 @@ func runInProcess(ctx context.Context, dir string, log *slog.Logger) (_ *Client,
 	n.awaitView(ctx)
 	return &Client{base: "http://" + admin.Admin, token: admin.Token, http: &http.Client{}, close: func() error {
 		stop()
-		return errors.Join(group.Wait(), n.Close(), r.Close())
+		err := group.Wait()
+		if errors.Is(err, ErrRotated) { // who asked for it was told
+			err = nil
+		}
+		return errors.Join(err, n.Close(), r.Close())
 	}}, nil
 }
 
@@ -136,6 +140,16 @@ func (c *Client) Show(ctx context.Context, what string) (s Shown, err error) {
 // Remove ends the membership of an organisation.
 func (c *Client) Remove(ctx context.Context, name string) (r Removal, err error) {
 	return r, c.say(ctx, "/admin/remove", name, &r)
+}
+
+// RotateKeys gives this organisation other keys.
+func (c *Client) RotateKeys(ctx context.Context, change repo.Change) (r Rotated, err error) {
+	return r, c.say(ctx, "/admin/rotate", change, &r)
+}
+
+// ReplaceKeys gives a member other keys, those of a request.
+func (c *Client) ReplaceKeys(ctx context.Context, member string, request []byte) (r Rotated, err error) {
+	return r, c.say(ctx, "/admin/replace", replacement{member, request}, &r)
 }
 
 // Governor asks who the governor is.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -201,20 +202,15 @@ func (n *Node) completeFounding(ctx context.Context) error {
 	if err := n.host.Put(ctx, []p2p.Directory{directory}); err != nil {
 		return fmt.Errorf("storing the charter: %w", err)
 	}
-	var governor string
-	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
-	if governor != "" && governor != n.fold.self {
-		return nil // it was complete before it was handed over
+	id := f.Charter.DefaultCollection
+	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
+		return err // it is complete; who is the governor and which keys we have may have changed since
 	}
 	own, err := n.MemberDocument()
 	if err != nil {
 		return err
 	}
 	if _, err := n.storeMember(ctx, own); err != nil {
-		return err
-	}
-	id := f.Charter.DefaultCollection
-	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
 		return err
 	}
 	metadata := wire.MetadataOpen
@@ -341,6 +337,10 @@ func (n *Node) mayAdmit(m wire.Member) (*consortium.Member, error) {
 		switch {
 		case other.Account == m.Account && other.Removed == nil && other.Known && other.Peer == m.Peer && other.Recipient == m.Recipient && other.Name == m.Organisation:
 			return &other, nil
+		case other.Account == m.Account && other.ID != m.Account:
+			return nil, &InputError{fmt.Errorf("the account %s belongs to the member %s, which changed its keys", m.Account, other.Name)}
+		case slices.Contains(other.Former, m.Account):
+			return nil, &InputError{fmt.Errorf("the account %s was replaced by its member, %s", m.Account, other.Name)}
 		case other.Account == m.Account:
 			continue
 		case other.Name == m.Organisation:

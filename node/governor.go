@@ -58,7 +58,7 @@ func (n *Node) authority(ctx context.Context, what string) (a authority, err err
 		return a, nil
 	case a.quorum == nil:
 		return a, &InputError{fmt.Errorf("only the governor %s can %s, and the record that tells who that is has not arrived", a.governor, what)}
-	case len(a.quorum.Accounts) > 1 && slices.Contains(a.quorum.Accounts, n.fold.self):
+	case len(a.quorum.Accounts) > 1 && slices.ContainsFunc(a.quorum.Accounts, n.fold.ours):
 		return a, nil
 	}
 	return a, &InputError{fmt.Errorf("only the governor %s can %s", a.governor, what)}
@@ -307,8 +307,11 @@ func (n *Node) SubmitProposal(ctx context.Context, files [][]byte) (Submitted, e
 	if err := n.awaitCounted(ctx, done.TxID, done.Round); err != nil {
 		return done, err
 	}
-	if p.member != nil {
+	switch {
+	case p.member != nil:
 		done.Invite, err = n.invite(*p.member)
+	case p.rotation != nil:
+		done.Invite, err = n.invite(*p.rotation)
 	}
 	return done, err
 }

@@ -180,6 +180,9 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 		if err != nil {
 			return err
 		}
+		if items, err = m.beforeRotation(items); err != nil {
+			return err
+		}
 		room := (maxFlights - len(m.inFlight())) * ledger.MaxGroup
 		if items = items[:min(len(items), room)]; len(items) == 0 {
 			select {
@@ -187,6 +190,7 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 				return nil
 			case <-stored:
 			case <-landed:
+			case <-changed:
 			}
 			continue
 		}
@@ -275,8 +279,8 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	return groups, nil, nil
 }
 
-func isDestroy(item repo.Item) bool { return item.Destroys != 0 }
-func isMint(item repo.Item) bool    { return item.Destroys == 0 }
+func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
+func isMint(item repo.Item) bool    { return !isDestroy(item) }
 
 func without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
@@ -386,7 +390,7 @@ func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 // done reports whether the chain has what an item is to bring about, and by which transaction if that is known.
 func (m *minter) done(item repo.Item) (bool, repo.Confirmation, error) {
 	switch {
-	case isDestroy(item):
+	case item.Destroys != 0:
 		e, found, err := m.view.EventOf(item.Destroys)
 		return found && e.State == repo.Ended, repo.Confirmation{}, err
 	case item.Note.Kind != wire.KindObject:

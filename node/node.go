@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -32,26 +33,29 @@ import (
 
 // Node is a node of an organisation that belongs to a consortium.
 type Node struct {
-	repo       *repo.Repo
-	consortium repo.Consortium
-	host       *p2p.Host
-	topic      *p2p.Topic
-	fold       *fold
-	fresh      *freshDirectories
-	done       *signal // something of ours was confirmed, or withdrawn
-	arrived    *signal // events wait for their blocks
-	publisher  *publisher
-	sealer     *sealer
-	minter     *minter
-	replicator *replicator
-	fetcher    *fetcher
-	owner      *owner
-	withdrawer *withdrawer
-	watcher    *chainwatch.Watcher
-	ledger     *ledger.Ledger
-	rebuild    chan chan error
-	log        *slog.Logger
-	started    time.Time
+	repo          *repo.Repo
+	consortium    repo.Consortium
+	host          *p2p.Host
+	topic         *p2p.Topic
+	fold          *fold
+	fresh         *freshDirectories
+	done          *signal // something of ours was confirmed, or withdrawn
+	arrived       *signal // events wait for their blocks
+	publisher     *publisher
+	sealer        *sealer
+	minter        *minter
+	replicator    *replicator
+	fetcher       *fetcher
+	owner         *owner
+	withdrawer    *withdrawer
+	watcher       *chainwatch.Watcher
+	ledger        *ledger.Ledger
+	rebuild       chan chan error
+	rotated       *signal               // a change of our own keys was carried out, or came to nothing
+	switching     atomic.Bool           // … it was
+	rotationError atomic.Pointer[error] // … it did
+	log           *slog.Logger
+	started       time.Time
 }
 
 // patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
@@ -80,7 +84,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	}
 	n := &Node{
 		repo: r, consortium: *own, log: log, started: time.Now(),
-		done: &signal{}, arrived: &signal{}, rebuild: make(chan chan error),
+		done: &signal{}, arrived: &signal{}, rotated: &signal{}, rebuild: make(chan chan error),
 		fold: newFold(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
 	}
 	if n.host, err = n.openHost(ctx); err != nil {
@@ -134,6 +138,9 @@ func (n *Node) wire() error {
 		return fmt.Errorf("deriving the lease key: %w", err)
 	}
 	outbox, view := n.repo.Outbox, n.repo.View
+	if err := n.beginWithKeys(); err != nil {
+		return err
+	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, condition: &condition{what: "sealing", log: n.log}, log: n.log,
 	}
@@ -159,7 +166,7 @@ func (n *Node) wire() error {
 	}
 	n.publisher.owner = n.owner
 	n.withdrawer = &withdrawer{
-		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
+		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
 	}
 	n.watcher = chainwatch.New(chainwatch.Config{
@@ -183,7 +190,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "replicating": n.replicate,
+		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "asking after withdrawals": n.withdrawer.run, "changing keys": n.followRotation, "replicating": n.replicate,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect,
 	} {
 		group.Go(func() error {

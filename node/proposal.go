@@ -45,6 +45,7 @@ type proposal struct {
 	directory  p2p.Directory
 	files      consortium.Draft
 	member     *wire.Member    // what is admitted
+	rotation   *wire.Member    // … or gets other keys
 	amendment  *wire.Amendment // what is amended
 }
 
@@ -106,7 +107,19 @@ func (p *proposal) readFiles(file wire.Proposal, mint ledger.Mint, id uint64) (e
 			return err
 		}
 		p.member, account = &m, m.Account
+	case wire.KindRotation:
+		r, err := wire.ParseRotation(file.Record)
+		if err != nil {
+			return err
+		}
+		if wire.PeerDigest(r.Member.Peer) != p.note.PeerDigest {
+			return errors.New("the record names another peer id than the transaction")
+		}
+		p.rotation, account = &r.Member, r.Member.Account
 	case wire.KindRemoval:
+		if p.note.Asset != 0 {
+			return errors.New("a governor withdraws no objects")
+		}
 		r, err := wire.ParseRemoval(file.Record)
 		if err != nil {
 			return err
@@ -139,6 +152,13 @@ func (p *proposal) describe() ProposalInfo {
 	info.FirstValid, info.LastValid = p.joint.Window()
 	add := func(name, value string) { info.Details = append(info.Details, Detail{name, value}) }
 	switch {
+	case p.rotation != nil:
+		info.Organisation = p.rotation.Organisation
+		info.Does = fmt.Sprintf("gives the organisation %s other keys", p.rotation.Organisation)
+		add("title", p.rotation.Title)
+		add("account before", p.note.Former)
+		add("account", p.rotation.Account)
+		add("peer", p.rotation.Peer)
 	case p.member != nil:
 		info.Organisation = p.member.Organisation
 		info.Does = fmt.Sprintf("admits the organisation %s", p.member.Organisation)
@@ -169,7 +189,13 @@ func (p *proposal) withFile() (info ProposalInfo, err error) {
 }
 
 // sign adds the signature of an organisation's account. It reports whether the account is one of the governor's.
-func (p *proposal) sign(keys repo.Keys) bool { return p.joint.Sign(keys.Account) }
+func (p *proposal) sign(keys repo.Keys) bool {
+	signed := p.joint.Sign(keys.Account)
+	for _, former := range keys.Former { // the governor may be made up of it still
+		signed = p.joint.Sign(former) || signed
+	}
+	return signed
+}
 
 // merge reads copies of one proposal and gives it with the signatures of all.
 func merge(files [][]byte, own repo.Consortium, maxFee uint64) (*proposal, error) {

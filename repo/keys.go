@@ -25,7 +25,8 @@ import (
 type Keys struct {
 	Account  crypto.Account    // signs and pays for transactions
 	Peer     p2pcrypto.PrivKey // the node's identity in the swarm
-	Identity *seal.Identity    // opens keyrings
+	Identity *seal.Identity    // opens keyrings, those for earlier keys too
+	Former   []crypto.Account  // the accounts that it had before
 	store    []byte            // encrypts the two stores
 
 	dir string
@@ -116,19 +117,26 @@ func readKeys(dir string) (Keys, error) {
 		identityFile: k.parseIdentity,
 		storeFile:    k.parseStore,
 	} {
-		path := filepath.Join(dir, name)
-		if err := checkMode(path); err != nil {
+		if err := parseKeyFile(filepath.Join(dir, name), parse); err != nil {
 			return Keys{}, err
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return Keys{}, fmt.Errorf("reading keys: %w", err)
-		}
-		if parse(strings.TrimSpace(string(text))) != nil {
-			return Keys{}, fmt.Errorf("reading keys: %s is damaged; put it back from a backup", path)
-		}
 	}
-	return k, nil
+	return k, k.readFormer()
+}
+
+// parseKeyFile reads a file of one key.
+func parseKeyFile(path string, parse func(string) error) error {
+	if err := checkMode(path); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading keys: %w", err)
+	}
+	if parse(strings.TrimSpace(string(text))) != nil {
+		return fmt.Errorf("reading keys: %s is damaged; put it back from a backup", path)
+	}
+	return nil
 }
 
 // checkMode refuses a key file that others can read.

@@ -108,6 +108,9 @@ func Open(dir string) (_ *Repo, err error) {
 	if r.Config, err = ReadConfig(dir); err != nil {
 		return nil, err
 	}
+	if err := switchKeys(keysPath(dir)); err != nil {
+		return nil, err
+	}
 	if r.Keys, err = readKeys(keysPath(dir)); err != nil {
 		return nil, err
 	}

@@ -29,8 +29,8 @@ type State struct {
 
 	position    Position
 	founded     *charterRecord
-	terms       []*term // who was the governor when; none before the charter was applied
-	members     map[string]*member
+	terms       []*term               // who was the governor when; none before the charter was applied
+	members     map[string]*member    // by every account that they have or had
 	admissions  map[uint64]*admission // by the member NFT's asset id
 	collections map[string]*collection
 	records     map[string]attacher // by transaction id: where content belongs
@@ -63,7 +63,7 @@ const (
 	Nothing    Effect = iota // it doesn't count
 	Record                   // it changes the consortium; its content is wanted, see [State.Attach]
 	Object                   // it publishes an object; [State.Rule] decides once its metadata is known
-	Withdrawal               // it destroys an NFT that isn't a record: the object's, if its publisher is the sender
+	Withdrawal               // it ends an NFT that isn't a member's: the object's, if its publisher is the sender
 )
 
 // Apply folds the next event in. Events must come in chain order; one that is not later than the last is a replay and
@@ -98,6 +98,8 @@ func (s *State) apply(e Event) (Effect, string) {
 		return s.admit(e)
 	case wire.KindRemoval:
 		return s.remove(e)
+	case wire.KindRotation:
+		return s.rotate(e)
 	case wire.KindAmendment:
 		return s.amend(e)
 	case wire.KindDestroy:
@@ -158,7 +160,7 @@ func (s *State) Publishers(next []Event) []string {
 		switch {
 		case e.Note.Kind == wire.KindCharter && e.Asset == s.id && e.TxID == s.charter:
 			accounts[e.Sender] = true
-		case (e.Note.Kind == wire.KindMember || e.Note.Kind == wire.KindAmendment) && e.Consortium == s.id:
+		case (e.Note.Kind == wire.KindMember || e.Note.Kind == wire.KindAmendment || e.Note.Kind == wire.KindRotation) && e.Consortium == s.id:
 			accounts[e.Note.Account] = true
 		}
 	}

@@ -37,3 +37,14 @@ type Event struct {
 	Directory    string    `json:"directory,omitzero"` // CIDv1 of the URL; none in a destroy
 	MetadataHash []byte    `json:"metadata_hash,omitzero"`
 }
+
+// Ends is the asset id of the NFT that the event ends, or 0 if it ends none.
+func (e Event) Ends() uint64 {
+	switch e.Note.Kind {
+	case wire.KindDestroy:
+		return e.Asset
+	case wire.KindRemoval:
+		return e.Note.Asset
+	}
+	return 0
+}

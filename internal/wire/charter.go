@@ -101,13 +101,6 @@ func (q Quorum) Multisig() (crypto.MultisigAccount, error) {
 	return crypto.MultisigAccountWithParams(multisigVersion, uint8(q.Threshold), addresses)
 }
 
-// Removal is the record by which the governor ends a membership that it can't end by destroying the member NFT.
-type Removal struct {
-	Format  string `json:"format"`
-	Kind    Kind   `json:"kind"`
-	Account string `json:"account"`
-}
-
 // Encode writes record.json.
 func (c Charter) Encode() ([]byte, error) {
 	c.Format, c.Kind = Format, KindCharter
@@ -155,16 +148,3 @@ func (a *Amendment) check() error {
 	}
 	return nil
 }
-
-// Encode writes record.json.
-func (r Removal) Encode() ([]byte, error) {
-	r.Format, r.Kind = Format, KindRemoval
-	return encodeRecord(r, r.check)
-}
-
-// ParseRemoval reads a removal's record.json.
-func ParseRemoval(data []byte) (Removal, error) {
-	return parseRecord(data, KindRemoval, func(r *Removal) (string, Kind) { return r.Format, r.Kind }, (*Removal).check)
-}
-
-func (r *Removal) check() error { return checkAccount(r.Account) }

@@ -43,6 +43,9 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 		{1234, Note{Kind: KindMember, Sequence: 1, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"member","s":1,"a":"` + anAccount + `"}`},
 		{1234, Note{Kind: KindAmendment, Sequence: 2, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"amendment","s":2,"a":"` + anAccount + `"}`},
 		{1234, Note{Kind: KindRemoval, Sequence: 3, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"a":"` + anAccount + `"}`},
+		{1234, Note{Kind: KindRemoval, Sequence: 3, Asset: 77}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"n":77}`},
+		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x")},
+			`serviceledger/1234:j{"v":1,"k":"rotation","s":4,"a":"` + anAccount + `","o":"` + anAccount + `","p":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}`},
 		{1, Note{Kind: KindCollection, Sequence: 2, Collection: aCollection}, `serviceledger/1:j{"v":1,"k":"collection","s":2,"c":"` + aCollection + `"}`},
 	} {
 		text, err := c.note.Encode(c.consortium)
@@ -79,6 +82,10 @@ func TestMalformedNotesDoNotCount(t *testing.T) {
 		`serviceledger/1:j{"v":1,"k":"object","k":"member","s":1}`, // two readings are one too many
 		`serviceledger/1:j{"v":1,"k":"member","s":1}`, `serviceledger/1:j{"v":1,"k":"member","s":1,"a":"AAAA"}`,
 		`serviceledger/1:j{"v":1,"k":"amendment","s":1}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"a":""}`,
+		`serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"n":0}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"rotation","s":1,"o":"` + anAccount + `"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + strings.ToUpper(PeerDigest("x")) + `"}`,
 		`serviceledger/1:j{"v":1,"k":"collection","s":1,"c":"x"}`,
 		`serviceledger/1:j{"v":1,"k":"charter","s":1}`, `serviceledger:j{"v":1,"k":"object","s":1}`,
 	} {
@@ -361,7 +368,15 @@ func FuzzParseRecords(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring, amendment, removal, proposal} {
+	withdrawal, err := Removal{Asset: 7}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	rotation, err := Rotation{Member: signed}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring, amendment, removal, withdrawal, rotation, proposal} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -386,6 +401,11 @@ func FuzzParseRecords(f *testing.F) {
 		if r, err := ParseRemoval(data); err == nil {
 			if _, err := r.Encode(); err != nil {
 				t.Errorf("removal: %v", err)
+			}
+		}
+		if r, err := ParseRotation(data); err == nil {
+			if _, err := r.Encode(); err != nil {
+				t.Errorf("rotation: %v", err)
 			}
 		}
 		if p, err := ParseProposal(data); err == nil {
