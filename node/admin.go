@@ -17,6 +17,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -62,6 +63,16 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	})).Methods(http.MethodPost)
 	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return n.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
 	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) { return n.Remove(ctx, name) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) { return n.SetGovernor(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
+		return n.SubmitProposal(ctx, files)
+	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) { return n.RotateKeys(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
+		return n.ReplaceKeys(ctx, r.Member, r.Request)
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) { return n.Withdraw(ctx, s) }))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
 		return n.CreateCollection(ctx, s)
@@ -90,6 +101,12 @@ func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) 
 		}
 		return do(r.Context(), body)
 	}
+}
+
+// replacement is whose keys are to be replaced, and by those of which request.
+type replacement struct {
+	Member  string `json:"member"`
+	Request []byte `json:"request"`
 }
 
 // changeCollection does what the last segment of the path says with the collection that the one before names.
@@ -127,7 +144,7 @@ func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) 
 	if err := n.awaitFold(ctx); err != nil {
 		return nil, err
 	}
-	list, err := n.withdrawer.withdraw(s)
+	list, err := n.withdrawer.withdraw(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +331,7 @@ func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 		info.Stale = err.Error()
 	}
 	if charter := n.fold.charter(); charter != nil {
-		info.DefaultCollection = charter.DefaultCollection
+		info.Name, info.DefaultCollection = charter.Name, charter.DefaultCollection
 	}
 	n.fold.read(func(s *consortium.State) { info.Governor, info.Round = s.Governor(), s.Position().Round })
 	connected := map[string]bool{}
