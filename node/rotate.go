@@ -308,7 +308,7 @@ func (n *Node) ReplaceKeys(ctx context.Context, name string, request []byte) (Ro
 		return answer, err
 	}
 	if a.quorum != nil {
-		p, err := n.propose(ctx, a, draft, string(wire.KindRotation), m.Account, document.Account, document.Peer, document.Recipient)
+		p, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindRotation, document.Account)...)
 		if err != nil {
 			return answer, fmt.Errorf("proposing other keys for %s: %w", name, err)
 		}

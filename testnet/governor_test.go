@@ -205,6 +205,25 @@ func TestSeveralGovernTogether(t *testing.T) {
 		delta.post(n.collection, indicator(2))
 		alpha.shows(n.collection, indicator(1), indicator(2))
 	})
+	t.Run("several give a member other keys that has lost its own", func(t *testing.T) {
+		delta.kill()
+		found := organisationOn(n.t, l, "delta", enoughAlgo)
+		request, invite, file := found.dir+".request", found.dir+".invite", filepath.Join(t.TempDir(), "replace.proposal")
+		found.cli("member", "request", "-o", request)
+		info := cliJSON[node.ProposalInfo](alpha, "member", "replace", "delta", request, "--proposal", file)
+		if info.Organisation != "delta" || info.Account != found.account() || !strings.Contains(info.Does, "other keys") {
+			t.Errorf("the proposal is %+v", info)
+		}
+		cliJSON[node.ProposalInfo](bravo, "governor", "renew", file)
+		charlie.cli("governor", "sign", file)
+		cliJSON[node.Submitted](charlie, "governor", "submit", file, "-o", invite)
+		found.cli("join", invite)
+		found.start()
+		n.settled(alpha, bravo, charlie, found)
+		found.post(n.collection, indicator(3))
+		alpha.shows(n.collection, indicator(1), indicator(2), indicator(3))
+		found.shows(n.collection, indicator(1), indicator(2), indicator(3))
+	})
 	t.Run("several hand over to one", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "governor.proposal")
 		cliJSON[node.ProposalInfo](alpha, "governor", "set", "--accounts", "bravo", "--name", "Renamed", "--proposal", file)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -174,4 +175,60 @@ func TestAMemberThatWasAbsentFindsARotatedOne(t *testing.T) {
 	alpha.shows(n.collection, indicator(1))
 	alpha.post(n.collection, indicator(2))
 	bravo.shows(n.collection, indicator(1), indicator(2))
+}
+
+// Killed at any moment of the change, the node has the old keys or the new ones, and goes on.
+func TestAChangeOfKeysSurvivesKills(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	alpha, bravo := n.members[0], n.members[1]
+	bravo.post(n.collection, indicator(1))
+	old := bravo.account()
+	_, stderr, _ := bravo.try("member", "rotate")
+	_, rest, found := strings.Cut(stderr, "the new account ")
+	if !found {
+		t.Fatalf("it does not ask for ALGO: %s", stderr)
+	}
+	next, _, _ := strings.Cut(rest, " ")
+	n.fund(t, next, enoughAlgo)
+	for _, after := range []time.Duration{0, 20, 40, 80, 160, 320} {
+		if bravo.account() == next {
+			break
+		}
+		command := startCommand(t, bravo, "member", "rotate")
+		time.Sleep(after * time.Millisecond) // the moment is the point
+		bravo.kill()
+		_ = command.Wait() // its daemon is gone
+		bravo.start()
+	}
+	eventually(t, func() (bool, string) {
+		if bravo.account() == next {
+			return true, ""
+		}
+		_, stderr, _ := bravo.try("member", "rotate")
+		return false, "the account is the old one still: " + stderr
+	})
+	eventually(t, func() (bool, string) {
+		d, err := node.ReadDaemon(bravo.dir)
+		if err == nil {
+			bravo.daemon = d
+		}
+		_, stderr, code := bravo.try("status")
+		return code == 0, stderr
+	})
+	n.settled(alpha, bravo)
+	bravo.post(n.collection, indicator(2))
+	alpha.post(n.collection, indicator(3))
+	for _, o := range n.members {
+		o.shows(n.collection, indicator(1), indicator(2), indicator(3))
+	}
+	rotations := 0
+	for _, m := range cliJSON[node.ConsortiumInfo](alpha, "consortium", "show").Members {
+		if m.Name == "bravo" && m.Account == next && next != old {
+			rotations++
+		}
+	}
+	if rotations != 1 {
+		t.Errorf("alpha knows %d members with the new account", rotations)
+	}
 }
