@@ -61,6 +61,16 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		n.trail.changed("remove-member", "", []string{name}, err)
 		return info, err
 	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) { return n.SetGovernor(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
+		return n.SubmitProposal(ctx, files)
+	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) { return n.RotateKeys(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
+		return n.ReplaceKeys(ctx, r.Member, r.Request)
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) {
 		list, err := n.Withdraw(ctx, s)
 		if len(list) > 0 {
@@ -116,6 +126,12 @@ func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) 
 		}
 		return do(r.Context(), body)
 	}
+}
+
+// replacement is whose keys are to be replaced, and by those of which request.
+type replacement struct {
+	Member  string `json:"member"`
+	Request []byte `json:"request"`
 }
 
 // changeCollection does what the last segment of the path says with the collection that the one before names.
@@ -186,7 +202,7 @@ func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) 
 	if err := n.awaitFold(ctx); err != nil {
 		return nil, err
 	}
-	list, err := n.withdrawer.withdraw(s)
+	list, err := n.withdrawer.withdraw(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -373,7 +389,7 @@ func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 		info.Stale = err.Error()
 	}
 	if charter := n.fold.charter(); charter != nil {
-		info.DefaultCollection = charter.DefaultCollection
+		info.Name, info.DefaultCollection = charter.Name, charter.DefaultCollection
 	}
 	n.fold.read(func(s *consortium.State) { info.Governor, info.Round = s.Governor(), s.Position().Round })
 	connected := map[string]bool{}

@@ -84,7 +84,11 @@ func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, l
 	n.awaitView(ctx)
 	return newClient(admin, func() error {
 		stop()
-		return errors.Join(group.Wait(), n.Close(), r.Close())
+		err := group.Wait()
+		if errors.Is(err, ErrRotated) { // who asked for it was told
+			err = nil
+		}
+		return errors.Join(err, n.Close(), r.Close())
 	}), nil
 }
 
@@ -151,8 +155,38 @@ func (c *Client) Show(ctx context.Context, what string) (s Shown, err error) {
 }
 
 // Remove ends the membership of an organisation.
-func (c *Client) Remove(ctx context.Context, name string) (m MemberInfo, err error) {
-	return m, c.say(ctx, "/admin/remove", name, &m)
+func (c *Client) Remove(ctx context.Context, name string) (r Removal, err error) {
+	return r, c.say(ctx, "/admin/remove", name, &r)
+}
+
+// RotateKeys gives this organisation other keys.
+func (c *Client) RotateKeys(ctx context.Context, change repo.Change) (r Rotated, err error) {
+	return r, c.say(ctx, "/admin/rotate", change, &r)
+}
+
+// ReplaceKeys gives a member other keys, those of a request.
+func (c *Client) ReplaceKeys(ctx context.Context, member string, request []byte) (r Rotated, err error) {
+	return r, c.say(ctx, "/admin/replace", replacement{member, request}, &r)
+}
+
+// Governor asks who the governor is.
+func (c *Client) Governor(ctx context.Context) (g GovernorInfo, err error) {
+	return g, c.call(ctx, http.MethodGet, "/admin/governor", nil, &g)
+}
+
+// SetGovernor amends the charter.
+func (c *Client) SetGovernor(ctx context.Context, change GovernorChange) (g GovernorInfo, err error) {
+	return g, c.say(ctx, "/admin/governor/set", change, &g)
+}
+
+// SubmitProposal sends a proposal of the governor's, given by one copy or several.
+func (c *Client) SubmitProposal(ctx context.Context, files [][]byte) (s Submitted, err error) {
+	return s, c.say(ctx, "/admin/governor/submit", files, &s)
+}
+
+// RenewProposal makes a proposal anew that took too long.
+func (c *Client) RenewProposal(ctx context.Context, file []byte) (p ProposalInfo, err error) {
+	return p, c.say(ctx, "/admin/governor/renew", file, &p)
 }
 
 // Withdraw takes objects of this organisation back.

@@ -72,22 +72,25 @@ func (n *Node) logged(txid string) (repo.LoggedEvent, error) {
 	return e, err
 }
 
-// grounds are the records that give an event its right, in the order of the chain: the charter, the admission of the
-// sender and, for a keyring or the next record of a collection, the record that made the collection.
+// grounds are the records that give an event its right, in the order of the chain: the charter with its amendments, the
+// admission of the sender with its changes of keys, those of who is removed or given other keys and, for a keyring or the
+// next record of a collection, the record that made the collection.
 func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
 	charter, err := n.logged(n.consortium.Charter)
 	if err != nil {
 		return nil, err
 	}
 	records := []consortium.Event{charter.Event}
-	admission := func(at consortium.Position) {
-		n.fold.read(func(s *consortium.State) {
-			if e, found := s.AdmissionAt(of.Sender, at); found {
-				records = append(records, e)
-			}
-		})
+	admission := func(account string, at consortium.Position) {
+		n.fold.read(func(s *consortium.State) { records = append(records, s.GroundsAt(account, at)...) })
 	}
-	admission(of.Position)
+	admission(of.Sender, of.Position)
+	switch of.Note.Kind {
+	case wire.KindRemoval:
+		admission(of.Note.Account, of.Position)
+	case wire.KindRotation:
+		admission(of.Note.Former, of.Position)
+	}
 	if of.Note.Collection != "" {
 		all, err := n.repo.View.Records()
 		if err != nil {
@@ -98,7 +101,7 @@ func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
 		})
 		if first >= 0 {
 			records = append(records, all[first].Event)
-			admission(all[first].Position)
+			admission(all[first].Sender, all[first].Position)
 		}
 	}
 	records = slices.DeleteFunc(records, func(e consortium.Event) bool { return !e.Before(of.Position) })

@@ -26,9 +26,10 @@ type fold struct {
 
 // peerSet is which peers belong to the consortium. It is asked for every request and every message of another node.
 type peerSet struct {
-	members map[peer.ID]bool // now
-	known   map[peer.ID]bool // ever
-	invited []peer.ID
+	members  map[peer.ID]bool // now
+	known    map[peer.ID]bool // ever
+	expected map[string]bool  // digests of the peer ids of members whose record has not arrived
+	invited  []peer.ID
 }
 
 func newFold(self string, state *consortium.State, invited []peer.ID) *fold {
@@ -43,6 +44,9 @@ func (f *fold) IsMember(id peer.ID) bool {
 	p := f.peers.Load()
 	if p.known[id] {
 		return p.members[id]
+	}
+	if len(p.expected) > 0 && p.expected[wire.PeerDigest(id.String())] {
+		return true
 	}
 	for _, invited := range p.invited {
 		if invited == id {
@@ -77,11 +81,19 @@ func (f *fold) quietly(apply func(*consortium.State)) {
 
 // publish makes what follows from the state known.
 func (f *fold) publish() {
-	p := &peerSet{members: map[peer.ID]bool{}, known: map[peer.ID]bool{}, invited: f.invited}
+	p := &peerSet{members: map[peer.ID]bool{}, known: map[peer.ID]bool{}, expected: map[string]bool{}, invited: f.invited}
 	for _, m := range f.members() {
 		if id, err := peer.Decode(m.Peer); err == nil && m.Known {
 			p.known[id] = true
 			p.members[id] = p.members[id] || m.Removed == nil
+		}
+		if !m.Known && m.Removed == nil && m.Rotated != nil {
+			p.expected[m.Rotated.Note.PeerDigest] = true
+		}
+		for _, past := range m.PastPeers {
+			if id, err := peer.Decode(past); err == nil {
+				p.known[id] = true
+			}
 		}
 	}
 	f.peers.Store(p)
@@ -115,10 +127,10 @@ func (f *fold) collection(id string) (c consortium.Collection, found bool) {
 	return c, found
 }
 
-// member finds the member with an account.
+// member finds the member that has an account, or had it.
 func (f *fold) member(account string) (consortium.Member, bool) {
 	for _, m := range f.members() {
-		if m.Account == account {
+		if m.Account == account || slices.Contains(m.Former, account) {
 			return m, true
 		}
 	}
@@ -146,10 +158,16 @@ func (f *fold) names(set wire.Accounts) []string {
 	return list
 }
 
-// active reports whether this organisation is a member now.
+// active reports whether this organisation is a member now, with the account that this node has.
 func (f *fold) active() bool {
 	m, found := f.member(f.self)
-	return found && m.Removed == nil
+	return found && m.Removed == nil && m.Account == f.self
+}
+
+// ours reports whether an account is this organisation's, or was.
+func (f *fold) ours(account string) (ours bool) {
+	f.read(func(s *consortium.State) { ours = s.Same(account, f.self) })
+	return ours
 }
 
 // begun reports whether anything of the consortium is known.
@@ -164,10 +182,10 @@ func (f *fold) mayWrite() (may bool) {
 	return may || f.active()
 }
 
-// sequence is the greatest sequence number of ours that the chain has shown, and which below it are missing.
-func (f *fold) sequence() (highest uint64, missing []consortium.Range) {
+// sequence is the greatest sequence number of an account that the chain has shown, and which below it are missing.
+func (f *fold) sequence(account string) (highest uint64, missing []consortium.Range) {
 	f.read(func(s *consortium.State) {
-		if q := s.Sequences()[f.self]; q != nil {
+		if q := s.Sequences()[account]; q != nil {
 			highest, missing = q.Highest, slices.Clone(q.Holes)
 		}
 	})

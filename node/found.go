@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -230,15 +231,15 @@ func (n *Node) completeFounding(ctx context.Context) error {
 	if err := n.host.Put(ctx, []p2p.Directory{directory}); err != nil {
 		return fmt.Errorf("storing the charter: %w", err)
 	}
+	id := f.Charter.DefaultCollection
+	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
+		return err // it is complete; who is the governor and which keys we have may have changed since
+	}
 	own, err := n.MemberDocument()
 	if err != nil {
 		return err
 	}
 	if _, err := n.storeMember(ctx, own); err != nil {
-		return err
-	}
-	id := f.Charter.DefaultCollection
-	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
 		return err
 	}
 	metadata := wire.MetadataOpen
@@ -296,18 +297,28 @@ type Admission struct {
 	TxID         string `json:"txid"`
 	Round        uint64 `json:"round"`
 	Asset        uint64 `json:"asset_id"`
-	Invite       []byte `json:"invite"` // an age file for the newcomer
+	Invite       []byte `json:"invite,omitempty"`   // an age file for the newcomer
+	Proposal     []byte `json:"proposal,omitempty"` // instead of all that, where the governor is several: what they sign
 }
 
 // Admit makes an organisation a member, and returns when that is on the chain, the newcomer's keyring too. Repeating it
-// gives the same admission again and costs nothing.
+// gives the same admission again and costs nothing. Where the governor is several accounts, it gives a proposal for them
+// or, if they have admitted the organisation, the invite.
 func (n *Node) Admit(ctx context.Context, request []byte) (Admission, error) {
 	m, err := wire.ParseMember(request)
 	if err != nil {
 		return Admission{}, &InputError{err}
 	}
-	if err := n.mayAdmit(ctx, m); err != nil {
+	a, err := n.authority(ctx, "admit members")
+	if err != nil {
 		return Admission{}, err
+	}
+	admitted, err := n.mayAdmit(m)
+	if err != nil {
+		return Admission{}, err
+	}
+	if a.quorum != nil {
+		return n.admitTogether(ctx, a, m, admitted)
 	}
 	item, err := n.storeMember(ctx, m)
 	if err != nil {
@@ -326,28 +337,48 @@ func (n *Node) Admit(ctx context.Context, request []byte) (Admission, error) {
 	return Admission{Organisation: m.Organisation, Account: m.Account, TxID: item.TxID, Round: item.Round, Asset: item.Asset, Invite: invite}, nil
 }
 
-func (n *Node) mayAdmit(ctx context.Context, m wire.Member) error {
-	if err := n.awaitFold(ctx); err != nil {
-		return err
+// admitTogether proposes an admission or, where it was made, gives the invite.
+func (n *Node) admitTogether(ctx context.Context, a authority, m wire.Member, admitted *consortium.Member) (Admission, error) {
+	answer := Admission{Organisation: m.Organisation, Account: m.Account}
+	if admitted != nil {
+		var err error
+		answer.TxID, answer.Round, answer.Asset = admitted.Admitted.TxID, admitted.Admitted.Round, admitted.Admitted.Asset
+		answer.Invite, err = n.invite(m)
+		return answer, err
 	}
-	var governor string
-	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
-	if governor != n.fold.self {
-		return &InputError{fmt.Errorf("only the governor %s can admit members", governor)}
+	draft, err := consortium.DraftMember(n.consortium.ID, m, now())
+	if err != nil {
+		return answer, err
 	}
+	p, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindMember, m.Account)...)
+	if err != nil {
+		return answer, fmt.Errorf("proposing to admit %s: %w", m.Organisation, err)
+	}
+	signed, err := p.withFile()
+	answer.Proposal = signed.File
+	return answer, err
+}
+
+// mayAdmit refuses what belongs to another member. It gives the member that the document is about, if it is one with
+// this very document.
+func (n *Node) mayAdmit(m wire.Member) (*consortium.Member, error) {
 	for _, other := range n.fold.members() {
 		switch {
 		case other.Account == m.Account && other.Removed == nil && other.Known && other.Peer == m.Peer && other.Recipient == m.Recipient && other.Name == m.Organisation:
-			return nil // admitted already: give the invite again
+			return &other, nil
+		case other.Account == m.Account && other.ID != m.Account:
+			return nil, &InputError{fmt.Errorf("the account %s belongs to the member %s, which changed its keys", m.Account, other.Name)}
+		case slices.Contains(other.Former, m.Account):
+			return nil, &InputError{fmt.Errorf("the account %s was replaced by its member, %s", m.Account, other.Name)}
 		case other.Account == m.Account:
 			continue
 		case other.Name == m.Organisation:
-			return &InputError{fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account)}
+			return nil, &InputError{fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account)}
 		case other.Peer == m.Peer:
-			return &InputError{fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name)}
+			return nil, &InputError{fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name)}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // awaitItem waits until what is published under a key is on the chain.

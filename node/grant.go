@@ -57,20 +57,25 @@ func (o *owner) lookAfter(ctx context.Context) error {
 	return nil
 }
 
-// shutOut begins a key epoch if a reader has been removed from the consortium since the last one began.
+// shutOut begins a key epoch if a reader has been removed from the consortium since the last one began, or has changed
+// its keys: who has stolen the old ones can open what they were given, and nothing more. A reader with other keys is
+// given the new epoch's by supply, with those that it had before.
 func (o *owner) shutOut(ctx context.Context, c consortium.Collection) (changed bool, err error) {
-	var removed []string
-	o.fold.read(func(s *consortium.State) { removed = s.RemovedSince(c.Began) })
-	if removed = slices.DeleteFunc(removed, func(account string) bool { return !c.MayRead(account) }); len(removed) == 0 {
+	var removed, rotated []string
+	o.fold.read(func(s *consortium.State) { removed, rotated = s.RemovedSince(c.Began), s.RotatedSince(c.Began) })
+	mayNot := func(account string) bool { return !c.MayRead(account) }
+	removed, rotated = slices.DeleteFunc(removed, mayNot), slices.DeleteFunc(rotated, mayNot)
+	if len(removed) == 0 && len(rotated) == 0 {
 		return false, nil
 	}
 	p := c.Properties
-	gone := slices.DeleteFunc(removed, func(account string) bool { // those who were admitted again stay readers
+	gone := slices.DeleteFunc(slices.Clone(removed), func(account string) bool { // those who were admitted again stay readers
 		m, found := o.fold.member(account)
 		return found && m.Removed == nil
 	})
 	p.Readers, p.Contributors = minus(p.Readers, gone), minus(p.Contributors, gone)
-	_, err = o.publish(ctx, c, change{properties: p, rotate: true, to: o.readers(p)})
+	to := slices.DeleteFunc(o.readers(p), func(m consortium.Member) bool { return slices.Contains(rotated, m.Account) })
+	_, err = o.publish(ctx, c, change{properties: p, rotate: true, to: to})
 	return true, err
 }
 
@@ -89,7 +94,7 @@ func (o *owner) supply(ctx context.Context, c consortium.Collection) error {
 		} else if found {
 			continue
 		}
-		from, err := o.since(c, m.Account)
+		from, err := o.since(c, m.ID)
 		if err != nil {
 			return err
 		}
@@ -117,7 +122,7 @@ func (o *owner) keyring(ctx context.Context, c consortium.Collection, from uint3
 	var recipients, names []string
 	var also [][]byte
 	for _, m := range members {
-		if err := o.setSince(c, m.Account, from); err != nil {
+		if err := o.setSince(c, m.ID, from); err != nil {
 			return err
 		}
 		recipients, names = append(recipients, m.Recipient), append(names, m.Name)

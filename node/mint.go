@@ -181,6 +181,9 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 		if err != nil {
 			return err
 		}
+		if items, err = m.beforeRotation(items); err != nil {
+			return err
+		}
 		room := (maxFlights - len(m.inFlight())) * ledger.MaxGroup
 		if items = items[:min(len(items), room)]; len(items) == 0 {
 			select {
@@ -188,6 +191,7 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 				return nil
 			case <-stored:
 			case <-landed:
+			case <-changed:
 			}
 			continue
 		}
@@ -250,7 +254,7 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 		return nil, problem, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
-	highest, _ := m.fold.sequence()
+	highest, _ := m.fold.sequence(m.fold.self)
 	if err := m.outbox.SkipSequence(highest); err != nil {
 		return nil, nil, err
 	}
@@ -277,8 +281,8 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	return groups, nil, nil
 }
 
-func isDestroy(item repo.Item) bool { return item.Destroys != 0 }
-func isMint(item repo.Item) bool    { return item.Destroys == 0 }
+func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
+func isMint(item repo.Item) bool    { return !isDestroy(item) }
 
 func without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
@@ -388,7 +392,7 @@ func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 // done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
 // is not what the item wanted if it isn't.
 func (m *minter) done(item *repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
-	if isDestroy(*item) {
+	if item.Destroys != 0 {
 		e, found, err := m.view.EventOf(item.Destroys)
 		if err != nil || found && e.State == repo.Ended {
 			return err == nil, by, "", err

@@ -19,6 +19,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -39,35 +40,38 @@ import (
 
 // Node is a node of an organisation that belongs to a consortium.
 type Node struct {
-	repo       *repo.Repo
-	consortium repo.Consortium
-	host       *p2p.Host
-	topic      *p2p.Topic
-	fold       *fold
-	fresh      *freshDirectories
-	done       *signal // something of ours was confirmed, or withdrawn
-	arrived    *signal // events wait for their blocks
-	shown      *signal // objects came into the view, or left it
-	exports    *semaphore.Weighted
-	webhooks   []*webhook
-	publisher  *publisher
-	sealer     *sealer
-	minter     *minter
-	replicator *replicator
-	fetcher    *fetcher
-	owner      *owner
-	withdrawer *withdrawer
-	omissions  *omissions
-	feeds      *feeds
-	watcher    *chainwatch.Watcher
-	ledger     *ledger.Ledger
-	accounts   *accounts
-	described  *ownRoot
-	trail      *auditTrail
-	rebuild    chan chan error
-	remembered []string // the members' addresses as they are written down; keepConnected's alone
-	log        *slog.Logger
-	started    time.Time
+	repo          *repo.Repo
+	consortium    repo.Consortium
+	host          *p2p.Host
+	topic         *p2p.Topic
+	fold          *fold
+	fresh         *freshDirectories
+	done          *signal // something of ours was confirmed, or withdrawn
+	arrived       *signal // events wait for their blocks
+	shown         *signal // objects came into the view, or left it
+	exports       *semaphore.Weighted
+	webhooks      []*webhook
+	publisher     *publisher
+	sealer        *sealer
+	minter        *minter
+	replicator    *replicator
+	fetcher       *fetcher
+	owner         *owner
+	withdrawer    *withdrawer
+	omissions     *omissions
+	feeds         *feeds
+	watcher       *chainwatch.Watcher
+	ledger        *ledger.Ledger
+	accounts      *accounts
+	described     *ownRoot
+	trail         *auditTrail
+	rebuild       chan chan error
+	remembered    []string              // the members' addresses as they are written down; keepConnected's alone
+	rotated       *signal               // a change of our own keys was carried out, or came to nothing
+	switching     atomic.Bool           // … it was
+	rotationError atomic.Pointer[error] // … it did
+	log           *slog.Logger
+	started       time.Time
 }
 
 // patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
@@ -96,7 +100,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	}
 	n := &Node{
 		repo: r, consortium: *own, log: log, started: time.Now(),
-		done: &signal{}, arrived: &signal{}, shown: &signal{}, exports: semaphore.NewWeighted(exportsAtOnce), rebuild: make(chan chan error),
+		done: &signal{}, arrived: &signal{}, shown: &signal{}, rotated: &signal{}, exports: semaphore.NewWeighted(exportsAtOnce), rebuild: make(chan chan error),
 		fold: newFold(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
 	}
 	if n.host, err = n.openHost(ctx); err != nil {
@@ -178,6 +182,9 @@ func (n *Node) wire() error {
 	if n.described, err = openOwnRoot(outbox, n.repo.Config.Organisation.Title); err != nil {
 		return err
 	}
+	if err := n.beginWithKeys(); err != nil {
+		return err
+	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes,
 		condition: &condition{what: "sealing", log: n.log}, log: n.log,
@@ -204,7 +211,7 @@ func (n *Node) wire() error {
 	}
 	n.publisher.owner = n.owner
 	n.withdrawer = &withdrawer{
-		outbox: outbox, view: view, fold: n.fold, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
+		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
 	}
 	n.omissions = &omissions{missing: n.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.Audit, log: n.log}
@@ -241,8 +248,8 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
-		"asking after withdrawals": n.withdrawer.run, "watching for omissions": n.omissions.run, "keeping connected": n.keepConnected,
-		"collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
+		"asking after withdrawals": n.withdrawer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
+		"keeping connected": n.keepConnected, "collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {

@@ -411,7 +411,7 @@ func (o *owner) publish(ctx context.Context, c consortium.Collection, next chang
 	for _, m := range next.to {
 		recipients = append(recipients, m.Recipient)
 		also = append(also, keyringKey(c, m.Account, m.Recipient))
-		if err := o.setSince(c, m.Account, next.from); err != nil {
+		if err := o.setSince(c, m.ID, next.from); err != nil {
 			return c, err
 		}
 	}
@@ -434,7 +434,7 @@ func (o *owner) supplied(c consortium.Collection, next change) ([]consortium.Mem
 	}
 	var failed error
 	to := slices.DeleteFunc(slices.Clone(next.to), func(m consortium.Member) bool {
-		since, err := o.since(c, m.Account)
+		since, err := o.since(c, m.ID)
 		failed = errors.Join(failed, err)
 		return since == 0
 	})
@@ -477,22 +477,22 @@ func (o *owner) await(ctx context.Context, id string, revision int) (consortium.
 }
 
 // sinceMemo is the name under which the first epoch is kept that a reader was given the key of: should it ever need its
-// keys again, it gets the same.
-func sinceMemo(c consortium.Collection, account string) string {
-	return "since/" + c.ID + "/" + account
+// keys again, it gets the same. The member is given by its ID, which stays when its keys change.
+func sinceMemo(c consortium.Collection, member string) string {
+	return "since/" + c.ID + "/" + member
 }
 
-func (o *owner) setSince(c consortium.Collection, account string, epoch uint32) error {
-	before, err := o.since(c, account)
+func (o *owner) setSince(c consortium.Collection, member string, epoch uint32) error {
+	before, err := o.since(c, member)
 	if err != nil || before != 0 && before <= epoch {
 		return err
 	}
-	return o.outbox.SetMemo(sinceMemo(c, account), []byte(strconv.FormatUint(uint64(epoch), 10)))
+	return o.outbox.SetMemo(sinceMemo(c, member), []byte(strconv.FormatUint(uint64(epoch), 10)))
 }
 
 // since is the first epoch that a reader was given the key of; 0 if it is not known.
-func (o *owner) since(c consortium.Collection, account string) (uint32, error) {
-	data, err := o.outbox.Memo(sinceMemo(c, account))
+func (o *owner) since(c consortium.Collection, member string) (uint32, error) {
+	data, err := o.outbox.Memo(sinceMemo(c, member))
 	if err != nil || data == nil {
 		return 0, err
 	}

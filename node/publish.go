@@ -353,7 +353,7 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 
 // isDone reports whether an item is on the chain. A withdrawal is done when the view shows it, too.
 func (p *publisher) isDone(item repo.Item) (bool, error) {
-	if !isDestroy(item) {
+	if item.Destroys == 0 {
 		return item.State >= repo.Confirmed, nil
 	}
 	event, found, err := p.view.EventOf(item.Destroys)

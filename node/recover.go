@@ -46,7 +46,7 @@ func (m *minter) awaitRecovery(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
-	highest, holes := m.fold.sequence()
+	highest, holes := m.fold.sequence(m.fold.self)
 	if err := m.outbox.SkipSequence(highest); err != nil {
 		return err
 	}

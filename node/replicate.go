@@ -128,17 +128,21 @@ func (r *replicator) take(ctx context.Context, events []repo.NewEvent, sequences
 // own gives the transactions of this organisation.
 func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 	for _, e := range events {
-		if e.Sender == r.fold.self {
+		if r.fold.ours(e.Sender) {
 			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
 		}
 	}
 	return minted
 }
 
-// withdraw takes an object whose NFT was destroyed by its publisher out of the view and deletes its blocks, unless
+// withdraw takes an object that was taken back by its publisher out of the view and deletes its blocks, unless
 // something else that may count needs them.
 func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
-	ended, found, err := r.view.Withdraw(e.Asset, e.Sender)
+	senders := []string{e.Sender}
+	if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
+		r.fold.read(func(s *consortium.State) { senders = s.Accounts(e.Sender) })
+	}
+	ended, found, err := r.view.Withdraw(e.Ends(), senders...)
 	if err != nil || !found {
 		return err
 	}

@@ -182,6 +182,7 @@ func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fr
 	hash := wire.MetadataHash(d.Metadata)
 	items, err := outbox.Accept([]repo.Submission{{Also: also, Item: repo.Item{
 		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: now(),
+		Destroys: d.Note.Asset,
 	}}})
 	if err != nil {
 		return repo.Item{}, err

@@ -25,10 +25,13 @@ import (
 // withdrawer takes back what this organisation has minted, by destroying the NFT: an object leaves every member's view,
 // a membership ends. It asks the other members whether they have seen that an object is withdrawn, and remembers.
 type withdrawer struct {
-	outbox *repo.Outbox
-	view   *repo.View
-	fold   *fold
-	peers  interface {
+	outbox     *repo.Outbox
+	view       *repo.View
+	fold       *fold
+	blocks     blockStore
+	fresh      *freshDirectories
+	consortium uint64
+	peers      interface {
 		Connected() []peer.ID
 		AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error)
 	}
@@ -68,7 +71,7 @@ type Withdrawal struct {
 var errNotPublisher = errors.New("only the organisation that published an object can withdraw it")
 
 // withdraw takes the withdrawal of every object that is selected into the outbox.
-func (w *withdrawer) withdraw(s Selection) ([]Withdrawal, error) {
+func (w *withdrawer) withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) {
 	entries, err := w.selected(s)
 	if err != nil {
 		return nil, err
@@ -76,7 +79,7 @@ func (w *withdrawer) withdraw(s Selection) ([]Withdrawal, error) {
 	var list []Withdrawal
 	for _, e := range entries {
 		one := Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset}
-		if one, _, err = w.begin(one); err != nil {
+		if one, _, err = w.begin(ctx, one); err != nil {
 			return list, err
 		}
 		list = append(list, one)
@@ -86,8 +89,8 @@ func (w *withdrawer) withdraw(s Selection) ([]Withdrawal, error) {
 }
 
 // begin takes one withdrawal into the outbox.
-func (w *withdrawer) begin(one Withdrawal) (Withdrawal, repo.Item, error) {
-	item, err := w.destroy(one.Asset)
+func (w *withdrawer) begin(ctx context.Context, one Withdrawal) (Withdrawal, repo.Item, error) {
+	item, err := w.end(ctx, one.Asset)
 	if err != nil {
 		return one, item, fmt.Errorf("withdrawing object %s: %w", one.ID, err)
 	}
@@ -102,14 +105,14 @@ func (w *withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		if err != nil {
 			return taxii.Status{}, err
 		}
-		if !found || event.Sender != w.fold.self {
+		if !found || !w.fold.ours(event.Sender) {
 			return taxii.Status{}, taxii.ErrForbidden
 		}
 	}
 	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: now()}
 	for _, record := range records {
 		one := Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
-		_, item, err := w.begin(one)
+		_, item, err := w.begin(ctx, one)
 		if err != nil {
 			return taxii.Status{}, err
 		}
@@ -157,11 +160,28 @@ const maxWithdrawn = 10_000
 
 // ours leaves out what others published, unless that is all there is.
 func (w *withdrawer) ours(entries []*repo.Entry) ([]*repo.Entry, error) {
-	own := slices.DeleteFunc(slices.Clone(entries), func(e *repo.Entry) bool { return e.Publisher != w.fold.self })
+	own := slices.DeleteFunc(slices.Clone(entries), func(e *repo.Entry) bool { return !w.fold.ours(e.Publisher) })
 	if len(own) == 0 {
 		return nil, &InputError{errNotPublisher}
 	}
 	return own, nil
+}
+
+// end takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
+// that this organisation had before, a record.
+func (w *withdrawer) end(ctx context.Context, asset uint64) (repo.Item, error) {
+	event, found, err := w.view.EventOf(asset)
+	if err != nil {
+		return repo.Item{}, err
+	}
+	if !found || event.Sender == w.fold.self {
+		return w.destroy(asset)
+	}
+	draft, err := consortium.DraftWithdrawal(w.consortium, asset, now())
+	if err != nil {
+		return repo.Item{}, err
+	}
+	return storeRecord(ctx, w.outbox, w.blocks, w.fresh, destroyKey(asset), draft)
 }
 
 // destroy takes the destruction of an NFT into the outbox.
@@ -204,47 +224,6 @@ func (w *withdrawer) await(ctx context.Context, list []Withdrawal) error {
 		case <-changed:
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("%d withdrawals are stored and will be on the chain, but aren't yet: %w", waiting, ctx.Err()), w.problem())
-		}
-	}
-}
-
-// Remove ends the membership of an organisation, and returns when that is on the chain. Repeating it is harmless.
-func (n *Node) Remove(ctx context.Context, name string) (MemberInfo, error) {
-	if err := n.awaitFold(ctx); err != nil {
-		return MemberInfo{}, err
-	}
-	var governor string
-	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
-	if governor != n.fold.self {
-		return MemberInfo{}, &InputError{fmt.Errorf("only the governor %s can remove members", governor)}
-	}
-	var m consortium.Member
-	for _, one := range n.fold.members() {
-		if one.Name == name || one.Account == name {
-			m = one
-		}
-	}
-	switch {
-	case m.Account == "":
-		return MemberInfo{}, &InputError{fmt.Errorf("no member is called %.60q", name)}
-	case m.Account == n.fold.self:
-		return MemberInfo{}, &InputError{errors.New("this organisation would remove itself, and nobody could admit or remove anybody any more")}
-	}
-	if m.Removed == nil {
-		if _, err := n.withdrawer.destroy(m.Admitted.Asset); err != nil {
-			return MemberInfo{}, err
-		}
-		n.minter.work.notify()
-	}
-	for {
-		changed := n.fold.changed.changed()
-		if one, _ := n.fold.member(m.Account); one.Removed != nil {
-			return n.describeMember(one), nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return MemberInfo{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, ctx.Err()), n.publishingProblem())
 		}
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -281,11 +283,9 @@ func backupKeys(keys string, to archiveWriter) error {
 	if _, err := parseKeys(keys, files, ""); err != nil {
 		return err
 	}
-	for _, name := range keyFileNames {
-		if content, found := files[name]; found {
-			if err := to.add(path.Join(keysFolder, name), content); err != nil {
-				return err
-			}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := to.add(path.Join(keysFolder, name), files[name]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -20,8 +20,11 @@ type Consortium struct {
 }
 
 // Consortium reads which consortium the node belongs to; nil if it belongs to none.
-func (r *Repo) Consortium() (*Consortium, error) {
-	data, err := os.ReadFile(consortiumPath(r.Dir))
+func (r *Repo) Consortium() (*Consortium, error) { return ReadConsortium(r.Dir) }
+
+// ReadConsortium is [Repo.Consortium] for a repository that isn't open.
+func ReadConsortium(dir string) (*Consortium, error) {
+	data, err := os.ReadFile(consortiumPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -30,7 +33,7 @@ func (r *Repo) Consortium() (*Consortium, error) {
 	}
 	var c Consortium
 	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", consortiumPath(r.Dir), err)
+		return nil, fmt.Errorf("reading %s: %w", consortiumPath(dir), err)
 	}
 	return &c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -138,7 +139,7 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 		return err
 	}
 	logged := LoggedEvent{Event: e.Event, State: Waiting}
-	if e.Directory == "" {
+	if e.Directory == "" || e.Effect == consortium.Withdrawal { // its note says everything
 		logged.State = Done
 	}
 	if e.Effect == consortium.Record {
@@ -442,10 +443,10 @@ func (v *View) Hasten() error {
 	}
 }
 
-// Withdraw ends the object whose NFT was destroyed by its publisher: it leaves the view. It returns the event that
-// had published it; found is false if the asset is no object of this consortium, or not the sender's. To withdraw
+// Withdraw ends the object of an asset that its publisher took back: it leaves the view. It returns the event that had
+// published it; found is false if the asset is no object of this consortium, or not one of the senders'. To withdraw
 // what is withdrawn already is harmless.
-func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool, err error) {
+func (v *View) Withdraw(asset uint64, senders ...string) (e LoggedEvent, found bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	err = v.write(func(txn *badger.Txn) error {
@@ -456,7 +457,7 @@ func (v *View) Withdraw(asset uint64, sender string) (e LoggedEvent, found bool,
 		if e, err = eventAt(txn, at); err != nil {
 			return err
 		}
-		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || e.Sender != sender {
+		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || !slices.Contains(senders, e.Sender) {
 			return err
 		}
 		found = true

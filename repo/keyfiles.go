@@ -1,17 +1,22 @@
 package repo
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 )
 
-// The files of the keys folder, each of mode 0600: either these, or one that holds them sealed.
+// The files of the keys folder, each of mode 0600: either these, with those of [Keys.Prepare] and what they replaced, or
+// one that holds them all sealed.
 const (
 	accountFile  = "account.mnemonic" // 25 words, as every Algorand wallet reads them
 	peerFile     = "peer.key"         // base64 of libp2p's protobuf
@@ -22,13 +27,82 @@ const (
 	sealedFile = "sealed.age" // a tar of the others, sealed with a passphrase; where it is, they don't count
 )
 
-var keyFileNames = []string{accountFile, peerFile, identityFile, storeFile, swarmFile}
+// isKeyFile tells whether a file of the keys folder is one that is in clear.
+func isKeyFile(name string) bool {
+	if replaced, found := strings.CutPrefix(name, formerPrefix); found {
+		number, file, _ := strings.Cut(replaced, "-")
+		n, err := strconv.Atoi(number)
+		return err == nil && n > 0 && strconv.Itoa(n) == number && changeable(file)
+	}
+	if next, found := strings.CutPrefix(name, nextPrefix); found {
+		return changeable(next)
+	}
+	return changeable(name) || name == storeFile || name == swarmFile || name == switchFile
+}
 
 // maxKeyFile bounds a key file, in bytes: an identity has about 2,000 characters.
 const maxKeyFile = 16 << 10
 
 // keyFiles are the files in clear: name -> content.
 type keyFiles map[string][]byte
+
+// keyStore is the key files of a repository in memory: to open the sealed ones takes a second. On the disk they are changed
+// by who has the lock alone.
+type keyStore struct {
+	dir        string
+	passphrase string // that the files are sealed with; "" if they are in clear
+
+	mu    sync.Mutex
+	files keyFiles
+}
+
+// read gives the files, which nobody changes.
+func (s *keyStore) read() keyFiles {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files
+}
+
+// change changes the files, on the disk first. Sealed ones are changed all at once, those in clear one after the other.
+func (s *keyStore) change(edit func(keyFiles) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := maps.Clone(s.files)
+	if err := edit(next); err != nil {
+		return err
+	}
+	var err error
+	if s.passphrase != "" {
+		err = next.seal(s.dir, s.passphrase)
+	} else {
+		err = next.replace(s.dir, s.files)
+	}
+	if err == nil {
+		s.files = next
+	}
+	return err
+}
+
+// replace writes the files in clear that differ from those before, and removes those that are none of them.
+func (f keyFiles) replace(dir string, before keyFiles) error {
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if old, found := before[name]; found && bytes.Equal(old, f[name]) {
+			continue
+		}
+		if err := WriteFile(filepath.Join(dir, name), f[name]); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if _, stays := f[name]; stays {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("removing a key: %w", err)
+		}
+	}
+	return syncFolder(dir)
+}
 
 // complete makes the keys that are not there yet. The swarm's key comes from elsewhere.
 func (f keyFiles) complete() error {
@@ -66,7 +140,7 @@ func makeKeys(dir, passphrase string) (Keys, error) {
 		return Keys{}, err
 	}
 	if passphrase == "" {
-		err = files.write(dir)
+		err = files.replace(dir, nil)
 	} else {
 		err = errors.Join(files.seal(dir, passphrase), removeClear(dir))
 	}
@@ -101,15 +175,17 @@ func readKeyFiles(dir string, passphrase Passphrase) (files keyFiles, secret str
 // readClear reads the files that are there.
 func readClear(dir string) (keyFiles, error) {
 	files := keyFiles{}
-	for _, name := range keyFileNames {
-		content, err := readKeyFile(filepath.Join(dir, name), maxKeyFile)
-		if errors.Is(err, fs.ErrNotExist) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading keys: %w", err)
+	}
+	for _, entry := range entries {
+		if !isKeyFile(entry.Name()) {
 			continue
 		}
-		if err != nil {
+		if files[entry.Name()], err = readKeyFile(filepath.Join(dir, entry.Name()), maxKeyFile); err != nil {
 			return nil, err
 		}
-		files[name] = content
 	}
 	return files, nil
 }
@@ -138,18 +214,6 @@ func readKeyFile(path string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// write writes the files in clear.
-func (f keyFiles) write(dir string) error {
-	for _, name := range keyFileNames {
-		if content, found := f[name]; found {
-			if err := WriteFile(filepath.Join(dir, name), content); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // removeClear removes the files in clear, and what a crash left of their writing. It is for when the sealed file stands: a
 // crash between the two leaves files that don't count, and [Open] removes them.
 func removeClear(dir string) error {
@@ -158,10 +222,11 @@ func removeClear(dir string) error {
 		return fmt.Errorf("removing the keys in clear: %w", err)
 	}
 	for _, entry := range entries {
-		clear := slices.ContainsFunc(keyFileNames, func(name string) bool {
-			return entry.Name() == name || strings.HasPrefix(entry.Name(), "."+name+".")
-		})
-		if !clear {
+		name := entry.Name()
+		if half, found := strings.CutPrefix(name, "."); found { // as [WriteStream] calls it
+			name = strings.TrimSuffix(half, filepath.Ext(half))
+		}
+		if !isKeyFile(name) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {

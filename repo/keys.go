@@ -23,12 +23,12 @@ import (
 type Keys struct {
 	Account  crypto.Account    // signs and pays for transactions
 	Peer     p2pcrypto.PrivKey // the node's identity in the swarm
-	Identity *seal.Identity    // opens keyrings
+	Identity *seal.Identity    // opens keyrings, those for earlier keys too
+	Former   []crypto.Account  // the accounts that it had before
 	store    []byte            // encrypts the two stores
 	swarm    []byte            // the swarm's pre-shared key; nil if there is none (yet)
 
-	dir        string
-	passphrase string // that the files are sealed with; "" if they are in clear
+	files *keyStore
 }
 
 // String keeps the secrets out of logs and error messages.
@@ -72,6 +72,23 @@ func ReadKeys(dir string, passphrase Passphrase) (Keys, error) {
 	return readKeys(keysPath(dir), passphrase)
 }
 
+// openKeys is readKeys for who has the lock: it carries out what was decided or interrupted.
+func openKeys(dir string, passphrase Passphrase) (Keys, error) {
+	files, secret, err := readKeyFiles(dir, passphrase)
+	if err != nil {
+		return Keys{}, err
+	}
+	if secret != "" {
+		if err := removeClear(dir); err != nil { // what an interrupted sealing left
+			return Keys{}, err
+		}
+	}
+	if files, err = switchKeys(dir, files, secret); err != nil {
+		return Keys{}, err
+	}
+	return parseKeys(dir, files, secret)
+}
+
 func readKeys(dir string, passphrase Passphrase) (Keys, error) {
 	files, secret, err := readKeyFiles(dir, passphrase)
 	if err != nil {
@@ -82,22 +99,29 @@ func readKeys(dir string, passphrase Passphrase) (Keys, error) {
 
 // parseKeys reads the content of the key files. Errors name the file and never its content.
 func parseKeys(dir string, files keyFiles, passphrase string) (Keys, error) {
-	k := Keys{dir: dir, passphrase: passphrase, swarm: files[swarmFile]}
+	k := Keys{files: &keyStore{dir: dir, passphrase: passphrase, files: files}, swarm: files[swarmFile]}
 	for name, parse := range map[string]func(string) error{
 		accountFile:  k.parseAccount,
 		peerFile:     k.parsePeer,
 		identityFile: k.parseIdentity,
 		storeFile:    k.parseStore,
 	} {
-		content, found := files[name]
-		if !found {
+		if files[name] == nil {
 			return Keys{}, fmt.Errorf("reading keys: there is no %s in %s; put it back from a backup", name, dir)
 		}
-		if parse(strings.TrimSpace(string(content))) != nil {
-			return Keys{}, fmt.Errorf("reading keys: %s is damaged; put it back from a backup", filepath.Join(dir, name))
+		if err := files.parse(dir, name, parse); err != nil {
+			return Keys{}, err
 		}
 	}
-	return k, nil
+	return k, k.readFormer()
+}
+
+// parse reads the content of one file.
+func (f keyFiles) parse(dir, name string, parse func(string) error) error {
+	if parse(strings.TrimSpace(string(f[name]))) != nil {
+		return fmt.Errorf("reading keys: %s is damaged; put it back from a backup", filepath.Join(dir, name))
+	}
+	return nil
 }
 
 func (k *Keys) parseAccount(words string) error {
@@ -158,23 +182,14 @@ func (k Keys) SwarmKey() []byte { return k.swarm }
 
 // SetSwarmKey stores the swarm's pre-shared key.
 func (k *Keys) SetSwarmKey(text []byte) error {
-	if k.passphrase == "" {
-		if err := WriteFile(filepath.Join(k.dir, swarmFile), text); err != nil {
-			return err
-		}
-		k.swarm = text
+	err := k.files.change(func(files keyFiles) error {
+		files[swarmFile] = text
 		return nil
+	})
+	if err == nil {
+		k.swarm = text
 	}
-	files, _, err := readKeyFiles(k.dir, func() (string, error) { return k.passphrase, nil })
-	if err != nil {
-		return err
-	}
-	files[swarmFile] = text
-	if err := files.seal(k.dir, k.passphrase); err != nil {
-		return err
-	}
-	k.swarm = text
-	return nil
+	return err
 }
 
 // NewSwarmKey makes the key of a new private swarm, in the form of IPFS's swarm.key.

@@ -30,6 +30,14 @@ func (o *Outbox) SetMemo(name string, data []byte) error {
 	return nil
 }
 
+// ForgetMemo forgets what was kept under a name.
+func (o *Outbox) ForgetMemo(name string) error {
+	if err := o.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableMemo, []byte(name))) }); err != nil {
+		return fmt.Errorf("forgetting the memo %s: %w", name, err)
+	}
+	return nil
+}
+
 // Memos lists the names of up to limit memos that begin with a prefix, the last ones first.
 func (o *Outbox) Memos(prefix string, limit int) (names []string, err error) {
 	err = o.store.read(func(txn *badger.Txn) error {

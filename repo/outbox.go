@@ -434,6 +434,59 @@ func (c *counters) number() uint64 {
 	return c.Sequence
 }
 
+const publisherMemo = "publisher"
+
+// SetPublisher says whose transactions the outbox is for. When the organisation has another account than before, the
+// numbers begin anew.
+func (o *Outbox) SetPublisher(account string) error {
+	before, err := o.Memo(publisherMemo)
+	if err != nil || string(before) == account {
+		return err
+	}
+	if before != nil {
+		if err := o.renumber(); err != nil {
+			return fmt.Errorf("beginning with the numbers of account %s: %w", account, err)
+		}
+	}
+	return o.SetMemo(publisherMemo, []byte(account))
+}
+
+func (o *Outbox) renumber() error {
+	var numbered []Item
+	for _, state := range []State{Accepted, Stored} { // what is sealed anew has its number, too
+		for after := uint64(0); ; {
+			items, err := o.Queue(state, after, chunkItems)
+			if err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				break
+			}
+			for _, item := range items {
+				if after = item.Number; item.Note.Sequence != 0 {
+					numbered = append(numbered, item)
+				}
+			}
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update(numbered, func(_ *badger.Txn, item *Item) error {
+		item.Note.Sequence = 0
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	next := o.counters
+	next.Sequence, next.Free = 0, nil
+	if err := o.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+		return err
+	}
+	o.counters = next
+	return nil
+}
+
 // SkipSequence makes the next sequence number at least one more than the highest that was seen on the chain: for a
 // node whose outbox was lost.
 func (o *Outbox) SkipSequence(seen uint64) error {

@@ -117,13 +117,8 @@ func Open(dir string, passphrase Passphrase) (_ *Repo, err error) {
 	if r.Config, err = ReadConfig(dir); err != nil {
 		return nil, err
 	}
-	if r.Keys, err = readKeys(keysPath(dir), passphrase); err != nil {
+	if r.Keys, err = openKeys(keysPath(dir), passphrase); err != nil {
 		return nil, err
-	}
-	if r.Keys.passphrase != "" {
-		if err := removeClear(keysPath(dir)); err != nil { // what an interrupted sealing left
-			return nil, err
-		}
 	}
 	if r.state, err = openStore(statePath(dir), r.Keys.store, durable); err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -167,7 +166,7 @@ func (u *unpacking) file(archive archiveReader, name string, size int64) error {
 			return err
 		}
 		return (&Repo{Dir: u.dir}).SetConsortium(c)
-	case folder == keysFolder && (rest == sealedFile || slices.Contains(keyFileNames, rest)):
+	case folder == keysFolder && (rest == sealedFile || isKeyFile(rest)):
 		if u.state != nil {
 			return errors.New("keys come before the state store")
 		}

@@ -21,8 +21,11 @@ type Passphrase func() (string, error)
 // ErrPassphrase means that the keys are sealed with another passphrase.
 var ErrPassphrase = seal.ErrPassphrase
 
-// maxSealed bounds the file with the sealed keys, in bytes.
-const maxSealed = 256 << 10
+// maxSealed bounds the file with the sealed keys, in bytes: some hundred changes of keys.
+const maxSealed = 1 << 20
+
+// sealedOverhead is more than the sealing adds, in bytes: 16 to every 64 KiB, and a header.
+const sealedOverhead = 4 << 10
 
 // seal writes the keys sealed with a passphrase.
 func (f keyFiles) seal(dir, passphrase string) error {
@@ -34,20 +37,26 @@ func (f keyFiles) seal(dir, passphrase string) error {
 }
 
 func (f keyFiles) sealTo(dir string, recipient age.Recipient) error {
+	var plain bytes.Buffer
+	archive := newArchiveWriter(&plain)
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		if err := archive.add(name, f[name]); err != nil {
+			return err
+		}
+	}
+	if err := archive.close(); err != nil {
+		return err
+	}
+	if plain.Len() > maxSealed-sealedOverhead {
+		return fmt.Errorf("sealing the keys: %d bytes are more than can be opened again", plain.Len())
+	}
 	return WriteStream(filepath.Join(dir, sealedFile), func(w io.Writer) error {
-		plaintext, err := age.Encrypt(w, recipient)
+		sealed, err := age.Encrypt(w, recipient)
 		if err != nil {
 			return err
 		}
-		archive := newArchiveWriter(plaintext)
-		for _, name := range keyFileNames {
-			if content, found := f[name]; found {
-				if err := archive.add(name, content); err != nil {
-					return err
-				}
-			}
-		}
-		return errors.Join(archive.close(), plaintext.Close())
+		_, err = sealed.Write(plain.Bytes())
+		return errors.Join(err, sealed.Close())
 	})
 }
 
@@ -90,7 +99,7 @@ func parseSealed(plaintext io.Reader) (keyFiles, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := files[name]; twice || !slices.Contains(keyFileNames, name) {
+		if _, twice := files[name]; twice || !isKeyFile(name) {
 			return nil, fmt.Errorf("%.80q is not one of the key files, or there twice", name)
 		}
 		if files[name], err = archive.content(name, size, maxKeyFile); err != nil {
@@ -123,7 +132,7 @@ func UnsealKeys(dir string, passphrase Passphrase) error {
 		if !sealed {
 			return nil
 		}
-		if err := files.write(keys); err != nil {
+		if err := errors.Join(removeClear(keys), files.replace(keys, nil)); err != nil {
 			return err
 		}
 		if err := os.Remove(filepath.Join(keys, sealedFile)); err != nil {

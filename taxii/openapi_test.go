@@ -322,6 +322,8 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"get", objects + "{object}/", boxPath + "objects/" + indicatorID(1) + "/", "", nil, "200"},
 		{"get", objects + "{object}/versions/", boxPath + "objects/" + indicatorID(1) + "/versions/", "", nil, "200"},
 		{"delete", objects + "{object}/", boxPath + "objects/" + indicatorID(2) + "/", "", nil, "200"},
+		{"get", "/{root}/collections/{collection}/export/", boxPath + "export/?format=unheard-of", "", nil, "400"},
+		{"get", "/{root}/collections/{collection}/stream/", boxPath + "stream/", "", []string{"Authorization: Bearer wrong"}, "401"},
 		{"get", "/v1/openapi.json", "/v1/openapi.json", "", nil, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"pw-paul"}`, []string{jsonBody}, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"wrong"}`, []string{jsonBody}, "401"},

@@ -25,26 +25,36 @@ func (a *app) daemonCommand() *cobra.Command {
 		Long: `Daemon runs the node until it gets SIGINT or SIGTERM: it serves TAXII, publishes what is posted, follows the chain and
 keeps in touch with the other members' nodes. Logs go to standard error.`,
 		Args: exactArgs(0),
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			r, err := repo.Open(a.dir, a.passphrase(c))
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, r.Close()) }()
-			log := newLogger(c.ErrOrStderr(), r.Config.Log.Level, r.Config.Log.Format)
+		RunE: func(c *cobra.Command, _ []string) error {
 			if os.Getenv("GOMEMLIMIT") == "" {
 				debug.SetMemoryLimit(memoryLimit)
 			}
-			n, err := node.Open(c.Context(), r, log)
-			if err != nil {
-				return err
+			for {
+				err := a.serve(c)
+				if !errors.Is(err, node.ErrRotated) {
+					return err
+				}
 			}
-			defer func() { err = errors.Join(err, n.Close()) }()
-			return n.Serve(c.Context(), func(d node.Daemon) {
-				log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
-			})
 		},
 	}
+}
+
+// serve runs the node once: until it is told to stop, or until its organisation has other keys.
+func (a *app) serve(c *cobra.Command) (err error) {
+	r, err := repo.Open(a.dir, a.passphrase(c))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	log := newLogger(c.ErrOrStderr(), r.Config.Log.Level, r.Config.Log.Format)
+	n, err := node.Open(c.Context(), r, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	return n.Serve(c.Context(), func(d node.Daemon) {
+		log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
+	})
 }
 
 func (a *app) statusCommand() *cobra.Command {

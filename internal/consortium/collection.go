@@ -17,7 +17,7 @@ const maxEpochs = 1 << 16
 // collection is the records of one collection, in chain order, and what follows from them.
 type collection struct {
 	id      string
-	owner   string // account
+	owner   *member
 	records []*collectionRecord
 	unread  int      // records whose content hasn't arrived
 	periods []period // recomputed whenever content arrives
@@ -53,10 +53,10 @@ func (s *State) record(e Event) (Effect, string) {
 		if e.Note.Kind != wire.KindCollection {
 			return Nothing, "a keyring for a collection that doesn't exist"
 		}
-		c = &collection{id: id, owner: e.Sender}
+		c = &collection{id: id, owner: s.members[e.Sender]}
 		s.collections[id] = c
 	}
-	if c.owner != e.Sender {
+	if c.owner != s.members[e.Sender] {
 		return Nothing, "the collection belongs to another member"
 	}
 	r := &collectionRecord{event: e, in: c}
@@ -204,9 +204,12 @@ func (c *collection) at(p Position) (period, bool) {
 	return c.periods[n-1], true
 }
 
-// mayPublish reports whether an account is the owner or a contributor.
-func (c *collection) mayPublish(account string, properties *wire.Collection) bool {
-	return account == c.owner || properties.Contributors.Includes(account)
+// mayPublish reports whether an account is that of the owner or of a contributor, whichever account they were named by.
+func (s *State) mayPublish(c *collection, account string, properties *wire.Collection) bool {
+	m := s.members[account]
+	return m != nil && (m == c.owner || properties.Contributors.Members || slices.ContainsFunc(properties.Contributors.Named, func(named string) bool {
+		return s.members[named] == m
+	}))
 }
 
 // Outcome says what becomes of an object.
@@ -262,13 +265,13 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 		}
 		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}
 	}
-	if !c.mayPublish(e.Sender, now.properties) {
+	if !s.mayPublish(c, e.Sender, now.properties) {
 		return refuse("the sender may not publish in this collection")
 	}
 	return Ruling{Outcome: Readable, Key: key, Properties: now.properties, Late: p.Epoch < now.epoch}
 }
 
-// Collection is a collection as it is now, for somebody who can read it.
+// Collection is a collection as it is now, for somebody who can read it. Its members are named by their present accounts.
 type Collection struct {
 	ID         string
 	Owner      string // account
@@ -298,7 +301,7 @@ func (s *State) Collection(id string) (Collection, bool) {
 	if c == nil {
 		return Collection{}, false
 	}
-	one := Collection{ID: id, Owner: c.owner, Default: s.isDefault(c), Revision: c.revision()}
+	one := Collection{ID: id, Owner: c.owner.account(), Default: s.isDefault(c), Revision: c.revision()}
 	for _, p := range slices.Backward(c.periods) {
 		if p.unknown {
 			one.Pending = true
@@ -310,6 +313,7 @@ func (s *State) Collection(id string) (Collection, bool) {
 			continue
 		}
 		one.Properties, one.Epoch, one.Began = *p.properties, p.epoch, p.began
+		one.Properties.Readers, one.Properties.Contributors = s.present(p.properties.Readers), s.present(p.properties.Contributors)
 		// Who has no keyring that hasn't arrived yet may get one yet.
 		one.Pending = one.Pending || one.Former && c.unread > 0
 		return one, true
@@ -329,7 +333,7 @@ func (c *collection) revision() (n int) {
 // isDefault: the charter names the default collection and its owner; a member who takes the same id gets nothing.
 func (s *State) isDefault(c *collection) bool {
 	charter := s.Charter()
-	return charter != nil && charter.DefaultCollection == c.id && charter.Founder == c.owner
+	return charter != nil && charter.DefaultCollection == c.id && s.members[charter.Founder] == c.owner
 }
 
 // Collections lists the collections that we can read, or could, sorted by id.

@@ -435,7 +435,7 @@ func view(s *State) any {
 	for _, c := range s.Collections() {
 		collections = append(collections, collectionView{c.ID, c.Owner, c.Properties.Title, c.Epoch, c.Key.Secret()})
 	}
-	return []any{s.Members(), collections, s.Charter(), s.Position(), s.Sequences()}
+	return []any{s.Members(), collections, s.Charter(), s.Position(), s.Sequences(), s.Governor(), s.Quorum()}
 }
 
 // Content comes from IPFS in any order, with any delay. The state must come out the same.

@@ -48,6 +48,49 @@ func DraftMember(consortium uint64, member wire.Member, now time.Time) (Draft, e
 	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
 }
 
+// DraftAmendment drafts the record that names the governor from its position on.
+func DraftAmendment(consortium uint64, amendment wire.Amendment, now time.Time) (Draft, error) {
+	payload, err := amendment.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	governor, err := amendment.Governor.Address()
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting an amendment: %w", err)
+	}
+	note := wire.Note{Kind: wire.KindAmendment, Account: governor}
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+}
+
+// DraftRemoval drafts the record that ends a membership.
+func DraftRemoval(consortium uint64, account string, now time.Time) (Draft, error) {
+	payload, err := wire.Removal{Account: account}.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	note := wire.Note{Kind: wire.KindRemoval, Account: account}
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+}
+
+// DraftWithdrawal drafts the record that withdraws an object which was minted with an earlier account of the member.
+func DraftWithdrawal(consortium, asset uint64, now time.Time) (Draft, error) {
+	payload, err := wire.Removal{Asset: asset}.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	return newDraft(wire.Note{Kind: wire.KindRemoval, Asset: asset}, wire.Properties{Consortium: consortium}, payload, now)
+}
+
+// DraftRotation drafts the record that gives the member with an account other keys.
+func DraftRotation(consortium uint64, former string, member wire.Member, now time.Time) (Draft, error) {
+	payload, err := wire.Rotation{Member: member}.Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	note := wire.Note{Kind: wire.KindRotation, Account: member.Account, Former: former, PeerDigest: wire.PeerDigest(member.Peer)}
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+}
+
 // DraftCollection drafts the record that makes a collection, or changes it, or begins an epoch: its properties
 // sealed to the epoch's key, and the given keys (the epoch's among them) sealed to the recipients.
 func DraftCollection(consortium uint64, id string, epoch uint32, properties wire.Collection,

@@ -38,3 +38,14 @@ type Event struct {
 	MetadataHash []byte    `json:"metadata_hash,omitzero"`
 	Lease        []byte    `json:"-"` // 32 bytes; only its sender knows what they stand for
 }
+
+// Ends is the asset id of the NFT that the event ends, or 0 if it ends none.
+func (e Event) Ends() uint64 {
+	switch e.Note.Kind {
+	case wire.KindDestroy:
+		return e.Asset
+	case wire.KindRemoval:
+		return e.Note.Asset
+	}
+	return 0
+}

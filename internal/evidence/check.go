@@ -214,7 +214,7 @@ func (c *checker) trust(name, value, what string) {
 	c.Note(Trusted, name, value, what)
 }
 
-// content checks the files that a transaction published. The state takes those of the charter and of members.
+// content checks the files that a transaction published. The state takes those of the charter and of members, and what changes them.
 func (c *checker) content(prefix string, p Publication, e consortium.Event) bool {
 	if e.Directory == "" {
 		if p.Metadata != "" || p.Payload != "" {
@@ -231,6 +231,11 @@ func (c *checker) content(prefix string, p Publication, e consortium.Event) bool
 	case wire.KindCharter, wire.KindMember:
 		if err := c.state.Attach(e.TxID, m, []byte(p.Payload)); err != nil {
 			return c.Add(prefix+"record", p.TxID, err)
+		}
+	case wire.KindAmendment, wire.KindRotation:
+		// What their notes say counts even where their content is void.
+		if err := c.state.Attach(e.TxID, m, []byte(p.Payload)); err != nil {
+			c.Note(NotThere, prefix+"record", p.TxID, err.Error())
 		}
 	}
 	return true
@@ -271,7 +276,7 @@ func (c *checker) membership(e consortium.Event) bool {
 	case admitted:
 		value := e.Sender
 		for _, m := range c.state.Members() {
-			if m.Account == e.Sender {
+			if m.Account == e.Sender || slices.Contains(m.Former, e.Sender) {
 				value = fmt.Sprintf("%s (%s), since round %d", m.Name, e.Sender, admission.Round)
 			}
 		}

@@ -9,8 +9,9 @@
 //	{
 //	 "format": "serviceledger evidence 1",
 //	 "consortium": 1002,              the asset id of the charter
-//	 "records": [PUBLICATION…],       the charter, then the admission of the publisher: what gives the subject its right;
-//	                                  in the order of the chain; without the subject where that is one of them
+//	 "records": [PUBLICATION…],       the charter and its amendments, the admission of the publisher and its changes of keys:
+//	                                  what gives the subject its right; in the order of the chain; without the subject
+//	                                  where that is one of them
 //	 "subject": PUBLICATION,          what the file is about: an object, a record, or the withdrawal of one
 //	 "disclosed": {                   only where the publisher, or a reader, chose to disclose the object
 //	  "file_key": "…",                the age file key (16 bytes) that opens the subject's payload and nothing else
@@ -86,7 +87,7 @@ const MaxSize = 128 << 20
 
 // The bounds of the parts, in bytes.
 const (
-	maxRecords     = 64
+	maxRecords     = 256
 	maxHeader      = 64 << 10
 	maxTransaction = 64 << 10 // a multisignature can have 255 parts
 )

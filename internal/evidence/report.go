@@ -91,7 +91,7 @@ func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload [
 // Membership tells why an account could not publish at a position of the chain that was folded: neither as a member nor as
 // the governor.
 func Membership(s *consortium.State, e consortium.Event) error {
-	if s.Governor() != e.Sender && !s.MemberAt(e.Sender, e.Position) {
+	if s.GovernorAt(e.Position) != e.Sender && !s.MemberAt(e.Sender, e.Position) {
 		return errors.New("the account was not a member then")
 	}
 	return nil

@@ -105,7 +105,7 @@ func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
 	}
 	transactions := make([]types.Transaction, len(mints))
 	for i, m := range mints {
-		transactions[i] = l.mint(p, m)
+		transactions[i] = transaction(p, l.account.Address, Window, m)
 		fee := max(p.MinFee, p.FeePerByte*txSize)
 		if fee > l.maxFee {
 			return Group{}, &CongestedError{Fee: fee, MaxFee: l.maxFee}
@@ -122,8 +122,8 @@ func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
 		}
 	}
 	g := Group{FirstValid: uint64(transactions[0].FirstValid), LastValid: uint64(transactions[0].LastValid)}
-	for _, transaction := range transactions {
-		txid, raw, err := crypto.SignTransaction(l.account.PrivateKey, transaction)
+	for _, t := range transactions {
+		txid, raw, err := crypto.SignTransaction(l.account.PrivateKey, t)
 		if err != nil {
 			return Group{}, fmt.Errorf("signing a transaction: %w", err)
 		}
@@ -136,25 +136,26 @@ func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
 // txSize is more than a mint's signed transaction has, in bytes, with the longest note that is written.
 const txSize = 600
 
-func (l *Ledger) mint(p Params, m Mint) types.Transaction {
+// transaction builds a mint for an account, without its fee. It can be confirmed for so many rounds.
+func transaction(p Params, sender types.Address, rounds uint64, m Mint) types.Transaction {
 	first := max(p.Round, 1)
-	transaction := types.Transaction{
+	t := types.Transaction{
 		Type: types.AssetConfigTx,
 		Header: types.Header{
-			Sender: l.account.Address, Note: m.Note, Lease: m.Lease,
-			FirstValid: types.Round(first), LastValid: types.Round(first + Window),
+			Sender: sender, Note: m.Note, Lease: m.Lease,
+			FirstValid: types.Round(first), LastValid: types.Round(first + rounds),
 			GenesisID: p.GenesisID, GenesisHash: p.GenesisHash,
 		},
 	}
 	if m.Destroys != 0 {
-		transaction.ConfigAsset = types.AssetIndex(m.Destroys) // and no parameters at all
-		return transaction
+		t.ConfigAsset = types.AssetIndex(m.Destroys) // and no parameters at all
+		return t
 	}
-	transaction.AssetParams = types.AssetParams{
+	t.AssetParams = types.AssetParams{
 		Total: 1, UnitName: wire.UnitName, AssetName: wire.AssetName, URL: m.URL, MetadataHash: m.MetadataHash,
-		Manager: l.account.Address,
+		Manager: sender,
 	}
-	return transaction
+	return t
 }
 
 // RefusedError is algod's refusal of a group.
@@ -244,11 +245,14 @@ func (f Funds) Free() uint64 {
 }
 
 // Funds asks algod for the account's balance. Transactions that are not confirmed yet are not in it.
-func (l *Ledger) Funds(ctx context.Context) (Funds, error) {
+func (l *Ledger) Funds(ctx context.Context) (Funds, error) { return l.FundsOf(ctx, l.Address()) }
+
+// FundsOf asks algod for the balance of any account.
+func (l *Ledger) FundsOf(ctx context.Context, account string) (Funds, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	// Without exclude=all algod refuses accounts with more than 100,000 assets.
-	info, err := l.algod.AccountInformation(l.Address()).Exclude([]string{"all"}).Do(ctx)
+	info, err := l.algod.AccountInformation(account).Exclude([]string{"all"}).Do(ctx)
 	if err != nil {
 		return Funds{}, fmt.Errorf("asking algod for the balance: %w", err)
 	}

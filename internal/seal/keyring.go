@@ -17,7 +17,10 @@ const minStanzas = 4
 const maxStanzas = 1 << 14
 
 // Identity is the hybrid post-quantum key of an organisation. It is safe for concurrent use.
-type Identity struct{ hybrid *age.HybridIdentity }
+type Identity struct {
+	hybrid *age.HybridIdentity
+	older  []*age.HybridIdentity // that it had before, and opens with still
+}
 
 // NewIdentity makes an organisation's key.
 func NewIdentity() (*Identity, error) {
@@ -25,7 +28,7 @@ func NewIdentity() (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a hybrid identity: %w", err)
 	}
-	return &Identity{hybrid}, nil
+	return &Identity{hybrid: hybrid}, nil
 }
 
 // ParseIdentity reads what [Identity.Secret] gives ("AGE-SECRET-KEY-PQ-1…"). The error never repeats the input.
@@ -34,7 +37,16 @@ func ParseIdentity(secret string) (*Identity, error) {
 	if err != nil {
 		return nil, errors.New("not an age hybrid identity")
 	}
-	return &Identity{hybrid}, nil
+	return &Identity{hybrid: hybrid}, nil
+}
+
+// With gives the identity with others that it had before: it opens what was sealed to any of them.
+func (i *Identity) With(older ...*Identity) *Identity {
+	with := &Identity{hybrid: i.hybrid}
+	for _, o := range older {
+		with.older = append(with.older, o.hybrid)
+	}
+	return with
 }
 
 // Secret is the identity as the age tool reads it.
@@ -95,6 +107,12 @@ func stanzaBucket(n int) int {
 // it was made for others only.
 func (i *Identity) Open(sealed []byte) ([]byte, error) {
 	padded, err := decrypt(sealed, boundedStanzas{i.hybrid})
+	for _, older := range i.older {
+		if !errors.Is(err, ErrNotForUs) {
+			break
+		}
+		padded, err = decrypt(sealed, boundedStanzas{older})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening with the organisation's key: %w", err)
 	}

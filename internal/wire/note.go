@@ -2,9 +2,12 @@ package wire
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -21,7 +24,10 @@ type Note struct {
 	Version    int    `json:"v"`
 	Kind       Kind   `json:"k"`
 	Sequence   uint64 `json:"s"`           // per publisher and consortium, from 1, without holes
-	Account    string `json:"a,omitempty"` // member: the Algorand account that is admitted
+	Account    string `json:"a,omitempty"` // the Algorand account that it is about: see the kinds
+	Former     string `json:"o,omitempty"` // rotation: the account that the member had before
+	PeerDigest string `json:"p,omitempty"` // rotation: of the peer id that the member has now, see [PeerDigest]
+	Asset      uint64 `json:"n,omitzero"`  // removal, instead of an account: the asset id of the NFT that is withdrawn
 	Collection string `json:"c,omitempty"` // collection, keyring: the collection's UUID
 }
 
@@ -89,7 +95,26 @@ func (n Note) check(consortium uint64) error {
 		return errors.New("the charter, and nothing else, is outside of a consortium")
 	}
 	switch n.Kind {
-	case KindMember:
+	case KindMember, KindAmendment:
+		if err := checkAccount(n.Account); err != nil {
+			return err
+		}
+	case KindRotation:
+		for _, account := range []string{n.Account, n.Former} {
+			if err := checkAccount(account); err != nil {
+				return err
+			}
+		}
+		if digest, err := hex.DecodeString(n.PeerDigest); err != nil || len(digest) != sha256.Size || strings.ToLower(n.PeerDigest) != n.PeerDigest {
+			return errors.New("the digest of the peer id is not 64 hexadecimal digits")
+		}
+	case KindRemoval:
+		switch {
+		case n.Asset != 0 && n.Account != "":
+			return errors.New("it removes an account and an asset at once")
+		case n.Asset != 0:
+			return nil
+		}
 		if err := checkAccount(n.Account); err != nil {
 			return err
 		}
@@ -101,6 +126,13 @@ func (n Note) check(consortium uint64) error {
 		return errors.New("no kind")
 	}
 	return nil
+}
+
+// PeerDigest is what a note tells of a peer id: enough to know the peer when it comes, before the record that names it
+// has arrived from it, and nothing to who doesn't know it.
+func PeerDigest(peer string) string {
+	digest := sha256.Sum256([]byte(peer))
+	return hex.EncodeToString(digest[:])
 }
 
 // CheckUUID accepts the canonical text of a random UUID (RFC 4122 version 4), as TAXII demands of collection ids.

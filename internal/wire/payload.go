@@ -36,26 +36,6 @@ func ParseSealedObject(data []byte) (ciphertext []byte, err error) {
 	return object.Ciphertext, nil
 }
 
-// Charter is the record that founds a consortium. Its NFT's asset id is the consortium's id, and the account that
-// minted it is the governor.
-type Charter struct {
-	Format            string `json:"format"`
-	Kind              Kind   `json:"kind"`
-	Name              string `json:"name"`
-	GenesisID         string `json:"genesis_id"`
-	GenesisHash       []byte `json:"genesis_hash"` // 32 bytes: the Algorand network that this consortium lives on
-	Network           string `json:"network"`      // "private" (a swarm with a pre-shared key) or "public"
-	Founder           string `json:"founder"`      // account of the member that owns the default collection
-	DefaultCollection string `json:"default_collection"`
-	History           bool   `json:"history"` // newcomers may read what was published before their admission
-}
-
-// The networks of a charter.
-const (
-	NetworkPrivate = "private"
-	NetworkPublic  = "public"
-)
-
 // CollectionRecord is the record by which an owner makes a collection, changes it, or begins its next key epoch.
 // Its metadata.json names the collection and the epoch.
 type CollectionRecord struct {
@@ -128,33 +108,6 @@ func (a Accounts) Includes(account string) bool {
 		}
 	}
 	return false
-}
-
-// Encode writes record.json.
-func (c Charter) Encode() ([]byte, error) {
-	c.Format, c.Kind = Format, KindCharter
-	return encodeRecord(c, c.check)
-}
-
-// ParseCharter reads a charter's record.json.
-func ParseCharter(data []byte) (Charter, error) {
-	return parseRecord(data, KindCharter, func(c *Charter) (string, Kind) { return c.Format, c.Kind }, (*Charter).check)
-}
-
-func (c *Charter) check() error {
-	if err := checkText("name", c.Name, 1, 200); err != nil {
-		return err
-	}
-	if len(c.GenesisHash) != 32 || c.GenesisID == "" || len(c.GenesisID) > 100 {
-		return errors.New("the genesis hash or id is missing")
-	}
-	if c.Network != NetworkPrivate && c.Network != NetworkPublic {
-		return fmt.Errorf("network %.40q is neither %s nor %s", c.Network, NetworkPrivate, NetworkPublic)
-	}
-	if err := checkAccount(c.Founder); err != nil {
-		return fmt.Errorf("founder: %w", err)
-	}
-	return CheckUUID(c.DefaultCollection)
 }
 
 // Encode writes record.json.

@@ -31,8 +31,11 @@ type Kind string
 
 // The kinds of records. A reader ignores kinds that it doesn't know.
 const (
-	KindCharter    Kind = "charter"    // founds a consortium; minted by the governor
+	KindCharter    Kind = "charter"    // founds a consortium; minted by the first governor
+	KindAmendment  Kind = "amendment"  // names the governor from now on, and what else a charter lets change; minted by the governor
 	KindMember     Kind = "member"     // admits an organisation; minted by the governor
+	KindRemoval    Kind = "removal"    // ends a membership whoever began it; minted by the governor; or withdraws what a member minted with an earlier account
+	KindRotation   Kind = "rotation"   // gives a member other keys; minted by the member with the old ones, or by the governor
 	KindCollection Kind = "collection" // makes or changes a collection, or begins a key epoch; minted by its owner
 	KindKeyring    Kind = "keyring"    // gives readers the keys of epochs; minted by the collection's owner
 	KindObject     Kind = "object"     // one version of one STIX object; minted by its publisher

@@ -41,6 +41,11 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 		{0, Note{Kind: KindCharter}, `serviceledger:j{"v":1,"k":"charter","s":0}`},
 		{1234, Note{Kind: KindObject, Sequence: 17}, `serviceledger/1234:j{"v":1,"k":"object","s":17}`},
 		{1234, Note{Kind: KindMember, Sequence: 1, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"member","s":1,"a":"` + anAccount + `"}`},
+		{1234, Note{Kind: KindAmendment, Sequence: 2, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"amendment","s":2,"a":"` + anAccount + `"}`},
+		{1234, Note{Kind: KindRemoval, Sequence: 3, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"a":"` + anAccount + `"}`},
+		{1234, Note{Kind: KindRemoval, Sequence: 3, Asset: 77}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"n":77}`},
+		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x")},
+			`serviceledger/1234:j{"v":1,"k":"rotation","s":4,"a":"` + anAccount + `","o":"` + anAccount + `","p":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}`},
 		{1, Note{Kind: KindCollection, Sequence: 2, Collection: aCollection}, `serviceledger/1:j{"v":1,"k":"collection","s":2,"c":"` + aCollection + `"}`},
 	} {
 		text, err := c.note.Encode(c.consortium)
@@ -76,6 +81,11 @@ func TestMalformedNotesDoNotCount(t *testing.T) {
 		`serviceledger/1:j{"v":1,"k":"object","s":-1}`, `serviceledger/1:j{"v":1,"k":"object","s":"1"}`,
 		`serviceledger/1:j{"v":1,"k":"object","k":"member","s":1}`, // two readings are one too many
 		`serviceledger/1:j{"v":1,"k":"member","s":1}`, `serviceledger/1:j{"v":1,"k":"member","s":1,"a":"AAAA"}`,
+		`serviceledger/1:j{"v":1,"k":"amendment","s":1}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"a":""}`,
+		`serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"n":0}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"rotation","s":1,"o":"` + anAccount + `"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + strings.ToUpper(PeerDigest("x")) + `"}`,
 		`serviceledger/1:j{"v":1,"k":"collection","s":1,"c":"x"}`,
 		`serviceledger/1:j{"v":1,"k":"charter","s":1}`, `serviceledger:j{"v":1,"k":"object","s":1}`,
 	} {
@@ -346,7 +356,27 @@ func FuzzParseRecords(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring} {
+	amendment, err := Amendment{Name: "T", Governor: Quorum{Threshold: 1, Accounts: []string{anAccount, m.Account}}}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	removal, err := Removal{Account: anAccount}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	proposal, err := Proposal{Transaction: []byte{1}, Metadata: []byte("{}"), Record: removal}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	withdrawal, err := Removal{Asset: 7}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	rotation, err := Rotation{Member: signed}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring, amendment, removal, withdrawal, rotation, proposal} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -358,6 +388,29 @@ func FuzzParseRecords(f *testing.F) {
 		if c, err := ParseCharter(data); err == nil {
 			if _, err := c.Encode(); err != nil {
 				t.Errorf("charter: %v", err)
+			}
+		}
+		if a, err := ParseAmendment(data); err == nil {
+			if _, err := a.Encode(); err != nil {
+				t.Errorf("amendment: %v", err)
+			}
+			if _, err := a.Governor.Address(); err != nil {
+				t.Errorf("amendment: %v", err)
+			}
+		}
+		if r, err := ParseRemoval(data); err == nil {
+			if _, err := r.Encode(); err != nil {
+				t.Errorf("removal: %v", err)
+			}
+		}
+		if r, err := ParseRotation(data); err == nil {
+			if _, err := r.Encode(); err != nil {
+				t.Errorf("rotation: %v", err)
+			}
+		}
+		if p, err := ParseProposal(data); err == nil {
+			if _, err := p.Encode(); err != nil {
+				t.Errorf("proposal: %v", err)
 			}
 		}
 		if c, err := ParseCollectionRecord(data); err == nil {
@@ -382,6 +435,35 @@ func FuzzParseRecords(f *testing.F) {
 		}
 		_, _ = ParseKeyring(data)
 	})
+}
+
+func TestAQuorumThatCouldNeverSignIsRefused(t *testing.T) {
+	account := func() string { return crypto.GenerateAccount().Address.String() }
+	a, b := account(), account()
+	var many []string
+	for range maxQuorum + 1 {
+		many = append(many, account())
+	}
+	for what, q := range map[string]Quorum{
+		"nobody": {Threshold: 1}, "no threshold": {Accounts: []string{a, b}}, "more signatures than accounts": {Threshold: 3, Accounts: []string{a, b}},
+		"an account twice": {Threshold: 1, Accounts: []string{a, a}}, "no address": {Threshold: 1, Accounts: []string{"x"}}, "too many": {Threshold: 1, Accounts: many},
+	} {
+		if q.Check() == nil {
+			t.Errorf("%s passes", what)
+		}
+		if _, err := (Amendment{Name: "T", Governor: q}).Encode(); err == nil {
+			t.Errorf("an amendment with %s passes", what)
+		}
+	}
+	one, err := Quorum{Threshold: 1, Accounts: []string{a}}.Address()
+	if err != nil || one != a {
+		t.Errorf("one account alone is %s, %v", one, err)
+	}
+	both, err := Quorum{Threshold: 1, Accounts: []string{a, b}}.Address()
+	swapped, swappedErr := Quorum{Threshold: 1, Accounts: []string{b, a}}.Address()
+	if err != nil || swappedErr != nil || both == swapped || both == a {
+		t.Errorf("the addresses of two orders are %s and %s", both, swapped)
+	}
 }
 
 func TestTimesHaveOneSpelling(t *testing.T) {

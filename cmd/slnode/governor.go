@@ -1,0 +1,312 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func (a *app) governorCommand() *cobra.Command {
+	c := group("governor", "Show or change who governs the consortium; sign what several governors decide together",
+		a.governorShowCommand(), a.governorSetCommand(), a.governorSignCommand(), a.governorRenewCommand(), a.governorSubmitCommand())
+	c.Long = `The governor admits and removes members and amends the charter. It is one account, or so many of several: an Algorand
+multisig account, which needs ALGO of its own (every record costs 0.101).
+
+What several decide is a file, a proposal, that begins with the command for it ("member admit", "member remove",
+"governor set") at one of them. Each of the others adds its signature with "governor sign", which needs no network. Any
+member's node sends it with "governor submit" once there are enough. A proposal can be confirmed for a thousand rounds,
+about 45 minutes on Algorand's networks; one that took longer is made anew with "governor renew".`
+	return c
+}
+
+func (a *app) governorShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show",
+		Short: "Show who the governor is",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			info, err := ask(a, c, func(client *node.Client) (node.GovernorInfo, error) { return client.Governor(c.Context()) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, info, func(w io.Writer) { printGovernor(w, info) })
+		},
+	}
+}
+
+func printGovernor(w io.Writer, info node.GovernorInfo) {
+	fmt.Fprintf(w, "governor\t%s\nsince\tround %d\nfree\t%s ALGO\n", info.Account, info.Since, algo(info.Free))
+	if !info.Known {
+		fmt.Fprintf(w, "made up of\tnot known yet: the record has not arrived\n")
+		return
+	}
+	fmt.Fprintf(w, "signatures\t%d of %d\n", info.Threshold, len(info.Accounts))
+	for _, one := range info.Accounts {
+		name := one.Member
+		if one.Self {
+			name += " (this organisation)"
+		}
+		fmt.Fprintf(w, "account\t%s\t%s\n", one.Account, name)
+	}
+}
+
+func (a *app) governorSetCommand() *cobra.Command {
+	var change node.GovernorChange
+	var name, proposal string
+	var history bool
+	c := &cobra.Command{
+		Use:   "set",
+		Short: "Hand over to another governor, or change the consortium's name (governor)",
+		Long: `Set amends the charter. From its round on the governor is the one that it names: one account, or so many of several.
+The governor before it has no right any more, from that moment; members stay members. Check twice whom you name: if
+they can't sign, nobody can admit or remove anybody ever again.
+
+The order of the accounts is part of the multisig account's address. Fund that account before the first decision.`,
+		Example: `  slnode governor set --threshold 2 --accounts acme,borealis,cert-eu
+  slnode governor set --accounts borealis`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("name") {
+				change.Name = &name
+			}
+			if c.Flags().Changed("history") {
+				change.History = &history
+			}
+			if change.Name == nil && change.History == nil && len(change.Accounts) == 0 {
+				return fmt.Errorf("%w: nothing is to be changed; see slnode governor set --help", errUsage)
+			}
+			info, err := ask(a, c, func(client *node.Client) (node.GovernorInfo, error) { return client.SetGovernor(c.Context(), change) })
+			if err != nil {
+				return err
+			}
+			if info.Proposal != nil {
+				return a.writeProposal(c, proposal, "governor.proposal", info.Proposal)
+			}
+			return a.print(c, info, func(w io.Writer) { printGovernor(w, info) })
+		},
+	}
+	c.Flags().StringSliceVar(&change.Accounts, "accounts", nil, "the governor's `accounts`: names of members, or Algorand addresses")
+	c.Flags().IntVar(&change.Threshold, "threshold", 1, "how `many` of them sign")
+	c.Flags().StringVar(&name, "name", "", "a new `name` for the consortium")
+	c.Flags().BoolVar(&history, "history", true, "whether newcomers can read what was published before their admission")
+	proposalFlag(c, &proposal, "governor.proposal")
+	return c
+}
+
+func proposalFlag(c *cobra.Command, proposal *string, file string) {
+	c.Flags().StringVar(proposal, "proposal", "", "`file` for the proposal, where the governor is several (default "+file+")")
+}
+
+// writeProposal writes a proposal that was begun, and says what to do with it.
+func (a *app) writeProposal(c *cobra.Command, name, usual string, file []byte) error {
+	if name == "" {
+		name = usual
+	}
+	info, err := a.readProposal(file)
+	if err != nil {
+		return err
+	}
+	if err := writeOutput(c, name, append(file, '\n')); err != nil || name == "-" {
+		return err
+	}
+	return a.print(c, info, func(w io.Writer) {
+		printProposal(w, info)
+		fmt.Fprintf(w, "\nThe proposal is in %s. Next: slnode governor sign %s at the others, then slnode governor submit %s\n", name, name, name)
+	})
+}
+
+// offline reads what a command needs that works without a network and beside a daemon.
+func (a *app) offline() (repo.Consortium, repo.Config, error) {
+	config, err := repo.ReadConfig(a.dir)
+	if err != nil {
+		return repo.Consortium{}, config, err
+	}
+	own, err := repo.ReadConsortium(a.dir)
+	if err == nil && own == nil {
+		err = node.ErrNoConsortium
+	}
+	if err != nil {
+		return repo.Consortium{}, config, err
+	}
+	return *own, config, nil
+}
+
+func (a *app) readProposal(files ...[]byte) (node.ProposalInfo, error) {
+	own, config, err := a.offline()
+	if err != nil {
+		return node.ProposalInfo{}, err
+	}
+	return node.ReadProposal(own, config, files...)
+}
+
+func (a *app) governorSignCommand() *cobra.Command {
+	var out string
+	var yes, show bool
+	c := &cobra.Command{
+		Use:   "sign FILE",
+		Short: "Show what a proposal does, and add this organisation's signature",
+		Long: `Sign shows what a proposal does and adds the signature of this repository's account. It reads that from the transaction
+itself and from the record that the transaction names by its hash; whoever wrote the file can't make it say something
+else. It needs no network and no daemon: it works on a machine that has only the repository's config.toml,
+consortium.json and keys.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := readInput(c, args[0])
+			if err != nil {
+				return err
+			}
+			info, err := a.readProposal(file)
+			if err != nil {
+				return err
+			}
+			if show {
+				return a.print(c, info, func(w io.Writer) { printProposal(w, info) })
+			}
+			if agreed, err := a.agreed(c, info, yes); err != nil || !agreed {
+				return errors.Join(err, &noError{"the proposal was not signed"})
+			}
+			own, config, err := a.offline()
+			if err != nil {
+				return err
+			}
+			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
+			if err != nil {
+				return err
+			}
+			signed, err := node.SignProposal(own, config, keys, file)
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				out = args[0]
+			}
+			if err := writeOutput(c, out, append(signed.File, '\n')); err != nil || out == "-" {
+				return err
+			}
+			return a.print(c, signed, func(w io.Writer) {
+				printProposal(w, signed)
+				fmt.Fprintf(w, "\nsigned; the proposal is in %s\n", out)
+			})
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the signed proposal; - for standard output (default the same file)")
+	c.Flags().BoolVar(&yes, "yes", false, "don't ask, on a terminal")
+	c.Flags().BoolVar(&show, "show", false, "only show what it does")
+	return c
+}
+
+// agreed asks a person, if there is one.
+func (a *app) agreed(c *cobra.Command, info node.ProposalInfo, yes bool) (bool, error) {
+	input, ok := c.InOrStdin().(*os.File)
+	if yes || !ok || !isTerminal(input) {
+		return true, nil
+	}
+	shown := &app{}
+	if err := shown.print(c, nil, func(w io.Writer) { printProposal(w, info) }); err != nil {
+		return false, err
+	}
+	fmt.Fprint(c.OutOrStdout(), "\nSign it? [y/N] ")
+	answer, err := bufio.NewReader(input).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes", err
+}
+
+func printProposal(w io.Writer, info node.ProposalInfo) {
+	fmt.Fprintf(w, "does\t%s\nconsortium\t%d\n", info.Does, info.Consortium)
+	for _, detail := range info.Details {
+		fmt.Fprintf(w, "%s\t%s\n", detail.Name, detail.Value)
+	}
+	fmt.Fprintf(w, "decided by\t%s\nfee\t%s ALGO, and 0.1 stay locked\nrounds\t%d to %d\ntransaction\t%s\nsignatures\t%d needed\n",
+		info.Governor, algo(info.Fee), info.FirstValid, info.LastValid, info.TxID, info.Threshold)
+	for _, s := range info.Signers {
+		state := "not yet"
+		if s.Signed {
+			state = "signed"
+		}
+		fmt.Fprintf(w, "%s\t%s\n", s.Account, state)
+	}
+}
+
+func (a *app) governorRenewCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "renew FILE",
+		Short: "Make a proposal anew that took too long to be signed",
+		Long: `Renew makes the same proposal for the next thousand rounds, with this organisation's signature. The others have to
+sign again.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := readInput(c, args[0])
+			if err != nil {
+				return err
+			}
+			info, err := ask(a, c, func(client *node.Client) (node.ProposalInfo, error) { return client.RenewProposal(c.Context(), file) })
+			if err != nil {
+				return err
+			}
+			if out == "" {
+				out = args[0]
+			}
+			return a.writeProposal(c, out, "", info.File)
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the proposal; - for standard output (default the same file)")
+	return c
+}
+
+func (a *app) governorSubmitCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "submit FILE...",
+		Short: "Send a proposal that has enough signatures",
+		Long: `Submit sends a proposal to the chain and returns when it is there. Copies that were signed apart from each other are put
+together. After an admission it writes the newcomer's invite. Repeating it is harmless.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("%w: name the proposal; see slnode governor submit --help", errUsage)
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			var files [][]byte
+			for _, name := range args {
+				file, err := readInput(c, name)
+				if err != nil {
+					return err
+				}
+				files = append(files, file)
+			}
+			done, err := ask(a, c, func(client *node.Client) (node.Submitted, error) { return client.SubmitProposal(c.Context(), files) })
+			if err != nil {
+				return err
+			}
+			if done.Invite != nil {
+				if out == "" {
+					out = done.Organisation + ".invite"
+				}
+				if err := writeOutput(c, out, done.Invite); err != nil || out == "-" {
+					return err
+				}
+			}
+			return a.print(c, done, func(w io.Writer) {
+				fmt.Fprintf(w, "done: it %s\nround        %d\ntransaction  %s\n", done.Does, done.Round, done.TxID)
+				if done.Invite != nil {
+					fmt.Fprintf(w, "the invite is in %s\n", out)
+				}
+			})
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the newcomer's invite; - for standard output (default ORG.invite)")
+	return c
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func (a *app) memberCommand() *cobra.Command {
+	return group("member", "Ask to be admitted, admit, remove, list the members, change a member's keys",
+		a.memberRequestCommand(), a.memberAdmitCommand(), a.memberRemoveCommand(), a.memberRotateCommand(), a.memberReplaceCommand(), a.memberListCommand())
+}
+
+func (a *app) memberRequestCommand() *cobra.Command {
+	var out string
+	c := &cobra.Command{
+		Use:   "request",
+		Short: "Write a request for admission, to be sent to a consortium's governor",
+		Long: `Request writes who this organisation is: its name, Algorand account, peer id and public key, signed with the account
+and the peer key. There is no secret in it.`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := repo.ReadConfig(a.dir)
+			if err != nil {
+				return err
+			}
+			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
+			if err != nil {
+				return err
+			}
+			document, err := node.Document(config, keys)
+			if err != nil {
+				return err
+			}
+			data, err := document.Encode()
+			if err != nil {
+				return err
+			}
+			return writeOutput(c, out, append(data, '\n'))
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "-", "`file` to write; - for standard output")
+	return c
+}
+
+func (a *app) memberAdmitCommand() *cobra.Command {
+	var out, proposal string
+	c := &cobra.Command{
+		Use:   "admit REQUEST",
+		Short: "Admit the organisation of a request, and write its invite (governor)",
+		Long: `Admit mints a member NFT for the organisation of a request and gives it the keys of the default collection. It writes
+an invite, sealed to the newcomer's key, to be sent back. Check first, by another way than the request came, that the
+account in it really is the organisation's. Repeating it writes the invite again and costs nothing.
+
+Where the governor is several accounts, it writes a proposal instead, with this organisation's signature: the others add
+theirs with "slnode governor sign", and "slnode governor submit" sends it and writes the invite.`,
+		Example: `  slnode member admit acme.request -o acme.invite`,
+		Args:    exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			request, err := readInput(c, args[0])
+			if err != nil {
+				return err
+			}
+			admission, err := ask(a, c, func(client *node.Client) (node.Admission, error) { return client.Admit(c.Context(), request) })
+			if err != nil {
+				return err
+			}
+			if admission.Proposal != nil {
+				return a.writeProposal(c, proposal, "admit-"+admission.Organisation+".proposal", admission.Proposal)
+			}
+			if out == "" {
+				out = admission.Organisation + ".invite"
+			}
+			if err := writeOutput(c, out, admission.Invite); err != nil || out == "-" {
+				return err
+			}
+			return a.print(c, admission, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is a member: account %s, asset %d, round %d, transaction %s\nthe invite is in %s\n",
+					admission.Organisation, admission.Account, admission.Asset, admission.Round, admission.TxID, out)
+			})
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the invite; - for standard output (default ORG.invite)")
+	proposalFlag(c, &proposal, "admit-ORG.proposal")
+	return c
+}
+
+func (a *app) memberRemoveCommand() *cobra.Command {
+	var proposal string
+	c := &cobra.Command{
+		Use:   "remove ORG",
+		Short: "End the membership of an organisation (governor)",
+		Long: `Remove destroys the organisation's member NFT or, if an earlier governor minted that, mints a record that ends the
+membership. From that round on what it mints counts for nothing, members' nodes give
+it no blocks and drop its announcements, and every collection that it could read gets a new key. What it could read
+before, it can. It can be admitted again.
+
+Where the governor is several accounts, it writes a proposal, see "slnode governor".`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, err := ask(a, c, func(client *node.Client) (node.Removal, error) { return client.Remove(c.Context(), args[0]) })
+			if err != nil {
+				return err
+			}
+			if m.Proposal != nil {
+				return a.writeProposal(c, proposal, "remove-"+m.Name+".proposal", m.Proposal)
+			}
+			return a.print(c, m, func(w io.Writer) {
+				fmt.Fprintf(w, "removed %s\naccount  %s\nround    %d\n", m.Name, m.Account, m.Removed)
+			})
+		},
+	}
+	proposalFlag(c, &proposal, "remove-ORG.proposal")
+	return c
+}
+
+func (a *app) memberListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the members",
+		Args:  exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+				return a.print(c, info.Members, func(w io.Writer) { printMembers(w, info.Members) })
+			})
+		},
+	}
+}

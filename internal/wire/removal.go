@@ -1,0 +1,33 @@
+package wire
+
+import "errors"
+
+// Removal is the record that ends what can't be ended by destroying its NFT: a membership that another governor began
+// (Account), or a publication of a member that has another account now (Asset).
+type Removal struct {
+	Format  string `json:"format"`
+	Kind    Kind   `json:"kind"`
+	Account string `json:"account,omitzero"`
+	Asset   uint64 `json:"asset,omitzero"`
+}
+
+// Encode writes record.json.
+func (r Removal) Encode() ([]byte, error) {
+	r.Format, r.Kind = Format, KindRemoval
+	return encodeRecord(r, r.check)
+}
+
+// ParseRemoval reads a removal's record.json.
+func ParseRemoval(data []byte) (Removal, error) {
+	return parseRecord(data, KindRemoval, func(r *Removal) (string, Kind) { return r.Format, r.Kind }, (*Removal).check)
+}
+
+func (r *Removal) check() error {
+	if r.Asset == 0 {
+		return checkAccount(r.Account)
+	}
+	if r.Account != "" {
+		return errors.New("it removes an account and an asset at once")
+	}
+	return nil
+}
