@@ -19,10 +19,10 @@ func accountsOf(t *testing.T) (*Client, string) {
 	dir := t.TempDir()
 	config := repo.DefaultConfig()
 	config.Organisation.Name = "acme"
-	if err := repo.Init(dir, config); err != nil {
+	if _, err := repo.Init(dir, config, ""); err != nil {
 		t.Fatal(err)
 	}
-	client, err := ConnectAccounts(t.Context(), dir, slog.New(slog.DiscardHandler))
+	client, err := ConnectAccounts(t.Context(), dir, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,10 +117,10 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	dir := t.TempDir()
 	config := repo.DefaultConfig()
 	config.Organisation.Name = "acme"
-	if err := repo.Init(dir, config); err != nil {
+	if _, err := repo.Init(dir, config, ""); err != nil {
 		t.Fatal(err)
 	}
-	r, err := repo.Open(dir)
+	r, err := repo.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -322,8 +322,9 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"get", objects + "{object}/", boxPath + "objects/" + indicatorID(1) + "/", "", nil, "200"},
 		{"get", objects + "{object}/versions/", boxPath + "objects/" + indicatorID(1) + "/versions/", "", nil, "200"},
 		{"delete", objects + "{object}/", boxPath + "objects/" + indicatorID(2) + "/", "", nil, "200"},
-		{"get", "/{root}/collections/{collection}/export/", boxPath + "export/?format=unheard-of", "", nil, "400"},
-		{"get", "/{root}/collections/{collection}/stream/", boxPath + "stream/", "", []string{"Authorization: Bearer wrong"}, "401"},
+		{"get", "/{root}/collections/{collection}/export", boxPath + "export?format=plain", "", nil, "200"},
+		{"get", "/{root}/collections/{collection}/export", boxPath + "export?nonsense=1", "", nil, "400"},
+		{"get", "/{root}/collections/{collection}/stream", boxPath + "stream", "", nil, "200"},
 		{"get", "/v1/openapi.json", "/v1/openapi.json", "", nil, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"pw-paul"}`, []string{jsonBody}, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"wrong"}`, []string{jsonBody}, "401"},
@@ -345,7 +346,11 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		if slices.Contains(c.headers, "X-Remove: ada") {
 			delete(f.backend.accounts, "ada")
 		}
-		a := f.do(strings.ToUpper(c.verb), c.request, c.body, c.headers...)
+		method := strings.ToUpper(c.verb)
+		if strings.HasSuffix(c.request, "/stream") { // it does not end
+			method = http.MethodHead
+		}
+		a := f.do(method, c.request, c.body, c.headers...)
 		if fmt.Sprint(a.status) != c.status {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 			continue
@@ -370,12 +375,19 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 			continue
 		}
 		kind := a.header.Get("Content-Type")
+		base, _, _ := mime.ParseMediaType(kind)
+		if text, _, _ := strings.Cut(base, "/"); text == "text" {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(described.Content)), func(k string) bool { return strings.HasPrefix(k, base) }) {
+				t.Errorf("%s: %q is not described", name, kind)
+			}
+			continue
+		}
 		if _, ok := described.Content[kind]; !ok {
 			t.Errorf("%s: %q is not described", name, kind)
 			continue
 		}
 		bodies := [][]byte{a.body}
-		if base, _, _ := mime.ParseMediaType(kind); base == "application/x-ndjson" {
+		if base == "application/x-ndjson" {
 			bodies = bytes.Split(bytes.TrimSpace(a.body), []byte("\n"))
 		}
 		for _, body := range bodies {
