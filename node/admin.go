@@ -62,14 +62,26 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		return info, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) { return n.SetGovernor(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) {
+		result, err := n.SetGovernor(ctx, c)
+		n.trail.changed("set-governor", "", nil, err)
+		return result, err
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
-		return n.SubmitProposal(ctx, files)
+		result, err := n.SubmitProposal(ctx, files)
+		n.trail.changed("submit-proposal", "", nil, err)
+		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
-	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) { return n.RotateKeys(ctx, c) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) {
+		result, err := n.RotateKeys(ctx, c)
+		n.trail.changed("rotate-keys", "", nil, err)
+		return result, err
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
-		return n.ReplaceKeys(ctx, r.Member, r.Request)
+		result, err := n.ReplaceKeys(ctx, r.Member, r.Request)
+		n.trail.changed("replace-keys", "", []string{r.Member}, err)
+		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) {
 		list, err := n.Withdraw(ctx, s)
