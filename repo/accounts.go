@@ -55,8 +55,9 @@ var (
 // The tables of accounts.
 const (
 	tableAccount     = 'u' // user -> Account
-	tableToken       = 't' // SHA-256 of a token or key -> tokenRecord; disappears when it expires
+	tableToken       = 't' // SHA-256 of a token -> tokenRecord; disappears when it expires; in no backup
 	tableAPIKey      = 'K' // name -> APIKey
+	tableKeyHash     = 'h' // SHA-256 of an API key -> its name
 	tableCertificate = 'f' // SHA-256 of a client certificate -> user
 	tableClaimed     = 'U' // nothing -> nothing: somebody was let in, whoever comes first is no longer welcome
 )

@@ -31,7 +31,7 @@ func usedRepo(t testing.TB) *Repo {
 	r := newRepo(t, t.TempDir())
 	must(t, r.Keys.SetSwarmKey([]byte("the swarm's key")))
 	must(t, r.SetConsortium(Consortium{ID: 7, Name: "Testers", Peers: []string{"/ip4/192.0.2.1/tcp/4001"}}))
-	_, err := r.Accounts.Add("ann", "a long secret", "admin", Limits{}, true, monday)
+	_, err := r.Accounts.Add("ann", "a long secret", "admin", Limits{Read: []string{}}, true, monday)
 	must(t, err)
 	items := accept(t, r.Outbox, "waiting", "stored", "signed", "confirmed")
 	for i := range items {
@@ -58,7 +58,10 @@ func backUp(t testing.TB, r *Repo) []byte {
 
 func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	r := usedRepo(t)
-	token, err := r.Accounts.NewToken("ann", monday, time.Now().Add(time.Hour))
+	now := time.Now()
+	token, err := r.Accounts.NewToken("ann", now, now.Add(time.Hour))
+	must(t, err)
+	apiKey, err := r.Accounts.AddKey(APIKey{Name: "siem", Role: "reader", Created: now})
 	must(t, err)
 	backup := backUp(t, r)
 	must(t, r.Close())
@@ -96,8 +99,11 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	if groups, err := again.Outbox.Groups(0, 10); err != nil || len(groups) != 1 {
 		t.Errorf("groups %+v, %v", groups, err)
 	}
-	if _, err := again.Accounts.Check("ann", "a long secret"); err != nil {
-		t.Errorf("ann's password: %v", err)
+	if account, err := again.Accounts.Check("ann", "a long secret"); err != nil || account.Read == nil {
+		t.Errorf("ann's password, and what she is restricted to: %+v, %v", account, err)
+	}
+	if _, err := again.Accounts.CheckToken(apiKey, time.Now()); err != nil {
+		t.Errorf("an API key: %v", err)
 	}
 	if _, err := again.Accounts.CheckToken(token, time.Now()); !errors.Is(err, ErrCredentials) {
 		t.Errorf("a login from before: %v", err)

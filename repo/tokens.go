@@ -25,12 +25,11 @@ const (
 // shortID is how many hex digits of a hash name a token or certificate in lists and logs.
 const shortID = 16
 
-// tokenRecord says who a secret lets in: a user that logged in, or the machine with the key.
+// tokenRecord says who a token lets in.
 type tokenRecord struct {
-	User    string    `json:"user,omitzero"`
-	Key     string    `json:"key,omitzero"`
+	User    string    `json:"user"`
 	Created time.Time `json:"created,omitzero"`
-	Expires time.Time `json:"expires,omitzero"` // never, of a key, if it is zero
+	Expires time.Time `json:"expires"`
 }
 
 // Token is a login that lasts.
@@ -62,23 +61,15 @@ func newSecret(prefix string) (secret string, hash [sha256.Size]byte) {
 	return secret, sha256.Sum256([]byte(secret))
 }
 
-// setToken keeps a token for as long as it is good.
-func setToken(txn *badger.Txn, hash [sha256.Size]byte, record tokenRecord, now time.Time) error {
-	data, err := json.Marshal(record)
-	if err != nil {
-		return err
-	}
-	if record.Expires.IsZero() {
-		return txn.Set(key(tableToken, hash[:]), data)
-	}
-	return setFor(txn, key(tableToken, hash[:]), data, record.Expires.Sub(now))
-}
-
 // NewToken makes a bearer token for a user.
 func (a *Accounts) NewToken(user string, now, expires time.Time) (string, error) {
 	token, hash := newSecret(tokenPrefix)
-	err := a.store.write(func(txn *badger.Txn) error {
-		return setToken(txn, hash, tokenRecord{User: user, Created: now, Expires: expires}, now)
+	record, err := json.Marshal(tokenRecord{User: user, Created: now, Expires: expires})
+	if err != nil {
+		return "", fmt.Errorf("making a token: %w", err)
+	}
+	err = a.store.write(func(txn *badger.Txn) error {
+		return setFor(txn, key(tableToken, hash[:]), record, expires.Sub(now))
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
@@ -95,7 +86,7 @@ func (a *Accounts) AddKey(k APIKey) (secret string, err error) {
 			return errors.Join(err, ErrTaken)
 		}
 		return errors.Join(claim(txn), setJSON(txn, key(tableAPIKey, []byte(k.Name)), k),
-			setToken(txn, hash, tokenRecord{Key: k.Name, Created: k.Created, Expires: k.Expires}, k.Created))
+			txn.Set(key(tableKeyHash, hash[:]), []byte(k.Name)))
 	})
 	if err != nil {
 		return "", fmt.Errorf("adding the API key %.40q: %w", k.Name, err)
@@ -129,7 +120,7 @@ func (a *Accounts) RemoveKey(name string) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(txn.Delete(key(tableToken, hash)), txn.Delete(key(tableAPIKey, []byte(name))))
+		return errors.Join(txn.Delete(key(tableKeyHash, hash)), txn.Delete(key(tableAPIKey, []byte(name))))
 	})
 	if err != nil {
 		return fmt.Errorf("removing the API key %.40q: %w", name, err)
@@ -140,24 +131,13 @@ func (a *Accounts) RemoveKey(name string) error {
 // CheckToken returns who a token or API key lets in, else an error wrapping [ErrCredentials].
 func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err error) {
 	hash := sha256.Sum256([]byte(secret))
+	check := checkToken
+	if strings.HasPrefix(secret, keyPrefix) {
+		check = checkKey
+	}
 	var found bool
-	err = a.store.read(func(txn *badger.Txn) error {
-		var record tokenRecord
-		if found, err = getJSON(txn, key(tableToken, hash[:]), &record); err != nil || !found {
-			return err
-		}
-		if found = record.Expires.IsZero() || now.Before(record.Expires); !found {
-			return nil
-		}
-		if record.Key != "" {
-			var k APIKey
-			found, err = getJSON(txn, key(tableAPIKey, []byte(record.Key)), &k)
-			caller = Caller{User: k.User(), Role: k.Role, Limits: k.Limits, Credential: "API key"}
-			return err
-		}
-		var account Account
-		found, err = getJSON(txn, key(tableAccount, []byte(record.User)), &account)
-		caller = account.caller("token " + hex.EncodeToString(hash[:])[:shortID])
+	err = a.store.read(func(txn *badger.Txn) (err error) {
+		caller, found, err = check(txn, hash, now)
 		return err
 	})
 	if err != nil {
@@ -169,11 +149,33 @@ func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err 
 	return caller, nil
 }
 
+func checkToken(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
+	var record tokenRecord
+	found, err := getJSON(txn, key(tableToken, hash[:]), &record)
+	if err != nil || !found || !now.Before(record.Expires) {
+		return Caller{}, false, err
+	}
+	var account Account
+	found, err = getJSON(txn, key(tableAccount, []byte(record.User)), &account)
+	return account.caller("token " + hex.EncodeToString(hash[:])[:shortID]), found, err
+}
+
+func checkKey(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
+	name, found, err := get(txn, key(tableKeyHash, hash[:]))
+	if err != nil || !found {
+		return Caller{}, false, err
+	}
+	var k APIKey
+	found, err = getJSON(txn, key(tableAPIKey, name), &k)
+	alive := k.Expires.IsZero() || now.Before(k.Expires)
+	return Caller{User: k.User(), Role: k.Role, Limits: k.Limits, Credential: "API key"}, found && alive, err
+}
+
 // Tokens lists the logins that last, the latest to expire last.
 func (a *Accounts) Tokens(now time.Time) (list []Token, err error) {
 	err = a.store.read(func(txn *badger.Txn) error {
 		return scanJSON(txn, key(tableToken), func(k []byte, record tokenRecord) error {
-			if record.User != "" && now.Before(record.Expires) {
+			if now.Before(record.Expires) {
 				list = append(list, Token{ID: tokenID(k), User: record.User, Created: record.Created, Expires: record.Expires})
 			}
 			return nil
@@ -205,7 +207,7 @@ func (a *Accounts) EndToken(secret string) error {
 func (a *Accounts) EndTokens(id, user string) (ended int, err error) {
 	err = a.change(func(txn *badger.Txn) error {
 		ended, err = endTokens(txn, func(of string, t tokenRecord) bool {
-			return t.User != "" && (of == id || id == "" && t.User == user)
+			return of == id || id == "" && t.User == user
 		})
 		return err
 	})

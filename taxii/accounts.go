@@ -131,7 +131,7 @@ func (h *Handler) account(m methods) endpoint {
 		if err := h.authenticate(x); err != nil {
 			return err
 		}
-		return m.serve(x)
+		return m.serveIn(anyMedia, x)
 	}
 }
 
@@ -146,7 +146,7 @@ func (h *Handler) administered(m methods) endpoint {
 		if err := h.mayAdminister(x, x.variable("org")); err != nil {
 			return err
 		}
-		return m.serve(x)
+		return m.serveIn(anyMedia, x)
 	}
 }
 
@@ -166,7 +166,7 @@ func (h *Handler) entrance(m methods) endpoint {
 		if err := h.gate.admit(x.r, Principal{}); err != nil {
 			return err
 		}
-		return m.serve(x)
+		return m.serveIn(anyMedia, x)
 	}
 }
 

@@ -14,6 +14,7 @@ func TestTheAuditLogSaysWhoDidWhat(t *testing.T) {
 	f.get(boxPath + "objects/?limit=1")
 	f.get(boxPath + "manifest/")
 	f.get(boxPath + "objects/" + indicatorID(1) + "/versions/")
+	f.get(boxPath+"export?format=plain").want(t, http.StatusOK)
 	f.get(boxPath + "objects/?added_after=2030-01-01") // nothing is handed out
 	f.do(http.MethodDelete, boxPath+"objects/"+indicatorID(1)+"/", "").want(t, http.StatusOK)
 	f.get("/acme/", basic("rita", "pw-rita"))
@@ -42,6 +43,7 @@ func TestTheAuditLogSaysWhoDidWhat(t *testing.T) {
 	want := []string{
 		"publish paul publisher test",
 		"read paul publisher test objects", "read paul publisher test manifest", "read paul publisher test versions",
+		"read paul publisher test export plain",
 		"withdraw paul publisher test",
 		"login rita reader test", "refused rita password", "refused token",
 		"login paul publisher password for a token", "refused paul password",

@@ -60,6 +60,7 @@ func (h *Handler) getExport(x *exchange) error {
 		return err
 	}
 	defer export.Close()
+	h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "export", Detail: q.Format})
 	tag.until = export.Until
 	header.Set("ETag", tag.String())
 	header.Set("Content-Type", export.MediaType)

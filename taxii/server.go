@@ -272,7 +272,7 @@ func (m methods) serveIn(accepts func(http.Header) bool, x *exchange) error {
 	if !ok {
 		return problemf(http.StatusMethodNotAllowed, "This resource answers %s.", m.allow()).with("Allow", m.allow())
 	}
-	if !x.accounts && !accepts(x.r.Header) {
+	if !accepts(x.r.Header) {
 		return problemf(http.StatusNotAcceptable, "This server answers in %s only.", MediaType)
 	}
 	return do(x)
@@ -315,11 +315,10 @@ func (h *Handler) nowhere(x *exchange) error {
 	return ErrNotFound
 }
 
-// authenticate finds out who makes the request.
+// authenticate finds out who makes the request, and counts it.
 func (h *Handler) authenticate(x *exchange) error {
-	who, login, err := h.gate.authenticate(x.r)
-	x.who = who
-	if limit := h.gate.admit(x.r, who); limit != nil {
+	login, err := h.identify(x)
+	if limit := h.gate.admit(x.r, x.who); limit != nil {
 		return limit
 	}
 	switch {
@@ -330,4 +329,11 @@ func (h *Handler) authenticate(x *exchange) error {
 		h.note(x, Event{Name: EventLogin})
 	}
 	return err
+}
+
+// identify finds out who makes the request. login is as [gate.authenticate]
+// tells it.
+func (h *Handler) identify(x *exchange) (login bool, err error) {
+	x.who, login, err = h.gate.authenticate(x.r)
+	return login, err
 }

@@ -136,6 +136,9 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 			}
 			return
 		}
+		if len(page.Records) > 0 {
+			h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "stream", Count: len(page.Records)})
+		}
 		for _, r := range page.Records {
 			writeEvent(w, r)
 			q.After = r.DateAdded.UnixMicro()
@@ -155,7 +158,7 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 			}
 		}
 		// A token that ended and a right that was taken end a stream too.
-		if h.authenticate(x) != nil {
+		if _, err := h.identify(x); err != nil {
 			return
 		}
 		if c, err = h.readable(x); err != nil {
