@@ -101,7 +101,7 @@ func DefaultConfig() Config {
 	c.TAXII.PublishWait.Duration = 10 * time.Second
 	c.TAXII.MaxContentLength = 100 << 20
 	c.TAXII.Session.Duration = 24 * time.Hour
-	c.TAXII.RateLimit = 1000
+	c.TAXII.RateLimit = 10_000
 	c.TAXII.TLS = TLSOff
 	c.TAXII.ACMEDirectory = "https://acme-v02.api.letsencrypt.org/directory"
 	c.TAXII.AuditFileSize = 64 << 20
