@@ -1,5 +1,6 @@
 # make testnet         build, bring a consortium of three organisations up, show a bundle going round, stay up
 # make test            everything that can be tested here
+# make race            the end-to-end tests with daemons that look for data races, which takes a quarter of an hour
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
 # make bench           the benchmarks; see docs/PERFORMANCE.md
 # make lint            gofmt, go vet, staticcheck
@@ -12,7 +13,7 @@ RACE := CGO_ENABLED=1
 RACE_FLAG := -race
 endif
 
-.PHONY: build test test-algorand bench lint testnet clean
+.PHONY: build test race test-algorand bench lint testnet clean
 
 build:
 	go build -o bin/slnode ./cmd/slnode
@@ -23,6 +24,9 @@ testnet: build
 
 test:
 	$(RACE) go test $(RACE_FLAG) -timeout 18m ./...
+
+race:
+	SLNODE_TEST_RACE=1 CGO_ENABLED=1 go test -race -timeout 60m ./testnet/
 
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
