@@ -378,6 +378,10 @@ func (f *fetcher) open(ctx context.Context, l load, i int) (repo.Outcome, error)
 	if err != nil {
 		return refused(err)
 	}
+	if ruling.Late {
+		f.log.Warn("an object was sealed to a key epoch that is over; it counts, since the grace is not over",
+			"txid", e.TxID, "sender", e.Sender, "epoch", metadata.Properties.Epoch)
+	}
 	return repo.Outcome{Event: e, State: repo.InView, Entry: entry}, nil
 }
 
