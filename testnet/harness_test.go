@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -132,6 +135,19 @@ type organisation struct {
 	daemon  node.Daemon
 }
 
+// lastPort is the last port that was given to a node of these tests.
+var lastPort atomic.Int32
+
+// newPort gives a port that is free and that no other node of these tests is given, though it doesn't run yet.
+func newPort() string {
+	for {
+		port := strconv.Itoa(10_000 + (os.Getpid()*97+int(lastPort.Add(1)))%20_000)
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil && listener.Close() == nil {
+			return port
+		}
+	}
+}
+
 // enoughAlgo is what an organisation is given unless a test is about money: for 300 objects.
 const enoughAlgo = 30_000_000
 
@@ -141,8 +157,8 @@ func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, 
 	dir := filepath.Join(t.TempDir(), name)
 	o := &organisation{t: t, chain: l, name: name, dir: dir, log: dir + ".log", user: "admin", secret: "a secret of " + name}
 	args := []string{
-		"init", "--org", name, "--title", strings.ToUpper(name), "--taxii-listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0",
-		"--ipfs-listen", "/ip4/127.0.0.1/tcp/0", "--algod", l.algod, "--algod-token", l.algodToken, "--indexer", l.indexer, "--indexer-token", l.indexerToken,
+		"init", "--org", name, "--title", strings.ToUpper(name), "--taxii-listen", "127.0.0.1:" + newPort(), "--gateway", "127.0.0.1:" + newPort(),
+		"--ipfs-listen", "/ip4/127.0.0.1/tcp/" + newPort(), "--algod", l.algod, "--algod-token", l.algodToken, "--indexer", l.indexer, "--indexer-token", l.indexerToken,
 	}
 	o.cli(append(args, options...)...)
 	if microalgo > 0 {
