@@ -437,12 +437,16 @@ func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 // view was deleted, say) stay where they are.
 func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *Condition, err error) {
 	reopened := false
+	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
+	for _, c := range m.fold.collections() {
+		collections[c.ID] = c
+	}
 	for _, item := range items {
 		if item.Note.Kind != wire.KindObject {
 			rest = append(rest, item)
 			continue
 		}
-		c, found := m.fold.collection(item.Collection)
+		c, found := collections[item.Collection]
 		if found && c.Pending {
 			problem = &Condition{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
 			continue

@@ -29,9 +29,6 @@ func (k *keeper) greet() time.Duration {
 		}
 		k.mu.Lock()
 		c := k.contact(id)
-		if c.since.IsZero() {
-			c.since = now
-		}
 		until := c.askNext.Sub(now)
 		if until <= 0 {
 			until = min(askAgainFirst<<(2*min(c.asked, 10)), askAgainLast)

@@ -51,7 +51,6 @@ type contact struct {
 	busy     bool // being dialled
 	failures int
 	next     time.Time // of the next attempt
-	since    time.Time
 	lastErr  error
 	asked    int // for its peers, during this connection
 	askNext  time.Time
@@ -177,10 +176,10 @@ func (k *keeper) connectedness(id peer.ID, now network.Connectedness) {
 		return
 	}
 	if now == network.Connected {
-		c.failures, c.lastErr, c.since = 0, nil, time.Now()
+		c.failures, c.lastErr = 0, nil
 		return
 	}
-	c.since, c.asked, c.askNext = time.Time{}, 0, time.Time{}
+	c.asked, c.askNext = 0, time.Time{}
 	c.next = time.Now().Add(jitter(firstRetry))
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -57,13 +56,10 @@ func (k *keeper) states() []PeerState {
 	states := make([]PeerState, 0, len(k.contacts))
 	for id, c := range k.contacts {
 		s := PeerState{
-			ID:        id,
-			Addrs:     k.host.Peerstore().Addrs(id),
-			Connected: k.host.Network().Connectedness(id) == network.Connected,
+			ID:    id,
+			Addrs: k.host.Peerstore().Addrs(id),
 		}
-		if s.Connected {
-			s.Since = c.since
-		} else {
+		if s.Since, s.Connected = k.connectedSince(id); !s.Connected {
 			s.NextAttempt = c.next
 			if c.lastErr != nil {
 				s.LastError = c.lastErr.Error()
@@ -73,4 +69,14 @@ func (k *keeper) states() []PeerState {
 	}
 	slices.SortFunc(states, func(a, b PeerState) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return states
+}
+
+// connectedSince says since when there has been a connection to a peer.
+func (k *keeper) connectedSince(id peer.ID) (since time.Time, connected bool) {
+	for _, c := range k.host.Network().ConnsToPeer(id) {
+		if opened := c.Stat().Opened; !connected || opened.Before(since) {
+			since, connected = opened, true
+		}
+	}
+	return since, connected
 }

@@ -501,42 +501,32 @@ func (v *View) Uses(directory string) (used bool, err error) {
 
 // Event gives the event of a transaction.
 func (v *View) Event(txid string) (e LoggedEvent, found bool, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
-		at, ok, err := get(txn, key(tableTxID, []byte(txid)))
-		if err != nil || !ok {
-			return err
-		}
-		found = true
-		e, err = eventAt(txn, at)
-		return err
-	})
-	if err != nil {
-		return LoggedEvent{}, false, fmt.Errorf("reading the event of transaction %.60s: %w", txid, err)
+	if e, found, err = v.eventBy(key(tableTxID, []byte(txid))); err != nil {
+		err = fmt.Errorf("reading the event of transaction %.60s: %w", txid, err)
 	}
-	return e, found, nil
+	return e, found, err
 }
 
 // EventOf gives the event that made an asset.
 func (v *View) EventOf(asset uint64) (e LoggedEvent, found bool, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
-		at, ok, err := get(txn, key(tableAsset, u64(asset)))
-		if err != nil || !ok {
-			return err
-		}
-		found = true
-		e, err = eventAt(txn, at)
-		return err
-	})
-	if err != nil {
-		return LoggedEvent{}, false, fmt.Errorf("reading the event of asset %d: %w", asset, err)
+	if e, found, err = v.eventBy(key(tableAsset, u64(asset))); err != nil {
+		err = fmt.Errorf("reading the event of asset %d: %w", asset, err)
 	}
-	return e, found, nil
+	return e, found, err
 }
 
 // Leased gives the event of the transaction that this organisation signed with a lease.
 func (v *View) Leased(lease [32]byte) (e LoggedEvent, found bool, err error) {
+	if e, found, err = v.eventBy(key(tableLease, lease[:])); err != nil {
+		err = fmt.Errorf("reading the event of a lease: %w", err)
+	}
+	return e, found, err
+}
+
+// eventBy gives the event whose position an index holds.
+func (v *View) eventBy(index []byte) (e LoggedEvent, found bool, err error) {
 	err = v.store.read(func(txn *badger.Txn) error {
-		at, ok, err := get(txn, key(tableLease, lease[:]))
+		at, ok, err := get(txn, index)
 		if err != nil || !ok {
 			return err
 		}
@@ -545,7 +535,7 @@ func (v *View) Leased(lease [32]byte) (e LoggedEvent, found bool, err error) {
 		return err
 	})
 	if err != nil {
-		return LoggedEvent{}, false, fmt.Errorf("reading the event of a lease: %w", err)
+		return LoggedEvent{}, false, err
 	}
 	return e, found, nil
 }

@@ -12,19 +12,6 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// at reads a collection of an organisation's API root at a node.
-func (o *organisation) at(root, collection string) (list []string, err error) {
-	for page, err := range o.client().Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
-		if err != nil {
-			return nil, err
-		}
-		for _, object := range page.Objects {
-			list = append(list, string(object))
-		}
-	}
-	return list, nil
-}
-
 // showsExactly waits until a collection at a node holds the objects and no others.
 func (o *organisation) showsExactly(root, collection string, objects ...string) {
 	o.t.Helper()

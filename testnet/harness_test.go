@@ -178,11 +178,14 @@ func (o *organisation) showLog() {
 	if err != nil {
 		return
 	}
-	const most = 6000
-	if len(log) > most {
-		log = log[len(log)-most:]
+	var lines []string // without the requests of a test that waits
+	for line := range strings.Lines(string(log)) {
+		if !strings.Contains(line, `msg="http request"`) || strings.Contains(line, "status=5") {
+			lines = append(lines, line)
+		}
 	}
-	o.t.Logf("the end of the log of %s:\n%s", o.name, log)
+	const most = 60
+	o.t.Logf("the end of the log of %s:\n%s", o.name, strings.Join(lines[max(0, len(lines)-most):], ""))
 }
 
 // try runs a command of slnode on the repository.
@@ -373,9 +376,14 @@ func (o *organisation) post(collection string, objects ...string) taxii.StatusRe
 // postNow publishes and returns the first answer.
 func (o *organisation) postNow(collection string, objects ...string) taxii.StatusResource {
 	o.t.Helper()
-	status, err := o.client().Add(o.t.Context(), "/"+o.name+"/", collection, envelope(objects...))
+	status, err := o.tryPost(collection, objects...)
 	must(o.t, err)
 	return status
+}
+
+// tryPost is postNow for a node that may be killed meanwhile.
+func (o *organisation) tryPost(collection string, objects ...string) (taxii.StatusResource, error) {
+	return o.client().Add(o.t.Context(), "/"+o.name+"/", collection, envelope(objects...))
 }
 
 // complete waits until a status is.
@@ -403,8 +411,13 @@ func (o *organisation) objects(collection string) []string {
 }
 
 // tryObjects is objects for a node that may not know the collection yet.
-func (o *organisation) tryObjects(collection string) (list []string, err error) {
-	for page, err := range o.client().Objects(o.t.Context(), "/"+o.name+"/", collection, taxii.Filter{Version: "all"}) {
+func (o *organisation) tryObjects(collection string) ([]string, error) {
+	return o.at(o.name, collection)
+}
+
+// at reads a collection of an organisation's API root at a node.
+func (o *organisation) at(root, collection string) (list []string, err error) {
+	for page, err := range o.client().Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
 		if err != nil {
 			return nil, err
 		}

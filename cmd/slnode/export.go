@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -32,33 +31,21 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
   slnode export --format rpz > db.rpz
   slnode export --format suricata --root acme --collection default`,
 		Args: exactArgs(0),
-		RunE: func(c *cobra.Command, _ []string) (err error) {
+		RunE: func(c *cobra.Command, _ []string) error {
 			if q.Format == "" {
 				return fmt.Errorf("%w: export needs a --format", errUsage)
 			}
-			if from.root == "" && from.collection == everything {
-				from.root = "consortium"
-			}
-			client, err := a.connect(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, client.Close()) }()
-			protocol, err := client.TAXII()
-			if err != nil {
-				return err
-			}
-			if err := from.resolve(c.Context(), protocol); err != nil {
-				return err
-			}
-			skipped, err := protocol.Export(c.Context(), from.root, from.collection, q, c.OutOrStdout())
-			if err != nil {
-				return err
-			}
-			if skipped > 0 {
-				fmt.Fprintf(c.ErrOrStderr(), "%d indicators are not, or not wholly, in the list\n", skipped)
-			}
-			return nil
+			from.widen()
+			return a.withCollection(c, &from, func(protocol *taxii.Client) error {
+				skipped, err := protocol.Export(c.Context(), from.root, from.collection, q, c.OutOrStdout())
+				if err != nil {
+					return err
+				}
+				if skipped > 0 {
+					fmt.Fprintf(c.ErrOrStderr(), "%d indicators are not, or not wholly, in the list\n", skipped)
+				}
+				return nil
+			})
 		},
 	}
 	from.flags(c, everything)

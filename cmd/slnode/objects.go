@@ -26,6 +26,13 @@ func (t *target) flags(c *cobra.Command, collection string) {
 	c.Flags().StringVar(&t.collection, "collection", collection, "the collection's `id` or alias")
 }
 
+// widen finds the collection of everything where it is, for commands that read it unless they are told another.
+func (t *target) widen() {
+	if t.root == "" && t.collection == everything {
+		t.root = "consortium"
+	}
+}
+
 // resolve finds the root's URL and the collection's id.
 func (t *target) resolve(ctx context.Context, client *taxii.Client) error {
 	discovery, err := client.Discovery(ctx)
@@ -106,32 +113,22 @@ for the named organisations alone: so TLP:RED can be shared.`,
 				}
 				objects = append(objects, found...)
 			}
-			client, err := a.connect(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, client.Close()) }()
-			protocol, err := client.TAXII()
-			if err != nil {
-				return err
-			}
-			if err := to.resolve(c.Context(), protocol); err != nil {
-				return err
-			}
-			if dryRun {
-				return a.rehearse(c, protocol, to, recipients, objects)
-			}
-			result, err := publish(c, protocol, to, recipients, objects)
-			if err != nil {
-				return err
-			}
-			if err := a.print(c, result, func(w io.Writer) { printPublished(w, result) }); err != nil {
-				return err
-			}
-			if len(result.Failures) > 0 {
-				return &noError{fmt.Sprintf("%d of %d objects were refused", len(result.Failures), result.Total)}
-			}
-			return nil
+			return a.withCollection(c, &to, func(protocol *taxii.Client) error {
+				if dryRun {
+					return a.rehearse(c, protocol, to, recipients, objects)
+				}
+				result, err := publish(c, protocol, to, recipients, objects)
+				if err != nil {
+					return err
+				}
+				if err := a.print(c, result, func(w io.Writer) { printPublished(w, result) }); err != nil {
+					return err
+				}
+				if len(result.Failures) > 0 {
+					return &noError{fmt.Sprintf("%d of %d objects were refused", len(result.Failures), result.Total)}
+				}
+				return nil
+			})
 		},
 	}
 	to.flags(c, "default")
@@ -261,9 +258,7 @@ func (a *app) listCommand() *cobra.Command {
   slnode list --root acme --collection default --json`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if from.root == "" && from.collection == everything {
-				from.root = "consortium"
-			}
+			from.widen()
 			return a.withObjects(c, from, filter, func(objects []jsontext.Value) ([]jsontext.Value, bool) {
 				if limit > 0 && len(objects) >= limit {
 					return objects[:limit], false
@@ -284,9 +279,8 @@ func (a *app) listCommand() *cobra.Command {
 // everything is the alias of the collection that holds all that can be read.
 const everything = "everything"
 
-// withObjects reads objects page by page until enough says so.
-func (a *app) withObjects(c *cobra.Command, from target, filter taxii.Filter,
-	enough func([]jsontext.Value) ([]jsontext.Value, bool), use func([]jsontext.Value) error) (err error) {
+// withCollection finds the collection that a command is about, and talks TAXII with the node of the repository.
+func (a *app) withCollection(c *cobra.Command, about *target, use func(*taxii.Client) error) (err error) {
 	client, err := a.connect(c)
 	if err != nil {
 		return err
@@ -296,20 +290,28 @@ func (a *app) withObjects(c *cobra.Command, from target, filter taxii.Filter,
 	if err != nil {
 		return err
 	}
-	if err := from.resolve(c.Context(), protocol); err != nil {
+	if err := about.resolve(c.Context(), protocol); err != nil {
 		return err
 	}
-	objects := []jsontext.Value{}
-	for page, err := range protocol.Objects(c.Context(), from.root, from.collection, filter) {
-		if err != nil {
-			return err
+	return use(protocol)
+}
+
+// withObjects reads objects page by page until enough says so.
+func (a *app) withObjects(c *cobra.Command, from target, filter taxii.Filter,
+	enough func([]jsontext.Value) ([]jsontext.Value, bool), use func([]jsontext.Value) error) error {
+	return a.withCollection(c, &from, func(protocol *taxii.Client) error {
+		objects := []jsontext.Value{}
+		for page, err := range protocol.Objects(c.Context(), from.root, from.collection, filter) {
+			if err != nil {
+				return err
+			}
+			more := true
+			if objects, more = enough(append(objects, page.Objects...)); !more {
+				break
+			}
 		}
-		more := true
-		if objects, more = enough(append(objects, page.Objects...)); !more {
-			break
-		}
-	}
-	return use(objects)
+		return use(objects)
+	})
 }
 
 func (a *app) getCommand() *cobra.Command {
@@ -320,9 +322,7 @@ func (a *app) getCommand() *cobra.Command {
 		Short: "Print an object, byte for byte as it was published",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if from.root == "" && from.collection == everything {
-				from.root = "consortium"
-			}
+			from.widen()
 			filter := taxii.Filter{IDs: args, Version: version}
 			return a.withObjects(c, from, filter, func(o []jsontext.Value) ([]jsontext.Value, bool) { return o, true }, func(objects []jsontext.Value) error {
 				if len(objects) == 0 {
