@@ -405,7 +405,7 @@ func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 	}
 	n.fold.read(func(s *consortium.State) { info.Governor, info.Round = s.Governor(), s.Position().Round })
 	connected := map[string]bool{}
-	for _, id := range n.host.Connected() {
+	for id := range n.host.Connected() {
 		connected[id.String()] = true
 	}
 	for _, m := range n.fold.members() {

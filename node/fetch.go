@@ -24,14 +24,15 @@ import (
 )
 
 const (
-	fetchBatch   = 512             // directories that are asked for at once
-	openBytes    = 32 << 20        // of opened objects that are held in memory
-	freshTimeout = 3 * time.Second // what isn't here by then gives way to what came after it
-	retryTimeout = 5 * time.Minute
-	undisturbed  = time.Minute // for how long at least fetching goes on while members come and go
-	firstRetry   = time.Second
-	lastRetry    = 10 * time.Minute
-	lookAround   = time.Second // how often it is checked whether a member was connected
+	fetchBatch    = 512             // directories that are asked for at once
+	openBytes     = 32 << 20        // of opened objects that are held in memory
+	freshTimeout  = 3 * time.Second // what isn't here by then gives way to what came after it
+	retryTimeout  = 5 * time.Minute
+	undisturbed   = time.Minute // for how long at least fetching goes on while members come and go
+	firstRetry    = time.Second
+	lastRetry     = 10 * time.Minute
+	lookAround    = time.Second     // how often it is checked whether a member was connected
+	betweenHastes = 5 * time.Second // how often at most that has everything asked for again
 )
 
 // fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
@@ -137,26 +138,29 @@ func (f *fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout
 }
 
 // watchMembers asks again for what is missing as soon as a member is connected that wasn't before, and when this
-// organisation becomes a member.
+// organisation becomes a member. Members that come and go all the time have it asked no oftener than every few seconds.
 func (f *fetcher) watchMembers(ctx context.Context) error {
 	ticker := time.NewTicker(lookAround)
 	defer ticker.Stop()
-	var before []peer.ID
-	var interrupted time.Time
-	wasMember := f.fold.active()
+	var before map[peer.ID]time.Time
+	var hastened, interrupted time.Time
+	connected, wasMember := false, f.fold.active()
 	for {
 		now, member := f.blocks.Connected(), f.fold.active()
 		admitted := member && !wasMember
-		connected := slices.ContainsFunc(now, func(id peer.ID) bool { return !slices.Contains(before, id) })
-		if admitted || connected {
+		for id, since := range now {
+			connected = connected || !before[id].Equal(since)
+		}
+		if admitted || connected && time.Since(hastened) > betweenHastes {
+			hastened, connected = time.Now(), false
 			if err := f.view.Hasten(); err != nil {
 				return err
 			}
 			f.work.notify()
-		}
-		if admitted || connected && time.Since(interrupted) > undisturbed {
-			interrupted = time.Now()
-			f.again.notify() // what is asked for in vain at this moment may be answered now
+			if admitted || time.Since(interrupted) > undisturbed {
+				interrupted = time.Now()
+				f.again.notify() // what is asked for in vain at this moment may be answered now
+			}
 		}
 		before, wasMember = now, member
 		select {

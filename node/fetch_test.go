@@ -1,10 +1,16 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -55,6 +61,60 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 	if w.shown() != count || most == 0 {
 		t.Errorf("%d objects are served, want %d; %d were when the last was read, want some", w.shown(), count, most)
 	}
+}
+
+// What was asked for in vain so often that it rests for minutes is asked for again when a member is back, however short
+// it was away.
+func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
+	t.Parallel()
+	alpha, bravo := newOrg(t, "alpha"), newOrg(t, "bravo")
+	w := newWorld(t, alpha)
+	events := w.found(alpha, bravo)
+	w.open()
+	must(t, w.deliver(events...))
+	w.drain()
+	object := w.object(1)
+	e := w.mint(alpha, object)
+	root, err := cid.Decode(e.Directory)
+	must(t, err)
+	must(t, w.blocks.Forget(t.Context(), []cid.Cid{root}))
+	must(t, w.deliver(e))
+	logged, _, err := w.r.View.Event(e.TxID)
+	must(t, err)
+	for range 20 {
+		must(t, w.r.View.Settle([]repo.Outcome{{Event: logged, State: repo.Waiting, Due: time.Now().Add(time.Hour)}}))
+	}
+
+	w.blocks.asked = 0
+	began := time.Now()
+	w.blocks.connect("bravo", began)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.fetcher.run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}()
+	await := func(what string, condition func() bool) {
+		for !condition() {
+			if time.Since(began) > time.Minute {
+				t.Fatal("not within a minute: ", what)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	await("the member is asked as soon as it is connected", func() bool {
+		w.blocks.mu.Lock()
+		defer w.blocks.mu.Unlock()
+		return w.blocks.asked > 0
+	})
+	d, err := directoryOf(object)
+	must(t, err)
+	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
+	w.blocks.connect("bravo", began.Add(time.Millisecond))
+	await("the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
 }
 
 func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -38,7 +39,7 @@ type replicator struct {
 type replicaStore interface {
 	blockStore
 	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
-	Connected() []peer.ID
+	Connected() map[peer.ID]time.Time
 }
 
 var _ chainwatch.Sink = (*replicator)(nil)

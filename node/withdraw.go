@@ -32,7 +32,7 @@ type withdrawer struct {
 	fresh      *freshDirectories
 	consortium uint64
 	peers      interface {
-		Connected() []peer.ID
+		Connected() map[peer.ID]time.Time
 		AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error)
 	}
 	statuses interface {
@@ -320,7 +320,7 @@ func (w *withdrawer) askAround(ctx context.Context) error {
 		return err
 	}
 	connected := map[string]peer.ID{}
-	for _, id := range w.peers.Connected() {
+	for id := range w.peers.Connected() {
 		connected[id.String()] = id
 	}
 	missing := map[string][]*acknowledged{} // member's account -> what it hasn't acknowledged

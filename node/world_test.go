@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,8 @@ type memStore struct {
 	dirs     map[cid.Cid]p2p.Directory
 	failNext error // Forget fails once with it
 	reading  func()
+	peers    map[peer.ID]time.Time // Connected
+	asked    int                   // how often Fetch was called
 }
 
 func newMemStore() *memStore { return &memStore{dirs: map[cid.Cid]p2p.Directory{}} }
@@ -67,6 +70,7 @@ func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 func (m *memStore) Fetch(_ context.Context, roots []cid.Cid) (f p2p.Fetched, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked++
 	for _, r := range roots {
 		if _, ok := m.dirs[r]; !ok {
 			f.Missing = append(f.Missing, r)
@@ -88,7 +92,17 @@ func (m *memStore) Forget(_ context.Context, roots []cid.Cid) error {
 	return nil
 }
 
-func (m *memStore) Connected() []peer.ID { return nil }
+func (m *memStore) Connected() map[peer.ID]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.peers)
+}
+
+func (m *memStore) connect(id peer.ID, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers = map[peer.ID]time.Time{id: since}
+}
 
 // org is an organisation with its keys.
 type org struct {

@@ -3,7 +3,9 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -134,7 +136,7 @@ func (f *fetch) askMembers(ctx context.Context) error {
 	if wanted == 0 {
 		return nil
 	}
-	members := f.Connected()
+	members := slices.Collect(maps.Keys(f.Connected()))
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	share := wanted/(min(len(members), fetchMembers)*streamsPerMember+1) + 1
 	share = min(max(share, 64), maxRequest)

@@ -35,7 +35,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -140,15 +139,19 @@ func (h *Host) AddrInfo() peer.AddrInfo {
 // that a Kubo daemon prints. It is empty on the public network.
 func (h *Host) SwarmKeyFingerprint() string { return hex.EncodeToString(h.node.Fingerprint) }
 
-// Connected lists the members this node has a connection to.
-func (h *Host) Connected() []peer.ID {
-	var ids []peer.ID
+// Connected gives the members this node has a connection to, and since when: so that a caller who looks now and then sees
+// that one was gone in between.
+func (h *Host) Connected() map[peer.ID]time.Time {
+	members := map[peer.ID]time.Time{}
 	for _, id := range h.host.Network().Peers() {
-		if h.host.Network().Connectedness(id) == network.Connected && h.members.IsMember(id) {
-			ids = append(ids, id)
+		if !h.members.IsMember(id) {
+			continue
+		}
+		if since, connected := h.keeper.connectedSince(id); connected {
+			members[id] = since
 		}
 	}
-	return ids
+	return members
 }
 
 // Close stops the node: first what uses it (topic, streams, dials, running calls), then the node, which closes

@@ -15,7 +15,10 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-func (h *Host) isConnected(other *Host) bool { return slices.Contains(h.Connected(), other.ID()) }
+func (h *Host) isConnected(other *Host) bool {
+	_, connected := h.Connected()[other.ID()]
+	return connected
+}
 
 func TestMembersFindEachOtherThroughTheInviter(t *testing.T) {
 	w := newWorld(t)
