@@ -165,6 +165,10 @@ func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, 
 		l.fund(t, o.account(), microalgo)
 	}
 	t.Cleanup(func() {
+		if t.Failed() && o.process != nil {
+			status, problem, _ := o.try("status")
+			t.Logf("the status of %s at the end:\n%s%s", o.name, status, problem)
+		}
 		o.end(syscall.SIGKILL)
 		if t.Failed() {
 			o.showLog()
@@ -191,7 +195,7 @@ func (o *organisation) showLog() {
 // try runs a command of slnode on the repository.
 func (o *organisation) try(args ...string) (stdout, stderr string, code int) {
 	o.t.Helper()
-	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.t.Context()), patience) // also at the end of a test
 	defer cancel()
 	command := exec.CommandContext(ctx, slnode, append([]string{"--repo", o.dir}, args...)...)
 	var out, errs bytes.Buffer
