@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/repo"
@@ -228,24 +227,7 @@ func readPassword(c *cobra.Command, prompt string) (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	ask := func(prompt string) (string, error) {
-		fmt.Fprintf(c.ErrOrStderr(), "%s: ", prompt)
-		data, err := term.ReadPassword(int(file.Fd()))
-		fmt.Fprintln(c.ErrOrStderr())
-		return string(data), err
-	}
-	password, err := ask(prompt)
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w", err)
-	}
-	again, err := ask("Once more")
-	if err != nil {
-		return "", fmt.Errorf("reading the password: %w", err)
-	}
-	if password != again {
-		return "", fmt.Errorf("%w: the two differ", errUsage)
-	}
-	return password, nil
+	return askTwice(c.Context(), prompt)
 }
 
 func printAccounts(w io.Writer, list []node.AccountInfo) {

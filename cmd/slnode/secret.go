@@ -47,7 +47,7 @@ func (a *app) passphrase(c *cobra.Command) repo.Passphrase {
 func readPassphrase(ctx context.Context, variable, prompt string) (string, error) {
 	secret, found, err := givenPassphrase(variable)
 	if !found && err == nil {
-		secret, err = askPassphrase(ctx, prompt)
+		secret, err = askSecret(ctx, prompt)
 		if errors.Is(err, errNoTerminal) {
 			return "", fmt.Errorf("%w: set %s or %s_FILE, or run this on a terminal", errUsage, variable, variable)
 		}
@@ -70,11 +70,7 @@ func choosePassphrase(ctx context.Context, variable, prompt string) (string, err
 	if _, given, err := givenPassphrase(variable); err != nil || given {
 		return secret, err
 	}
-	again, err := askPassphrase(ctx, "The same again")
-	if err == nil && again != secret {
-		err = fmt.Errorf("%w: the two passphrases differ", errUsage)
-	}
-	return secret, err
+	return secret, askAgain(ctx, secret)
 }
 
 // givenPassphrase looks for a passphrase in the environment.
@@ -101,8 +97,26 @@ func givenPassphrase(variable string) (secret string, found bool, err error) {
 	return strings.TrimRight(string(text), "\r\n"), true, nil
 }
 
-// askPassphrase asks on the terminal that the program was started from, whatever standard input and output are.
-func askPassphrase(ctx context.Context, prompt string) (string, error) {
+// askTwice asks for a new secret.
+func askTwice(ctx context.Context, prompt string) (string, error) {
+	secret, err := askSecret(ctx, prompt)
+	if err != nil {
+		return "", err
+	}
+	return secret, askAgain(ctx, secret)
+}
+
+// askAgain has a secret typed a second time.
+func askAgain(ctx context.Context, secret string) error {
+	again, err := askSecret(ctx, "The same again")
+	if err == nil && again != secret {
+		err = fmt.Errorf("%w: the two differ", errUsage)
+	}
+	return err
+}
+
+// askSecret asks on the terminal that the program was started from, whatever standard input and output are.
+func askSecret(ctx context.Context, prompt string) (string, error) {
 	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return "", errNoTerminal
@@ -129,7 +143,7 @@ func askPassphrase(ctx context.Context, prompt string) (string, error) {
 		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
 	case a := <-answers:
 		if a.err != nil {
-			return "", fmt.Errorf("reading the passphrase: %w", a.err)
+			return "", fmt.Errorf("reading from the terminal: %w", a.err)
 		}
 		return string(a.text), nil
 	}
