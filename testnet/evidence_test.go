@@ -3,6 +3,7 @@ package testnet
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -46,6 +47,24 @@ func outcome(r evidence.Report, name string) evidence.Outcome {
 	}
 	return ""
 }
+
+// proves makes evidence about an object at an organisation and checks it where there is nothing.
+func (o *organisation) proves(id, publisher string) {
+	o.t.Helper()
+	file := filepath.Join(o.t.TempDir(), "evidence")
+	o.cli("evidence", id, "-o", file)
+	data, err := os.ReadFile(file)
+	must(o.t, err)
+	report, stderr, code := elsewhere(o.t, data)
+	if code != 0 || !report.Passed || outcome(report, "publisher was a member in that round") != evidence.Pass {
+		o.t.Errorf("the evidence about %s: exit code %d: %s%+v", id, code, stderr, report)
+	}
+	if !bytes.Contains(data, []byte(publisher)) {
+		o.t.Errorf("the evidence about %s does not name its publisher's account %s", id, publisher)
+	}
+}
+
+func indicatorID(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n) }
 
 const firstIndicator = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
 

@@ -171,6 +171,9 @@ func TestSeveralGovernTogether(t *testing.T) {
 			t.Errorf("the admission does not verify: %+v", v)
 		}
 	})
+	t.Run("evidence stands about what it publishes", func(t *testing.T) {
+		alpha.proves(indicatorID(1), delta.account())
+	})
 	t.Run("admitting it again gives the invite", func(t *testing.T) {
 		a := cliJSON[node.Admission](bravo, "member", "admit", request, "-o", filepath.Join(t.TempDir(), "invite"))
 		if a.Proposal != nil || len(a.Invite) == 0 {
@@ -205,9 +208,10 @@ func TestSeveralGovernTogether(t *testing.T) {
 		delta.post(n.collection, indicator(2))
 		alpha.shows(n.collection, indicator(1), indicator(2))
 	})
+	var found *organisation // delta with other keys
 	t.Run("several give a member other keys that has lost its own", func(t *testing.T) {
 		delta.kill()
-		found := organisationOn(n.t, l, "delta", enoughAlgo)
+		found = organisationOn(n.t, l, "delta", enoughAlgo)
 		request, invite, file := found.dir+".request", found.dir+".invite", filepath.Join(t.TempDir(), "replace.proposal")
 		found.cli("member", "request", "-o", request)
 		info := cliJSON[node.ProposalInfo](alpha, "member", "replace", "delta", request, "--proposal", file)
@@ -239,6 +243,13 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if info := cliJSON[node.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
 			t.Errorf("charlie sees %+v", info)
 		}
+	})
+	t.Run("evidence stands about what was published under either governor, by members and by who was one", func(t *testing.T) {
+		bravo.post(n.collection, indicator(4))
+		charlie.shows(n.collection, indicator(4))
+		charlie.proves(indicatorID(4), bravo.account())
+		charlie.proves(indicatorID(1), delta.account())
+		charlie.proves(indicatorID(3), found.account())
 	})
 	for _, o := range n.members {
 		o.stop()

@@ -80,6 +80,10 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 			}
 		}
 	})
+	t.Run("evidence stands about what it published with the old account, and with the new", func(t *testing.T) {
+		charlie.proves(indicatorID(3), old.Address())
+		charlie.proves(indicatorID(5), rotated.Account)
+	})
 	t.Run("it withdraws what it published with the old account", func(t *testing.T) {
 		bravo.cli("withdraw", "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f")
 		for _, o := range n.members {
