@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -255,13 +254,13 @@ func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 	if err := txn.Set(waitingKey(e), nil); err != nil {
 		return err
 	}
-	v.moved.waiting++
+	v.moved.Waiting++
 	return setJSON(txn, key(tableEvent, positionKey(e.Position)), e)
 }
 
 // unwait takes an event out of the waiting table.
 func (v *View) unwait(txn *badger.Txn, e LoggedEvent) error {
-	v.moved.waiting--
+	v.moved.Waiting--
 	return txn.Delete(waitingKey(e))
 }
 
@@ -339,7 +338,7 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 		if err := txn.Set(key(tableUndecided, []byte(o.Collection), at), nil); err != nil {
 			return err
 		}
-		v.moved.undecided++
+		v.moved.Undecided++
 	case InView:
 		if err := v.enter(txn, &e, o.Entry); err != nil {
 			return err
@@ -391,7 +390,7 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 				if err := txn.Delete(k); err != nil {
 					return err
 				}
-				v.moved.undecided--
+				v.moved.Undecided--
 				if e.State != Undecided {
 					continue
 				}
@@ -542,20 +541,6 @@ func (v *View) eventBy(index []byte) (e LoggedEvent, found bool, err error) {
 
 // CountEvents tells how many events wait for blocks and how many are undecided.
 func (v *View) CountEvents() (waiting, undecided int) {
-	return int(v.waiting.Load()), int(v.undecided.Load())
-}
-
-// countEvents sets the counts from the tables.
-func (v *View) countEvents(txn *badger.Txn) error {
-	for table, count := range map[byte]*atomic.Int64{tableWaiting: &v.waiting, tableUndecided: &v.undecided} {
-		count.Store(0)
-		err := scan(txn, key(table), nil, false, func([]byte, *badger.Item) (bool, error) {
-			count.Add(1)
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	counts := v.counts.Load()
+	return int(counts.Waiting), int(counts.Undecided)
 }
