@@ -202,27 +202,22 @@ const (
 // asked for, in the order in which they are due. It begins after an event that it gave before; the zero event is for
 // the beginning. If none is due, next is when the first will be; zero if none waits.
 func (v *View) Due(queue WaitingQueue, after LoggedEvent, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
-	from := u64(0)
-	if queue == Retried {
-		from = u64(1)
-	}
+	from := u64(uint64(queue)) // what was never asked for is due at 0
 	if after.TxID != "" {
 		from = append(waitingKey(after)[2:], 0)
 	}
-	err = v.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableWaiting), from, false, func(k []byte, _ *badger.Item) (bool, error) {
-			due := binary.BigEndian.Uint64(k[2:])
-			if queue == Fresh && due > 0 {
-				return false, nil
-			}
-			if at := time.UnixMilli(int64(due)); at.After(now) {
-				next = at
-				return false, nil
-			}
-			e, err := eventAt(txn, k[len(k)-16:])
-			events = append(events, e)
-			return len(events) < limit, err
-		})
+	err = v.queues[queue].scan(v.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+		due := binary.BigEndian.Uint64(k[2:])
+		if queue == Fresh && due > 0 {
+			return false, nil
+		}
+		if at := time.UnixMilli(int64(due)); at.After(now) {
+			next = at
+			return false, nil
+		}
+		e, err := eventAt(txn, k[len(k)-16:])
+		events = append(events, e)
+		return len(events) < limit, err
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
@@ -251,8 +246,14 @@ func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 	if !due.IsZero() {
 		e.Due = due.UnixMilli()
 	}
-	if err := txn.Set(waitingKey(e), nil); err != nil {
+	k := waitingKey(e)
+	if err := txn.Set(k, nil); err != nil {
 		return err
+	}
+	if e.Due == 0 {
+		v.waits[Fresh].add(k)
+	} else {
+		v.waits[Retried].add(k)
 	}
 	v.moved.Waiting++
 	return setJSON(txn, key(tableEvent, positionKey(e.Position)), e)
@@ -371,10 +372,11 @@ func (v *View) Reconsider() (n int, err error) {
 }
 
 func (v *View) reconsider(collection []byte) (n int, err error) {
+	var from []byte // what was before it is done, and would only be passed over
 	for {
 		var keys [][]byte
 		err := v.write(func(txn *badger.Txn) error {
-			err := scan(txn, key(tableUndecided, collection), nil, false, func(k []byte, item *badger.Item) (bool, error) {
+			err := scan(txn, key(tableUndecided, collection), from, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
 			})
@@ -410,6 +412,7 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 		if len(keys) < chunkItems {
 			return n, nil
 		}
+		from = keys[len(keys)-1][len(key(tableUndecided, collection)):]
 	}
 }
 
@@ -417,12 +420,13 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 func (v *View) Hasten() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for {
+	for from := u64(uint64(Retried)); ; { // what was before it is done, and would only be passed over
 		n := 0
 		err := v.write(func(txn *badger.Txn) error {
-			return scan(txn, key(tableWaiting), u64(1), false, func(_ []byte, item *badger.Item) (bool, error) {
+			return scan(txn, key(tableWaiting), from, false, func(_ []byte, item *badger.Item) (bool, error) {
 				n++
 				k := item.KeyCopy(nil)
+				from = k[len(key(tableWaiting)):]
 				e, err := eventAt(txn, k[len(k)-16:])
 				if err != nil {
 					return false, err

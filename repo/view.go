@@ -26,8 +26,10 @@ type View struct {
 	stamp int64      // the last date_added given, unix microseconds
 
 	counts   atomic.Pointer[viewCounts]
-	moved    viewCounts // … more, once the running transaction is committed
-	changed  bool       // the running transaction brings objects, or takes some away
+	moved    viewCounts    // … more, once the running transaction is committed
+	changed  bool          // the running transaction brings objects, or takes some away
+	queues   [2]*workQueue // what waits, by WaitingQueue
+	waits    [2]lowest     // … for the running transaction
 	onChange func()
 }
 
@@ -44,7 +46,7 @@ func (v *View) OnChange(tell func()) { v.onChange = tell }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*badger.Txn) error) error {
-	v.moved, v.changed = viewCounts{}, false
+	v.moved, v.changed, v.waits = viewCounts{}, false, [2]lowest{}
 	counts := *v.counts.Load()
 	err := v.store.write(func(txn *badger.Txn) error {
 		if err := transaction(txn); err != nil || v.moved == (viewCounts{}) {
@@ -59,6 +61,11 @@ func (v *View) write(transaction func(*badger.Txn) error) error {
 		return err
 	}
 	v.counts.Store(&counts)
+	for i, k := range v.waits {
+		if k != nil {
+			v.queues[i].put(k)
+		}
+	}
 	if v.changed {
 		v.onChange()
 	}
@@ -113,7 +120,7 @@ func openView(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}}
+	v := &View{store: s, onChange: func() {}, queues: [2]*workQueue{Fresh: newWorkQueue(tableWaiting), Retried: newWorkQueue(tableWaiting)}}
 	v.counts.Store(&viewCounts{})
 	if err := v.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
@@ -156,6 +163,9 @@ func (v *View) begin() error {
 		return err
 	}
 	v.counts.Store(&viewCounts{})
+	for _, q := range v.queues {
+		q.reset()
+	}
 	return v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat) })
 }
 
