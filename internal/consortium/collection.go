@@ -39,8 +39,9 @@ type collectionRecord struct {
 	sealed []byte // properties
 	in     *collection
 
-	tried  *seal.EpochKey // the key that made opened what it is
-	opened *wire.Collection
+	tried        *seal.EpochKey // the key that made opened what it is
+	opened       *wire.Collection
+	contributors map[string]bool // … and the accounts that it names as such
 }
 
 // period is a stretch of the chain, up to the next one, in which a collection doesn't change.
@@ -49,6 +50,7 @@ type period struct {
 	epoch      uint32
 	began      Position         // … and the record that began the epoch
 	properties *wire.Collection // nil where we hold no key to them
+	named      map[string]bool  // accounts of contributors
 	unknown    bool             // a record is missing: nothing can be said yet
 }
 
@@ -183,7 +185,7 @@ func (c *collection) recompute() {
 			continue // skips an epoch or goes back: as if it had never been minted
 		}
 		now.from = r.event.Position
-		now.properties = r.properties()
+		now.properties, now.named = r.properties(), r.contributors
 		c.periods = append(c.periods, now)
 	}
 }
@@ -194,13 +196,16 @@ func (r *collectionRecord) properties() *wire.Collection {
 	if key == nil || key == r.tried {
 		return r.opened
 	}
-	r.tried, r.opened = key, nil
+	r.tried, r.opened, r.contributors = key, nil, nil
 	plaintext, err := key.Open(r.sealed)
 	if err != nil {
 		return nil
 	}
 	if properties, err := wire.ParseCollection(plaintext); err == nil {
-		r.opened = &properties
+		r.opened, r.contributors = &properties, map[string]bool{}
+		for _, account := range properties.Contributors.Named {
+			r.contributors[account] = true
+		}
 	}
 	return r.opened
 }
@@ -215,10 +220,11 @@ func (c *collection) at(p Position) (period, bool) {
 }
 
 // mayPublish reports whether an account is that of the owner or of a contributor, whichever account they were named by.
-func (s *State) mayPublish(c *collection, account string, properties *wire.Collection) bool {
+// It is called for every object.
+func (s *State) mayPublish(c *collection, account string, now period) bool {
 	m := s.members[account]
-	return m != nil && (m == c.owner || properties.Contributors.Members || slices.ContainsFunc(properties.Contributors.Named, func(named string) bool {
-		return s.members[named] == m
+	return m != nil && (m == c.owner || now.properties.Contributors.Members || slices.ContainsFunc(m.accounts, func(t tenure) bool {
+		return now.named[t.account]
 	}))
 }
 
@@ -275,7 +281,7 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 		}
 		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}
 	}
-	if !s.mayPublish(c, e.Sender, now.properties) {
+	if !s.mayPublish(c, e.Sender, now) {
 		return refuse("the sender may not publish in this collection")
 	}
 	return Ruling{Outcome: Readable, Key: key, Properties: now.properties, Late: p.Epoch < now.epoch}
