@@ -202,9 +202,9 @@ const (
 // asked for, in the order in which they are due. It begins after an event that it gave before; the zero event is for
 // the beginning. If none is due, next is when the first will be; zero if none waits.
 func (v *View) Due(queue WaitingQueue, after LoggedEvent, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
-	from := u64(uint64(queue)) // what was never asked for is due at 0
+	var from []byte
 	if after.TxID != "" {
-		from = append(waitingKey(after)[2:], 0)
+		from = waitingKey(after)[len(key(tableWaiting)):]
 	}
 	err = v.queues[queue].scan(v.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
 		due := binary.BigEndian.Uint64(k[2:])

@@ -114,7 +114,7 @@ const (
 func openOutbox(s *store) (*Outbox, error) {
 	o := &Outbox{store: s}
 	for state := range o.queues {
-		o.queues[state] = newWorkQueue(tableQueue, []byte{byte(state)})
+		o.queues[state] = newWorkQueue(key(tableQueue, []byte{byte(state)}))
 	}
 	err := s.read(func(txn *badger.Txn) error {
 		if _, err := getJSON(txn, key(tableCounter), &o.counters); err != nil {
@@ -313,7 +313,11 @@ func (o *Outbox) Uses(directory string) (used bool, err error) {
 
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
-	err = o.queues[state].scan(o.store, u64(after+1), func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+	var from []byte
+	if after > 0 {
+		from = u64(after)
+	}
+	err = o.queues[state].scan(o.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
 		var item Item
 		if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
 			return false, err

@@ -120,7 +120,9 @@ func openView(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}, queues: [2]*workQueue{Fresh: newWorkQueue(tableWaiting), Retried: newWorkQueue(tableWaiting)}}
+	v := &View{store: s, onChange: func() {}, queues: [2]*workQueue{
+		Fresh: newWorkQueue(key(tableWaiting)), Retried: newWorkQueue(key(tableWaiting), u64(1)...), // what was never asked for is due at 0
+	}}
 	v.counts.Store(&viewCounts{})
 	if err := v.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
@@ -159,8 +161,10 @@ func (v *View) restore() error {
 
 // begin makes the view empty.
 func (v *View) begin() error {
-	if err := v.store.empty(); err != nil {
-		return err
+	if !v.store.isEmpty() {
+		if err := v.store.empty(); err != nil {
+			return err
+		}
 	}
 	v.counts.Store(&viewCounts{})
 	for _, q := range v.queues {

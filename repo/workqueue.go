@@ -12,45 +12,46 @@ import (
 // out stays in the way of whoever reads a Badger table until the table is compacted, so that each look at the head of a
 // queue would cost as much as everything that has gone through it.
 type workQueue struct {
-	prefix []byte
+	table []byte // the prefix of its keys
+	begin []byte // the least key that it can have
 
 	mu    sync.Mutex
 	first []byte // no entry is before it
 	added int    // how often something was
 }
 
-func newWorkQueue(table byte, parts ...[]byte) *workQueue {
-	prefix := key(table, parts...)
-	return &workQueue{prefix: prefix, first: prefix}
+// newWorkQueue is a queue of the keys that begin with table, from table+from on.
+func newWorkQueue(table []byte, from ...byte) *workQueue {
+	begin := slices.Concat(table, from)
+	return &workQueue{table: table, begin: begin, first: begin}
 }
 
-// scan calls visit for the keys of the queue from prefix+from on, until it returns false.
-func (q *workQueue) scan(s *store, from []byte, visit func(txn *badger.Txn, key []byte, item *badger.Item) (bool, error)) error {
-	start := slices.Concat(q.prefix, from)
+// scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after, or,
+// if after is nil, at the head.
+func (q *workQueue) scan(s *store, after []byte, visit func(txn *badger.Txn, key []byte, item *badger.Item) (bool, error)) error {
 	q.mu.Lock()
-	first, added := q.first, q.added
+	start, added := q.first, q.added
 	q.mu.Unlock()
-	whole := bytes.Compare(start, first) <= 0
-	if whole {
-		start = first
+	if after != nil {
+		start = slices.Concat(q.table, after, []byte{0})
 	}
-	seen := slices.Concat(q.prefix, bytes.Repeat([]byte{0xff}, 32)) // the end
-	none := true
+	head := slices.Concat(q.table, bytes.Repeat([]byte{0xff}, 32)) // beyond every key, unless there is one
+	found := false
 	err := s.read(func(txn *badger.Txn) error {
-		return scan(txn, q.prefix, start[len(q.prefix):], false, func(k []byte, item *badger.Item) (bool, error) {
-			if none {
-				none, seen = false, slices.Clone(k)
+		return scan(txn, q.table, start[len(q.table):], false, func(k []byte, item *badger.Item) (bool, error) {
+			if !found {
+				found, head = true, slices.Clone(k)
 			}
 			return visit(txn, k, item)
 		})
 	})
-	if err != nil || !whole {
+	if err != nil || after != nil {
 		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.added == added { // else something came in that the transaction did not see
-		q.first = seen
+	if q.added == added { // else something came in that the transaction may not have seen
+		q.first = head
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func (q *workQueue) put(k []byte) {
 }
 
 // reset says that the table is another one.
-func (q *workQueue) reset() { q.put(q.prefix) }
+func (q *workQueue) reset() { q.put(q.begin) }
 
 // lowest is the least of the keys that a transaction puts into a queue; nil for none.
 type lowest []byte
