@@ -96,9 +96,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	s.Watching.Problem, s.Watching.Round, s.Watching.Tip, s.Watching.CaughtUp = w.Problem, w.Cursor, w.Tip, w.CaughtUp
 	s.Watching.LastAnswer, s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.LastAnswer, w.Forged, w.Malformed, w.Filtered
 
-	if s.View.Objects, err = n.repo.View.CountObjects(); err != nil {
-		return Status{}, err
-	}
+	s.View.Objects = n.repo.View.CountObjects()
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
 	for _, hook := range n.webhooks {
 		s.Webhooks = append(s.Webhooks, hook.status())

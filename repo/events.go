@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -203,27 +202,22 @@ const (
 // asked for, in the order in which they are due. It begins after an event that it gave before; the zero event is for
 // the beginning. If none is due, next is when the first will be; zero if none waits.
 func (v *View) Due(queue WaitingQueue, after LoggedEvent, now time.Time, limit int) (events []LoggedEvent, next time.Time, err error) {
-	from := u64(0)
-	if queue == Retried {
-		from = u64(1)
-	}
+	var from []byte
 	if after.TxID != "" {
-		from = append(waitingKey(after)[2:], 0)
+		from = waitingKey(after)[len(key(tableWaiting)):]
 	}
-	err = v.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableWaiting), from, false, func(k []byte, _ *badger.Item) (bool, error) {
-			due := binary.BigEndian.Uint64(k[2:])
-			if queue == Fresh && due > 0 {
-				return false, nil
-			}
-			if at := time.UnixMilli(int64(due)); at.After(now) {
-				next = at
-				return false, nil
-			}
-			e, err := eventAt(txn, k[len(k)-16:])
-			events = append(events, e)
-			return len(events) < limit, err
-		})
+	err = v.queues[queue].scan(v.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+		due := binary.BigEndian.Uint64(k[2:])
+		if queue == Fresh && due > 0 {
+			return false, nil
+		}
+		if at := time.UnixMilli(int64(due)); at.After(now) {
+			next = at
+			return false, nil
+		}
+		e, err := eventAt(txn, k[len(k)-16:])
+		events = append(events, e)
+		return len(events) < limit, err
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
@@ -252,16 +246,22 @@ func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 	if !due.IsZero() {
 		e.Due = due.UnixMilli()
 	}
-	if err := txn.Set(waitingKey(e), nil); err != nil {
+	k := waitingKey(e)
+	if err := txn.Set(k, nil); err != nil {
 		return err
 	}
-	v.moved.waiting++
+	if e.Due == 0 {
+		v.waits[Fresh].add(k)
+	} else {
+		v.waits[Retried].add(k)
+	}
+	v.moved.Waiting++
 	return setJSON(txn, key(tableEvent, positionKey(e.Position)), e)
 }
 
 // unwait takes an event out of the waiting table.
 func (v *View) unwait(txn *badger.Txn, e LoggedEvent) error {
-	v.moved.waiting--
+	v.moved.Waiting--
 	return txn.Delete(waitingKey(e))
 }
 
@@ -339,7 +339,7 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 		if err := txn.Set(key(tableUndecided, []byte(o.Collection), at), nil); err != nil {
 			return err
 		}
-		v.moved.undecided++
+		v.moved.Undecided++
 	case InView:
 		if err := v.enter(txn, &e, o.Entry); err != nil {
 			return err
@@ -372,10 +372,11 @@ func (v *View) Reconsider() (n int, err error) {
 }
 
 func (v *View) reconsider(collection []byte) (n int, err error) {
+	var from []byte // what was before it is done, and would only be passed over
 	for {
 		var keys [][]byte
 		err := v.write(func(txn *badger.Txn) error {
-			err := scan(txn, key(tableUndecided, collection), nil, false, func(k []byte, item *badger.Item) (bool, error) {
+			err := scan(txn, key(tableUndecided, collection), from, false, func(k []byte, item *badger.Item) (bool, error) {
 				keys = append(keys, item.KeyCopy(nil))
 				return len(keys) < chunkItems, nil
 			})
@@ -391,7 +392,7 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 				if err := txn.Delete(k); err != nil {
 					return err
 				}
-				v.moved.undecided--
+				v.moved.Undecided--
 				if e.State != Undecided {
 					continue
 				}
@@ -411,6 +412,7 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 		if len(keys) < chunkItems {
 			return n, nil
 		}
+		from = keys[len(keys)-1][len(key(tableUndecided, collection)):]
 	}
 }
 
@@ -418,12 +420,13 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 func (v *View) Hasten() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for {
+	for from := u64(uint64(Retried)); ; { // what was before it is done, and would only be passed over
 		n := 0
 		err := v.write(func(txn *badger.Txn) error {
-			return scan(txn, key(tableWaiting), u64(1), false, func(_ []byte, item *badger.Item) (bool, error) {
+			return scan(txn, key(tableWaiting), from, false, func(_ []byte, item *badger.Item) (bool, error) {
 				n++
 				k := item.KeyCopy(nil)
+				from = k[len(key(tableWaiting)):]
 				e, err := eventAt(txn, k[len(k)-16:])
 				if err != nil {
 					return false, err
@@ -542,20 +545,6 @@ func (v *View) eventBy(index []byte) (e LoggedEvent, found bool, err error) {
 
 // CountEvents tells how many events wait for blocks and how many are undecided.
 func (v *View) CountEvents() (waiting, undecided int) {
-	return int(v.waiting.Load()), int(v.undecided.Load())
-}
-
-// countEvents sets the counts from the tables.
-func (v *View) countEvents(txn *badger.Txn) error {
-	for table, count := range map[byte]*atomic.Int64{tableWaiting: &v.waiting, tableUndecided: &v.undecided} {
-		count.Store(0)
-		err := scan(txn, key(table), nil, false, func([]byte, *badger.Item) (bool, error) {
-			count.Add(1)
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	counts := v.counts.Load()
+	return int(counts.Waiting), int(counts.Undecided)
 }

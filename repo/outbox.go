@@ -22,6 +22,8 @@ type Outbox struct {
 	counters counters
 	counts   [Confirmed]atomic.Int64 // how many items are in each queue
 	moved    [Confirmed]int64        // … more, once the running transaction is committed
+	queues   [Confirmed]*workQueue
+	puts     [Confirmed]lowest // … for the running transaction
 }
 
 type counters struct {
@@ -111,6 +113,9 @@ const (
 
 func openOutbox(s *store) (*Outbox, error) {
 	o := &Outbox{store: s}
+	for state := range o.queues {
+		o.queues[state] = newWorkQueue(key(tableQueue, []byte{byte(state)}))
+	}
 	err := s.read(func(txn *badger.Txn) error {
 		if _, err := getJSON(txn, key(tableCounter), &o.counters); err != nil {
 			return err
@@ -219,12 +224,15 @@ func setKeys(txn *badger.Txn, item Item, also [][]byte) error {
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (o *Outbox) write(transaction func(*badger.Txn) error) error {
-	o.moved = [Confirmed]int64{}
+	o.moved, o.puts = [Confirmed]int64{}, [Confirmed]lowest{}
 	if err := o.store.write(transaction); err != nil {
 		return err
 	}
 	for state, n := range o.moved {
 		o.counts[state].Add(n)
+		if k := o.puts[state]; k != nil {
+			o.queues[state].put(k)
+		}
 	}
 	return nil
 }
@@ -240,7 +248,9 @@ func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
 	}
 	if item.State < Confirmed && former != item.State {
 		o.moved[item.State]++
-		if err := txn.Set(key(tableQueue, []byte{byte(item.State)}, u64(item.Number)), nil); err != nil {
+		k := key(tableQueue, []byte{byte(item.State)}, u64(item.Number))
+		o.puts[item.State].add(k)
+		if err := txn.Set(k, nil); err != nil {
 			return err
 		}
 	}
@@ -303,15 +313,17 @@ func (o *Outbox) Uses(directory string) (used bool, err error) {
 
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableQueue, []byte{byte(state)}), u64(after+1), false, func(k []byte, _ *badger.Item) (bool, error) {
-			var item Item
-			if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
-				return false, err
-			}
-			items = append(items, item)
-			return len(items) < limit, nil
-		})
+	var from []byte
+	if after > 0 {
+		from = u64(after)
+	}
+	err = o.queues[state].scan(o.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+		var item Item
+		if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
+			return false, err
+		}
+		items = append(items, item)
+		return len(items) < limit, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the outbox: %w", err)

@@ -39,6 +39,9 @@ func (s *store) empty() error {
 	return s.db.DropAll()
 }
 
+// isEmpty reports whether there is nothing in the store, nor was.
+func (s *store) isEmpty() bool { return s.db.MaxVersion() == 0 }
+
 // Whether a commit waits for the disk.
 const (
 	durable = true  // for what only this node knows

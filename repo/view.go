@@ -25,12 +25,19 @@ type View struct {
 	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
 	stamp int64      // the last date_added given, unix microseconds
 
-	waiting, undecided atomic.Int64 // how many events are in these tables
-	moved              struct {     // … more, once the running transaction is committed
-		waiting, undecided int64
-		objects            bool // some came or went
-	}
+	counts   atomic.Pointer[viewCounts]
+	moved    viewCounts    // … more, once the running transaction is committed
+	changed  bool          // the running transaction brings objects, or takes some away
+	queues   [2]*workQueue // what waits, by WaitingQueue
+	waits    [2]lowest     // … for the running transaction
 	onChange func()
+}
+
+// viewCounts is how much there is, kept because counting it would take longer the more there is.
+type viewCounts struct {
+	Objects   int64 `json:"objects"`   // versions of objects
+	Waiting   int64 `json:"waiting"`   // events that wait for their blocks
+	Undecided int64 `json:"undecided"` // … or for a record
 }
 
 // OnChange sets what is called after every change of the objects that are served. It is called while the view is
@@ -39,13 +46,27 @@ func (v *View) OnChange(tell func()) { v.onChange = tell }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*badger.Txn) error) error {
-	v.moved.waiting, v.moved.undecided, v.moved.objects = 0, 0, false
-	if err := v.store.write(transaction); err != nil {
+	v.moved, v.changed, v.waits = viewCounts{}, false, [2]lowest{}
+	counts := *v.counts.Load()
+	err := v.store.write(func(txn *badger.Txn) error {
+		if err := transaction(txn); err != nil || v.moved == (viewCounts{}) {
+			return err
+		}
+		counts.Objects += v.moved.Objects
+		counts.Waiting += v.moved.Waiting
+		counts.Undecided += v.moved.Undecided
+		return setJSON(txn, key(tableMeta, []byte(metaCounts)), counts)
+	})
+	if err != nil {
 		return err
 	}
-	v.waiting.Add(v.moved.waiting)
-	v.undecided.Add(v.moved.undecided)
-	if v.moved.objects {
+	v.counts.Store(&counts)
+	for i, k := range v.waits {
+		if k != nil {
+			v.queues[i].put(k)
+		}
+	}
+	if v.changed {
 		v.onChange()
 	}
 	return nil
@@ -80,24 +101,40 @@ func (e *Entry) Added() time.Time { return time.UnixMicro(e.DateAdded).UTC() }
 // in the view and names an entry.
 const (
 	tableEntry     = 'E' // date -> Entry: length of the JSON header (uint32), header, object
-	tableAll       = 'A' // collection, date -> nothing
-	tableLatest    = 'L' // collection, date -> nothing: the latest version of each object
-	tableType      = 'T' // collection, type, 0, date -> nothing
+	tableList      = 'L' // collection, type or nothing, 0, class, date -> nothing; see listing.go
+	tableInstant   = 'V' // collection, instant of the version, date -> nothing
 	tableObject    = 'O' // collection, STIX id, 0, instant of the version, tag -> date
-	tableHead      = 'H' // collection, STIX id -> the latest version: instant, tag, date
+	tableHead      = 'H' // collection, STIX id -> the first and the last version, each: instant, tag, date
 	tableIdentity  = 'I' // collection, identity -> date
 	tableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
 	tableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
-	metaObjects    = "objects"
+	metaCounts     = "counts"
+	metaFormat     = "format"
 )
+
+// viewFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
+const viewFormat = 2
 
 func openView(path string, storeKey []byte) (*View, error) {
 	s, err := openStore(path, storeKey, derived)
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}}
-	err = s.read(func(txn *badger.Txn) error {
+	v := &View{store: s, onChange: func() {}, queues: [2]*workQueue{
+		Fresh: newWorkQueue(key(tableWaiting)), Retried: newWorkQueue(key(tableWaiting), u64(1)...), // what was never asked for is due at 0
+	}}
+	v.counts.Store(&viewCounts{})
+	if err := v.restore(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
+	}
+	return v, nil
+}
+
+// restore reads what is held in memory.
+func (v *View) restore() error {
+	var format int
+	var counts viewCounts
+	err := v.store.read(func(txn *badger.Txn) error {
 		if k, found := last(txn, key(tableEntry)); found {
 			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
 		}
@@ -106,12 +143,34 @@ func openView(path string, storeKey []byte) (*View, error) {
 			return err
 		}
 		v.stamp = max(v.stamp, changed)
-		return v.countEvents(txn)
+		if _, err := getJSON(txn, key(tableMeta, []byte(metaFormat)), &format); err != nil {
+			return err
+		}
+		_, err = getJSON(txn, key(tableMeta, []byte(metaCounts)), &counts)
+		return err
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
+		return err
 	}
-	return v, nil
+	if format != viewFormat {
+		return v.begin()
+	}
+	v.counts.Store(&counts)
+	return nil
+}
+
+// begin makes the view empty.
+func (v *View) begin() error {
+	if !v.store.isEmpty() {
+		if err := v.store.empty(); err != nil {
+			return err
+		}
+	}
+	v.counts.Store(&viewCounts{})
+	for _, q := range v.queues {
+		q.reset()
+	}
+	return v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat) })
 }
 
 // Reset deletes the view. The next fold begins at the charter. What was served before keeps its place in time: the
@@ -119,11 +178,11 @@ func openView(path string, storeKey []byte) (*View, error) {
 func (v *View) Reset() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if err := v.store.empty(); err != nil {
+	if err := v.begin(); err != nil {
 		return fmt.Errorf("deleting the view: %w", err)
 	}
 	v.onChange()
-	return v.store.read(v.countEvents)
+	return nil
 }
 
 func (v *View) close() error { return v.store.close() }
@@ -199,10 +258,8 @@ func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := txn.Set(key(tableEntry, u64(uint64(entry.DateAdded))), data); err != nil {
-		return err
-	}
-	return countObjects(txn, 1)
+	v.moved.Objects++
+	return txn.Set(key(tableEntry, u64(uint64(entry.DateAdded))), data)
 }
 
 func duplicateReason(entry, other *Entry) string {
@@ -279,15 +336,13 @@ func (v *View) remove(txn *badger.Txn, entry *Entry) error {
 			return err
 		}
 	}
-	if err := txn.Delete(key(tableEntry, u64(uint64(entry.DateAdded)))); err != nil {
-		return err
-	}
-	return countObjects(txn, -1)
+	v.moved.Objects--
+	return txn.Delete(key(tableEntry, u64(uint64(entry.DateAdded))))
 }
 
 // touch records that a collection changed.
 func (v *View) touch(txn *badger.Txn, collection []byte, at int64) error {
-	v.moved.objects = true
+	v.changed = true
 	return txn.Set(key(tableChanged, collection), u64(uint64(at)))
 }
 
@@ -309,78 +364,10 @@ func changedAt(txn *badger.Txn, collection string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !found { // a view of before there was this table
-		value, found = last(txn, key(tableAll, collectionKey(collection)))
-	}
-	if !found || len(value) < 8 {
+	if !found {
 		return 0, nil
 	}
-	return int64(binary.BigEndian.Uint64(value[len(value)-8:])), nil
-}
-
-func objectPrefix(collection []byte, id string) []byte {
-	return key(tableObject, collection, []byte(id), []byte{0})
-}
-
-// place enters an entry into the indexes of a collection.
-func place(txn *badger.Txn, collection []byte, entry *Entry) error {
-	date := u64(uint64(entry.DateAdded))
-	version := slices.Concat(instantKey(entry.Instant), entry.tag())
-	head, any, err := get(txn, key(tableHead, collection, []byte(entry.ID)))
-	if err != nil {
-		return err
-	}
-	if !any || bytes.Compare(head[:len(version)], version) < 0 {
-		if any {
-			if err := txn.Delete(key(tableLatest, collection, head[len(version):])); err != nil {
-				return err
-			}
-		}
-		if err := setHead(txn, collection, entry.ID, version, date); err != nil {
-			return err
-		}
-	}
-	if err := txn.Set(slices.Concat(objectPrefix(collection, entry.ID), version), date); err != nil {
-		return err
-	}
-	if err := txn.Set(key(tableAll, collection, date), nil); err != nil {
-		return err
-	}
-	return txn.Set(key(tableType, collection, []byte(entry.Type), []byte{0}, date), nil)
-}
-
-// setHead makes a version the latest of its object. (The head is kept because looking for it would take an iterator,
-// which costs as much as everything that the transaction has written.)
-func setHead(txn *badger.Txn, collection []byte, id string, version, date []byte) error {
-	if err := txn.Set(key(tableHead, collection, []byte(id)), slices.Concat(version, date)); err != nil {
-		return err
-	}
-	return txn.Set(key(tableLatest, collection, date), nil)
-}
-
-// displace undoes place. The version before becomes the latest again.
-func displace(txn *badger.Txn, collection []byte, entry *Entry) error {
-	date := u64(uint64(entry.DateAdded))
-	versions := objectPrefix(collection, entry.ID)
-	for _, k := range [][]byte{
-		slices.Concat(versions, instantKey(entry.Instant), entry.tag()),
-		key(tableHead, collection, []byte(entry.ID)),
-		key(tableLatest, collection, date), key(tableAll, collection, date),
-		key(tableType, collection, []byte(entry.Type), []byte{0}, date),
-	} {
-		if err := txn.Delete(k); err != nil {
-			return err
-		}
-	}
-	latest, any := last(txn, versions)
-	if !any {
-		return nil
-	}
-	former, _, err := get(txn, latest)
-	if err != nil {
-		return err
-	}
-	return setHead(txn, collection, entry.ID, latest[len(versions):], former)
+	return int64(binary.BigEndian.Uint64(value)), nil
 }
 
 func encodeEntry(e *Entry) ([]byte, error) {
@@ -435,22 +422,8 @@ func readEntry(txn *badger.Txn, date []byte, withObject bool) (e *Entry, err err
 	return e, err
 }
 
-func countObjects(txn *badger.Txn, by int64) error {
-	var n int64
-	if _, err := getJSON(txn, key(tableMeta, []byte(metaObjects)), &n); err != nil {
-		return err
-	}
-	return setJSON(txn, key(tableMeta, []byte(metaObjects)), n+by)
-}
-
 // CountObjects tells how many versions of objects are in the view.
-func (v *View) CountObjects() (n int64, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
-		_, err := getJSON(txn, key(tableMeta, []byte(metaObjects)), &n)
-		return err
-	})
-	return n, err
-}
+func (v *View) CountObjects() int64 { return v.counts.Load().Objects }
 
 // Versions says which versions of an object a query is about: those that any of its parts takes.
 type Versions struct {
@@ -532,137 +505,11 @@ func (r *entryReader) read(date []byte, withObject bool) (e *Entry, err error) {
 	return e, err
 }
 
-// dates visits the dates of the entries that the query asks for, ascending, until visit returns false. It chooses the
-// index that touches the least beside them.
-func (q Query) dates(txn *badger.Txn, visit func(date []byte) (bool, error)) error {
-	collection := collectionKey(q.Collection)
-	from := u64(uint64(q.After + 1))
-	switch {
-	case len(q.IDs) > 0:
-		return q.byID(txn, collection, visit)
-	case len(q.Types) > 0:
-		return q.byType(txn, collection, from, visit)
-	case q.Versions.Last && !q.Versions.All && !q.Versions.First && len(q.Versions.At) == 0:
-		return scan(txn, key(tableLatest, collection), from, false, func(k []byte, _ *badger.Item) (bool, error) {
-			return visit(k[len(k)-8:])
-		})
-	}
-	return scan(txn, key(tableAll, collection), from, false, func(k []byte, _ *badger.Item) (bool, error) {
-		date := k[len(k)-8:]
-		if wanted, err := q.wants(txn, collection, date); err != nil || !wanted {
-			return true, err
-		}
-		return visit(date)
-	})
-}
-
-// wants reports whether an entry is one of the versions that are asked for.
-func (q Query) wants(txn *badger.Txn, collection, date []byte) (bool, error) {
-	if q.Versions.All {
-		return true, nil
-	}
-	if q.Versions.Last {
-		if latest, err := has(txn, key(tableLatest, collection, date)); err != nil || latest {
-			return latest, err
-		}
-	}
-	if !q.Versions.First && len(q.Versions.At) == 0 {
-		return false, nil
-	}
-	entry, err := entryAt(txn, date)
-	if err != nil {
-		return false, err
-	}
-	if slices.ContainsFunc(q.Versions.At, entry.Instant.Equal) {
-		return true, nil
-	}
-	if !q.Versions.First {
-		return false, nil
-	}
-	first := false
-	err = scan(txn, objectPrefix(collection, entry.ID), nil, true, func(_ []byte, item *badger.Item) (bool, error) {
-		return false, item.Value(func(value []byte) error {
-			first = bytes.Equal(value, date)
-			return nil
-		})
-	})
-	return first, err
-}
-
-// byID looks every object up. What it holds in memory grows with the ids and their versions, not with the collection.
-func (q Query) byID(txn *badger.Txn, collection []byte, visit func([]byte) (bool, error)) error {
-	var dates [][]byte
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(q.IDs))) {
-		err := scan(txn, objectPrefix(collection, id), nil, true, func(_ []byte, item *badger.Item) (bool, error) {
-			date, err := item.ValueCopy(nil)
-			if err != nil || int64(binary.BigEndian.Uint64(date)) <= q.After {
-				return true, err
-			}
-			wanted, err := q.wants(txn, collection, date)
-			if err == nil && wanted {
-				dates = append(dates, date)
-			}
-			return true, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(dates, bytes.Compare)
-	for _, date := range dates {
-		if len(q.Types) > 0 {
-			entry, err := entryAt(txn, date)
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(q.Types, entry.Type) {
-				continue
-			}
-		}
-		if more, err := visit(date); err != nil || !more {
-			return err
-		}
-	}
-	return nil
-}
-
-// byType merges the types' indexes.
-func (q Query) byType(txn *badger.Txn, collection, from []byte, visit func([]byte) (bool, error)) error {
-	opts := badger.DefaultIteratorOptions
-	opts.PrefetchValues = false
-	var cursors []*badger.Iterator
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(q.Types))) {
-		opts.Prefix = key(tableType, collection, []byte(name), []byte{0})
-		it := txn.NewIterator(opts)
-		defer it.Close()
-		it.Seek(slices.Concat(opts.Prefix, from))
-		cursors = append(cursors, it)
-	}
-	date := func(it *badger.Iterator) []byte { k := it.Item().Key(); return k[len(k)-8:] }
-	for {
-		cursors = slices.DeleteFunc(cursors, func(it *badger.Iterator) bool { return !it.Valid() })
-		if len(cursors) == 0 {
-			return nil
-		}
-		first := slices.MinFunc(cursors, func(a, b *badger.Iterator) int { return bytes.Compare(date(a), date(b)) })
-		wanted, err := q.wants(txn, collection, date(first))
-		if err != nil {
-			return err
-		}
-		if wanted {
-			if more, err := visit(date(first)); err != nil || !more {
-				return err
-			}
-		}
-		first.Next()
-	}
-}
-
 // Has reports whether a collection holds any version of an object.
 func (v *View) Has(collection, id string) (found bool, err error) {
 	err = v.store.read(func(txn *badger.Txn) error {
-		_, found = last(txn, objectPrefix(collectionKey(collection), id))
-		return nil
+		found, err = has(txn, key(tableHead, collectionKey(collection), []byte(id)))
+		return err
 	})
 	return found, err
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
@@ -113,8 +114,8 @@ func TestTheEarlierOnTheChainWinsWhicheverArrivesFirst(t *testing.T) {
 		if loser.State != Duplicate {
 			t.Errorf("later first %v: the later event is %v, want duplicate", laterFirst, loser.State)
 		}
-		if n, err := v.CountObjects(); err != nil || n != 1 {
-			t.Errorf("later first %v: %d objects, %v", laterFirst, n, err)
+		if n := v.CountObjects(); n != 1 {
+			t.Errorf("later first %v: %d objects", laterFirst, n)
 		}
 	}
 }
@@ -294,8 +295,8 @@ func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 			Limit:       rapid.IntRange(1, 10).Draw(rt, "limit"),
 			WithObjects: true,
 		}
-		if rapid.Bool().Draw(rt, "at") {
-			q.Versions.At = []time.Time{monday.AddDate(0, 0, 1)}
+		for range rapid.IntRange(0, 2).Draw(rt, "ats") {
+			q.Versions.At = append(q.Versions.At, monday.AddDate(0, 0, rapid.IntRange(0, 4).Draw(rt, "at")))
 		}
 		if len(model) > 0 && rapid.Bool().Draw(rt, "after") {
 			q.After = rapid.SampledFrom(model).Draw(rt, "after which").DateAdded
@@ -506,4 +507,106 @@ func TestEveryChangeOfWhatIsServedShows(t *testing.T) {
 	if told == 0 {
 		t.Error("nobody was told of the reset")
 	}
+}
+
+func TestAViewOfAnotherFormatIsFoldedAnew(t *testing.T) {
+	dir, c := t.TempDir(), &chain{}
+	v, err := openView(dir, make([]byte, 32))
+	must(t, err)
+	first := c.event()
+	before := publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "one"))
+	must(t, v.Advance(9, nil))
+	must(t, v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat-1) }))
+	must(t, v.close())
+	for range 2 { // the second time there is nothing to do
+		v, err = openView(dir, make([]byte, 32))
+		must(t, err)
+		cursor, err := v.Cursor()
+		must(t, err)
+		if n := v.CountObjects(); n != 0 || cursor != 0 {
+			t.Fatalf("%d objects, cursor %d", n, cursor)
+		}
+		must(t, v.close())
+	}
+	v, err = openView(dir, make([]byte, 32))
+	must(t, err)
+	defer func() { must(t, v.close()) }()
+	if again := publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "one")); again.Entered <= before.Entered {
+		t.Errorf("it entered at %d, and at %d before", again.Entered, before.Entered)
+	}
+}
+
+func TestWhatAViewCountsIsThereWhenItIsOpenedAgain(t *testing.T) {
+	dir, c := t.TempDir(), &chain{}
+	v, err := openView(dir, make([]byte, 32))
+	must(t, err)
+	for _, state := range []EventState{InView, InView, InView, Undecided, Undecided, Waiting, Refused} {
+		e := c.event()
+		must(t, v.Append([]NewEvent{e}, nil))
+		o := Outcome{Event: LoggedEvent{Event: e.Event}, State: state, Collection: collectionA, Due: monday}
+		if state == InView {
+			o.Entry = entryOf(e, collectionA, fmt.Sprintf("malware-%d", c.round), monday, "x")
+		}
+		must(t, v.Settle([]Outcome{o}))
+	}
+	_, _, err = v.Withdraw(1001, "PUBLISHER")
+	must(t, err)
+	for range 2 {
+		waiting, undecided := v.CountEvents()
+		if n := v.CountObjects(); n != 2 || waiting != 1 || undecided != 2 {
+			t.Errorf("%d objects, %d events wait, %d are undecided", n, waiting, undecided)
+		}
+		must(t, v.close())
+		v, err = openView(dir, make([]byte, 32))
+		must(t, err)
+	}
+	must(t, v.close())
+}
+
+// A filter must not cost more the more there is that it leaves out.
+func TestWhatAFilterLeavesOutIsNotRead(t *testing.T) {
+	few, many := newView(t), newView(t)
+	fillForFilters(t, few, 10)
+	fillForFilters(t, many, 1000)
+	never := []time.Time{monday.AddDate(10, 0, 0)}
+	for name, q := range map[string]Query{
+		"a version that nothing has":     {Versions: Versions{At: never}},
+		"… of a type":                    {Versions: Versions{At: never}, Types: []string{"malware"}},
+		"the first versions of a type":   {Versions: Versions{First: true}, Types: []string{"campaign"}},
+		"a rare type":                    {Versions: Versions{Last: true}, Types: []string{"tool"}},
+		"the one that has many versions": {Versions: Versions{Last: true}, Types: []string{"campaign"}},
+	} {
+		q.Collection, q.Limit = collectionA, 10
+		cost := func(v *View) float64 {
+			return testing.AllocsPerRun(5, func() {
+				_, _, err := v.Page(q)
+				must(t, err)
+			})
+		}
+		if few, many := cost(few), cost(many); many > few+20 {
+			t.Errorf("%s: %.0f allocations among few, %.0f among many", name, few, many)
+		}
+	}
+}
+
+// fillForFilters puts n objects into a view, n versions of one, and one of a rare type.
+func fillForFilters(t *testing.T, v *View, n int) {
+	t.Helper()
+	c := &chain{}
+	var events []NewEvent
+	var outcomes []Outcome
+	add := func(kind, id string, version time.Time) {
+		e := c.event()
+		entry := entryOf(e, collectionA, id, version, "x")
+		entry.Type = kind
+		events = append(events, e)
+		outcomes = append(outcomes, Outcome{Event: LoggedEvent{Event: e.Event}, State: InView, Entry: entry})
+	}
+	for i := range n {
+		add("malware", fmt.Sprintf("malware-%d", i), monday)
+		add("campaign", "campaign-1", monday.Add(time.Duration(i)*time.Second))
+	}
+	add("tool", "tool-1", monday)
+	must(t, v.Append(events, nil))
+	must(t, v.Settle(outcomes))
 }

@@ -21,6 +21,13 @@ type collection struct {
 	records []*collectionRecord
 	unread  int      // records whose content hasn't arrived
 	periods []period // recomputed whenever content arrives
+	keys    map[uint32]givenKey
+}
+
+// givenKey is the key of an epoch. Where the owner gave different ones, it is the first on the chain.
+type givenKey struct {
+	key *seal.EpochKey
+	by  Position // of the record
 }
 
 // collectionRecord is one collection or keyring record.
@@ -29,12 +36,12 @@ type collectionRecord struct {
 	read   bool
 	void   bool // the content breaks the rules
 	epoch  uint32
-	sealed []byte                    // properties
-	keys   map[uint32]*seal.EpochKey // what the keyrings gave us
+	sealed []byte // properties
 	in     *collection
 
-	tried  *seal.EpochKey // the key that made opened what it is
-	opened *wire.Collection
+	tried        *seal.EpochKey // the key that made opened what it is
+	opened       *wire.Collection
+	contributors map[string]bool // … and the accounts that it names as such
 }
 
 // period is a stretch of the chain, up to the next one, in which a collection doesn't change.
@@ -43,6 +50,7 @@ type period struct {
 	epoch      uint32
 	began      Position         // … and the record that began the epoch
 	properties *wire.Collection // nil where we hold no key to them
+	named      map[string]bool  // accounts of contributors
 	unknown    bool             // a record is missing: nothing can be said yet
 }
 
@@ -53,7 +61,7 @@ func (s *State) record(e Event) (Effect, string) {
 		if e.Note.Kind != wire.KindCollection {
 			return Nothing, "a keyring for a collection that doesn't exist"
 		}
-		c = &collection{id: id, owner: s.members[e.Sender]}
+		c = &collection{id: id, owner: s.members[e.Sender], keys: map[uint32]givenKey{}}
 		s.collections[id] = c
 	}
 	if c.owner != s.members[e.Sender] {
@@ -73,47 +81,52 @@ func (r *collectionRecord) attach(s *State, m wire.Metadata, payload []byte) err
 	if r.read {
 		return nil
 	}
-	err := r.readContent(s, m, payload)
+	keys, err := r.readContent(s, m, payload)
+	if err == nil {
+		r.in.give(keys, r.event.Position)
+	}
 	r.read, r.void = true, err != nil
 	r.in.unread--
 	r.in.recompute()
 	return err
 }
 
-func (r *collectionRecord) readContent(s *State, m wire.Metadata, payload []byte) error {
+// readContent gives the keys that the record's keyrings have for us, by epoch.
+func (r *collectionRecord) readContent(s *State, m wire.Metadata, payload []byte) (map[uint32]*seal.EpochKey, error) {
 	if err := s.checkProperties(m, r.event.Note.Kind, r.in.id); err != nil {
-		return err
+		return nil, err
 	}
 	var keyrings [][]byte
 	switch r.event.Note.Kind {
 	case wire.KindCollection:
 		record, err := wire.ParseCollectionRecord(payload)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if record.Collection != r.in.id {
-			return errors.New("the record is about another collection than its note")
+			return nil, errors.New("the record is about another collection than its note")
 		}
 		r.epoch, r.sealed, keyrings = m.Properties.Epoch, record.Sealed, record.Keyrings
 	case wire.KindKeyring:
 		record, err := wire.ParseKeyringRecord(payload)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if record.Collection != r.in.id {
-			return errors.New("the record is about another collection than its note")
+			return nil, errors.New("the record is about another collection than its note")
 		}
 		keyrings = record.Keyrings
 	}
+	keys := map[uint32]*seal.EpochKey{}
 	for _, sealed := range keyrings {
-		if err := r.openKeyring(s.identity, sealed); err != nil {
-			return err
+		if err := r.in.openKeyring(s.identity, sealed, keys); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return keys, nil
 }
 
-func (r *collectionRecord) openKeyring(identity *seal.Identity, sealed []byte) error {
+func (c *collection) openKeyring(identity *seal.Identity, sealed []byte, keys map[uint32]*seal.EpochKey) error {
 	plaintext, err := identity.Open(sealed)
 	if errors.Is(err, seal.ErrNotForUs) {
 		return nil
@@ -125,7 +138,7 @@ func (r *collectionRecord) openKeyring(identity *seal.Identity, sealed []byte) e
 	if err != nil {
 		return err
 	}
-	if keyring.Collection != r.in.id || len(keyring.Epochs) > maxEpochs {
+	if keyring.Collection != c.id || len(keyring.Epochs) > maxEpochs {
 		return errors.New("a keyring is about another collection, or has too many epochs")
 	}
 	for _, epoch := range keyring.Epochs {
@@ -133,23 +146,22 @@ func (r *collectionRecord) openKeyring(identity *seal.Identity, sealed []byte) e
 		if err != nil {
 			return fmt.Errorf("key of epoch %d: %w", epoch.Epoch, err)
 		}
-		if r.keys == nil {
-			r.keys = map[uint32]*seal.EpochKey{}
-		}
-		r.keys[epoch.Epoch] = key
+		keys[epoch.Epoch] = key
 	}
 	return nil
 }
 
-// key finds an epoch's key. Where the owner gave different ones, the first on the chain counts.
-func (c *collection) key(epoch uint32) *seal.EpochKey {
-	for _, r := range c.records {
-		if r.read && !r.void && r.keys[epoch] != nil {
-			return r.keys[epoch]
+// give takes the keys of a record. Records arrive in any order.
+func (c *collection) give(keys map[uint32]*seal.EpochKey, by Position) {
+	for epoch, key := range keys {
+		if known, found := c.keys[epoch]; !found || by.Before(known.by) {
+			c.keys[epoch] = givenKey{key: key, by: by}
 		}
 	}
-	return nil
 }
+
+// key finds an epoch's key; nil if we weren't given it. It is called for every object.
+func (c *collection) key(epoch uint32) *seal.EpochKey { return c.keys[epoch].key }
 
 // recompute derives the periods from the records. It costs as much as there are records, and runs once for each
 // record that arrives, never for an object.
@@ -173,7 +185,7 @@ func (c *collection) recompute() {
 			continue // skips an epoch or goes back: as if it had never been minted
 		}
 		now.from = r.event.Position
-		now.properties = r.properties()
+		now.properties, now.named = r.properties(), r.contributors
 		c.periods = append(c.periods, now)
 	}
 }
@@ -184,13 +196,16 @@ func (r *collectionRecord) properties() *wire.Collection {
 	if key == nil || key == r.tried {
 		return r.opened
 	}
-	r.tried, r.opened = key, nil
+	r.tried, r.opened, r.contributors = key, nil, nil
 	plaintext, err := key.Open(r.sealed)
 	if err != nil {
 		return nil
 	}
 	if properties, err := wire.ParseCollection(plaintext); err == nil {
-		r.opened = &properties
+		r.opened, r.contributors = &properties, map[string]bool{}
+		for _, account := range properties.Contributors.Named {
+			r.contributors[account] = true
+		}
 	}
 	return r.opened
 }
@@ -205,10 +220,11 @@ func (c *collection) at(p Position) (period, bool) {
 }
 
 // mayPublish reports whether an account is that of the owner or of a contributor, whichever account they were named by.
-func (s *State) mayPublish(c *collection, account string, properties *wire.Collection) bool {
+// It is called for every object.
+func (s *State) mayPublish(c *collection, account string, now period) bool {
 	m := s.members[account]
-	return m != nil && (m == c.owner || properties.Contributors.Members || slices.ContainsFunc(properties.Contributors.Named, func(named string) bool {
-		return s.members[named] == m
+	return m != nil && (m == c.owner || now.properties.Contributors.Members || slices.ContainsFunc(m.accounts, func(t tenure) bool {
+		return now.named[t.account]
 	}))
 }
 
@@ -265,7 +281,7 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 		}
 		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}
 	}
-	if !s.mayPublish(c, e.Sender, now.properties) {
+	if !s.mayPublish(c, e.Sender, now) {
 		return refuse("the sender may not publish in this collection")
 	}
 	return Ruling{Outcome: Readable, Key: key, Properties: now.properties, Late: p.Epoch < now.epoch}
@@ -351,10 +367,8 @@ func (s *State) Collections() []Collection {
 func (s *State) Keys(collection string) map[uint32]*seal.EpochKey {
 	keys := map[uint32]*seal.EpochKey{}
 	if c := s.collections[collection]; c != nil {
-		for _, r := range c.records {
-			for epoch := range r.keys {
-				keys[epoch] = c.key(epoch)
-			}
+		for epoch, given := range c.keys {
+			keys[epoch] = given.key
 		}
 	}
 	return keys

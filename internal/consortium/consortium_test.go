@@ -312,6 +312,25 @@ func TestAReaderOpensWhatItsKeyringAllows(t *testing.T) {
 	}
 }
 
+func TestOfTwoKeysOfAnEpochTheFirstOnTheChainCountsWhicheverArrivesFirst(t *testing.T) {
+	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
+	h := newHistory(t)
+	id, _ := h.founding(founder)
+	h.admit(founder, reader)
+	var keys []*seal.EpochKey
+	for range 2 {
+		key, err := seal.NewEpochKey()
+		must(t, err)
+		keys = append(keys, key)
+		h.keyring(founder, id, map[uint32]*seal.EpochKey{7: key}, reader)
+	}
+	for _, order := range [][]int{{0, 1, 2, 3, 4, 5}, {5, 4, 3, 2, 1, 0}} {
+		if got := h.fold(reader, order...).Keys(id)[7]; got == nil || got.Secret() != keys[0].Secret() {
+			t.Errorf("in the order %v it is another key", order)
+		}
+	}
+}
+
 func TestWhoWasTakenOutKeepsACollectionAsItWas(t *testing.T) {
 	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
 	h := newHistory(t)
@@ -567,19 +586,52 @@ func BenchmarkFold(b *testing.B) {
 	h := newHistory(b)
 	id, key := h.founding(founder)
 	event, _ := h.object(founder, id, 1, key)
-	for b.Loop() {
-		s := New(theConsortium, "TX0", founder.identity)
-		for _, e := range h.events[:3] {
-			s.Apply(e)
-		}
-		for n := range 100_000 {
-			e := event
-			e.Position = Position{Round: uint64(10 + n/16), Intra: uint64(n % 16)}
-			e.Note.Sequence = uint64(3 + n)
-			if effect, _ := s.Apply(e); effect != Object {
-				b.Fatal(effect)
+	for _, events := range []int{10_000, 1_000_000} {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			for b.Loop() {
+				s := New(theConsortium, "TX0", founder.identity)
+				for _, e := range h.events[:3] {
+					s.Apply(e)
+				}
+				for n := range events {
+					e := event
+					e.Position = Position{Round: uint64(10 + n/16), Intra: uint64(n % 16)}
+					e.Note.Sequence = uint64(3 + n)
+					if effect, _ := s.Apply(e); effect != Object {
+						b.Fatal(effect)
+					}
+				}
 			}
-		}
+			b.ReportMetric(float64(b.N)*float64(events)/b.Elapsed().Seconds(), "events/s")
+		})
 	}
-	b.ReportMetric(float64(b.N)*100_000/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkRule: what it takes to decide about an object doesn't depend on how many keyrings the collection's owner
+// sent, nor on how many contributors it named.
+func BenchmarkRule(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		founder, reader := newOrganisation(b, "founder"), newOrganisation(b, "reader")
+		h := newHistory(b)
+		id, first := h.founding(founder)
+		contributors := wire.Accounts{}
+		for range n - 1 {
+			contributors.Named = append(contributors.Named, crypto.GenerateAccount().Address.String())
+		}
+		h.admit(founder, reader)
+		contributors.Named = append(contributors.Named, reader.address())
+		for range n {
+			h.keyring(founder, id, map[uint32]*seal.EpochKey{1: first}, founder)
+		}
+		key := h.collection(founder, id, 2, contributors, nil, founder)
+		s := h.fold(founder)
+		event, metadata := h.object(reader, id, 2, key)
+		b.Run(fmt.Sprintf("keyrings=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if r := s.Rule(event, metadata); r.Outcome != Readable {
+					b.Fatal(r.Reason)
+				}
+			}
+		})
+	}
 }

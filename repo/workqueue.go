@@ -1,0 +1,79 @@
+package repo
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// workQueue is a table that entries go into and out of, read from its beginning. It remembers where that is: what was taken
+// out stays in the way of whoever reads a Badger table until the table is compacted, so that each look at the head of a
+// queue would cost as much as everything that has gone through it.
+type workQueue struct {
+	table []byte // the prefix of its keys
+	begin []byte // the least key that it can have
+
+	mu    sync.Mutex
+	first []byte // no entry is before it
+	added int    // how often something was
+}
+
+// newWorkQueue is a queue of the keys that begin with table, from table+from on.
+func newWorkQueue(table []byte, from ...byte) *workQueue {
+	begin := slices.Concat(table, from)
+	return &workQueue{table: table, begin: begin, first: begin}
+}
+
+// scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after, or,
+// if after is nil, at the head.
+func (q *workQueue) scan(s *store, after []byte, visit func(txn *badger.Txn, key []byte, item *badger.Item) (bool, error)) error {
+	q.mu.Lock()
+	start, added := q.first, q.added
+	q.mu.Unlock()
+	if after != nil {
+		start = slices.Concat(q.table, after, []byte{0})
+	}
+	head := slices.Concat(q.table, bytes.Repeat([]byte{0xff}, 32)) // beyond every key, unless there is one
+	found := false
+	err := s.read(func(txn *badger.Txn) error {
+		return scan(txn, q.table, start[len(q.table):], false, func(k []byte, item *badger.Item) (bool, error) {
+			if !found {
+				found, head = true, slices.Clone(k)
+			}
+			return visit(txn, k, item)
+		})
+	})
+	if err != nil || after != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.added == added { // else something came in that the transaction may not have seen
+		q.first = head
+	}
+	return nil
+}
+
+// put says that entries were put in, of which this is the first. It is called when they are committed.
+func (q *workQueue) put(k []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.added++
+	if bytes.Compare(k, q.first) < 0 {
+		q.first = k
+	}
+}
+
+// reset says that the table is another one.
+func (q *workQueue) reset() { q.put(q.begin) }
+
+// lowest is the least of the keys that a transaction puts into a queue; nil for none.
+type lowest []byte
+
+func (l *lowest) add(k []byte) {
+	if *l == nil || bytes.Compare(k, *l) < 0 {
+		*l = k
+	}
+}
