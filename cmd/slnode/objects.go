@@ -241,14 +241,14 @@ func publish(c *cobra.Command, client *taxii.Client, to target, recipients []str
 	}
 	for len(pending) > 0 {
 		status, err := client.Status(c.Context(), to.root, pending[0])
-		if err != nil {
-			return result, err
-		}
-		if status.PendingCount > 0 {
-			if err := pause(c.Context(), 200*time.Millisecond); err != nil {
-				return result, fmt.Errorf("%d objects are accepted and will be published when the node runs again: %w", status.PendingCount, err)
+		if err == nil && status.PendingCount > 0 {
+			if err = pause(c.Context(), 200*time.Millisecond); err == nil {
+				continue
 			}
-			continue
+		}
+		if err != nil {
+			waiting := result.Total - len(result.Successes) - len(result.Failures)
+			return result, fmt.Errorf("%d objects were taken in; they are published as soon as a node that runs can: %w", waiting, err)
 		}
 		result.add(status)
 		pending = pending[1:]
@@ -308,6 +308,7 @@ func (a *app) withCollection(c *cobra.Command, about *target, use func(*taxii.Cl
 	if err := about.resolve(c.Context(), protocol); err != nil {
 		return err
 	}
+	defer explain(c.Context(), client, c.ErrOrStderr())()
 	return use(protocol)
 }
 
