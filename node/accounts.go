@@ -87,7 +87,7 @@ func (a *accounts) SignupUser(_ context.Context, by taxii.Principal, s taxii.Sig
 func (a *accounts) signUp(s taxii.SignUp, role taxii.Role, first bool) (taxii.Account, error) {
 	account, err := a.add(s.User, s.Password, role, repo.Limits{}, first)
 	if err != nil {
-		return taxii.Account{}, clientError(takenError(err))
+		return taxii.Account{}, clientError(takenError(err, first))
 	}
 	return a.describe(account)
 }

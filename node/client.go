@@ -29,6 +29,7 @@ type Client struct {
 	token string
 	http  *http.Client
 	close func() error
+	own   bool // the node runs in this process
 }
 
 // Connect finds the daemon of a repository, or runs the node in this process, for which sealed keys are opened.
@@ -82,14 +83,16 @@ func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, l
 	group.Go(func() error { return n.Run(runCtx) })
 	s.serve(runCtx, group)
 	n.awaitView(ctx)
-	return newClient(admin, func() error {
+	client := newClient(admin, func() error {
 		stop()
 		err := group.Wait()
 		if errors.Is(err, ErrRotated) { // who asked for it was told
 			err = nil
 		}
 		return errors.Join(err, n.Close(), r.Close())
-	}), nil
+	})
+	client.own = true
+	return client, nil
 }
 
 // catchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows
@@ -120,6 +123,9 @@ func (n *Node) awaitFetched(ctx context.Context) {
 		}
 	}
 }
+
+// IsDaemon reports whether the node is another process, which logs elsewhere.
+func (c *Client) IsDaemon() bool { return !c.own }
 
 // Close ends the node if it runs in this process.
 func (c *Client) Close() error { return c.close() }

@@ -29,10 +29,14 @@ func clientError(err error) error {
 	return err
 }
 
-// takenError says in the server's words that an account is there already.
-func takenError(err error) error {
-	if errors.Is(err, repo.ErrTaken) {
-		return fmt.Errorf("%w: there is an account already", taxii.ErrConflict)
+// takenError says in the server's words that an account is there already: the one of that name or, for who comes first,
+// any at any time.
+func takenError(err error, first bool) error {
+	switch {
+	case !errors.Is(err, repo.ErrTaken):
+		return err
+	case first:
+		return fmt.Errorf("%w: this node has let somebody in before; its administrators make further accounts, or its operator with \"slnode account add\"", taxii.ErrConflict)
 	}
-	return err
+	return fmt.Errorf("%w: the name is taken", taxii.ErrConflict)
 }

@@ -199,7 +199,8 @@ func (o *owner) readers(p wire.Collection) (list []consortium.Member) {
 	return list
 }
 
-// grant lets organisations read, and perhaps publish.
+// grant lets organisations read, and perhaps publish. It changes nothing for those who may already: a new key would cost
+// a transaction and shut nobody out.
 func (o *owner) grant(ctx context.Context, id string, g Grant) (consortium.Collection, error) {
 	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
 		added, err := o.accounts(g.Organisations)
@@ -220,6 +221,9 @@ func (o *owner) grant(ctx context.Context, id string, g Grant) (consortium.Colle
 		next := change{properties: p, to: o.readers(wire.Collection{Readers: added})}
 		switch g.From {
 		case "", "now":
+			if sameAccounts(p.Readers, c.Properties.Readers) {
+				return change{properties: p, from: c.Epoch, none: sameAccounts(p.Contributors, c.Properties.Contributors)}, nil
+			}
 			next.rotate, next.to = true, o.readers(p)
 			return next, nil
 		case allMembers:
@@ -242,6 +246,10 @@ func union(a, b wire.Accounts) wire.Accounts {
 	named := slices.Concat(a.Named, b.Named)
 	slices.Sort(named)
 	return wire.Accounts{Named: slices.Compact(named)}
+}
+
+func sameAccounts(a, b wire.Accounts) bool {
+	return a.Members == b.Members && slices.Equal(a.Named, b.Named)
 }
 
 func minus(a wire.Accounts, removed []string) wire.Accounts {
@@ -328,6 +336,7 @@ type change struct {
 	rotate     bool                // it begins a key epoch; those whom it is given to get that key only
 	from       uint32              // else: the first epoch whose key they get
 	to         []consortium.Member // who gets keys, beside the owner
+	none       bool                // all of it is so already: there is no next record
 }
 
 // update changes a collection of ours, given by id or alias, and waits until the change is on the chain. If the
@@ -357,6 +366,9 @@ func (o *owner) update(ctx context.Context, idOrAlias string, decide func(consor
 	}
 	if err != nil {
 		return c, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
+	}
+	if next.none {
+		return c, nil
 	}
 	if c, err = o.publish(ctx, c, next); err != nil {
 		return c, fmt.Errorf("changing the collection %q: %w", next.properties.Title, err)

@@ -26,8 +26,9 @@ type publisher struct {
 	fold   *fold
 	owner  *owner        // makes the collections for named recipients
 	wait   time.Duration // for confirmation, before the answer
-	wake   func()        // tells the sealer that there is work
-	done   *signal       // an item was confirmed
+	delay  delay
+	wake   func()  // tells the sealer that there is work
+	done   *signal // an item was confirmed
 }
 
 var _ taxii.Publisher = (*publisher)(nil)
@@ -240,7 +241,7 @@ func hashOf(words ...string) []byte {
 	return sum[:]
 }
 
-// await gives the status when nothing in it is pending any more, or when it has waited enough.
+// await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is in vain.
 func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) {
 	kept, _, found, err := p.outbox.Status(id)
 	if err != nil || !found {
@@ -248,6 +249,8 @@ func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) 
 	}
 	deadline := time.NewTimer(p.wait)
 	defer deadline.Stop()
+	look := time.NewTicker(lasting)
+	defer look.Stop()
 	for rest := kept.Lines; len(rest) > 0; {
 		changed := p.done.changed()
 		for len(rest) > 0 { // each line is looked at until it is done, and not again
@@ -266,6 +269,10 @@ func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) 
 		select {
 		case <-changed:
 			continue
+		case <-look.C:
+			if !p.delay.isLasting() {
+				continue
+			}
 		case <-deadline.C:
 		case <-ctx.Done():
 		}
@@ -344,6 +351,9 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 			if done {
 				status.Successes = append(status.Successes, detail)
 			} else {
+				if detail.Message == "" {
+					detail.Message = p.delay.of(item)
+				}
 				status.Pendings = append(status.Pendings, detail)
 			}
 		}

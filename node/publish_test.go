@@ -13,7 +13,7 @@ import (
 // post gives objects to the publisher and returns the failures by object, and how many items there are afterwards.
 func (w *world) post(objects ...string) map[string]string {
 	w.t.Helper()
-	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}}
+	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, delay: noDelay()}
 	incoming := make([]taxii.Incoming, len(objects))
 	for i, o := range objects {
 		incoming[i].Raw = []byte(o)
@@ -31,6 +31,8 @@ func (w *world) post(objects ...string) map[string]string {
 	}
 	return failures
 }
+
+func noDelay() delay { return delay{&condition{log: discard}, &condition{log: discard}} }
 
 // seal does to what was accepted what the sealer does, as far as the outbox is concerned.
 func (w *world) seal() {
@@ -129,4 +131,24 @@ func (w *world) enter(object string) {
 	entry := entryOf(w.collection, parsed, hash, time.Now())
 	entry.Position, entry.TxID, entry.Asset, entry.Directory = e.Position, e.TxID, e.Asset, e.Directory
 	must(w.t, w.r.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: e}, State: repo.InView, Entry: entry}}))
+}
+
+// A client is told at once, and why, when it would wait in vain; and as soon as it can be, when not.
+func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
+	w := newPublishingWorld(t)
+	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wait: time.Hour, wake: func() {}, done: &signal{}, delay: noDelay()}
+	p.delay.publishing.set("funds", "account ABC has nothing left")
+	status, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},
+		[]taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}, nil)
+	must(t, err)
+	if len(status.Pendings) != 1 {
+		t.Fatalf("status is %+v, not one that is pending", status)
+	}
+	if got := status.Pendings[0].Message; !strings.Contains(got, "can't pay") || strings.Contains(got, "ABC") {
+		t.Errorf("a client is told %q", got)
+	}
+	p.delay.publishing.clear()
+	if status, err := p.status(status.ID); err != nil || status.Pendings[0].Message != "" {
+		t.Errorf("nothing is wrong any more, and the client is told %q, %v", status.Pendings[0].Message, err)
+	}
 }

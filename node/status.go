@@ -114,6 +114,9 @@ func (n *Node) peerStatus() []PeerStatus {
 	}
 	list := []PeerStatus{}
 	for _, p := range n.host.Peers() {
+		if !n.fold.IsMember(p.ID) {
+			continue // one that a member had before it changed its keys
+		}
 		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Problem: p.LastError}
 		for _, address := range p.Addrs {
 			one.Addresses = append(one.Addresses, address.String())

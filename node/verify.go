@@ -67,6 +67,9 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 // transactionOf finds the transaction that published something.
 func (n *Node) transactionOf(what string) (string, error) {
 	if !strings.Contains(what, "--") {
+		if !isTransactionID(what) {
+			return "", &InputError{fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction", what)}
+		}
 		return what, nil
 	}
 	entry, err := n.repo.View.Latest(repo.Everything, what)
@@ -77,6 +80,11 @@ func (n *Node) transactionOf(what string) (string, error) {
 		return "", &InputError{fmt.Errorf("no object %.80s is in the view of this node", what)}
 	}
 	return entry.TxID, nil
+}
+
+// isTransactionID reports whether something has the form of a transaction's id: 32 bytes in base32.
+func isTransactionID(id string) bool {
+	return len(id) == 52 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
 // round asks algod, which is another source than the indexer, whether the transaction is in that block.

@@ -45,7 +45,7 @@ type Caller struct {
 
 var (
 	// ErrTaken means that there is an account or key of this name, or an administrator already.
-	ErrTaken = errors.New("there is an account already")
+	ErrTaken = errors.New("the name is taken")
 	// ErrUnknown means that there is no account, key or token of this name.
 	ErrUnknown = errors.New("there is none of this name")
 	// ErrCredentials means that a credential is wrong or has expired.

@@ -18,13 +18,14 @@ usage: scripts/testnet.sh COMMAND
      [--round-time D]     let the chain close a round every D (such as 3s) instead of with every transaction group
      [--algod URL --algod-token T --indexer URL [--indexer-token T] --funder-file FILE [--algo N]]
                           use this Algorand network instead; the account of the 25 words in FILE gives each organisation
-                          N ALGO (default 10)
+                          N ALGO (default 10, enough for some 85 objects; 10000 on the development chain)
   down                    stop everything and delete it
   status                  what runs, and how it is
   logs [n]                the end of the logs, of all or of organisation n
   restart n               stop organisation n and start it again
   kill n                  end organisation n with SIGKILL
-  add ORG                 found one more organisation, admit it, start it
+  fund n [ALGO]           send organisation n some more ALGO
+  add ORG                 make one more organisation, admit it, start it
   demo sharing            a scenario to watch: create, publish, grant late, revoke, publish again, withdraw
 USAGE
 }
@@ -171,19 +172,26 @@ start_chain() {
 
 # make_node N ORG: a repository with funds.
 make_node() {
-	local n=$1 org=$2 repo=$NET/$2 log=$NET/logs/$2.log
+	local n=$1 org=$2 repo=$NET/$2 log=$NET/logs/$2.log account
 	must "initialising $org" "$log" "$SLNODE" --repo "$repo" init --org "$org" --title "${org^} CERT" \
 		--taxii-listen 127.0.0.1:0 --gateway 127.0.0.1:0 --ipfs-listen /ip4/127.0.0.1/tcp/0 \
 		--algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" --indexer "$SL_INDEXER_URL" --indexer-token "$SL_INDEXER_TOKEN"
-	local account
-	account=$("$SLNODE" --repo "$repo" wallet --json 2>>"$log" | field account) || fail "algod can't be asked for the balance of $org" "$log"
-	must "funding $org" "$log" "$DEVCHAIN" fund --algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" \
-		--funder-file "$SL_FUNDER_FILE" --to "$account" --algo "$SL_ALGO"
 	printf -v "SL_${n}_ORG" '%s' "$org"
 	printf -v "SL_${n}_REPO" '%s' "$(realpath "$repo")"
+	pay "$n" "$SL_ALGO"
 	printf -v "SL_${n}_USER" '%s' admin
 	printf -v "SL_${n}_PASSWORD" '%s' "$(password)"
 	say "  $org has the account $account"
+}
+
+# pay N ALGO: sends ALGO to an organisation, whose account is then in $account.
+pay() {
+	local org log
+	org=$(var "$1" ORG)
+	log=$NET/logs/$org.log
+	account=$("$SLNODE" --repo "$(var "$1" REPO)" wallet --json 2>>"$log" | field account) || fail "algod can't be asked for the balance of $org" "$log"
+	must "funding $org" "$log" "$DEVCHAIN" fund --algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" \
+		--funder-file "$SL_FUNDER_FILE" --to "$account" --algo "$2"
 }
 
 # start_node N: the daemon of an organisation, until it answers.
@@ -249,7 +257,7 @@ await_collection() {
 
 up() {
 	local nodes=3 algod= n
-	ROUND_TIME=0s SL_ALGO=10 SL_ALGOD_URL='' SL_ALGOD_TOKEN='' SL_INDEXER_URL='' SL_INDEXER_TOKEN='' SL_FUNDER_FILE='' SL_CONTROL_URL=''
+	ROUND_TIME=0s SL_ALGO='' SL_ALGOD_URL='' SL_ALGOD_TOKEN='' SL_INDEXER_URL='' SL_INDEXER_TOKEN='' SL_FUNDER_FILE='' SL_CONTROL_URL=''
 	while [ $# -gt 0 ]; do
 		[ $# -ge 2 ] || { usage >&2; exit 2; }
 		case $1 in
@@ -270,6 +278,7 @@ up() {
 		say "testnet: --algod needs --indexer and a readable --funder-file" >&2
 		exit 2
 	fi
+	if [ -z "$SL_ALGO" ]; then [ -n "$algod" ] && SL_ALGO=10 || SL_ALGO=10000; fi
 	if [ -d "$NET" ]; then
 		ours
 		for n in "$NET"/pids/*; do
@@ -441,6 +450,15 @@ kill_node() {
 	say "$(var "$1" ORG) was ended with SIGKILL"
 }
 
+fund() {
+	load
+	check_number "${1:-}"
+	KEEP=1
+	local account
+	pay "$1" "${2:-$SL_ALGO}"
+	"$SLNODE" --repo "$(var "$1" REPO)" wallet
+}
+
 add() {
 	load
 	[ -n "${1:-}" ] || { usage >&2; exit 2; }
@@ -482,6 +500,7 @@ status) status ;;
 logs) logs "$@" ;;
 restart) restart "$@" ;;
 kill) kill_node "$@" ;;
+fund) fund "$@" ;;
 add) add "$@" ;;
 demo) demo "$@" ;;
 *) usage; [ "$command" = help ] || [ "$command" = --help ] || exit 2 ;;

@@ -83,6 +83,18 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		charlie.showsExactly("alpha", group.ID, indicator(3))
 		bravo.showsExactly("alpha", group.ID, indicator(1), indicator(3))
 	})
+	t.Run("granted to who reads already, nothing is minted", func(t *testing.T) {
+		before := alpha.status().Publishing.Locked
+		for _, collection := range []string{"group", "default"} {
+			was := cliJSON[node.CollectionInfo](alpha, "collection", "show", collection)
+			if is := cliJSON[node.CollectionInfo](alpha, "collection", "grant", collection, "bravo"); is.Epoch != was.Epoch {
+				t.Errorf("%s has key epoch %d, and had %d", collection, is.Epoch, was.Epoch)
+			}
+		}
+		if after := alpha.status().Publishing.Locked; after != before {
+			t.Errorf("%d microalgo are locked, before %d", after, before)
+		}
+	})
 	t.Run("granted from the beginning, a reader sees everything with its provenance, and nothing is minted again", func(t *testing.T) {
 		before := alpha.status().Publishing.Locked
 		cliJSON[node.CollectionInfo](alpha, "collection", "grant", "group", "charlie", "--from", "all", "--contribute")

@@ -96,7 +96,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if _, _, code := elsewhere(t, data, "--consortium", formatID(info.ID+1)); code != 1 {
+	if _, _, code := elsewhere(t, data, "--consortium", formatID(info.ID+1)); code != 3 {
 		t.Errorf("for another consortium it exits with %d", code)
 	}
 
@@ -104,7 +104,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 		for range 20 {
 			changed := bytes.Clone(data)
 			changed[rand.IntN(len(changed))] ^= 1 << rand.IntN(8)
-			if report, stderr, code := elsewhere(t, changed); code != 1 || report.Passed || !strings.Contains(stderr, "does not stand") {
+			if report, stderr, code := elsewhere(t, changed); code != 3 || report.Passed || !strings.Contains(stderr, "does not stand") {
 				t.Errorf("exit code %d: %s%+v", code, stderr, report)
 			}
 		}
@@ -131,7 +131,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 		other.Disclosed.FileKey = f.Disclosed.FileKey
 		data, err = other.Encode()
 		must(t, err)
-		if report, _, code := elsewhere(t, data); code != 1 || outcome(report, "disclosed object") != evidence.Fail {
+		if report, _, code := elsewhere(t, data); code != 3 || outcome(report, "disclosed object") != evidence.Fail {
 			t.Errorf("exit code %d with another object's key: %+v", code, report)
 		}
 	})

@@ -120,6 +120,11 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		if len(m) != 3 || m[1].Name != "bravo" || m[1].Account != rotated.Account || m[1].Peer != rotated.Peer {
 			t.Errorf("the members are %+v", m)
 		}
+		for _, p := range alpha.status().Peers {
+			if p.Member == "" {
+				t.Errorf("alpha shows the peer %s, which is nobody's any more", p.ID)
+			}
+		}
 	})
 	t.Run("the founder and governor changes its keys too, and admits", func(t *testing.T) {
 		n.rotate(alpha)

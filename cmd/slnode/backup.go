@@ -128,8 +128,10 @@ Restore only what is lost for good: two nodes must never run from one backup, no
 				return fmt.Errorf("%w: the backup is sealed to a key, not with a passphrase; give the key with --identity", errUsage)
 			case errors.Is(err, seal.ErrNotForUs):
 				return fmt.Errorf("%w: the backup is not sealed to the identity in %s", errUsage, identity)
-			case err != nil:
+			case errors.Is(err, repo.ErrPassphrase):
 				return fmt.Errorf("opening the backup: %w", err)
+			case err != nil:
+				return fmt.Errorf("%w: %s can't be opened as a backup: %w", errUsage, args[0], err)
 			}
 			manifest, err := repo.Restore(a.dir, plaintext, a.passphrase(c))
 			if err != nil {

@@ -18,7 +18,9 @@ func ask[T any](a *app, c *cobra.Command, question func(*node.Client) (T, error)
 	if err != nil {
 		return result, err
 	}
+	stop := explain(c.Context(), client, c.ErrOrStderr())
 	result, err = question(client)
+	stop()
 	return result, errors.Join(err, client.Close())
 }
 

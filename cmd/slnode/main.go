@@ -140,7 +140,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 func exactArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := cobra.ExactArgs(n)(c, args); err != nil {
-			return fmt.Errorf("%w: %w; see slnode %s --help", errUsage, err, c.Name())
+			return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
 		}
 		return nil
 	}

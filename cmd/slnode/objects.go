@@ -63,16 +63,31 @@ const publishChunk = 500
 
 // envelope is objects to publish, and for whom.
 type envelope struct {
-	To      []string         `json:"x_slnode_to,omitempty"`
-	Objects []jsontext.Value `json:"objects"`
+	to      []string
+	objects []jsontext.Value
 }
 
+// encode writes the objects as they are: an encoder would take the white space out of them, and they would not be
+// published byte for byte.
 func (e envelope) encode() ([]byte, error) {
-	data, err := json.Marshal(e, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		return nil, fmt.Errorf("making an envelope: %w", err)
+	var b bytes.Buffer
+	b.WriteByte('{')
+	if len(e.to) > 0 {
+		to, err := json.Marshal(e.to)
+		if err != nil {
+			return nil, fmt.Errorf("making an envelope: %w", err)
+		}
+		fmt.Fprintf(&b, `"x_slnode_to":%s,`, to)
 	}
-	return data, nil
+	b.WriteString(`"objects":[`)
+	for i, object := range e.objects {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(object)
+	}
+	b.WriteString("]}")
+	return b.Bytes(), nil
 }
 
 // published is what became of a publication.
@@ -141,7 +156,7 @@ for the named organisations alone: so TLP:RED can be shared.`,
 func (a *app) rehearse(c *cobra.Command, client *taxii.Client, to target, recipients []string, objects []jsontext.Value) error {
 	total := taxii.RehearsalResource{DryRun: true, Objects: []taxii.RehearsedObjectResource{}}
 	for chunk := range slices.Chunk(objects, publishChunk) {
-		data, err := envelope{To: recipients, Objects: chunk}.encode()
+		data, err := envelope{to: recipients, objects: chunk}.encode()
 		if err != nil {
 			return err
 		}
@@ -208,7 +223,7 @@ func publish(c *cobra.Command, client *taxii.Client, to target, recipients []str
 	var pending []string
 	for len(objects) > 0 {
 		n := min(len(objects), publishChunk)
-		data, err := envelope{To: recipients, Objects: objects[:n]}.encode()
+		data, err := envelope{to: recipients, objects: objects[:n]}.encode()
 		if err != nil {
 			return result, err
 		}
@@ -226,14 +241,14 @@ func publish(c *cobra.Command, client *taxii.Client, to target, recipients []str
 	}
 	for len(pending) > 0 {
 		status, err := client.Status(c.Context(), to.root, pending[0])
-		if err != nil {
-			return result, err
-		}
-		if status.PendingCount > 0 {
-			if err := pause(c.Context(), 200*time.Millisecond); err != nil {
-				return result, fmt.Errorf("%d objects are accepted and will be published when the node runs again: %w", status.PendingCount, err)
+		if err == nil && status.PendingCount > 0 {
+			if err = pause(c.Context(), 200*time.Millisecond); err == nil {
+				continue
 			}
-			continue
+		}
+		if err != nil {
+			waiting := result.Total - len(result.Successes) - len(result.Failures)
+			return result, fmt.Errorf("%d objects were taken in; they are published as soon as a node that runs can: %w", waiting, err)
 		}
 		result.add(status)
 		pending = pending[1:]
@@ -293,6 +308,7 @@ func (a *app) withCollection(c *cobra.Command, about *target, use func(*taxii.Cl
 	if err := about.resolve(c.Context(), protocol); err != nil {
 		return err
 	}
+	defer explain(c.Context(), client, c.ErrOrStderr())()
 	return use(protocol)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,6 +23,9 @@ import (
 // print writes a result: as JSON if it was asked for, else as people read it.
 func (a *app) print(c *cobra.Command, result any, text func(io.Writer)) error {
 	if a.json {
+		if v := reflect.ValueOf(result); v.Kind() == reflect.Slice && v.IsNil() {
+			result = []struct{}{} // scripts walk through a list, which null is not
+		}
 		encoder := json.NewEncoder(c.OutOrStdout())
 		encoder.SetEscapeHTML(false)
 		return encoder.Encode(result)

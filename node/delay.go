@@ -1,0 +1,48 @@
+package node
+
+import (
+	"time"
+
+	"github.com/serviceledger/slnode/repo"
+)
+
+// delay tells clients why what they posted is not on the chain yet. They are told less than the operator: the details
+// can hold the address of a provider.
+type delay struct{ sealing, publishing *condition }
+
+// delays are the words for a [Condition]'s problem.
+var delays = map[string]string{
+	"funds":      "the node's account can't pay",
+	"algod":      "the node can't reach the Algorand network",
+	"congestion": "the Algorand network asks for a higher fee than the node may pay",
+	"network":    "the node is set to another Algorand network than the consortium's",
+	"membership": "this organisation is not a member of the consortium",
+	"permission": "this organisation may not publish in the collection now",
+	"restored":   "the node was restored from a backup, and looks first for what is published already",
+}
+
+// lasting is for how long a problem has to stand until nobody waits for its end.
+const lasting = time.Second
+
+// of says why an item is not on the chain, as far as something is wrong.
+func (d delay) of(item repo.Item) string {
+	if item.State == repo.Accepted {
+		if text := d.text(d.sealing.get()); text != "" {
+			return text
+		}
+	}
+	return d.text(d.publishing.get())
+}
+
+func (d delay) text(c Condition) string {
+	if text := delays[c.Problem]; text != "" {
+		return "accepted and kept; it waits, since " + text
+	}
+	return ""
+}
+
+// isLasting reports whether nothing can be published until somebody does something about it, or something else recovers.
+func (d delay) isLasting() bool {
+	c := d.publishing.get()
+	return delays[c.Problem] != "" && time.Since(c.Since) > lasting
+}
