@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -71,6 +72,10 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.Run(ctx) })
 	group.Go(func() error { return n.feeds.run(ctx) })
+	group.Go(func() error {
+		n.tryAlgod(ctx)
+		return nil
+	})
 	s.serve(ctx, group)
 	ready(daemon)
 	err = group.Wait()
@@ -78,6 +83,19 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 		err = errors.Join(err, removeErr)
 	}
 	return err
+}
+
+// tryAlgod says at the start what would else show with the first publication only, which may be days later: that
+// algod's URL or token is wrong.
+func (n *Node) tryAlgod(ctx context.Context) {
+	params, err := n.ledger.Params(ctx)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		n.log.Warn("algod can't be asked; nothing can be published until it can", "error", err)
+	case !bytes.Equal(params.GenesisHash[:], n.consortium.GenesisHash):
+		n.log.Warn("algod is of another network than the consortium; nothing can be published", "network", params.GenesisID)
+	}
 }
 
 // listenClients listens for TAXII clients, as the configuration says.

@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -27,6 +28,10 @@ func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
 	})
 	publisher.kill() // what was accepted is on the disk
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	eventually(t, func() (bool, string) {
+		log, err := os.ReadFile(publisher.log)
+		return strings.Contains(string(log), "algod can't be asked"), fmt.Sprintf("%s %v", log, err)
+	})
 	publisher.algod.set(nil, nil)
 	if status = publisher.complete(status.ID); status.SuccessCount != 5 {
 		t.Errorf("the status is %+v", status)

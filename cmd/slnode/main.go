@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "slnode:", err)
+	fmt.Fprintln(stderr, "slnode:", strings.TrimSpace(err.Error())) // what a server answered ends as it likes
 	var input *node.InputError
 	var no *noError
 	var answer *taxii.ResponseError

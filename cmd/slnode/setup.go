@@ -157,9 +157,10 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			charter.History = !forget
+			belonged := false
 			err := a.withRepo(c, func(r *repo.Repo) error {
 				existing, err := r.Consortium()
-				if err != nil || existing != nil {
+				if belonged = existing != nil; err != nil || belonged {
 					return err // an earlier attempt came so far, or the next step will complain
 				}
 				_, err = node.Found(c.Context(), r, charter)
@@ -173,6 +174,9 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 			})
 			if err != nil {
 				return err
+			}
+			if belonged && info.Name != charter.Name {
+				fmt.Fprintf(c.ErrOrStderr(), "slnode: nothing was founded: this node belongs to the consortium %q\n", info.Name)
 			}
 			return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
 		},

@@ -1,0 +1,25 @@
+package node
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// An alarm on a metric that is called otherwise never rings.
+func TestTheMetricsThatOperatorsAreToldOfExist(t *testing.T) {
+	document, err := os.ReadFile("../docs/OPERATIONS.md")
+	must(t, err)
+	source, err := os.ReadFile("metrics.go")
+	must(t, err)
+	names := regexp.MustCompile(`slnode_[a-z_]+`).FindAllString(string(document), -1)
+	if len(names) < 10 {
+		t.Errorf("the document names %q only", names)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(source), `describe("`+strings.TrimPrefix(name, "slnode_")+`"`) {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+}
