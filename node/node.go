@@ -63,6 +63,7 @@ type Node struct {
 	watcher       *chainwatch.Watcher
 	ledger        *ledger.Ledger
 	accounts      *accounts
+	certificate   *acmeCertificate // for TAXII clients; nil if it comes from elsewhere
 	described     *ownRoot
 	trail         *auditTrail
 	rebuild       chan chan error

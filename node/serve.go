@@ -48,7 +48,8 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	if err != nil {
 		return err
 	}
-	if err := n.listenClients(&s, &daemon, clients); err != nil {
+	secure, err := n.listenClients(&s, &daemon, clients)
+	if err != nil {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
@@ -72,6 +73,9 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	group.Go(func() error { return n.Run(ctx) })
 	group.Go(func() error { return n.feeds.run(ctx) })
 	s.serve(ctx, group)
+	if secure.acme != nil {
+		group.Go(func() error { return secure.acme.run(ctx) })
+	}
 	ready(daemon)
 	err = group.Wait()
 	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil {
@@ -81,15 +85,16 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 }
 
 // listenClients listens for TAXII clients, as the configuration says.
-func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) error {
+func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) (clientTLS, error) {
 	config := n.repo.Config.TAXII
 	secure, err := openTLS(n.repo.Config, n.repo.Dir, n.log)
 	if err != nil {
-		return err
+		return secure, err
 	}
 	if daemon.TAXII, err = s.listenTLS("TAXII clients", config.Listen, clients, secure.config); err != nil {
-		return err
+		return secure, err
 	}
+	n.certificate = secure.acme
 	daemon.URL = "https://" + daemon.TAXII
 	switch {
 	case secure.config == nil:
@@ -99,10 +104,10 @@ func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) e
 		}
 	case secure.fingerprint != "":
 		n.log.Info("TAXII is served with a self-signed certificate", "sha256", colons(secure.fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
-	case secure.challenges != nil && config.ACMEListen != "":
+	case secure.challenges != nil:
 		_, err = s.listen("the ACME authority", config.ACMEListen, secure.challenges)
 	}
-	return err
+	return secure, err
 }
 
 // listenAdmin listens for the command line.

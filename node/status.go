@@ -46,6 +46,9 @@ type Status struct {
 		Undecided int   `json:"undecided"`
 	} `json:"view"`
 
+	// Certificate is what keeps an ACME authority's certificate from TAXII clients.
+	Certificate Condition `json:"certificate,omitzero"`
+
 	Peers []PeerStatus `json:"peers"`
 	// Webhooks are those of the config.
 	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
@@ -100,6 +103,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
+	if n.certificate != nil {
+		s.Certificate = n.certificate.condition.get()
+	}
 	for _, hook := range n.webhooks {
 		s.Webhooks = append(s.Webhooks, hook.status())
 	}

@@ -41,7 +41,8 @@ type Config struct {
 		TLSKey           string   `toml:"tls_key"`
 		TLSNames         []string `toml:"tls_names"`
 		ACMEEmail        string   `toml:"acme_email"`
-		ACMEDirectory    string   `toml:"acme_directory"`  // URL
+		ACMEDirectory    string   `toml:"acme_directory"` // URL
+		ACMECA           string   `toml:"acme_ca"`
 		ACMEListen       string   `toml:"acme_listen"`     // host:port
 		AuditFileSize    int64    `toml:"audit_file_size"` // bytes
 		AuditFiles       int64    `toml:"audit_files"`
@@ -241,6 +242,7 @@ func (c *Config) Validate() error {
 		{"taxii.tls_certificate", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSCertificate)},
 		{"taxii.tls_key", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSKey)},
 		{"taxii.tls_names", neededFor(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames...)},
+		{"taxii.tls_names", certifiable(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames)},
 		{"taxii.acme_directory", checkURL(c.TAXII.ACMEDirectory)},
 		{"taxii.acme_listen", checkHostPort(c.TAXII.ACMEListen, true)},
 		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
@@ -278,6 +280,16 @@ func checkHostPort(address string, optional bool) error {
 func neededFor(needed bool, values ...string) error {
 	if needed && (len(values) == 0 || slices.Contains(values, "")) {
 		return errors.New("is needed for the value of taxii.tls")
+	}
+	return nil
+}
+
+// certifiable refuses names that the node can't ask an ACME authority for.
+func certifiable(asked bool, names []string) error {
+	for _, name := range names {
+		if asked && (net.ParseIP(name) != nil || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name)) {
+			return fmt.Errorf("%q is not a host's name in lower case, as \"acme\" needs it", name)
+		}
 	}
 	return nil
 }

@@ -153,6 +153,9 @@ func printStatus(w io.Writer, s node.Status) {
 	}
 	fmt.Fprintf(w, "chain\t%s\n", watching)
 	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	if s.Certificate.Problem != "" {
+		fmt.Fprintf(w, "certificate\tWAITS since %s: %s\n", s.Certificate.Since.Format(time.RFC3339), oneLine(s.Certificate.Detail))
+	}
 	for _, hook := range s.Webhooks {
 		state := "works"
 		if hook.Problem != "" {
