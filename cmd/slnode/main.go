@@ -151,6 +151,13 @@ func (a *app) connect(c *cobra.Command) (*node.Client, error) {
 	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), "warn", "text"))
 }
 
+// note adds a line to the audit log about a command that needs no node. What was done is done if that fails.
+func (a *app) note(c *cobra.Command, event, subject string) {
+	if err := node.NoteCommand(a.dir, event, subject); err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "slnode:", err)
+	}
+}
+
 func newLogger(w io.Writer, level, format string) *slog.Logger {
 	var l slog.Level
 	if l.UnmarshalText([]byte(level)) != nil {
