@@ -170,33 +170,6 @@ func loadConfig(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
-// environmentPrefix begins the names of the variables that override the config file.
-const environmentPrefix = "SLNODE_"
-
-// override applies the variables SLNODE_<SECTION>_<KEY> of an environment.
-func (c *Config) override(environ []string) error {
-	sections := reflect.ValueOf(c).Elem()
-	for i := range sections.NumField() {
-		section := sections.Field(i)
-		if section.Kind() != reflect.Struct { // a list has no variables
-			continue
-		}
-		for j := range section.NumField() {
-			name := environmentPrefix + strings.ToUpper(sections.Type().Field(i).Tag.Get("toml")+"_"+section.Type().Field(j).Tag.Get("toml"))
-			for _, variable := range environ {
-				value, ok := strings.CutPrefix(variable, name+"=")
-				if !ok {
-					continue
-				}
-				if err := set(section.Field(j), value); err != nil {
-					return fmt.Errorf("environment variable %s: %w", name, err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 func set(field reflect.Value, text string) (err error) {
 	switch value := field.Addr().Interface().(type) {
 	case *string:

@@ -110,7 +110,7 @@ refused).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	directory := os.Getenv("SLNODE_REPO")
+	directory := os.Getenv(repo.DirectoryVariable)
 	if directory == "" {
 		directory = ".slnode"
 	}
