@@ -405,7 +405,7 @@ func (n *Node) publishingProblem() error {
 	if c := n.minter.condition.get(); c.Problem != "" {
 		return errors.New(c.Detail)
 	}
-	return nil
+	return n.disk.room()
 }
 
 // awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.

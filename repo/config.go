@@ -62,6 +62,9 @@ type Config struct {
 		MaxFee       uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer     string   `toml:"explorer"`
 	} `toml:"algorand"`
+	Storage struct {
+		MinFree int64 `toml:"min_free"` // bytes; 0: the free space is not looked at
+	} `toml:"storage"`
 	Metrics struct {
 		Listen string `toml:"listen"` // host:port
 	} `toml:"metrics"`
@@ -115,6 +118,7 @@ func DefaultConfig() Config {
 	c.Algorand.Poll.Duration = 5 * time.Second
 	c.Algorand.MaxFee = 10_000
 	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
+	c.Storage.MinFree = 256 << 20
 	c.Log.Level = "info"
 	c.Log.Format = "text"
 	return c
@@ -221,6 +225,7 @@ func (c *Config) Validate() error {
 		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
 		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
+		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
 	}
 	for _, check := range checks {
