@@ -45,7 +45,11 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return n.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
 	admin.HandleFunc("/evidence", n.serveEvidence).Methods(http.MethodGet)
 	admin.HandleFunc("/audit", n.serveAudit).Methods(http.MethodGet)
-	admin.HandleFunc("/rebuild", answer(func(r *http.Request) (any, error) { return struct{}{}, n.Rebuild(r.Context()) })).Methods(http.MethodPost)
+	admin.HandleFunc("/rebuild", answer(func(r *http.Request) (any, error) {
+		err := n.Rebuild(r.Context())
+		n.trail.changed("rebuild-view", "", nil, err)
+		return struct{}{}, err
+	})).Methods(http.MethodPost)
 	admin.HandleFunc("/admit", answer(func(r *http.Request) (any, error) {
 		request, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxMetadata))
 		if err != nil {
@@ -72,7 +76,11 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		n.trail.changed("submit-proposal", "", nil, err)
 		return result, err
 	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) { return n.RenewProposal(ctx, file) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) {
+		result, err := n.RenewProposal(ctx, file)
+		n.trail.changed("renew-proposal", "", nil, err)
+		return result, err
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) {
 		result, err := n.RotateKeys(ctx, c)
 		n.trail.changed("rotate-keys", "", nil, err)
@@ -98,7 +106,11 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
 	admin.HandleFunc("/dump", n.serveDump).Methods(http.MethodGet)
 	admin.HandleFunc("/feeds", answer(func(*http.Request) (any, error) { return n.feeds.infos(), nil })).Methods(http.MethodGet)
-	admin.HandleFunc("/feeds", answer(asked(func(_ context.Context, f repo.Feed) (any, error) { return n.feeds.add(f) }))).Methods(http.MethodPost)
+	admin.HandleFunc("/feeds", answer(asked(func(_ context.Context, f repo.Feed) (any, error) {
+		info, err := n.feeds.add(f)
+		n.trail.changed("add-feed", "", []string{info.Name}, err)
+		return info, err
+	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/feeds/{name}/{do:test|run|remove}", unhurried(answer(n.doWithFeed))).Methods(http.MethodPost)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -185,9 +197,15 @@ func (n *Node) doWithFeed(r *http.Request) (any, error) {
 	case "test":
 		return n.feeds.test(r.Context(), name)
 	case "run":
-		return asked(func(ctx context.Context, how FeedRun) (any, error) { return n.feeds.runNow(ctx, name, how.Again) })(r)
+		return asked(func(ctx context.Context, how FeedRun) (any, error) {
+			report, err := n.feeds.runNow(ctx, name, how.Again)
+			n.trail.changed("run-feed", "", []string{name}, err) // what it published has lines of its own
+			return report, err
+		})(r)
 	}
-	return struct{}{}, n.feeds.remove(name)
+	err := n.feeds.remove(name)
+	n.trail.changed("remove-feed", "", []string{name}, err)
+	return struct{}{}, err
 }
 
 // unhurried lets an answer take longer than the server's time limit.
@@ -290,10 +308,14 @@ func refuse(w http.ResponseWriter, err error) {
 // serveEvidence answers with a file, byte for byte.
 func (n *Node) serveEvidence(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	data, err := n.Evidence(r.Context(), query.Get("what"), query.Get("disclose") == "true")
+	disclose := query.Get("disclose") == "true"
+	data, err := n.Evidence(r.Context(), query.Get("what"), disclose)
 	if err != nil {
 		refuse(w, err)
 		return
+	}
+	if disclose {
+		n.trail.operator(taxii.Event{Name: taxii.EventRead, Kind: "evidence", Count: 1})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(data) // the caller has gone

@@ -27,9 +27,16 @@ func (a *auditTrail) Read(ctx context.Context, from time.Time, name, user string
 }
 
 // operator records what was done on the command line.
-func (a *auditTrail) operator(e taxii.Event) {
+func (a *auditTrail) operator(e taxii.Event) { a.Record(byOperator(e)) }
+
+func byOperator(e taxii.Event) taxii.Event {
 	e.Time, e.User, e.Role, e.Credential = now(), operatorName, taxii.RoleAdmin.String(), "the repository"
-	a.Record(e)
+	return e
+}
+
+// NoteCommand records what was done on the command line without a node, on the repository in dir.
+func NoteCommand(dir, event, subject string) error {
+	return repo.AppendAudit(dir, byOperator(taxii.Event{Name: event, Subject: subject}))
 }
 
 // changed records a change of a collection on the command line, unless it failed.

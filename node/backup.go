@@ -36,6 +36,7 @@ func Backup(ctx context.Context, dir string, passphrase repo.Passphrase, w io.Wr
 		return repo.Manifest{}, err
 	}
 	manifest, err := backupOffline(ctx, r, w)
+	(&auditTrail{r.Audit, r.Dir}).changed("backup", "", nil, err)
 	return manifest, errors.Join(err, r.Close())
 }
 
@@ -91,7 +92,9 @@ func readFrom(blocks directoryReader) func(context.Context, string) ([]repo.File
 
 // serveDump answers with the daemon's part of a backup. An answer that is cut off is the caller's sign of a failure.
 func (n *Node) serveDump(w http.ResponseWriter, r *http.Request) {
-	if err := n.repo.Dump(r.Context(), patientWriter{w, http.NewResponseController(w)}, readFrom(n.host)); err != nil {
+	err := n.repo.Dump(r.Context(), patientWriter{w, http.NewResponseController(w)}, readFrom(n.host))
+	n.trail.changed("backup", "", nil, err)
+	if err != nil {
 		n.log.Warn("a backup failed", "error", err)
 		panic(http.ErrAbortHandler)
 	}

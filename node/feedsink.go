@@ -219,9 +219,17 @@ func (s *feedSink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Ve
 	}
 	cost := ledger.Cost(1, usualFee)
 	verdicts := make([]feed.Verdict, len(objects))
+	failures := 0
 	for i, line := range status.Lines {
 		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Cost: cost}
+		if line.Failure != "" {
+			failures++
+		}
 	}
+	s.node.trail.Record(taxii.Event{
+		Time: now(), Name: taxii.EventPublish, User: who.User, Role: who.Role.String(), Credential: "the configuration",
+		Root: own, Collection: into.ID, Count: len(objects), Failures: failures, Status: id,
+	})
 	return verdicts, nil
 }
 

@@ -44,6 +44,7 @@ type fetcher struct {
 	fold   *fold
 	blocks replicaStore
 	work   *signal
+	disk   *diskGuard
 	memory int64 // how much of opened objects may be held at once, in bytes, and one for each processor
 	log    *slog.Logger
 
@@ -104,6 +105,7 @@ func (f *fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout
 			return err
 		}
 		if len(events) > 0 {
+			f.disk.await(ctx)
 			l, err := f.fetch(ctx, events, timeout)
 			if err != nil {
 				return err

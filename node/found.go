@@ -73,7 +73,9 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 		ID: minted.Asset, Charter: minted.TxID, Name: f.Charter.Name, GenesisID: f.Charter.GenesisID, GenesisHash: f.Charter.GenesisHash,
 		Network: f.Charter.Network,
 	}
-	return &own, r.SetConsortium(own)
+	err = r.SetConsortium(own)
+	(&auditTrail{r.Audit, r.Dir}).changed("found-consortium", "", []string{own.Name}, err)
+	return &own, err
 }
 
 func readFounding(r *repo.Repo) (*founding, error) {
@@ -403,7 +405,7 @@ func (n *Node) publishingProblem() error {
 	if c := n.minter.condition.get(); c.Problem != "" {
 		return errors.New(c.Detail)
 	}
-	return nil
+	return n.disk.room()
 }
 
 // awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.
@@ -484,7 +486,9 @@ func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, e
 		ID: invite.Consortium, Charter: invite.Charter, Name: invite.Name, GenesisID: invite.GenesisID, GenesisHash: invite.GenesisHash,
 		Network: invite.Network, Peers: invite.Peers,
 	}
-	return &own, r.SetConsortium(own)
+	err = r.SetConsortium(own)
+	(&auditTrail{r.Audit, r.Dir}).changed("join-consortium", "", []string{own.Name}, err)
+	return &own, err
 }
 
 // checkNetwork refuses an invite into a consortium on another Algorand network than the configured algod's.

@@ -31,6 +31,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descOutbox       = describe("outbox_objects", "Objects that wait to be published, by state.", "state")
 	descPublishing   = describe("publishing_problem", "1 for what keeps objects from being published.", "problem")
+	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
+	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
@@ -66,6 +68,10 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descOutbox, float64(s.Publishing.Signed), "signed")
 	if s.Publishing.Problem != "" {
 		gauge(descPublishing, 1, s.Publishing.Problem)
+	}
+	gauge(descDisk, float64(s.Disk.Free))
+	if s.Certificate.Problem != "" {
+		gauge(descCertificate, 1, s.Certificate.Problem)
 	}
 	if s.Publishing.Funds == "" {
 		gauge(descFree, float64(s.Publishing.Free))

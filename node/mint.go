@@ -64,6 +64,7 @@ type minter struct {
 	hint        func(round uint64) // tells our own watcher
 	reopened    func()             // tells the sealer that there is work
 	confirmed   *signal            // something was
+	disk        *diskGuard
 	condition   *condition
 	log         *slog.Logger
 	patience    time.Duration // until a group that algod has taken is looked after
@@ -206,6 +207,7 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 			}
 			continue
 		}
+		m.disk.await(ctx)
 		groups, problem, err := m.signItems(ctx, items)
 		switch {
 		case ctx.Err() != nil:

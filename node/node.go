@@ -63,6 +63,8 @@ type Node struct {
 	watcher       *chainwatch.Watcher
 	ledger        *ledger.Ledger
 	accounts      *accounts
+	disk          *diskGuard
+	certificate   *acmeCertificate // for TAXII clients; nil if it comes from elsewhere
 	described     *ownRoot
 	trail         *auditTrail
 	rebuild       chan chan error
@@ -185,27 +187,31 @@ func (n *Node) wire() error {
 	if err := n.beginWithKeys(); err != nil {
 		return err
 	}
+	n.disk = &diskGuard{
+		folders: []string{n.repo.Dir, repo.BlocksPath(n.repo.Dir)}, least: uint64(n.repo.Config.Storage.MinFree), free: freeSpace,
+		condition: &condition{what: "taking objects in", log: n.log},
+	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes,
-		condition: &condition{what: "sealing", log: n.log}, log: n.log,
+		disk: n.disk, condition: &condition{what: "sealing", log: n.log}, log: n.log,
 	}
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.MaxFee)
 	n.fresh = &freshDirectories{blocks: n.host}
 	n.minter = &minter{
 		outbox: outbox, view: view, fold: n.fold, fresh: n.fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
 		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n, finder: n, hint: n.hintWatcher,
-		reopened: n.sealer.work.notify, confirmed: n.done, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
+		reopened: n.sealer.work.notify, confirmed: n.done, disk: n.disk, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
 	}
 	n.sealer.fresh, n.sealer.stored = n.fresh, n.minter.work.notify
 	n.publisher = &publisher{
 		outbox: outbox, view: view, fold: n.fold, wait: n.repo.Config.TAXII.PublishWait.Duration, wake: n.sealer.work.notify, done: n.done,
-		delay: delay{sealing: n.sealer.condition, publishing: n.minter.condition},
+		delay: delay{sealing: n.sealer.condition, publishing: n.minter.condition}, disk: n.disk,
 	}
 	n.replicator = &replicator{
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
 		confirmed: n.minter.confirm, work: n.arrived, withdrawn: n.done, log: n.log,
 	}
-	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, memory: openBytes, log: n.log}
+	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, disk: n.disk, memory: openBytes, log: n.log}
 	n.owner = &owner{
 		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
 		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,
@@ -251,6 +257,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
+		"watching the disk": n.disk.run,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {

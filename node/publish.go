@@ -27,6 +27,7 @@ type publisher struct {
 	owner  *owner        // makes the collections for named recipients
 	wait   time.Duration // for confirmation, before the answer
 	delay  delay
+	disk   *diskGuard
 	wake   func()  // tells the sealer that there is work
 	done   *signal // an item was confirmed
 }
@@ -71,6 +72,9 @@ func (p *publisher) batch(into consortium.Collection, objects []taxii.Incoming) 
 
 // accept takes the good ones of the objects in.
 func (p *publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, objects []taxii.Incoming) (string, error) {
+	if err := p.disk.room(); err != nil {
+		return "", err
+	}
 	b, err := p.batch(into, objects)
 	if err != nil {
 		return "", err

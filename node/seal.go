@@ -41,7 +41,8 @@ type sealer struct {
 	consortium uint64
 	work       signal // something was accepted
 	stored     func() // tells the minter that there is work
-	memory     int64  // how much plaintext may be held at once, in bytes, and one object for each processor
+	disk       *diskGuard
+	memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
 	condition  *condition
 	log        *slog.Logger
 }
@@ -53,6 +54,7 @@ func (s *sealer) run(ctx context.Context) error {
 		for after := uint64(0); ; {
 			items, err := s.outbox.Queue(repo.Accepted, after, sealBatch)
 			if err == nil && len(items) > 0 {
+				s.disk.await(ctx)
 				after, err = s.seal(ctx, items)
 			}
 			if ctx.Err() != nil {

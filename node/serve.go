@@ -49,7 +49,8 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	if err != nil {
 		return err
 	}
-	if err := n.listenClients(&s, &daemon, clients); err != nil {
+	secure, err := n.listenClients(&s, &daemon, clients)
+	if err != nil {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
@@ -77,6 +78,9 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 		return nil
 	})
 	s.serve(ctx, group)
+	if secure.acme != nil {
+		group.Go(func() error { return secure.acme.run(ctx) })
+	}
 	ready(daemon)
 	err = group.Wait()
 	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil {
@@ -99,15 +103,16 @@ func (n *Node) tryAlgod(ctx context.Context) {
 }
 
 // listenClients listens for TAXII clients, as the configuration says.
-func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) error {
+func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) (clientTLS, error) {
 	config := n.repo.Config.TAXII
 	secure, err := openTLS(n.repo.Config, n.repo.Dir, n.log)
 	if err != nil {
-		return err
+		return secure, err
 	}
 	if daemon.TAXII, err = s.listenTLS("TAXII clients", config.Listen, clients, secure.config); err != nil {
-		return err
+		return secure, err
 	}
+	n.certificate = secure.acme
 	daemon.URL = "https://" + daemon.TAXII
 	switch {
 	case secure.config == nil:
@@ -117,10 +122,10 @@ func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) e
 		}
 	case secure.fingerprint != "":
 		n.log.Info("TAXII is served with a self-signed certificate", "sha256", colons(secure.fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
-	case secure.challenges != nil && config.ACMEListen != "":
+	case secure.challenges != nil:
 		_, err = s.listen("the ACME authority", config.ACMEListen, secure.challenges)
 	}
-	return err
+	return secure, err
 }
 
 // listenAdmin listens for the command line.

@@ -46,6 +46,14 @@ type Status struct {
 		Undecided int   `json:"undecided"`
 	} `json:"view"`
 
+	// Disk is what is free where the repository is, and what keeps objects out if it is too little.
+	Disk struct {
+		Condition
+		Free uint64 `json:"free_bytes"`
+	} `json:"disk"`
+	// Certificate is what keeps an ACME authority's certificate from TAXII clients.
+	Certificate Condition `json:"certificate,omitzero"`
+
 	Peers []PeerStatus `json:"peers"`
 	// Webhooks are those of the config.
 	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
@@ -73,14 +81,18 @@ type Missing struct {
 }
 
 // Status tells how the node is.
-func (n *Node) Status(ctx context.Context) (Status, error) {
-	var s Status
+func (n *Node) Status(ctx context.Context) (s Status, err error) {
 	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.consortium.Name, n.consortium.ID
 	s.Started, s.Member = n.started, n.fold.active()
 	counts := n.repo.Outbox.Count()
-	s.Publishing.Condition = n.minter.condition.get()
-	if s.Publishing.Problem == "" {
-		s.Publishing.Condition = n.sealer.condition.get()
+	if s.Disk.Free, err = n.disk.space(); err != nil {
+		return Status{}, err
+	}
+	s.Disk.Condition = n.disk.condition.get()
+	for _, part := range []*condition{n.disk.condition, n.minter.condition, n.sealer.condition} {
+		if s.Publishing.Problem == "" {
+			s.Publishing.Condition = part.get()
+		}
 	}
 	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[repo.Accepted], counts[repo.Stored], counts[repo.Signed]
 	s.Publishing.Account = n.fold.self
@@ -98,6 +110,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 
 	s.View.Objects = n.repo.View.CountObjects()
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
+	if n.certificate != nil {
+		s.Certificate = n.certificate.condition.get()
+	}
 	for _, hook := range n.webhooks {
 		s.Webhooks = append(s.Webhooks, hook.status())
 	}

@@ -23,9 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
-
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -34,6 +31,7 @@ type clientTLS struct {
 	config      *tls.Config  // nil: plain HTTP
 	fingerprint string       // SHA-256 of a certificate that clients must be told to trust
 	challenges  http.Handler // answers an ACME authority on plain HTTP, or is nil
+	acme        *acmeCertificate
 }
 
 // openTLS makes what the configuration says. Every certificate is presented to every client; client certificates are
@@ -71,11 +69,22 @@ func certificates(c repo.Config, dir string, log *slog.Logger) (clientTLS, error
 		sum := sha256.Sum256(certificate.Certificate[0])
 		return clientTLS{config: &tls.Config{Certificates: []tls.Certificate{certificate}}, fingerprint: fmt.Sprintf("%x", sum)}, nil
 	case repo.TLSACME:
-		manager := &autocert.Manager{
-			Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(c.TAXII.TLSNames...), Email: c.TAXII.ACMEEmail,
-			Cache: autocert.DirCache(filepath.Join(dir, "acme")), Client: &acme.Client{DirectoryURL: c.TAXII.ACMEDirectory},
+		var authorities *x509.CertPool // nil: the system's
+		if path := c.TAXII.ACMECA; path != "" {
+			var err error
+			if authorities, err = readAuthorities(within(path)); err != nil {
+				return clientTLS{}, fmt.Errorf("acme_ca: %w", err)
+			}
 		}
-		return clientTLS{config: manager.TLSConfig(), challenges: manager.HTTPHandler(nil)}, nil
+		certificate, err := newACMECertificate(c, dir, authorities, log)
+		if err != nil {
+			return clientTLS{}, err
+		}
+		secure := clientTLS{config: certificate.tlsConfig(), acme: certificate}
+		if c.TAXII.ACMEListen != "" {
+			secure.challenges = certificate.challenges
+		}
+		return secure, nil
 	}
 	return clientTLS{}, nil
 }

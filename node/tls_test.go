@@ -10,11 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/acme"
 
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
@@ -183,20 +180,5 @@ func TestHTTPSNeedsWhatItIsMadeOf(t *testing.T) {
 	}
 	if secure, err := openTLS(tlsConfig(repo.TLSOff), dir, slog.Default()); err != nil || secure.config != nil {
 		t.Errorf("off: %+v, %v", secure, err)
-	}
-}
-
-func TestACMEIsAskedForTheConfiguredNamesOnly(t *testing.T) {
-	c := tlsConfig(repo.TLSACME)
-	c.TAXII.TLSNames = []string{"taxii.acme.example"}
-	secure, err := openTLS(c, t.TempDir(), slog.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(secure.config.NextProtos, acme.ALPNProto) || secure.challenges == nil {
-		t.Errorf("an authority is not answered: %v", secure.config.NextProtos)
-	}
-	if _, err := secure.config.GetCertificate(&tls.ClientHelloInfo{ServerName: "evil.example"}); err == nil {
-		t.Error("a certificate is asked for whatever the client names")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,10 +106,12 @@ func (a *Audit) Append(entry any) {
 			a.failed(fmt.Errorf("setting a file of the audit log aside: %w", err))
 		}
 	}
+	if len(line) >= a.buffer.Available() {
+		a.flushLocked() // whole lines only: [AppendAudit] may write, too
+	}
 	a.written += int64(len(line)) + 1
 	// The buffer keeps an error and returns it when it is flushed.
-	_, _ = a.buffer.Write(line)
-	_ = a.buffer.WriteByte('\n')
+	_, _ = a.buffer.Write(append(line, '\n'))
 	if a.flush == nil {
 		a.done.Add(1)
 		a.flush = time.AfterFunc(auditFlush, func() {
@@ -168,6 +171,18 @@ func (a *Audit) close() error {
 	a.mu.Unlock()
 	a.done.Wait()
 	return errors.Join(a.file.Sync(), a.file.Close())
+}
+
+// AppendAudit adds a line to the log of the repository in dir, which may be open elsewhere, or nowhere.
+func AppendAudit(dir string, entry any) (err error) {
+	a, err := openAudit(AuditPath(dir), math.MaxInt64, 0, time.Now)
+	if err != nil {
+		return err
+	}
+	a.OnFailure(func(failure error) { err = failure })
+	a.Append(entry)
+	closed := a.close()
+	return errors.Join(err, closed)
 }
 
 // auditFiles lists the files of a log, the oldest first.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,30 @@ func TestTheAuditLogKeepsWhatIsAppended(t *testing.T) {
 	must(t, err)
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("others may read it: %v", info.Mode())
+	}
+}
+
+// A command may add a line while a daemon writes more than its buffer holds.
+func TestTheAuditLogTakesLinesFromSeveralProcesses(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<30, 2)
+	const lines, added = 2000, 50
+	var daemon sync.WaitGroup
+	daemon.Go(func() {
+		for i := range lines {
+			a.Append(auditLine{N: i, Note: strings.Repeat("x", i%300)})
+		}
+	})
+	for i := range added {
+		must(t, AppendAudit(dir, auditLine{N: lines + i}))
+	}
+	daemon.Wait()
+	must(t, a.close())
+	if got := numbers(t, dir, time.Time{}); len(got) != lines+added {
+		t.Errorf("%d of %d lines are there", len(got), lines+added)
+	}
+	if err := AppendAudit(filepath.Join(dir, "version", "x"), auditLine{}); err != nil {
+		t.Errorf("a repository without a log gets none: %v", err)
 	}
 }
 

@@ -41,7 +41,8 @@ type Config struct {
 		TLSKey           string   `toml:"tls_key"`
 		TLSNames         []string `toml:"tls_names"`
 		ACMEEmail        string   `toml:"acme_email"`
-		ACMEDirectory    string   `toml:"acme_directory"`  // URL
+		ACMEDirectory    string   `toml:"acme_directory"` // URL
+		ACMECA           string   `toml:"acme_ca"`
 		ACMEListen       string   `toml:"acme_listen"`     // host:port
 		AuditFileSize    int64    `toml:"audit_file_size"` // bytes
 		AuditFiles       int64    `toml:"audit_files"`
@@ -61,6 +62,9 @@ type Config struct {
 		MaxFee       uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer     string   `toml:"explorer"`
 	} `toml:"algorand"`
+	Storage struct {
+		MinFree int64 `toml:"min_free"` // bytes; 0: the free space is not looked at
+	} `toml:"storage"`
 	Metrics struct {
 		Listen string `toml:"listen"` // host:port
 	} `toml:"metrics"`
@@ -114,6 +118,7 @@ func DefaultConfig() Config {
 	c.Algorand.Poll.Duration = 5 * time.Second
 	c.Algorand.MaxFee = 10_000
 	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
+	c.Storage.MinFree = 256 << 20
 	c.Log.Level = "info"
 	c.Log.Format = "text"
 	return c
@@ -169,33 +174,6 @@ func loadConfig(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
-// environmentPrefix begins the names of the variables that override the config file.
-const environmentPrefix = "SLNODE_"
-
-// override applies the variables SLNODE_<SECTION>_<KEY> of an environment.
-func (c *Config) override(environ []string) error {
-	sections := reflect.ValueOf(c).Elem()
-	for i := range sections.NumField() {
-		section := sections.Field(i)
-		if section.Kind() != reflect.Struct { // a list has no variables
-			continue
-		}
-		for j := range section.NumField() {
-			name := environmentPrefix + strings.ToUpper(sections.Type().Field(i).Tag.Get("toml")+"_"+section.Type().Field(j).Tag.Get("toml"))
-			for _, variable := range environ {
-				value, ok := strings.CutPrefix(variable, name+"=")
-				if !ok {
-					continue
-				}
-				if err := set(section.Field(j), value); err != nil {
-					return fmt.Errorf("environment variable %s: %w", name, err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
 func set(field reflect.Value, text string) (err error) {
 	switch value := field.Addr().Interface().(type) {
 	case *string:
@@ -241,11 +219,13 @@ func (c *Config) Validate() error {
 		{"taxii.tls_certificate", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSCertificate)},
 		{"taxii.tls_key", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSKey)},
 		{"taxii.tls_names", neededFor(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames...)},
+		{"taxii.tls_names", certifiable(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames)},
 		{"taxii.acme_directory", checkURL(c.TAXII.ACMEDirectory)},
 		{"taxii.acme_listen", checkHostPort(c.TAXII.ACMEListen, true)},
 		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
 		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
+		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
 	}
 	for _, check := range checks {
@@ -278,6 +258,16 @@ func checkHostPort(address string, optional bool) error {
 func neededFor(needed bool, values ...string) error {
 	if needed && (len(values) == 0 || slices.Contains(values, "")) {
 		return errors.New("is needed for the value of taxii.tls")
+	}
+	return nil
+}
+
+// certifiable refuses names that the node can't ask an ACME authority for.
+func certifiable(asked bool, names []string) error {
+	for _, name := range names {
+		if asked && (net.ParseIP(name) != nil || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name)) {
+			return fmt.Errorf("%q is not a host's name in lower case, as \"acme\" needs it", name)
+		}
 	}
 	return nil
 }

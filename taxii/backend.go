@@ -22,6 +22,8 @@ var (
 	// ErrConflict says that the state of the node rules this out. 409; the
 	// text of an error that wraps it is shown to the client.
 	ErrConflict = errors.New("conflict")
+	// ErrFull says that there is no room for what a request brings. 507.
+	ErrFull = errors.New("the disk is full")
 )
 
 // InvalidError refuses a well-formed request for what it says. 422; the

@@ -88,6 +88,8 @@ func problemOf(err error) *problem {
 		return problemf(http.StatusForbidden, "This account may not do that.")
 	case errors.Is(err, ErrNotFound):
 		return problemf(http.StatusNotFound, "There is nothing here that this account may see.")
+	case errors.Is(err, ErrFull):
+		return retryLater(http.StatusInsufficientStorage, time.Minute, "The server's disk is full: it takes objects in again when there is room.")
 	case errors.Is(err, ErrConflict):
 		return problemf(http.StatusConflict, "%s", err)
 	}

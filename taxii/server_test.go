@@ -166,6 +166,12 @@ func TestFailuresInsideSayNothingOutside(t *testing.T) {
 	if got := a.header.Get("Retry-After"); got != "2" {
 		t.Errorf("Retry-After %q", got)
 	}
+	f.backend.fail = fmt.Errorf("%w: 7 MiB of /var/secret are free", ErrFull)
+	a = f.do(http.MethodPost, boxPath+"objects/", `{"objects":[{}]}`)
+	if p := a.wantProblem(t, http.StatusInsufficientStorage); !strings.Contains(p.Description, "disk is full") || a.header.Get("Retry-After") != "60" ||
+		strings.Contains(string(a.body), "secret") {
+		t.Errorf("Retry-After %q, %s", a.header.Get("Retry-After"), a.body)
+	}
 }
 
 func TestPanicsBecomeErrorsAndTheServerLives(t *testing.T) {

@@ -17,7 +17,7 @@ func (a *app) auditLogCommand() *cobra.Command {
 		Use:   "audit-log",
 		Short: "Show who read, published and changed what on this node",
 		Long: `Audit-log prints the audit log, a JSON object a line, the oldest first: who read which collection, published, withdrew,
-logged in or failed to, made or changed accounts and collections, when, and from where. It holds no secret and no STIX
+logged in or failed to, made or changed accounts, collections, feeds, keys and memberships, when, and from where. It holds no secret and no STIX
 id; a publication's status names its objects. It is read from the files in the folder audit, of a daemon that runs up
 to its last second. "slnode audit" is something else: it checks the chain.`,
 		Example: `  slnode audit-log --since 2026-01-31 --event publish

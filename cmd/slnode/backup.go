@@ -137,6 +137,7 @@ Restore only what is lost for good: two nodes must never run from one backup, no
 			if err != nil {
 				return err
 			}
+			a.note(c, "restore", manifest.Organisation)
 			return a.printBackedUp(c, manifest, "restored into "+a.dir+
 				"\n\nMake sure that the node that this is a backup of never runs again. Next: slnode daemon")
 		},

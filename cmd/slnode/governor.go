@@ -185,6 +185,7 @@ consortium.json and keys.`,
 			if err != nil {
 				return err
 			}
+			a.note(c, "sign-proposal", fmt.Sprintf("%s %s", signed.Kind, signed.Account))
 			if out == "" {
 				out = args[0]
 			}

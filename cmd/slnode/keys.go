@@ -35,6 +35,7 @@ Whoever loses the passphrase has lost the keys. A disk may still hold what was o
 			if err := repo.SealKeys(a.dir, nil, secret); err != nil {
 				return err
 			}
+			a.note(c, "seal-keys", "")
 			return a.printSealed(c, true)
 		},
 	}
@@ -52,6 +53,7 @@ func (a *app) keysUnsealCommand() *cobra.Command {
 			if err := repo.UnsealKeys(a.dir, a.passphrase(c)); err != nil {
 				return err
 			}
+			a.note(c, "unseal-keys", "")
 			return a.printSealed(c, false)
 		},
 	}
@@ -78,6 +80,7 @@ SLNODE_NEW_PASSPHRASE_FILE names, or asks for. Backups made before keep the pass
 			if err := repo.SealKeys(a.dir, a.passphrase(c), secret); err != nil {
 				return err
 			}
+			a.note(c, "change-passphrase", "")
 			return a.printSealed(c, true)
 		},
 	}

@@ -111,7 +111,7 @@ refused).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	directory := os.Getenv("SLNODE_REPO")
+	directory := os.Getenv(repo.DirectoryVariable)
 	if directory == "" {
 		directory = ".slnode"
 	}
@@ -150,6 +150,13 @@ func exactArgs(n int) cobra.PositionalArgs {
 // connect talks to the node of the repository.
 func (a *app) connect(c *cobra.Command) (*node.Client, error) {
 	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), "warn", "text"))
+}
+
+// note adds a line to the audit log about a command that needs no node. What was done is done if that fails.
+func (a *app) note(c *cobra.Command, event, subject string) {
+	if err := node.NoteCommand(a.dir, event, subject); err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "slnode:", err)
+	}
 }
 
 func newLogger(w io.Writer, level, format string) *slog.Logger {

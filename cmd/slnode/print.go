@@ -157,6 +157,14 @@ func printStatus(w io.Writer, s node.Status) {
 	}
 	fmt.Fprintf(w, "chain\t%s\n", watching)
 	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	disk := fmt.Sprintf("%d MiB free", s.Disk.Free>>20)
+	if s.Disk.Problem != "" {
+		disk += fmt.Sprintf("; WAITS since %s: %s", s.Disk.Since.Format(time.RFC3339), oneLine(s.Disk.Detail))
+	}
+	fmt.Fprintf(w, "disk\t%s\n", disk)
+	if s.Certificate.Problem != "" {
+		fmt.Fprintf(w, "certificate\tWAITS since %s: %s\n", s.Certificate.Since.Format(time.RFC3339), oneLine(s.Certificate.Detail))
+	}
 	for _, hook := range s.Webhooks {
 		state := "works"
 		if hook.Problem != "" {

@@ -18,9 +18,9 @@ import (
 // The environment variables that hold a passphrase. With _FILE after them they name a file that does, such as a
 // credential of systemd.
 const (
-	keysPassphrase   = "SLNODE_PASSPHRASE"        // of the repository's keys
-	newPassphrase    = "SLNODE_NEW_PASSPHRASE"    // that the keys get
-	backupPassphrase = "SLNODE_BACKUP_PASSPHRASE" // of a backup
+	keysPassphrase   = repo.KeysPassphraseVariable
+	newPassphrase    = repo.NewPassphraseVariable
+	backupPassphrase = repo.BackupPassphraseVariable
 )
 
 const (

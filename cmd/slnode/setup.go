@@ -312,6 +312,7 @@ func (a *app) showWords(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	a.note(c, "show-mnemonic", keys.Address())
 	_, err = fmt.Fprintf(file, "Whoever knows these words is the organisation:\n\n%s\n", words)
 	return err
 }

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// smallDisk is a guard with a reserve of 256 MiB of a disk that has as much free, in MiB, as the number says.
+func smallDisk(free *atomic.Uint64) *diskGuard {
+	return &diskGuard{folders: []string{"repo"}, least: 256 << 20, condition: &condition{log: discard},
+		free: func(string) (uint64, error) { return free.Load() << 20, nil }}
+}
+
+func TestADiskIsFullBelowItsReserve(t *testing.T) {
+	var free atomic.Uint64
+	g := smallDisk(&free)
+	for _, step := range []struct {
+		free uint64 // MiB
+		full bool
+	}{{1000, false}, {256, false}, {255, true}, {256, true}, {287, true}, {288, false}, {256, false}, {0, true}, {1000, false}} {
+		free.Store(step.free)
+		err := g.room()
+		if errors.Is(err, taxii.ErrFull) != step.full || (err != nil) != step.full || (g.condition.get().Problem == "disk") != step.full {
+			t.Errorf("%d MiB free: %v, %+v", step.free, err, g.condition.get())
+		}
+	}
+	free.Store(7)
+	if _ = g.room(); !strings.HasPrefix(g.condition.get().Detail, "7 MiB are free, 256 must be") {
+		t.Errorf("it says %q", g.condition.get().Detail)
+	}
+	g.least = 0
+	if err := g.room(); err != nil {
+		t.Errorf("it is switched off: %v", err)
+	}
+	var none *diskGuard
+	if err := none.room(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheFullestDiskOfARepositoryCounts(t *testing.T) {
+	g := &diskGuard{folders: []string{"repo", "blocks"}, least: 256 << 20, condition: &condition{log: discard}, free: func(folder string) (uint64, error) {
+		return map[string]uint64{"repo": 1 << 40, "blocks": 1 << 20}[folder], nil
+	}}
+	if err := g.room(); !errors.Is(err, taxii.ErrFull) {
+		t.Errorf("the blocks have no room: %v", err)
+	}
+	g.free = func(string) (uint64, error) { return 0, errors.New("it is gone") }
+	if err := g.room(); !errors.Is(err, taxii.ErrFull) || !strings.Contains(g.condition.get().Detail, "it is gone") {
+		t.Errorf("a disk that can't be asked: %v", err)
+	}
+	if free, err := freeSpace(t.TempDir()); err != nil || free == 0 {
+		t.Errorf("this machine's: %d, %v", free, err)
+	}
+}
+
+func TestWhoWaitsForSpaceGoesOnByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var free atomic.Uint64
+		g := smallDisk(&free)
+		went := make(chan struct{})
+		go func() { g.await(t.Context()); close(went) }()
+		synctest.Wait()
+		select {
+		case <-went:
+			t.Fatal("it doesn't wait")
+		default:
+		}
+		free.Store(1000)
+		<-went
+		if g.condition.get().Problem != "" {
+			t.Error("the condition stays")
+		}
+		free.Store(0)
+		ended, end := context.WithCancel(t.Context())
+		end()
+		g.await(ended)
+	})
+}
+
+func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
+	w := newPublishingWorld(t)
+	var free atomic.Uint64
+	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, disk: smallDisk(&free)}
+	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},
+		[]taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}, nil)
+	if !errors.Is(err, taxii.ErrFull) || w.r.Outbox.Count()[repo.Accepted] != 0 {
+		t.Errorf("%v, %v", err, w.r.Outbox.Count())
+	}
+}
+
+func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
+	w := newPublishingWorld(t)
+	w.post(indicatorJSON(1))
+	must(t, w.deliver(w.mint(w.self, w.object(2))))
+	var free atomic.Uint64
+	guard := smallDisk(&free)
+	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {},
+		memory: 16 << 10, disk: guard, condition: &condition{log: discard}, log: discard}
+	w.fetcher.disk = guard
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- s.run(ctx) }()
+	go func() { ended <- w.fetcher.lane(ctx, repo.Fresh, freshTimeout) }()
+	waitFor(t, "the condition", func() bool { return guard.condition.get().Problem == "disk" })
+	if w.shown() != 0 || w.r.Outbox.Count()[repo.Stored] != 0 {
+		t.Errorf("%d objects are served, %v in the outbox", w.shown(), w.r.Outbox.Count())
+	}
+	free.Store(1000)
+	waitFor(t, "the objects", func() bool { return w.shown() == 1 && w.r.Outbox.Count()[repo.Stored] == 1 })
+	stop()
+	must(t, errors.Join(<-ended, <-ended))
+}
