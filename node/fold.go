@@ -10,6 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
 )
 
 // fold is the consortium's state, shared by everything in the node: the replicator changes it, all others look.
@@ -115,6 +116,14 @@ func (f *fold) members() (list []consortium.Member) {
 func (f *fold) charter() (charter *wire.Charter) {
 	f.read(func(s *consortium.State) { charter = s.Charter() })
 	return charter
+}
+
+// nameOf is the consortium's name as it is now: the charter can be amended.
+func (f *fold) nameOf(c repo.Consortium) string {
+	if charter := f.charter(); charter != nil {
+		return charter.Name
+	}
+	return c.Name
 }
 
 func (f *fold) collections() (list []consortium.Collection) {

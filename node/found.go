@@ -452,7 +452,7 @@ func (n *Node) invite(m wire.Member) ([]byte, error) {
 		return nil, err
 	}
 	return wire.Invite{
-		Consortium: n.consortium.ID, Charter: n.consortium.Charter, Name: n.consortium.Name, GenesisID: n.consortium.GenesisID,
+		Consortium: n.consortium.ID, Charter: n.consortium.Charter, Name: n.fold.nameOf(n.consortium), GenesisID: n.consortium.GenesisID,
 		GenesisHash: n.consortium.GenesisHash, Account: m.Account, Network: n.consortium.Network, SwarmKey: string(n.repo.Keys.SwarmKey()),
 		Peers: addresses,
 	}.Seal(m.Recipient)

@@ -239,7 +239,7 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		shown: n.shown, exports: n.exports,
 	}
 	return taxii.Config{
-		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.consortium.Name + ".",
+		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.fold.nameOf(n.consortium) + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Store: shown, Exporter: shown, Observer: shown,
 		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,

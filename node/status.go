@@ -82,7 +82,7 @@ type Missing struct {
 
 // Status tells how the node is.
 func (n *Node) Status(ctx context.Context) (s Status, err error) {
-	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.consortium.Name, n.consortium.ID
+	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.fold.nameOf(n.consortium), n.consortium.ID
 	s.Started, s.Member = n.started, n.fold.active()
 	counts := n.repo.Outbox.Count()
 	if s.Disk.Free, err = n.disk.space(); err != nil {

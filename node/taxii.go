@@ -52,7 +52,7 @@ func (c *catalogue) Roots(_ context.Context, who taxii.Principal) ([]taxii.Root,
 		}
 	}
 	return append(roots, taxii.Root{
-		Name: everythingRoot, Title: c.consortium.Name, Description: "Everything that this organisation can read, in one collection.",
+		Name: everythingRoot, Title: c.fold.nameOf(c.consortium), Description: "Everything that this organisation can read, in one collection.",
 	}), nil
 }
 
@@ -112,7 +112,7 @@ func (c *catalogue) under(ctx context.Context, who taxii.Principal, root string)
 	}
 	if root == everythingRoot {
 		return []shown{{listed: true, Collection: taxii.Collection{
-			Root: root, ID: everythingID(c.consortium), Alias: everythingAlias, Title: "Everything in " + c.consortium.Name,
+			Root: root, ID: everythingID(c.consortium), Alias: everythingAlias, Title: "Everything in " + c.fold.nameOf(c.consortium),
 			Description: "Everything that this organisation can read.", CanRead: true,
 		}}}, nil
 	}

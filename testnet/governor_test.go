@@ -243,6 +243,9 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if info := cliJSON[node.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
 			t.Errorf("charlie sees %+v", info)
 		}
+		if name := charlie.status().Consortium; name != "Renamed" {
+			t.Errorf("charlie's status calls the consortium %q", name)
+		}
 	})
 	t.Run("evidence stands about what was published under either governor, by members and by who was one", func(t *testing.T) {
 		bravo.post(n.collection, indicator(4))
