@@ -1,0 +1,240 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// What becomes of the groups that were submitted.
+
+// follow reads every block while groups are in flight: one request a round finds all confirmations.
+func (m *minter) follow(ctx context.Context) error {
+	round, pause := uint64(0), time.Duration(0)
+	for ctx.Err() == nil {
+		changed := m.landed.changed()
+		flights := m.inFlight()
+		if len(flights) == 0 {
+			round = 0
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		if round == 0 {
+			round = flights[0].FirstValid - 1
+		}
+		reached, err := m.scan(ctx, round)
+		round = reached
+		if err == nil {
+			pause = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		var own *outboxError
+		if errors.As(err, &own) {
+			return err
+		}
+		m.condition.set("algod", err.Error())
+		pause = min(max(2*pause, 100*time.Millisecond), slowestPace)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// outboxError is a failure of our own store, in a place where most failures are algod's.
+type outboxError struct{ error }
+
+func (e *outboxError) Unwrap() error { return e.error }
+
+// scan waits for a round after the given one and reads the blocks up to it. It returns the last that was read.
+func (m *minter) scan(ctx context.Context, round uint64) (uint64, error) {
+	tip, err := m.ledger.WaitAfter(ctx, round)
+	if err != nil {
+		return round, err
+	}
+	if tip > round+scanAtMost {
+		return tip, nil // after a long pause: lookAfter asks for the transactions one by one
+	}
+	for round < tip {
+		minted, err := m.ledger.Minted(ctx, round+1)
+		if errors.Is(err, ledger.ErrNoBlock) {
+			return tip, nil
+		}
+		if err != nil {
+			return round, err
+		}
+		round++
+		if err := m.confirm(ctx, minted); err != nil {
+			return round, &outboxError{err}
+		}
+	}
+	return round, nil
+}
+
+// confirm records that transactions of ours are on the chain. It may be told twice, by algod and by the indexer.
+func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
+	confirmations := make([]repo.Confirmation, len(minted))
+	for i, one := range minted {
+		confirmations[i] = repo.Confirmation{TxID: one.TxID, Round: one.Round, Asset: one.Asset}
+	}
+	items, err := m.outbox.Confirm(confirmations)
+	if err != nil || len(items) == 0 {
+		return err
+	}
+	m.condition.clear()
+	round := uint64(0)
+	groups := map[uint64]bool{}
+	for _, item := range items {
+		groups[item.Group] = true
+		round = max(round, item.Round)
+	}
+	for group := range groups {
+		if waiting, err := m.outbox.HasGroup(group); err != nil {
+			return err
+		} else if !waiting {
+			m.end(group)
+		}
+	}
+	m.log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
+	m.confirmed.notify()
+	m.hint(round)
+	if err := m.announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {
+		m.log.Debug("members were not told of a round", "round", round, "error", err)
+	}
+	return nil
+}
+
+// lookAfter finds out what has become of groups that are not confirmed in time: sends them again, or gives them up
+// when it is proved that they can never be confirmed.
+func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) error {
+	ticker := time.NewTicker(m.patience / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		flights := m.inFlight()
+		if len(flights) == 0 {
+			continue
+		}
+		round, err := m.ledger.Round(ctx)
+		if err != nil {
+			continue // submit and follow have said so
+		}
+		for _, f := range flights {
+			taken := f.takenAt()
+			overdue := !taken.IsZero() && time.Since(taken) > m.patience
+			if !overdue && round <= f.LastValid {
+				continue
+			}
+			if err := m.settle(ctx, f, submissions); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				var own *outboxError
+				if errors.As(err, &own) {
+					return err
+				}
+				m.log.Warn("it is not known yet what has become of a group", "group", f.Number, "error", err)
+			}
+		}
+	}
+}
+
+// settle decides about one overdue group.
+func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flight) error {
+	fate, _, err := m.ledger.Fate(ctx, f.TxIDs[0], f.FirstValid, f.LastValid)
+	if err != nil {
+		return err
+	}
+	switch fate {
+	case ledger.Pending:
+		f.setTaken(time.Now())
+		return nil
+	case ledger.Impossible:
+		return m.giveUp(f)
+	case ledger.Confirmed:
+		return m.confirmOneByOne(ctx, f)
+	}
+	found, err := m.finder.Find(ctx, f.TxIDs[0])
+	if err != nil {
+		return err
+	}
+	switch {
+	case found.Found:
+		return m.confirmFound(ctx, f)
+	case found.Round > f.LastValid:
+		return m.giveUp(f)
+	}
+	round, err := m.ledger.Round(ctx)
+	if err != nil || round > f.LastValid {
+		return err // the indexer will tell when it has reached that round
+	}
+	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
+	f.setTaken(time.Time{})
+	select {
+	case submissions <- f:
+	default: // all submitters are busy: the next time
+		f.setTaken(time.Now())
+	}
+	return nil
+}
+
+func (m *minter) giveUp(f *flight) error {
+	m.log.Info("a group was never confirmed and is signed anew", "group", f.Number, "last_valid", f.LastValid)
+	if err := m.outbox.Expire(f.Group); err != nil {
+		return &outboxError{err}
+	}
+	m.end(f.Number)
+	m.work.notify()
+	return nil
+}
+
+func (m *minter) confirmOneByOne(ctx context.Context, f *flight) error {
+	var minted []ledger.Minted
+	for _, txid := range f.TxIDs {
+		fate, one, err := m.ledger.Fate(ctx, txid, f.FirstValid, f.LastValid)
+		if err != nil {
+			return err
+		}
+		if fate != ledger.Confirmed {
+			return fmt.Errorf("transaction %s of a confirmed group is not confirmed", txid)
+		}
+		minted = append(minted, one)
+	}
+	if err := m.confirm(ctx, minted); err != nil {
+		return &outboxError{err}
+	}
+	return nil
+}
+
+func (m *minter) confirmFound(ctx context.Context, f *flight) error {
+	var minted []ledger.Minted
+	for _, txid := range f.TxIDs {
+		found, err := m.finder.Find(ctx, txid)
+		if err != nil {
+			return err
+		}
+		if !found.Found {
+			return fmt.Errorf("the indexer does not have transaction %s of a confirmed group", txid)
+		}
+		minted = append(minted, ledger.Minted{TxID: txid, Round: found.Event.Round, Asset: found.Event.Asset})
+	}
+	if err := m.confirm(ctx, minted); err != nil {
+		return &outboxError{err}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any more.
+
+// unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
+// was lost, or because another member published the same while this waited.
+func (m *minter) unpublished(items []repo.Item) ([]repo.Item, error) {
+	rest := items[:0:0]
+	for _, item := range items {
+		done, by, failure, err := m.done(&item)
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			rest = append(rest, item)
+			continue
+		}
+		if err := m.outbox.Resolve(item, by, failure); err != nil {
+			return nil, err
+		}
+		m.confirmed.notify()
+	}
+	return rest, nil
+}
+
+// done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
+// is not what the item wanted if it isn't.
+func (m *minter) done(item *repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
+	if item.Destroys != 0 {
+		e, found, err := m.view.EventOf(item.Destroys)
+		if err != nil || found && e.State == repo.Ended {
+			return err == nil, by, "", err
+		}
+	}
+	if item.Note.Kind == wire.KindObject {
+		entry, err := m.published(*item)
+		if err != nil {
+			return false, by, "", err
+		}
+		if entry != nil {
+			if string(entry.Hash) != string(item.Hash) {
+				failure = conflict
+			}
+			return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
+		}
+	}
+	e, err := m.signedBefore(item)
+	if err != nil || e == nil {
+		return false, by, "", err
+	}
+	return true, repo.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
+}
+
+// signedBefore finds the transaction with an item's lease that is on the chain already: this node, or the one that it
+// was restored from, signed it. If what it made was withdrawn since, the item is the next publication of its key.
+func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
+	for {
+		e, found, err := m.view.Leased(m.lease(*item))
+		if err != nil || !found {
+			return nil, err
+		}
+		if e.State != repo.Ended {
+			return &e, nil
+		}
+		item.Publication++
+	}
+}
+
+// upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them
+// as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
+// view was deleted, say) stay where they are.
+func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *Condition, err error) {
+	reopened := false
+	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
+	for _, c := range m.fold.collections() {
+		collections[c.ID] = c
+	}
+	for _, item := range items {
+		if item.Note.Kind != wire.KindObject {
+			rest = append(rest, item)
+			continue
+		}
+		c, found := collections[item.Collection]
+		if found && c.Pending {
+			problem = &Condition{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
+			continue
+		}
+		if found && c.Epoch == item.Epoch && c.MayPublish(m.fold.self) {
+			rest = append(rest, item)
+			continue
+		}
+		var keys map[uint32]*seal.EpochKey
+		m.fold.read(func(s *consortium.State) { keys = s.Keys(item.Collection) })
+		if keys[item.Epoch] == nil {
+			problem = &Condition{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
+			continue
+		}
+		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
+			return nil, nil, fmt.Errorf("taking object %s back to be sealed anew: %w", item.ObjectID, err)
+		}
+		reopened = true
+		m.log.Info("an object is sealed anew: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
+	}
+	if reopened {
+		m.reopened()
+	}
+	return rest, problem, nil
+}
+
+func (m *minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey) error {
+	directory, err := m.fresh.take(ctx, item.Directory)
+	if err != nil {
+		return err
+	}
+	files, err := directory.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name != wire.ObjectName {
+			continue
+		}
+		sealed, err := wire.ParseSealedObject(f.Data)
+		if err != nil {
+			return err
+		}
+		plaintext, err := key.Open(sealed)
+		if err != nil {
+			return err
+		}
+		if err := m.outbox.Reopen(item, plaintext); err != nil {
+			return err
+		}
+		return m.fresh.blocks.Forget(ctx, []cid.Cid{directory.Root()})
+	}
+	return errors.New("its directory has no " + wire.ObjectName)
+}
+
+func (m *minter) published(item repo.Item) (*repo.Entry, error) {
+	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
+	if !probe.Unversioned {
+		instant, err := stix.ParseTimestamp(item.Version)
+		if err != nil {
+			return nil, err
+		}
+		probe.Instant = instant
+	}
+	return m.view.Same(probe)
+}
