@@ -152,8 +152,18 @@ func (c Config) encode() ([]byte, error) {
 	return append(out.Bytes(), feeds...), nil
 }
 
-// loadConfig reads config.toml over the defaults and applies the environment's overrides.
-func loadConfig(path string, environ []string) (Config, error) {
+// ConfigError is what is wrong with the config file, or with what overrides it in the environment.
+type ConfigError struct{ error }
+
+func (e *ConfigError) Unwrap() error { return e.error }
+
+// loadConfig reads config.toml over the defaults and applies the environment's overrides. Its error is a [ConfigError].
+func loadConfig(path string, environ []string) (_ Config, err error) {
+	defer func() {
+		if err != nil {
+			err = &ConfigError{err}
+		}
+	}()
 	c := DefaultConfig()
 	meta, err := toml.DecodeFile(path, &c)
 	if err != nil {

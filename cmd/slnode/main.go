@@ -52,12 +52,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var input *node.InputError
 	var no *noError
 	var answer *taxii.ResponseError
+	var config *repo.ConfigError
 	switch {
 	case errors.As(err, &no):
 		return exitNo
 	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
 		return exitUsage
-	case errors.As(err, &input), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
+	case errors.As(err, &input), errors.As(err, &config), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
 		return exitUsage
 	}
 	return exitFailed

@@ -72,7 +72,18 @@ func TestExitCodesTellMistakesFromFailures(t *testing.T) {
 	if err := os.WriteFile(empty, []byte(`{"objects":[]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	nowhere, damaged := filepath.Join(t.TempDir(), "nowhere"), filepath.Join(t.TempDir(), "damaged")
+	if code := run(t.Context(), []string{"init", "--repo", damaged, "--org", "acme"}, nil, io.Discard, io.Discard); code != exitOK {
+		t.Fatalf("init exits with %d", code)
+	}
+	config := filepath.Join(damaged, "config.toml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, append([]byte("nonsense = 1\n"), text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -86,6 +97,7 @@ func TestExitCodesTellMistakesFromFailures(t *testing.T) {
 		{"publish " + empty, exitUsage, "no STIX objects"},
 		{"list --nonsense", exitUsage, "unknown flag"},
 		{"status --repo " + nowhere, exitUsage, "no repository here"},
+		{"status --repo " + damaged, exitUsage, "the key nonsense is not known"},
 	} {
 		var stderr strings.Builder
 		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), io.Discard, &stderr)
