@@ -14,9 +14,10 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// memoryLimit is what the garbage collector tries to stay below, in bytes, unless GOMEMLIMIT says otherwise: about
-// three times what a busy node really needs. It is no hard limit.
-const memoryLimit = 256 << 20
+// memoryLimit is what the garbage collector tries to stay below, in bytes, unless GOMEMLIMIT says otherwise. It is no
+// hard limit. An idle node needs a fraction of it; but while many objects come in, the compaction of the stores holds
+// so much that with half of it the collector runs all the time, and an object costs twice as much.
+const memoryLimit = 512 << 20
 
 func (a *app) daemonCommand() *cobra.Command {
 	return &cobra.Command{
