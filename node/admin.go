@@ -68,17 +68,17 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) {
 		result, err := n.SetGovernor(ctx, c)
-		n.trail.changed("set-governor", "", nil, err)
+		n.trail.changed("set-governor", "", c.Accounts, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
 		result, err := n.SubmitProposal(ctx, files)
-		n.trail.changed("submit-proposal", "", nil, err)
+		n.trail.changed("submit-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) {
 		result, err := n.RenewProposal(ctx, file)
-		n.trail.changed("renew-proposal", "", nil, err)
+		n.trail.changed("renew-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) {
