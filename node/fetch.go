@@ -107,7 +107,7 @@ func (f *fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout
 		if len(events) > 0 {
 			f.disk.await(ctx)
 			l, err := f.fetch(ctx, events, timeout)
-			if err != nil {
+			if err != nil || ctx.Err() != nil { // what a node that stops didn't get was not asked for in vain
 				return err
 			}
 			select {

@@ -97,24 +97,37 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	await := func(what string, condition func() bool) {
-		for !condition() {
-			if time.Since(began) > time.Minute {
-				t.Fatal("not within a minute: ", what)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	await("the member is asked as soon as it is connected", func() bool {
-		w.blocks.mu.Lock()
-		defer w.blocks.mu.Unlock()
-		return w.blocks.asked > 0
-	})
+	waitFor(t, "the member is asked as soon as it is connected", func() bool { return w.blocks.fetches() > 0 })
 	d, err := directoryOf(object)
 	must(t, err)
 	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
 	w.blocks.connect("bravo", began.Add(time.Millisecond))
-	await("the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
+	waitFor(t, "the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
+}
+
+func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T) {
+	t.Parallel()
+	alpha := newOrg(t, "alpha")
+	w := newWorld(t, alpha)
+	events := w.found(alpha)
+	w.open()
+	must(t, w.deliver(events...))
+	w.drain()
+	must(t, w.deliver(w.mint(alpha, w.object(1))))
+	w.blocks.asked, w.blocks.silent = 0, true
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.fetcher.run(ctx) }()
+	waitFor(t, "the blocks are asked for", func() bool { return w.blocks.fetches() > 0 })
+	stop()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	w.blocks.silent = false
+	w.drain()
+	if n := w.shown(); n != 1 {
+		t.Errorf("%d objects are served, want 1", n)
+	}
 }
 
 func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {

@@ -41,6 +41,7 @@ type memStore struct {
 	reading  func()
 	peers    map[peer.ID]time.Time // Connected
 	asked    int                   // how often Fetch was called
+	silent   bool                  // Fetch waits until its context ends
 }
 
 func newMemStore() *memStore { return &memStore{dirs: map[cid.Cid]p2p.Directory{}} }
@@ -67,16 +68,28 @@ func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	return d.Files()
 }
 
-func (m *memStore) Fetch(_ context.Context, roots []cid.Cid) (f p2p.Fetched, _ error) {
+func (m *memStore) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
+	if m.silent {
+		m.mu.Unlock()
+		<-ctx.Done()
+		m.mu.Lock()
+		return p2p.Fetched{Missing: roots}, ctx.Err()
+	}
 	for _, r := range roots {
 		if _, ok := m.dirs[r]; !ok {
 			f.Missing = append(f.Missing, r)
 		}
 	}
 	return f, nil
+}
+
+func (m *memStore) fetches() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
 }
 
 func (m *memStore) Forget(_ context.Context, roots []cid.Cid) error {

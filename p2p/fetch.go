@@ -117,6 +117,8 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 func (f *fetch) local(ctx context.Context, root cid.Cid) (Directory, error) {
 	whole, pinned, err := f.store.has(ctx, root)
 	switch {
+	case ctx.Err() != nil:
+		return Directory{}, ctx.Err()
 	case err != nil:
 		f.log.Warn("a kept directory cannot be read and is fetched anew", "cid", root, "error", err)
 	case whole && pinned:
