@@ -42,15 +42,16 @@ func encrypt(plaintext []byte, recipients ...age.Recipient) ([]byte, error) {
 // decrypt opens an age file with one identity. The plaintext is never longer than the ciphertext, so that the
 // caller's bound on the ciphertext bounds the memory.
 func decrypt(ciphertext []byte, identity age.Identity) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(ciphertext), identity)
+	// As a ReaderAt: read as a stream, a short object would cost two buffers of the length of a chunk, 64 KiB.
+	r, size, err := age.DecryptReaderAt(bytes.NewReader(ciphertext), int64(len(ciphertext)), identity)
 	if err != nil {
 		return nil, notForUs(err)
 	}
-	plaintext := bytes.NewBuffer(make([]byte, 0, len(ciphertext)))
-	if _, err := io.Copy(plaintext, r); err != nil {
+	plaintext := make([]byte, size)
+	if _, err := r.ReadAt(plaintext, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading the age payload: %w", err)
 	}
-	return plaintext.Bytes(), nil
+	return plaintext, nil
 }
 
 // notForUs tells apart why a header could not be opened.
@@ -59,5 +60,5 @@ func notForUs(err error) error {
 	if errors.As(err, &noMatch) {
 		return ErrNotForUs
 	}
-	return fmt.Errorf("reading the age header: %w", err)
+	return fmt.Errorf("opening the age file: %w", err)
 }
