@@ -19,10 +19,6 @@ const (
 	BackupPassphraseVariable = "SLNODE_BACKUP_PASSPHRASE" // of a backup
 )
 
-// foreignVariables begin names that others set in an environment where the node may run: our own tests and benchmarks,
-// and Kubernetes, which tells every container of a service that is called slnode.
-var foreignVariables = []string{"SLNODE_TEST_", "SLNODE_BENCH_", "SLNODE_SERVICE_", "SLNODE_PORT_"}
-
 // overrides are the values that a variable can override, by its name. A list of sections has none.
 func (c *Config) overrides() map[string]reflect.Value {
 	values := map[string]reflect.Value{}
@@ -40,53 +36,63 @@ func (c *Config) overrides() map[string]reflect.Value {
 	return values
 }
 
-// override applies the variables SLNODE_<SECTION>_<KEY> of an environment. One that begins like ours and is not known is
-// an error: it was meant to change something.
+// override applies the variables SLNODE_<SECTION>_<KEY> of an environment. One that was probably meant to be such a
+// variable is an error: what its author wanted wouldn't happen.
 func (c *Config) override(environ []string) error {
 	known := c.overrides()
+	names := append(slices.Sorted(maps.Keys(known)), DirectoryVariable)
+	for _, name := range []string{KeysPassphraseVariable, NewPassphraseVariable, BackupPassphraseVariable} {
+		names = append(names, name, name+"_FILE")
+	}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, environmentPrefix) {
 			continue
 		}
-		field, found := known[name]
-		switch {
-		case found:
+		if field, found := known[name]; found {
 			if err := set(field, value); err != nil {
 				return fmt.Errorf("environment variable %s: %w", name, err)
 			}
-		case !c.knowsVariable(name):
-			others := []string{DirectoryVariable, KeysPassphraseVariable, NewPassphraseVariable, BackupPassphraseVariable}
-			return fmt.Errorf("environment variable %.100s: there is none of this name; the nearest is %s", name,
-				nearest(name, append(slices.Sorted(maps.Keys(known)), others...)))
+		} else if meant := intended(name, names); meant != "" && !c.uses(name) {
+			return fmt.Errorf("environment variable %.100s: there is none of this name; is %s meant?", name, meant)
 		}
 	}
 	return nil
 }
 
-// knowsVariable reports whether a variable is for something else than an override.
-func (c *Config) knowsVariable(name string) bool {
-	switch strings.TrimSuffix(name, "_FILE") {
-	case KeysPassphraseVariable, NewPassphraseVariable, BackupPassphraseVariable:
-		return true
-	}
-	if name == DirectoryVariable || name == "SLNODE_PORT" || slices.ContainsFunc(foreignVariables, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
-		return true
-	}
+// uses reports whether a feed takes a secret from a variable.
+func (c *Config) uses(name string) bool {
 	return slices.ContainsFunc(c.Feeds, func(f Feed) bool {
 		return slices.Contains([]string{f.User, f.Password, f.Token, f.APIKey}, "env:"+name)
 	})
 }
 
-// nearest is the candidate that the fewest changes of a character make of a name; one that it is without the section, if
-// there is such.
-func nearest(name string, candidates []string) string {
-	name = name[:min(len(name), 100)] // an environment can hold anything
-	key := "_" + strings.TrimPrefix(name, environmentPrefix)
-	if whole := slices.DeleteFunc(slices.Clone(candidates), func(c string) bool { return !strings.HasSuffix(c, key) }); len(whole) > 0 {
-		candidates = whole
+// slips is how many characters are probably mistyped, and not another word.
+const slips = 2
+
+// intended is the variable of ours that one with another name was probably meant to be: one that is typed almost alike,
+// one whose section was left out, or the nearest where the section is one of ours. It is "" for what others name so:
+// Kubernetes for a service that is called slnode, the scripts around a node.
+func intended(name string, ours []string) string {
+	if slices.Contains(ours, name) {
+		return ""
 	}
-	return slices.MinFunc(candidates, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	name = name[:min(len(name), 100)] // an environment can hold anything
+	key := strings.TrimPrefix(name, environmentPrefix)
+	section := func(name string) string {
+		section, _, _ := strings.Cut(strings.TrimPrefix(name, environmentPrefix), "_")
+		return section
+	}
+	near := slices.MinFunc(ours, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	for _, candidate := range ours {
+		if strings.Contains(key, "_") && strings.TrimPrefix(candidate, environmentPrefix+section(candidate)+"_") == key {
+			return candidate
+		}
+	}
+	if distance(name, near) <= slips || strings.Contains(key, "_") && section(near) == section(name) {
+		return near
+	}
+	return ""
 }
 
 // distance is how many characters have to be inserted, deleted or replaced to make one word of another (Levenshtein).
