@@ -275,7 +275,13 @@ func (f *fetcher) openSome(ctx context.Context, l load, objects []int) (n int, e
 
 func (f *fetcher) record(outcomes []repo.Outcome) error {
 	f.warn(outcomes)
-	return f.view.Settle(outcomes)
+	if err := f.view.Settle(outcomes); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(outcomes, func(o repo.Outcome) bool { return o.State == repo.Waiting }) {
+		f.work.notify() // the lane of what is asked for again may be asleep, with nothing to wait for until now
+	}
+	return nil
 }
 
 // reconsider makes undecided objects wait again that a record may have decided about.

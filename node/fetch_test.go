@@ -88,21 +88,49 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	w.blocks.asked = 0
 	began := time.Now()
 	w.blocks.connect("bravo", began)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.fetcher.run(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	}()
+	w.runFetcher()
 	waitFor(t, "the member is asked as soon as it is connected", func() bool { return w.blocks.fetches() > 0 })
 	d, err := directoryOf(object)
 	must(t, err)
 	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
 	w.blocks.connect("bravo", began.Add(time.Millisecond))
 	waitFor(t, "the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
+}
+
+func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
+	t.Parallel()
+	alpha := newOrg(t, "alpha")
+	w := newWorld(t, alpha)
+	events := w.found(alpha)
+	w.open()
+	must(t, w.deliver(events...))
+	w.drain()
+	object := w.object(1)
+	e := w.mint(alpha, object)
+	root, err := cid.Decode(e.Directory)
+	must(t, err)
+	must(t, w.blocks.Forget(t.Context(), []cid.Cid{root}))
+	w.blocks.asked = 0
+	w.runFetcher()
+	must(t, w.deliver(e))
+	waitFor(t, "the first question", func() bool { return w.blocks.fetches() > 0 })
+	d, err := directoryOf(object)
+	must(t, err)
+	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
+	waitFor(t, "the second", func() bool { return w.shown() == 1 })
+}
+
+// runFetcher runs the fetcher until the test ends.
+func (w *world) runFetcher() {
+	ctx, stop := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.fetcher.run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			w.t.Error(err)
+		}
+	})
 }
 
 func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T) {
