@@ -37,6 +37,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 	publisher.stop()
 	publisher.algod = newProxy(t, l.algod)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	client := publisher.client() // before anything kills the daemon
 	next := 0
 	var published []string
 	// publish posts a few objects while the process is about to be killed, starts it again, and waits until all of
@@ -46,7 +47,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 		objects := indicators(next, 3)
 		next += 3
 		k := &killing{o: publisher}
-		status, err := publisher.tryPost(n.collection, objects...)
+		status, err := client.Add(t.Context(), "/alpha/", n.collection, envelope(objects...))
 		published = append(published, objects...)
 		killed(k)
 		publisher.algod.set(nil, nil)

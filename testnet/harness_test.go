@@ -385,7 +385,7 @@ func (o *organisation) postNow(collection string, objects ...string) taxii.Statu
 	return status
 }
 
-// tryPost is postNow for a node that may be killed meanwhile.
+// tryPost is postNow for a node that may refuse.
 func (o *organisation) tryPost(collection string, objects ...string) (taxii.StatusResource, error) {
 	return o.client().Add(o.t.Context(), "/"+o.name+"/", collection, envelope(objects...))
 }
