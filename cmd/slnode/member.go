@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node"
-	"github.com/serviceledger/slnode/repo"
 )
 
 func (a *app) memberCommand() *cobra.Command {
@@ -24,11 +23,7 @@ func (a *app) memberRequestCommand() *cobra.Command {
 and the peer key. There is no secret in it.`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, err := repo.ReadConfig(a.dir)
-			if err != nil {
-				return err
-			}
-			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
+			config, keys, err := a.own(c)
 			if err != nil {
 				return err
 			}

@@ -255,6 +255,14 @@ func (a *app) joinCommand() *cobra.Command {
 	}
 }
 
+// own reads who this organisation is, for commands that need no node.
+func (a *app) own(c *cobra.Command) (config repo.Config, keys repo.Keys, err error) {
+	if config, err = repo.ReadConfig(a.dir); err == nil {
+		keys, err = repo.ReadKeys(a.dir, a.passphrase(c))
+	}
+	return config, keys, err
+}
+
 func (a *app) walletCommand() *cobra.Command {
 	var words bool
 	c := &cobra.Command{
@@ -265,11 +273,7 @@ func (a *app) walletCommand() *cobra.Command {
 			if words {
 				return a.showWords(c)
 			}
-			config, err := repo.ReadConfig(a.dir)
-			if err != nil {
-				return err
-			}
-			keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
+			config, keys, err := a.own(c)
 			if err != nil {
 				return err
 			}
