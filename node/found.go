@@ -352,13 +352,12 @@ func (n *Node) admitTogether(ctx context.Context, a authority, m wire.Member, ad
 	if err != nil {
 		return answer, err
 	}
-	p, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindMember, m.Account)...)
+	signed, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindMember, m.Account)...)
 	if err != nil {
 		return answer, fmt.Errorf("proposing to admit %s: %w", m.Organisation, err)
 	}
-	signed, err := p.withFile()
 	answer.Proposal = signed.File
-	return answer, err
+	return answer, nil
 }
 
 // mayAdmit refuses what belongs to another member. It gives the member that the document is about, if it is one with

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
 )
 
 // GovernorInfo is who the governor is.
@@ -64,50 +65,50 @@ func (n *Node) authority(ctx context.Context, what string) (a authority, err err
 	return a, &InputError{fmt.Errorf("only the governor %s can %s", a.governor, what)}
 }
 
-// propose makes a proposal of a draft, with this organisation's signature. Of two proposals with the same purpose only
+// propose makes a proposal of a draft, with this organisation's signature, and its file. Of two proposals with the same purpose only
 // one can be confirmed at a time: the network sees to it by the lease.
 //
 // The number is the next after those on the chain. Two proposals that are open at the same time have the same, so that
 // none leaves a hole if it is never signed; numbers decide nothing.
-func (n *Node) propose(ctx context.Context, a authority, draft consortium.Draft, purpose ...string) (*proposal, error) {
+func (n *Node) propose(ctx context.Context, a authority, draft consortium.Draft, purpose ...string) (ProposalInfo, error) {
 	account, err := a.quorum.Multisig()
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	params, err := n.ledger.Params(ctx)
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	if string(params.GenesisHash[:]) != string(n.consortium.GenesisHash) {
-		return nil, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, n.consortium.GenesisID)
+		return ProposalInfo{}, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, n.consortium.GenesisID)
 	}
 	highest, _ := n.fold.sequence(a.governor)
 	draft.Note.Sequence = highest + 1
 	note, err := draft.Note.Encode(n.consortium.ID)
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	directory, err := directoryOf(draft)
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	joint, err := ledger.NewJoint(params, account, ledger.Mint{
 		URL: wire.URL(directory.Root()), MetadataHash: wire.MetadataHash(draft.Metadata), Note: note, Lease: proposalLease(purpose...),
 	}, n.repo.Config.Algorand.MaxFee)
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	data, err := wire.Proposal{Transaction: joint.Raw(), Metadata: draft.Metadata, Record: draft.Payload}.Encode()
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	// It is read as others will read it.
 	p, err := readProposal(data, n.consortium, n.repo.Config.Algorand.MaxFee)
 	if err != nil {
-		return nil, err
+		return ProposalInfo{}, err
 	}
 	p.sign(n.repo.Keys)
-	return p, nil
+	return p.withFile()
 }
 
 // proposalLease is the same whoever proposes the same. It tells nothing that the note doesn't.
@@ -170,27 +171,15 @@ func (n *Node) SetGovernor(ctx context.Context, c GovernorChange) (GovernorInfo,
 	}
 	purpose := n.purposeOf(wire.KindAmendment, "")
 	if a.quorum != nil {
-		p, err := n.propose(ctx, a, draft, purpose...)
+		signed, err := n.propose(ctx, a, draft, purpose...)
 		if err != nil {
 			return GovernorInfo{}, err
 		}
 		info, err := n.Governor(ctx)
-		if err != nil {
-			return GovernorInfo{}, err
-		}
-		signed, err := p.withFile()
 		info.Proposal = signed.File
 		return info, err
 	}
-	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, hashOf(append(purpose, string(draft.Payload))...), draft)
-	if err != nil {
-		return GovernorInfo{}, err
-	}
-	n.minter.work.notify()
-	if item, err = n.awaitItem(ctx, item.Key); err != nil {
-		return GovernorInfo{}, fmt.Errorf("amending the charter: %w", err)
-	}
-	if err := n.awaitCounted(ctx, item.TxID, item.Round); err != nil {
+	if _, err := n.mintRecord(ctx, hashOf(append(purpose, string(draft.Payload))...), draft); err != nil {
 		return GovernorInfo{}, fmt.Errorf("amending the charter: %w", err)
 	}
 	return n.Governor(ctx)
@@ -234,6 +223,19 @@ func (n *Node) amendment(c GovernorChange) (wire.Amendment, error) {
 		return wire.Amendment{}, fmt.Errorf("the governor: %w", err)
 	}
 	return amendment, nil
+}
+
+// mintRecord takes a record of the governor's into the outbox, and returns when it is on the chain and counts.
+func (n *Node) mintRecord(ctx context.Context, key []byte, draft consortium.Draft) (repo.Item, error) {
+	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, key, draft)
+	if err != nil {
+		return item, err
+	}
+	n.minter.work.notify()
+	if item, err = n.awaitItem(ctx, item.Key); err != nil {
+		return item, err
+	}
+	return item, n.awaitCounted(ctx, item.TxID, item.Round)
 }
 
 // awaitCounted waits until the fold has come past a round, and tells whether the transaction in it counts: what the
@@ -395,9 +397,5 @@ func (n *Node) RenewProposal(ctx context.Context, file []byte) (ProposalInfo, er
 	if a.quorum == nil || a.governor != old.joint.Sender() {
 		return ProposalInfo{}, &InputError{fmt.Errorf("the proposal is for the governor %s, the governor is %s now", old.joint.Sender(), a.governor)}
 	}
-	p, err := n.propose(ctx, a, old.files, n.purposeOf(old.note.Kind, old.note.Account)...)
-	if err != nil {
-		return ProposalInfo{}, err
-	}
-	return p.withFile()
+	return n.propose(ctx, a, old.files, n.purposeOf(old.note.Kind, old.note.Account)...)
 }

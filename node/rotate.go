@@ -308,22 +308,14 @@ func (n *Node) ReplaceKeys(ctx context.Context, name string, request []byte) (Ro
 		return answer, err
 	}
 	if a.quorum != nil {
-		p, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindRotation, document.Account)...)
+		signed, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindRotation, document.Account)...)
 		if err != nil {
 			return answer, fmt.Errorf("proposing other keys for %s: %w", name, err)
 		}
-		signed, err := p.withFile()
 		answer.Proposal = signed.File
-		return answer, err
+		return answer, nil
 	}
-	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, hashOf("rotation", m.Account, document.Account, document.Peer, document.Recipient), draft)
-	if err != nil {
-		return answer, err
-	}
-	n.minter.work.notify()
-	if item, err = n.awaitItem(ctx, item.Key); err == nil {
-		err = n.awaitCounted(ctx, item.TxID, item.Round)
-	}
+	item, err := n.mintRecord(ctx, hashOf("rotation", m.Account, document.Account, document.Peer, document.Recipient), draft)
 	if err != nil {
 		return answer, fmt.Errorf("replacing the keys of %s: %w", name, err)
 	}
