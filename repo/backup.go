@@ -151,22 +151,12 @@ func (d *dump) directory(ctx context.Context, directory string) error {
 // pending adds the directories of what is on its way to the chain. Their plaintext is gone, and other members need not
 // have them.
 func (d *dump) pending(ctx context.Context, txn *badger.Txn) error {
-	for _, state := range []State{Stored, Signed} {
-		err := scan(txn, key(tableQueue, []byte{byte(state)}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
-			var item Item
-			if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
-				return false, err
-			}
-			if d.seen[item.Directory] {
-				return true, nil
-			}
-			return true, d.directory(ctx, item.Directory)
-		})
-		if err != nil {
-			return err
+	return eachQueued(txn, []State{Stored, Signed}, func(item Item) error {
+		if d.seen[item.Directory] {
+			return nil
 		}
-	}
-	return nil
+		return d.directory(ctx, item.Directory)
+	})
 }
 
 // state adds the records of the state store, save the login sessions.

@@ -311,6 +311,29 @@ func (o *Outbox) Uses(directory string) (used bool, err error) {
 	return used, nil
 }
 
+// queuedItem reads the item that a key of the queue names.
+func queuedItem(txn *badger.Txn, k []byte) (item Item, err error) {
+	_, err = getJSON(txn, key(tableItem, k[len(k)-8:]), &item)
+	return item, err
+}
+
+// eachQueued calls visit for every item in the given states, until it returns an error.
+func eachQueued(txn *badger.Txn, states []State, visit func(Item) error) error {
+	for _, state := range states {
+		err := scan(txn, key(tableQueue, []byte{byte(state)}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+			item, err := queuedItem(txn, k)
+			if err != nil {
+				return false, err
+			}
+			return true, visit(item)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
 	var from []byte
@@ -318,8 +341,8 @@ func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err 
 		from = u64(after)
 	}
 	err = o.queues[state].scan(o.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
-		var item Item
-		if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
+		item, err := queuedItem(txn, k)
+		if err != nil {
 			return false, err
 		}
 		items = append(items, item)

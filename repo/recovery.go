@@ -63,16 +63,12 @@ func (o *Outbox) FillSequence(missing []consortium.Range) error {
 	next := o.counters
 	err := o.write(func(txn *badger.Txn) error {
 		given := map[uint64]bool{}
-		for _, state := range []State{Accepted, Stored, Signed} {
-			err := scan(txn, key(tableQueue, []byte{byte(state)}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
-				var item Item
-				_, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item)
-				given[item.Note.Sequence] = true
-				return true, err
-			})
-			if err != nil {
-				return err
-			}
+		err := eachQueued(txn, []State{Accepted, Stored, Signed}, func(item Item) error {
+			given[item.Note.Sequence] = true
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		next.Free = nil
 		for _, hole := range missing {

@@ -289,7 +289,7 @@ func readRecord(from *bufio.Reader) (r record, err error) {
 	var numbers [3]uint64
 	for i := range numbers {
 		if numbers[i], err = binary.ReadUvarint(from); err != nil {
-			return record{}, fmt.Errorf("a record is cut off: %w", noEOF(err))
+			return record{}, fmt.Errorf("a record is cut off: %w", unexpectedEOF(err))
 		}
 	}
 	if numbers[0] > maxRecordKey || numbers[1] > maxRecordValue {
@@ -297,14 +297,14 @@ func readRecord(from *bufio.Reader) (r record, err error) {
 	}
 	both := make([]byte, numbers[0]+numbers[1])
 	if _, err := io.ReadFull(from, both); err != nil {
-		return record{}, fmt.Errorf("a record is cut off: %w", noEOF(err))
+		return record{}, fmt.Errorf("a record is cut off: %w", unexpectedEOF(err))
 	}
 	r = record{key: both[:numbers[0]:numbers[0]], value: both[numbers[0]:], expires: numbers[2]}
 	return r, r.check()
 }
 
-// noEOF makes the end of the input in the middle of something an error.
-func noEOF(err error) error {
+// unexpectedEOF makes the end of the input in the middle of something an error.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
