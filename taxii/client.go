@@ -298,33 +298,39 @@ func ParseDate(s string) (time.Time, error) { return parseInstant(s) }
 // microseconds.
 func FormatDate(t time.Time) string { return formatTimestamp(t) }
 
-// objectList is a list of bounded length.
+// objectList is the objects of a page.
 type objectList []jsontext.Value
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (l *objectList) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	switch dec.PeekKind() {
-	case 'n':
+func (l *objectList) UnmarshalJSONFrom(dec *jsontext.Decoder) (err error) {
+	if dec.PeekKind() == 'n' {
 		return dec.SkipValue()
-	case '[':
-	default:
-		return errors.New("the objects are not a list")
+	}
+	*l, err = AppendObjects(*l, dec, maxPageObjects)
+	return err
+}
+
+// AppendObjects reads a list of values, byte for byte, and appends them to list. Where that gets more than most, the
+// error wraps [ErrTooLarge].
+func AppendObjects(list []jsontext.Value, dec *jsontext.Decoder, most int) ([]jsontext.Value, error) {
+	if dec.PeekKind() != '[' {
+		return list, errors.New("the objects are not a list")
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return err
+		return nil, err
 	}
 	for dec.PeekKind() != ']' {
-		if len(*l) == maxPageObjects {
-			return fmt.Errorf("%w: more than %d objects", ErrTooLarge, maxPageObjects)
+		if len(list) == most {
+			return nil, fmt.Errorf("%w: more than %d objects", ErrTooLarge, most)
 		}
 		value, err := dec.ReadValue()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		*l = append(*l, value.Clone())
+		list = append(list, value.Clone())
 	}
 	_, err := dec.ReadToken()
-	return err
+	return list, err
 }
 
 // join makes the path of a resource of an API root.

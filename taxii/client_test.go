@@ -103,7 +103,7 @@ func say(body string, headers ...string) http.HandlerFunc {
 // collect walks a collection and returns how many objects came before what
 // error.
 func collect(c *Client, f Filter) (n int, err error) {
-	for page, err := range c.Objects(context.Background(), "/root/", "c", f) {
+	for page, err := range c.Objects(context.Background(), "/acme/", "c", f) {
 		if err != nil {
 			return n, err
 		}
@@ -156,7 +156,7 @@ func TestClientTellsWhatTheServerAnswered(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 		fmt.Fprint(w, `<html>proxy</html>`)
 	})
-	_, err := c.Status(t.Context(), "/root/", "id")
+	_, err := c.Status(t.Context(), "/acme/", "id")
 	var refused *ResponseError
 	if !errors.As(err, &refused) || *refused != (ResponseError{Status: 429, Title: "slow down", Description: "really", RetryAfter: 7 * time.Second}) {
 		t.Errorf("got %+v", err)
@@ -195,7 +195,7 @@ func TestClientKeepsCredentialsToItsServer(t *testing.T) {
 	if d, err := c.Discovery(t.Context()); err != nil || d.Title != "moved" {
 		t.Errorf("a redirect on the same server: %+v, %v", d, err)
 	}
-	if _, err := c.Collections(t.Context(), other.URL+"/root/"); err == nil {
+	if _, err := c.Collections(t.Context(), other.URL+"/acme/"); err == nil {
 		t.Error("another server's API root is asked")
 	}
 	for _, base := range []string{"", "taxii.example", "ftp://taxii.example", "https://"} {

@@ -98,7 +98,7 @@ const (
 	maxPlace     = 1 << 20 // bytes
 )
 
-// Feed is one feed. Its methods must not run at the same time as one another.
+// Feed is one feed. Run and Forget change its place and must not run at the same time; Test may at any.
 type Feed struct {
 	config Config
 	memory Memory

@@ -260,24 +260,8 @@ type bounded []jsontext.Value
 const maxBundle = 100_000
 
 // UnmarshalJSONFrom implements [jsonx.UnmarshalerFrom].
-func (l *bounded) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if kind := dec.PeekKind(); kind != '[' {
-		return errors.New("the objects are not a list")
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	for dec.PeekKind() != ']' {
-		if len(*l) == maxBundle {
-			return fmt.Errorf("%w: more than %d objects", taxii.ErrTooLarge, maxBundle)
-		}
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		*l = append(*l, value.Clone())
-	}
-	_, err := dec.ReadToken()
+func (l *bounded) UnmarshalJSONFrom(dec *jsontext.Decoder) (err error) {
+	*l, err = taxii.AppendObjects(*l, dec, maxBundle)
 	return err
 }
 

@@ -87,7 +87,7 @@ func serve(t testing.TB, handler http.Handler) string {
 const collectionID = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
 
 func taxiiConfig(url string) Config {
-	return Config{Name: "test", Kind: KindTAXII, URL: url + "/root/", Collection: collectionID, Target: "t", MaxObjects: 1000}
+	return Config{Name: "test", Kind: KindTAXII, URL: url + "/acme/", Collection: collectionID, Target: "t", MaxObjects: 1000}
 }
 
 // newFeed makes a feed that does not sleep; pauses tells how long it would have.
