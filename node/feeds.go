@@ -31,7 +31,7 @@ type feeds struct {
 type nodeFeed struct {
 	config repo.Feed
 	feed   *feed.Feed
-	one    chan struct{} // holds a token while the feed runs or is tested: one at a time
+	one    chan struct{} // holds a token while the feed runs: one run at a time
 
 	mu   sync.Mutex
 	last *feed.Report

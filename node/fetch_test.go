@@ -73,11 +73,7 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	w.open()
 	must(t, w.deliver(events...))
 	w.drain()
-	object := w.object(1)
-	e := w.mint(alpha, object)
-	root, err := cid.Decode(e.Directory)
-	must(t, err)
-	must(t, w.blocks.Forget(t.Context(), []cid.Cid{root}))
+	e, bring := w.withheld(alpha)
 	must(t, w.deliver(e))
 	logged, _, err := w.r.View.Event(e.TxID)
 	must(t, err)
@@ -90,9 +86,7 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	w.blocks.connect("bravo", began)
 	w.runFetcher()
 	waitFor(t, "the member is asked as soon as it is connected", func() bool { return w.blocks.fetches() > 0 })
-	d, err := directoryOf(object)
-	must(t, err)
-	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
+	bring()
 	w.blocks.connect("bravo", began.Add(time.Millisecond))
 	waitFor(t, "the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
 }
@@ -105,19 +99,24 @@ func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
 	w.open()
 	must(t, w.deliver(events...))
 	w.drain()
-	object := w.object(1)
-	e := w.mint(alpha, object)
-	root, err := cid.Decode(e.Directory)
-	must(t, err)
-	must(t, w.blocks.Forget(t.Context(), []cid.Cid{root}))
+	e, bring := w.withheld(alpha)
 	w.blocks.asked = 0
 	w.runFetcher()
 	must(t, w.deliver(e))
 	waitFor(t, "the first question", func() bool { return w.blocks.fetches() > 0 })
-	d, err := directoryOf(object)
-	must(t, err)
-	must(t, w.blocks.Put(t.Context(), []p2p.Directory{d}))
+	bring()
 	waitFor(t, "the second", func() bool { return w.shown() == 1 })
+}
+
+// withheld mints an object whose blocks nobody has before bring is called.
+func (w *world) withheld(sender *org) (e consortium.Event, bring func()) {
+	w.t.Helper()
+	object := w.object(1)
+	e = w.mint(sender, object)
+	d, err := directoryOf(object)
+	must(w.t, err)
+	must(w.t, w.blocks.Forget(w.t.Context(), []cid.Cid{d.Root()}))
+	return e, func() { must(w.t, w.blocks.Put(w.t.Context(), []p2p.Directory{d})) }
 }
 
 // runFetcher runs the fetcher until the test ends.

@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,7 +108,7 @@ func benchmarkSize(b *testing.B, size int) {
 	n.settled(o)
 	o.client() // signs up
 	b.Run("idle", func(b *testing.B) {
-		time.Sleep(20 * time.Second) // what was used at the start goes back to the system
+		atRest(b, o) // what was used at the start goes back to the system
 		for b.Loop() {
 			reportOwnMemory(b, o)
 		}
@@ -238,15 +236,20 @@ func answer(b *testing.B, o *organisation, request *http.Request) {
 // when it is short of memory.
 func reportOwnMemory(b *testing.B, o *organisation) {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", o.process.Process.Pid))
-	must(b, err)
-	for line := range strings.Lines(string(data)) {
-		for name, unit := range map[string]string{"RssAnon:": "own-MiB", "RssFile:": "mapped-MiB", "VmHWM:": "peak-MiB"} {
-			if kilobytes, found := strings.CutPrefix(line, name); found {
-				k, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(kilobytes), " kB"))
-				must(b, err)
-				b.ReportMetric(float64(k)/1024, unit)
-			}
+	memory := o.memory(b)
+	b.ReportMetric(memory["RssAnon"], "own-MiB")
+	b.ReportMetric(memory["RssFile"], "mapped-MiB")
+	b.ReportMetric(memory["VmHWM"], "peak-MiB")
+}
+
+// atRest waits until a daemon gives no more memory back: until it has none less for ten seconds.
+func atRest(b *testing.B, o *organisation) {
+	b.Helper()
+	least, since := o.memory(b)["RssAnon"], time.Now()
+	for time.Since(since) < 10*time.Second {
+		time.Sleep(100 * time.Millisecond)
+		if now := o.memory(b)["RssAnon"]; now < least-1 {
+			least, since = now, time.Now()
 		}
 	}
 }

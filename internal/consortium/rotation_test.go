@@ -232,16 +232,6 @@ func TestRotationsInAnyInterleaving(t *testing.T) {
 				}
 			}
 		}
-		var records []int
-		probe := New(theConsortium, "TX0", crowd[1].identity)
-		for _, e := range h.events {
-			if effect, _ := probe.Apply(e); effect == Record && e.Note.Kind != wire.KindDestroy {
-				records = append(records, len(records))
-			}
-		}
-		order := rapid.Permutation(records).Draw(rt, "order")
-		if inOrder, another := view(h.fold(crowd[1])), view(h.fold(crowd[1], order...)); !reflect.DeepEqual(inOrder, another) {
-			rt.Fatalf("with content in chain order:\n%+v\nin another order:\n%+v", inOrder, another)
-		}
+		h.foldsAlike(rt, crowd[1])
 	})
 }
