@@ -47,14 +47,14 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 	if existing != nil {
 		return nil, fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID)
 	}
-	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken)
+	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken, r.Config.Algorand.AlgodTokenHeader)
 	if err != nil {
-		return nil, fmt.Errorf("algod at %s: %w", r.Config.Algorand.AlgodURL, err)
+		return nil, err
 	}
 	l := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee)
-	chain, err := algorand.NewIndexer(r.Config.Algorand.IndexerURL, r.Config.Algorand.IndexerToken)
+	chain, err := algorand.NewIndexer(r.Config.Algorand.IndexerURL, r.Config.Algorand.IndexerToken, r.Config.Algorand.IndexerTokenHeader)
 	if err != nil {
-		return nil, fmt.Errorf("indexer at %s: %w", r.Config.Algorand.IndexerURL, err)
+		return nil, err
 	}
 	f, err := readFounding(r)
 	if err != nil {
@@ -492,9 +492,9 @@ func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, e
 
 // checkNetwork refuses an invite into a consortium on another Algorand network than the configured algod's.
 func checkNetwork(ctx context.Context, r *repo.Repo, invite wire.Invite) error {
-	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken)
+	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken, r.Config.Algorand.AlgodTokenHeader)
 	if err != nil {
-		return fmt.Errorf("algod at %s: %w", r.Config.Algorand.AlgodURL, err)
+		return err
 	}
 	params, err := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee).Params(ctx)
 	if err != nil {

@@ -165,13 +165,13 @@ func checkFree(text string) error {
 // wire makes the parts and connects them, from the bottom up.
 func (n *Node) wire() error {
 	config := n.repo.Config.Algorand
-	algod, err := algorand.NewAlgod(config.AlgodURL, config.AlgodToken)
+	algod, err := algorand.NewAlgod(config.AlgodURL, config.AlgodToken, config.AlgodTokenHeader)
 	if err != nil {
-		return fmt.Errorf("algod at %s: %w", config.AlgodURL, err)
+		return err
 	}
-	indexer, err := algorand.NewIndexer(config.IndexerURL, config.IndexerToken)
+	indexer, err := algorand.NewIndexer(config.IndexerURL, config.IndexerToken, config.IndexerTokenHeader)
 	if err != nil {
-		return fmt.Errorf("indexer at %s: %w", config.IndexerURL, err)
+		return err
 	}
 	leaseKey, err := n.repo.Keys.LeaseKey()
 	if err != nil {

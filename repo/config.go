@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -54,13 +55,15 @@ type Config struct {
 		Network  string   `toml:"network"` // "private" or "public"
 	} `toml:"ipfs"`
 	Algorand struct {
-		AlgodURL     string   `toml:"algod_url"`
-		AlgodToken   string   `toml:"algod_token"`
-		IndexerURL   string   `toml:"indexer_url"`
-		IndexerToken string   `toml:"indexer_token"`
-		Poll         Duration `toml:"poll"`
-		MaxFee       uint64   `toml:"max_fee"` // microalgo for one transaction
-		Explorer     string   `toml:"explorer"`
+		AlgodURL           string   `toml:"algod_url"`
+		AlgodToken         string   `toml:"algod_token"`
+		AlgodTokenHeader   string   `toml:"algod_token_header"` // empty: algod's own
+		IndexerURL         string   `toml:"indexer_url"`
+		IndexerToken       string   `toml:"indexer_token"`
+		IndexerTokenHeader string   `toml:"indexer_token_header"` // empty: the indexer's own
+		Poll               Duration `toml:"poll"`
+		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
+		Explorer           string   `toml:"explorer"`
 	} `toml:"algorand"`
 	Storage struct {
 		MinFree int64 `toml:"min_free"` // bytes; 0: the free space is not looked at
@@ -217,6 +220,8 @@ func (c *Config) Validate() error {
 		{"metrics.listen", checkHostPort(c.Metrics.Listen, true)},
 		{"algorand.algod_url", checkURL(c.Algorand.AlgodURL)},
 		{"algorand.indexer_url", checkURL(c.Algorand.IndexerURL)},
+		{"algorand.algod_token_header", checkHeader(c.Algorand.AlgodTokenHeader)},
+		{"algorand.indexer_token_header", checkHeader(c.Algorand.IndexerTokenHeader)},
 		{"log.level", level.UnmarshalText([]byte(c.Log.Level))},
 		{"log.format", oneOf(c.Log.Format, "text", "json")},
 		{"ipfs.network", oneOf(c.IPFS.Network, wire.NetworkPrivate, wire.NetworkPublic)},
@@ -305,13 +310,19 @@ func ParseNetworks(list []string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
+// checkURL doesn't repeat the text: a key can be in it.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
-	if err != nil {
-		return err
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return errors.New("this is not an http or https URL")
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("%q is not an http or https URL", text)
+	return nil
+}
+
+// checkHeader takes what can be the name of an HTTP header, or nothing.
+func checkHeader(name string) error {
+	if name != "" && !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("%q is not the name of an HTTP header", name)
 	}
 	return nil
 }

@@ -277,7 +277,7 @@ func (a *app) walletCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken)
+			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken, config.Algorand.AlgodTokenHeader)
 			if err != nil {
 				return err
 			}

@@ -1,51 +1,78 @@
-// Package algorand makes the REST clients of algod and of the indexer such that a slow, busy or hostile server can't
-// exhaust the node: bodies are bounded, and an answer that asks for less is an error of its own ([Throttled]).
+// Package algorand makes the REST clients of algod and of the indexer such that a slow, busy, misled or hostile server
+// can't exhaust or deceive the node. What holds for every request holds here, in one place:
+//
+//   - bodies are bounded, and an error's text is short, printable and free of the token and of keys in the URL;
+//   - an answer that asks for less ([Throttled]) is heeded by every request that follows, whoever makes it;
+//   - redirects are not followed: the token would go along;
+//   - what is not the server's own words, such as a gateway's page, is a [ForeignError] and never an answer.
 package algorand
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strconv"
-	"time"
+	"net/url"
+	"strings"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/algod"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/common"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
 )
 
-// maxBody is more than the largest answer that is asked for: a full block (5 MiB), or a page of 1,000 transactions
-// with notes of 4 KiB.
-const maxBody = 64 << 20
+// The headers that algod and the indexer themselves take a token in. A provider's gateway may want another.
+const (
+	algodHeader   = "X-Algo-API-Token"
+	indexerHeader = "X-Indexer-API-Token"
+)
 
-// Throttled is a server's answer 429, 503 or, from providers whose daily quota is used up, 403.
-type Throttled struct {
-	Status int
-	After  time.Duration // how long the server asks to wait; 0 if it doesn't say
-}
-
-func (t *Throttled) Error() string {
-	if t.After > 0 {
-		return fmt.Sprintf("the server answered %d and asks to wait %s", t.Status, t.After)
+// NewAlgod makes a client of an algod. The token goes with each request in the header that algod wants it in, or in the
+// given one; as "Bearer" in Authorization. The client has no timeout of its own: every call needs a context with a
+// deadline.
+func NewAlgod(url, token string, header ...string) (*algod.Client, error) {
+	base, t, err := newTransport("algod", url, token, algodHeader, header)
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("the server answered %d", t.Status)
+	return algod.MakeClientWithTransport(base, "", nil, t)
 }
 
-// NewAlgod makes a client of an algod. It has no timeout of its own: every call needs a context with a deadline.
-func NewAlgod(url, token string) (*algod.Client, error) {
-	return algod.MakeClientWithTransport(url, token, nil, newTransport())
+// NewIndexer makes a client of an indexer, as [NewAlgod] does of an algod.
+func NewIndexer(url, token string, header ...string) (*indexer.Client, error) {
+	base, t, err := newTransport("the indexer", url, token, indexerHeader, header)
+	if err != nil {
+		return nil, err
+	}
+	return indexer.MakeClientWithTransport(base, "", nil, t)
 }
 
-// NewIndexer makes a client of an indexer. It has no timeout of its own: every call needs a context with a deadline.
-func NewIndexer(url, token string) (*indexer.Client, error) {
-	return indexer.MakeClientWithTransport(url, token, nil, newTransport())
+// Redact is a server's URL as it may be shown: without user, password, path and query, any of which can be a key.
+func Redact(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "(a URL that can't be read)"
+	}
+	return u.Scheme + "://" + u.Host
 }
 
-// NotFound reports whether a call failed because there is no such thing.
-func NotFound(err error) bool {
+// The words in which algod and the indexer say that there is no such thing, as far as the node asks for such things.
+const (
+	NoBlock       = "failed to retrieve information from the ledger"
+	NoTransaction = "could not find the transaction in the transaction pool or in the last 1000 confirmed rounds"
+	NoStateProof  = "no state proof can be found for that round"
+)
+
+// NotFound reports whether a call failed because the server itself said, in these words, that there is no such thing. Any
+// other 404 is a gateway's, of a path that is wrong or of a server that is not there, and says nothing.
+func NotFound(err error, words ...string) bool {
 	var notFound common.NotFound
-	return errors.As(err, &notFound)
+	if !errors.As(err, &notFound) {
+		return false
+	}
+	for _, w := range words {
+		if strings.Contains(notFound.Message, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // BadRequest gives the server's message if it refused a request as such.
@@ -57,50 +84,17 @@ func BadRequest(err error) (message string, ok bool) {
 	return "", false
 }
 
-type transport struct{ http.RoundTripper }
-
-func newTransport() *transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 8
-	t.ResponseHeaderTimeout = 90 * time.Second // algod holds wait-for-block-after for 60 s
-	return &transport{t}
+// ForeignError is an answer that is not the server's own: a gateway's page, a redirect, or something else with the
+// status of an answer.
+type ForeignError struct {
+	Server string // "algod" or "the indexer"
+	Status int    // of HTTP; 0 if only the content is wrong
+	What   string
 }
 
-// RoundTrip bounds the body. It returns [Throttled] instead of the answers that say so, because the SDK would drop
-// their Retry-After.
-func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := t.RoundTripper.RoundTrip(request)
-	if err != nil {
-		return nil, err
+func (e *ForeignError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("what answered is not %s: %s", e.Server, e.What)
 	}
-	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusForbidden:
-		defer response.Body.Close()
-		return nil, &Throttled{Status: response.StatusCode, After: retryAfter(response.Header.Get("Retry-After"))}
-	}
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxBody}
-	return response, nil
-}
-
-// retryAfter reads a number of seconds (RFC 9110, section 10.2.3) and bounds it.
-func retryAfter(text string) time.Duration {
-	seconds, err := strconv.Atoi(text)
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return min(time.Duration(seconds)*time.Second, 10*time.Minute)
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	left int
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("the answer has more than %d bytes", maxBody)
-	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
+	return fmt.Sprintf("what answered is not %s: status %d with %s", e.Server, e.Status, e.What)
 }
