@@ -33,7 +33,9 @@ var layers = map[string][]string{
 	"cmd/slnode":           {"internal/algorand", "internal/evidence", "internal/ledger", "internal/seal", "node", "repo", "taxii"},
 	"testnet":              {},
 	"testnet/devchain":     {},
+	"testnet/gateway":      {},
 	"testnet/cmd/devchain": {"testnet/devchain"},
+	"testnet/cmd/gateway":  {"testnet/gateway"},
 }
 
 func goList(t *testing.T, args ...string) []string {
