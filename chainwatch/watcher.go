@@ -1,7 +1,7 @@
 // Package chainwatch follows a consortium on the chain through an Algorand indexer. It turns transactions into
 // verified events, in chain order, and promises to its [Sink]: every event of a round is delivered before the cursor
-// passes that round, whatever the indexer's lag, its limits and its refusals; nothing is delivered that its sender
-// didn't sign.
+// passes that round, whatever the indexer's lag, its limits and its refusals, and though one of its answers be wrong;
+// nothing is delivered that its sender didn't sign.
 package chainwatch
 
 import (
@@ -9,14 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
-	"github.com/algorand/go-algorand-sdk/v2/types"
 	"golang.org/x/time/rate"
 
 	"github.com/serviceledger/slnode/internal/algorand"
@@ -27,8 +24,8 @@ import (
 type Sink interface {
 	// Cursor is the last round that was delivered; 0 if none was.
 	Cursor() (uint64, error)
-	// Publishers are the accounts whose events can count if the given events come next.
-	Publishers(next []consortium.Event) []string
+	// Publishers are the accounts whose events can count if the given events come next, and from which round on.
+	Publishers(next []consortium.Event) []consortium.Publisher
 	// Deliver takes the events of all rounds up to last, in chain order, and makes last the cursor. What it returned
 	// from is durable. It may be given events again after a crash.
 	Deliver(ctx context.Context, last uint64, events []consortium.Event) error
@@ -38,67 +35,95 @@ type Sink interface {
 type Config struct {
 	Client      *indexer.Client
 	Consortium  uint64 // asset id of the charter
+	Charter     string // id of its transaction
 	GenesisHash [32]byte
 	Sink        Sink
+	Witness     Witness       // nil where there is no other source
 	Poll        time.Duration // how often to ask when nothing happens
 	Log         *slog.Logger
 }
 
-// The pace of asking. At the tip, one query asks for up to tipWindow rounds; it is smaller where the indexer refuses
-// filters and gives every transaction of the chain.
+// At the tip, one query asks for up to tipWindow rounds; it is smaller where the indexer refuses filters and gives every
+// transaction of the chain.
 const (
 	tipWindow         = 1000 // rounds
 	tipWindowNoFilter = 32   // rounds
-	fastest           = 25 * time.Millisecond
-	hintPatience      = 30 * time.Second // how long a promised round is asked for quickly
-	hintCredit        = 8                // hints in a row that may lead to nothing before they are followed more slowly
-	slowestRetry      = time.Minute
 )
 
 // Watcher follows one consortium.
 type Watcher struct {
-	config Config
-	reader reader
-	wake   chan struct{}
-	woken  *rate.Limiter // hints come from other members: they must not make us flood the indexer
+	config  Config
+	reader  reader
+	tip     tip
+	pace    pace
+	history *history        // being read
+	rounds  *rounds         // … at the tip
+	told    map[string]bool // the malformed transactions that were counted
+	loud    *rate.Limiter   // for lines about what anybody can write
+	wake    chan struct{}   // a hint came
 
-	mu     sync.Mutex
-	state  State
-	atTip  chan struct{} // closed when the cursor has been at the tip
-	hint   uint64        // a round that is said to have news
-	hinted time.Time
+	mu    sync.Mutex
+	state State
+	atTip chan struct{} // closed when the cursor has been at the tip
+	hint  uint64        // a round that is said to have news
 }
 
 // State says how the following goes.
 type State struct {
 	Cursor     uint64    // the last round that was delivered
-	Tip        uint64    // the indexer's last round
-	CaughtUp   bool      // since the start the cursor has been at the tip
+	Tip        uint64    // the chain's last round, as far as it is known
+	Indexer    uint64    // the indexer's last round, as it says
+	Algod      uint64    // algod's
+	CaughtUp   bool      // since the start the cursor has been at the tip, and nothing is wrong now
 	LastAnswer time.Time // when the indexer last answered
-	Problem    string    // what keeps it from going on; "" if nothing does
-	Forged     int       // transactions that the indexer gave and nobody signed
-	Malformed  int       // transactions of the consortium that break the protocol's form
-	Filtered   bool      // the indexer takes filters
+	Problem    string    // one of the Problem constants: what keeps it from going on; "" if nothing does
+	Detail     string    // … in a sentence
+	Since      time.Time
+	Forged     int      // transactions that the indexer gave and nobody signed
+	Malformed  int      // transactions of the consortium that break the protocol's form
+	Filtered   bool     // the indexer takes filters
+	GivenUp    []string // accounts whose history was not read, see maxForeign
 }
+
+// What can be wrong.
+const (
+	ProblemIndexer = "indexer" // it can't be asked, or what answers is something else
+	ProblemBehind  = "behind"  // it lacks what algod has had for a while: it stands, lags, or was restored
+	ProblemAlgod   = "algod"   // algod lacks what the indexer has had for a while
+	ProblemAhead   = "ahead"   // the log goes further than the chain
+)
 
 // New makes a watcher; [Watcher.Run] starts it.
 func New(config Config) *Watcher {
-	w := &Watcher{config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), woken: rate.NewLimiter(rate.Every(fastest), 4)}
+	w := &Watcher{
+		config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), pace: newPace(config.Poll), tip: tip{witness: config.Witness, lagging: lagging},
+		told: map[string]bool{}, loud: rate.NewLimiter(rate.Every(time.Minute), 5),
+	}
 	w.reader = reader{
 		client:  config.Client,
 		decode:  decoder{consortium: config.Consortium, genesisHash: config.GenesisHash},
 		filters: filters{txType: true, notePrefix: true},
-		most:    maxEvents,
-		report:  w.reportBad,
+		most:    maxEvents, answered: w.tip.answered,
+	}
+	if cursor, err := config.Sink.Cursor(); err == nil { // Run says it if that fails
+		w.state.Cursor = cursor
 	}
 	return w
 }
 
 // State is how it goes now.
 func (w *Watcher) State() State {
+	chain, algod, indexer := w.tip.last()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.state
+	s := w.state
+	s.Algod, s.Indexer, s.Tip = algod, indexer, chain
+	if s.Problem != ProblemAhead {
+		s.Tip = max(chain, s.Cursor)
+	}
+	s.CaughtUp = s.CaughtUp && s.Problem == ""
+	s.GivenUp = slices.Clone(s.GivenUp)
+	return s
 }
 
 // AwaitTip returns when the cursor has been at the tip of the chain since the start, or when the context ends.
@@ -118,7 +143,8 @@ func (w *Watcher) AwaitTip(ctx context.Context) error {
 func (w *Watcher) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.state.Cursor, w.state.CaughtUp, w.atTip = 0, false, make(chan struct{})
+	w.history, w.rounds = nil, nil
+	w.state.Cursor, w.state.CaughtUp, w.state.GivenUp, w.atTip = 0, false, nil, make(chan struct{})
 }
 
 func (w *Watcher) update(change func(*State)) {
@@ -127,137 +153,131 @@ func (w *Watcher) update(change func(*State)) {
 	change(&w.state)
 }
 
-func (w *Watcher) reportBad(t models.Transaction, err error) {
-	var forged *forgedError
-	if errors.As(err, &forged) {
-		w.update(func(s *State) { s.Forged++ })
-		w.config.Log.Error("the indexer gave a forged transaction", "txid", bounded(t.Id), "round", t.ConfirmedRound, "error", err)
+// setProblem notes what is wrong now, or that nothing is. The log tells of changes only.
+func (w *Watcher) setProblem(problem, detail string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.state.Problem
+	w.state.Problem, w.state.Detail = problem, detail
+	if was == problem {
 		return
 	}
-	w.update(func(s *State) { s.Malformed++ })
-	w.config.Log.Warn("a transaction does not count", "txid", bounded(t.Id), "sender", bounded(t.Sender), "round", t.ConfirmedRound, "error", err)
+	w.state.Since = time.Now().UTC()
+	switch {
+	case problem == ProblemIndexer:
+		w.config.Log.Warn("the indexer can't be followed; it will be asked again", "error", detail)
+	case problem != "":
+		w.config.Log.Warn("following the chain waits", "problem", problem, "detail", detail)
+	case was == ProblemIndexer:
+		w.config.Log.Info("the indexer answers again")
+	default:
+		w.config.Log.Info("following the chain goes on", "problem", was)
+	}
+	if problem == "" {
+		w.state.Since = time.Time{}
+	}
 }
 
-func bounded(text string) string { return text[:min(len(text), 60)] }
+// Confirmed says that a round is algod's word: something of our own was confirmed in it.
+func (w *Watcher) Confirmed(round uint64) {
+	w.tip.has(round)
+	w.Hint(round)
+}
 
-// Hint says that a round has news, or will have. The indexer is asked for it at once and, for a while, often. A false
-// hint costs a few queries.
+// Hint says that a round has news, or will have: another member's word. The indexer is asked for it soon and, for a
+// while, repeatedly. A false hint costs a few queries.
 func (w *Watcher) Hint(round uint64) {
+	chain, _, _ := w.tip.last()
 	w.mu.Lock()
-	if round > w.hint && round <= w.state.Tip+tipWindow {
-		w.hint, w.hinted = round, time.Now()
+	news := round > w.state.Cursor && round > w.hint && round <= max(chain, w.state.Cursor)+tipWindow
+	if news {
+		w.hint = round
 	}
 	w.mu.Unlock()
+	if !news {
+		return
+	}
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
 }
 
+// hinted is the last round that is said to have news.
+func (w *Watcher) hinted() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.hint
+}
+
 // Run follows the chain until the context ends. A problem with the indexer never ends it; a problem with the sink
 // does, since it is this node's own store.
 func (w *Watcher) Run(ctx context.Context) error {
-	pause := fastest
-	failures := 0
-	barren := 0 // hints in a row that led to nothing
+	failures, faults := 0, 0 // since the last page, and since the last window
 	for {
-		progress, err := w.step(ctx)
-		if progress {
-			barren = 0
-		}
+		began := time.Now()
+		did, err := w.step(ctx)
 		var sinkFailed *sinkError
+		var pause time.Duration
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.As(err, &sinkFailed):
 			return fmt.Errorf("following the chain: %w", err)
 		case err != nil:
-			pause = w.failed(err, failures)
-			failures++
-		default:
-			if failures > 0 {
-				w.config.Log.Info("the indexer answers again")
+			if _, throttled := algorand.IsThrottled(err); !throttled {
+				faults++
 			}
+			pause = w.failed(err, failures, failures > 0 || faults > 1 || time.Since(began) > lagging/2)
+			failures++
+			w.tip.ask(ctx, 0) // so that it is known how far the chain is
+		default:
 			failures = 0
-			w.update(func(s *State) { s.Problem, s.LastAnswer = "", time.Now() })
-			pause = w.pace(progress, pause)
+			w.update(func(s *State) { s.LastAnswer = time.Now() })
+			if did.whole {
+				faults = 0
+			}
+			if faults < 2 {
+				w.setProblem(w.tip.problem(did.cursor))
+			}
+			pause = w.pace.after(did, w.hinted())
 		}
-		if pause == 0 {
-			continue
+		if !w.rest(ctx, pause, failures > 0) {
+			return nil
 		}
-		wake := w.wake
-		if failures > 0 {
-			wake = nil // an indexer that can't answer, or asked to be left alone for a while, is not hurried
-		}
-		timer := time.NewTimer(pause)
+	}
+}
+
+// rest waits for the next step, or for a hint that brings it forward.
+func (w *Watcher) rest(ctx context.Context, pause time.Duration, failing bool) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	wake := w.wake
+	if failing {
+		wake = nil // an indexer that can't answer, or asked to be left alone for a while, is not hurried
+	}
+	for {
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-wake:
-			timer.Stop()
-			barren++
-			if w.woken.Wait(ctx) != nil || !sleep(ctx, w.distrust(barren)) {
-				return nil
-			}
-			pause = fastest
+			return false
 		case <-timer.C:
+			return true
+		case <-wake:
+			if sooner, change := w.pace.hinted(w.hinted()); change {
+				timer.Reset(sooner)
+			}
 		}
 	}
 }
 
-// distrust is how long a hint waits after others that led to nothing: a member that hints without end costs the indexer
-// no more than polling does.
-func (w *Watcher) distrust(barren int) time.Duration {
-	if barren <= hintCredit {
-		return 0
+// failed notes that the indexer could not be asked, and says when to ask it again. One failure alone is no problem yet,
+// above all if it was a refusal of one request too many.
+func (w *Watcher) failed(err error, failures int, problem bool) time.Duration {
+	pause := algorand.Pause(err, retryPause(failures))
+	if problem || pause > lagging {
+		w.setProblem(ProblemIndexer, err.Error())
 	}
-	return min(fastest<<min(barren-hintCredit, 10), w.config.Poll)
-}
-
-// pace chooses when to ask next: at once while there is more, soon while a round is promised, later and later while
-// nothing happens.
-func (w *Watcher) pace(progress bool, pause time.Duration) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case progress && w.state.Cursor < w.state.Tip:
-		return 0
-	case w.hint > w.state.Cursor && time.Since(w.hinted) < hintPatience:
-		return min(pause*5/4, w.config.Poll)
-	case progress:
-		return min(10*fastest, w.config.Poll)
-	}
-	return min(max(pause*3/2, fastest), w.config.Poll)
-}
-
-func (w *Watcher) failed(err error, failures int) time.Duration {
-	if failures == 0 {
-		w.config.Log.Warn("the indexer can't be followed; it will be asked again", "error", err)
-	}
-	w.update(func(s *State) { s.Problem = err.Error() })
-	var throttled *algorand.Throttled
-	if errors.As(err, &throttled) && throttled.After > 0 {
-		return throttled.After
-	}
-	return retryPause(failures)
-}
-
-// retryPause doubles from a quarter of a second, with jitter, so that nodes don't come back all at once.
-func retryPause(failures int) time.Duration {
-	pause := min(250*time.Millisecond<<min(failures, 10), slowestRetry)
-	return pause/2 + rand.N(pause/2)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return pause
 }
 
 // sinkError is a failure of the sink, not of the indexer.
@@ -265,88 +285,162 @@ type sinkError struct{ error }
 
 func (e *sinkError) Unwrap() error { return e.error }
 
-// step reads one window and delivers it. Progress is false if there was nothing to read.
-func (w *Watcher) step(ctx context.Context) (progress bool, err error) {
+// step does the next piece of work: a window at the tip, or a page of the history.
+func (w *Watcher) step(ctx context.Context) (did progress, err error) {
 	cursor, err := w.config.Sink.Cursor()
 	if err != nil {
-		return false, &sinkError{err}
+		return did, &sinkError{err}
 	}
-	next, err := w.read(ctx, cursor)
-	if err != nil {
-		return false, err
+	if w.history == nil && cursor == 0 {
+		if w.history, err = w.begin(ctx); err != nil {
+			return did, err
+		}
 	}
-	w.update(func(s *State) { s.Tip, s.Filtered = max(s.Tip, w.reader.tip), w.reader.filters.txType })
-	if next.last > cursor {
-		if err := w.config.Sink.Deliver(ctx, next.last, next.events); err != nil {
-			return false, &sinkError{err}
-		}
-		cursor = next.last
-	}
-	w.update(func(s *State) {
-		s.Cursor = cursor
-		if !s.CaughtUp && cursor >= w.reader.tip {
-			s.CaughtUp = true
-			close(w.atTip)
-		}
-	})
-	return cursor == next.last && len(next.events) > 0 || cursor < w.reader.tip, nil
-}
-
-// read chooses how to read on from the cursor.
-func (w *Watcher) read(ctx context.Context, cursor uint64) (window, error) {
-	if cursor == 0 {
-		creator, round, err := w.reader.charter(ctx)
-		if err != nil {
-			return window{}, err
-		}
-		first, err := w.reader.byAccounts(ctx, round, round, func([]consortium.Event) []string { return []string{creator} })
-		if err == nil && first.last >= round && !slices.ContainsFunc(first.events, func(e consortium.Event) bool { return e.Asset == w.config.Consortium }) {
-			// Without it nothing would ever count: the cursor must not pass.
-			return window{}, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", round)
-		}
-		return first, err
+	if w.history != nil {
+		return w.goBack(ctx, cursor)
 	}
 	reach := uint64(tipWindow)
 	if !w.reader.filters.txType {
 		reach = tipWindowNoFilter
 	}
-	if w.reader.tip > cursor+reach {
-		return w.reader.byAccounts(ctx, cursor+1, w.reader.tip, w.config.Sink.Publishers)
+	if w.tip.agreed() > cursor+reach {
+		if tip := w.tip.reached(ctx, cursor+reach+1); tip > cursor+reach {
+			w.history = newHistory(&w.reader, cursor+1, tip, w.config.Sink.Publishers)
+			return w.goBack(ctx, cursor)
+		}
 	}
-	return w.reader.byRounds(ctx, cursor+1, cursor+reach)
+	if w.rounds == nil || w.rounds.first != cursor+1 || w.rounds.asked > cursor+reach {
+		w.rounds = newRounds(&w.reader, cursor+1, cursor+reach)
+	}
+	done, err := w.rounds.step(ctx)
+	if err != nil || !done {
+		return progress{cursor: cursor, more: true}, err
+	}
+	next := w.rounds.window
+	w.rounds = nil
+	return w.deliver(ctx, cursor, next)
 }
 
-// Finding is what the indexer says of one transaction.
-type Finding struct {
-	Event  consortium.Event
-	Signed types.SignedTxn
-	Found  bool
-	Round  uint64 // the indexer's last round: what it doesn't have up to here is not on the chain
-}
-
-// InvalidError is what is wrong with a transaction that the indexer gave: evidence against it, unlike an indexer that
-// doesn't answer.
-type InvalidError struct{ error }
-
-func (e *InvalidError) Unwrap() error { return e.error }
-
-// Find looks one transaction of the consortium up and verifies it. It returns an [InvalidError] for one that fails.
-func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
-	t, found, round, err := w.reader.transaction(ctx, txid)
-	if err != nil || !found {
-		return Finding{Round: round}, err
-	}
-	e, signed, err := w.reader.decode.signedEvent(t)
+// begin reads the charter's transaction, which says by which account and from which round on the consortium is.
+func (w *Watcher) begin(ctx context.Context) (*history, error) {
+	t, found, _, err := w.reader.transaction(ctx, w.config.Charter)
 	if err != nil {
-		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
+		return nil, err
 	}
-	return Finding{Event: e, Signed: signed, Found: true, Round: round}, nil
+	if !found {
+		return nil, fmt.Errorf("the indexer doesn't have the charter's transaction %s", w.config.Charter)
+	}
+	charter, err := w.reader.decode.event(t)
+	if err != nil {
+		return nil, fmt.Errorf("the charter's transaction %s: %w", w.config.Charter, err)
+	}
+	creator := []consortium.Publisher{{Account: charter.Sender, Since: charter.Round}}
+	return newHistory(&w.reader, charter.Round, charter.Round, func([]consortium.Event) []consortium.Publisher { return creator }), nil
 }
 
-// Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0
-// if the indexer, whose last round is tip, doesn't have it.
-func Minted(ctx context.Context, client *indexer.Client, txid string) (round, asset, tip uint64, err error) {
-	r := reader{client: client}
-	t, _, tip, err := r.transaction(ctx, txid)
-	return t.ConfirmedRound, t.CreatedAssetIndex, tip, err
+// goBack reads a page of the history and delivers its window once that is whole.
+func (w *Watcher) goBack(ctx context.Context, cursor uint64) (did progress, err error) {
+	did = progress{cursor: cursor, more: true}
+	done, givenUp, err := w.history.step(ctx)
+	if givenUp != "" {
+		w.config.Log.Warn("the history of an account is not read: it is long, and nothing in it is of the consortium", "account", givenUp)
+		w.update(func(s *State) { s.GivenUp = append(s.GivenUp, givenUp) })
+	}
+	if err != nil || !done {
+		return did, err
+	}
+	h := w.history
+	if cursor == 0 && !slices.ContainsFunc(h.events, func(e consortium.Event) bool { return e.TxID == w.config.Charter }) {
+		// Without it nothing would ever count: the cursor must not pass.
+		w.history = nil
+		return did, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", h.first)
+	}
+	if did, err = w.deliver(ctx, cursor, h.window); err != nil {
+		return did, err
+	}
+	did.more = true
+	if did.cursor < h.last || !h.advance() {
+		w.history = nil // at the tip it is read otherwise, or from where it stands
+	}
+	return did, nil
 }
+
+// deliver gives a window to the sink, up to the round that the indexer is believed to have reached.
+func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window) (did progress, err error) {
+	wanted := uint64(0)
+	if n := len(next.events); n > 0 {
+		wanted = next.events[n-1].Round
+	}
+	if !w.caughtUp() {
+		wanted = next.last
+	}
+	if hint := w.hinted(); hint > next.last {
+		w.tip.hurry(ctx, hint)
+	}
+	tip := w.tip.reached(ctx, wanted)
+	did.held = wanted > tip
+	next.cut(tip)
+	if next.last > cursor {
+		if err := w.config.Sink.Deliver(ctx, next.last, next.events); err != nil {
+			return did, &sinkError{err}
+		}
+		cursor = next.last
+		did.events = len(next.events)
+		w.report(next.bad)
+	}
+	did.cursor, did.more, did.whole = cursor, cursor < tip, true
+	w.update(func(s *State) {
+		s.Cursor, s.Filtered = cursor, w.reader.filters.txType
+		if tip > 0 && cursor >= tip && !s.CaughtUp {
+			s.CaughtUp = true
+			close(w.atTip)
+		}
+	})
+	did.unsettled = !w.caughtUp()
+	return did, nil
+}
+
+func (w *Watcher) caughtUp() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.CaughtUp
+}
+
+// maxTold bounds what is remembered of transactions that don't count.
+const maxTold = 4096
+
+// report counts what looks like the consortium's and does not count, each once, and logs some of it: anybody can write
+// any note, and must not fill the log with it.
+func (w *Watcher) report(list []bad) {
+	for _, b := range list {
+		if w.told[b.txid] {
+			continue
+		}
+		if len(w.told) >= maxTold {
+			clear(w.told)
+		}
+		w.told[b.txid] = true
+		var forged *forgedError
+		isForged := errors.As(b.err, &forged)
+		total := 0
+		w.update(func(s *State) {
+			if isForged {
+				s.Forged++
+				total = s.Forged
+			} else {
+				s.Malformed++
+				total = s.Malformed
+			}
+		})
+		if !w.loud.Allow() {
+			continue
+		}
+		if isForged {
+			w.config.Log.Error("the indexer gave a forged transaction", "txid", b.txid, "round", b.round, "error", b.err, "so_far", total)
+		} else {
+			w.config.Log.Warn("a transaction does not count", "txid", b.txid, "sender", b.sender, "round", b.round, "error", b.err, "so_far", total)
+		}
+	}
+}
+
+func bounded(text string) string { return text[:min(len(text), 60)] }

@@ -48,7 +48,7 @@ var _ chainwatch.Sink = (*replicator)(nil)
 func (r *replicator) Cursor() (uint64, error) { return r.view.Cursor() }
 
 // Publishers are the accounts whose events can count.
-func (r *replicator) Publishers(next []consortium.Event) (accounts []string) {
+func (r *replicator) Publishers(next []consortium.Event) (accounts []consortium.Publisher) {
 	r.fold.read(func(s *consortium.State) { accounts = s.Publishers(next) })
 	return accounts
 }

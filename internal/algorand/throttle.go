@@ -71,7 +71,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 // refusal and shrinks with every answer, so that it settles near the rate that the server allows.
 const (
 	firstGap   = 100 * time.Millisecond
-	longestGap = 5 * time.Second
+	longestGap = time.Second
 	noGap      = 20 * time.Millisecond
 )
 
@@ -123,7 +123,7 @@ func (g *gate) pass(ctx context.Context) error {
 func (g *gate) answered() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gap = g.gap * 9 / 10; g.gap < noGap {
+	if g.gap = g.gap * 3 / 4; g.gap < noGap {
 		g.gap = 0
 	}
 }

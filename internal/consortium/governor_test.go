@@ -140,12 +140,12 @@ func TestAWatcherAsksForEveryGovernor(t *testing.T) {
 	for _, e := range h.events[:len(h.events)-1] {
 		s.Apply(e)
 	}
-	accounts := map[string]bool{}
-	for _, account := range s.Publishers([]Event{next}) {
-		accounts[account] = true
+	since := map[string]uint64{}
+	for _, p := range s.Publishers([]Event{next}) {
+		since[p.Account] = p.Since
 	}
-	if !accounts[founder.address()] || !accounts[second.address()] || !accounts[third.address()] {
-		t.Errorf("publishers: %v", accounts)
+	if since[founder.address()] != h.events[0].Round || since[second.address()] >= next.Round || since[third.address()] != next.Round {
+		t.Errorf("publishers: %v, and the third one's round is %d", since, next.Round)
 	}
 }
 

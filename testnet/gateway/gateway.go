@@ -21,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Gateway stands before one server. Its methods are safe for concurrent use.
@@ -102,6 +104,9 @@ func (g *Gateway) Set(rules ...Rule) error {
 			return fmt.Errorf("rule %d: %w", i+1, err)
 		}
 		made[i] = &rule{Rule: r, pattern: pattern}
+		if r.Rate > 0 {
+			made[i].rate = rate.NewLimiter(rate.Limit(r.Rate), max(1, int(r.Rate)))
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

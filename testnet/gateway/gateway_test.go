@@ -122,7 +122,7 @@ func TestItAnswersInTheServersPlace(t *testing.T) {
 			return s == 302 && h.Get("Location") == "http://elsewhere.example"+two
 		}},
 		"a connection that is cut": {Rule{Drop: true}, func(s int, _ http.Header, _ string, err error) bool { return s == 0 && err != nil }},
-		"silence": {Rule{Silent: true}, func(_ int, _ http.Header, _ string, err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
+		"silence":                  {Rule{Silent: true}, func(_ int, _ http.Header, _ string, err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
 		"a body that is cut off": {Rule{CutAfter: 10}, func(s int, _ http.Header, b string, err error) bool {
 			return s == 200 && err != nil && len(b) <= 10
 		}},
@@ -188,6 +188,7 @@ func TestARuleTreatsTheRequestsThatItIsMeantFor(t *testing.T) {
 		"by path":           {Rule{Match: "GET /v2/status", Status: 500}, "2222"},
 		"some":              {Rule{Skip: 1, Count: 2, Status: 500}, "2552"},
 		"a share":           {Rule{Share: 0.5, Status: 500}, "2525"},
+		"beyond a rate":     {Rule{Rate: 0.01, Status: 500}, "2555"},
 		"in rounds to come": {Rule{From: 101, Status: 500}, "2222"},
 		"in these rounds":   {Rule{From: 100, Until: 100, Status: 500}, "2555"}, // the first tells the round
 	} {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Rule says which requests are treated, and how. The zero value of a field does nothing; several can be set.
@@ -25,6 +27,7 @@ type Rule struct {
 	Delay      Duration `json:"delay,omitempty"`       // passes before anything else
 	Drop       bool     `json:"drop,omitempty"`        // the connection is cut without an answer
 	Silent     bool     `json:"silent,omitempty"`      // there is never an answer
+	Rate       float64  `json:"rate,omitempty"`        // requests a second that pass; those beyond get the status
 	Status     int      `json:"status,omitempty"`      // of an answer that the server never sees
 	Type       string   `json:"type,omitempty"`        // its Content-Type; JSON if empty
 	Body       string   `json:"body,omitempty"`        // its body
@@ -84,6 +87,7 @@ type rule struct {
 	// Guarded by the gateway's lock.
 	seen  int
 	carry float64 // what is owed of a share
+	rate  *rate.Limiter
 
 	mu       sync.Mutex
 	replayed map[string][]byte
@@ -97,6 +101,9 @@ func (r *rule) applies(what string, round uint64) bool {
 	}
 	r.seen++
 	if r.seen <= r.Skip || r.Count > 0 && r.seen > r.Skip+r.Count {
+		return false
+	}
+	if r.rate != nil && r.rate.Allow() {
 		return false
 	}
 	if r.Share == 0 {

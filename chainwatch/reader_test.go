@@ -14,7 +14,8 @@ func at(round, intra uint64, txid string) consortium.Event {
 
 func TestAWindowIsInChainOrderWhateverTheIndexersOrderIs(t *testing.T) {
 	w := window{first: 2, last: 4, events: []consortium.Event{at(5, 0, "F"), at(3, 1, "D"), at(4, 0, "E"), at(3, 1, "D"), at(2, 0, "B"), at(3, 0, "C"), at(1, 0, "A")}}
-	if err := w.trim(); err != nil {
+	w.cut(4)
+	if err := w.order(); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -28,7 +29,7 @@ func TestAWindowIsInChainOrderWhateverTheIndexersOrderIs(t *testing.T) {
 
 func TestAnIndexerThatGivesTwoTransactionsOnePlaceIsAskedAgain(t *testing.T) {
 	w := window{first: 1, last: 9, events: []consortium.Event{at(3, 1, "A"), at(4, 0, "B"), at(3, 1, "C")}}
-	if err := w.trim(); err == nil || !strings.Contains(err.Error(), "A and C the same place, 3:1") {
+	if err := w.order(); err == nil || !strings.Contains(err.Error(), "A and C the same place, 3:1") {
 		t.Errorf("the error is %v", err)
 	}
 }
