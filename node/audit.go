@@ -312,14 +312,13 @@ func (a *auditor) read(ctx context.Context, batch []*auditedRound) error {
 func (a *auditor) block(ctx context.Context, round uint64) (types.Block, error) {
 	for try := 1; ; try++ {
 		block, err := a.ledger.Block(ctx, round)
+		if err == nil && string(block.GenesisHash[:]) != string(a.consortium.GenesisHash) {
+			return block, fmt.Errorf("algod's block %d is of another network, %s", round, block.GenesisID)
+		}
 		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == auditTries || ctx.Err() != nil {
 			return block, err
 		}
-		pause := 250 * time.Millisecond << try
-		var throttled *algorand.Throttled
-		if errors.As(err, &throttled) {
-			pause = max(pause, throttled.After)
-		}
+		pause := algorand.Pause(err, 250*time.Millisecond<<try)
 		timer := time.NewTimer(pause/2 + rand.N(pause))
 		select {
 		case <-timer.C:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -42,11 +44,13 @@ func (m *minter) follow(ctx context.Context) error {
 		if errors.As(err, &own) {
 			return err
 		}
-		m.condition.set("algod", err.Error())
+		if !errors.Is(err, ledger.ErrNoBlock) { // one server behind algod's address has it, another not yet
+			m.algodFailed(err)
+		}
 		pause = min(max(2*pause, 100*time.Millisecond), slowestPace)
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(algorand.Pause(err, pause)):
 		}
 	}
 	return nil
@@ -57,19 +61,31 @@ type outboxError struct{ error }
 
 func (e *outboxError) Unwrap() error { return e.error }
 
+// onlyOwn is an error if it is our own store's.
+func onlyOwn(err error) error {
+	var own *outboxError
+	if errors.As(err, &own) {
+		return err
+	}
+	return nil
+}
+
+// serversApart is by how many rounds the servers behind algod's address may differ.
+const serversApart = 10
+
 // scan waits for a round after the given one and reads the blocks up to it. It returns the last that was read.
 func (m *minter) scan(ctx context.Context, round uint64) (uint64, error) {
 	tip, err := m.ledger.WaitAfter(ctx, round)
 	if err != nil {
 		return round, err
 	}
-	if tip > round+scanAtMost {
-		return tip, nil // after a long pause: lookAfter asks for the transactions one by one
+	if tip > round+scanAtMost || tip < round {
+		return tip, nil // after a long pause, or a wrong answer: lookAfter asks for the transactions one by one
 	}
 	for round < tip {
 		minted, err := m.ledger.Minted(ctx, round+1)
-		if errors.Is(err, ledger.ErrNoBlock) {
-			return tip, nil
+		if errors.Is(err, ledger.ErrNoBlock) && tip > round+1+serversApart {
+			return tip, nil // as above
 		}
 		if err != nil {
 			return round, err
@@ -93,6 +109,7 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 		return err
 	}
 	m.condition.clear()
+	m.refusals.Store(0)
 	round := uint64(0)
 	groups := map[uint64]bool{}
 	for _, item := range items {
@@ -144,9 +161,11 @@ func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) erro
 				if ctx.Err() != nil {
 					return nil
 				}
-				var own *outboxError
-				if errors.As(err, &own) {
+				if onlyOwn(err) != nil {
 					return err
+				}
+				if _, throttled := algorand.IsThrottled(err); throttled {
+					break // the others wait, too
 				}
 				m.log.Warn("it is not known yet what has become of a group", "group", f.Number, "error", err)
 			}
@@ -154,34 +173,44 @@ func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) erro
 	}
 }
 
-// settle decides about one overdue group.
+// settle decides about one overdue group: it may be confirmed, waiting, to be sent again or, once that is proved, over
+// for good. Whichever of its signings was confirmed, the others can't be any more.
 func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flight) error {
-	fate, _, err := m.ledger.Fate(ctx, f.TxIDs[0], f.FirstValid, f.LastValid)
-	if err != nil {
-		return err
+	f = m.now(f)
+	pending := false
+	for _, txids := range f.Signings() {
+		fate, _, err := m.ledger.Fate(ctx, txids[0], f.FirstValid, f.LastValid)
+		if err != nil {
+			return err
+		}
+		if fate == ledger.Confirmed {
+			return m.confirmOneByOne(ctx, f, txids)
+		}
+		pending = pending || fate == ledger.Pending
 	}
-	switch fate {
-	case ledger.Pending:
+	if pending {
 		f.setTaken(time.Now())
 		return nil
-	case ledger.Impossible:
-		return m.giveUp(f)
-	case ledger.Confirmed:
-		return m.confirmOneByOne(ctx, f)
 	}
-	found, err := m.finder.Find(ctx, f.TxIDs[0])
+	round, err := m.ledger.Round(ctx)
 	if err != nil {
 		return err
 	}
-	switch {
-	case found.Found:
-		return m.confirmFound(ctx, f)
-	case found.Round > f.LastValid:
-		return m.giveUp(f)
+	over := round > f.LastValid
+	for _, txids := range f.Signings() {
+		found, err := m.search(ctx, txids[0], f, over)
+		if err != nil {
+			return err
+		}
+		if found.Found {
+			return m.confirmFound(ctx, txids)
+		}
+		if over && found.Round <= f.LastValid {
+			return nil // the indexer will tell when it has reached that round
+		}
 	}
-	round, err := m.ledger.Round(ctx)
-	if err != nil || round > f.LastValid {
-		return err // the indexer will tell when it has reached that round
+	if over {
+		return m.giveUp(f)
 	}
 	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
 	f.setTaken(time.Time{})
@@ -193,7 +222,24 @@ func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flig
 	return nil
 }
 
+// search asks the indexer for a transaction. Before it is given up its absence has to be proved.
+func (m *minter) search(ctx context.Context, txid string, f *flight, over bool) (chainwatch.Finding, error) {
+	if !over {
+		return m.finder.Find(ctx, txid)
+	}
+	return m.finder.Trace(ctx, txid, m.ledger.Address(), f.FirstValid, f.LastValid)
+}
+
+// giveUp lets a group be signed anew that can't be confirmed any more: algod is past its last round and doesn't have it,
+// nor has the indexer. What was followed of the chain has to be past that round, too: it would have shown the group.
 func (m *minter) giveUp(f *flight) error {
+	cursor, err := m.view.Cursor()
+	if err != nil {
+		return &outboxError{err}
+	}
+	if cursor <= f.LastValid {
+		return nil
+	}
 	m.log.Info("a group was never confirmed and is signed anew", "group", f.Number, "last_valid", f.LastValid)
 	if err := m.outbox.Expire(f.Group); err != nil {
 		return &outboxError{err}
@@ -203,9 +249,9 @@ func (m *minter) giveUp(f *flight) error {
 	return nil
 }
 
-func (m *minter) confirmOneByOne(ctx context.Context, f *flight) error {
+func (m *minter) confirmOneByOne(ctx context.Context, f *flight, txids []string) error {
 	var minted []ledger.Minted
-	for _, txid := range f.TxIDs {
+	for _, txid := range txids {
 		fate, one, err := m.ledger.Fate(ctx, txid, f.FirstValid, f.LastValid)
 		if err != nil {
 			return err
@@ -221,9 +267,9 @@ func (m *minter) confirmOneByOne(ctx context.Context, f *flight) error {
 	return nil
 }
 
-func (m *minter) confirmFound(ctx context.Context, f *flight) error {
+func (m *minter) confirmFound(ctx context.Context, txids []string) error {
 	var minted []ledger.Minted
-	for _, txid := range f.TxIDs {
+	for _, txid := range txids {
 		found, err := m.finder.Find(ctx, txid)
 		if err != nil {
 			return err

@@ -112,6 +112,9 @@ func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
 // publication gathers a transaction, the proofs that algod has for it, and its files.
 func (n *Node) publication(ctx context.Context, e consortium.Event) (p evidence.Publication, err error) {
 	block, err := n.ledger.Block(ctx, e.Round)
+	if err == nil && string(block.GenesisHash[:]) != string(n.consortium.GenesisHash) {
+		err = fmt.Errorf("algod's block %d is of another network, %s", e.Round, block.GenesisID)
+	}
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):
 		p, err = n.onItsWord(ctx, e)

@@ -143,29 +143,31 @@ func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
 	if err != nil {
 		return err
 	}
-	f.Group, err = l.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: wire.MetadataHash(f.Metadata), Note: note}})
+	hash := wire.MetadataHash(f.Metadata)
+	f.Group, err = l.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: hash, Note: note, Lease: hash}})
 	return err
 }
 
-// fate asks algod what has become of the charter and, where that is too long ago for algod, the indexer.
+// fate asks algod what has become of the charter and, where algod doesn't have it, the indexer: only what neither has may
+// be signed anew.
 func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, ledger.Minted, error) {
 	txid := f.Group.TxIDs[0]
 	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
-	if err != nil || fate != ledger.Unknown {
+	if err != nil || fate == ledger.Pending || fate == ledger.Confirmed {
 		return fate, minted, err
 	}
 	round, err := l.Round(ctx)
 	if err != nil || round <= f.Group.LastValid {
 		return fate, minted, err
 	}
-	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid)
+	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid, l.Address(), f.Group.FirstValid, f.Group.LastValid)
 	switch {
 	case err != nil:
 		return ledger.Unknown, ledger.Minted{}, err
 	case asset > 0:
 		return ledger.Confirmed, ledger.Minted{TxID: txid, Round: round, Asset: asset}, nil
 	case tip > f.Group.LastValid:
-		return ledger.Impossible, ledger.Minted{}, nil
+		return ledger.Absent, ledger.Minted{}, nil // nobody has it, and its rounds are over
 	}
 	return ledger.Unknown, ledger.Minted{}, nil
 }
@@ -180,7 +182,7 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 		switch fate {
 		case ledger.Confirmed:
 			return minted, nil
-		case ledger.Impossible:
+		case ledger.Absent:
 			params, err := l.Params(ctx)
 			if err != nil {
 				return ledger.Minted{}, err
@@ -201,7 +203,7 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
 			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
-		case errors.As(err, &refused) && refused.Reason == ledger.Expired:
+		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:
 			return ledger.Minted{}, err
@@ -440,7 +442,7 @@ func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
 // awaitFold waits until the fold has reached the tip of the chain once.
 func (n *Node) awaitFold(ctx context.Context) error {
 	if err := n.watcher.AwaitTip(ctx); err != nil {
-		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", n.watcher.State().Problem, err)
+		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", n.watcher.State().Detail, err)
 	}
 	return nil
 }

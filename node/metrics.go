@@ -31,12 +31,14 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descOutbox       = describe("outbox_objects", "Objects that wait to be published, by state.", "state")
 	descPublishing   = describe("publishing_problem", "1 for what keeps objects from being published.", "problem")
+	descWatching     = describe("watching_problem", "1 for what keeps the chain from being followed.", "problem")
+	descClock        = describe("clock_ahead_seconds", "How far this machine's clock is ahead of the chain's.")
 	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
 	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
-	descTip          = describe("chain_tip_round", "The last round of the indexer.")
+	descTip          = describe("chain_tip_round", "The chain's last round, by algod and the indexer.")
 	descForged       = describe("indexer_forged_transactions_total", "Transactions from the indexer that nobody signed.")
 	descMissing      = describe("member_missing_transactions", "Sequence numbers of a member that the indexer has not shown.", "member", "overdue")
 	descOmitted      = describe("indexer_omitted_transactions", "Transactions that algod has and the indexer has not given.")
@@ -79,6 +81,12 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descRound, float64(s.Watching.Round))
 	gauge(descTip, float64(s.Watching.Tip))
+	if s.Watching.Problem != "" {
+		gauge(descWatching, 1, s.Watching.Problem)
+	}
+	if s.Clock.Known {
+		gauge(descClock, s.Clock.Ahead)
+	}
 	out <- prometheus.MustNewConstMetric(descForged, prometheus.CounterValue, float64(s.Watching.Forged))
 	gauge(descOmitted, float64(len(s.Omitted)))
 	gauge(descObjects, float64(s.View.Objects))

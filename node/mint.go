@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -40,6 +41,8 @@ type announcer interface {
 // finder looks a transaction up in the indexer.
 type finder interface {
 	Find(ctx context.Context, txid string) (chainwatch.Finding, error)
+	// Trace is Find for one that is not expected to be there: what it doesn't find is absent up to the round it tells.
+	Trace(ctx context.Context, txid, sender string, first, last uint64) (chainwatch.Finding, error)
 }
 
 // minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
@@ -65,6 +68,7 @@ type minter struct {
 	condition   *condition
 	log         *slog.Logger
 	patience    time.Duration // until a group that algod has taken is looked after
+	refusals    atomic.Int32  // in a row, of one request too many
 
 	work signal // something was stored
 
@@ -78,14 +82,24 @@ type flight struct {
 	repo.Group
 	over chan struct{} // closed when the flight has ended
 
-	mu    sync.Mutex
-	taken time.Time // when algod took it; zero if it hasn't
+	mu      sync.Mutex
+	taken   time.Time // when algod took it; zero if it hasn't
+	refused bool      // algod refused it, and the log says so
 }
 
 func (f *flight) setTaken(at time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.taken = at
+}
+
+// firstRefusal reports whether this is the first time that algod refuses the group.
+func (f *flight) firstRefusal() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := f.refused
+	f.refused = true
+	return !was
 }
 
 func (f *flight) takenAt() time.Time {
@@ -111,7 +125,9 @@ func (m *minter) run(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case f := <-submissions:
-				m.submit(ctx, f)
+				if err := m.submit(ctx, m.now(f)); err != nil {
+					return err
+				}
 			}
 		}
 	})
@@ -139,6 +155,36 @@ func (m *minter) begin(g repo.Group) *flight {
 	f := &flight{Group: g, over: make(chan struct{})}
 	m.flights[g.Number] = f
 	m.landed.notify()
+	return f
+}
+
+// replace puts a flight of a group's latest signing in the place of the one before.
+func (m *minter) replace(g repo.Group) *flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.flights[g.Number]
+	f := &flight{Group: g, over: make(chan struct{})}
+	if old != nil {
+		f.over = old.over // whoever waits for the group's end waits on
+	}
+	m.flights[g.Number] = f
+	return f
+}
+
+// isInFlight reports whether a group is on its way.
+func (m *minter) isInFlight(number uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flights[number] != nil
+}
+
+// now is a flight as its group was signed last.
+func (m *minter) now(f *flight) *flight {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if latest := m.flights[f.Number]; latest != nil {
+		return latest
+	}
 	return f
 }
 
@@ -213,6 +259,7 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 			return err
 		case problem == nil:
 			m.condition.clear()
+			m.refusals.Store(0)
 			pause = 0
 			for _, g := range groups {
 				select {
@@ -223,24 +270,41 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 			}
 			continue
 		}
-		m.condition.set(problem.Problem, problem.Detail)
 		pause = min(max(2*pause, 250*time.Millisecond), slowestPace)
+		least := pause
+		if problem.err != nil {
+			m.algodFailed(problem.err)
+			least = algorand.Pause(problem.err, pause)
+		} else {
+			m.condition.set(problem.Problem, problem.Detail)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(least):
 		}
 	}
 }
 
+// algodFailed notes that algod could not be asked. That it refuses one request too many, once, is no problem yet.
+func (m *minter) algodFailed(err error) {
+	if after, throttled := algorand.IsThrottled(err); throttled && m.refusals.Add(1) < 2 && after < longRefusal {
+		return
+	}
+	m.condition.set("algod", err.Error())
+}
+
+// longRefusal is how long a server may ask to be left alone until that is a problem at once.
+const longRefusal = 30 * time.Second
+
 // signItems signs a batch of items and announces them. A problem is one that time or money solves.
-func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *Condition, err error) {
+func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *obstacle, err error) {
 	params, err := m.ledger.Params(ctx)
 	if err != nil {
-		return nil, &Condition{Problem: "algod", Detail: err.Error()}, nil
+		return nil, algodProblem(err), nil
 	}
 	if string(params.GenesisHash[:]) != string(m.genesisHash) {
-		return nil, &Condition{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.genesisID)}, nil
+		return nil, &obstacle{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.genesisID)}, nil
 	}
 	items, problem, err = m.affordable(ctx, params, items)
 	if err != nil || problem != nil {
@@ -266,7 +330,7 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 		signed, err := m.signGroup(params, chunk)
 		var congested *ledger.CongestedError
 		if errors.As(err, &congested) {
-			return nil, &Condition{Problem: "congestion", Detail: err.Error()}, nil
+			return nil, &obstacle{Problem: "congestion", Detail: err.Error()}, nil
 		}
 		if err != nil {
 			return nil, nil, err
@@ -278,6 +342,16 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	}
 	m.announce(ctx, items)
 	return groups, nil, nil
+}
+
+// obstacle is what keeps a batch from being signed for now.
+type obstacle struct {
+	Problem, Detail string
+	err             error // if algod could not be asked
+}
+
+func algodProblem(err error) *obstacle {
+	return &obstacle{Problem: "algod", Detail: err.Error(), err: err}
 }
 
 func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
@@ -334,10 +408,10 @@ func (m *minter) lease(item repo.Item) (lease [32]byte) {
 }
 
 // affordable cuts a batch down to what the account can pay for beside what is in flight.
-func (m *minter) affordable(ctx context.Context, params ledger.Params, items []repo.Item) ([]repo.Item, *Condition, error) {
+func (m *minter) affordable(ctx context.Context, params ledger.Params, items []repo.Item) ([]repo.Item, *obstacle, error) {
 	funds, err := m.ledger.Funds(ctx)
 	if err != nil {
-		return nil, &Condition{Problem: "algod", Detail: err.Error()}, nil
+		return nil, algodProblem(err), nil
 	}
 	reserved := 0
 	for _, f := range m.inFlight() {
@@ -357,7 +431,7 @@ func (m *minter) affordable(ctx context.Context, params ledger.Params, items []r
 		}
 	}
 	if items = affordable; len(items) == 0 {
-		return nil, &Condition{Problem: "funds", Detail: fmt.Sprintf(
+		return nil, &obstacle{Problem: "funds", Detail: fmt.Sprintf(
 			"account %s has %s ALGO to spend, an object costs %s; send it ALGO and publishing goes on by itself",
 			m.ledger.Address(), algo(funds.Free()), algo(one))}, nil
 	}
@@ -388,48 +462,94 @@ func (m *minter) announce(ctx context.Context, items []repo.Item) {
 }
 
 // submit sends a group until algod has taken it, or its flight is over.
-func (m *minter) submit(ctx context.Context, f *flight) {
+func (m *minter) submit(ctx context.Context, f *flight) error {
 	pause := 100 * time.Millisecond
 	for {
 		err := m.ledger.Submit(ctx, f.Raw)
 		if err == nil {
 			f.setTaken(time.Now())
-			return
+			m.refusals.Store(0)
+			return nil
 		}
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
-		problem := "algod"
 		var refused *ledger.RefusedError
 		if errors.As(err, &refused) {
-			switch refused.Reason {
-			case ledger.Expired, ledger.LeaseHeld:
-				// What has become of it is found out by lookAfter, from the round after its last.
-				m.log.Info("algod refuses a group", "group", f.Number, "reason", refused.Message)
-				return
-			case ledger.NoFunds:
-				problem = "funds"
-			case ledger.Congested:
-				problem = "congestion"
-			default:
-				// It may be only this one: the others go on, and lookAfter tries it again.
-				m.condition.set("refused", err.Error())
-				f.setTaken(time.Now())
-				return
+			m.refusals.Store(0)
+			raised, over, err := m.refused(ctx, f, refused)
+			if err != nil || over {
+				return err
 			}
-		}
-		m.condition.set(problem, err.Error())
-		var throttled *algorand.Throttled
-		if errors.As(err, &throttled) {
-			pause = max(pause, throttled.After)
+			if raised != nil {
+				f = raised
+				continue
+			}
+		} else {
+			m.algodFailed(err)
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-f.over:
-			return
-		case <-time.After(pause):
+			return nil
+		case <-time.After(algorand.Pause(err, pause)):
 		}
 		pause = min(2*pause, slowestPace)
 	}
+}
+
+// refused decides what to do about a group that algod won't have. Over means that it is not sent again from here; raised
+// is the same group with a higher fee.
+func (m *minter) refused(ctx context.Context, f *flight, refused *ledger.RefusedError) (raised *flight, over bool, err error) {
+	switch refused.Reason {
+	case ledger.LeaseHeld, ledger.Expired:
+		// After a restart that is mostly a group that was confirmed meanwhile.
+		f.setTaken(time.Now()) // lookAfter goes on, if it isn't known yet
+		if err := m.settle(ctx, f, nil); err != nil {
+			return nil, true, onlyOwn(err)
+		}
+		if m.isInFlight(f.Number) && f.firstRefusal() {
+			m.log.Info("algod refuses a group", "group", f.Number, "reason", refused.Message)
+		}
+		return nil, true, nil
+	case ledger.NoFunds:
+		m.condition.set("funds", refused.Error())
+		return nil, false, nil
+	case ledger.Congested:
+		raised, err = m.raise(ctx, f)
+		return raised, false, err
+	}
+	// It may be only this one: the others go on, and lookAfter tries it again.
+	m.condition.set("refused", refused.Error())
+	f.setTaken(time.Now())
+	return nil, true, nil
+}
+
+// raise signs a group anew with the fee that the network asks for now. It returns nil if that can't be done.
+func (m *minter) raise(ctx context.Context, f *flight) (*flight, error) {
+	params, err := m.ledger.Params(ctx)
+	if err != nil {
+		m.algodFailed(err)
+		return nil, nil
+	}
+	signed, err := m.ledger.Raise(params, f.Raw)
+	var congested *ledger.CongestedError
+	if errors.As(err, &congested) {
+		m.condition.set("congestion", err.Error())
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if signed.TxIDs == nil {
+		m.condition.set("congestion", "algod refuses the fee of a group, and asks for no higher one")
+		return nil, nil
+	}
+	group, found, err := m.outbox.Resign(f.Number, signed.TxIDs, signed.Raw)
+	if err != nil || !found {
+		return nil, err
+	}
+	m.log.Info("a group is signed anew with a higher fee", "group", f.Number)
+	return m.replace(group), nil
 }

@@ -8,7 +8,7 @@
 // withdraw.go and show.go, serve.go, taxii.go and export.go (what clients see), feeds.go and feedsink.go (what is pulled
 // from elsewhere), webhook.go (who is told of news), admin.go and client.go (what the command line talks to), verify.go,
 // evidence.go and audit.go (what the chain proves), omission.go, backup.go and recover.go (a lost node and its successor),
-// status.go and metrics.go.
+// witness.go (algod as the second witness), status.go, trouble.go and metrics.go.
 package node
 
 import (
@@ -64,6 +64,8 @@ type Node struct {
 	ledger        *ledger.Ledger
 	accounts      *accounts
 	disk          *diskGuard
+	clock         *clockGuard
+	ourNetwork    atomic.Bool      // algod was seen to be of the consortium's
 	certificate   *acmeCertificate // for TAXII clients; nil if it comes from elsewhere
 	described     *ownRoot
 	trail         *auditTrail
@@ -234,9 +236,10 @@ func (n *Node) wire() error {
 		return err
 	}
 	n.watcher = chainwatch.New(chainwatch.Config{
-		Client: indexer, Consortium: n.consortium.ID, GenesisHash: [32]byte(n.consortium.GenesisHash), Sink: n.replicator,
-		Poll: config.Poll.Duration, Log: n.log,
+		Client: indexer, Consortium: n.consortium.ID, Charter: n.consortium.Charter, GenesisHash: [32]byte(n.consortium.GenesisHash),
+		Sink: n.replicator, Witness: n.witness, Poll: config.Poll.Duration, Log: n.log,
 	})
+	n.clock = &clockGuard{ledger: n.ledger, condition: &condition{what: "the clock", log: n.log}}
 	return nil
 }
 
@@ -257,7 +260,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
-		"watching the disk": n.disk.run,
+		"watching the disk": n.disk.run, "watching the clock": n.clock.run,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {
@@ -422,13 +425,19 @@ func (n *Node) Find(ctx context.Context, txid string) (chainwatch.Finding, error
 	return n.watcher.Find(ctx, txid)
 }
 
+// Trace looks a transaction up in the indexer that is believed to be absent.
+func (n *Node) Trace(ctx context.Context, txid, sender string, first, last uint64) (chainwatch.Finding, error) {
+	return n.watcher.Trace(ctx, txid, sender, first, last)
+}
+
 // Announced is told what other members announce. The blocks wait in memory until the chain says that they count.
 func (n *Node) Announced(peer.ID, []cid.Cid) {}
 
 // Hinted is told by other members that a round has news.
-func (n *Node) Hinted(_ peer.ID, round uint64) { n.hintWatcher(round) }
+func (n *Node) Hinted(_ peer.ID, round uint64) { n.watcher.Hint(round) }
 
-func (n *Node) hintWatcher(round uint64) { n.watcher.Hint(round) }
+// hintWatcher tells that algod has confirmed something of ours in a round.
+func (n *Node) hintWatcher(round uint64) { n.watcher.Confirmed(round) }
 
 // addresses is how other members reach this node.
 func (n *Node) addresses() ([]string, error) {

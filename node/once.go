@@ -83,7 +83,7 @@ func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 // upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
-func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *Condition, err error) {
+func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
 	reopened := false
 	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
 	for _, c := range m.fold.collections() {
@@ -96,7 +96,7 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 		}
 		c, found := collections[item.Collection]
 		if found && c.Pending {
-			problem = &Condition{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
+			problem = &obstacle{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
 			continue
 		}
 		if found && c.Epoch == item.Epoch && c.MayPublish(m.fold.self) {
@@ -106,7 +106,7 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 		var keys map[uint32]*seal.EpochKey
 		m.fold.read(func(s *consortium.State) { keys = s.Keys(item.Collection) })
 		if keys[item.Epoch] == nil {
-			problem = &Condition{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
+			problem = &obstacle{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
 			continue
 		}
 		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {

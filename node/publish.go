@@ -355,8 +355,8 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 			if done {
 				status.Successes = append(status.Successes, detail)
 			} else {
-				if detail.Message == "" {
-					detail.Message = p.delay.of(item)
+				if reason := p.delay.of(item); reason != "" {
+					detail.Message = reason // the transaction's id, if it has one, stands beside it
 				}
 				status.Pendings = append(status.Pendings, detail)
 			}

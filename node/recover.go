@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -60,7 +61,7 @@ func (m *minter) awaitRecovery(ctx context.Context) error {
 // beginRecovery finds out for how long to wait, and records it.
 func (m *minter) beginRecovery(ctx context.Context, recovery *repo.Recovery) error {
 	for {
-		round, err := m.ledger.Round(ctx)
+		round, err := m.ledger.Tip(ctx) // of one that is behind, the round would come too early
 		if err == nil {
 			recovery.Until = round + ledger.Window
 			return m.outbox.SetRecovery(recovery)
@@ -69,7 +70,7 @@ func (m *minter) beginRecovery(ctx context.Context, recovery *repo.Recovery) err
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(slowestPace):
+		case <-time.After(algorand.Pause(err, slowestPace)):
 		}
 	}
 }

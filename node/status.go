@@ -29,15 +29,20 @@ type Status struct {
 		Funds    string `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
 
+	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {
-		Problem    string    `json:"problem,omitempty"`
-		Round      uint64    `json:"round"` // folded up to here
-		Tip        uint64    `json:"tip"`   // the indexer's last round
-		CaughtUp   bool      `json:"caught_up"`
+		Condition
+		Round      uint64    `json:"round"`         // folded up to here
+		Tip        uint64    `json:"tip"`           // the chain's last round, as far as it is known
+		Indexer    uint64    `json:"indexer_round"` // … as the indexer says; 0 if it didn't since the start
+		Algod      uint64    `json:"algod_round"`   // … as algod says
+		CaughtUp   bool      `json:"caught_up"`     // the end of the chain was reached since the start, and nothing is wrong
 		LastAnswer time.Time `json:"last_answer,omitzero"`
 		Forged     int       `json:"forged"`
 		Malformed  int       `json:"malformed"`
 		Filtered   bool      `json:"indexer_takes_filters"`
+		// GivenUp are accounts of members whose history is too long to be read for what it has of this consortium.
+		GivenUp []string `json:"given_up,omitempty"`
 	} `json:"watching"`
 
 	View struct {
@@ -51,6 +56,12 @@ type Status struct {
 		Condition
 		Free uint64 `json:"free_bytes"`
 	} `json:"disk"`
+	// Clock is how far this machine's clock is ahead of the chain's, and what is wrong with it.
+	Clock struct {
+		Condition
+		Known bool    `json:"known"`
+		Ahead float64 `json:"ahead_seconds"`
+	} `json:"clock"`
 	// Certificate is what keeps an ACME authority's certificate from TAXII clients.
 	Certificate Condition `json:"certificate,omitzero"`
 
@@ -105,8 +116,14 @@ func (n *Node) Status(ctx context.Context) (s Status, err error) {
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
 
 	w := n.watcher.State()
-	s.Watching.Problem, s.Watching.Round, s.Watching.Tip, s.Watching.CaughtUp = w.Problem, w.Cursor, w.Tip, w.CaughtUp
-	s.Watching.LastAnswer, s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.LastAnswer, w.Forged, w.Malformed, w.Filtered
+	s.Watching.Condition = Condition{Problem: w.Problem, Detail: w.Detail, Since: w.Since}
+	s.Watching.Round, s.Watching.Tip, s.Watching.Indexer, s.Watching.Algod = w.Cursor, w.Tip, w.Indexer, w.Algod
+	s.Watching.CaughtUp, s.Watching.LastAnswer, s.Watching.GivenUp = w.CaughtUp, w.LastAnswer, w.GivenUp
+	s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.Forged, w.Malformed, w.Filtered
+	s.Clock.Condition = n.clock.condition.get()
+	if ahead, known := n.clock.ahead(); known {
+		s.Clock.Known, s.Clock.Ahead = true, ahead.Seconds()
+	}
 
 	s.View.Objects = n.repo.View.CountObjects()
 	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()

@@ -90,7 +90,7 @@ func isTransactionID(id string) bool {
 // round asks algod, which is another source than the indexer, whether the transaction is in that block.
 func (v *verification) round(ctx context.Context) {
 	value := fmt.Sprintf("round %d, %s", v.event.Round, v.event.Time.Format(time.RFC3339))
-	at, err := v.ledger.Included(ctx, v.event.Round, v.TxID)
+	at, err := v.ledger.Included(ctx, v.event.Round, v.TxID, v.consortium.GenesisHash)
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):
 		v.Note(evidence.NotChecked, "round and time", value, "algod no longer has the block; the indexer's word")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
@@ -43,6 +44,28 @@ func openRecord(b []byte) (*signedRecord, error) {
 	return &signedRecord{PeerRecord: r, envelope: envelope}, nil
 }
 
+// clockSlack is how far a machine's clock may be ahead of another's without being called wrong.
+const clockSlack = 10 * time.Minute
+
+// olderThan reports whether a record is to give way to another of the same peer, or is the same. A record's number is the
+// time at which it was signed, by the clock of who did; one of the future is the work of a wrong clock, and gives way.
+func olderThan(r, other *peer.PeerRecord, now time.Time) bool {
+	return r.Seq <= other.Seq && other.Seq <= uint64(now.Add(clockSlack).UnixNano())
+}
+
+// peerRecord reads an envelope that was checked before.
+func peerRecord(envelope *record.Envelope) (*peer.PeerRecord, error) {
+	r, err := envelope.Record()
+	if err != nil {
+		return nil, err
+	}
+	known, ok := r.(*peer.PeerRecord)
+	if !ok {
+		return nil, fmt.Errorf("a record of another kind, %T", r)
+	}
+	return known, nil
+}
+
 // addressBook remembers members' addresses across restarts, in the node's own store: signed records under
 // /slnode/peers/<peer id>. They are not synced: what a power loss takes is learnt again.
 type addressBook struct {
@@ -79,7 +102,7 @@ func (b *addressBook) save(ctx context.Context, r *signedRecord) error {
 		return fmt.Errorf("read the addresses of %s: %w", r.PeerID, err)
 	}
 	if err == nil {
-		if known, err := openRecord(old); err == nil && known.Seq >= r.Seq {
+		if known, err := openRecord(old); err == nil && olderThan(&r.PeerRecord, &known.PeerRecord, time.Now()) {
 			return nil
 		}
 	}

@@ -116,7 +116,7 @@ func (k *keeper) learn(r *signedRecord) bool {
 		return false
 	}
 	before := k.records.GetPeerRecord(r.PeerID)
-	if accepted, err := k.records.ConsumePeerRecord(r.envelope, peerstore.PermanentAddrTTL); err != nil || !accepted {
+	if !k.consume(r, peerstore.PermanentAddrTTL, false) {
 		return false
 	}
 	news := before == nil || !before.Equal(r.envelope)
@@ -188,8 +188,27 @@ func (k *keeper) identified(e event.EvtPeerIdentificationCompleted) {
 	if e.SignedPeerRecord == nil {
 		return
 	}
-	// The book is bounded; where it refuses, the peer is just not introduced to others.
-	_, _ = k.records.ConsumePeerRecord(e.SignedPeerRecord, peerstore.ConnectedAddrTTL)
+	b, err := e.SignedPeerRecord.Marshal()
+	if err != nil {
+		return
+	}
+	if r, err := openRecord(b); err == nil && r.PeerID == e.Peer {
+		// The book is bounded; where it refuses, the peer is just not introduced to others.
+		k.consume(r, peerstore.ConnectedAddrTTL, true)
+	}
+}
+
+// consume takes a record into memory, in the place of what is known of the peer unless that is newer. Records are
+// numbered by the clock of who signs them. A clock that was ahead once must not keep a peer's later addresses out: what
+// the peer itself says over a connection counts whatever its number, and a number of the future as none.
+func (k *keeper) consume(r *signedRecord, ttl time.Duration, firstHand bool) bool {
+	if known := k.records.GetPeerRecord(r.PeerID); known != nil {
+		if old, err := peerRecord(known); err == nil && old.Seq > r.Seq && (firstHand || !olderThan(&r.PeerRecord, old, time.Now())) {
+			k.host.Peerstore().ClearAddrs(r.PeerID)
+		}
+	}
+	accepted, err := k.records.ConsumePeerRecord(r.envelope, ttl)
+	return err == nil && accepted
 }
 
 // dialDue starts the dials whose time has come and says when to look again.
@@ -257,8 +276,13 @@ func (k *keeper) dial(ctx context.Context, id peer.ID) error {
 }
 
 // explain says what libp2p's words mean: with another swarm key the two sides read noise, and it is the first
-// negotiation, that of the encryption, that fails or times out.
+// negotiation, that of the encryption, that fails or times out. Where the clocks differ by more than an hour, it is the
+// certificates of that negotiation that are not valid yet.
 func (k *keeper) explain(id peer.ID, err error) error {
+	if text := err.Error(); strings.Contains(text, "certificate has expired or is not yet valid") || strings.Contains(text, "bad certificate") {
+		return fmt.Errorf("%s refuses or is refused by its certificate: the clock of one of the two machines is wrong; this one says %s: %w",
+			id, time.Now().UTC().Format(time.RFC3339), err)
+	}
 	if k.dials.private && strings.Contains(err.Error(), "failed to negotiate security protocol") {
 		return fmt.Errorf("%s cannot be reached, or has another swarm key: %w", id, err)
 	}

@@ -90,7 +90,13 @@ type Group struct {
 	Raw        []byte   `json:"raw"` // the signed transactions, concatenated, as algod takes them
 	FirstValid uint64   `json:"first_valid"`
 	LastValid  uint64   `json:"last_valid"`
+	// Former are the transaction ids of the same with lower fees, which were signed before. They have the same leases and
+	// the same rounds, so that either all of one signing are confirmed or all of another, or none.
+	Former [][]string `json:"former,omitzero"`
 }
+
+// Signings are the transaction ids of each time that the group was signed, the latest first.
+func (g Group) Signings() [][]string { return append([][]string{g.TxIDs}, g.Former...) }
 
 // The tables of the state store that belong to the outbox.
 const (
@@ -630,10 +636,10 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 				if err != nil {
 					return err
 				}
-				if !found || item.State != Signed || item.TxID != c.TxID {
+				if !found || item.State != Signed { // every signing of its group has an entry in the table
 					continue
 				}
-				item.State, item.Round, item.Asset = Confirmed, c.Round, c.Asset
+				item.State, item.TxID, item.Round, item.Asset = Confirmed, c.TxID, c.Round, c.Asset
 				if err := o.put(txn, item, Signed); err != nil {
 					return err
 				}
@@ -688,7 +694,7 @@ func (o *Outbox) Expire(g Group) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err := o.write(func(txn *badger.Txn) error {
-		for _, n := range g.Items {
+		for i, n := range g.Items {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, u64(n)), &item); err != nil {
 				return err
@@ -696,8 +702,10 @@ func (o *Outbox) Expire(g Group) error {
 			if item.State != Signed || item.Group != g.Number {
 				continue
 			}
-			if err := txn.Delete(key(tableTx, []byte(item.TxID))); err != nil {
-				return err
+			for _, txids := range g.Signings() {
+				if err := txn.Delete(key(tableTx, []byte(txids[i]))); err != nil {
+					return err
+				}
 			}
 			item.State, item.Group, item.TxID = Stored, 0, ""
 			if err := o.put(txn, item, Signed); err != nil {
@@ -710,6 +718,46 @@ func (o *Outbox) Expire(g Group) error {
 		return fmt.Errorf("recording that group %d expired: %w", g.Number, err)
 	}
 	return nil
+}
+
+// Resign replaces the transactions of a group by others with the same leases and rounds. Found is false if the group isn't
+// waiting any more.
+func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, found bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err = o.write(func(txn *badger.Txn) error {
+		if found, err = getJSON(txn, key(tableGroup, u64(number)), &g); err != nil || !found {
+			return err
+		}
+		if len(txids) != len(g.Items) {
+			return fmt.Errorf("%d transactions for %d items", len(txids), len(g.Items))
+		}
+		items := make([]Item, len(g.Items))
+		for i, n := range g.Items {
+			if _, err := getJSON(txn, key(tableItem, u64(n)), &items[i]); err != nil {
+				return err
+			}
+			if found = items[i].State == Signed && items[i].Group == number; !found {
+				return nil
+			}
+		}
+		for i, item := range items {
+			item.TxID = txids[i]
+			if err := o.put(txn, item, Signed); err != nil {
+				return err
+			}
+			if err := txn.Set(key(tableTx, []byte(txids[i])), u64(item.Number)); err != nil {
+				return err
+			}
+		}
+		g.Former = g.Signings()
+		g.TxIDs, g.Raw = txids, raw
+		return setJSON(txn, key(tableGroup, u64(number)), g)
+	})
+	if err != nil {
+		return Group{}, false, fmt.Errorf("recording that group %d is signed anew: %w", number, err)
+	}
+	return g, found, nil
 }
 
 // Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost

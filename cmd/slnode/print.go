@@ -149,8 +149,14 @@ func printStatus(w io.Writer, s node.Status) {
 		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked))
 	}
 	watching := fmt.Sprintf("round %d of %d", s.Watching.Round, s.Watching.Tip)
+	if s.Watching.Indexer == 0 && s.Watching.Algod == 0 {
+		watching = fmt.Sprintf("round %d; the chain's last is not known yet", s.Watching.Round)
+	}
 	if s.Watching.Problem != "" {
-		watching += "; WAITS: " + oneLine(s.Watching.Problem)
+		watching += fmt.Sprintf("; WAITS since %s: %s", s.Watching.Since.Format(time.RFC3339), oneLine(s.Watching.Detail))
+	}
+	for _, account := range s.Watching.GivenUp {
+		watching += fmt.Sprintf("; the history of %s is NOT READ: it is long, and nothing in it is of the consortium", account)
 	}
 	if s.Watching.Forged > 0 {
 		watching += fmt.Sprintf("; %d FORGED transactions from the indexer", s.Watching.Forged)
@@ -162,6 +168,13 @@ func printStatus(w io.Writer, s node.Status) {
 		disk += fmt.Sprintf("; WAITS since %s: %s", s.Disk.Since.Format(time.RFC3339), oneLine(s.Disk.Detail))
 	}
 	fmt.Fprintf(w, "disk\t%s\n", disk)
+	if s.Clock.Known {
+		clock := fmt.Sprintf("%+.0f s against the chain's", s.Clock.Ahead)
+		if s.Clock.Problem != "" {
+			clock += "; WRONG: " + oneLine(s.Clock.Detail)
+		}
+		fmt.Fprintf(w, "clock\t%s\n", clock)
+	}
 	if s.Certificate.Problem != "" {
 		fmt.Fprintf(w, "certificate\tWAITS since %s: %s\n", s.Certificate.Since.Format(time.RFC3339), oneLine(s.Certificate.Detail))
 	}

@@ -71,7 +71,7 @@ func TestWhatIsNotTheServersOwnWordsIsNoAnswer(t *testing.T) {
 		"HTML with status 200":     {answer(200, "text/html", "<html>sign in</html>"), "status 200 with an HTML page"},
 		"HTML with status 502":     {answer(502, "text/html", "<html>Bad Gateway</html>"), "status 502 with an HTML page"},
 		"HTML with status 404":     {answer(404, "text/html", "<html>nginx</html>"), "status 404 with an HTML page"},
-		"nothing with status 404":  {answer(404, "", ""), "status 404 with content of no type"},
+		"nothing with status 404":  {answer(404, "", ""), "status 404 with nothing in it"},
 		"a redirect":               {answer(307, "text/html", "", "Location", "https://elsewhere.example/k-secret?key=abcdefgh"), "a redirect to https://elsewhere.example,"},
 		"text with status 200":     {answer(200, "text/plain", "OK"), "content of the type text/plain"},
 		"JSON in another's form":   {answer(404, jsonType, `{"error":"no such route"}`), "status 404"},
@@ -89,8 +89,8 @@ func TestWhatIsNotTheServersOwnWordsIsNoAnswer(t *testing.T) {
 
 func TestOnlyTheServersOwnWordsSayThatThereIsNoSuchThing(t *testing.T) {
 	for body, want := range map[string]bool{
-		`{"message":"` + NoBlock + `"}`: true,
-		`{"message":"Not Found"}`:       false, // algod's, of a path that it doesn't know
+		`{"message":"` + NoBlock + `"}`:                    true,
+		`{"message":"Not Found"}`:                          false, // algod's, of a path that it doesn't know
 		`{"message":"no Route matched with those values"}`: false, // a gateway's
 	} {
 		err := status(t, newServer(t, answer(404, jsonType, body)).client(t, ""), time.Minute)
@@ -102,7 +102,9 @@ func TestOnlyTheServersOwnWordsSayThatThereIsNoSuchThing(t *testing.T) {
 
 func TestTheTokenDoesNotFollowARedirect(t *testing.T) {
 	thief := newServer(t, answer(200, jsonType, "{}"))
-	gateway := newServer(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+r.URL.Path, http.StatusFound) })
+	gateway := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+r.URL.Path, http.StatusFound)
+	})
 	if err := status(t, gateway.client(t, "a secret token"), time.Minute); err == nil || thief.requests.Load() != 0 {
 		t.Errorf("it was followed: %v", err)
 	}
@@ -116,7 +118,10 @@ func TestTheTokenGoesInTheHeaderThatIsConfigured(t *testing.T) {
 		{"Authorization", "Basic YTpi", "Authorization", "Basic YTpi"},
 	} {
 		var got http.Header
-		s := newServer(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header.Clone(); answer(200, jsonType, "{}")(w, r) })
+		s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+			got = r.Header.Clone()
+			answer(200, jsonType, "{}")(w, r)
+		})
 		if err := status(t, s.client(t, c.token, c.header), time.Minute); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package algorand
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/x509"
 	"encoding/json"
@@ -140,28 +141,39 @@ func (t *transport) explain(err error) error {
 
 func stamp(at time.Time) string { return at.UTC().Format(time.RFC3339) }
 
-// own passes an answer on, unless it is seen at once not to be the server's.
+// own passes an answer on, unless it begins as none of the server's does.
 func (t *transport) own(request *http.Request, response *http.Response) (*http.Response, error) {
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	wanted := "application/json"
-	if request.URL.Query().Get("format") == "msgpack" {
-		wanted = "application/msgpack"
-	}
-	if kind != wanted {
+	reader := bufio.NewReader(response.Body)
+	start, err := reader.Peek(64)
+	if err != nil && !errors.Is(err, io.EOF) {
 		defer response.Body.Close()
-		return nil, &ForeignError{t.server, response.StatusCode, describe(kind)}
+		return nil, t.explain(fmt.Errorf("reading the answer of %s: %w", t.server, err))
+	}
+	msgpack := request.URL.Query().Get("format") == "msgpack"
+	if text := bytes.TrimLeft(start, " \t\r\n"); msgpack && !isMap(start) || !msgpack && !bytes.HasPrefix(text, []byte("{")) {
+		defer response.Body.Close()
+		return nil, &ForeignError{t.server, response.StatusCode, describe(response.Header.Get("Content-Type"), text)}
 	}
 	t.gate.answered()
-	response.Body = &boundedBody{ReadCloser: response.Body, left: maxBody}
+	response.Body = &boundedBody{Reader: reader, Closer: response.Body, left: maxBody}
 	return response, nil
 }
 
-func describe(kind string) string {
-	switch kind {
-	case "text/html":
+// isMap reports whether something begins as a map in msgpack.
+func isMap(start []byte) bool {
+	return len(start) > 0 && (start[0]&0xf0 == 0x80 || start[0] == 0xde || start[0] == 0xdf)
+}
+
+// describe says what an answer is that is not the server's.
+func describe(contentType string, start []byte) string {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch {
+	case kind == "text/html", bytes.HasPrefix(bytes.TrimSpace(start), []byte("<")):
 		return "an HTML page"
-	case "":
-		return "content of no type"
+	case len(start) == 0:
+		return "nothing in it"
+	case kind == "" || kind == "application/json" || kind == "application/msgpack":
+		return "something else than its answers"
 	}
 	return "content of the type " + printable(kind, 40)
 }
@@ -184,8 +196,7 @@ func (t *transport) refusal(request *http.Request, response *http.Response) (*ht
 		return nil, &ForeignError{t.server, status, "a redirect to " + printable(Redact(response.Header.Get("Location")), 100) +
 			", which is not followed: configure the address that is meant"}
 	case !its || status < 400:
-		kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-		return nil, &ForeignError{t.server, status, describe(kind)}
+		return nil, &ForeignError{t.server, status, describe(response.Header.Get("Content-Type"), body)}
 	}
 	response.Body = io.NopCloser(bytes.NewReader([]byte(message)))
 	response.ContentLength = int64(len(message))
@@ -226,7 +237,8 @@ func printable(text string, most int) string {
 }
 
 type boundedBody struct {
-	io.ReadCloser
+	io.Reader
+	io.Closer
 	left int
 }
 
@@ -234,7 +246,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		return 0, fmt.Errorf("the answer has more than %d bytes", maxBody)
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
 	b.left -= n
 	return n, err
 }

@@ -18,7 +18,7 @@ func (l *Ledger) Block(ctx context.Context, round uint64) (types.Block, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	block, err := l.algod.Block(round).Do(ctx)
-	if algorand.NotFound(err) {
+	if algorand.NotFound(err, algorand.NoBlock) {
 		err = ErrNoBlock
 	}
 	if err == nil && uint64(block.Round) != round {
@@ -73,7 +73,7 @@ func (l *Ledger) StateProof(ctx context.Context, round uint64) (proof StateProof
 		whole, err = l.algod.GetStateProof(round).Do(ctx)
 		proof.Message = whole.Message
 	}
-	if algorand.NotFound(err) {
+	if algorand.NotFound(err, algorand.NoStateProof) {
 		return StateProof{}, false, nil
 	}
 	if err != nil {

@@ -4,15 +4,18 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"io"
+	"math"
 	"strings"
 	"time"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/algod"
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
+	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
@@ -28,6 +31,8 @@ const (
 	Window = 500
 	// assetLock is what every asset keeps locked in its creator's account, in microalgo.
 	assetLock = 100_000
+	// lowestFee is Algorand's, in microalgo.
+	lowestFee = 1000
 	// callTimeout bounds one call of algod.
 	callTimeout = 30 * time.Second
 )
@@ -37,6 +42,7 @@ type Ledger struct {
 	algod   *algod.Client
 	account crypto.Account
 	maxFee  uint64
+	clock   clock
 }
 
 // New makes a ledger for an account. MaxFee is the most that one transaction may cost, in microalgo.
@@ -67,10 +73,20 @@ func (l *Ledger) Params(ctx context.Context) (Params, error) {
 	if len(p.GenesisHash) != 32 {
 		return Params{}, fmt.Errorf("algod gave a genesis hash of %d bytes", len(p.GenesisHash))
 	}
+	// A transaction that is signed for rounds that are far away is stuck for as long.
+	round, err := l.clock.check(uint64(p.FirstRoundValid), func() (uint64, error) { return l.lastRound(ctx) })
+	if err != nil {
+		return Params{}, err
+	}
 	return Params{
-		Round: uint64(p.FirstRoundValid), GenesisID: p.GenesisID, GenesisHash: [32]byte(p.GenesisHash),
-		MinFee: p.MinFee, FeePerByte: uint64(p.Fee),
+		Round: round, GenesisID: p.GenesisID, GenesisHash: [32]byte(p.GenesisHash),
+		MinFee: max(p.MinFee, lowestFee), FeePerByte: uint64(p.Fee),
 	}, nil
+}
+
+// Fee is what a transaction that mints has to pay now.
+func (p Params) Fee() uint64 {
+	return max(p.MinFee, p.FeePerByte*min(txSize, math.MaxUint64/max(p.FeePerByte, 1)))
 }
 
 // Mint is an NFT to be made or, if Destroys names one, to be destroyed, which frees what it keeps locked.
@@ -100,17 +116,67 @@ func (e *CongestedError) Error() string {
 // Sign builds a group of at most [MaxGroup] mints. Fees are flat: what the SDK makes of the suggested fee under load
 // can cost a fortune. It returns a [CongestedError] if the fee would be too high.
 func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
-	if len(mints) == 0 || len(mints) > MaxGroup {
-		return Group{}, fmt.Errorf("signing a group of %d, want 1 to %d", len(mints), MaxGroup)
+	if fee := p.Fee(); fee > l.maxFee {
+		return Group{}, &CongestedError{Fee: fee, MaxFee: l.maxFee}
 	}
 	transactions := make([]types.Transaction, len(mints))
 	for i, m := range mints {
 		transactions[i] = transaction(p, l.account.Address, Window, m)
-		fee := max(p.MinFee, p.FeePerByte*txSize)
-		if fee > l.maxFee {
-			return Group{}, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+		transactions[i].Fee = types.MicroAlgos(p.Fee())
+	}
+	return l.signed(transactions)
+}
+
+// Raise signs a group anew with the fee that the network asks for now, or with what it may cost at most if that is less
+// than twice as much, so that it need not be done often. It returns a [CongestedError] if that is more than may be spent,
+// and an empty group if the fee is high enough.
+//
+// Nothing else changes: with the same leases and the same rounds, only one of the two can ever be confirmed. A lease is
+// held until the last round of the transaction that was confirmed with it, and after that round the other is over, too.
+func (l *Ledger) Raise(p Params, raw []byte) (Group, error) {
+	transactions, err := decode(raw)
+	if err != nil {
+		return Group{}, err
+	}
+	need, paid := p.Fee(), uint64(transactions[0].Fee)
+	switch {
+	case need > l.maxFee:
+		return Group{}, &CongestedError{Fee: need, MaxFee: l.maxFee}
+	case need <= paid:
+		return Group{}, nil
+	}
+	for i := range transactions {
+		if transactions[i].Lease == [32]byte{} {
+			return Group{}, errors.New("a transaction without a lease can't be signed anew")
 		}
-		transactions[i].Fee = types.MicroAlgos(fee)
+		transactions[i].Fee = types.MicroAlgos(min(2*need, l.maxFee))
+		transactions[i].Group = types.Digest{}
+	}
+	return l.signed(transactions)
+}
+
+// decode reads a group that was signed.
+func decode(raw []byte) (list []types.Transaction, err error) {
+	decoder := msgpack.NewDecoder(bytes.NewReader(raw))
+	for {
+		var s types.SignedTxn
+		if err := decoder.Decode(&s); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("reading a signed group: %w", err)
+		}
+		list = append(list, s.Txn)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("reading a signed group: it is empty")
+	}
+	return list, nil
+}
+
+// signed groups transactions and signs them.
+func (l *Ledger) signed(transactions []types.Transaction) (Group, error) {
+	if len(transactions) == 0 || len(transactions) > MaxGroup {
+		return Group{}, fmt.Errorf("signing a group of %d, want 1 to %d", len(transactions), MaxGroup)
 	}
 	if len(transactions) > 1 {
 		id, err := crypto.ComputeGroupID(transactions)
@@ -253,32 +319,13 @@ func (l *Ledger) FundsOf(ctx context.Context, account string) (Funds, error) {
 	defer cancel()
 	// Without exclude=all algod refuses accounts with more than 100,000 assets.
 	info, err := l.algod.AccountInformation(account).Exclude([]string{"all"}).Do(ctx)
+	if err == nil && info.Address != account {
+		err = &algorand.ForeignError{Server: "algod", What: "an account of another address"}
+	}
 	if err != nil {
 		return Funds{}, fmt.Errorf("asking algod for the balance: %w", err)
 	}
 	return Funds{Amount: info.Amount, Locked: info.MinBalance}, nil
-}
-
-// Round asks algod for the last round.
-func (l *Ledger) Round(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	status, err := l.algod.Status().Do(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("asking algod for the last round: %w", err)
-	}
-	return status.LastRound, nil
-}
-
-// WaitAfter returns the last round as soon as it is greater than the given one, or after about a minute in any case.
-func (l *Ledger) WaitAfter(ctx context.Context, round uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
-	defer cancel()
-	status, err := l.algod.StatusAfterBlock(round).Do(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("waiting for round %d: %w", round+1, err)
-	}
-	return status.LastRound, nil
 }
 
 // Minted is an NFT that the account made, or destroyed.
@@ -307,71 +354,3 @@ func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
 	}
 	return list, nil
 }
-
-// ErrNotIncluded means that a block does not hold a transaction.
-var ErrNotIncluded = errors.New("the transaction is not in the block")
-
-// Included asks algod whether a transaction is in a block, and gives the block's time. It returns an error wrapping
-// [ErrNoBlock] if algod doesn't have the block, [ErrNotIncluded] if the transaction isn't in it, and any other one if
-// algod could not be asked.
-func (l *Ledger) Included(ctx context.Context, round uint64, txid string) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	header, err := l.algod.Block(round).HeaderOnly(true).Do(ctx)
-	if algorand.NotFound(err) {
-		return time.Time{}, fmt.Errorf("reading block %d: %w", round, ErrNoBlock)
-	}
-	if err != nil {
-		return time.Time{}, fmt.Errorf("reading block %d: %w", round, err)
-	}
-	ids, err := l.algod.GetBlockTxids(round).Do(ctx)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the transactions of block %d: %w", round, err)
-	}
-	if !slices.Contains(ids.Blocktxids, txid) {
-		return time.Time{}, fmt.Errorf("block %d, transaction %s: %w", round, txid, ErrNotIncluded)
-	}
-	return time.Unix(header.TimeStamp, 0).UTC(), nil
-}
-
-// Fate is what has become of a transaction.
-type Fate int
-
-// The fates.
-const (
-	Unknown    Fate = iota // algod can't tell: it was long ago, or the network has not seen it
-	Pending                // it is in algod's pool
-	Confirmed              // it is on the chain
-	Impossible             // it is not on the chain, and can never be
-)
-
-// Fate asks algod what has become of a transaction that can be confirmed from firstValid to lastValid.
-func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid uint64) (Fate, Minted, error) {
-	// The round must be read first: what is absent after it and can't be confirmed later, is absent for good.
-	round, err := l.Round(ctx)
-	if err != nil {
-		return Unknown, Minted{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	info, _, err := l.algod.PendingTransactionInformation(txid).Do(ctx)
-	switch {
-	case err == nil && info.ConfirmedRound > 0:
-		return Confirmed, Minted{TxID: txid, Round: info.ConfirmedRound, Asset: info.AssetIndex}, nil
-	case err == nil && info.PoolError == "" && round <= lastValid:
-		return Pending, Minted{}, nil
-	case err != nil && !algorand.NotFound(err):
-		return Unknown, Minted{}, fmt.Errorf("asking algod for transaction %s: %w", txid, err)
-	case round > lastValid+apart && firstValid+remembered > round:
-		return Impossible, Minted{}, nil
-	}
-	return Unknown, Minted{}, nil
-}
-
-// apart is by how many rounds two answers of one algod may differ: behind the address of a provider there are many,
-// and one that is behind does not have the block yet in which another has confirmed the transaction.
-const apart = 10
-
-// remembered is for how many rounds algod surely remembers a confirmed transaction. It is 1,000 at least; some are left
-// for rounds that pass between two calls.
-const remembered = 990

@@ -136,7 +136,7 @@ func TestRefusalsAreClassified(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if fate, _, err := l.Fate(t.Context(), old.TxIDs[0], old.FirstValid, old.LastValid); err != nil || fate != ledger.Impossible {
+	if fate, _, err := l.Fate(t.Context(), old.TxIDs[0], old.FirstValid, old.LastValid); err != nil || fate != ledger.Absent {
 		t.Errorf("the fate of the expired one is %v, %v; want impossible", fate, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestATransactionIsNotGivenUpBecauseOneAlgodIsBehind(t *testing.T) {
 	client, err := algorand.NewAlgod(server.URL, "")
 	must(t, err)
 	l := ledger.New(client, crypto.GenerateAccount(), 10_000)
-	for _, want := range []ledger.Fate{ledger.Unknown, ledger.Impossible} {
+	for _, want := range []ledger.Fate{ledger.Unknown, ledger.Absent} {
 		if fate, _, err := l.Fate(t.Context(), strings.Repeat("A", 52), first, last); err != nil || fate != want {
 			t.Errorf("in round %d: %v, %v; want %v", round, fate, err, want)
 		}
