@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/node"
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // audit runs an audit, whatever it finds.
@@ -42,7 +43,7 @@ func TestAnAuditFindsNothingWhereTheIndexerIsHonest(t *testing.T) {
 // The indexer leaves transactions out and goes on as if nothing was.
 func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
 	publisher.post(n.collection, indicator(0))
@@ -50,12 +51,12 @@ func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 	hidden := publisher.post(n.collection, indicator(1)).Successes[0].TxID
 	publisher.post(n.collection, indicators(2, 3)...)
 	last := publisher.post(n.collection, indicator(9)).Successes[0].TxID
-	l.fault(t, devchain.Faults{Hide: []string{hidden, last}})
+	l.fault(t, faults{indexer: only(gateway.Rule{Hide: []string{hidden, last}})})
 	reader.start()
 	reader.shows(n.collection, indicators(2, 3)...)
 
 	// The node finds out by itself, as soon as the hole has stayed for a while.
-	must(t, l.dev.Advance(70))
+	l.advance(t, 70)
 	publisher.post(n.collection, indicator(10))
 	eventually(t, func() (bool, string) {
 		s := reader.status()
@@ -83,7 +84,7 @@ func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 // The indexer lies about what no signature covers.
 func TestAnAuditFindsWhatTheIndexerInvents(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
 	reader.stop()
@@ -91,10 +92,10 @@ func TestAnAuditFindsWhatTheIndexerInvents(t *testing.T) {
 	moved := publisher.post(n.collection, indicator(2)).Successes[0].TxID
 	publisher.post(n.collection, indicator(3))
 	round := l.event(t, moved).Round
-	l.fault(t, devchain.Faults{Forge: []devchain.Forgery{
+	l.fault(t, faults{indexer: only(gateway.Rule{Forge: []gateway.Forgery{
 		{TxID: lied, Field: "created-asset-index", Value: 77}, {TxID: moved, Field: "confirmed-round", Value: round + 1},
 		{TxID: moved, Field: "intra-round-offset", Value: 5},
-	}})
+	}})})
 	reader.start()
 	reader.shows(n.collection, indicators(1, 3)...)
 	a, code := reader.audit()
@@ -109,12 +110,12 @@ func TestAnAuditFindsWhatTheIndexerInvents(t *testing.T) {
 
 func TestAnAuditSaysWhatAlgodCanNotShow(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	n.members[0].post(n.collection, indicator(1))
-	must(t, l.dev.Advance(20))
+	l.advance(t, 20)
 	n.members[0].post(n.collection, indicator(2))
-	l.fault(t, devchain.Faults{AlgodKeeps: 10})
+	l.fault(t, faults{algod: only(gateway.Rule{Keep: 10})})
 	a, code := n.members[0].audit()
 	if code != 0 || !a.Passed || a.Unread.Events < 3 || a.Confirmed == 0 || a.Confirmed+a.Unread.Events != a.Events {
 		t.Errorf("exit code %d: %+v", code, a)
@@ -126,10 +127,10 @@ func TestAnAuditSaysWhatAlgodCanNotShow(t *testing.T) {
 
 func TestAnAuditOutlastsABusyAlgod(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	n.members[0].post(n.collection, indicators(0, 3)...)
-	l.fault(t, devchain.Faults{Algod: devchain.EndpointFaults{Status: 429, RetryAfter: 1, Next: 3}})
+	l.fault(t, faults{algod: only(gateway.Rule{Status: 429, RetryAfter: gateway.Duration(time.Second), Count: 3})})
 	if a, code := n.members[0].audit("--every-round"); code != 0 || a.Confirmed != a.Events || a.Unread.Rounds != 0 {
 		t.Errorf("exit code %d: %+v", code, a)
 	}

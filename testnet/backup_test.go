@@ -58,7 +58,7 @@ func (o *organisation) recovers() {
 		s := o.status()
 		return s.Publishing.Problem == "restored", fmt.Sprintf("%+v", s.Publishing)
 	})
-	must(o.t, o.chain.dev.Advance(ledger.Window))
+	o.chain.advance(o.t, ledger.Window)
 }
 
 // mintedOnce checks that an organisation made one NFT for every object and record, with sequence numbers from 1 on.

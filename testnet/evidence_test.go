@@ -13,7 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/node"
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // elsewhere runs slnode where there is nothing: no repository, no environment, in a folder with one file.
@@ -170,12 +170,12 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 
 func TestEvidenceSaysWhatAlgodNoLongerHas(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	n.members[0].post(n.collection, indicator(1))
-	must(t, l.dev.Advance(20))
+	l.advance(t, 20)
 	n.members[0].post(n.collection, indicator(2))
-	l.fault(t, devchain.Faults{AlgodKeeps: 10})
+	l.fault(t, faults{algod: only(gateway.Rule{Keep: 10})})
 	data := []byte(n.members[0].cli("evidence", "indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f", "-o", "-"))
 	report, stderr, code := elsewhere(t, data)
 	if code != 0 || outcome(report, "charter: confirmed") != evidence.Trusted || outcome(report, "charter: signature") != evidence.Pass ||

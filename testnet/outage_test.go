@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/node"
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
@@ -67,30 +67,36 @@ func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
 
 func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	reader := n.members[1]
-	l.fault(t, devchain.Faults{IndexerLag: 5})
+	l.fault(t, faults{indexer: only(gateway.Rule{Lag: 5})})
 	for i := range 12 {
 		n.members[0].post(n.collection, indicator(i))
 		switch i {
 		case 4:
-			l.fault(t, devchain.Faults{IndexerLag: 5, Indexer: devchain.EndpointFaults{Down: true}})
+			l.fault(t, faults{indexer: only(gateway.Rule{Drop: true})})
 		case 8:
-			l.fault(t, devchain.Faults{IndexerLag: 3})
+			l.fault(t, faults{indexer: only(gateway.Rule{Lag: 3})})
 		}
 	}
-	l.fault(t, devchain.Faults{})
+	l.fault(t, faults{})
 	reader.shows(n.collection, indicators(0, 12)...)
 	if got := len(reader.objects(n.collection)); got != 12 {
 		t.Errorf("%d objects, want 12", got)
 	}
 }
 
+// released are the parameters that an indexer refuses as it is released.
+var released = []string{
+	"note-prefix", "tx-type", "sig-type", "group-id", "asset-id", "before-time", "after-time", "currency-greater-than", "currency-less-than",
+	"address-role", "exclude-close-to", "rekey-to", "application-id",
+}
+
 func TestAReleasedIndexerIsEnough(t *testing.T) {
 	t.Parallel()
-	l := development(t)
-	l.fault(t, devchain.Faults{IndexerReleased: true})
+	l := faulty(t)
+	l.fault(t, faults{indexer: only(gateway.Rule{Refuse: released})})
 	n := newNetwork(t, l, "alpha", "bravo")
 	n.members[0].post(n.collection, indicators(0, 20)...)
 	n.members[1].shows(n.collection, indicators(0, 20)...)
@@ -101,9 +107,9 @@ func TestAReleasedIndexerIsEnough(t *testing.T) {
 
 func TestADroppedGroupIsSentAgain(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
-	l.fault(t, devchain.Faults{DropNext: 1})
+	l.fault(t, faults{algod: only(gateway.Rule{Match: "^POST /v2/transactions", Swallow: true, Count: 1})})
 	if status := n.members[0].post(n.collection, indicators(0, 3)...); status.SuccessCount != 3 {
 		t.Errorf("the status is %+v", status)
 	}
@@ -111,21 +117,21 @@ func TestADroppedGroupIsSentAgain(t *testing.T) {
 
 func TestALyingIndexerIsFoundOut(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	status := n.members[0].post(n.collection, indicator(1))
 	txid := status.Successes[0].TxID
-	l.fault(t, devchain.Faults{Forge: []devchain.Forgery{{TxID: txid, Field: "note", Value: "c2VydmljZWxlZGdlcg=="}}})
+	l.fault(t, faults{indexer: only(gateway.Rule{Forge: []gateway.Forgery{{TxID: txid, Field: "note", Value: "c2VydmljZWxlZGdlcg=="}}})})
 	stdout, _, code := n.members[1].try("verify", txid)
 	if code != 3 && code != 2 {
 		t.Errorf("verifying a forged transaction exits with %d: %s", code, stdout)
 	}
-	l.fault(t, devchain.Faults{Forge: []devchain.Forgery{{TxID: txid, Field: "round-time", Value: 1}}})
+	l.fault(t, faults{indexer: only(gateway.Rule{Forge: []gateway.Forgery{{TxID: txid, Field: "round-time", Value: 1}}})})
 	stdout, _, code = n.members[1].try("verify", txid)
 	if code != 3 || !strings.Contains(stdout, "FAIL") {
 		t.Errorf("verifying a transaction with a false time exits with %d: %s", code, stdout)
 	}
-	l.fault(t, devchain.Faults{})
+	l.fault(t, faults{})
 	if v := cliJSON[node.Verification](n.members[1], "verify", txid); !v.Passed {
 		t.Errorf("verifying the truth: %+v", v)
 	}
@@ -133,9 +139,9 @@ func TestALyingIndexerIsFoundOut(t *testing.T) {
 
 func TestAFeeAboveTheCapWaits(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
-	l.fault(t, devchain.Faults{FeePerByte: 1 << 40})
+	l.fault(t, faults{algod: only(gateway.Rule{PerByte: 1 << 40})})
 	n.members[0].stop()
 	n.members[0].start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	status := n.members[0].postNow(n.collection, indicator(1))
@@ -143,7 +149,7 @@ func TestAFeeAboveTheCapWaits(t *testing.T) {
 		s := n.members[0].status().Publishing
 		return s.Problem == "congestion", fmt.Sprintf("%+v", s)
 	})
-	l.fault(t, devchain.Faults{})
+	l.fault(t, faults{})
 	if status = n.members[0].complete(status.ID); status.SuccessCount != 1 {
 		t.Errorf("the status is %+v", status)
 	}
@@ -152,19 +158,19 @@ func TestAFeeAboveTheCapWaits(t *testing.T) {
 // That nobody answers is no evidence against an object.
 func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
 	t.Parallel()
-	l := development(t)
+	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	txid := n.members[0].post(n.collection, indicator(1)).Successes[0].TxID
 	for _, c := range []struct {
 		name   string
 		what   string
-		faults devchain.Faults
+		faults faults
 		code   int
 	}{
-		{"all is well", txid, devchain.Faults{}, 0},
-		{"the indexer is down", txid, devchain.Faults{Indexer: devchain.EndpointFaults{Down: true}}, 1},
-		{"algod is down", txid, devchain.Faults{Algod: devchain.EndpointFaults{Down: true}}, 0},
-		{"it is no transaction", "garbage", devchain.Faults{}, 2},
+		{"all is well", txid, faults{}, 0},
+		{"the indexer is down", txid, faults{indexer: only(gateway.Rule{Drop: true})}, 1},
+		{"algod is down", txid, faults{algod: only(gateway.Rule{Drop: true})}, 0},
+		{"it is no transaction", "garbage", faults{}, 2},
 	} {
 		l.fault(t, c.faults)
 		if stdout, stderr, code := n.members[0].try("verify", c.what); code != c.code {
@@ -181,7 +187,7 @@ func TestFoundingGoesOnWhenTheAccountIsFundedLate(t *testing.T) {
 	if _, stderr, code := o.try("consortium", "create", "--name", "X"); code != 1 || !strings.Contains(stderr, "needs ALGO") {
 		t.Fatalf("without money: exit %d: %s", code, stderr)
 	}
-	must(t, l.dev.Advance(1010))
+	l.advance(t, 1010)
 	l.fund(t, o.account(), enoughAlgo)
 	o.cli("consortium", "create", "--name", "X")
 }

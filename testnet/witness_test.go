@@ -1,0 +1,179 @@
+package testnet
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/testnet/gateway"
+)
+
+// metrics are those of a daemon that was started with an address for them.
+func (o *organisation) metrics() string {
+	o.t.Helper()
+	response, err := http.Get("http://" + o.daemon.Metrics + "/metrics")
+	must(o.t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(o.t, err)
+	return string(body)
+}
+
+// The indexer's follower has stopped: its server answers as if nothing was.
+func TestAnIndexerThatStandsIsSeenByEveryNode(t *testing.T) {
+	t.Parallel()
+	l := faulty(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	publisher, reader := n.members[0], n.members[1]
+	publisher.post(n.collection, indicator(0))
+	reader.stop()
+	reader.start("SLNODE_METRICS_LISTEN=127.0.0.1:0")
+	reader.shows(n.collection, indicator(0))
+	n.settled(reader)
+	wellAt := func(o *organisation) {
+		t.Helper()
+		eventually(t, func() (bool, string) {
+			out, _, code := o.try("status", "--check")
+			return code == 0 && out == "", fmt.Sprintf("%s: exit %d: %s", o.name, code, out)
+		})
+	}
+	wellAt(reader)
+	l.fault(t, faults{indexer: only(gateway.Rule{Frozen: l.round(t)})})
+	publisher.postNow(n.collection, indicator(1))
+	for _, o := range n.members {
+		eventually(t, func() (bool, string) {
+			w := o.status().Watching
+			return w.Problem == "behind" && !w.CaughtUp && w.Tip > w.Round && w.Tip >= w.Algod, fmt.Sprintf("%s: %+v", o.name, w)
+		})
+		if out := o.cli("status"); !strings.Contains(out, "WAITS since") {
+			t.Errorf("the operator of %s is told %s", o.name, out)
+		}
+		if out, _, code := o.try("status", "--check"); code != 3 || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "chain: behind: ") {
+			t.Errorf("checking %s exits with %d: %s", o.name, code, out)
+		}
+	}
+	if text := reader.metrics(); !strings.Contains(text, `slnode_watching_problem{problem="behind"} 1`) {
+		t.Errorf("the metrics are\n%s", text)
+	}
+	// And now it is away, and the node begins anew.
+	round := reader.status().Watching.Round
+	l.fault(t, faults{indexer: only(gateway.Rule{Drop: true})})
+	reader.kill()
+	reader.start()
+	eventually(t, func() (bool, string) {
+		w := reader.status().Watching
+		return w.Problem == "indexer" && w.Round >= round && w.Tip > w.Round, fmt.Sprintf("%+v", w)
+	})
+	l.fault(t, faults{})
+	reader.shows(n.collection, indicators(0, 2)...)
+	n.settled(n.members...)
+	wellAt(reader)
+	wellAt(publisher)
+}
+
+// What is signed is not bound to the fee of that moment.
+func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
+	t.Parallel()
+	l := faulty(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	publisher := n.members[0]
+	publisher.stop()
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=1500")
+	before, _ := l.minted(t, publisher.account(), cliJSON[node.ConsortiumInfo](publisher, "consortium", "show").ID)
+	l.fault(t, faults{algod: only(gateway.Rule{Match: "^POST ", PerByte: 4})}) // the pool asks for more than was suggested
+	status := publisher.postNow(n.collection, indicators(0, 3)...)
+	eventually(t, func() (bool, string) {
+		s := publisher.status().Publishing
+		return s.Problem == "congestion" && s.Signed == 3, fmt.Sprintf("%+v", s)
+	})
+	status, err := publisher.client().Status(t.Context(), "/alpha/", status.ID)
+	if err != nil || len(status.Pendings) != 3 || !strings.Contains(status.Pendings[0].Message, "higher fee") || status.Pendings[0].TxID == "" {
+		t.Errorf("the status is %+v, %v", status, err)
+	}
+	l.fault(t, faults{algod: only(gateway.Rule{PerByte: 4})}) // 2,400 microalgo for a transaction
+	publisher.end(syscall.SIGKILL)
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=10000")
+	if status := publisher.complete(status.ID); status.SuccessCount != 3 {
+		t.Errorf("the status is %+v", status)
+	}
+	l.fault(t, faults{})
+	n.members[1].shows(n.collection, indicators(0, 3)...)
+	id := cliJSON[node.ConsortiumInfo](publisher, "consortium", "show").ID
+	eventually(t, func() (bool, string) {
+		after, _ := l.minted(t, publisher.account(), id)
+		return len(after) == len(before)+3, fmt.Sprintf("%d NFTs before, %d after", len(before), len(after))
+	})
+}
+
+// Groups that were confirmed while the node was down are no trouble when it comes back.
+func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
+	t.Parallel()
+	l := newChain(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	publisher := n.members[0]
+	indexer, err := gateway.Start(l.indexer)
+	must(t, err)
+	t.Cleanup(func() { must(t, indexer.Close()) })
+	publisher.stop()
+	publisher.algod = newProxy(t, l.algod)
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_INDEXER_URL="+indexer.URL())
+	publisher.client()
+	// It never learns that its groups are confirmed: neither from algod's blocks nor from the indexer.
+	must(t, indexer.Set(gateway.Rule{Frozen: l.round(t)}))
+	publisher.algod.set(func(r *http.Request) bool { return !strings.HasPrefix(r.URL.Path, "/v2/blocks/") }, nil)
+	status := publisher.postNow(n.collection, indicators(0, 40)...)
+	n.members[1].shows(n.collection, indicators(0, 40)...)
+	if s := publisher.status().Publishing; s.Signed != 40 {
+		t.Fatalf("it knows that they are confirmed: %+v", s)
+	}
+	publisher.kill()
+	must(t, os.Truncate(publisher.log, 0))
+	publisher.algod.set(nil, nil)
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_INDEXER_URL="+indexer.URL())
+	if status := publisher.complete(status.ID); status.SuccessCount != 40 {
+		t.Errorf("the status is %+v", status)
+	}
+	time.Sleep(time.Second) // whatever it has to say of them it says at once
+	log, err := os.ReadFile(publisher.log)
+	must(t, err)
+	if strings.Contains(string(log), "algod refuses a group") {
+		t.Errorf("the log complains:\n%s", log)
+	}
+}
+
+// A provider answers with pages for people, redirects and the like, and its key is in the URL.
+func TestAKeyInAURLIsShownNowhere(t *testing.T) {
+	t.Parallel()
+	l := faulty(t)
+	n := newNetwork(t, l, "alpha")
+	o := n.members[0]
+	o.stop()
+	const key = "0123456789abcdef-the-key"
+	for _, rule := range []gateway.Rule{
+		{Status: 200, Type: "text/html", Body: "<html>" + key + "</html>"}, {Status: 404, Body: `{"message":"Cannot GET /` + key + `/v2/status"}`}, {Drop: true},
+		{Location: "http://127.0.0.1:1/" + key},
+	} {
+		l.fault(t, faults{algod: only(rule), indexer: only(rule)})
+		o.start("SLNODE_ALGORAND_ALGOD_URL="+l.algod+"/"+key, "SLNODE_ALGORAND_INDEXER_URL="+l.indexer+"/?apikey="+key)
+		eventually(t, func() (bool, string) {
+			s := o.status()
+			return s.Watching.Problem == "indexer" && s.Publishing.Funds != "", fmt.Sprintf("%+v", s)
+		})
+		out := o.cli("status") + o.cli("--json", "status")
+		o.stop()
+		log, err := os.ReadFile(o.log)
+		must(t, err)
+		if strings.Contains(out+string(log), key) {
+			t.Errorf("%+v: the key is shown:\n%s", rule, out)
+		}
+		if rule.Status == 200 && !strings.Contains(out, "an HTML page") {
+			t.Errorf("it is not said that a page answered: %s", out)
+		}
+	}
+}
