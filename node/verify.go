@@ -49,6 +49,9 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 		return Verification{}, err
 	}
 	if err == nil && !found.Found {
+		if algod := n.watcher.State().Algod; found.Round < algod {
+			return Verification{}, fmt.Errorf("the indexer does not have transaction %.60s; it is at round %d, algod at round %d", txid, found.Round, algod)
+		}
 		return Verification{}, &InputError{fmt.Errorf("the indexer does not have transaction %.60s", txid)}
 	}
 	if !v.Add("transaction signature", txid, err) {

@@ -3,12 +3,14 @@ package p2p
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/record"
@@ -274,4 +276,75 @@ func FuzzReadRecords(f *testing.F) {
 			}
 		}
 	})
+}
+
+// numbered makes a peer's signed record of a moment by its clock.
+func numbered(tb testing.TB, key crypto.PrivKey, at time.Time, addr string) *signedRecord {
+	tb.Helper()
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	envelope, err := record.Seal(&peer.PeerRecord{PeerID: id, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(addr)}, Seq: uint64(at.UnixNano())}, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b, err := envelope.Marshal()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r, err := openRecord(b)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+func TestAClockThatWasAheadDoesNotKeepANewAddressOut(t *testing.T) {
+	w := newWorld(t)
+	h := w.member()
+	key := newKey(t)
+	now := time.Now()
+	old, wrong, moved := numbered(t, key, now.Add(-time.Hour), "/ip4/127.0.0.1/tcp/1"), numbered(t, key, now.Add(3*time.Hour), "/ip4/127.0.0.1/tcp/2"), numbered(t, key, now, "/ip4/127.0.0.1/tcp/3")
+	is := func(want *signedRecord) {
+		t.Helper()
+		got := h.keeper.records.GetPeerRecord(want.PeerID)
+		if got == nil || !got.Equal(want.envelope) {
+			t.Errorf("another record is known than that of %v", want.Addrs)
+		}
+		if addrs := h.host.Peerstore().Addrs(want.PeerID); !slices.ContainsFunc(addrs, want.Addrs[0].Equal) {
+			t.Errorf("the addresses are %v, and %v is not among them", addrs, want.Addrs)
+		}
+		if err := h.keeper.book.save(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := h.keeper.book.load(t.Context())
+		if err != nil || len(kept) != 1 || !kept[0].Addrs[0].Equal(want.Addrs[0]) {
+			t.Errorf("kept are %v, %v", kept, err)
+		}
+	}
+	for _, r := range []*signedRecord{old, wrong, moved} {
+		if !h.keeper.learn(r) {
+			t.Fatalf("the record of %v is refused", r.Addrs)
+		}
+		is(r)
+	}
+	if h.keeper.learn(old) { // nobody brings an old address back
+		t.Error("an old record takes the place of a newer one")
+	}
+	is(moved)
+	// What the peer itself says, over a connection, counts whatever its number.
+	if !h.keeper.consume(old, time.Hour, true) {
+		t.Error("what the peer itself says is refused")
+	}
+}
+
+func TestAWrongClockIsCalledByItsName(t *testing.T) {
+	w := newWorld(t)
+	h := w.member()
+	id, _ := recordOf(t)
+	err := h.keeper.explain(id, errors.New("failed to negotiate security protocol: certificate verification failed: x509: certificate has expired or is not yet valid: current time X is before Y"))
+	if !strings.Contains(err.Error(), "clock") || strings.Contains(err.Error(), "swarm key") {
+		t.Errorf("the error is %v", err)
+	}
 }

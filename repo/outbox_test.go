@@ -404,3 +404,56 @@ func BenchmarkAccept(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "objects/s")
 }
+
+func TestASigningIsConfirmedWhicheverItWas(t *testing.T) {
+	for _, confirmed := range []string{"TX-a-1", "DEARER"} {
+		o, done := newOutbox(t, t.TempDir())
+		accept(t, o, "a")
+		must(t, o.SetStored(queue(t, o, Accepted)))
+		g := group(t, o, queue(t, o, Stored))
+		resigned, found, err := o.Resign(g.Number, []string{"DEARER"}, []byte("signed anew"))
+		if err != nil || !found || len(resigned.Signings()) != 2 || string(resigned.Raw) != "signed anew" {
+			t.Fatalf("signed anew: %+v, %t, %v", resigned, found, err)
+		}
+		if item := queue(t, o, Signed)[0]; item.TxID != "DEARER" {
+			t.Errorf("the item's transaction is %s", item.TxID)
+		}
+		items, err := o.Confirm([]Confirmation{{TxID: confirmed, Round: 7, Asset: 8}})
+		if err != nil || len(items) != 1 || items[0].TxID != confirmed || items[0].Asset != 8 {
+			t.Errorf("%s is confirmed: %+v, %v", confirmed, items, err)
+		}
+		if again, err := o.Confirm([]Confirmation{{TxID: "TX-a-1", Round: 9}, {TxID: "DEARER", Round: 9}}); err != nil || len(again) != 0 {
+			t.Errorf("confirmed twice: %+v, %v", again, err)
+		}
+		if groups, err := o.Groups(0, 10); err != nil || len(groups) != 0 {
+			t.Errorf("groups %+v, %v", groups, err)
+		}
+		if _, found, err := o.Resign(g.Number, []string{"X"}, nil); err != nil || found {
+			t.Errorf("what is confirmed is signed anew: %t, %v", found, err)
+		}
+		done()
+	}
+}
+
+func TestWhatExpiredIsForgottenWithAllItsSignings(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	accept(t, o, "a", "b")
+	must(t, o.SetStored(queue(t, o, Accepted)))
+	g := group(t, o, queue(t, o, Stored))
+	g, _, err := o.Resign(g.Number, []string{"A2", "B2"}, []byte("2"))
+	must(t, err)
+	g, _, err = o.Resign(g.Number, []string{"A3", "B3"}, []byte("3"))
+	must(t, err)
+	must(t, o.Expire(g))
+	for _, txids := range g.Signings() {
+		for _, txid := range txids {
+			if _, found, err := o.ItemByTxID(txid); err != nil || found {
+				t.Errorf("%s is still known: %t, %v", txid, found, err)
+			}
+		}
+	}
+	if got := queue(t, o, Stored); len(got) != 2 || got[0].Note.Sequence != 1 {
+		t.Errorf("stored: %+v", got)
+	}
+}

@@ -121,6 +121,7 @@ func TestALyingIndexerIsFoundOut(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo")
 	status := n.members[0].post(n.collection, indicator(1))
 	txid := status.Successes[0].TxID
+	n.members[1].shows(n.collection, indicator(1)) // so that the indexer has it
 	l.fault(t, faults{indexer: only(gateway.Rule{Forge: []gateway.Forgery{{TxID: txid, Field: "note", Value: "c2VydmljZWxlZGdlcg=="}}})})
 	stdout, _, code := n.members[1].try("verify", txid)
 	if code != 3 && code != 2 {
@@ -161,6 +162,7 @@ func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	txid := n.members[0].post(n.collection, indicator(1)).Successes[0].TxID
+	n.members[0].shows(n.collection, indicator(1)) // so that the indexer has it
 	for _, c := range []struct {
 		name   string
 		what   string

@@ -126,7 +126,9 @@ func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 	publisher.client()
 	// It never learns that its groups are confirmed: neither from algod's blocks nor from the indexer.
 	must(t, indexer.Set(gateway.Rule{Frozen: l.round(t)}))
-	publisher.algod.set(func(r *http.Request) bool { return !strings.HasPrefix(r.URL.Path, "/v2/blocks/") }, nil)
+	publisher.algod.set(func(r *http.Request) bool {
+		return !strings.HasPrefix(r.URL.Path, "/v2/blocks/") && !strings.HasPrefix(r.URL.Path, "/v2/transactions/pending/")
+	}, nil)
 	status := publisher.postNow(n.collection, indicators(0, 40)...)
 	n.members[1].shows(n.collection, indicators(0, 40)...)
 	if s := publisher.status().Publishing; s.Signed != 40 {

@@ -72,6 +72,9 @@ func (l *Ledger) StateProof(ctx context.Context, round uint64) (proof StateProof
 		var whole models.StateProof
 		whole, err = l.algod.GetStateProof(round).Do(ctx)
 		proof.Message = whole.Message
+		if m := whole.Message; err == nil && (round < m.Firstattestedround || round > m.Lastattestedround) {
+			err = &algorand.ForeignError{Server: "algod", What: "a state proof of other blocks"}
+		}
 	}
 	if algorand.NotFound(err, algorand.NoStateProof) {
 		return StateProof{}, false, nil
