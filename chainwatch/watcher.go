@@ -105,8 +105,10 @@ func New(config Config) *Watcher {
 		filters: filters{txType: true, notePrefix: true},
 		most:    maxEvents, answered: w.tip.answered,
 	}
-	if cursor, err := config.Sink.Cursor(); err == nil { // Run says it if that fails
-		w.state.Cursor = cursor
+	if config.Sink != nil { // who only looks transactions up has none
+		if cursor, err := config.Sink.Cursor(); err == nil { // Run says it if that fails
+			w.state.Cursor = cursor
+		}
 	}
 	return w
 }
