@@ -115,7 +115,8 @@ func TestAnAuditSaysWhatAlgodCanNotShow(t *testing.T) {
 	n.members[0].post(n.collection, indicator(1))
 	l.advance(t, 20)
 	n.members[0].post(n.collection, indicator(2))
-	l.fault(t, faults{algod: only(gateway.Rule{Keep: 10})})
+	n.members[0].shows(n.collection, indicator(2)) // so that it is in the log
+	l.fault(t, faults{algod: only(gateway.Rule{Keep: 18})})
 	a, code := n.members[0].audit()
 	if code != 0 || !a.Passed || a.Unread.Events < 3 || a.Confirmed == 0 || a.Confirmed+a.Unread.Events != a.Events {
 		t.Errorf("exit code %d: %+v", code, a)

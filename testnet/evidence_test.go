@@ -175,7 +175,8 @@ func TestEvidenceSaysWhatAlgodNoLongerHas(t *testing.T) {
 	n.members[0].post(n.collection, indicator(1))
 	l.advance(t, 20)
 	n.members[0].post(n.collection, indicator(2))
-	l.fault(t, faults{algod: only(gateway.Rule{Keep: 10})})
+	n.members[0].shows(n.collection, indicator(2)) // so that it is in the log
+	l.fault(t, faults{algod: only(gateway.Rule{Keep: 18})})
 	data := []byte(n.members[0].cli("evidence", "indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f", "-o", "-"))
 	report, stderr, code := elsewhere(t, data)
 	if code != 0 || outcome(report, "charter: confirmed") != evidence.Trusted || outcome(report, "charter: signature") != evidence.Pass ||
