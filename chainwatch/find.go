@@ -26,7 +26,7 @@ func (e *InvalidError) Unwrap() error { return e.error }
 
 // asker is a reader of its own, for whoever asks beside Run.
 func (w *Watcher) asker() *reader {
-	return &reader{client: w.config.Client, decode: w.reader.decode, filters: filters{txType: w.State().Filtered}}
+	return &reader{client: w.config.Client, decode: w.reader.decode, filters: filters{txType: w.State().Filtered}, limit: pageLimit}
 }
 
 // Find looks one transaction of the consortium up and verifies it. It returns an [InvalidError] for one that fails.
@@ -65,7 +65,7 @@ func (w *Watcher) Trace(ctx context.Context, txid, sender string, first, last ui
 // Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0
 // if the indexer, whose last round is tip, doesn't have it; which is taken from two answers, as [Watcher.Trace] does.
 func Minted(ctx context.Context, client *indexer.Client, txid, sender string, first, last uint64) (round, asset, tip uint64, err error) {
-	r := reader{client: client, filters: filters{txType: true}}
+	r := reader{client: client, filters: filters{txType: true}, limit: pageLimit}
 	t, found, tip, err := r.transaction(ctx, txid)
 	if err != nil || found {
 		return t.ConfirmedRound, t.CreatedAssetIndex, tip, err

@@ -52,19 +52,22 @@ func (h *history) step(ctx context.Context) (done bool, givenUp string, err erro
 	if err != nil {
 		return false, "", err
 	}
+	if page.CurrentRound < h.last {
+		// A server that is behind, or one wrong answer: what it doesn't have may be missing in this page.
+		return false, "", fmt.Errorf("the indexer says that round %d is the last; it said before that it has round %d", page.CurrentRound, h.last)
+	}
 	ended, err := s.book.turn(page)
 	if err != nil {
 		s.book = book{} // from its beginning
 		return false, "", fmt.Errorf("reading the history of %.60s: %w", account, err)
 	}
-	h.last = min(h.last, page.CurrentRound)
 	known := len(h.events)
 	h.reader.take(&h.window, page.Transactions)
 	s.ours = s.ours || len(h.events) > known
 	switch {
 	case ended:
 		s.done = true
-	case !s.ours && s.book.pages >= maxForeign:
+	case !s.ours && s.book.pages >= h.reader.foreign:
 		s.done, h.given[account], givenUp = true, true, account
 	case len(h.events) > h.reader.most && h.last > h.first:
 		h.shorten(s, page.Transactions[len(page.Transactions)-1].ConfirmedRound)

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/testnet/devchain"
@@ -240,7 +240,7 @@ func TestAPublicationCostsTwoRequests(t *testing.T) {
 	const n = 10
 	for i := range n {
 		w.objects(w.governor, 1)
-		watcher.Hint(w.chain.Round())
+		watcher.Hint("bravo", w.chain.Round())
 		eventually(t, func() (bool, string) { return s.count(w.governor) == 2+i+1, "it is not shown" })
 	}
 	if got := len(g.Requests("")); got > 2*n {
@@ -250,26 +250,56 @@ func TestAPublicationCostsTwoRequests(t *testing.T) {
 
 // An indexer that gets everything a third of a second later is not asked before, once that is known.
 func TestTheIndexersDelayIsLearnt(t *testing.T) {
-	p := newPace(5 * time.Second)
-	now := uint64(10)
-	looks := 0
-	for range 20 {
-		now++
-		in, change := p.hinted(now)
-		if !change {
-			t.Fatal("a new round changes nothing")
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(5 * time.Second)
+		p.after(progress{})
+		looks, late := 0, time.Duration(0)
+		const publications = 20
+		for i := range uint64(publications) {
+			time.Sleep(9 * time.Second)
+			p.after(progress{cursor: i}) // a poll
+			time.Sleep(time.Second)
+			hinted := time.Now()
+			p.hinted(hint{round: i + 1, from: "bravo"}, i)
+			for pause := p.next(); ; looks++ {
+				time.Sleep(pause)
+				if since := time.Since(hinted); since >= 350*time.Millisecond {
+					late += since - 350*time.Millisecond
+					break
+				}
+				pause = p.after(progress{cursor: i})
+			}
+			looks++
+			p.after(progress{cursor: i + 1, events: 1})
 		}
-		p.since = time.Now().Add(-in)
-		at := in
-		for looks++; at < 350*time.Millisecond; looks++ {
-			at += p.after(progress{cursor: now - 1}, now)
-			p.since = time.Now().Add(-at)
+		if looks > publications*3/2 || late > publications*300*time.Millisecond {
+			t.Errorf("%d looks for %d rounds, which were seen %s late", looks, publications, late)
 		}
-		p.after(progress{cursor: now, events: 1}, now)
-	}
-	if looks > 40 {
-		t.Errorf("%d looks for 20 rounds", looks)
-	}
+	})
+}
+
+// What one member says must not keep the others' news back.
+func TestWhoHintsAtNothingSlowsDownNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace(5 * time.Second)
+		p.after(progress{})
+		for round := range uint64(10_000) { // for hours
+			p.hinted(hint{round: 1_000_000 + round, from: "mallory"}, 0)
+			time.Sleep(time.Second)
+			p.after(progress{})
+		}
+		if p.hinted(hint{round: 2_000_000, from: "mallory"}, 0) {
+			t.Error("who hints at nothing is still listened to")
+		}
+		time.Sleep(hintPatience)
+		p.after(progress{})
+		if !p.hinted(hint{round: 1, from: "bravo"}, 0) {
+			t.Fatal("others aren't listened to")
+		}
+		if in := p.next(); in > time.Second {
+			t.Errorf("their news is looked for in %s", in)
+		}
+	})
 }
 
 func TestALaggingIndexerIsAskedAFewTimesARound(t *testing.T) {
@@ -299,7 +329,7 @@ func TestAFalseHintCostsAFewRequests(t *testing.T) {
 	caughtUp()
 	g.Forget()
 	for i := range 2000 {
-		watcher.Hint(w.chain.Round() + 1 + uint64(i))
+		watcher.Hint("mallory", w.chain.Round()+1+uint64(i))
 		time.Sleep(time.Millisecond)
 	}
 	if got := len(g.Requests("")); got > 30 {
@@ -348,27 +378,32 @@ func TestAnAccountIsReadFromItsAdmissionOn(t *testing.T) {
 	}
 }
 
+// A member's record names an account that has a long history of its own.
 func TestAnAccountFullOfOtherThingsIsGivenUpAndNamed(t *testing.T) {
 	w := newWorld(t)
-	h := newHistory(&reader{most: 10}, 1, 9, func([]consortium.Event) []consortium.Publisher {
-		return []consortium.Publisher{{Account: "A"}, {Account: "B"}}
+	member, exchange := w.publisher(), w.publisher()
+	w.admit(member)
+	w.admit(exchange)
+	w.objects(member, 2)
+	for range 10 {
+		w.submit(exchange, []ledger.Mint{{URL: "ipfs://something", Note: []byte("of its own")}})
+	}
+	must(t, w.chain.Advance(2*tipWindow))
+	g := w.lying()
+	var log bytes.Buffer
+	watcher, s, caughtUp := w.watch(func(w *Watcher) {
+		w.reader.limit, w.reader.foreign = 1, 4
+		w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	h.stretches["A"] = &stretch{first: 1, upTo: 9, book: book{pages: maxForeign}}
-	must(t, w.chain.Advance(1))
-	account, s := h.open()
-	if account != "A" {
-		t.Fatalf("account %s comes first", account)
+	caughtUp()
+	if got := s.count(member); got != 2 {
+		t.Errorf("%d events of the member, want 2", got)
 	}
-	s.done, h.given[account] = true, true
-	if account, _ = h.open(); account != "B" {
-		t.Errorf("after A comes %q", account)
+	if got := watcher.State().GivenUp; len(got) != 1 || got[0] != exchange.Address() || !strings.Contains(log.String(), exchange.Address()) {
+		t.Errorf("given up: %v; the log: %s", got, log.String())
 	}
-	h.after = []uint64{20}
-	if !h.advance() || h.first != 10 || h.last != 20 {
-		t.Fatalf("the next window is %d to %d", h.first, h.last)
-	}
-	if account, _ = h.open(); account != "B" {
-		t.Errorf("in the next window %q comes first: what was given up is read again", account)
+	if got := len(g.Requests("/v2/accounts/" + exchange.Address())); got > 4 {
+		t.Errorf("%d requests for an account that is given up after four pages", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package chainwatch
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -18,90 +19,131 @@ type progress struct {
 // The pace of asking. The indexer is asked once a poll when nothing happens, and twice for what is hinted at: for a page
 // with the news, and for the end of the pages.
 const (
-	firstLook    = 250 * time.Millisecond // after a look for a hinted round that came too early; then less and less often
+	firstLook    = 250 * time.Millisecond // after a look that came too early; then less and less often
 	hintPatience = 30 * time.Second       // how long a promised round is looked for
-	hintCredit   = 8                      // hints in a row that may lead to nothing before they are followed more slowly
+	hintCredit   = 8                      // hints of one member that may lead to nothing before it isn't listened to
+	forgiveAfter = 10 * time.Minute       // … for so long
+	maxTargets   = 64
 	maxExpected  = 2 * time.Second
 	slowestRetry = time.Minute
 )
 
+// hint is a member's word that a round has news; the node's own, if it is from nobody.
+type hint struct {
+	round uint64
+	from  string
+}
+
+// target is a round that is looked for.
+type target struct {
+	hint
+	since  time.Time
+	looked bool
+}
+
+// credit is how a member's hints went.
+type credit struct {
+	barren int // in a row
+	last   time.Time
+}
+
 // pace says when to ask next. A hint comes when algod has confirmed something: how much later the indexer has it is
-// learnt, so that it is asked once and not before.
+// learnt, so that it is asked once and not before. Hints that lead to nothing slow down only who gives them.
 type pace struct {
 	poll     time.Duration
 	expected time.Duration // from a hint until the indexer has it
-
-	target   uint64 // the round that is looked for; 0 if none is
-	missed   uint64 // the last one that was looked for in vain
-	since    time.Time
-	looks    int
-	pause    time.Duration
-	barren   int // rounds that were looked for and had nothing, in a row
-	fruitful bool
+	targets  []target
+	credits  map[string]credit
+	last     time.Time     // of the last step's end
+	pause    time.Duration // between looks for what is promised
 }
 
-func newPace(poll time.Duration) pace { return pace{poll: poll} }
+func newPace(poll time.Duration) pace { return pace{poll: poll, credits: map[string]credit{}} }
 
-// hinted is told that a round has news. It says in how long to look, if that changes anything: while one is looked for
-// already, another doesn't hasten it.
-func (p *pace) hinted(round uint64) (in time.Duration, change bool) {
-	if round <= p.missed {
-		return 0, false
+// hinted is told that a round has news. It reports whether that is looked for from now on.
+func (p *pace) hinted(h hint, cursor uint64) bool {
+	if h.round <= cursor || len(p.targets) >= maxTargets || slices.ContainsFunc(p.targets, func(t target) bool { return t.round == h.round }) {
+		return false
 	}
-	if p.target > 0 {
-		p.target = max(p.target, round)
-		return 0, false
-	}
-	p.target, p.since, p.looks, p.pause, p.fruitful = round, time.Now(), 0, min(firstLook, p.poll), false
-	in = p.expected
-	if p.barren >= hintCredit {
-		// A member that hints without end costs the indexer no more than polling does.
-		in = max(in, min(firstLook<<min(p.barren-hintCredit, 10), p.poll))
-	}
-	return in, true
-}
-
-// after chooses when to ask next, after a step.
-func (p *pace) after(did progress, hint uint64) time.Duration {
-	p.looks++
-	p.fruitful = p.fruitful || did.events > 0
-	if p.target > 0 && did.cursor >= p.target {
-		p.found()
-	}
-	if hint > did.cursor && p.target == 0 && !did.more { // it came while something else was read
-		if in, change := p.hinted(hint); change {
-			return in
+	if c := p.credits[h.from]; h.from != "" && c.barren >= hintCredit {
+		if time.Since(c.last) < forgiveAfter {
+			return false
 		}
+		p.credits[h.from] = credit{barren: hintCredit - 1}
+	}
+	p.targets = append(p.targets, target{hint: h, since: time.Now()})
+	return true
+}
+
+// after notes what a step has brought and says when to ask next.
+func (p *pace) after(did progress) time.Duration {
+	p.last = time.Now()
+	waiting := len(p.targets)
+	p.targets = slices.DeleteFunc(p.targets, func(t target) bool {
+		reached := did.cursor >= t.round
+		if reached {
+			p.learn(t)
+		}
+		if reached || time.Since(t.since) > hintPatience {
+			p.settle(t.from, reached && did.events > 0)
+			return true
+		}
+		return false
+	})
+	for i := range p.targets {
+		p.targets[i].looked = true
+	}
+	switch {
+	case did.events > 0 || len(p.targets) < waiting:
+		p.pause = 0
+	case waiting > 0 && !did.more:
+		p.pause = min(max(p.pause*3/2, firstLook), max(p.poll/2, firstLook))
 	}
 	switch {
 	case did.more:
 		return 0
 	case did.unsettled, did.held:
 		return min(firstLook, p.poll)
-	case p.target > 0 && time.Since(p.since) < hintPatience:
-		pause := p.pause
-		p.pause = min(p.pause*3/2, max(p.poll/2, firstLook))
-		return min(pause, p.poll)
-	case p.target > 0:
-		p.missed, p.target = p.target, 0
-		p.barren++
 	}
-	return p.poll
+	return p.next()
 }
 
-// found ends the search for a round.
-func (p *pace) found() {
-	took := time.Since(p.since)
-	if p.looks <= 1 {
-		p.expected = p.expected * 4 / 5
+// next is in how long to ask, as far as the targets are concerned, or else the poll.
+func (p *pace) next() time.Duration {
+	at := p.last.Add(p.poll)
+	for _, t := range p.targets {
+		due := t.since.Add(p.expected)
+		if earliest := p.last.Add(p.pause); earliest.After(due) {
+			due = earliest
+		}
+		if again := p.last.Add(firstLook); t.looked && again.After(due) {
+			due = again
+		}
+		if due.Before(at) {
+			at = due
+		}
+	}
+	return max(0, min(time.Until(at), p.poll))
+}
+
+// learn notes how long it took from a hint until the indexer had the round.
+func (p *pace) learn(t target) {
+	if t.looked {
+		p.expected = min(time.Since(t.since), maxExpected)
 	} else {
-		p.expected = min(took, maxExpected)
+		p.expected = p.expected * 4 / 5
 	}
-	p.barren++
-	if p.fruitful {
-		p.barren = 0
+}
+
+// settle notes whether a member's hint led to something.
+func (p *pace) settle(from string, fruitful bool) {
+	switch {
+	case from == "":
+	case fruitful:
+		delete(p.credits, from)
+	default:
+		p.credits[from] = credit{barren: p.credits[from].barren + 1, last: time.Now()}
 	}
-	p.target = 0
 }
 
 // retryPause doubles from a quarter of a second, with jitter, so that nodes don't come back all at once.

@@ -32,6 +32,8 @@ type reader struct {
 	decode   decoder
 	filters  filters
 	most     int               // events held in memory at once
+	limit    uint64            // transactions a page
+	foreign  int               // pages of an account without anything of the consortium, until it is given up
 	answered func(said uint64) // is told what each answer says that the indexer's last round is
 }
 
@@ -110,7 +112,7 @@ func (r *reader) checked(page models.TransactionsResponse, err error) (models.Tr
 // page asks for one page of the transactions of the rounds first to last, in ascending order.
 func (r *reader) page(ctx context.Context, first, last uint64, next string) (models.TransactionsResponse, error) {
 	for {
-		query := r.client.SearchForTransactions().MinRound(first).MaxRound(last).Limit(pageLimit)
+		query := r.client.SearchForTransactions().MinRound(first).MaxRound(last).Limit(r.limit)
 		if r.filters.txType {
 			query.TxType("acfg")
 		}
@@ -136,7 +138,7 @@ func (r *reader) page(ctx context.Context, first, last uint64, next string) (mod
 // accountPage asks for one page of an account's transactions of the rounds first to last, in descending order.
 func (r *reader) accountPage(ctx context.Context, account string, first, last uint64, next string) (models.TransactionsResponse, error) {
 	for {
-		query := r.client.LookupAccountTransactions(account).MinRound(first).MaxRound(last).Limit(pageLimit)
+		query := r.client.LookupAccountTransactions(account).MinRound(first).MaxRound(last).Limit(r.limit)
 		if r.filters.txType {
 			query.TxType("acfg")
 		}

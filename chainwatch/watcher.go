@@ -65,7 +65,7 @@ type Watcher struct {
 	mu    sync.Mutex
 	state State
 	atTip chan struct{} // closed when the cursor has been at the tip
-	hint  uint64        // a round that is said to have news
+	hints []hint        // that were not taken up yet
 }
 
 // State says how the following goes.
@@ -103,7 +103,7 @@ func New(config Config) *Watcher {
 		client:  config.Client,
 		decode:  decoder{consortium: config.Consortium, genesisHash: config.GenesisHash},
 		filters: filters{txType: true, notePrefix: true},
-		most:    maxEvents, answered: w.tip.answered,
+		most:    maxEvents, limit: pageLimit, foreign: maxForeign, answered: w.tip.answered,
 	}
 	if config.Sink != nil { // who only looks transactions up has none
 		if cursor, err := config.Sink.Cursor(); err == nil { // Run says it if that fails
@@ -183,17 +183,17 @@ func (w *Watcher) setProblem(problem, detail string) {
 // Confirmed says that a round is algod's word: something of our own was confirmed in it.
 func (w *Watcher) Confirmed(round uint64) {
 	w.tip.has(round)
-	w.Hint(round)
+	w.Hint("", round)
 }
 
-// Hint says that a round has news, or will have: another member's word. The indexer is asked for it soon and, for a
-// while, repeatedly. A false hint costs a few queries.
-func (w *Watcher) Hint(round uint64) {
+// Hint says that a round has news, or will have: the word of a member, by whatever name, or nobody's if it is our own. The
+// indexer is asked for it soon and, for a while, repeatedly. A false hint costs a few queries, and its member the ear.
+func (w *Watcher) Hint(from string, round uint64) {
 	chain, _, _ := w.tip.last()
 	w.mu.Lock()
-	news := round > w.state.Cursor && round > w.hint && round <= max(chain, w.state.Cursor)+tipWindow
+	news := round > w.state.Cursor && round <= max(chain, w.state.Cursor)+tipWindow && len(w.hints) < maxTargets
 	if news {
-		w.hint = round
+		w.hints = append(w.hints, hint{round, from})
 	}
 	w.mu.Unlock()
 	if !news {
@@ -205,11 +205,22 @@ func (w *Watcher) Hint(round uint64) {
 	}
 }
 
-// hinted is the last round that is said to have news.
-func (w *Watcher) hinted() uint64 {
+// listen takes up what was hinted at. It reports whether there is something to look for that there was not before.
+func (w *Watcher) listen(ctx context.Context) (news bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.hint
+	hints, cursor := w.hints, w.state.Cursor
+	w.hints = nil
+	w.mu.Unlock()
+	highest := uint64(0)
+	for _, h := range hints {
+		if w.pace.hinted(h, cursor) {
+			news, highest = true, max(highest, h.round)
+		}
+	}
+	if news {
+		w.tip.hurry(ctx, highest)
+	}
+	return news
 }
 
 // Run follows the chain until the context ends. A problem with the indexer never ends it; a problem with the sink
@@ -242,7 +253,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 			if faults < 2 {
 				w.setProblem(w.tip.problem(did.cursor))
 			}
-			pause = w.pace.after(did, w.hinted())
+			w.listen(ctx)
+			pause = w.pace.after(did)
 		}
 		if !w.rest(ctx, pause, failures > 0) {
 			return nil
@@ -265,8 +277,8 @@ func (w *Watcher) rest(ctx context.Context, pause time.Duration, failing bool) b
 		case <-timer.C:
 			return true
 		case <-wake:
-			if sooner, change := w.pace.hinted(w.hinted()); change {
-				timer.Reset(sooner)
+			if w.listen(ctx) {
+				timer.Reset(w.pace.next())
 			}
 		}
 	}
@@ -375,9 +387,6 @@ func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window) (did 
 	}
 	if !w.caughtUp() {
 		wanted = next.last
-	}
-	if hint := w.hinted(); hint > next.last {
-		w.tip.hurry(ctx, hint)
 	}
 	tip := w.tip.reached(ctx, wanted)
 	did.held = wanted > tip

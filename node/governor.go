@@ -347,12 +347,15 @@ func (n *Node) bringToChain(ctx context.Context, p *proposal) (round uint64, err
 		case fate == ledger.Confirmed:
 			return minted.Round, nil
 		case tip > last: // algod may have forgotten it; the indexer has not
-			found, err := n.Find(ctx, txid)
+			found, err := n.Trace(ctx, txid, p.joint.Sender(), first, last)
 			if err != nil {
 				return 0, err
 			}
 			if found.Found {
 				return found.Event.Round, nil
+			}
+			if found.Round <= last {
+				return 0, fmt.Errorf("it is not known yet what has become of the proposal: it could be confirmed until round %d, and the indexer is at round %d", last, found.Round)
 			}
 			return 0, &InputError{fmt.Errorf("the proposal could be confirmed until round %d, which is over: make it anew with \"slnode governor renew\"", last)}
 		case governor != p.joint.Sender():

@@ -434,7 +434,7 @@ func (n *Node) Trace(ctx context.Context, txid, sender string, first, last uint6
 func (n *Node) Announced(peer.ID, []cid.Cid) {}
 
 // Hinted is told by other members that a round has news.
-func (n *Node) Hinted(_ peer.ID, round uint64) { n.watcher.Hint(round) }
+func (n *Node) Hinted(from peer.ID, round uint64) { n.watcher.Hint(string(from), round) }
 
 // hintWatcher tells that algod has confirmed something of ours in a round.
 func (n *Node) hintWatcher(round uint64) { n.watcher.Confirmed(round) }
