@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
@@ -177,5 +178,99 @@ func TestAKeyInAURLIsShownNowhere(t *testing.T) {
 		if rule.Status == 200 && !strings.Contains(out, "an HTML page") {
 			t.Errorf("it is not said that a page answered: %s", out)
 		}
+	}
+}
+
+// Whatever algod, the indexer and what stands before them say: nothing is lost, and nothing is minted twice.
+func TestLiesMakeNothingBeMintedTwiceOrLost(t *testing.T) {
+	t.Parallel()
+	l := faulty(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	publisher, reader := n.members[0], n.members[1]
+	info := cliJSON[node.ConsortiumInfo](publisher, "consortium", "show")
+	before, _ := l.minted(t, publisher.account(), info.ID)
+	publisher.stop()
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	publisher.client()
+	const gone = `{"message":"could not find the transaction in the transaction pool or in the last 1000 confirmed rounds"}`
+	lies := faults{
+		algod: []gateway.Rule{
+			{Match: "/pending/", Status: 404, Body: gone, Share: 0.5}, // its own words, and wrong
+			{Match: "/v2/blocks/", Status: 404, Body: `{"message":"failed to retrieve information from the ledger"}`, Share: 0.3},
+			{Match: "/v2/status|/params", Round: 2000, Share: 0.3}, {Match: "/v2/status|/params", At: 5, Share: 0.1},
+			{Match: "^POST", Swallow: true, Share: 0.3}, {Status: 502, Type: "text/html", Body: "<html>", Share: 0.1},
+		},
+		indexer: []gateway.Rule{
+			{Round: 100_000, Share: 0.3}, {At: 3, Share: 0.1}, {Match: "txid=", Status: 200, Body: `{"current-round":100000,"transactions":[]}`, Share: 0.5},
+			{CutAfter: 30, Share: 0.1}, {Status: 404, Body: `{"message":"Not Found"}`, Share: 0.1}, {Drop: true, Share: 0.1},
+		},
+	}
+	var ids []string
+	for i := range 6 {
+		l.fault(t, lies)
+		ids = append(ids, publisher.postNow(n.collection, indicators(5*i, 5)...).ID)
+		time.Sleep(2 * time.Second) // the lies get their chance
+		if l.dev != nil && i%2 == 1 {
+			l.advance(t, ledger.Window+20) // what was signed is over
+			time.Sleep(4 * time.Second)
+		}
+		if i == 3 {
+			publisher.kill()
+			publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+		}
+	}
+	l.fault(t, faults{})
+	if l.dev != nil {
+		l.advance(t, ledger.Window+20)
+	}
+	for _, id := range ids {
+		if status := publisher.complete(id); status.SuccessCount != 5 {
+			t.Errorf("the status is %+v", status)
+		}
+	}
+	reader.shows(n.collection, indicators(0, 30)...)
+	eventually(t, func() (bool, string) {
+		after, _ := l.minted(t, publisher.account(), info.ID)
+		return len(after) >= len(before)+30, fmt.Sprintf("%d NFTs before, %d after", len(before), len(after))
+	})
+	if after, _ := l.minted(t, publisher.account(), info.ID); len(after) != len(before)+30 {
+		t.Errorf("%d NFTs for 30 objects", len(after)-len(before))
+	}
+	if s := reader.status(); len(s.Missing) > 0 {
+		t.Errorf("sequence numbers are missing: %+v", s.Missing)
+	}
+}
+
+// What a publication every few seconds costs another node.
+func TestAPublicationCostsAnotherNodeTwoRequests(t *testing.T) {
+	t.Parallel()
+	l := newChain(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	reader := n.members[1]
+	indexer, err := gateway.Start(l.indexer)
+	must(t, err)
+	t.Cleanup(func() { must(t, indexer.Close()) })
+	algod, err := gateway.Start(l.direct.algod)
+	must(t, err)
+	t.Cleanup(func() { must(t, algod.Close()) })
+	reader.stop()
+	// Without polling in between: what a node asks by itself every five seconds is not the publication's.
+	reader.start("SLNODE_ALGORAND_INDEXER_URL="+indexer.URL(), "SLNODE_ALGORAND_ALGOD_URL="+algod.URL(), "SLNODE_ALGORAND_POLL=10m")
+	n.settled(n.members...)
+	publish := func(first, count int) {
+		for i := first; i < first+count; i++ {
+			n.members[0].post(n.collection, indicator(i))
+			reader.shows(n.collection, indicator(i))
+		}
+	}
+	publish(0, 4) // in which the indexer's delay is learnt
+	indexer.Forget()
+	algod.Forget()
+	const publications = 8
+	publish(4, publications)
+	toIndexer, toAlgod := len(indexer.Requests("")), len(algod.Requests("^GET /v2/status"))
+	t.Logf("%d publications cost another node %d requests to the indexer, and %d to algod", publications, toIndexer, toAlgod)
+	if toIndexer > publications*5/2 || toAlgod > publications*3/2 {
+		t.Errorf("%d publications cost another node %d requests to the indexer, and %d to algod", publications, toIndexer, toAlgod)
 	}
 }
