@@ -241,6 +241,53 @@ func TestLiesMakeNothingBeMintedTwiceOrLost(t *testing.T) {
 	}
 }
 
+// It is on the chain. Algod and the indexer say that it isn't, and that its rounds are over.
+func TestWhatIsConfirmedIsNotSignedAnewOnAFalseWord(t *testing.T) {
+	t.Parallel()
+	l := faulty(t)
+	if l.dev == nil {
+		t.Skip("on a real network so many rounds take too long")
+	}
+	n := newNetwork(t, l, "alpha")
+	publisher := n.members[0]
+	info := cliJSON[node.ConsortiumInfo](publisher, "consortium", "show")
+	before, _ := l.minted(t, publisher.account(), info.ID)
+	publisher.stop()
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	publisher.client()
+	l.fault(t, faults{
+		algod: []gateway.Rule{
+			{Match: "/pending/", Status: 404, Body: `{"message":"could not find the transaction in the transaction pool or in the last 1000 confirmed rounds"}`},
+			{Match: "/v2/blocks/", Status: 404, Body: `{"message":"failed to retrieve information from the ledger"}`},
+		},
+		indexer: []gateway.Rule{
+			{Match: "txid=", Status: 200, Body: `{"current-round":1000000,"transactions":[]}`}, {Frozen: l.round(t)},
+		},
+	})
+	status := publisher.postNow(n.collection, indicator(1))
+	eventually(t, func() (bool, string) {
+		minted, _ := l.minted(t, publisher.account(), info.ID)
+		return len(minted) == len(before)+1, fmt.Sprintf("%d NFTs before, %d now", len(before), len(minted))
+	})
+	l.advance(t, ledger.Window+20)
+	l.gateways.indexer.Forget()
+	eventually(t, func() (bool, string) { // it looks for it, again and again
+		asked := len(l.gateways.indexer.Requests("txid="))
+		return asked >= 3, fmt.Sprintf("%d requests for the transaction", asked)
+	})
+	if s := publisher.status().Publishing; s.Signed != 1 {
+		t.Errorf("it was given up: %+v", s)
+	}
+	l.fault(t, faults{})
+	if status = publisher.complete(status.ID); status.SuccessCount != 1 {
+		t.Errorf("the status is %+v", status)
+	}
+	publisher.shows(n.collection, indicator(1))
+	if after, _ := l.minted(t, publisher.account(), info.ID); len(after) != len(before)+1 {
+		t.Errorf("%d NFTs for one object", len(after)-len(before))
+	}
+}
+
 // What a publication every few seconds costs another node.
 func TestAPublicationCostsAnotherNodeTwoRequests(t *testing.T) {
 	t.Parallel()
