@@ -3,8 +3,6 @@ package chainwatch
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 )
@@ -105,7 +103,7 @@ func (h *history) shorten(s *stretch, reached uint64) {
 	s.book = book{} // the next page is the first of the shorter window
 }
 
-// next makes the window that comes after this one was delivered. It reports whether there is one.
+// advance makes the window that comes after this one was delivered. It reports whether there is one.
 func (h *history) advance() bool {
 	if len(h.after) == 0 {
 		return false
@@ -119,6 +117,3 @@ func (h *history) advance() bool {
 	}
 	return true
 }
-
-// givenUp lists the accounts that were.
-func (h *history) givenUp() []string { return slices.Sorted(maps.Keys(h.given)) }

@@ -68,31 +68,6 @@ type Watcher struct {
 	hints []hint        // that were not taken up yet
 }
 
-// State says how the following goes.
-type State struct {
-	Cursor     uint64    // the last round that was delivered
-	Tip        uint64    // the chain's last round, as far as it is known
-	Indexer    uint64    // the indexer's last round, as it says
-	Algod      uint64    // algod's
-	CaughtUp   bool      // since the start the cursor has been at the tip, and nothing is wrong now
-	LastAnswer time.Time // when the indexer last answered
-	Problem    string    // one of the Problem constants: what keeps it from going on; "" if nothing does
-	Detail     string    // … in a sentence
-	Since      time.Time
-	Forged     int      // transactions that the indexer gave and nobody signed
-	Malformed  int      // transactions of the consortium that break the protocol's form
-	Filtered   bool     // the indexer takes filters
-	GivenUp    []string // accounts whose history was not read, see maxForeign
-}
-
-// What can be wrong.
-const (
-	ProblemIndexer = "indexer" // it can't be asked, or what answers is something else
-	ProblemBehind  = "behind"  // it lacks what algod has had for a while: it stands, lags, or was restored
-	ProblemAlgod   = "algod"   // algod lacks what the indexer has had for a while
-	ProblemAhead   = "ahead"   // the log goes further than the chain
-)
-
 // New makes a watcher; [Watcher.Run] starts it.
 func New(config Config) *Watcher {
 	w := &Watcher{
@@ -111,21 +86,6 @@ func New(config Config) *Watcher {
 		}
 	}
 	return w
-}
-
-// State is how it goes now.
-func (w *Watcher) State() State {
-	chain, algod, indexer := w.tip.last()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.state
-	s.Algod, s.Indexer, s.Tip = algod, indexer, chain
-	if s.Problem != ProblemAhead {
-		s.Tip = max(chain, s.Cursor)
-	}
-	s.CaughtUp = s.CaughtUp && s.Problem == ""
-	s.GivenUp = slices.Clone(s.GivenUp)
-	return s
 }
 
 // AwaitTip returns when the cursor has been at the tip of the chain since the start, or when the context ends.
@@ -153,31 +113,6 @@ func (w *Watcher) update(change func(*State)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	change(&w.state)
-}
-
-// setProblem notes what is wrong now, or that nothing is. The log tells of changes only.
-func (w *Watcher) setProblem(problem, detail string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	was := w.state.Problem
-	w.state.Problem, w.state.Detail = problem, detail
-	if was == problem {
-		return
-	}
-	w.state.Since = time.Now().UTC()
-	switch {
-	case problem == ProblemIndexer:
-		w.config.Log.Warn("the indexer can't be followed; it will be asked again", "error", detail)
-	case problem != "":
-		w.config.Log.Warn("following the chain waits", "problem", problem, "detail", detail)
-	case was == ProblemIndexer:
-		w.config.Log.Info("the indexer answers again")
-	default:
-		w.config.Log.Info("following the chain goes on", "problem", was)
-	}
-	if problem == "" {
-		w.state.Since = time.Time{}
-	}
 }
 
 // Confirmed says that a round is algod's word: something of our own was confirmed in it.
@@ -416,42 +351,3 @@ func (w *Watcher) caughtUp() bool {
 	defer w.mu.Unlock()
 	return w.state.CaughtUp
 }
-
-// maxTold bounds what is remembered of transactions that don't count.
-const maxTold = 4096
-
-// report counts what looks like the consortium's and does not count, each once, and logs some of it: anybody can write
-// any note, and must not fill the log with it.
-func (w *Watcher) report(list []bad) {
-	for _, b := range list {
-		if w.told[b.txid] {
-			continue
-		}
-		if len(w.told) >= maxTold {
-			clear(w.told)
-		}
-		w.told[b.txid] = true
-		var forged *forgedError
-		isForged := errors.As(b.err, &forged)
-		total := 0
-		w.update(func(s *State) {
-			if isForged {
-				s.Forged++
-				total = s.Forged
-			} else {
-				s.Malformed++
-				total = s.Malformed
-			}
-		})
-		if !w.loud.Allow() {
-			continue
-		}
-		if isForged {
-			w.config.Log.Error("the indexer gave a forged transaction", "txid", b.txid, "round", b.round, "error", b.err, "so_far", total)
-		} else {
-			w.config.Log.Warn("a transaction does not count", "txid", b.txid, "sender", b.sender, "round", b.round, "error", b.err, "so_far", total)
-		}
-	}
-}
-
-func bounded(text string) string { return text[:min(len(text), 60)] }

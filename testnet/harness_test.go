@@ -22,11 +22,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/taxii"
-	"github.com/serviceledger/slnode/testnet/devchain"
-	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // slnode is the program under test, built once.
@@ -77,104 +74,6 @@ func eventually(t testing.TB, condition func() (bool, string)) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// blockchain is an Algorand network: a development chain of the test's own, or the one of the SLNODE_TEST_* variables.
-type blockchain struct {
-	algod, algodToken, indexer, indexerToken string // as the nodes are told: gateways, where a test wants faults
-	direct                                   struct{ algod, indexer string }
-	funder                                   string
-	dev                                      *devchain.Chain // nil on a real network
-	gateways                                 struct{ algod, indexer *gateway.Gateway }
-}
-
-func newChain(t testing.TB) *blockchain {
-	t.Helper()
-	l := &blockchain{}
-	if algod := os.Getenv("SLNODE_TEST_ALGOD_URL"); algod != "" {
-		l.algod, l.algodToken = algod, os.Getenv("SLNODE_TEST_ALGOD_TOKEN")
-		l.indexer, l.indexerToken = os.Getenv("SLNODE_TEST_INDEXER_URL"), os.Getenv("SLNODE_TEST_INDEXER_TOKEN")
-		l.funder = os.Getenv("SLNODE_TEST_FUNDER")
-	} else {
-		chain, err := devchain.Start(t.Context(), devchain.Config{})
-		must(t, err)
-		t.Cleanup(func() { must(t, chain.Close()) })
-		l.algod, l.algodToken, l.indexer, l.funder, l.dev = chain.AlgodURL(), chain.Token(), chain.IndexerURL(), chain.Funder(), chain
-	}
-	l.direct.algod, l.direct.indexer = l.algod, l.indexer
-	return l
-}
-
-// faulty is a chain with gateways between the nodes and it, which a test can tell to lie.
-func faulty(t testing.TB) *blockchain {
-	t.Helper()
-	l := newChain(t)
-	start := func(target string) *gateway.Gateway {
-		g, err := gateway.Start(target)
-		must(t, err)
-		t.Cleanup(func() { must(t, g.Close()) })
-		return g
-	}
-	l.gateways.algod, l.gateways.indexer = start(l.algod), start(l.indexer)
-	l.algod, l.indexer = l.gateways.algod.URL(), l.gateways.indexer.URL()
-	return l
-}
-
-// faults are what goes wrong before algod and before the indexer.
-type faults struct{ algod, indexer []gateway.Rule }
-
-// fault puts faults in the place of those before.
-func (l *blockchain) fault(t testing.TB, f faults) {
-	t.Helper()
-	must(t, l.gateways.algod.Set(f.algod...))
-	must(t, l.gateways.indexer.Set(f.indexer...))
-}
-
-// only is a list of one rule.
-func only(r gateway.Rule) []gateway.Rule { return []gateway.Rule{r} }
-
-// development is a chain that makes rounds when it is told to. The tests that need hundreds of them are not for real
-// networks, on which that takes the better part of an hour.
-func development(t testing.TB) *blockchain {
-	t.Helper()
-	l := newChain(t)
-	if l.dev == nil {
-		t.Skip("on a real network so many rounds take too long")
-	}
-	return l
-}
-
-// advance lets some rounds pass.
-func (l *blockchain) advance(t testing.TB, rounds uint64) {
-	t.Helper()
-	if l.dev != nil {
-		must(t, l.dev.Advance(int(rounds)))
-		return
-	}
-	client, err := algorand.NewAlgod(l.direct.algod, l.algodToken)
-	must(t, err)
-	status, err := client.Status().Do(t.Context())
-	must(t, err)
-	for until := status.LastRound + rounds; status.LastRound < until; {
-		status, err = client.StatusAfterBlock(status.LastRound).Do(t.Context())
-		must(t, err)
-	}
-}
-
-// round is the chain's last one.
-func (l *blockchain) round(t testing.TB) uint64 {
-	t.Helper()
-	client, err := algorand.NewAlgod(l.direct.algod, l.algodToken)
-	must(t, err)
-	status, err := client.Status().Do(t.Context())
-	must(t, err)
-	return status.LastRound
-}
-
-func (l *blockchain) fund(t testing.TB, account string, microalgo uint64) {
-	t.Helper()
-	_, err := devchain.Fund(t.Context(), l.direct.algod, l.algodToken, l.funder, account, microalgo)
-	must(t, err)
 }
 
 // organisation is one with its node: a repository and, while it runs, a process.
