@@ -23,7 +23,8 @@ const (
 	hintPatience = 30 * time.Second       // how long a promised round is looked for
 	hintCredit   = 8                      // hints of one member that may lead to nothing before it isn't listened to
 	forgiveAfter = 10 * time.Minute       // … for so long
-	maxTargets   = 64
+	maxTargets   = 64                     // rounds that are looked for at a time …
+	maxOfOne     = 4                      // … on the word of one member
 	maxExpected  = 2 * time.Second
 	slowestRetry = time.Minute
 )
@@ -62,7 +63,7 @@ func newPace(poll time.Duration) pace { return pace{poll: poll, credits: map[str
 
 // hinted is told that a round has news. It reports whether that is looked for from now on.
 func (p *pace) hinted(h hint, cursor uint64) bool {
-	if h.round <= cursor || len(p.targets) >= maxTargets || slices.ContainsFunc(p.targets, func(t target) bool { return t.round == h.round }) {
+	if h.round <= cursor || len(p.targets) >= maxTargets || p.promised(h.from) >= maxOfOne || slices.ContainsFunc(p.targets, func(t target) bool { return t.round == h.round }) {
 		return false
 	}
 	if c := p.credits[h.from]; h.from != "" && c.barren >= hintCredit {
@@ -73,6 +74,16 @@ func (p *pace) hinted(h hint, cursor uint64) bool {
 	}
 	p.targets = append(p.targets, target{hint: h, since: time.Now()})
 	return true
+}
+
+// promised counts what is looked for on the word of a member. One's own has no limit but that of all.
+func (p *pace) promised(from string) (n int) {
+	for _, t := range p.targets {
+		if from != "" && t.from == from {
+			n++
+		}
+	}
+	return n
 }
 
 // after notes what a step has brought and says when to ask next.

@@ -64,15 +64,15 @@ type Watcher struct {
 
 	mu    sync.Mutex
 	state State
-	atTip chan struct{} // closed when the cursor has been at the tip
-	hints []hint        // that were not taken up yet
+	atTip chan struct{}     // closed when the cursor has been at the tip
+	hints map[string]uint64 // by member, the last round that was not taken up yet
 }
 
 // New makes a watcher; [Watcher.Run] starts it.
 func New(config Config) *Watcher {
 	w := &Watcher{
 		config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), pace: newPace(config.Poll), tip: tip{witness: config.Witness, lagging: lagging},
-		told: map[string]bool{}, loud: rate.NewLimiter(rate.Every(time.Minute), 5),
+		told: map[string]bool{}, hints: map[string]uint64{}, loud: rate.NewLimiter(rate.Every(time.Minute), 5),
 	}
 	w.reader = reader{
 		client:  config.Client,
@@ -126,9 +126,9 @@ func (w *Watcher) Confirmed(round uint64) {
 func (w *Watcher) Hint(from string, round uint64) {
 	chain, _, _ := w.tip.last()
 	w.mu.Lock()
-	news := round > w.state.Cursor && round <= max(chain, w.state.Cursor)+tipWindow && len(w.hints) < maxTargets
+	news := round > w.state.Cursor && round <= max(chain, w.state.Cursor)+tipWindow
 	if news {
-		w.hints = append(w.hints, hint{round, from})
+		w.hints[from] = max(w.hints[from], round)
 	}
 	w.mu.Unlock()
 	if !news {
@@ -144,12 +144,12 @@ func (w *Watcher) Hint(from string, round uint64) {
 func (w *Watcher) listen(ctx context.Context) (news bool) {
 	w.mu.Lock()
 	hints, cursor := w.hints, w.state.Cursor
-	w.hints = nil
+	w.hints = map[string]uint64{}
 	w.mu.Unlock()
 	highest := uint64(0)
-	for _, h := range hints {
-		if w.pace.hinted(h, cursor) {
-			news, highest = true, max(highest, h.round)
+	for from, round := range hints {
+		if w.pace.hinted(hint{round, from}, cursor) {
+			news, highest = true, max(highest, round)
 		}
 	}
 	if news {

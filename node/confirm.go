@@ -117,10 +117,8 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 		round = max(round, item.Round)
 	}
 	for group := range groups {
-		if waiting, err := m.outbox.HasGroup(group); err != nil {
+		if err := m.endIfDone(group); err != nil {
 			return err
-		} else if !waiting {
-			m.end(group)
 		}
 	}
 	m.log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
@@ -177,6 +175,9 @@ func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) erro
 // for good. Whichever of its signings was confirmed, the others can't be any more.
 func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flight) error {
 	f = m.now(f)
+	if err := m.endIfDone(f.Number); err != nil || !m.isInFlight(f.Number) {
+		return err
+	}
 	pending := false
 	for _, txids := range f.Signings() {
 		fate, _, err := m.ledger.Fate(ctx, txids[0], f.FirstValid, f.LastValid)

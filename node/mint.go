@@ -201,6 +201,18 @@ func (m *minter) end(number uint64) {
 	m.landed.notify()
 }
 
+// endIfDone ends a flight whose group isn't waiting any more.
+func (m *minter) endIfDone(number uint64) error {
+	waiting, err := m.outbox.HasGroup(number)
+	if err != nil {
+		return &outboxError{err}
+	}
+	if !waiting {
+		m.end(number)
+	}
+	return nil
+}
+
 // inFlight lists the flights, the oldest first.
 func (m *minter) inFlight() []*flight {
 	m.mu.Lock()

@@ -1,7 +1,7 @@
 // Package node is a Service Ledger node: it wires the parts together and owns their lifetime. The two pipelines can be
 // read one after the other:
 //
-//	publish:    publish.go (accept) -> seal.go (seal, store) -> mint.go (sign, announce, submit, confirm)
+//	publish:    publish.go (accept) -> seal.go (seal, store) -> mint.go (sign, announce) -> submit.go -> confirm.go
 //	replicate:  replicate.go (fold the chain's events) -> fetch.go (blocks, open, view)
 //
 // Beside them: found.go (making and joining a consortium), owner.go and grant.go (collections and who has their keys),

@@ -101,7 +101,9 @@ func (m *minter) raise(ctx context.Context, f *flight) (*flight, error) {
 		return nil, err
 	}
 	m.log.Info("a group is signed anew with a higher fee", "group", f.Number)
-	return m.replace(group), nil
+	raised := m.replace(group)
+	// The one before may have been confirmed in this moment.
+	return raised, m.endIfDone(f.Number)
 }
 
 // algodFailed notes that algod could not be asked. That it refuses one request too many, once, is no problem yet.
