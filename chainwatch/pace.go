@@ -25,7 +25,7 @@ const (
 	forgiveAfter = 10 * time.Minute       // … for so long
 	maxTargets   = 64                     // rounds that are looked for at a time …
 	maxOfOne     = 4                      // … on the word of one member
-	maxExpected  = 2 * time.Second
+	maxExpected  = 10 * time.Second
 	slowestRetry = time.Minute
 )
 
@@ -137,10 +137,11 @@ func (p *pace) next() time.Duration {
 	return max(0, min(time.Until(at), p.poll))
 }
 
-// learn notes how long it took from a hint until the indexer had the round.
+// learn notes how long it took from a hint until the indexer had the round. Once late is not always late: what is expected
+// grows step by step.
 func (p *pace) learn(t target) {
 	if t.looked {
-		p.expected = min(time.Since(t.since), maxExpected)
+		p.expected = min(time.Since(t.since), 2*p.expected+time.Second, maxExpected)
 	} else {
 		p.expected = p.expected * 4 / 5
 	}
