@@ -19,12 +19,14 @@ type progress struct {
 // The pace of asking. The indexer is asked once a poll when nothing happens, and twice for what is hinted at: for a page
 // with the news, and for the end of the pages.
 const (
-	firstLook    = 250 * time.Millisecond // after a look that came too early; then less and less often
+	firstLook    = 25 * time.Millisecond  // after a look that came too early; then less and less often
+	resettle     = 250 * time.Millisecond // between looks until the tip was reached once
 	hintPatience = 30 * time.Second       // how long a promised round is looked for
 	hintCredit   = 8                      // hints of one member that may lead to nothing before it isn't listened to
 	forgiveAfter = 10 * time.Minute       // … for so long
 	maxTargets   = 64                     // rounds that are looked for at a time …
 	maxOfOne     = 4                      // … on the word of one member
+	quick        = 100 * time.Millisecond // a delay that is not worth waiting for
 	maxExpected  = 10 * time.Second
 	slowestRetry = time.Minute
 )
@@ -53,6 +55,7 @@ type credit struct {
 type pace struct {
 	poll     time.Duration
 	expected time.Duration // from a hint until the indexer has it
+	late     int           // the last look for a hint was too early
 	targets  []target
 	credits  map[string]credit
 	last     time.Time     // of the last step's end
@@ -102,19 +105,19 @@ func (p *pace) after(did progress) time.Duration {
 		return false
 	})
 	for i := range p.targets {
-		p.targets[i].looked = true
+		p.targets[i].looked = p.targets[i].looked || did.whole // a page alone is not a look yet
 	}
 	switch {
 	case did.events > 0 || len(p.targets) < waiting:
 		p.pause = 0
 	case waiting > 0 && !did.more:
-		p.pause = min(max(p.pause*3/2, firstLook), max(p.poll/2, firstLook))
+		p.pause = min(max(2*p.pause, firstLook), max(p.poll/2, firstLook))
 	}
 	switch {
 	case did.more:
 		return 0
 	case did.unsettled, did.held:
-		return min(firstLook, p.poll)
+		return min(resettle, p.poll)
 	}
 	return p.next()
 }
@@ -137,13 +140,19 @@ func (p *pace) next() time.Duration {
 	return max(0, min(time.Until(at), p.poll))
 }
 
-// learn notes how long it took from a hint until the indexer had the round. Once late is not always late: what is expected
-// grows step by step.
+// learn notes how long it took from a hint until the indexer had the round. Once late is not always late, and an indexer
+// that is as quick as algod is asked at once.
 func (p *pace) learn(t target) {
-	if t.looked {
-		p.expected = min(time.Since(t.since), 2*p.expected+time.Second, maxExpected)
-	} else {
-		p.expected = p.expected * 4 / 5
+	switch {
+	case !t.looked:
+		p.late = 0
+		if p.expected = p.expected * 19 / 20; p.expected < quick {
+			p.expected = 0
+		}
+	case p.late > 0:
+		p.expected = min(time.Since(t.since)*5/4, 2*p.expected+time.Second, maxExpected)
+	default:
+		p.late++
 	}
 }
 

@@ -188,8 +188,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 			if faults < 2 {
 				w.setProblem(w.tip.problem(did.cursor))
 			}
-			w.listen(ctx)
-			pause = w.pace.after(did)
+			if pause = w.pace.after(did); w.listen(ctx) {
+				pause = min(pause, w.pace.next())
+			}
 		}
 		if !w.rest(ctx, pause, failures > 0) {
 			return nil
