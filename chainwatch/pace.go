@@ -111,7 +111,7 @@ func (p *pace) after(did progress) time.Duration {
 	case did.events > 0 || len(p.targets) < waiting:
 		p.pause = 0
 	case waiting > 0 && !did.more:
-		p.pause = min(max(2*p.pause, firstLook), max(p.poll/2, firstLook))
+		p.pause = min(max(2*p.pause, firstLook, p.expected/4), max(p.poll/2, firstLook))
 	}
 	switch {
 	case did.more:
