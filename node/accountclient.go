@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -24,7 +25,7 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 		return nil, err
 	}
 	r.Audit.OnFailure(func(err error) { log.Error("the audit log can't be written", "error", err) })
-	s := servers{log: log}
+	s := newServers(log, door.Hosts{})
 	daemon, err := s.listenOperator(func(token string) (http.Handler, error) {
 		router := mux.NewRouter()
 		accountAdmin{newAccounts(r, &auditTrail{r.Audit, r.Dir}), knownIDs}.route(operatorRoutes(router, token))

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/repo"
@@ -73,8 +74,8 @@ func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, l
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	s := servers{log: log}
-	admin, err := n.listenAdmin(&s)
+	s := newServers(log, door.Hosts{})
+	admin, err := n.listenAdmin(s)
 	if err != nil {
 		return nil, errors.Join(err, n.Close(), r.Close())
 	}

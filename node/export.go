@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	exportsAtOnce = 2                // since each takes memory and reads the whole collection
+	exportsAtOnce = 4                // since each takes memory and reads the whole collection
 	exportWait    = 10 * time.Second // for one's turn
 	exportPage    = 500              // indicators
 )
@@ -72,7 +72,7 @@ func takeTurn(ctx context.Context, turns *semaphore.Weighted) error {
 func indicatorsOf(view *repo.View, collection string) export.Source {
 	return func(ctx context.Context) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
-			q := repo.Query{Collection: collection, Types: []string{"indicator"}, Versions: repo.Versions{Last: true}, Limit: exportPage, WithObjects: true}
+			q := repo.Query{Collection: collection, Types: []string{"indicator"}, Versions: repo.Versions{Last: true}, Limit: exportPage, OnlyObjects: true}
 			for more := true; more; {
 				var entries []*repo.Entry
 				err := ctx.Err()

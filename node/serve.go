@@ -15,10 +15,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -39,17 +42,17 @@ const shutdownTimeout = 2 * time.Second
 
 // Serve runs the node with all its servers until the context ends. Ready is called once, when everything listens.
 func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
-	s := servers{log: n.log}
+	s := newServers(n.log, n.hosts())
 	defer s.close()
 	clients, err := n.clientHandler()
 	if err != nil {
 		return err
 	}
-	daemon, err := n.listenAdmin(&s)
+	daemon, err := n.listenAdmin(s)
 	if err != nil {
 		return err
 	}
-	secure, err := n.listenClients(&s, &daemon, clients)
+	secure, err := n.listenClients(s, &daemon, clients)
 	if err != nil {
 		return err
 	}
@@ -147,8 +150,10 @@ func (s *servers) listenOperator(make func(token string) (http.Handler, error)) 
 
 // servers are HTTP servers that begin and end together.
 type servers struct {
-	log  *slog.Logger
-	list []listening
+	log    *slog.Logger
+	hosts  door.Hosts
+	bounds bounds
+	list   []listening
 }
 
 type listening struct {
@@ -156,19 +161,59 @@ type listening struct {
 	*http.Server
 }
 
-// listen opens a port for plain HTTP. Nothing is answered before serve.
-func (s *servers) listen(whom, address string, handler http.Handler) (string, error) {
-	return s.listenTLS(whom, address, handler, nil)
+func newServers(log *slog.Logger, hosts door.Hosts) *servers {
+	return &servers{log: log, hosts: hosts, bounds: boundsFor(maxFiles())}
 }
 
-// listenTLS opens a port for HTTPS, or for plain HTTP if there is no configuration.
+// listen opens a port for plain HTTP without accounts. Nothing is answered before serve.
+func (s *servers) listen(whom, address string, handler http.Handler) (string, error) {
+	return s.open(whom, address, s.hosts.Guard(handler), nil, s.bounds.others)
+}
+
+// listenTLS opens a port for TAXII clients: HTTPS, or plain HTTP if there is no configuration.
 func (s *servers) listenTLS(whom, address string, handler http.Handler, config *tls.Config) (string, error) {
+	return s.open(whom, address, handler, config, s.bounds.clients)
+}
+
+func (s *servers) open(whom, address string, handler http.Handler, config *tls.Config, most int) (string, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", whom, err)
 	}
-	s.list = append(s.list, listening{listener, taxii.NewServer(handler, config, s.log)})
+	s.list = append(s.list, listening{door.Limit(listener, most, s.log), taxii.NewServer(handler, config, s.log)})
 	return listener.Addr().String(), nil
+}
+
+// bounds are how many connections an HTTP listener may have, so that all together leave most files of the process to its
+// stores, to other members' nodes (see package p2p) and to what it asks itself.
+type bounds struct {
+	clients int // of TAXII
+	others  int // of each of the others
+}
+
+func boundsFor(files uint64) bounds {
+	within := func(n, least, most uint64) int { return int(min(max(n, least), most)) }
+	return bounds{clients: within(files/4, 32, 4096), others: within(files/32, 8, 128)}
+}
+
+// maxFiles is how many files this process may have open.
+func maxFiles() uint64 {
+	const usual = 1024
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return usual
+	}
+	return limit.Cur
+}
+
+// hosts are the names by which browsers may call this node.
+func (n *Node) hosts() door.Hosts {
+	c := n.repo.Config
+	names := slices.Concat(c.TAXII.TLSNames, c.Console.Hosts, []string{c.TAXII.Listen, c.IPFS.Gateway, c.Metrics.Listen})
+	if c.TAXII.TLS == repo.TLSSelfSigned {
+		names = append(names, selfSignedNames(c)...)
+	}
+	return door.NewHosts(names...)
 }
 
 // serve answers until the context ends.
@@ -217,6 +262,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 	}
 	config.Authenticator, config.Accounts = n.accounts, n.accounts
 	config.Owner = &administration{node: n, making: map[string]bool{}}
+	config.Hosts = n.hosts()
 	config.RateLimit = int(n.repo.Config.TAXII.RateLimit)
 	if config.TrustedProxies, err = repo.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
 		return nil, err

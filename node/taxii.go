@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/semaphore"
@@ -154,22 +155,41 @@ func (c *catalogue) Objects(_ context.Context, _ taxii.Principal, of taxii.Colle
 	if len(q.SpecVersions) > 0 && !slices.Contains(q.SpecVersions, stix.SpecVersion) {
 		return taxii.Page{}, nil // everything here is STIX 2.1
 	}
-	entries, more, err := c.view.Page(repo.Query{
+	parts, err := c.view.Parts(repo.Query{
 		Collection: c.collectionOf(of), IDs: q.IDs, Types: q.Types,
 		Versions: repo.Versions{All: q.Version.All, First: q.Version.First, Last: q.Version.Last, At: q.Version.At},
-		After:    q.After, Limit: q.Limit, WithObjects: q.WithObjects,
-	})
+		After:    q.After, Limit: q.Limit, OnlyObjects: q.WithObjects,
+	}, pagePart)
 	if err != nil {
 		return taxii.Page{}, err
 	}
-	page := taxii.Page{More: more, Records: make([]taxii.Record, len(entries))}
+	page := taxii.Page{More: parts.More, Records: records(parts.First), Rest: make([]taxii.Chunk, len(parts.Rest))}
+	for i, part := range parts.Rest {
+		page.Rest[i] = taxii.Chunk{
+			Count: len(part.Dates), Bytes: part.Bytes, First: added(part.Dates[0]), Last: added(part.Dates[len(part.Dates)-1]),
+			Read: func() ([]taxii.Record, error) {
+				entries, err := part.Read()
+				return records(entries), err
+			},
+		}
+	}
+	return page, nil
+}
+
+// pagePart is how much of a page is in memory at a time, in bytes, unless a single object is larger.
+const pagePart = 256 << 10
+
+func added(date int64) time.Time { return time.UnixMicro(date).UTC() }
+
+func records(entries []*repo.Entry) []taxii.Record {
+	list := make([]taxii.Record, len(entries))
 	for i, e := range entries {
-		page.Records[i] = taxii.Record{
+		list[i] = taxii.Record{
 			ID: e.ID, Version: e.Version, SpecVersion: stix.SpecVersion, DateAdded: e.Added(), Object: e.Object,
 			StoredAt: e.StoredAt, CID: e.Directory, TxID: e.TxID, AssetID: e.Asset,
 		}
 	}
-	return page, nil
+	return list
 }
 
 // HasObject reports whether a collection holds any version of an object.

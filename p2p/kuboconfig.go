@@ -6,9 +6,13 @@ import (
 
 	"github.com/ipfs/boxo/autoconf"
 	"github.com/ipfs/kubo/config"
+	"github.com/ipfs/kubo/core/node/libp2p/fd"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
+
+// leastFiles is how many connections the swarm may have however few files the process may.
+const leastFiles = 64
 
 // kuboConfig is the node's Kubo configuration. It is made in code and never read from a file of the user's:
 // Kubo ends the process at some nonsensical combinations.
@@ -60,6 +64,8 @@ func kuboConfig(c *Config) (*config.Config, error) {
 	s.RelayClient.Enabled = config.False
 	s.RelayService.Enabled = config.False
 	s.ResourceMgr.Enabled = config.False // startNode sets its own, with another limit per address
+	// Kubo's default is half of all, and HTTP and the stores want some, too.
+	s.ResourceMgr.MaxFileDescriptors = config.NewOptionalInteger(max(int64(fd.GetNumFDs())/4, leastFiles))
 	s.Transports.Network.TCP = config.True
 	s.Transports.Network.QUIC = config.False // knows no swarm keys, like the next two
 	s.Transports.Network.WebTransport = config.False

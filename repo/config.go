@@ -65,6 +65,9 @@ type Config struct {
 		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer           string   `toml:"explorer"`
 	} `toml:"algorand"`
+	Console struct {
+		Hosts []string `toml:"hosts"` // by which browsers may call this node
+	} `toml:"console"`
 	Storage struct {
 		MinFree int64 `toml:"min_free"` // bytes; 0: the free space is not looked at
 	} `toml:"storage"`

@@ -123,6 +123,11 @@ func claimed(r *http.Request) (user, credential string) {
 	return "", "token"
 }
 
+// carriesCredentials tells whether a request has any, right or wrong.
+func carriesCredentials(r *http.Request) bool {
+	return r.Header.Get("Authorization") != "" || r.Header.Get("X-API-Key") != "" || r.TLS != nil && len(r.TLS.PeerCertificates) > 0
+}
+
 // tokenOf returns the token that a request carries, or nothing.
 func tokenOf(r *http.Request) string {
 	authorization := r.Header.Get("Authorization")

@@ -219,7 +219,7 @@ type Record struct {
 	// the collection, whole microseconds, and later than every one that a
 	// reader could have seen before.
 	DateAdded time.Time
-	Object    []byte // the STIX object byte for byte; nil unless the query asks for it
+	Object    []byte // the STIX object byte for byte; nil unless the query asks for it, see [Query]
 
 	// Where the object is kept; zero values are left out of answers.
 	StoredAt  time.Time
@@ -248,7 +248,7 @@ type Query struct {
 	Version      VersionMatch
 	After        int64 // only records with DateAdded.UnixMicro() > After
 	Limit        int   // > 0
-	WithObjects  bool
+	WithObjects  bool  // the records have their DateAdded and Object, and need nothing else
 }
 
 // Page is a stretch of the records that a query takes, in ascending order of
@@ -256,7 +256,45 @@ type Query struct {
 // size in bytes, but is never empty when More is set.
 type Page struct {
 	Records []Record
-	More    bool // at least one record that the query takes comes after
+	Rest    []Chunk // what comes after Records: to be read while it is sent
+	More    bool    // at least one record that the query takes comes after
+}
+
+// Chunk is a part of a page that has not been read yet, so that an answer which
+// nobody reads holds little of it.
+type Chunk struct {
+	Count       int
+	Bytes       int64     // of memory that its records will take, about
+	First, Last time.Time // DateAdded of its first and last record
+	// Read reads the records. Those that have left the collection meanwhile are
+	// not among them.
+	Read func() ([]Record, error)
+}
+
+// empty tells whether the page holds no record.
+func (p Page) empty() bool { return len(p.Records) == 0 && len(p.Rest) == 0 }
+
+// dates are the DateAdded of the first and the last record of a page that is
+// not empty.
+func (p Page) dates() (first, last time.Time) {
+	if n := len(p.Records); n > 0 {
+		first, last = p.Records[0].DateAdded, p.Records[n-1].DateAdded
+	} else {
+		first = p.Rest[0].First
+	}
+	if n := len(p.Rest); n > 0 {
+		last = p.Rest[n-1].Last
+	}
+	return first, last
+}
+
+// count is how many records the page holds.
+func (p Page) count() int {
+	n := len(p.Records)
+	for _, chunk := range p.Rest {
+		n += chunk.Count
+	}
+	return n
 }
 
 // Store is what can be read. The cost of a page must not grow with the size of

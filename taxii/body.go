@@ -18,6 +18,7 @@ const (
 	discardTime  = 10 * time.Second // spent on reading a body that is refused
 	memoryWait   = 30 * time.Second // for a large body's turn
 	bodiesAtOnce = 4                // of the largest size
+	bodiesOfUser = 2                // of those, at most
 	readBlock    = 64 << 10         // bytes read at once
 )
 
@@ -48,12 +49,13 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), memoryWait)
 	defer cancel()
-	if err := h.memory.Acquire(ctx, share); err != nil {
+	held, err := h.bodies.take(ctx, x.who.User, share)
+	if err != nil {
 		return nil, nil, nil, &RetryAfterError{After: memoryWait}
 	}
 	defer func() {
 		if err != nil {
-			h.memory.Release(share)
+			held.release()
 		}
 	}()
 
@@ -80,8 +82,8 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	// no deadline is to be taken for that.
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
-	h.memory.Release(share - size)
-	return objects, to, func() { h.memory.Release(size) }, nil
+	held.shrink(size)
+	return objects, to, held.release, nil
 }
 
 // errTooLarge says that a body goes on beyond its bound.

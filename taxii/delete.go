@@ -1,7 +1,6 @@
 package taxii
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,7 +18,7 @@ func (h *Handler) deleteObject(x *exchange) error {
 		return problemf(http.StatusBadRequest, "%s", err)
 	}
 	q.IDs = []string{x.variable("object")}
-	records, err := h.everyRecord(x.r.Context(), x.who, c, q)
+	records, err := h.everyRecord(x, c, q)
 	if err != nil {
 		return err
 	}
@@ -63,20 +62,27 @@ func parseErasure(raw string, limit int) (Query, error) {
 }
 
 // everyRecord collects what a query takes from all its pages.
-func (h *Handler) everyRecord(ctx context.Context, who Principal, c Collection, q Query) (records []Record, err error) {
+func (h *Handler) everyRecord(x *exchange, c Collection, q Query) (records []Record, err error) {
 	for more := true; more; {
-		page, err := h.store.Objects(ctx, who, c, q)
+		page, err := h.store.Objects(x.r.Context(), x.who, c, q)
 		if err != nil {
 			return nil, err
 		}
-		if records = append(records, page.Records...); len(records) > maxObjects {
+		for r, err := range h.records(x, page) {
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, r)
+		}
+		if len(records) > maxObjects {
 			return nil, problemf(http.StatusUnprocessableEntity, "That is more than %d versions; delete them in several requests.", maxObjects)
 		}
 		if more = page.More; more {
-			if len(page.Records) == 0 {
+			if page.empty() {
 				return nil, errEmptyPage
 			}
-			q.After = page.Records[len(page.Records)-1].DateAdded.UnixMicro()
+			_, last := page.dates()
+			q.After = last.UnixMicro()
 		}
 	}
 	return records, nil

@@ -1,7 +1,6 @@
 package taxii
 
 import (
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,8 +15,12 @@ import (
 	"time"
 )
 
-// exportTime is how long the making and sending of one list may take.
-const exportTime = 5 * time.Minute
+const (
+	exportTime    = 5 * time.Minute  // for the making and sending of one list
+	exportWait    = 10 * time.Second // for one's turn
+	exportsAtOnce = 4
+	exportsOfUser = 2
+)
 
 // getExport answers with the values that a collection's indicators name, in a
 // format of firewalls, resolvers and sensors. It is not part of the standard.
@@ -43,13 +46,19 @@ func (h *Handler) getExport(x *exchange) error {
 	q.Changed = time.UnixMicro(changed).UTC()
 	header := x.w.Header()
 	header.Set("Cache-Control", "private, no-cache") // keep it, but ask
-	header.Add("Vary", "Accept-Encoding")
 	tag := exportTag{changed: changed, query: q.digest(c)}
 	if known, ok := tag.among(x.r.Header.Values("If-None-Match"), h.now()); ok {
 		header.Set("ETag", known)
+		header.Add("Vary", "Accept-Encoding")
 		x.w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
+	held, err := h.exportTurn(x)
+	if err != nil {
+		header.Set("Cache-Control", "no-store")
+		return err
+	}
+	defer held.release()
 	export, err := h.exporter.Export(ctx, x.who, c, q)
 	if err != nil {
 		header.Set("Cache-Control", "no-store")
@@ -66,6 +75,18 @@ func (h *Handler) getExport(x *exchange) error {
 	header.Set("Content-Type", export.MediaType)
 	header.Set("X-Slnode-Skipped", strconv.Itoa(export.Skipped))
 	return h.sendStream(x, func(w io.Writer) error { return export.Write(ctx, w) })
+}
+
+// exportTurn waits for a turn: each list takes memory, and who does not read
+// its own holds it up.
+func (h *Handler) exportTurn(x *exchange) (*grant, error) {
+	ctx, cancel := context.WithTimeout(x.r.Context(), exportWait)
+	defer cancel()
+	held, err := h.exports.take(ctx, x.who.User, 1)
+	if err != nil && x.r.Context().Err() == nil {
+		err = &RetryAfterError{After: exportWait}
+	}
+	return held, err
 }
 
 // parseExport reads the query string of an export. It must hold nothing else: a
@@ -147,24 +168,14 @@ func (t exportTag) among(headers []string, now time.Time) (string, bool) {
 // writer cuts the connection, so that the client does not take the part for
 // the whole.
 func (h *Handler) sendStream(x *exchange, write func(io.Writer) error) error {
-	compress := acceptsGzip(x.r.Header)
-	if compress {
-		x.w.Header().Set("Content-Encoding", "gzip")
-	}
-	x.w.WriteHeader(http.StatusOK)
+	b := h.openBody(x, http.StatusOK, unknownSize)
+	defer b.abandon()
 	if x.r.Method == http.MethodHead {
 		return nil
 	}
 	_ = x.control.SetReadDeadline(time.Time{}) // else it would end the request; as in discardBody
-	out := &download{w: x.w, control: x.control}
-	if !compress {
-		return write(out)
-	}
-	z := h.gzips.Get().(*gzip.Writer)
-	defer h.gzips.Put(z)
-	z.Reset(out)
-	if err := write(z); err != nil {
+	if err := write(b); err != nil {
 		return err
 	}
-	return z.Close()
+	return b.close()
 }

@@ -211,3 +211,16 @@ func (b *safeBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// manifestResource and versionsResource are answers as a client reads them.
+type manifestResource struct {
+	More    bool             `json:"more"`
+	Next    string           `json:"next"`
+	Objects []manifestRecord `json:"objects"`
+}
+
+type versionsResource struct {
+	More     bool     `json:"more"`
+	Next     string   `json:"next"`
+	Versions []string `json:"versions"`
+}

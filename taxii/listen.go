@@ -5,7 +5,13 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/door"
 )
+
+// streamsAtATime is how many requests one HTTP/2 connection may carry at a
+// time.
+const streamsAtATime = 100
 
 // NewServer returns a server for the handler with limits that neither cut off
 // large bodies on slow lines, for which the handler moves the deadlines, nor
@@ -30,6 +36,8 @@ func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http
 	server := &http.Server{
 		Handler:           handler,
 		TLSConfig:         config,
+		ConnContext:       door.Context,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsAtATime, WriteByteTimeout: writeTime, SendPingTimeout: time.Minute},
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,

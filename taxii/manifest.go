@@ -1,17 +1,11 @@
 package taxii
 
 import (
-	"net/http"
+	"encoding/json"
 )
 
-// manifestResource lists what a collection holds (section 5.3.1). The table
-// there has no next, though the request takes it.
-type manifestResource struct {
-	More    bool             `json:"more,omitempty"`
-	Next    string           `json:"next,omitempty"`
-	Objects []manifestRecord `json:"objects,omitempty"`
-}
-
+// manifestRecord is an element of a manifest (section 5.3.1). The table there
+// has no next, though the request takes it.
 type manifestRecord struct {
 	ID        string `json:"id"`
 	DateAdded string `json:"date_added"`
@@ -28,22 +22,14 @@ type Evidence struct {
 	TxID     string `json:"x_slnode_txid,omitempty"`
 }
 
-// versionsResource lists the versions of an object (section 5.8.1).
-type versionsResource struct {
-	More     bool     `json:"more,omitempty"`
-	Next     string   `json:"next,omitempty"`
-	Versions []string `json:"versions,omitempty"`
-}
-
 // getManifest lists a record for each version that getObjects would list.
 func (h *Handler) getManifest(x *exchange) error {
 	p, err := h.page(x, manifestListing, "", filters{id: true, kind: true, specVersion: true, version: true})
 	if err != nil {
 		return err
 	}
-	resource := manifestResource{More: p.More, Next: p.next}
-	for _, r := range p.Records {
-		resource.Objects = append(resource.Objects, manifestRecord{
+	return h.sendList(x, p, "objects", func(r Record) ([]byte, error) {
+		return json.Marshal(manifestRecord{
 			ID:        r.ID,
 			DateAdded: formatTimestamp(r.DateAdded),
 			Version:   r.Version,
@@ -55,19 +41,14 @@ func (h *Handler) getManifest(x *exchange) error {
 				TxID:     r.TxID,
 			},
 		})
-	}
-	return h.sendResource(x, http.StatusOK, resource)
+	}, noHint)
 }
 
-// getVersions lists the versions of one object.
+// getVersions lists the versions of one object (section 5.8.1).
 func (h *Handler) getVersions(x *exchange) error {
 	p, err := h.page(x, versionsListing, x.variable("object"), filters{specVersion: true})
 	if err != nil {
 		return err
 	}
-	resource := versionsResource{More: p.More, Next: p.next}
-	for _, r := range p.Records {
-		resource.Versions = append(resource.Versions, r.Version)
-	}
-	return h.sendResource(x, http.StatusOK, resource)
+	return h.sendList(x, p, "versions", func(r Record) ([]byte, error) { return json.Marshal(r.Version) }, noHint)
 }

@@ -30,6 +30,10 @@ type memory struct {
 	until     time.Time     // of exports
 	pending   bool          // objects stay pending
 	pageBytes int           // of objects, after which pages are cut; 0: no limit
+	chunk     int           // records that are given at once; 0: the whole page
+	chunks    int           // that were read
+	chunkSize int64         // that chunks say they have; 0: what their objects have
+	failAt    int           // the chunk of every page that can't be read, from 1
 
 	accounts map[string]storedAccount
 	tokens   map[string]Principal
@@ -182,7 +186,43 @@ func (m *memory) Objects(_ context.Context, _ Principal, c Collection, q Query) 
 		}
 		page.Records = append(page.Records, r.Record)
 	}
+	if m.chunk > 0 {
+		m.divide(h, &page)
+	}
 	return page, nil
+}
+
+// divide leaves a page's first chunk and makes the rest of it chunks to be read.
+func (m *memory) divide(h *held, page *Page) {
+	chunks := slices.Collect(slices.Chunk(page.Records, m.chunk))
+	for i, records := range chunks {
+		if i == 0 {
+			page.Records = records
+			continue
+		}
+		c := Chunk{Count: len(records), Bytes: m.chunkSize, First: records[0].DateAdded, Last: records[len(records)-1].DateAdded}
+		for _, r := range records {
+			if m.chunkSize == 0 {
+				c.Bytes += int64(len(r.Object))
+			}
+		}
+		c.Read = func() (left []Record, err error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.chunks++
+			if i == m.failAt {
+				return nil, errors.New("a chunk can't be read")
+			}
+			for _, r := range records {
+				at := slices.IndexFunc(h.records, func(one heldRecord) bool { return one.DateAdded.Equal(r.DateAdded) })
+				if !h.records[at].withdrawn {
+					left = append(left, r)
+				}
+			}
+			return left, nil
+		}
+		page.Rest = append(page.Rest, c)
+	}
 }
 
 func (h *held) matches(i int, q Query) bool {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -70,14 +69,14 @@ func (h *Handler) page(x *exchange, kind, object string, match filters) (page, e
 	if err != nil {
 		return page{}, err
 	}
-	if len(found.Records) == 0 {
+	if found.empty() {
 		return h.emptyPage(x, c, object, found)
 	}
-	first, last := found.Records[0].DateAdded, found.Records[len(found.Records)-1].DateAdded
+	first, last := found.dates()
 	// Spelt as in the standard: some clients' scripts look for just that.
 	x.w.Header()["X-TAXII-Date-Added-First"] = []string{formatTimestamp(first)}
 	x.w.Header()["X-TAXII-Date-Added-Last"] = []string{formatTimestamp(last)}
-	h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: kind, Count: len(found.Records)})
+	h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: kind, Count: found.count()})
 	p := page{Page: found}
 	if found.More {
 		p.next = h.cursors.encode(s, last.UnixMicro())
@@ -135,33 +134,12 @@ func namesSpecVersion(object []byte) bool {
 // sendEnvelope answers with the page's objects, byte for byte as the store
 // has them.
 func (h *Handler) sendEnvelope(x *exchange, p page) error {
-	x.w.Header().Set("Content-Type", MediaType)
-	if len(p.Records) == 0 {
-		h.send(x, http.StatusOK, []byte("{}"))
-		return nil
-	}
-	opening := []byte(`{`)
-	if p.More {
-		opening = append(opening, `"more":true,"next":`...)
-		opening = strconv.AppendQuote(opening, p.next) // base64: nothing in it needs JSON's rules
-		opening = append(opening, ',')
-	}
-	if !namesSpecVersion(p.Records[0].Object) {
-		opening = append(opening, specVersionHint...)
-	}
-	opening = append(opening, `"objects":[`...)
-
-	comma := []byte(",")
-	parts := make([][]byte, 0, 2*len(p.Records)+1)
-	parts = append(parts, opening)
-	for i, record := range p.Records {
-		if i > 0 {
-			parts = append(parts, comma)
+	return h.sendList(x, p, "objects", func(r Record) ([]byte, error) { return r.Object, nil }, func(first []byte) string {
+		if namesSpecVersion(first) {
+			return ""
 		}
-		parts = append(parts, record.Object)
-	}
-	h.send(x, http.StatusOK, append(parts, []byte("]}"))...)
-	return nil
+		return specVersionHint
+	})
 }
 
 // postObjects adds objects to a collection (section 5.5).

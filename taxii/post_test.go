@@ -193,7 +193,7 @@ func TestMaxContentLength(t *testing.T) {
 	f.do(http.MethodPost, boxPath+"objects/", body(limit+1)).wantProblem(t, http.StatusRequestEntityTooLarge)
 	chunked := struct{ io.Reader }{strings.NewReader(body(limit + 1))}
 	f.doAs(http.DefaultClient, http.MethodPost, boxPath+"objects/", chunked, "Authorization: Bearer tok-paul").wantProblem(t, http.StatusRequestEntityTooLarge)
-	if !f.handler.memory.TryAcquire(bodiesAtOnce * limit) {
+	if !f.handler.bodies.all.TryAcquire(bodiesAtOnce * limit) {
 		t.Error("memory for bodies was not given back")
 	}
 }
@@ -246,7 +246,7 @@ func TestRefusalsComeBeforeTheBodyIfAsked(t *testing.T) {
 func TestBodiesShareBoundedMemory(t *testing.T) {
 	const limit = 1000
 	f := newFixture(t, func(c *Config) { c.MaxContentLength = limit })
-	if !f.handler.memory.TryAcquire(bodiesAtOnce * limit) {
+	if !f.handler.bodies.all.TryAcquire(bodiesAtOnce * limit) {
 		t.Fatal("the memory is taken at the start")
 	}
 	done := make(chan answer)
@@ -256,6 +256,6 @@ func TestBodiesShareBoundedMemory(t *testing.T) {
 		t.Fatalf("it did not wait: %d", a.status)
 	case <-time.After(50 * time.Millisecond):
 	}
-	f.handler.memory.Release(bodiesAtOnce * limit)
+	f.handler.bodies.all.Release(bodiesAtOnce * limit)
 	(<-done).want(t, http.StatusAccepted)
 }

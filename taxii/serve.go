@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
+
+	"github.com/serviceledger/slnode/internal/door"
 )
 
 // ServeHTTP answers a request. It gives it an id, runs the endpoint of its
@@ -27,7 +29,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	start := time.Now()
 	var err error
-	defer func() { h.logAccess(x, time.Since(start), err) }()
+	defer func() {
+		if x.leave != nil {
+			x.leave()
+		}
+		h.logAccess(x, time.Since(start), err)
+	}()
 	err = h.run(x)
 	switch {
 	case err == nil:
@@ -56,6 +63,9 @@ func (h *Handler) run(x *exchange) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", thrown, debug.Stack())
 		}
 	}()
+	if h.hosts.Misdirected(x.r, !carriesCredentials(x.r)) {
+		return problemf(http.StatusMisdirectedRequest, "%s", door.Remedy(x.r))
+	}
 	if h.crossOrigin(x) {
 		return nil
 	}
@@ -71,9 +81,10 @@ type exchange struct {
 	id      string // stands in the log and in error resources
 
 	who      Principal
-	root     Root  // of paths below an API root
-	accounts bool  // the path is one of the accounts API
-	err      error // what its endpoint returned
+	leave    func() // gives its place away, if it has one
+	root     Root   // of paths below an API root
+	accounts bool   // the path is one of the accounts API
+	err      error  // what its endpoint returned
 }
 
 // variable returns the part of the path that has the name in the route.

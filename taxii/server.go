@@ -38,6 +38,8 @@ import (
 
 	"github.com/gorilla/mux"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/serviceledger/slnode/internal/door"
 )
 
 // Config is what a [Handler] is made of. Store, Publisher, Authenticator and
@@ -76,6 +78,8 @@ type Config struct {
 	// TrustedProxies are networks of reverse proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed.
 	TrustedProxies []netip.Prefix
+	// Hosts are the names by which browsers may call the server.
+	Hosts door.Hosts
 	// AllowedOrigins lists the web origins whose scripts may use the server
 	// (CORS); "*" is any. None if it is empty.
 	AllowedOrigins []string
@@ -108,12 +112,18 @@ type Handler struct {
 	gate       *gate
 	cursors    cursors
 	pages      PageLimits
+	hosts      door.Hosts
 	origins    []string
 	log        *slog.Logger
 	now        func() time.Time
 
 	maxContentLength int64
-	memory           *semaphore.Weighted // bytes of request bodies held at once
+	requests         *seats              // of those who are known
+	bodies           *budget             // bytes of request bodies held at once
+	answers          *budget             // … of answers
+	statuses         *semaphore.Weighted // that are made at once
+	exports          *budget             // … lists
+	compressing      *semaphore.Weighted // answers
 	gzips            sync.Pool
 
 	router *mux.Router
@@ -144,6 +154,7 @@ func NewHandler(c Config) (*Handler, error) {
 		audit:            c.Auditor,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,
+		hosts:            c.Hosts,
 		origins:          slices.Clone(c.AllowedOrigins),
 		log:              c.Log,
 		now:              c.Now,
@@ -169,7 +180,12 @@ func NewHandler(c Config) (*Handler, error) {
 		h.now = time.Now
 	}
 	h.gate = newGate(c.Authenticator, c.RateLimit, slices.Clone(c.TrustedProxies), h.now)
-	h.memory = semaphore.NewWeighted(bodiesAtOnce * h.maxContentLength)
+	h.requests = newSeats(requestsAtOnce, requestsOfUser)
+	h.bodies = newBudget(bodiesAtOnce*h.maxContentLength, bodiesOfUser*h.maxContentLength)
+	h.answers = newBudget(answersBytes, answersOfUser)
+	h.exports = newBudget(exportsAtOnce, exportsOfUser)
+	h.statuses = semaphore.NewWeighted(statusesAtOnce)
+	h.compressing = semaphore.NewWeighted(gzipsAtOnce)
 	h.gzips.New = func() any {
 		z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only for a level that does not exist
 		return z
@@ -328,7 +344,33 @@ func (h *Handler) authenticate(x *exchange) error {
 	case login:
 		h.note(x, Event{Name: EventLogin})
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return h.attend(x)
+}
+
+// requestsAtOnce is how many requests are answered at a time, and
+// requestsOfUser how many of one user's: each holds some memory for as long as
+// its answer is read.
+const (
+	requestsAtOnce = 1024
+	requestsOfUser = 128
+)
+
+// attend gives somebody who is known a place, and keeps the connection from
+// being given to another.
+func (h *Handler) attend(x *exchange) error {
+	leave, ok := h.requests.take(x.who.User)
+	if !ok {
+		return retryLater(http.StatusTooManyRequests, time.Second, "Too many requests are open at once.")
+	}
+	letGo := door.Keep(x.r.Context())
+	x.leave = func() {
+		letGo()
+		leave()
+	}
+	return nil
 }
 
 // identify finds out who makes the request. login is as [gate.authenticate]

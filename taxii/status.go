@@ -1,6 +1,8 @@
 package taxii
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -81,9 +83,37 @@ func (h *Handler) getStatus(x *exchange) error {
 	if err != nil {
 		return ErrNotFound
 	}
-	status, err := h.publisher.Status(x.r.Context(), x.who, x.root.Name, id.String())
+	text, err := h.statusOf(x, id.String())
 	if err != nil {
 		return err
 	}
-	return h.sendResource(x, http.StatusOK, status.resource())
+	if len(text) > smallChunk {
+		ctx, cancel := context.WithTimeout(x.r.Context(), memoryWait)
+		defer cancel()
+		held, err := h.answers.take(ctx, x.who.User, int64(len(text)))
+		if err != nil {
+			return &RetryAfterError{After: memoryWait}
+		}
+		defer held.release()
+	}
+	x.w.Header().Set("Content-Type", MediaType)
+	h.send(x, http.StatusOK, text)
+	return nil
+}
+
+// statusesAtOnce is how many statuses are made at a time: one can list a
+// hundred thousand objects.
+const statusesAtOnce = 4
+
+// statusOf finds a status and writes it out.
+func (h *Handler) statusOf(x *exchange, id string) ([]byte, error) {
+	if err := h.statuses.Acquire(x.r.Context(), 1); err != nil {
+		return nil, err
+	}
+	defer h.statuses.Release(1)
+	status, err := h.publisher.Status(x.r.Context(), x.who, x.root.Name, id)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(status.resource())
 }

@@ -19,42 +19,20 @@ const (
 
 // streams counts the clients of event streams, and ends them.
 type streams struct {
+	*seats
 	heartbeat time.Duration // heartbeat, but for tests
 	once      sync.Once
 	ended     chan struct{}
-
-	mu     sync.Mutex
-	total  int
-	byUser map[string]int
 }
 
 func newStreams() *streams {
-	return &streams{heartbeat: heartbeat, ended: make(chan struct{}), byUser: make(map[string]int)}
+	return &streams{seats: newSeats(streamsAtOnce, streamsOfUser), heartbeat: heartbeat, ended: make(chan struct{})}
 }
 
 // EndStreams ends all event streams, now and for good: a server that shuts down
 // would wait for them. Clients come again with the last id that they saw.
 func (h *Handler) EndStreams() {
 	h.streams.once.Do(func() { close(h.streams.ended) })
-}
-
-// enter counts a client in; the function that it returns counts it out.
-func (s *streams) enter(user string) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.total >= streamsAtOnce || s.byUser[user] >= streamsOfUser {
-		return nil, retryLater(http.StatusTooManyRequests, time.Minute, "There are too many event streams open at once.")
-	}
-	s.total++
-	s.byUser[user]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.total--
-		if s.byUser[user]--; s.byUser[user] == 0 {
-			delete(s.byUser, user)
-		}
-	}, nil
 }
 
 // getStream sends what enters a collection as server-sent events, each with an
@@ -72,9 +50,9 @@ func (h *Handler) getStream(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	leave, err := h.streams.enter(x.who.User)
-	if err != nil {
-		return err
+	leave, ok := h.streams.take(x.who.User)
+	if !ok {
+		return retryLater(http.StatusTooManyRequests, time.Minute, "There are too many event streams open at once.")
 	}
 	defer leave()
 	header := x.w.Header()
@@ -136,11 +114,19 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 			}
 			return
 		}
-		if len(page.Records) > 0 {
-			h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "stream", Count: len(page.Records)})
+		if !page.empty() {
+			h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "stream", Count: page.count()})
 		}
-		for _, r := range page.Records {
-			writeEvent(w, r)
+		for r, err := range h.records(x, page) {
+			if err != nil {
+				if ctx.Err() == nil {
+					h.log.ErrorContext(ctx, "an event stream failed", "request_id", x.id, "error", err)
+				}
+				return
+			}
+			if writeEvent(w, r) != nil {
+				return
+			}
 			q.After = r.DateAdded.UnixMicro()
 		}
 		if w.Flush() != nil || x.control.Flush() != nil {
@@ -169,7 +155,7 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 
 // writeEvent writes a record as an event. The object stands there byte for
 // byte, save for its line ends.
-func writeEvent(w *bufio.Writer, r Record) {
+func writeEvent(w *bufio.Writer, r Record) error {
 	fmt.Fprintf(w, "id: %s\n", formatTimestamp(r.DateAdded))
 	object := r.Object
 	if bytes.IndexByte(object, '\r') >= 0 { // which ends lines too
@@ -178,5 +164,6 @@ func writeEvent(w *bufio.Writer, r Record) {
 	for line := range bytes.Lines(object) {
 		fmt.Fprintf(w, "data: %s\n", bytes.TrimSuffix(line, []byte("\n")))
 	}
-	w.WriteString("\n") // w keeps the error
+	_, err := w.WriteString("\n") // w keeps its first error
+	return err
 }
