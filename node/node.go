@@ -342,8 +342,8 @@ func (n *Node) keepConnected(ctx context.Context) error {
 				n.log.Warn("the connection to a former member could not be cut", "member", m.Name, "error", err)
 			}
 		}
-		if err := n.rememberPeers(); err != nil {
-			return err
+		if err := n.rememberPeers(); err != nil { // it is tried again
+			n.log.Warn("the addresses of members' nodes could not be written down", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -381,10 +381,13 @@ func (n *Node) rememberPeers() error {
 	if len(peers) == 0 || slices.Equal(peers, n.remembered) {
 		return nil
 	}
-	n.remembered = peers
 	own := n.consortium
 	own.Peers = peers
-	return n.repo.SetConsortium(own)
+	if err := n.repo.SetConsortium(own); err != nil {
+		return err
+	}
+	n.remembered = peers
+	return nil
 }
 
 func (n *Node) collect(ctx context.Context) error {

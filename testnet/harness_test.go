@@ -84,6 +84,7 @@ type organisation struct {
 	dir    string
 	log    string
 	algod  *proxy // between the node and algod, where a test needs one
+	shell  string // what a shell does before it becomes the daemon: "ulimit -n 256"
 	user   string
 	secret string
 
@@ -203,7 +204,7 @@ func (o *organisation) start(environment ...string) {
 	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(o.t, err)
 	defer log.Close()
-	command := exec.Command(slnode, "--repo", o.dir, "daemon")
+	command := exec.Command("/bin/sh", "-c", `eval "$1"; shift; exec "$@"`, "sh", o.shell, slnode, "--repo", o.dir, "daemon")
 	command.Stderr = log
 	command.Env = append(append(os.Environ(), "SLNODE_LOG_LEVEL=debug"), environment...)
 	if o.algod != nil {
