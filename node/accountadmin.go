@@ -232,7 +232,7 @@ func (a accountAdmin) changeAccount(c AccountChange) (AccountInfo, error) {
 }
 
 func (a accountAdmin) removeAccount(user string) error {
-	if err := a.repo.Remove(user); err != nil {
+	if err := a.repo.Remove(user, ""); err != nil {
 		return mistaken(err)
 	}
 	a.changed(user)

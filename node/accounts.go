@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -72,6 +71,10 @@ func (a *accounts) SignupAdmin(_ context.Context, s taxii.SignUp) (taxii.Organis
 	if s.Org != a.own {
 		return taxii.Organisation{}, taxii.Account{}, fmt.Errorf("%w: this is the node of %s; every organisation runs its own", taxii.ErrConflict, a.own)
 	}
+	// Somebody was let in on most nodes: they need no slow hash to say so.
+	if claimed, err := a.repo.Claimed(); err != nil || claimed {
+		return taxii.Organisation{}, taxii.Account{}, errors.Join(err, takenError(repo.ErrTaken, true))
+	}
 	account, err := a.signUp(s, taxii.RoleAdmin, true)
 	return taxii.Organisation{Name: a.own, Address: a.address}, account, err
 }
@@ -131,9 +134,9 @@ func (a *accounts) Login(_ context.Context, user, password string) (taxii.Sessio
 	}
 	begun := now()
 	expires := begun.Add(a.session)
-	token, err := a.repo.NewToken(account.User, begun, expires)
+	token, err := a.repo.NewToken(account, begun, expires)
 	if err != nil {
-		return taxii.Session{}, err
+		return taxii.Session{}, authError(err)
 	}
 	described, err := a.describe(account)
 	return taxii.Session{Token: token, Expires: expires, Account: described}, err
@@ -162,21 +165,13 @@ func (a *accounts) Users(context.Context, taxii.Principal) ([]string, error) {
 
 // RemoveUser removes an account. The last administrator's stays: over HTTP nobody could make another.
 func (a *accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string) error {
-	list, err := a.repo.List()
-	if err != nil {
-		return err
-	}
-	isAdmin := func(account repo.Account) bool { return account.Role == taxii.RoleAdmin.String() }
-	others := slices.ContainsFunc(list, func(account repo.Account) bool { return account.User != user && isAdmin(account) })
-	for _, account := range list {
-		if account.User == user && isAdmin(account) && !others {
-			return fmt.Errorf("%w: this is the only administrator; the operator can remove it with \"slnode account remove\"", taxii.ErrConflict)
-		}
-	}
-	if err := a.repo.Remove(user); err != nil {
-		if errors.Is(err, repo.ErrUnknown) {
-			return taxii.ErrNotFound
-		}
+	err := a.repo.Remove(user, taxii.RoleAdmin.String())
+	switch {
+	case errors.Is(err, repo.ErrUnknown):
+		return taxii.ErrNotFound
+	case errors.Is(err, repo.ErrOnly):
+		return fmt.Errorf("%w: this is the only administrator; the operator can remove it with \"slnode account remove\"", taxii.ErrConflict)
+	case err != nil:
 		return err
 	}
 	a.changed(user)

@@ -48,6 +48,8 @@ var (
 	ErrTaken = errors.New("the name is taken")
 	// ErrUnknown means that there is no account, key or token of this name.
 	ErrUnknown = errors.New("there is none of this name")
+	// ErrOnly means that an account is the only one with its role.
+	ErrOnly = errors.New("there is no other of this role")
 	// ErrCredentials means that a credential is wrong or has expired.
 	ErrCredentials = errors.New("wrong credentials")
 )
@@ -207,13 +209,24 @@ func (a *Accounts) RemoveCertificate(user, fingerprint string) (Account, error) 
 	})
 }
 
-// Remove removes an account, its tokens and its certificates.
-func (a *Accounts) Remove(user string) error {
+// Remove removes an account, its tokens and its certificates. If a role is given and the account is the only one that
+// has it, it stays, and the error wraps [ErrOnly].
+func (a *Accounts) Remove(user, onlyRole string) error {
 	err := a.change(func(txn *badger.Txn) error {
 		var account Account
 		found, err := getJSON(txn, key(tableAccount, []byte(user)), &account)
 		if err != nil || !found {
 			return errors.Join(err, ErrUnknown)
+		}
+		if account.Role == onlyRole {
+			others := false
+			err := scanJSON(txn, key(tableAccount), func(_ []byte, other Account) error {
+				others = others || other.User != user && other.Role == onlyRole
+				return nil
+			})
+			if err != nil || !others {
+				return errors.Join(err, ErrOnly)
+			}
 		}
 		for _, fingerprint := range account.Certificates {
 			if err := txn.Delete(key(tableCertificate, []byte(fingerprint))); err != nil {

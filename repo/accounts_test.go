@@ -2,8 +2,10 @@ package repo
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -25,9 +27,89 @@ func addAccount(t *testing.T, a *Accounts, user, role string) Account {
 func newToken(t *testing.T, a *Accounts, user string) string {
 	t.Helper()
 	now := time.Now()
-	token, err := a.NewToken(user, now, now.Add(time.Hour))
+	account, err := a.Account(user)
+	must(t, err)
+	token, err := a.NewToken(account, now, now.Add(time.Hour))
 	must(t, err)
 	return token
+}
+
+// A login that was under way when the password was changed comes to nothing: its token would outlive the password.
+func TestATokenIsMadeAgainstTheHashThatWasChecked(t *testing.T) {
+	for what, meanwhile := range map[string]func(*Accounts) error{
+		"another password":      func(a *Accounts) error { _, err := a.SetPassword("ann", "another"); return err },
+		"the same password":     func(a *Accounts) error { _, err := a.SetPassword("ann", "secret of ann"); return err },
+		"no account":            func(a *Accounts) error { return a.Remove("ann", "") },
+		"somebody else's, anew": func(a *Accounts) error { must(t, a.Remove("ann", "")); addAccount(t, a, "ann", "reader"); return nil },
+	} {
+		a := openAccounts(t)
+		addAccount(t, a, "ann", "admin")
+		checked, err := a.Check("ann", "secret of ann")
+		must(t, err)
+		must(t, meanwhile(a))
+		now := time.Now()
+		if token, err := a.NewToken(checked, now, now.Add(time.Hour)); !errors.Is(err, ErrCredentials) {
+			t.Errorf("%s meanwhile: token %q, %v", what, token, err)
+		}
+		if list, err := a.Tokens(now); err != nil || len(list) > 0 {
+			t.Errorf("%s meanwhile: %v, %v", what, list, err)
+		}
+	}
+}
+
+// The race itself: whoever logs in while the password changes has no token that lets in afterwards.
+func TestNoLoginOutlivesAChangeOfThePassword(t *testing.T) {
+	a := openAccounts(t)
+	addAccount(t, a, "ann", "admin")
+	old := "secret of ann"
+	for round := range 3 {
+		var logins sync.WaitGroup
+		tokens := make([]string, 4)
+		for i := range tokens {
+			logins.Go(func() {
+				if checked, err := a.Check("ann", old); err == nil {
+					now := time.Now()
+					tokens[i], _ = a.NewToken(checked, now, now.Add(time.Hour)) // refused if it came too late
+				}
+			})
+		}
+		next := fmt.Sprintf("password %d", round)
+		_, err := a.SetPassword("ann", next)
+		must(t, err)
+		logins.Wait()
+		for _, token := range tokens {
+			if _, err := a.CheckToken(token, time.Now()); token != "" && err == nil {
+				t.Errorf("round %d: a token for the old password is good", round)
+			}
+		}
+		old = next
+	}
+}
+
+// Two administrators who remove each other at the same moment: one of them stays.
+func TestOneOfARoleStays(t *testing.T) {
+	a := openAccounts(t)
+	for range 10 {
+		for _, user := range []string{"ann", "bob"} {
+			if _, err := a.Account(user); err != nil {
+				addAccount(t, a, user, "admin")
+			}
+		}
+		var removals sync.WaitGroup
+		for _, user := range []string{"ann", "bob"} {
+			removals.Go(func() { _ = a.Remove(user, "admin") })
+		}
+		removals.Wait()
+		if list, err := a.List(); err != nil || len(list) != 1 {
+			t.Fatalf("%d are left, %v", len(list), err)
+		}
+	}
+	list, err := a.List()
+	must(t, err)
+	if err := a.Remove(list[0].User, "admin"); !errors.Is(err, ErrOnly) {
+		t.Error(err)
+	}
+	must(t, a.Remove(list[0].User, ""))
 }
 
 func TestPasswordsAreChecked(t *testing.T) {
@@ -53,7 +135,7 @@ func TestTheFirstToComeIsWelcomeOnlyOnANodeThatNobodyUses(t *testing.T) {
 			_, err := a.AddKey(APIKey{Name: "siem", Role: "reader", Created: monday})
 			must(t, err)
 		},
-		"one that went":  func(a *Accounts) { addAccount(t, a, "bob", "admin"); must(t, a.Remove("bob")) },
+		"one that went":  func(a *Accounts) { addAccount(t, a, "bob", "admin"); must(t, a.Remove("bob", "")) },
 		"the first that": func(a *Accounts) { _, err := a.Add("bob", "x", "admin", Limits{}, true, monday); must(t, err) },
 	} {
 		a := openAccounts(t)
@@ -92,7 +174,7 @@ func TestAccountsAreListedAndChanged(t *testing.T) {
 		"role":        func() error { _, err := a.SetRole("eve", "admin"); return err },
 		"limits":      func() error { _, err := a.SetLimits("eve", Limits{}); return err },
 		"certificate": func() error { _, err := a.AddCertificate("eve", "00"); return err },
-		"removal":     func() error { return a.Remove("eve") },
+		"removal":     func() error { return a.Remove("eve", "") },
 		"key":         func() error { return a.RemoveKey("eve") },
 	} {
 		if err := change(); !errors.Is(err, ErrUnknown) {
@@ -107,7 +189,7 @@ func TestTokensEnd(t *testing.T) {
 		"by id":       func(a *Accounts, token string) error { return endOne(a, tokensOf(t, a, "ann")[0].ID, "") },
 		"by user":     func(a *Accounts, token string) error { return endOne(a, "", "ann") },
 		"by password": func(a *Accounts, token string) error { _, err := a.SetPassword("ann", "another"); return err },
-		"by removal":  func(a *Accounts, token string) error { return a.Remove("ann") },
+		"by removal":  func(a *Accounts, token string) error { return a.Remove("ann", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := openAccounts(t)
@@ -223,7 +305,7 @@ func TestCertificatesStandForAccounts(t *testing.T) {
 	must(t, err)
 	_, err = a.AddCertificate("bob", fingerprint)
 	must(t, err)
-	must(t, a.Remove("bob"))
+	must(t, a.Remove("bob", ""))
 	if _, err := a.CheckCertificate(fingerprint); !errors.Is(err, ErrCredentials) {
 		t.Errorf("of a removed account: %v", err)
 	}

@@ -59,7 +59,9 @@ func backUp(t testing.TB, r *Repo) []byte {
 func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	r := usedRepo(t)
 	now := time.Now()
-	token, err := r.Accounts.NewToken("ann", now, now.Add(time.Hour))
+	ann, err := r.Accounts.Account("ann")
+	must(t, err)
+	token, err := r.Accounts.NewToken(ann, now, now.Add(time.Hour))
 	must(t, err)
 	apiKey, err := r.Accounts.AddKey(APIKey{Name: "siem", Role: "reader", Created: now})
 	must(t, err)

@@ -61,14 +61,21 @@ func newSecret(prefix string) (secret string, hash [sha256.Size]byte) {
 	return secret, sha256.Sum256([]byte(secret))
 }
 
-// NewToken makes a bearer token for a user.
-func (a *Accounts) NewToken(user string, now, expires time.Time) (string, error) {
+// NewToken makes a bearer token for an account whose password [Accounts.Check] has found right. The error wraps
+// [ErrCredentials] if the account has another password since, or is another one's: no token outlives the password that it
+// was given for.
+func (a *Accounts) NewToken(checked Account, now, expires time.Time) (string, error) {
 	token, hash := newSecret(tokenPrefix)
-	record, err := json.Marshal(tokenRecord{User: user, Created: now, Expires: expires})
+	record, err := json.Marshal(tokenRecord{User: checked.User, Created: now, Expires: expires})
 	if err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
 	}
-	err = a.store.write(func(txn *badger.Txn) error {
+	err = a.change(func(txn *badger.Txn) error {
+		var account Account
+		found, err := getJSON(txn, key(tableAccount, []byte(checked.User)), &account)
+		if err != nil || !found || account.Hash != checked.Hash {
+			return errors.Join(err, ErrCredentials)
+		}
 		return setFor(txn, key(tableToken, hash[:]), record, expires.Sub(now))
 	})
 	if err != nil {

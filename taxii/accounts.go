@@ -176,7 +176,7 @@ func (h *Handler) postLogin(x *exchange) error {
 		return err
 	}
 	var session Session
-	err = h.gate.attempt(x.r.Context(), request.Username, h.gate.network(x.r), func(ctx context.Context) (err error) {
+	err = h.gate.login(x.r, request.Username, request.Password, func(ctx context.Context) (err error) {
 		session, err = h.accounts.Login(ctx, request.Username, request.Password)
 		return err
 	})
@@ -224,7 +224,7 @@ func (h *Handler) postSignupAdmin(x *exchange) error {
 		organisation Organisation
 		account      Account
 	)
-	err = h.gate.attempt(x.r.Context(), request.Username, h.gate.network(x.r), func(ctx context.Context) (err error) {
+	err = h.gate.slowly(x.r.Context(), func(ctx context.Context) (err error) {
 		organisation, account, err = h.accounts.SignupAdmin(ctx, SignUp{
 			Org:      request.OrgName,
 			User:     request.Username,

@@ -3,6 +3,7 @@ package taxii
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,14 +14,10 @@ import (
 )
 
 const (
-	credentialTTL   = 5 * time.Minute
-	maxToken        = 1024             // bytes
-	checksAtOnce    = 2                // slow password checks, which take memory by design
-	checkTimeout    = 30 * time.Second // of one slow check, waiting for its turn included
-	failuresOfUser  = 10               // at once, then one every
-	userInterval    = 10 * time.Second
-	failuresOfHost  = 50 // at once, then one every
-	addressInterval = 2 * time.Second
+	credentialTTL = 5 * time.Minute
+	maxToken      = 1024             // bytes
+	checksAtOnce  = 2                // slow password checks, which take memory by design
+	checkTimeout  = 30 * time.Second // of one slow check, waiting for its turn included
 )
 
 // errNoCredentials says that a request carries none, not that they are wrong.
@@ -29,28 +26,26 @@ var errNoCredentials = unauthorized("This needs credentials: HTTP Basic, a beare
 // gate tells who makes a request, and sees to it that guessing is slow and
 // that being right is fast.
 type gate struct {
-	backend   Authenticator
-	known     *credentials
-	users     *throttle // failures by user name
-	addresses *throttle // failures by client address
-	requests  *throttle // requests by credential, or by address without a good one; nil: no limit
-	checks    singleflight.Group
-	turns     *semaphore.Weighted
-	proxies   proxies
-	now       func() time.Time
+	backend  Authenticator
+	known    *credentials
+	failures *failures
+	requests *throttle // requests by credential, or by address without a good one; nil: no limit
+	checks   singleflight.Group
+	turns    *semaphore.Weighted
+	proxies  proxies
+	now      func() time.Time
 }
 
 // newGate makes a gate that lets a credential make so many requests a second,
 // and twice as many at once; any number if it is 0.
 func newGate(backend Authenticator, rate int, trusted proxies, now func() time.Time) *gate {
 	g := &gate{
-		proxies:   trusted,
-		now:       now,
-		backend:   backend,
-		known:     newCredentials(credentialTTL, now),
-		users:     newThrottle(failuresOfUser, userInterval, now),
-		addresses: newThrottle(failuresOfHost, addressInterval, now),
-		turns:     semaphore.NewWeighted(checksAtOnce),
+		proxies:  trusted,
+		now:      now,
+		backend:  backend,
+		known:    newCredentials(credentialTTL, now),
+		failures: newFailures(now),
+		turns:    semaphore.NewWeighted(checksAtOnce),
 	}
 	if rate > 0 {
 		g.requests = newThrottle(2*rate, time.Second/time.Duration(rate), now)
@@ -149,7 +144,7 @@ func (g *gate) token(r *http.Request, token string) (Principal, error) {
 		who, err = g.backend.Token(r.Context(), token)
 	}
 	if errors.Is(err, ErrUnauthorized) {
-		if wait := g.addresses.take(g.network(r)); wait > 0 {
+		if wait := g.failures.addresses.take(g.network(r)); wait > 0 {
 			return Principal{}, tooManyAttempts(wait)
 		}
 	}
@@ -160,8 +155,10 @@ func (g *gate) token(r *http.Request, token string) (Principal, error) {
 // the password's place under any or no user name, as some clients have only a
 // form for that.
 func (g *gate) password(r *http.Request, user, password string) (who Principal, login bool, err error) {
-	key := g.known.keyOf(user, password)
-	if who, _, ok := g.known.get(key); ok {
+	from := source{user: user, address: g.network(r)}
+	key := g.known.keyOf(user, password, from.address)
+	who, generation, remembered := g.known.get(key)
+	if remembered && !g.failures.insists(from) {
 		return who, false, nil
 	}
 	if password != "" && len(password) <= maxToken {
@@ -171,14 +168,15 @@ func (g *gate) password(r *http.Request, user, password string) (who Principal, 
 		}
 	}
 	// Clients open many connections at once: one check serves them all. It
-	// must not end because the first of them leaves.
+	// must not end because the first of them leaves. Who comes after a change
+	// of an account does not share a check from before it.
 	ctx := context.WithoutCancel(r.Context())
-	checked, err, _ := g.checks.Do(string(key[:]), func() (any, error) {
-		who, generation, ok := g.known.get(key) // the check before this one may just have ended
-		if ok {
+	checked, err, _ := g.checks.Do(string(binary.BigEndian.AppendUint64(key[:], generation)), func() (any, error) {
+		who, generation, remembered := g.known.get(key) // the check before this one may just have ended
+		if remembered && !g.failures.insists(from) {
 			return who, nil
 		}
-		err := g.attempt(ctx, user, g.network(r), func(ctx context.Context) (err error) {
+		err := g.attempt(ctx, from, func(ctx context.Context) (err error) {
 			if user == "" || password == "" || len(user) > MaxAccountField || len(password) > MaxAccountField {
 				return ErrUnauthorized
 			}
@@ -197,35 +195,44 @@ func (g *gate) password(r *http.Request, user, password string) (who Principal, 
 	return checked.(Principal), login, nil
 }
 
-// attempt runs a slow check of a secret: not too many at a time, and not if
-// too many have failed for this user or from this address.
-func (g *gate) attempt(ctx context.Context, user, address string, check func(context.Context) error) error {
+// login trades a password for something, after a check. A password that was
+// found right here a moment ago needs to wait for nobody's failures.
+func (g *gate) login(r *http.Request, user, password string, check func(context.Context) error) error {
+	from := source{user: user, address: g.network(r)}
+	if _, _, remembered := g.known.get(g.known.keyOf(user, password, from.address)); remembered && !g.failures.insists(from) {
+		return attempts(g.slowly(r.Context(), check))
+	}
+	return g.attempt(r.Context(), from, check)
+}
+
+// attempt runs a slow check of a secret: not too many at a time, and not if too
+// many have failed before.
+func (g *gate) attempt(ctx context.Context, from source, check func(context.Context) error) error {
+	try := g.failures.try(from)
+	if try.refused {
+		return try.tooMany(ctx)
+	}
+	err := g.slowly(ctx, check)
+	switch {
+	case err == nil:
+		try.succeeded()
+	case !errors.Is(err, ErrUnauthorized):
+		try.giveBack()
+	case try.wait > 0:
+		return try.tooMany(ctx)
+	}
+	return attempts(err)
+}
+
+// slowly runs what takes much memory or time, when it is its turn.
+func (g *gate) slowly(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-
-	// Both are charged before the check, so that guesses made at the same
-	// time are counted too.
-	if wait := g.addresses.take(address); wait > 0 {
-		return tooManyAttempts(wait)
-	}
-	user = user[:min(len(user), MaxAccountField)]
-	if wait := g.users.take(user); wait > 0 {
-		g.addresses.giveBack(address)
-		return tooManyAttempts(wait)
-	}
 	if err := g.turns.Acquire(ctx, 1); err != nil {
-		g.addresses.giveBack(address)
-		g.users.giveBack(user)
 		return &RetryAfterError{After: checkTimeout}
 	}
 	defer g.turns.Release(1)
-
-	err := check(ctx)
-	if !errors.Is(err, ErrUnauthorized) {
-		g.addresses.giveBack(address)
-		g.users.giveBack(user)
-	}
-	return attempts(err)
+	return do(ctx)
 }
 
 // attempts makes a backend's own limit on attempts a 429.

@@ -2,7 +2,9 @@ package taxii
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -120,7 +122,7 @@ func TestChangedPasswordsAreForgotten(t *testing.T) {
 // password: it is not remembered.
 func TestAChangeDuringACheckIsNotOverlooked(t *testing.T) {
 	c := newCredentials(time.Minute, time.Now)
-	key := c.keyOf("paul", "old")
+	key := c.keyOf("paul", "old", "192.0.2.1")
 	_, generation, _ := c.get(key)
 	c.forget("paul")
 	c.put(key, "paul", Principal{User: "paul"}, generation)
@@ -133,7 +135,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 	clock := &clock{now: time.Unix(0, 0)}
 	c := newCredentials(time.Minute, clock.Now)
 	for i := range credentialsKept + 100 {
-		key := c.keyOf("user", indicatorID(i))
+		key := c.keyOf("user", indicatorID(i), "192.0.2.1")
 		_, generation, _ := c.get(key)
 		c.put(key, "user", Principal{User: "user"}, generation)
 		if _, _, ok := c.get(key); !ok {
@@ -190,6 +192,129 @@ func TestGuessingAPasswordIsLimited(t *testing.T) {
 	f.get("/acme/", "Authorization: Bearer tok-paul").want(t, http.StatusOK) // nor the user's tokens,
 	f.clock.advance(userInterval)                                            // and it passes
 	f.get("/acme/", basic("paul", "pw-paul")).want(t, http.StatusOK)
+}
+
+// from makes a request as if it came from an address, which a trusted proxy
+// says.
+func (f *fixture) from(address, method, path, body string, headers ...string) answer {
+	f.t.Helper()
+	return f.anonymous(method, path, body, append([]string{"X-Forwarded-For: " + address, "Content-Type: application/json"}, headers...)...)
+}
+
+func behindProxy(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
+
+func loginBody(user, password string) string {
+	return fmt.Sprintf(`{"username":%q,"password":%q}`, user, password)
+}
+
+// Wrong passwords, however many and from wherever, don't lock out who is right
+// at an address where they were right before, nor at first at any other.
+func TestWrongPasswordsFromElsewhereLockNobodyOut(t *testing.T) {
+	const home, away = "192.0.2.1", "198.51.100.7"
+	f := newFixture(t, behindProxy)
+	f.handler.gate.failures.pause = 0
+	f.from(home, http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusOK)
+	for range failuresOfUser + 2 {
+		f.from(away, http.MethodPost, "/v1/login", loginBody("paul", "guess"))
+	}
+	f.from(away, http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusTooManyRequests)
+	f.from(home, http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusOK)
+	f.from("203.0.113.9", http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusOK) // ten are few
+
+	for i := range 2 * failuresAnywhere / failuresOfUser { // a botnet
+		for range failuresOfUser {
+			f.from(fmt.Sprintf("198.51.100.%d", i+10), http.MethodGet, "/acme/", "", basic("paul", "guess"))
+		}
+	}
+	f.from("203.0.113.10", http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusTooManyRequests)
+	f.clock.advance(2 * userInterval)
+	for _, known := range []string{home, "203.0.113.9"} {
+		f.from(known, http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusOK)
+	}
+}
+
+// Whoever guesses behind the same proxy or NAT does not lock the others there
+// out, who were right before.
+func TestWrongPasswordsOfOthersAtTheAddressLockNobodyOut(t *testing.T) {
+	f := newFixture(t)
+	login := func(user, password string) answer {
+		return f.anonymous(http.MethodPost, "/v1/login", loginBody(user, password), "Content-Type: application/json")
+	}
+	login("paul", "pw-paul").want(t, http.StatusOK)
+	for i := range failuresOfHost {
+		login(indicatorID(i), "guess").want(t, http.StatusUnauthorized)
+	}
+	login("rita", "pw-rita").want(t, http.StatusTooManyRequests) // who was never right here waits
+	login("paul", "pw-paul").want(t, http.StatusOK)
+}
+
+// Where attempts are refused for what others have done, who exists and has been
+// here is told apart from who does not exist neither by the answer nor by the
+// time that it takes.
+func TestRefusalsDoNotTellWhoExists(t *testing.T) {
+	const pause = 50 * time.Millisecond
+	f := newFixture(t)
+	f.handler.gate.failures.pause = pause
+	login := func(user, password string) (answer, time.Duration) {
+		begun := time.Now()
+		a := f.anonymous(http.MethodPost, "/v1/login", loginBody(user, password), "Content-Type: application/json")
+		return a, time.Since(begun)
+	}
+	a, _ := login("paul", "pw-paul")
+	a.want(t, http.StatusOK)
+	for i := range failuresOfHost {
+		login(indicatorID(i), "guess")
+	}
+	for attempt := range failuresOfUser + 1 {
+		known, first := login("paul", "guess")
+		unknown, second := login("nobody", "guess")
+		if known.status != http.StatusTooManyRequests || unknown.status != known.status || known.header.Get("Retry-After") != unknown.header.Get("Retry-After") {
+			t.Errorf("attempt %d: %d after %s, and %d after %s", attempt, known.status, known.header.Get("Retry-After"), unknown.status, unknown.header.Get("Retry-After"))
+		}
+		if slow := attempt < failuresOfUser; slow && min(first, second) < pause {
+			t.Errorf("attempt %d: refused after %v and %v", attempt, first, second)
+		}
+	}
+}
+
+// A password that is remembered as right is no oracle: elsewhere it is not
+// looked at, and where it was right not without end.
+func TestWhatIsRememberedCanNotBeGuessedFast(t *testing.T) {
+	const home, away = "192.0.2.1", "198.51.100.7"
+	f := newFixture(t, behindProxy)
+	f.from(home, http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusOK)
+	for range failuresOfUser {
+		f.from(away, http.MethodGet, "/acme/", "", basic("paul", "guess"))
+		f.from(home, http.MethodGet, "/acme/", "", basic("paul", "guess"))
+	}
+	f.from(away, http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusTooManyRequests)
+	f.from(home, http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusOK)
+	f.from(home, http.MethodPost, "/v1/login", loginBody("paul", "pw-paul")).want(t, http.StatusOK)
+	for range refusalsHeard + 1 {
+		f.from(home, http.MethodGet, "/acme/", "", basic("paul", "guess"))
+	}
+	f.from(home, http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusTooManyRequests)
+	f.clock.advance(10 * refusalInterval)
+	f.from(home, http.MethodGet, "/acme/", "", basic("paul", "pw-paul")).want(t, http.StatusOK)
+}
+
+// To sign up as the first takes no attempt from anybody.
+func TestSigningUpLocksNobodyOut(t *testing.T) {
+	f := newFixture(t)
+	for range 2 * failuresOfHost {
+		f.anonymous(http.MethodPost, "/v1/signup/admin", `{"org_name":"other","username":"paul","password":"long enough"}`, "Content-Type: application/json")
+	}
+	f.anonymous(http.MethodPost, "/v1/login", loginBody("paul", "pw-paul"), "Content-Type: application/json").want(t, http.StatusOK)
+}
+
+func TestSuccessesThatAreRememberedAreBounded(t *testing.T) {
+	f := newFailures(time.Now)
+	for i := range successesKept + 100 {
+		f.try(source{user: "paul", address: indicatorID(i)}).succeeded()
+	}
+	if len(f.succeeded) > successesKept {
+		t.Errorf("%d are kept", len(f.succeeded))
+	}
 }
 
 // However many log in, only failures count.

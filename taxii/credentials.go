@@ -40,12 +40,14 @@ func newCredentials(ttl time.Duration, now func() time.Time) *credentials {
 	return c
 }
 
-// keyOf returns what a user and password are known by.
-func (c *credentials) keyOf(user, password string) (key credentialKey) {
+// keyOf returns what a user and password are known by, at the address where
+// they were found right: elsewhere nobody can try whether they are.
+func (c *credentials) keyOf(user, password, address string) (key credentialKey) {
 	h := hmac.New(sha256.New, c.key[:])
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(user))))
-	h.Write([]byte(user))
-	h.Write([]byte(password))
+	for _, part := range []string{address, user, password} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
 	h.Sum(key[:0])
 	return key
 }

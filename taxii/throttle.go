@@ -47,6 +47,14 @@ func (t *throttle) take(key string) time.Duration {
 	return 0
 }
 
+// isFull tells whether the next attempt would have to wait.
+func (t *throttle) isFull(key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	due, now := t.due[key], t.now()
+	return due.After(now) && due.Add(t.interval).Sub(now) > time.Duration(t.burst)*t.interval
+}
+
 // giveBack undoes a take.
 func (t *throttle) giveBack(key string) {
 	t.mu.Lock()
