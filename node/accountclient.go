@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"strings"
 
 	"github.com/gorilla/mux"
 	"golang.org/x/sync/errgroup"
@@ -26,7 +28,7 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 	}
 	r.Audit.OnFailure(func(err error) { log.Error("the audit log can't be written", "error", err) })
 	s := newServers(log, door.Hosts{})
-	daemon, err := s.listenOperator(func(token string) (http.Handler, error) {
+	daemon, err := s.listenOperator(dir, func(token string) (http.Handler, error) {
 		router := mux.NewRouter()
 		accountAdmin{newAccounts(r, &auditTrail{r.Audit, r.Dir}), knownIDs}.route(operatorRoutes(router, token))
 		return router, nil
@@ -44,7 +46,14 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 }
 
 func newClient(daemon Daemon, close func() error) *Client {
-	return &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: close}
+	c := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: close}
+	if strings.HasPrefix(daemon.Admin, "/") {
+		c.base = "http://localhost"
+		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", daemon.Admin)
+		}}
+	}
+	return c
 }
 
 // Accounts lists the accounts.

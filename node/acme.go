@@ -46,6 +46,7 @@ type acmeCertificate struct {
 	retry      time.Duration
 	condition  *condition
 	log        *slog.Logger
+	again      signal // the authority is to be asked now
 
 	current atomic.Pointer[tls.Certificate] // nil until there is one
 }
@@ -140,6 +141,7 @@ func (a *acmeCertificate) get(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 // run gets the certificate and renews it, until the context ends.
 func (a *acmeCertificate) run(ctx context.Context) error {
 	for failures := 0; ; {
+		again := a.again.changed()
 		wait := a.untilDue()
 		if wait <= 0 {
 			err := a.obtain(ctx)
@@ -165,6 +167,9 @@ func (a *acmeCertificate) run(ctx context.Context) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
+		case <-again:
+			timer.Stop()
+			failures = 0
 		case <-timer.C:
 		}
 	}

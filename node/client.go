@@ -50,6 +50,9 @@ func findDaemon(ctx context.Context, dir string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if lock, err := repo.LockID(dir); err != nil || lock != daemon.Lock {
+		return nil, nil // the file was copied with the folder, and names the daemon of the original
+	}
 	if client := newClient(daemon, func() error { return nil }); client.answers(ctx) {
 		return client, nil
 	}

@@ -295,6 +295,14 @@ func (f *feeds) remove(name string) error {
 	return one.feed.Forget()
 }
 
+// configs gives the configurations of the feeds that there are.
+func (f *feeds) configs() (list []repo.Feed) {
+	for _, one := range f.snapshot() {
+		list = append(list, one.config)
+	}
+	return list
+}
+
 func (f *feeds) infos() []FeedInfo {
 	list := []FeedInfo{}
 	for _, one := range f.snapshot() {

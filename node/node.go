@@ -65,8 +65,9 @@ type Node struct {
 	accounts      *accounts
 	disk          *diskGuard
 	clock         *clockGuard
-	ourNetwork    atomic.Bool      // algod was seen to be of the consortium's
-	certificate   *acmeCertificate // for TAXII clients; nil if it comes from elsewhere
+	ourNetwork    atomic.Bool       // algod was seen to be of the consortium's
+	certificate   *acmeCertificate  // for TAXII clients; nil if it comes from elsewhere
+	tlsFiles      *certificateFiles // … from files, or nil
 	described     *ownRoot
 	trail         *auditTrail
 	rebuild       chan chan error

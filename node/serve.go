@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,7 +30,8 @@ import (
 // Daemon says how to reach a running daemon. It is in the repository's daemon.json, for its owner only.
 type Daemon struct {
 	PID     int    `json:"pid"`
-	Admin   string `json:"admin"` // host:port, loopback
+	Lock    string `json:"lock"`  // of the repository, see [repo.LockID]: a copy of the folder has another
+	Admin   string `json:"admin"` // host:port, loopback; or the path of a socket
 	Token   string `json:"token"` // what the admin interface asks for
 	TAXII   string `json:"taxii"` // host:port
 	URL     string `json:"taxii_url"`
@@ -57,14 +59,17 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
-		if daemon.Gateway, err = s.listen("the gateway", address, n.host.Gateway()); err != nil {
+		if daemon.Gateway, err = s.listenIfThere("the gateway", address, n.host.Gateway()); err != nil {
 			return err
 		}
 	}
 	if address := n.repo.Config.Metrics.Listen; address != "" {
-		if daemon.Metrics, err = s.listen("metrics", address, n.metricsHandler()); err != nil {
+		if daemon.Metrics, err = s.listenIfThere("metrics", address, n.metricsHandler()); err != nil {
 			return err
 		}
+	}
+	if daemon.Lock, err = repo.LockID(n.repo.Dir); err != nil {
+		return err
 	}
 	data, err := json.Marshal(daemon)
 	if err != nil {
@@ -86,7 +91,7 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	}
 	ready(daemon)
 	err = group.Wait()
-	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil {
+	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}
 	return err
@@ -115,7 +120,7 @@ func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) (
 	if daemon.TAXII, err = s.listenTLS("TAXII clients", config.Listen, clients, secure.config); err != nil {
 		return secure, err
 	}
-	n.certificate = secure.acme
+	n.certificate, n.tlsFiles = secure.acme, secure.files
 	daemon.URL = "https://" + daemon.TAXII
 	switch {
 	case secure.config == nil:
@@ -132,11 +137,13 @@ func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) (
 }
 
 // listenAdmin listens for the command line.
-func (n *Node) listenAdmin(s *servers) (Daemon, error) { return s.listenOperator(n.adminHandler) }
+func (n *Node) listenAdmin(s *servers) (Daemon, error) {
+	return s.listenOperator(n.repo.Dir, n.adminHandler)
+}
 
-// listenOperator listens for the command line, on a free port of loopback. The handler is made for whoever has a new
-// token.
-func (s *servers) listenOperator(make func(token string) (http.Handler, error)) (Daemon, error) {
+// listenOperator listens for the command line, on a free port of loopback or, on a machine that has none, on a socket in
+// the repository. The handler is made for whoever has a new token.
+func (s *servers) listenOperator(dir string, make func(token string) (http.Handler, error)) (Daemon, error) {
 	token := [32]byte{}
 	rand.Read(token[:]) // never fails: it ends the process rather
 	daemon := Daemon{PID: os.Getpid(), Token: hex.EncodeToString(token[:])}
@@ -144,8 +151,43 @@ func (s *servers) listenOperator(make func(token string) (http.Handler, error)) 
 	if err != nil {
 		return Daemon{}, err
 	}
-	daemon.Admin, err = s.listen("the command line", "127.0.0.1:0", handler)
-	return daemon, err
+	listener, err := listenLocally(repo.SocketPath(dir))
+	if err != nil {
+		return Daemon{}, fmt.Errorf("listening for the command line: %w", err)
+	}
+	daemon.Admin = s.add(listener, s.hosts.Guard(handler), nil, s.bounds.others)
+	return daemon, nil
+}
+
+// listenLocally listens where this machine reaches itself.
+func listenLocally(socket string) (net.Listener, error) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		conn, err := net.DialTimeout("tcp", listener.Addr().String(), time.Second)
+		if err == nil {
+			_ = conn.Close() // nothing was said
+			return listener, nil
+		}
+		_ = listener.Close() // nobody was accepted
+	}
+	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
+		return nil, err
+	}
+	return net.Listen("unix", socket)
+}
+
+// listenOn listens on a TCP address. Where 127.0.0.1 is meant and this machine has IPv6 only, it is ::1.
+func listenOn(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if host, port, splitErr := net.SplitHostPort(address); errors.Is(err, syscall.EADDRNOTAVAIL) && splitErr == nil && host == "127.0.0.1" {
+		if other, otherErr := net.Listen("tcp", net.JoinHostPort("::1", port)); otherErr == nil {
+			return other, nil
+		}
+	}
+	return listener, err
 }
 
 // servers are HTTP servers that begin and end together.
@@ -170,18 +212,34 @@ func (s *servers) listen(whom, address string, handler http.Handler) (string, er
 	return s.open(whom, address, s.hosts.Guard(handler), nil, s.bounds.others)
 }
 
+// listenIfThere is listen for what a node can do without: if this machine doesn't have the address, nobody is answered
+// there.
+func (s *servers) listenIfThere(whom, address string, handler http.Handler) (string, error) {
+	at, err := s.listen(whom, address, handler)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		s.log.Warn("this machine does not have an address that is configured; nobody is answered there", "error", err)
+		return "", nil
+	}
+	return at, err
+}
+
 // listenTLS opens a port for TAXII clients: HTTPS, or plain HTTP if there is no configuration.
 func (s *servers) listenTLS(whom, address string, handler http.Handler, config *tls.Config) (string, error) {
 	return s.open(whom, address, handler, config, s.bounds.clients)
 }
 
 func (s *servers) open(whom, address string, handler http.Handler, config *tls.Config, most int) (string, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := listenOn(address)
 	if err != nil {
 		return "", fmt.Errorf("listening for %s: %w", whom, err)
 	}
+	return s.add(listener, handler, config, most), nil
+}
+
+// add takes a listener in, and returns where it listens.
+func (s *servers) add(listener net.Listener, handler http.Handler, config *tls.Config, most int) string {
 	s.list = append(s.list, listening{door.Limit(listener, most, s.log), taxii.NewServer(handler, config, s.log)})
-	return listener.Addr().String(), nil
+	return listener.Addr().String()
 }
 
 // bounds are how many connections an HTTP listener may have, so that all together leave most files of the process to its

@@ -32,6 +32,7 @@ type clientTLS struct {
 	fingerprint string       // SHA-256 of a certificate that clients must be told to trust
 	challenges  http.Handler // answers an ACME authority on plain HTTP, or is nil
 	acme        *acmeCertificate
+	files       *certificateFiles
 }
 
 // openTLS makes what the configuration says. Every certificate is presented to every client; client certificates are
@@ -60,7 +61,7 @@ func certificates(c repo.Config, dir string, log *slog.Logger) (clientTLS, error
 		if err := files.load(); err != nil {
 			return clientTLS{}, err
 		}
-		return clientTLS{config: &tls.Config{GetCertificate: files.get}}, nil
+		return clientTLS{config: &tls.Config{GetCertificate: files.get}, files: files}, nil
 	case repo.TLSSelfSigned:
 		certificate, err := selfSigned(filepath.Join(dir, "tls"), selfSignedNames(c), time.Now())
 		if err != nil {
@@ -131,6 +132,14 @@ func (f *certificateFiles) load() error {
 	}
 	f.loaded, f.written = &certificate, written
 	return nil
+}
+
+// reload reads the files now, whenever they were written.
+func (f *certificateFiles) reload() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written = [2]time.Time{}
+	return f.load()
 }
 
 // get gives the certificate that is there now. While new files don't fit together, as when only one of them is

@@ -182,7 +182,7 @@ func AppendAudit(dir string, entry any) (err error) {
 	a.OnFailure(func(failure error) { err = failure })
 	a.Append(entry)
 	closed := a.close()
-	return errors.Join(err, closed)
+	return errors.Join(err, closed, giveToOwner(dir, AuditPath(dir)))
 }
 
 // auditFiles lists the files of a log, the oldest first.

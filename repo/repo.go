@@ -40,6 +40,9 @@ func BlocksPath(dir string) string { return filepath.Join(dir, "blocks") }
 // DaemonPath is where a running daemon says how to reach it.
 func DaemonPath(dir string) string { return filepath.Join(dir, "daemon.json") }
 
+// SocketPath is where a running daemon is reached if the machine has no loopback interface.
+func SocketPath(dir string) string { return filepath.Join(dir, "daemon.sock") }
+
 var (
 	// ErrLocked means that another process uses the repository.
 	ErrLocked = errors.New("the repository is in use by another process")
@@ -170,6 +173,9 @@ func checkVersion(dir string) error {
 }
 
 func takeLock(dir string) (*flock.Flock, error) {
+	if err := checkOwner(dir); err != nil {
+		return nil, err
+	}
 	lock := flock.New(lockPath(dir))
 	locked, err := lock.TryLock()
 	if err != nil {

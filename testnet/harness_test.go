@@ -212,12 +212,19 @@ func (o *organisation) start(environment ...string) {
 	}
 	must(o.t, command.Start())
 	o.process = command
+	o.ready()
+}
+
+// ready waits until the daemon of the process is.
+func (o *organisation) ready() {
+	o.t.Helper()
 	eventually(o.t, func() (bool, string) {
+		var err error
 		o.daemon, err = node.ReadDaemon(o.dir)
 		if o.process.Process.Signal(syscall.Signal(0)) != nil {
 			o.t.Fatalf("the daemon of %s has ended", o.name)
 		}
-		return err == nil && o.daemon.PID == command.Process.Pid, fmt.Sprintf("the daemon of %s is not ready: %v", o.name, err)
+		return err == nil && o.daemon.PID == o.process.Process.Pid, fmt.Sprintf("the daemon of %s is not ready: %v", o.name, err)
 	})
 }
 

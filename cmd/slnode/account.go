@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -21,7 +22,7 @@ import (
 
 // onAccounts does something with the accounts of the repository.
 func onAccounts[T any](a *app, c *cobra.Command, do func(*node.Client) (T, error)) (result T, err error) {
-	client, err := node.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), "warn", "text"))
+	client, err := node.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
 	if err != nil {
 		return result, err
 	}

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,15 +29,25 @@ func (a *app) daemonCommand() *cobra.Command {
 		Use:   "daemon",
 		Short: "Run the node",
 		Long: `Daemon runs the node until it gets SIGINT or SIGTERM: it serves TAXII, publishes what is posted, follows the chain and
-keeps in touch with the other members' nodes. Logs go to standard error.`,
+keeps in touch with the other members' nodes. Logs go to standard error. SIGHUP makes it read the configuration and the
+files of its certificate again; the log says what of the configuration counts from the next start only.`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			signal.Ignore(syscall.SIGPIPE) // who reads the log may go away
+			hangups := make(chan os.Signal, 1)
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			if os.Getenv("GOMEMLIMIT") == "" {
 				debug.SetMemoryLimit(memoryLimit)
 			}
 			for {
-				err := a.serve(c)
-				if !errors.Is(err, node.ErrRotated) {
+				err := a.serve(c, hangups)
+				switch {
+				case errors.Is(err, node.ErrRotated):
+				case c.Context().Err() != nil && errors.Is(err, context.Canceled):
+					fmt.Fprintln(c.ErrOrStderr(), "slnode: told to stop before the node was ready; nothing was lost")
+					return nil
+				default:
 					return err
 				}
 			}
@@ -41,20 +56,41 @@ keeps in touch with the other members' nodes. Logs go to standard error.`,
 }
 
 // serve runs the node once: until it is told to stop, or until its organisation has other keys.
-func (a *app) serve(c *cobra.Command) (err error) {
+func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
+	if err := c.Context().Err(); err != nil {
+		return err
+	}
 	r, err := repo.Open(a.dir, a.passphrase(c))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	log := newLogger(c.ErrOrStderr(), r.Config.Log.Level, r.Config.Log.Format)
+	level := new(slog.LevelVar)
+	level.Set(levelOf(r.Config.Log.Level))
+	log := newLogger(c.ErrOrStderr(), level, r.Config.Log.Format)
 	n, err := node.Open(c.Context(), r, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
+	ended := make(chan struct{})
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
+	defer close(ended)
 	return n.Serve(c.Context(), func(d node.Daemon) {
 		log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
+		reloads.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				case <-hangups:
+					if text := n.Reload(); text != "" {
+						level.Set(levelOf(text))
+					}
+				}
+			}
+		})
 	})
 }
 

@@ -53,12 +53,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var no *noError
 	var answer *taxii.ResponseError
 	var config *repo.ConfigError
+	var owner *repo.OwnerError
 	switch {
 	case errors.As(err, &no):
 		return exitNo
 	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
 		return exitUsage
-	case errors.As(err, &input), errors.As(err, &config), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
+	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
 		return exitUsage
 	}
 	return exitFailed
@@ -150,7 +151,7 @@ func exactArgs(n int) cobra.PositionalArgs {
 
 // connect talks to the node of the repository.
 func (a *app) connect(c *cobra.Command) (*node.Client, error) {
-	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), "warn", "text"))
+	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
 }
 
 // note adds a line to the audit log about a command that needs no node. What was done is done if that fails.
@@ -160,12 +161,16 @@ func (a *app) note(c *cobra.Command, event, subject string) {
 	}
 }
 
-func newLogger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	if l.UnmarshalText([]byte(level)) != nil {
-		l = slog.LevelInfo
+// levelOf reads a level of the log; what is none is that of information.
+func levelOf(text string) (level slog.Level) {
+	if level.UnmarshalText([]byte(text)) != nil {
+		return slog.LevelInfo
 	}
-	options := &slog.HandlerOptions{Level: l}
+	return level
+}
+
+func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
