@@ -30,8 +30,10 @@ func (o *owner) run(ctx context.Context) error {
 }
 
 func (o *owner) lookAfter(ctx context.Context) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	if err := o.turn.take(ctx); err != nil {
+		return err
+	}
+	defer o.turn.give()
 	if o.fold.charter() == nil || !o.fold.active() {
 		return nil
 	}

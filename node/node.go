@@ -40,43 +40,43 @@ import (
 
 // Node is a node of an organisation that belongs to a consortium.
 type Node struct {
-	repo          *repo.Repo
-	consortium    repo.Consortium
-	host          *p2p.Host
-	topic         *p2p.Topic
-	fold          *fold
-	fresh         *freshDirectories
-	done          *signal // something of ours was confirmed, or withdrawn
-	arrived       *signal // events wait for their blocks
-	shown         *signal // objects came into the view, or left it
-	exports       *semaphore.Weighted
-	webhooks      []*webhook
-	publisher     *publisher
-	sealer        *sealer
-	minter        *minter
-	replicator    *replicator
-	fetcher       *fetcher
-	owner         *owner
-	withdrawer    *withdrawer
-	omissions     *omissions
-	feeds         *feeds
-	watcher       *chainwatch.Watcher
-	ledger        *ledger.Ledger
-	accounts      *accounts
-	disk          *diskGuard
-	clock         *clockGuard
-	ourNetwork    atomic.Bool       // algod was seen to be of the consortium's
-	certificate   *acmeCertificate  // for TAXII clients; nil if it comes from elsewhere
-	tlsFiles      *certificateFiles // … from files, or nil
-	described     *ownRoot
-	trail         *auditTrail
-	rebuild       chan chan error
-	remembered    []string              // the members' addresses as they are written down; keepConnected's alone
-	rotated       *signal               // a change of our own keys was carried out, or came to nothing
-	switching     atomic.Bool           // … it was
-	rotationError atomic.Pointer[error] // … it did
-	log           *slog.Logger
-	started       time.Time
+	repo        *repo.Repo
+	consortium  repo.Consortium
+	host        *p2p.Host
+	topic       *p2p.Topic
+	fold        *fold
+	fresh       *freshDirectories
+	done        *signal // something of ours was confirmed, or withdrawn
+	arrived     *signal // events wait for their blocks
+	shown       *signal // objects came into the view, or left it
+	exports     *semaphore.Weighted
+	webhooks    []*webhook
+	publisher   *publisher
+	sealer      *sealer
+	minter      *minter
+	replicator  *replicator
+	fetcher     *fetcher
+	owner       *owner
+	withdrawer  *withdrawer
+	omissions   *omissions
+	feeds       *feeds
+	watcher     *chainwatch.Watcher
+	ledger      *ledger.Ledger
+	accounts    *accounts
+	disk        *diskGuard
+	clock       *clockGuard
+	ourNetwork  atomic.Bool       // algod was seen to be of the consortium's
+	certificate *acmeCertificate  // for TAXII clients; nil if it comes from elsewhere
+	tlsFiles    *certificateFiles // … from files, or nil
+	described   *ownRoot
+	trail       *auditTrail
+	rebuild     chan chan error
+	remembered  []string                       // the members' addresses as they are written down; keepConnected's alone
+	rotated     *signal                        // a change of our own keys was carried out, or came to nothing
+	switching   atomic.Bool                    // … it was
+	failed      atomic.Pointer[failedRotation] // … the last one that came to nothing
+	log         *slog.Logger
+	started     time.Time
 }
 
 // patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
@@ -216,7 +216,7 @@ func (n *Node) wire() error {
 	}
 	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, disk: n.disk, memory: openBytes, log: n.log}
 	n.owner = &owner{
-		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
+		turn: newTurn(), outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID,
 		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,
 	}
 	n.publisher.owner = n.owner

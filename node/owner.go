@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -36,7 +35,7 @@ type owner struct {
 	problem    func() error
 	log        *slog.Logger
 
-	mu sync.Mutex // one change at a time
+	turn turn // one change at a time; nobody has it while they wait for the chain
 }
 
 // CollectionSpec is what a collection is made of. Organisations are named as in URLs.
@@ -72,10 +71,32 @@ type Grant struct {
 // allMembers stands for every member, in lists of organisations.
 const allMembers = "all"
 
-// create makes a collection and waits until it is on the chain.
+// create makes a collection and waits until it is on the chain. If the context ends before that, the error wraps
+// errOnItsWay if the collection is made all the same.
 func (o *owner) create(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	c, err := o.beginNew(ctx, spec, network)
+	if err != nil {
+		return consortium.Collection{}, err
+	}
+	made, err := o.await(ctx, c.ID, c.Revision)
+	if err != nil {
+		return made, errors.Join(errOnItsWay, err)
+	}
+	if spec.Alias != "" {
+		err = o.outbox.ForgetMemo(makingMemo(spec.Alias))
+	}
+	return made, err
+}
+
+// errOnItsWay means that the chain will have a collection, and does not yet.
+var errOnItsWay = errors.New("the collection is on its way to the chain")
+
+// beginNew stores the first record of a new collection.
+func (o *owner) beginNew(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
+	if err := o.turn.take(ctx); err != nil {
+		return consortium.Collection{}, err
+	}
+	defer o.turn.give()
 	properties, err := o.properties(spec, network)
 	if err != nil {
 		return consortium.Collection{}, &InputError{err}
@@ -83,11 +104,58 @@ func (o *owner) create(ctx context.Context, spec CollectionSpec, network string)
 	if !o.fold.active() {
 		return consortium.Collection{}, &InputError{errors.New("this organisation is not a member of the consortium")}
 	}
-	c, err := o.begin(ctx, uuid.NewString(), properties)
-	if err != nil {
-		return consortium.Collection{}, fmt.Errorf("making the collection %q: %w", spec.Title, err)
+	id := uuid.NewString()
+	if err := o.reserve(spec.Alias, id); err != nil {
+		return consortium.Collection{}, err
 	}
-	return o.await(ctx, c.ID, c.Revision)
+	c, err := o.begin(ctx, id, properties)
+	if err != nil {
+		return c, fmt.Errorf("making the collection %q: %w", spec.Title, err)
+	}
+	return c, nil
+}
+
+// makingMemo is where it is kept which collection was to have an alias: until the chain has that one, only the outbox
+// knows that the alias is taken.
+func makingMemo(alias string) string { return "making/" + alias }
+
+// reserve keeps an alias for a collection that is about to be stored, unless another one with it is on its way. Whether
+// it is, the outbox tells: an attempt that came to nothing keeps nobody from the next, nor does a restart let two through.
+func (o *owner) reserve(alias, id string) error {
+	if alias == "" {
+		return nil
+	}
+	former, err := o.outbox.Memo(makingMemo(alias))
+	if err != nil {
+		return err
+	}
+	if former != nil {
+		onItsWay, err := o.isOnItsWay(string(former))
+		if err != nil {
+			return err
+		}
+		if onItsWay {
+			return fmt.Errorf("the alias %q: %w", alias, errOnItsWay)
+		}
+	}
+	return o.outbox.SetMemo(makingMemo(alias), []byte(id))
+}
+
+// isOnItsWay reports whether the first record of a collection is stored, and the chain as far as it is followed doesn't
+// have it.
+func (o *owner) isOnItsWay(id string) (bool, error) {
+	if _, known := o.fold.collection(id); known {
+		return false, nil
+	}
+	item, found, err := o.outbox.Find(recordKey(id, 1))
+	if err != nil || !found {
+		return false, err
+	}
+	if item.State < repo.Confirmed {
+		return true, nil
+	}
+	followed, err := o.view.Cursor()
+	return followed < item.Round, err // else it counts for nothing
 }
 
 // begin stores the first record of a collection. What it returns will be true once the record is on the chain.
@@ -342,38 +410,51 @@ type change struct {
 // update changes a collection of ours, given by id or alias, and waits until the change is on the chain. If the
 // context ends before that, the change happens all the same.
 func (o *owner) update(ctx context.Context, idOrAlias string, decide func(consortium.Collection) (change, error)) (consortium.Collection, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	c, err := o.find(idOrAlias)
-	if err != nil {
-		return c, &InputError{err}
+	for {
+		c, begun, err := o.beginUpdate(ctx, idOrAlias, decide)
+		if err != nil {
+			return c, err
+		}
+		if c, err = o.await(ctx, c.ID, c.Revision); err != nil || begun {
+			return c, err
+		}
 	}
-	// A change before this one may be on its way still.
+}
+
+// beginUpdate stores the next record of a collection, unless it has to wait for one that is on its way. It returns the
+// collection as it will be.
+func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(consortium.Collection) (change, error)) (c consortium.Collection, begun bool, err error) {
+	if err := o.turn.take(ctx); err != nil {
+		return c, false, err
+	}
+	defer o.turn.give()
+	if c, err = o.find(idOrAlias); err != nil {
+		return c, false, &InputError{err}
+	}
 	pending, err := o.pending(c)
 	if err != nil {
-		return c, err
+		return c, false, err
 	}
-	revision := c.Revision
 	if pending {
-		revision++
+		c.Revision++
 	}
-	if c, err = o.await(ctx, c.ID, revision); err != nil {
-		return c, err
+	if pending || c.Pending {
+		return c, false, nil
 	}
 	next, err := decide(c)
 	if err == nil {
 		err = o.check(c.ID, next.properties)
 	}
 	if err != nil {
-		return c, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
+		return c, false, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
 	}
 	if next.none {
-		return c, nil
+		return c, true, nil
 	}
 	if c, err = o.publish(ctx, c, next); err != nil {
-		return c, fmt.Errorf("changing the collection %q: %w", next.properties.Title, err)
+		return c, false, fmt.Errorf("changing the collection %q: %w", next.properties.Title, err)
 	}
-	return o.await(ctx, c.ID, c.Revision)
+	return c, true, nil
 }
 
 // find gives a collection of this organisation.
@@ -534,8 +615,10 @@ type adHocPlan struct {
 // adHoc gives the collection for named recipients: the one that there is for the same ones, or a new one. A new one is
 // stored when it returns; what is published in it waits until the chain has it.
 func (o *owner) adHoc(ctx context.Context, names []string) (consortium.Collection, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	if err := o.turn.take(ctx); err != nil {
+		return consortium.Collection{}, err
+	}
+	defer o.turn.give()
 	plan, err := o.planAdHoc(names)
 	if err != nil || plan.exists {
 		return plan.collection, err

@@ -63,12 +63,7 @@ func (o *ownRoot) set(words rootWords) error {
 }
 
 // administration does what an administrator asks for over HTTP and the chain or the view has a part in.
-type administration struct {
-	node *Node
-
-	mu     sync.Mutex
-	making map[string]bool // aliases of collections that are on their way to the chain
-}
+type administration struct{ node *Node }
 
 var _ taxii.Owner = (*administration)(nil)
 
@@ -94,9 +89,6 @@ func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal
 		if taken {
 			return taxii.Collection{}, fmt.Errorf("%w: there is a collection with the alias %q", taxii.ErrConflict, spec.Alias)
 		}
-		if !a.begin(spec.Alias) {
-			return taxii.Collection{}, &taxii.RetryAfterError{After: creationRetry}
-		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, creationPatience)
 	defer cancel()
@@ -104,10 +96,9 @@ func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal
 		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: spec.Readers, Contributors: spec.Contributors,
 		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
 	})
-	if ctx.Err() != nil && err != nil {
+	if errors.Is(err, errOnItsWay) || ctx.Err() != nil && err != nil {
 		return taxii.Collection{}, errors.Join(err, &taxii.RetryAfterError{After: creationRetry})
 	}
-	a.end(spec.Alias)
 	if err != nil {
 		return taxii.Collection{}, clientError(err)
 	}
@@ -115,20 +106,4 @@ func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal
 		Root: n.repo.Config.Organisation.Name, ID: info.ID, Alias: info.Alias, Title: info.Title, Description: info.Description,
 		CanRead: true, CanWrite: info.Write,
 	}, nil
-}
-
-func (a *administration) begin(alias string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.making[alias] {
-		return false
-	}
-	a.making[alias] = true
-	return true
-}
-
-func (a *administration) end(alias string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.making, alias)
 }

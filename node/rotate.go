@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,7 +95,7 @@ func (n *Node) RotateKeys(ctx context.Context, c repo.Change) (Rotated, error) {
 	n.minter.work.notify()
 	for {
 		changed := n.rotated.changed()
-		if err := n.rotationFailed(); err != nil {
+		if err := n.rotationFailed(item.Key); err != nil {
 			return Rotated{}, err
 		}
 		if n.switching.Load() {
@@ -185,10 +186,17 @@ func (n *Node) adviceOn(c repo.Change) (advice []string) {
 	return advice
 }
 
-// rotationFailed tells whether a change of keys came to nothing.
-func (n *Node) rotationFailed() error {
-	if failed := n.rotationError.Load(); failed != nil {
-		return *failed
+// failedRotation is a change of keys that came to nothing: which one, and why.
+type failedRotation struct {
+	key []byte // of the record, in the outbox
+	err error
+}
+
+// rotationFailed tells whether the change of keys that a record says came to nothing. What became of an earlier one is
+// no matter.
+func (n *Node) rotationFailed(key []byte) error {
+	if failed := n.failed.Load(); failed != nil && bytes.Equal(failed.key, key) {
+		return failed.err
 	}
 	return nil
 }
@@ -250,7 +258,7 @@ func (n *Node) rotationDone(ctx context.Context) (bool, error) {
 	if err := errors.Join(n.repo.Keys.Abandon(), n.repo.Outbox.ForgetMemo(rotationMemo)); err != nil {
 		return false, err
 	}
-	n.rotationError.Store(&failed)
+	n.failed.Store(&failedRotation{key: plan.Key, err: failed})
 	n.rotated.notify()
 	n.minter.work.notify()
 	return false, nil

@@ -319,7 +319,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 		return nil, err
 	}
 	config.Authenticator, config.Accounts = n.accounts, n.accounts
-	config.Owner = &administration{node: n, making: map[string]bool{}}
+	config.Owner = &administration{node: n}
 	config.Hosts = n.hosts()
 	config.RateLimit = int(n.repo.Config.TAXII.RateLimit)
 	if config.TrustedProxies, err = repo.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {

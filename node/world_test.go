@@ -42,6 +42,7 @@ type memStore struct {
 	peers    map[peer.ID]time.Time // Connected
 	asked    int                   // how often Fetch was called
 	silent   bool                  // Fetch waits until its context ends
+	putFails error                 // Put fails with it
 }
 
 func newMemStore() *memStore { return &memStore{dirs: map[cid.Cid]p2p.Directory{}} }
@@ -49,6 +50,9 @@ func newMemStore() *memStore { return &memStore{dirs: map[cid.Cid]p2p.Directory{
 func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.putFails != nil {
+		return m.putFails
+	}
 	for _, d := range ds {
 		m.dirs[d.Root()] = d
 	}

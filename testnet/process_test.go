@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
 // alone is a consortium of one organisation, whose daemon is stopped.
@@ -307,5 +310,41 @@ func TestANodeStartsWithoutLoopback(t *testing.T) {
 			t.Errorf("with %s the command line does not reach it: %v: %s", what, err, out)
 		}
 		o.stop()
+	}
+}
+
+// A client that asks for a collection and leaves before its record is stored takes the alias with it: the next one gets
+// the collection, without a restart in between.
+func TestAClientThatLeavesKeepsNoAlias(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, development(t), "alpha")
+	o := n.members[0]
+	o.client()
+	o.stop()
+	n.fault(t, devchain.Faults{Indexer: devchain.EndpointFaults{Status: http.StatusServiceUnavailable}})
+	o.start() // where the chain stands is not known, so that nothing is made
+	ask := func(patience time.Duration) (status int, err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+o.daemon.TAXII+"/"+o.name+"/collections", strings.NewReader(`{"title":"Reports","alias":"reports"}`))
+		must(t, err)
+		request.SetBasicAuth(o.user, o.secret)
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		defer response.Body.Close()
+		return response.StatusCode, nil
+	}
+	if status, err := ask(time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a client that is to leave is answered %d, %v", status, err)
+	}
+	n.fault(t, devchain.Faults{})
+	if status, err := ask(patience); err != nil || status != http.StatusOK {
+		t.Errorf("the next one is answered %d, %v", status, err)
+	}
+	if status, err := ask(patience); err != nil || status != http.StatusConflict {
+		t.Errorf("the one after it is answered %d, %v", status, err)
 	}
 }
