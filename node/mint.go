@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	maxFlights  = 64  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
+	maxFlights  = 80  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
 	signBatch   = 256 // items that are signed at once: the outbox is synced once for all of them
 	scanAtMost  = 400 // blocks that are read one by one to find confirmations; beyond, transactions are asked for
 	slowestPace = 5 * time.Second
@@ -80,7 +80,9 @@ type minter struct {
 // flight is a group on its way.
 type flight struct {
 	repo.Group
-	over chan struct{} // closed when the flight has ended
+	over  chan struct{} // closed when the flight has ended
+	bulk  bool          // some of it is
+	users []string      // who it is for
 
 	mu      sync.Mutex
 	taken   time.Time // when algod took it; zero if it hasn't
@@ -141,18 +143,32 @@ func (m *minter) resume(submissions chan<- *flight) error {
 		return err
 	}
 	for _, g := range groups {
-		submissions <- m.begin(g)
+		items := map[uint64]repo.Item{}
+		for _, number := range g.Items {
+			if items[number], _, err = m.outbox.Item(number); err != nil {
+				return err
+			}
+		}
+		submissions <- m.begin(g, items)
 	}
 	return nil
 }
 
-func (m *minter) begin(g repo.Group) *flight {
+// begin begins the flight of a group, whose items are among the given ones.
+func (m *minter) begin(g repo.Group, items map[uint64]repo.Item) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.flights == nil {
 		m.flights = map[uint64]*flight{}
 	}
 	f := &flight{Group: g, over: make(chan struct{})}
+	for _, number := range g.Items {
+		item := items[number]
+		f.bulk = f.bulk || item.Bulk
+		if item.User != "" && !slices.Contains(f.users, item.User) {
+			f.users = append(f.users, item.User)
+		}
+	}
 	m.flights[g.Number] = f
 	m.landed.notify()
 	return f
@@ -166,6 +182,7 @@ func (m *minter) replace(g repo.Group) *flight {
 	f := &flight{Group: g, over: make(chan struct{})}
 	if old != nil {
 		f.over = old.over // whoever waits for the group's end waits on
+		f.bulk, f.users = old.bulk, old.users
 	}
 	m.flights[g.Number] = f
 	return f
@@ -230,55 +247,34 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 	if err := m.awaitRecovery(ctx); err != nil {
 		return err
 	}
+	queue := m.outbox.Reader(repo.Stored)
 	pause := time.Duration(0)
 	for {
 		stored, landed, changed := m.work.changed(), m.landed.changed(), m.fold.changed.changed()
-		items, err := m.outbox.Queue(repo.Stored, 0, signBatch)
-		if err != nil {
-			return err
-		}
-		if items, err = m.beforeRotation(items); err != nil {
-			return err
-		}
-		room := (maxFlights - len(m.inFlight())) * ledger.MaxGroup
-		if items = items[:min(len(items), room)]; len(items) == 0 {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-stored:
-			case <-landed:
-			case <-changed:
-			}
-			continue
-		}
-		if !m.fold.mayWrite() {
-			if m.fold.begun() { // at the start nobody is a member yet, as far as we know
-				m.condition.set("membership", "this organisation is not a member of the consortium")
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-changed:
-			}
-			continue
-		}
-		m.disk.await(ctx)
-		groups, problem, err := m.signItems(ctx, items)
+		progress, problem, err := m.signNext(ctx, queue, submissions)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return err
-		case problem == nil:
+		case progress:
 			m.condition.clear()
 			m.refusals.Store(0)
 			pause = 0
-			for _, g := range groups {
-				select {
-				case submissions <- m.begin(g):
-				case <-ctx.Done(): // they are in the outbox
-					return nil
-				}
+			continue
+		case problem == nil: // nothing is there that may be signed
+			select {
+			case <-ctx.Done():
+			case <-stored:
+			case <-landed:
+			case <-changed:
+			}
+			continue
+		case problem.Problem == notMember:
+			m.condition.set(problem.Problem, problem.Detail)
+			select {
+			case <-ctx.Done():
+			case <-changed:
 			}
 			continue
 		}
@@ -296,6 +292,117 @@ func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
 		case <-time.After(least):
 		}
 	}
+}
+
+// notMember is the problem that only the chain can solve.
+const notMember = "membership"
+
+// lookAhead is how many batches are looked at for what may be signed, while what is before it has to wait.
+const lookAhead = 16
+
+// signNext signs what comes next and may be signed. Where that has to wait for something that others don't wait for, as a
+// collection's record, it is passed over. A problem is one that time or money solves.
+func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions chan<- *flight) (progress bool, problem *obstacle, err error) {
+	queue.Restart()
+	for range lookAhead {
+		allowed := m.allowance()
+		if allowed.groups <= 0 {
+			return false, problem, nil
+		}
+		batch, err := queue.Next(signBatch)
+		if err == nil {
+			batch, err = m.beforeRotation(batch)
+		}
+		if err != nil || len(batch) == 0 {
+			return false, problem, err
+		}
+		items := allowed.choose(batch)
+		if len(items) == 0 {
+			continue
+		}
+		if !m.fold.mayWrite() {
+			if !m.fold.begun() { // at the start nobody is a member yet, as far as we know
+				return false, nil, nil
+			}
+			return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
+		}
+		m.disk.await(ctx)
+		groups, itsProblem, err := m.signItems(ctx, items)
+		switch {
+		case ctx.Err() != nil || err != nil:
+			return false, nil, err
+		case itsProblem == nil:
+			return true, nil, m.depart(ctx, groups, items, submissions)
+		case itsProblem.Problem != "permission": // else it is the items'
+			return false, itsProblem, nil
+		}
+		problem = itsProblem
+	}
+	return false, problem, nil
+}
+
+// depart begins the flights of groups.
+func (m *minter) depart(ctx context.Context, groups []repo.Group, items []repo.Item, submissions chan<- *flight) error {
+	byNumber := make(map[uint64]repo.Item, len(items))
+	for _, item := range items {
+		byNumber[item.Number] = item
+	}
+	for _, g := range groups {
+		select {
+		case submissions <- m.begin(g, byNumber):
+		case <-ctx.Done(): // they are in the outbox
+			return nil
+		}
+	}
+	return nil
+}
+
+// Of the groups in flight, some are kept free for what is not bulk, and some of those for other users than the one who
+// has most: who comes while all of somebody's many are on their way is in the next round all the same.
+const (
+	bulkFlights = 64
+	userFlights = 72
+)
+
+// allowance is how many groups may begin their flight now.
+type allowance struct {
+	groups, bulk int
+	users        map[string]int // that fly already
+}
+
+func (m *minter) allowance() allowance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := allowance{groups: maxFlights - len(m.flights), bulk: bulkFlights, users: map[string]int{}}
+	for _, f := range m.flights {
+		if f.bulk {
+			a.bulk--
+		}
+		for _, user := range f.users {
+			a.users[user]++
+		}
+	}
+	return a
+}
+
+// choose leaves those of the items that may be signed, in their order.
+func (a allowance) choose(items []repo.Item) (chosen []repo.Item) {
+	bulk, users := 0, map[string]int{}
+	for _, item := range items {
+		switch {
+		case len(chosen) == a.groups*ledger.MaxGroup:
+			return chosen
+		case item.Bulk && bulk >= a.bulk*ledger.MaxGroup:
+		case item.User != "" && users[item.User] >= (userFlights-a.users[item.User])*ledger.MaxGroup:
+		default:
+			chosen = append(chosen, item)
+			users[item.User]++
+			if item.Bulk {
+				bulk++
+			}
+		}
+	}
+	return chosen
 }
 
 // signItems signs a batch of items and announces them. A problem is one that time or money solves.

@@ -79,6 +79,9 @@ func (p *publisher) accept(who taxii.Principal, c taxii.Collection, into consort
 	if err != nil {
 		return "", err
 	}
+	for i := range b.submissions {
+		b.submissions[i].Item.User = who.User
+	}
 	items, err := p.outbox.Accept(b.submissions)
 	if err != nil {
 		return "", err

@@ -278,13 +278,13 @@ func (m *minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
 	case record.State > repo.Stored:
 		return nil, nil
 	}
-	at := slices.IndexFunc(items, func(item repo.Item) bool { return item.Number == record.Number })
+	at := slices.IndexFunc(items, func(item repo.Item) bool { return !item.Before(record) })
 	switch {
-	case at < 0: // further behind
+	case at < 0: // it is further behind
 		return items, nil
 	case at > 0:
 		return items[:at], nil
-	case len(m.inFlight()) > 0:
+	case len(m.inFlight()) > 0 || items[0].Number != record.Number:
 		return nil, nil
 	}
 	return items[:1], nil

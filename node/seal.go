@@ -47,15 +47,20 @@ type sealer struct {
 	log        *slog.Logger
 }
 
-// run seals until the context ends.
+// run seals until the context ends. What comes in meanwhile and has its turn before what is left is sealed before it.
 func (s *sealer) run(ctx context.Context) error {
+	queue := s.outbox.Reader(repo.Accepted)
 	for {
 		accepted, changed := s.work.changed(), s.fold.changed.changed()
-		for after := uint64(0); ; {
-			items, err := s.outbox.Queue(repo.Accepted, after, sealBatch)
+		queue.Restart()
+		for {
+			items, err := queue.Next(sealBatch)
 			if err == nil && len(items) > 0 {
 				s.disk.await(ctx)
-				after, err = s.seal(ctx, items)
+				var n int
+				if n, err = s.seal(ctx, items); err == nil && n < len(items) {
+					queue.Return(items[n])
+				}
 			}
 			if ctx.Err() != nil {
 				return nil
@@ -76,10 +81,9 @@ func (s *sealer) run(ctx context.Context) error {
 	}
 }
 
-// seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns the number of the
-// last item that it looked at. Items of a collection in which this organisation may not publish any more wait until it
-// may.
-func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err error) {
+// seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
+// looked at. Items of a collection in which this organisation may not publish any more wait until it may.
+func (s *sealer) seal(ctx context.Context, items []repo.Item) (n int, err error) {
 	var held atomic.Int64
 	drafts := make([]consortium.Draft, len(items))
 	ready := make([]bool, len(items))
@@ -120,7 +124,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 	if err := workers.Wait(); err != nil {
 		return 0, fmt.Errorf("sealing: %w", err)
 	}
-	last = items[len(items)-1].Number
+	n = len(items)
 	var stored []repo.Item
 	var directories []p2p.Directory
 	for i, item := range items {
@@ -137,7 +141,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 		stored, directories = append(stored, item), append(directories, directory)
 	}
 	if len(stored) == 0 {
-		return last, nil
+		return n, nil
 	}
 	if len(stored) == len(items) {
 		s.condition.clear()
@@ -151,7 +155,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (last uint64, err 
 	s.fresh.add(directories)
 	s.stored()
 	s.log.Debug("objects are sealed and stored", "objects", len(stored))
-	return last, nil
+	return n, nil
 }
 
 // onTheWay reports whether a record of a collection will arrive that decides, or the first of one of ours.

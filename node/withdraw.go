@@ -187,13 +187,16 @@ func (w *withdrawer) end(ctx context.Context, asset uint64) (repo.Item, error) {
 // destroy takes the destruction of an NFT into the outbox.
 func (w *withdrawer) destroy(asset uint64) (repo.Item, error) {
 	items, err := w.outbox.Accept([]repo.Submission{{Item: repo.Item{
-		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: now(),
+		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: now(), User: withdrawals,
 	}}})
 	if err != nil {
 		return repo.Item{}, err
 	}
 	return items[0], nil
 }
+
+// withdrawals is who all withdrawals are published for: so they wait for nobody's objects, and let them pass.
+const withdrawals = "withdrawals:" // which is nobody's name
 
 func destroyKey(asset uint64) []byte { return hashOf("destroy", strconv.FormatUint(asset, 10)) }
 

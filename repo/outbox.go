@@ -22,14 +22,16 @@ type Outbox struct {
 	counters counters
 	counts   [Confirmed]atomic.Int64 // how many items are in each queue
 	moved    [Confirmed]int64        // … more, once the running transaction is committed
+	order    order
 	queues   [Confirmed]*workQueue
 	puts     [Confirmed]lowest // … for the running transaction
 }
 
 type counters struct {
-	Items    uint64 `json:"items"`    // the last number given to an item
-	Groups   uint64 `json:"groups"`   // … to a group
-	Sequence uint64 `json:"sequence"` // … to a transaction: the chain's sequence number of this publisher
+	Items    uint64 `json:"items"`         // the last number given to an item
+	Groups   uint64 `json:"groups"`        // … to a group
+	Sequence uint64 `json:"sequence"`      // … to a transaction: the chain's sequence number of this publisher
+	Rank     uint64 `json:"rank,omitzero"` // the greatest that was signed, see order.go
 	// Free are numbers up to Sequence that were given to nothing, see [Outbox.FillSequence].
 	Free []uint64 `json:"free,omitzero"`
 }
@@ -57,7 +59,10 @@ type Item struct {
 	Key    []byte `json:"key"` // what is published exactly once; the caller chooses it
 	// Publication counts how often the key was published after a withdrawal, from 0.
 	Publication uint32    `json:"publication,omitzero"`
-	Note        wire.Note `json:"note"` // with its sequence number once it was signed for the first time
+	User        string    `json:"user,omitzero"` // who it is published for; "" where its turn is always now
+	Rank        uint64    `json:"rank,omitzero"` // its turn, see order.go
+	Bulk        bool      `json:"bulk,omitzero"` // it was not among the first of its request
+	Note        wire.Note `json:"note"`          // with its sequence number once it was signed for the first time
 	Collection  string    `json:"collection,omitzero"`
 	ObjectID    string    `json:"object,omitzero"`    // STIX id
 	Version     string    `json:"version,omitzero"`   // STIX modified or created; "" for an unversioned object
@@ -102,7 +107,7 @@ func (g Group) Signings() [][]string { return append([][]string{g.TxIDs}, g.Form
 const (
 	tableItem    = 'i' // number -> Item
 	tablePayload = 'p' // number -> plaintext
-	tableQueue   = 'q' // state, number -> nothing
+	tableQueue   = 'q' // state, rank, number -> nothing
 	tableKey     = 'k' // key -> number
 	tableTx      = 'x' // transaction id -> number
 	tableUse     = 'd' // CID of a directory that was announced -> number
@@ -126,6 +131,7 @@ func openOutbox(s *store) (*Outbox, error) {
 		if _, err := getJSON(txn, key(tableCounter), &o.counters); err != nil {
 			return err
 		}
+		o.order.now = o.counters.Rank
 		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
 			o.counts[k[2]].Add(1)
 			return true, nil
@@ -137,8 +143,8 @@ func openOutbox(s *store) (*Outbox, error) {
 	return o, nil
 }
 
-// Submission is something to publish. Its Item needs no number and no state: with a payload it begins as [Accepted],
-// without one, sealed and stored already, as [Stored].
+// Submission is something to publish. Its Item needs no number, no rank and no state: with a payload it begins as
+// [Accepted], without one, sealed and stored already, as [Stored].
 type Submission struct {
 	Item    Item
 	Payload []byte
@@ -146,17 +152,17 @@ type Submission struct {
 }
 
 // Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
-// published or on its way already, the one that is.
+// published or on its way already, the one that is. Those of one call are one request of the user that their items
+// name: they are published in their order, and in turn with those of others.
 func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	var r request
 	for rest := submissions; len(rest) > 0; {
 		n, size := 0, 0
 		for n < len(rest) && n < chunkItems && size <= chunkBytes {
 			size += len(rest[n].Payload)
 			n++
 		}
-		accepted, err := o.acceptChunk(rest[:n])
+		accepted, err := o.acceptChunk(rest[:n], &r) // others come in between
 		if err != nil {
 			return items, fmt.Errorf("accepting into the outbox: %w", err)
 		}
@@ -165,7 +171,9 @@ func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
 	return items, nil
 }
 
-func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error) {
+func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	next := o.counters
 	err = o.write(func(txn *badger.Txn) error {
 		for _, s := range submissions {
@@ -183,6 +191,7 @@ func (o *Outbox) acceptChunk(submissions []Submission) (items []Item, err error)
 			}
 			next.Items++
 			item.Number, item.State = next.Items, Stored
+			r.place(&o.order, &item)
 			if s.Payload != nil {
 				item.State = Accepted
 				if err := txn.Set(key(tablePayload, u64(item.Number)), s.Payload); err != nil {
@@ -248,13 +257,14 @@ func (o *Outbox) write(transaction func(*badger.Txn) error) error {
 func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
 	if former != 0 && former != item.State && former < Confirmed {
 		o.moved[former]--
-		if err := txn.Delete(key(tableQueue, []byte{byte(former)}, u64(item.Number))); err != nil {
+		before := Item{State: former, Rank: item.Rank, Number: item.Number}
+		if err := txn.Delete(before.queueKey()); err != nil {
 			return err
 		}
 	}
 	if item.State < Confirmed && former != item.State {
 		o.moved[item.State]++
-		k := key(tableQueue, []byte{byte(item.State)}, u64(item.Number))
+		k := item.queueKey()
 		o.puts[item.State].add(k)
 		if err := txn.Set(k, nil); err != nil {
 			return err
@@ -340,24 +350,23 @@ func eachQueued(txn *badger.Txn, states []State, visit func(Item) error) error {
 	return nil
 }
 
-// Queue gives up to limit items of a state, in the order of their acceptance, beginning after a number.
+// Queue gives up to limit items of a state, in the order in which they go on, beginning after the one with a number (0:
+// at the beginning).
 func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err error) {
-	var from []byte
+	var from *spot
 	if after > 0 {
-		from = u64(after)
-	}
-	err = o.queues[state].scan(o.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
-		item, err := queuedItem(txn, k)
+		last, _, err := o.Item(after)
 		if err != nil {
-			return false, err
+			return nil, fmt.Errorf("reading the outbox: %w", err)
 		}
-		items = append(items, item)
-		return len(items) < limit, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the outbox: %w", err)
+		at := last.spot()
+		from = &at
 	}
-	return items, nil
+	err = o.scanQueue(state, from, func(item Item) bool {
+		items = append(items, item)
+		return len(items) < limit
+	})
+	return items, err
 }
 
 // Count tells how many items are in each of the states before [Confirmed].
@@ -562,6 +571,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 				rest = rest[1:]
 				item.State, item.Group, item.TxID = Signed, g.Number, txid
 				g.Items = append(g.Items, item.Number)
+				next.Rank = max(next.Rank, item.Rank)
 				if err := o.put(txn, item, former); err != nil {
 					return err
 				}
@@ -581,7 +591,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recording signed groups: %w", err)
 	}
-	o.counters = next
+	o.counters, o.order.now = next, next.Rank
 	return numbered, nil
 }
 

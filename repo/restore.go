@@ -318,7 +318,7 @@ func (r record) check() error {
 	switch {
 	case !letter, k[0] == tableToken:
 		return fmt.Errorf("a record with the key %.20q", k)
-	case k[0] == tableQueue && (len(k) != len(key(tableQueue))+1+8 || k[2] < byte(Accepted) || k[2] >= byte(Confirmed)):
+	case k[0] == tableQueue && (len(k) != len(key(tableQueue))+1+8+8 || k[2] < byte(Accepted) || k[2] >= byte(Confirmed)):
 		return fmt.Errorf("a record with the key %.20q, which is no place in a queue", k)
 	}
 	return nil

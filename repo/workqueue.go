@@ -15,15 +15,23 @@ type workQueue struct {
 	table []byte // the prefix of its keys
 	begin []byte // the least key that it can have
 
-	mu    sync.Mutex
-	first []byte // no entry is before it
-	added int    // how often something was
+	mu       sync.Mutex
+	first    []byte // no entry is before it
+	added    int    // how often something was
+	watchers []func(k []byte)
 }
 
 // newWorkQueue is a queue of the keys that begin with table, from table+from on.
 func newWorkQueue(table []byte, from ...byte) *workQueue {
 	begin := slices.Concat(table, from)
 	return &workQueue{table: table, begin: begin, first: begin}
+}
+
+// watch has a function called with the first of the keys whenever entries were put in.
+func (q *workQueue) watch(tell func(k []byte)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.watchers = append(q.watchers, tell)
 }
 
 // scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after, or,
@@ -63,6 +71,9 @@ func (q *workQueue) put(k []byte) {
 	q.added++
 	if bytes.Compare(k, q.first) < 0 {
 		q.first = k
+	}
+	for _, tell := range q.watchers {
+		tell(k)
 	}
 }
 
