@@ -132,7 +132,7 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 
 // lookAfter finds out what has become of groups that are not confirmed in time: sends them again, or gives them up
 // when it is proved that they can never be confirmed.
-func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) error {
+func (m *minter) lookAfter(ctx context.Context, submissions submissions) error {
 	ticker := time.NewTicker(m.patience / 4)
 	defer ticker.Stop()
 	for {
@@ -173,7 +173,7 @@ func (m *minter) lookAfter(ctx context.Context, submissions chan<- *flight) erro
 
 // settle decides about one overdue group: it may be confirmed, waiting, to be sent again or, once that is proved, over
 // for good. Whichever of its signings was confirmed, the others can't be any more.
-func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flight) error {
+func (m *minter) settle(ctx context.Context, f *flight, submissions submissions) error {
 	f = m.now(f)
 	if err := m.endIfDone(f.Number); err != nil || !m.isInFlight(f.Number) {
 		return err
@@ -216,7 +216,7 @@ func (m *minter) settle(ctx context.Context, f *flight, submissions chan<- *flig
 	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
 	f.setTaken(time.Time{})
 	select {
-	case submissions <- f:
+	case submissions.of(f) <- f:
 	default: // all submitters are busy: the next time
 		f.setTaken(time.Now())
 	}

@@ -112,7 +112,7 @@ func (f *flight) takenAt() time.Time {
 
 // run mints until the context ends.
 func (m *minter) run(ctx context.Context) error {
-	submissions := make(chan *flight, maxFlights)
+	submissions := newSubmissions()
 	if err := m.resume(submissions); err != nil {
 		return err
 	}
@@ -123,21 +123,53 @@ func (m *minter) run(ctx context.Context) error {
 	// One after the other: so what is referred to comes before what refers to it on the chain, too.
 	group.Go(func() error {
 		for {
-			select {
-			case <-ctx.Done():
+			f := submissions.next(ctx)
+			if f == nil {
 				return nil
-			case f := <-submissions:
-				if err := m.submit(ctx, m.now(f)); err != nil {
-					return err
-				}
+			}
+			if err := m.submit(ctx, m.now(f)); err != nil {
+				return err
 			}
 		}
 	})
 	return group.Wait()
 }
 
+// submissions are groups that are to be submitted, those first that are not bulk. A group is wholly one or the other, and
+// the bulk of a request is what comes after the rest of it, so that its order stays.
+type submissions struct{ first, bulk chan *flight }
+
+func newSubmissions() submissions {
+	return submissions{make(chan *flight, maxFlights), make(chan *flight, maxFlights)}
+}
+
+// of is where a group belongs.
+func (s submissions) of(f *flight) chan<- *flight {
+	if f.bulk {
+		return s.bulk
+	}
+	return s.first
+}
+
+// next waits for the next group; nil when the context ends.
+func (s submissions) next(ctx context.Context) *flight {
+	select {
+	case f := <-s.first:
+		return f
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case f := <-s.first:
+		return f
+	case f := <-s.bulk:
+		return f
+	}
+}
+
 // resume takes up the groups that were in flight when the node stopped.
-func (m *minter) resume(submissions chan<- *flight) error {
+func (m *minter) resume(submissions submissions) error {
 	groups, err := m.outbox.Groups(0, maxFlights)
 	if err != nil {
 		return err
@@ -149,7 +181,8 @@ func (m *minter) resume(submissions chan<- *flight) error {
 				return err
 			}
 		}
-		submissions <- m.begin(g, items)
+		f := m.begin(g, items)
+		submissions.of(f) <- f
 	}
 	return nil
 }
@@ -243,7 +276,7 @@ func (m *minter) inFlight() []*flight {
 }
 
 // sign turns what is stored into flights, as many as may be on their way at a time.
-func (m *minter) sign(ctx context.Context, submissions chan<- *flight) error {
+func (m *minter) sign(ctx context.Context, submissions submissions) error {
 	if err := m.awaitRecovery(ctx); err != nil {
 		return err
 	}
@@ -302,7 +335,7 @@ const lookAhead = 16
 
 // signNext signs what comes next and may be signed. Where that has to wait for something that others don't wait for, as a
 // collection's record, it is passed over. A problem is one that time or money solves.
-func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions chan<- *flight) (progress bool, problem *obstacle, err error) {
+func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions submissions) (progress bool, problem *obstacle, err error) {
 	queue.Restart()
 	for range lookAhead {
 		allowed := m.allowance()
@@ -316,7 +349,7 @@ func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissi
 		if err != nil || len(batch) == 0 {
 			return false, problem, err
 		}
-		items := allowed.choose(batch)
+		items := withoutTail(allowed.choose(batch))
 		if len(items) == 0 {
 			continue
 		}
@@ -342,19 +375,31 @@ func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissi
 }
 
 // depart begins the flights of groups.
-func (m *minter) depart(ctx context.Context, groups []repo.Group, items []repo.Item, submissions chan<- *flight) error {
+func (m *minter) depart(ctx context.Context, groups []repo.Group, items []repo.Item, submissions submissions) error {
 	byNumber := make(map[uint64]repo.Item, len(items))
 	for _, item := range items {
 		byNumber[item.Number] = item
 	}
 	for _, g := range groups {
+		f := m.begin(g, byNumber)
 		select {
-		case submissions <- m.begin(g, byNumber):
+		case submissions.of(f) <- f:
 		case <-ctx.Done(): // they are in the outbox
 			return nil
 		}
 	}
 	return nil
+}
+
+// withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until all
+// of the batch is done. What is bulk only stays as it is.
+func withoutTail(items []repo.Item) []repo.Item {
+	for n := len(items); n > 0; n-- {
+		if !items[n-1].Bulk {
+			return items[:n]
+		}
+	}
+	return items
 }
 
 // Of the groups in flight, some are kept free for what is not bulk, and some of those for other users than the one who
@@ -432,8 +477,9 @@ func (m *minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 	if items, err = m.outbox.Number(items); err != nil {
 		return nil, nil, err
 	}
-	// Destroys go apart: one that the network refuses must not hold up what is published beside it.
-	items = slices.Concat(without(items, isDestroy), without(items, isMint))
+	// Destroys go apart: one that the network refuses must not hold up what is published beside it. So does bulk.
+	mints := without(items, isDestroy)
+	items = slices.Concat(without(mints, isBulk), without(mints, isNoBulk), without(items, isMint))
 	for chunk := range chunks(items) {
 		signed, err := m.signGroup(params, chunk)
 		var congested *ledger.CongestedError
@@ -464,6 +510,8 @@ func algodProblem(err error) *obstacle {
 
 func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
 func isMint(item repo.Item) bool    { return !isDestroy(item) }
+func isBulk(item repo.Item) bool    { return item.Bulk }
+func isNoBulk(item repo.Item) bool  { return !item.Bulk }
 
 func without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
@@ -474,7 +522,7 @@ func chunks(items []repo.Item) iter.Seq[[]repo.Item] {
 	return func(yield func([]repo.Item) bool) {
 		for len(items) > 0 {
 			n := 1
-			for n < min(len(items), ledger.MaxGroup) && isMint(items[n]) == isMint(items[0]) {
+			for n < min(len(items), ledger.MaxGroup) && isMint(items[n]) == isMint(items[0]) && items[n].Bulk == items[0].Bulk {
 				n++
 			}
 			if !yield(items[:n]) {

@@ -208,7 +208,8 @@ func (n *Node) wire() error {
 	n.sealer.fresh, n.sealer.stored = n.fresh, n.minter.work.notify
 	n.publisher = &publisher{
 		outbox: outbox, view: view, fold: n.fold, wait: n.repo.Config.TAXII.PublishWait.Duration, wake: n.sealer.work.notify, done: n.done,
-		delay: delay{sealing: n.sealer.condition, publishing: n.minter.condition}, disk: n.disk,
+		delay: delay{sealing: n.sealer.condition, publishing: n.minter.condition}, disk: n.disk, shown: n.shown,
+		watching: func() chainwatch.State { return n.watcher.State() },
 	}
 	n.replicator = &replicator{
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,

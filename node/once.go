@@ -47,7 +47,7 @@ func (m *minter) done(item *repo.Item) (done bool, by repo.Confirmation, failure
 		}
 	}
 	if item.Note.Kind == wire.KindObject {
-		entry, err := m.published(*item)
+		entry, err := publishedAs(m.view, *item)
 		if err != nil {
 			return false, by, "", err
 		}
@@ -150,7 +150,8 @@ func (m *minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey)
 	return errors.New("its directory has no " + wire.ObjectName)
 }
 
-func (m *minter) published(item repo.Item) (*repo.Entry, error) {
+// publishedAs finds what is in the view of the same version, or of the same content if there are no versions.
+func publishedAs(view *repo.View, item repo.Item) (*repo.Entry, error) {
 	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {
 		instant, err := stix.ParseTimestamp(item.Version)
@@ -159,5 +160,5 @@ func (m *minter) published(item repo.Item) (*repo.Entry, error) {
 		}
 		probe.Instant = instant
 	}
-	return m.view.Same(probe)
+	return view.Same(probe)
 }

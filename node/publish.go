@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -30,11 +32,14 @@ type publisher struct {
 	disk   *diskGuard
 	wake   func()  // tells the sealer that there is work
 	done   *signal // an item was confirmed
+
+	shown    *signal                 // something entered the view, or left it
+	watching func() chainwatch.State // how the chain is followed; nil: nobody does
 }
 
 var _ taxii.Publisher = (*publisher)(nil)
 
-// Publish takes objects into the outbox and waits a moment for their confirmation.
+// Publish takes objects into the outbox and waits a moment until they are served.
 func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, objects []taxii.Incoming, to []string) (taxii.Status, error) {
 	into, err := p.target(c)
 	if err == nil && len(to) > 0 {
@@ -259,7 +264,7 @@ func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) 
 	look := time.NewTicker(lasting)
 	defer look.Stop()
 	for rest := kept.Lines; len(rest) > 0; {
-		changed := p.done.changed()
+		changed, shown := p.done.changed(), p.shown.changed()
 		for len(rest) > 0 { // each line is looked at until it is done, and not again
 			done, err := p.lineIsDone(rest[0])
 			if err != nil {
@@ -276,8 +281,10 @@ func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) 
 		select {
 		case <-changed:
 			continue
+		case <-shown:
+			continue
 		case <-look.C:
-			if !p.delay.isLasting() {
+			if !p.delay.isLasting() && !p.followingIsHopeless() {
 				continue
 			}
 		case <-deadline.C:
@@ -298,8 +305,8 @@ func (p *publisher) lineIsDone(line repo.StatusLine) (bool, error) {
 	if err != nil || !found {
 		return false, err
 	}
-	done, err := p.isDone(item)
-	return done || item.Failure != "", err
+	fate, err := p.fate(item)
+	return fate.done || fate.failure != "", err
 }
 
 // Status gives the status of an earlier request to who made it, and to administrators.
@@ -347,32 +354,19 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 			}
 			// The transaction's id is known as soon as it is signed, and stays.
 			detail.Message = item.TxID
-			done, err := p.isDone(item)
-			if err != nil {
+			fate, err := p.fate(item)
+			switch {
+			case err != nil:
 				return ownedStatus{}, err
-			}
-			if item.Failure != "" {
-				status.Failures = append(status.Failures, taxii.StatusDetail{ID: detail.ID, Version: detail.Version, Message: item.Failure})
-				continue
-			}
-			if done {
+			case fate.failure != "":
+				status.Failures = append(status.Failures, taxii.StatusDetail{ID: detail.ID, Version: detail.Version, Message: fate.failure})
+			case fate.done:
 				status.Successes = append(status.Successes, detail)
-			} else {
-				if reason := p.delay.of(item); reason != "" {
-					detail.Message = reason // the transaction's id, if it has one, stands beside it
-				}
+			default:
+				detail.Message = cmp.Or(fate.waits, detail.Message)
 				status.Pendings = append(status.Pendings, detail)
 			}
 		}
 	}
 	return status, nil
-}
-
-// isDone reports whether an item is on the chain. A withdrawal is done when the view shows it, too.
-func (p *publisher) isDone(item repo.Item) (bool, error) {
-	if item.Destroys == 0 {
-		return item.State >= repo.Confirmed, nil
-	}
-	event, found, err := p.view.EventOf(item.Destroys)
-	return found && event.State == repo.Ended, err
 }

@@ -57,9 +57,11 @@ func (s *sealer) run(ctx context.Context) error {
 			items, err := queue.Next(sealBatch)
 			if err == nil && len(items) > 0 {
 				s.disk.await(ctx)
+				all := items
+				items = withoutTail(items)
 				var n int
-				if n, err = s.seal(ctx, items); err == nil && n < len(items) {
-					queue.Return(items[n])
+				if n, err = s.seal(ctx, items); err == nil && n < len(all) {
+					queue.Return(all[n])
 				}
 			}
 			if ctx.Err() != nil {

@@ -9,8 +9,11 @@ type signal struct {
 	ch chan struct{}
 }
 
-// changed is closed at the next change.
+// changed is closed at the next change; of no signal there is none.
 func (s *signal) changed() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ch == nil {

@@ -56,7 +56,7 @@ func (m *minter) refused(ctx context.Context, f *flight, refused *ledger.Refused
 	case ledger.LeaseHeld, ledger.Expired:
 		// After a restart that is mostly a group that was confirmed meanwhile.
 		f.setTaken(time.Now()) // lookAfter goes on, if it isn't known yet
-		if err := m.settle(ctx, f, nil); err != nil {
+		if err := m.settle(ctx, f, submissions{}); err != nil {
 			return nil, true, onlyOwn(err)
 		}
 		if m.isInFlight(f.Number) && f.firstRefusal() {

@@ -212,15 +212,7 @@ func (b *safeBuffer) String() string {
 	return b.buf.String()
 }
 
-// manifestResource and versionsResource are answers as a client reads them.
-type manifestResource struct {
-	More    bool             `json:"more"`
-	Next    string           `json:"next"`
-	Objects []manifestRecord `json:"objects"`
-}
-
+// versionsResource is an answer as a client reads it.
 type versionsResource struct {
-	More     bool     `json:"more"`
-	Next     string   `json:"next"`
 	Versions []string `json:"versions"`
 }

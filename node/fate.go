@@ -1,0 +1,131 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// fate is what has become of an item, as its client sees it. It is done when the node serves what was published, and
+// nothing any more of what was withdrawn: not when the chain has it, which is a moment earlier.
+type fate struct {
+	done    bool
+	failure string // why it never will be
+	waits   string // else what it waits for, as far as that is known; without what only the operator is to know
+}
+
+func (p *publisher) fate(item repo.Item) (fate, error) {
+	switch {
+	case item.Failure != "":
+		return fate{failure: item.Failure}, nil
+	case item.Destroys != 0:
+		return p.fateOfWithdrawal(item)
+	case item.State < repo.Confirmed:
+		return fate{waits: p.delay.of(item)}, nil
+	case item.State == repo.Withdrawn, item.Note.Kind != wire.KindObject:
+		return fate{done: true}, nil
+	}
+	event, found, err := p.view.Event(item.TxID)
+	if err != nil {
+		return fate{}, err
+	}
+	if !found {
+		return p.fateUnseen(item)
+	}
+	switch event.State {
+	case repo.InView, repo.Ended:
+		return fate{done: true}, nil
+	case repo.Refused:
+		return fate{failure: fmt.Sprintf("transaction %s is on the chain and does not count: %s", item.TxID, event.Reason)}, nil
+	case repo.Duplicate:
+		return p.fateOfDuplicate(item)
+	case repo.Undecided:
+		return fate{waits: "on the chain; it waits for a record of its collection"}, nil
+	}
+	return fate{waits: "on the chain; its blocks are being read"}, nil
+}
+
+// fateOfWithdrawal: the object is gone when the view says so.
+func (p *publisher) fateOfWithdrawal(item repo.Item) (fate, error) {
+	event, found, err := p.view.EventOf(item.Destroys)
+	switch {
+	case err != nil || found && event.State == repo.Ended:
+		return fate{done: true}, err
+	case item.State < repo.Confirmed:
+		return fate{waits: p.delay.of(item)}, nil
+	}
+	return p.fateUnseen(item)
+}
+
+// fateOfDuplicate is that of an object which somebody else's transaction published before.
+func (p *publisher) fateOfDuplicate(item repo.Item) (fate, error) {
+	entry, err := publishedAs(p.view, item)
+	switch {
+	case err != nil:
+		return fate{}, err
+	case entry == nil:
+		return fate{waits: "on the chain; its blocks are being read"}, nil
+	case string(entry.Hash) != string(item.Hash):
+		return fate{failure: conflict}, nil
+	}
+	return fate{done: true}, nil
+}
+
+// fateUnseen is that of an item which is on the chain and of which the indexer has not told.
+func (p *publisher) fateUnseen(item repo.Item) (fate, error) {
+	followed, err := p.view.Cursor()
+	if err != nil {
+		return fate{}, err
+	}
+	switch {
+	case p.watchingProblem() != "":
+		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits, since %s; the node has followed it to round %d", item.Round, p.watchingProblem(), followed)}, nil
+	case followed < item.Round:
+		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits until the indexer has told of that round, and it has told up to round %d", item.Round, followed)}, nil
+	case p.fold.tellsOf(item.Note.Sequence) && item.Destroys == 0:
+		return fate{failure: fmt.Sprintf("transaction %s is on the chain and counts for nothing: this organisation might not publish in the collection when it was made", item.TxID)}, nil
+	}
+	return fate{waits: fmt.Sprintf("on the chain in round %d; the indexer has told of that round, and not of this transaction", item.Round)}, nil
+}
+
+// unfollowed are the words for a problem of following the chain. Clients are told less than the operator.
+var unfollowed = map[string]string{
+	chainwatch.ProblemIndexer: "the node can't follow the indexer",
+	chainwatch.ProblemBehind:  "the indexer lacks what the chain has had for a while",
+}
+
+// watchingProblem says what keeps the node from following the chain; "" if nothing does.
+func (p *publisher) watchingProblem() string {
+	if p.watching == nil {
+		return ""
+	}
+	problem := p.watching().Problem
+	if problem == "" {
+		return ""
+	}
+	return cmp.Or(unfollowed[problem], "the indexer and algod don't agree")
+}
+
+// followingIsHopeless reports whether nothing that is on the chain will be served before somebody does something about
+// it, or something recovers.
+func (p *publisher) followingIsHopeless() bool {
+	return p.watchingProblem() != "" && time.Since(p.watching().Since) > lasting
+}
+
+// tellsOf reports whether the chain has shown this organisation's transaction with a sequence number.
+func (f *fold) tellsOf(number uint64) bool {
+	highest, missing := f.sequence(f.self)
+	if number == 0 || number > highest {
+		return false
+	}
+	for _, r := range missing {
+		if number >= r.First && number <= r.Last {
+			return false
+		}
+	}
+	return true
+}

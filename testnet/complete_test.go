@@ -1,0 +1,141 @@
+package testnet
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/taxii"
+	"github.com/serviceledger/slnode/testnet/devchain"
+)
+
+func objectID(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n) }
+
+// delete asks for an object to be withdrawn, and returns the answer's status.
+func (o *organisation) delete(path string) int {
+	o.t.Helper()
+	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodDelete, "http://"+o.daemon.TAXII+path, nil)
+	must(o.t, err)
+	request.SetBasicAuth(o.user, o.secret)
+	response, err := http.DefaultClient.Do(request)
+	must(o.t, err)
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// Who is answered "complete" and looks at once finds it, wherever it is to be found; who is answered that it is withdrawn
+// finds it nowhere.
+func TestWhatIsCompleteIsServedAtOnce(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	o := n.members[0]
+	at := "/" + o.name + "/collections/" + n.collection + "/"
+	completed := 0
+	for i := 1; i <= 12; i++ {
+		if status := o.postNow(n.collection, indicator(i)); status.Status != "complete" {
+			continue // on a busy machine
+		}
+		completed++
+		id := objectID(i)
+		for path, want := range map[string]string{
+			at + "objects/" + id + "/": id, at + "objects/?match[id]=" + id: id, at + "manifest/?match[id]=" + id: id, at + "objects/" + id + "/versions/": "2026",
+			"/consortium/collections/everything/objects/" + id + "/": id, at + "export?format=plain&kind=hash": fmt.Sprintf("%032x", i),
+		} {
+			if status, _, body := o.get(path); status != http.StatusOK || !strings.Contains(body, want) {
+				t.Errorf("object %d is complete, and %s is answered %d %.200s", i, path, status, body)
+			}
+		}
+		if i%2 == 0 {
+			continue
+		}
+		if status := o.delete(at + "objects/" + id + "/"); status != http.StatusOK {
+			continue // it takes longer
+		}
+		for path, want := range map[string]int{at + "objects/" + id + "/": http.StatusNotFound, at + "objects/?match[id]=" + id: http.StatusOK} {
+			if status, _, body := o.get(path); status != want || strings.Contains(body, id) {
+				t.Errorf("object %d is withdrawn, and %s is answered %d %.200s", i, path, status, body)
+			}
+		}
+	}
+	if completed == 0 {
+		t.Error("nothing was complete within publish_wait")
+	}
+	file := filepath.Join(t.TempDir(), "object.json")
+	must(t, os.WriteFile(file, []byte(indicator(100)), 0o600))
+	o.cli("publish", "--collection", n.collection, file)
+	if got := o.cli("get", objectID(100)); !strings.Contains(got, "Indicator 100") {
+		t.Errorf("what the command line published it reads as %s", got)
+	}
+	o.cli("withdraw", objectID(100))
+	if status, _, _ := o.get(at + "objects/" + objectID(100) + "/"); status != http.StatusNotFound {
+		t.Errorf("what the command line withdrew is answered %d", status)
+	}
+}
+
+// An indexer that stands still: the answer stays pending and says why, also after a restart, and is complete when the
+// indexer goes on.
+func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, development(t), "alpha")
+	o := n.members[0]
+	o.client()
+	o.stop()
+	o.start("SLNODE_TAXII_PUBLISH_WAIT=2s")
+	n.fault(t, devchain.Faults{IndexerFrozen: true})
+	status := o.postNow(n.collection, indicator(1))
+	pending := func(when string) {
+		if len(status.Pendings) != 1 || !strings.Contains(status.Pendings[0].Message, "indexer has told") || status.Pendings[0].TxID == "" {
+			t.Errorf("%s: %+v", when, status)
+		}
+	}
+	pending("the indexer stands still")
+	o.kill()
+	o.start("SLNODE_TAXII_PUBLISH_WAIT=2s")
+	status, err := o.client().Status(t.Context(), "/"+o.name+"/", status.ID)
+	must(t, err)
+	pending("after a restart")
+	n.fault(t, devchain.Faults{})
+	if status = o.complete(status.ID); status.SuccessCount != 1 {
+		t.Errorf("when it goes on: %+v", status)
+	}
+	if code, _, _ := o.get("/" + o.name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"); code != http.StatusOK {
+		t.Errorf("the object is answered %d", code)
+	}
+}
+
+// While thousands of objects wait to be published a single one is done soon, and the thousands go on.
+func TestOneObjectDoesNotWaitBehindThousands(t *testing.T) {
+	t.Parallel()
+	l := newChain(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	o := n.members[0]
+	const many = 3000
+	n.fund(t, o.account(), many*110_000)
+	o.client()
+	var bulk taxii.StatusResource
+	var posting sync.WaitGroup
+	posting.Go(func() { bulk = o.postNow(n.collection, indicators(1000, many)...) })
+	eventually(t, func() (bool, string) {
+		p := o.status().Publishing
+		return p.Accepted+p.Stored > many*3/4, fmt.Sprintf("%+v", p)
+	})
+	begun := time.Now()
+	status := o.postNow(n.collection, indicator(1))
+	o.complete(status.ID)
+	took := time.Since(begun)
+	left := o.status().Publishing
+	if waiting := left.Accepted + left.Stored; waiting < many/4 {
+		t.Errorf("one object was complete after %v, when %d of %d others waited still", took, waiting, many)
+	}
+	n.members[1].shows(n.collection, indicator(1))
+	t.Logf("one object was complete after %v, with %d others left", took, left.Accepted+left.Stored+left.Signed)
+	posting.Wait()
+	if status := o.complete(bulk.ID); status.SuccessCount != many {
+		t.Errorf("of %d, %d succeeded", many, status.SuccessCount)
+	}
+}
