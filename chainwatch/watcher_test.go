@@ -21,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/testnet/devchain"
 	"github.com/serviceledger/slnode/testnet/gateway"
@@ -210,17 +211,7 @@ func (w *world) watch(change func(*Watcher)) (*Watcher, *sink, func()) {
 
 func eventually(t testing.TB, done func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute) // other processes load the machine
-	for {
-		ok, state := done()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within two minutes: %s", state)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	waiting.See(t, done)
 }
 
 func TestEveryEventIsDeliveredOnceAndInOrder(t *testing.T) {

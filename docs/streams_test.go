@@ -23,11 +23,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/multiformats/go-varint"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/p2p"
 )
 
 // deadline bounds every wait of these tests.
-const deadline = 30 * time.Second
+const deadline = waiting.Limit
 
 // everybody is a member.
 type everybody struct{}

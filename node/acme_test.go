@@ -26,6 +26,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/wfe"
 	"github.com/miekg/dns"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -167,11 +168,7 @@ func (s *certified) await(t *testing.T) *x509.Certificate {
 // waitFor waits until something is true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waiting for %s took too long", what)
-		}
-	}
+	waiting.Until(t, what, is)
 }
 
 // nameServer answers every question for an address with loopback.

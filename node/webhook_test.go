@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -79,7 +80,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 // wants waits until the receiver has taken just these objects, in this order.
 func (r *receiver) wants(objects ...string) {
 	r.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(waiting.Limit)
 	for {
 		changed := r.changed.changed()
 		r.mu.Lock()
@@ -148,7 +149,7 @@ func (h *hooked) noted() {
 	h.t.Helper()
 	last, err := h.r.View.Changed(repo.Everything)
 	must(h.t, err)
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := waiting.End(); ; {
 		place, err := h.r.Outbox.Memo("webhook/siem")
 		must(h.t, err)
 		if string(place) == fmt.Sprint(last) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // kubosLeaks are the goroutines that Kubo and its libraries leave behind when a node is closed; none is ours. A node
@@ -48,7 +50,7 @@ func TestCloseEndsEveryGoroutine(t *testing.T) {
 			start := time.Now()
 			closeHost(t, a)
 			closeHost(t, b)
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > waiting.Limit {
 				t.Errorf("closing took %v", took)
 			}
 			goleak.VerifyNone(t, append(kubosLeaks, before)...)

@@ -17,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // hasty makes a host give up on others soon.
@@ -78,30 +80,35 @@ func TestFetchFallsBackToBitswap(t *testing.T) {
 
 func TestFetchWithNobodyConnectedReturnsAtOnce(t *testing.T) {
 	w := newWorld(t)
-	h := w.member() // with full patience
+	h := w.member(endless) // who waited would be seen to
 	d, here := directory(t, "absent"), directory(t, "here")
 	put(t, h, here)
 	start := time.Now()
-	got, err := h.Fetch(context.Background(), []cid.Cid{d.Root(), here.Root(), d.Root()})
+	got, err := h.Fetch(waiting.Context(t), []cid.Cid{d.Root(), here.Root(), d.Root()})
 	if err != nil || !slices.Equal(got.Missing, []cid.Cid{d.Root()}) {
 		t.Fatalf("missing %v, error %v", got.Missing, err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took >= waiting.Limit {
 		t.Fatalf("took %v", took)
 	}
 }
 
+// endless gives a host all the patience that there is.
+func endless(c *Config) {
+	c.patience = patience{request: time.Hour, idle: time.Hour, transfer: time.Hour, bitswap: time.Hour, bitswapTotal: time.Hour}
+}
+
 func TestWhatNoMemberHasIsMissingAtOnce(t *testing.T) {
 	w := newWorld(t)
-	a, b, c := w.member(), w.member(), w.member() // with full patience
+	a, b, c := w.member(), w.member(), w.member(endless) // who waited would be seen to
 	connect(t, c, a, b)
 	dirs := directories(t, 300)
 	start := time.Now()
-	got, err := c.Fetch(context.Background(), roots(dirs))
+	got, err := c.Fetch(waiting.Context(t), roots(dirs))
 	if err != nil || len(got.Missing) != len(dirs) {
 		t.Fatalf("%d missing, error %v", len(got.Missing), err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took >= waiting.Limit {
 		t.Fatalf("took %v: both members said that they have nothing", took)
 	}
 }
@@ -132,7 +139,7 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = stream.Write([]byte{1}) // the beginning of a question
-	_ = stream.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = stream.SetReadDeadline(waiting.End())
 	var late net.Error
 	if _, err := stream.Read(make([]byte, 1)); err == nil || (errors.As(err, &late) && late.Timeout()) {
 		t.Errorf("the member waits for the question: %v", err)
@@ -311,7 +318,7 @@ func TestFetchPinsWhatACrashLeftUnpinned(t *testing.T) {
 
 func TestFetchHasALimitAndHeedsItsContext(t *testing.T) {
 	w := newWorld(t)
-	silent, h := w.member(), w.member()
+	silent, h := w.member(), w.member(endless)
 	silent.host.SetStreamHandler(carProtocol, func(network.Stream) { <-t.Context().Done() })
 	connect(t, silent, h)
 	d := directory(t)
@@ -325,7 +332,7 @@ func TestFetchHasALimitAndHeedsItsContext(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || len(got.Missing) != 1 {
 		t.Errorf("missing %v, error %v", got.Missing, err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > waiting.Limit {
 		t.Errorf("took %v", took)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
@@ -19,6 +18,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // members is a member list that a test can change.
@@ -126,7 +127,7 @@ func startOn(tb testing.TB, c Config, fs vfs.FS) *Host {
 
 func closeHost(tb testing.TB, h *Host) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	defer cancel()
 	if err := h.Close(ctx); err != nil {
 		tb.Errorf("close: %v", err)
@@ -137,7 +138,7 @@ func closeHost(tb testing.TB, h *Host) {
 func connect(tb testing.TB, first *Host, others ...*Host) {
 	tb.Helper()
 	for _, h := range others {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 		if err := h.Connect(ctx, first.AddrInfo()); err != nil {
 			tb.Fatal(err)
 		}
@@ -151,13 +152,7 @@ func connect(tb testing.TB, first *Host, others ...*Host) {
 // eventually waits for a condition.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not in time: %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	waiting.Until(tb, what, ok)
 }
 
 // directory makes a directory of everyday size whose content depends on the names given.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -15,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 func (h *Host) isConnected(other *Host) bool {
@@ -93,7 +94,7 @@ func TestAPeerThatIsNotThereIsTriedAgainWithPauses(t *testing.T) {
 func TestAnotherSwarmKeyIsNamedAsACause(t *testing.T) {
 	w, elsewhere := newWorld(t), newWorld(t)
 	a, b := w.member(), elsewhere.member()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	defer cancel()
 	err := b.Connect(ctx, a.AddrInfo())
 	if err == nil || !strings.Contains(err.Error(), "another swarm key") {
@@ -112,7 +113,7 @@ func TestAnotherSwarmKeyIsNamedAsACause(t *testing.T) {
 func TestInAPrivateSwarmOnlyKnownPeersAreDialled(t *testing.T) {
 	w := newWorld(t)
 	h, stranger := w.member(), w.outsider()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	defer cancel()
 	// Past our own methods, as some part of the node might.
 	err := h.host.Connect(ctx, stranger.AddrInfo())
@@ -147,7 +148,7 @@ func TestADroppedMemberIsGoneAndStaysAway(t *testing.T) {
 	if addrs := h.host.Peerstore().Addrs(removed.ID()); len(addrs) != 0 {
 		t.Errorf("it is still known at %v", addrs)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	defer cancel()
 	if err := h.host.Connect(ctx, removed.AddrInfo()); err == nil {
 		t.Error("it is dialled again")

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // Checklist 12.1, 12.4, 12.5, 4.4: the status, property by property.
@@ -213,7 +215,7 @@ func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
 		if _, err := conn.Write(bytes.Repeat([]byte(" "), size)); err != nil {
 			t.Fatalf("%s: sending: %v", want, err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(waiting.End()); err != nil {
 			t.Fatal(err)
 		}
 		head := make([]byte, 12)
@@ -232,7 +234,7 @@ func TestRefusalsComeBeforeTheBodyIfAsked(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST %sobjects/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tok-paul\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n", boxPath)
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(waiting.End()); err != nil {
 		t.Fatal(err)
 	}
 	head := make([]byte, 12)

@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // Checklist 1.4: with and without the slash, by no redirect.
@@ -292,13 +293,7 @@ func TestClientsThatLeaveAreNoFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.done
-	deadline := time.Now().Add(10 * time.Second)
-	for !strings.Contains(f.log.String(), "path="+boxPath) {
-		if time.Now().After(deadline) {
-			t.Fatal("the request is not logged")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	waiting.Until(t, "the request is logged", func() bool { return strings.Contains(f.log.String(), "path="+boxPath) })
 	if log := f.log.String(); strings.Contains(log, "level=ERROR") || !strings.Contains(log, "status=0 ") {
 		t.Errorf("it is logged as a failure: %s", log)
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // event is a server-sent event.
@@ -28,7 +30,7 @@ type subscription struct {
 
 func (f *fixture) subscribe(query, lastID string) *subscription {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), waiting.Limit)
 	f.t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+boxPath+"stream"+query, nil)
 	if err != nil {
@@ -199,7 +201,7 @@ func TestAShutdownDoesNotWaitForStreams(t *testing.T) {
 	go func() { served <- server.Serve(listener) }()
 	f.url = "http://" + listener.Addr().String()
 	s := f.subscribe("", "")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waiting.Limit)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -226,11 +228,7 @@ func TestAStreamEndsWhenItsClientIsGone(t *testing.T) {
 		f.handler.follow(x, Collection{ID: boxID}, Query{Version: VersionMatch{All: true}, Limit: 1, WithObjects: true})
 	}()
 	far.Close() // what the deadline does, sooner
-	select {
-	case <-done:
-	case <-time.After(30 * time.Second):
-		t.Error("the stream goes on")
-	}
+	waiting.Receive(t, "the end of the stream", done)
 }
 
 // pipeWriter is a ResponseWriter on a pipe.

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // Checklist 9.8, 9.9: readers that page while writers add see every object
@@ -20,7 +21,7 @@ func TestReadersLoseNothingWhileWritersWrite(t *testing.T) {
 		total      = writers * perWriter
 	)
 	f := newFixture(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	defer cancel()
 
 	// Each way of paging returns the query of the page after this one.

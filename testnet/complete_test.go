@@ -129,8 +129,8 @@ func TestOneObjectDoesNotWaitBehindThousands(t *testing.T) {
 	o.complete(status.ID)
 	took := time.Since(begun)
 	left := o.status().Publishing
-	if waiting := left.Accepted + left.Stored; waiting < many/4 {
-		t.Errorf("one object was complete after %v, when %d of %d others waited still", took, waiting, many)
+	if rest := left.Accepted + left.Stored; rest < many/4 {
+		t.Errorf("one object was complete after %v, when %d of %d others waited still", took, rest, many)
 	}
 	n.members[1].shows(n.collection, indicator(1))
 	t.Logf("one object was complete after %v, with %d others left", took, left.Accepted+left.Stored+left.Signed)

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -58,22 +59,12 @@ func must(t testing.TB, err error) {
 }
 
 // patience is how long a condition may take to come true. It only bounds how long a failure takes to show.
-const patience = 90 * time.Second
+const patience = waiting.Limit
 
 // eventually waits until a condition is true. The condition says what it sees, for the failure's message.
 func eventually(t testing.TB, condition func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		ok, seen := condition()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, seen)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	waiting.See(t, condition)
 }
 
 // organisation is one with its node: a repository and, while it runs, a process.
@@ -250,11 +241,11 @@ func (o *organisation) stop() {
 			o.showLog()
 			o.t.Errorf("the daemon of %s ended badly: %v", o.name, err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		_ = o.process.Process.Signal(syscall.SIGQUIT) // its goroutines go to the log
 		<-ended
 		o.showLog()
-		o.t.Errorf("the daemon of %s did not end within 10 s of SIGTERM", o.name)
+		o.t.Errorf("the daemon of %s did not end within %v of SIGTERM", o.name, patience)
 	}
 	o.process = nil
 }

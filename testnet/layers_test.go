@@ -13,6 +13,7 @@ const module = "github.com/serviceledger/slnode/"
 // with arrows that point down only.
 var layers = map[string][]string{
 	"internal/door":       {},
+	"internal/waiting":    {}, // for tests only
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {},

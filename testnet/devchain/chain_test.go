@@ -18,6 +18,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/mnemonic"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
@@ -392,27 +393,23 @@ func TestCloseEndsARequestThatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := newKit(t, chain)
-	waiting, sent := make(chan error, 1), make(chan struct{})
+	asking, sent := make(chan error, 1), make(chan struct{})
 	ctx := httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) },
 	})
 	go func() {
 		_, err := k.algod.StatusAfterBlock(5).Do(ctx)
-		waiting <- err
+		asking <- err
 	}()
 	<-sent
 	start := time.Now()
 	if err := chain.Close(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > waiting.Limit {
 		t.Errorf("Close took %v", took)
 	}
-	select {
-	case <-waiting:
-	case <-time.After(5 * time.Second):
-		t.Error("the request still waits")
-	}
+	waiting.Receive(t, "the end of the request", asking)
 	if err := chain.Close(); err != nil {
 		t.Errorf("the second Close: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
@@ -87,7 +88,7 @@ func TestRoundsCloseByTheClock(t *testing.T) {
 	}
 	start := time.Now()
 	must(k.algod.StatusAfterBlock(1).Do(k.ctx))(t)
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > waiting.Limit {
 		t.Errorf("a round that is closed was waited for: %v", took)
 	}
 	k.get(k.AlgodURL()+"/ready", http.StatusOK)

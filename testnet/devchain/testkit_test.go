@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/algod"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
@@ -20,6 +19,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/types"
 	"go.uber.org/goleak"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
@@ -53,7 +53,7 @@ func startKit(t testing.TB, cfg devchain.Config) *kit {
 
 func newKit(t testing.TB, chain *devchain.Chain) *kit {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), waiting.Limit)
 	t.Cleanup(cancel)
 	k := &kit{Chain: chain, TB: t, ctx: ctx}
 	var err error
@@ -171,14 +171,8 @@ func (k *kit) balance(a types.Address) uint64 {
 	return must(k.algod.AccountInformation(a.String()).Exclude([]string{"all"}).Do(k.ctx))(k).Amount
 }
 
-// eventually waits for a condition, for ten seconds at most.
+// eventually waits for a condition.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within ten seconds: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	waiting.Until(t, what, condition)
 }

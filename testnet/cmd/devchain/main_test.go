@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 func TestMain(m *testing.M) {
@@ -35,10 +37,10 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: ready FILE")
 	}
 	path := ts.MkAbs(args[0])
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := waiting.End(); ; time.Sleep(5 * time.Millisecond) {
 		content, err := os.ReadFile(path)
 		if err != nil && time.Now().After(deadline) {
-			ts.Fatalf("the chain is not ready after ten seconds: %v", err)
+			ts.Fatalf("the chain is not ready in time: %v", err)
 		}
 		if err != nil || !strings.Contains(string(content), "SL_ALGOD_URL=") {
 			continue
