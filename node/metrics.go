@@ -10,15 +10,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metricsTimeout bounds one collection of the metrics.
-const metricsTimeout = 5 * time.Second
+const (
+	metricsTimeout = 5 * time.Second // for one collection of the metrics
+	metricsAtOnce  = 4               // collections, each of which asks algod for the account
+)
 
 // metricsHandler shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
 // carry no object, no identifier and no title.
 func (n *Node) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout, MaxRequestsInFlight: metricsAtOnce})
 }
 
 // metrics asks for the status whenever somebody looks.

@@ -11,7 +11,7 @@ const (
 	// smallChunk is what a request may hold of a page without asking, in bytes.
 	smallChunk = 256 << 10
 	// answersBytes is what all requests hold beyond that at most, and
-	// answersOfUser those of one user. One object has at most 32 MiB.
+	// answersOfUser those of one user. One object has some MiB at most.
 	answersBytes  = 96 << 20
 	answersOfUser = 32 << 20
 )

@@ -116,3 +116,12 @@ func FuzzAccept(f *testing.F) {
 		}
 	})
 }
+
+// Whoever takes nothing but HTML is told so, rather than given what they can't show; a browser takes anything beside it.
+func TestTextHTMLAloneIsNotAcceptable(t *testing.T) {
+	f := newFixture(t)
+	for _, path := range []string{"/taxii2/", "/acme/", boxPath + "objects/"} {
+		f.get(path, "Accept: text/html").wantProblem(t, http.StatusNotAcceptable)
+		f.get(path, "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8").want(t, http.StatusOK)
+	}
+}
