@@ -97,8 +97,11 @@ func spotOf(k []byte) spot {
 	return spot{binary.BigEndian.Uint64(at), binary.BigEndian.Uint64(at[8:])}
 }
 
-// queueKey is the key of an item in the queue of its state.
-func (i *Item) queueKey() []byte { return key(tableQueue, []byte{byte(i.State)}, i.spot().key()) }
+// queueKey is the key of an item in the queue of a state.
+func (i *Item) queueKey(state State) []byte {
+	k := append(make([]byte, 0, 2+1+8+8), tableQueue, '/', byte(state))
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(k, i.Rank), i.Number)
+}
 
 // QueueReader reads the queue of a state from its beginning to its end, in parts, while others put items in: what comes
 // in before the place where it is is read next.

@@ -257,14 +257,13 @@ func (o *Outbox) write(transaction func(*badger.Txn) error) error {
 func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
 	if former != 0 && former != item.State && former < Confirmed {
 		o.moved[former]--
-		before := Item{State: former, Rank: item.Rank, Number: item.Number}
-		if err := txn.Delete(before.queueKey()); err != nil {
+		if err := txn.Delete(item.queueKey(former)); err != nil {
 			return err
 		}
 	}
 	if item.State < Confirmed && former != item.State {
 		o.moved[item.State]++
-		k := item.queueKey()
+		k := item.queueKey(item.State)
 		o.puts[item.State].add(k)
 		if err := txn.Set(k, nil); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/taxii"
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 func objectID(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n) }
@@ -81,15 +81,15 @@ func TestWhatIsCompleteIsServedAtOnce(t *testing.T) {
 // indexer goes on.
 func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t, development(t), "alpha")
+	n := newNetwork(t, faulty(t), "alpha")
 	o := n.members[0]
 	o.client()
 	o.stop()
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=2s")
-	n.fault(t, devchain.Faults{IndexerFrozen: true})
+	n.fault(t, faults{indexer: only(gateway.Rule{Frozen: n.round(t)})})
 	status := o.postNow(n.collection, indicator(1))
 	pending := func(when string) {
-		if len(status.Pendings) != 1 || !strings.Contains(status.Pendings[0].Message, "indexer has told") || status.Pendings[0].TxID == "" {
+		if len(status.Pendings) != 1 || !strings.Contains(status.Pendings[0].Message, "on the chain in round") || status.Pendings[0].TxID == "" {
 			t.Errorf("%s: %+v", when, status)
 		}
 	}
@@ -99,7 +99,7 @@ func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {
 	status, err := o.client().Status(t.Context(), "/"+o.name+"/", status.ID)
 	must(t, err)
 	pending("after a restart")
-	n.fault(t, devchain.Faults{})
+	n.fault(t, faults{})
 	if status = o.complete(status.ID); status.SuccessCount != 1 {
 		t.Errorf("when it goes on: %+v", status)
 	}

@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/repo"
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // alone is a consortium of one organisation, whose daemon is stopped.
@@ -317,11 +317,11 @@ func TestANodeStartsWithoutLoopback(t *testing.T) {
 // the collection, without a restart in between.
 func TestAClientThatLeavesKeepsNoAlias(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t, development(t), "alpha")
+	n := newNetwork(t, faulty(t), "alpha")
 	o := n.members[0]
 	o.client()
 	o.stop()
-	n.fault(t, devchain.Faults{Indexer: devchain.EndpointFaults{Status: http.StatusServiceUnavailable}})
+	n.fault(t, faults{indexer: only(gateway.Rule{Status: http.StatusServiceUnavailable})})
 	o.start() // where the chain stands is not known, so that nothing is made
 	ask := func(patience time.Duration) (status int, err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -340,7 +340,7 @@ func TestAClientThatLeavesKeepsNoAlias(t *testing.T) {
 	if status, err := ask(time.Second); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("a client that is to leave is answered %d, %v", status, err)
 	}
-	n.fault(t, devchain.Faults{})
+	n.fault(t, faults{})
 	if status, err := ask(patience); err != nil || status != http.StatusOK {
 		t.Errorf("the next one is answered %d, %v", status, err)
 	}
