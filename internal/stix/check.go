@@ -7,6 +7,7 @@ func (o *Object) check() *Error {
 			return err
 		}
 	}
+	o.noteMissing()
 	return nil
 }
 
@@ -77,6 +78,7 @@ func (o *Object) checkTimes() *Error {
 func (o *Object) checkMeta() *Error {
 	switch o.Type {
 	case "marking-definition":
+		o.claim = claim{} // it is about what carries the marking
 		return o.checkMarkingDefinition()
 	case "extension-definition":
 		return o.checkExtensionDefinition()

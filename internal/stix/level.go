@@ -55,58 +55,79 @@ func ParseLevel(s string) (Level, error) {
 	return 0, fmt.Errorf("%s is none of the TLP levels clear, green, amber, amber+strict and red", quote(s))
 }
 
-// labelLevel reads a text of the form "tlp:level". A level that is not known
-// counts as Red.
-func labelLevel(text string) (level Level, ok bool) {
-	text = strings.TrimSpace(text)
-	if len(text) < len("tlp:") || !strings.EqualFold(text[:len("tlp:")], "tlp:") {
-		return 0, false
-	}
-	level, err := ParseLevel(text)
-	if err != nil {
-		return Red, true
-	}
-	return level, true
+// Levels tells the level of objects. Its zero value knows the markings that everybody knows.
+type Levels struct {
+	// Resolve returns the marking definition with an id, or nil if that is not known. It is not asked for the
+	// well-known ids, and may be nil if nothing is known.
+	Resolve func(id string) *Object
+	// Others says what markings count as that define no TLP level, by the id of the definition in lower case or by
+	// [Object.MarkingKind]; the level 0 restricts nothing.
+	Others map[string]Level
 }
 
-// LevelOf is the strictest level among the markings of an object, those of parts
-// of it included, and its labels of the form "tlp:level". It is 0 and marked is
-// false if there are none. because names the marking that decided, for a message.
-//
-// Resolve returns the marking definition with an id, or nil if that is not known; it
-// is not asked for the well-known ids, and may be nil if nothing is known. A marking counts as Red unless it is well
-// known, or resolves to a definition that either defines a TLP level or is a
-// statement. Statements restrict nothing. Nor does what a marking definition says restrict
-// the definition itself, but the markings that it carries do.
+// LevelOf is [Levels.Of] where nothing is said of other markings.
 func LevelOf(o *Object, resolve func(id string) *Object) (level Level, marked bool, because string) {
+	return Levels{Resolve: resolve}.Of(o)
+}
+
+// Of is the strictest level among the markings of an object, those of parts of it included, its labels that speak of the
+// TLP, and the properties that are called after it. It is 0 and marked is false if there are none. because names what
+// decided, for a message.
+//
+// A marking counts as Red unless it is well known, or resolves to a definition that says a TLP level, or one that is a
+// statement or of the Permissible Actions Protocol: these two say nothing of who may have the object. Nor does what a
+// marking definition says restrict the definition itself, but the markings that it carries do.
+func (l Levels) Of(o *Object) (level Level, marked bool, because string) {
 	for _, id := range o.Markings {
-		if l, why := markingLevel(id, resolve); l > level {
-			level, because = l, why
+		if m, why := l.marking(id); m > level {
+			level, because = m, why
 		}
 	}
 	for _, label := range o.Labels {
-		if l, ok := labelLevel(label); ok && l > level {
-			level, because = l, "label "+quote(label)
+		if m, ok := claimedByLabel(label); ok && m > level {
+			level, because = m, "label "+quote(label)
 		}
+	}
+	if o.claim.level > level {
+		level, because = o.claim.level, "the property "+o.claim.property
 	}
 	return level, level != 0, because
 }
 
-func markingLevel(id string, resolve func(id string) *Object) (level Level, because string) {
-	if known := wellKnownMarking(id); known != nil {
+func (l Levels) marking(id string) (level Level, because string) {
+	name := printable(clip(id))
+	known := wellKnownMarking(id)
+	if known != nil && known.level != 0 {
 		return known.level, known.level.String()
 	}
-	var def *Object
-	if resolve != nil {
-		def = resolve(id)
+	if other, said := l.Others[strings.ToLower(id)]; said {
+		return other, other.String() + " as configured for the marking " + name
 	}
-	switch {
-	case def == nil || def.marking == nil:
-		return Red, "unknown marking " + printable(clip(id))
-	case def.marking.level != 0:
-		return def.marking.level, def.marking.level.String() + " by the definition of " + printable(clip(id))
-	case def.marking.statement:
+	var kind string
+	if known != nil {
+		kind = KindPAP
+	} else {
+		var def *Object
+		if l.Resolve != nil {
+			def = l.Resolve(id)
+		}
+		if def == nil || def.marking == nil {
+			return Red, "unknown marking " + name
+		}
+		if def.marking.level != 0 {
+			return def.marking.level, def.marking.level.String() + " by the definition of " + name
+		}
+		kind = def.marking.kind
+	}
+	if other, said := l.Others[kind]; said && kind != "" {
+		return other, other.String() + " as configured for markings of the type " + quote(kind) + ", marking " + name
+	}
+	switch kind {
+	case KindStatement, KindPAP:
 		return 0, ""
+	case "":
+		return Red, "marking " + name + ", which is neither a TLP level nor a statement"
 	}
-	return Red, "marking " + printable(clip(id)) + ", which is neither a TLP level nor a statement"
+	return Red, "marking " + name + " of the type " + quote(kind) + ", which is neither a TLP level nor a statement, " +
+		"so that nobody knows how far it lets an object go"
 }

@@ -107,7 +107,10 @@ func TestLevelOf(t *testing.T) {
 		{"TLP without a level", mark(custom), define(`"definition_type":"tlp"`), Red, "TLP:RED by"},
 		{"TLP of an unknown level", mark(custom), define(`"definition_type":"tlp","definition":{"tlp":"purple"}`), Red, "TLP:RED by"},
 		{"TLP 2.0 of an unknown level", mark(custom), define(`"extensions":{"` + tlp2Extension + `":{"extension_type":"property-extension","tlp_2_0":2}}`), Red, "TLP:RED by"},
-		{"another kind of marking", mark(custom), define(`"definition_type":"PAP","definition":{"pap":"green"},"name":"PAP:GREEN"`), Red, "neither a TLP level nor a statement"},
+		{"PAP, which says nothing of who may have it", mark(custom), define(`"definition_type":"PAP","definition":{"pap":"green"},"name":"PAP:GREEN"`), 0, ""},
+		{"PAP beside a level", mark(custom, tlp1Amber), define(`"definition_type":"PAP","definition":{"pap":"red"},"name":"PAP:RED"`), Amber, "TLP:AMBER"},
+		{"PAP that is a TLP by its name", mark(custom), define(`"definition_type":"PAP","name":"TLP:RED"`), Red, "TLP:RED by"},
+		{"another kind of marking", mark(custom), define(`"definition_type":"iep","definition":{"pap":"green"},"name":"IEP"`), Red, "neither a TLP level nor a statement"},
 		{"a marking that says nothing", mark(custom), define(``), Red, "neither a TLP level nor a statement"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,7 +10,7 @@ func TestTheStandardsOwnDefinitionsParse(t *testing.T) {
 	for _, raw := range objectsIn(t, "testdata/tlp-definitions.json") {
 		o := mustParse(t, string(raw))
 		known := wellKnownMarking(o.ID)
-		if known == nil || o.marking.level != known.level || o.marking.statement {
+		if known == nil || o.marking.level != known.level || o.marking.kind != kindTLP {
 			t.Errorf("%s defines %v, known as %+v", o.ID, o.marking.level, known)
 		}
 	}

@@ -56,6 +56,15 @@ type Object struct {
 	refs     []string
 	defaults []string // top-level properties that say no more than their absence would
 	marking  *marking // what a marking-definition says, nil for other types
+	fields   field    // those of the properties that some type requires which are there
+	notes    []string
+	claim    claim // the strictest of what the properties say that are no markings and no labels
+}
+
+// claim is a TLP level, and which property says it.
+type claim struct {
+	level    Level
+	property string
 }
 
 // Version is the text that names this version of the object: modified, else

@@ -103,9 +103,23 @@ func (s *scanner) property(dec *jsontext.Decoder, name []byte) (err error) {
 	case "extensions":
 		err = s.extensions(dec)
 	default:
-		err = s.walk(dec, isRefName(name))
+		err = s.other(dec, name)
 	}
 	return err
+}
+
+// other reads the value of a top-level property that is not one of the common ones.
+func (s *scanner) other(dec *jsontext.Decoder, name []byte) error {
+	p := notedAs(name)
+	if p == nil {
+		return s.walk(dec, s.meaning(name))
+	}
+	from := dec.InputOffset()
+	if err := s.walk(dec, s.meaning(name)); err != nil {
+		return err
+	}
+	s.object.noteValue(p, s.object.Raw[from:dec.InputOffset()])
+	return nil
 }
 
 func (s *scanner) revoked(dec *jsontext.Decoder) (bool, error) {
@@ -128,7 +142,7 @@ func (s *scanner) revoked(dec *jsontext.Decoder) (bool, error) {
 // mayBeDefault notes a property that has the value it would have if it were absent.
 func (s *scanner) mayBeDefault(dec *jsontext.Decoder, name string) error {
 	if kind := dec.PeekKind(); kind != '"' && kind != 'f' {
-		return s.walk(dec, false)
+		return s.walk(dec, plain)
 	}
 	token, err := dec.ReadToken()
 	if err != nil {
@@ -150,7 +164,7 @@ func (s *scanner) granularMarkings(dec *jsontext.Decoder) error {
 		}
 		return s.eachMember(dec, func(dec *jsontext.Decoder, name []byte) error {
 			if string(name) != "marking_ref" {
-				return s.walk(dec, isRefName(name))
+				return s.walk(dec, s.meaning(name))
 			}
 			id, err := readString(dec)
 			if err != nil || id == "" {
@@ -192,7 +206,7 @@ func (s *scanner) extensions(dec *jsontext.Decoder) error {
 				extensionType, err = readString(dec)
 				return err
 			}
-			return s.walk(dec, isRefName(name))
+			return s.walk(dec, s.meaning(name))
 		})
 		if err == nil && defined && extensionType == "" {
 			return broken(pointerText(dec.StackPointer()), "must have an extension_type")
@@ -201,21 +215,73 @@ func (s *scanner) extensions(dec *jsontext.Decoder) error {
 	})
 }
 
-// walk passes over a value: it bounds its depth and its numbers, and collects
-// the identifiers in it, as which its own strings count if isRef says so.
-func (s *scanner) walk(dec *jsontext.Decoder, isRef bool) error {
+// meaning is what the strings in the value of a property are.
+type meaning byte
+
+const (
+	plain    meaning = iota
+	refs             // identifiers of objects
+	markings         // … of markings
+	tags             // texts that may speak of the TLP
+	levels           // TLP levels
+	remarks          // what a property says that is called after the TLP and need not hold a level
+)
+
+// meaning tells it by the name of the property, at whatever depth it stands: producers put objects into objects.
+func (s *scanner) meaning(name []byte) meaning {
+	if n := len(name); n > 0 && (name[n-1] == 'f' || name[n-1] == 's') {
+		switch {
+		case string(name) == "object_marking_refs", string(name) == "marking_ref":
+			return markings
+		case isRefName(name):
+			return refs
+		case isTagName(name):
+			return tags
+		}
+	}
+	named, level := tlpName(name)
+	switch {
+	case level:
+		return levels
+	case named:
+		return remarks
+	}
+	return plain
+}
+
+// within tells it for a member of a value that has a meaning itself.
+func (m meaning) within(member meaning) meaning {
+	switch {
+	case member != plain:
+		return member
+	case m == levels || m == remarks: // {"tlp": {"name": "red", "color": "#ff2b2b"}}
+		return remarks
+	case m == tags: // {"labels": [{"value": "tlp:red"}]}
+		return tags
+	}
+	return plain
+}
+
+// walk passes over a value: it bounds its depth and its numbers, and collects the identifiers and TLP levels in it. Its
+// own strings are what m says.
+func (s *scanner) walk(dec *jsontext.Decoder, m meaning) error {
 	switch kind := dec.PeekKind(); kind {
 	case '"':
-		if !isRef {
+		if m == plain {
 			return dec.SkipValue()
 		}
-		id, err := readString(dec)
-		s.ref(id)
-		return err
+		text, err := readString(dec)
+		if err != nil {
+			return err
+		}
+		return s.text(dec, m, text)
 	case '0':
 		number, err := dec.ReadValue()
 		if err == nil && !exactNumber(number) {
 			return broken(pointerText(dec.StackPointer()), "must be a number that a 64-bit float holds, an integer within ±(2^53-1)")
+		}
+		if m == levels {
+			s.claim(dec, numberedLevel(string(number)))
 		}
 		return err
 	case '{', '[':
@@ -223,17 +289,63 @@ func (s *scanner) walk(dec *jsontext.Decoder, isRef bool) error {
 			return broken("", "must not nest deeper than "+strconv.Itoa(MaxDepth))
 		}
 		if kind == '[' {
-			return eachElement(dec, func() error { return s.walk(dec, isRef) })
+			return eachElement(dec, func() error { return s.walk(dec, m) })
 		}
 		if _, err := dec.ReadToken(); err != nil {
 			return err
 		}
 		return s.eachMember(dec, func(dec *jsontext.Decoder, name []byte) error {
-			return s.walk(dec, isRefName(name))
+			return s.walk(dec, m.within(s.meaning(name)))
 		})
 	default:
 		return dec.SkipValue()
 	}
+}
+
+// text takes a string for what it is.
+func (s *scanner) text(dec *jsontext.Decoder, m meaning, text string) error {
+	var level Level
+	switch m {
+	case refs:
+		s.ref(text)
+	case markings:
+		if text != "" {
+			return s.marking(text)
+		}
+	case tags:
+		level, _ = claimed(text)
+	case levels:
+		level, _ = claimedValue(text)
+	case remarks:
+		var ok bool
+		if level, ok = claimed(text); !ok {
+			level, _ = bareLevel(text)
+		}
+	}
+	if level > 0 {
+		s.claim(dec, level)
+	}
+	return nil
+}
+
+// claim notes a level that was read in a property.
+func (s *scanner) claim(dec *jsontext.Decoder, level Level) {
+	if level > s.object.claim.level {
+		s.object.claim = claim{level, pointerText(dec.StackPointer())}
+	}
+}
+
+// numberedLevel is the level that TheHive has a number for. Its versions differ above 2.
+func numberedLevel(number string) Level {
+	switch number {
+	case "0":
+		return Clear
+	case "1":
+		return Green
+	case "2":
+		return Amber
+	}
+	return Red
 }
 
 func (s *scanner) ref(id string) {
