@@ -90,7 +90,7 @@ func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
 	var free atomic.Uint64
 	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, disk: smallDisk(&free)}
 	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},
-		[]taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}, nil)
+		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}})
 	if !errors.Is(err, taxii.ErrFull) || w.r.Outbox.Count()[repo.Accepted] != 0 {
 		t.Errorf("%v, %v", err, w.r.Outbox.Count())
 	}

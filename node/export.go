@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -33,9 +34,12 @@ func (c *catalogue) Changes() <-chan struct{} { return c.shown.changed() }
 
 // Export prepares a list of what the indicators of a collection say.
 func (c *catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Collection, q taxii.ExportQuery) (taxii.Export, error) {
-	o := export.Options{Format: export.Format(q.Format), MinConfidence: q.MinConfidence, Changed: q.Changed, Now: now()}
+	o := export.Options{Format: export.Format(q.Format), MinConfidence: q.MinConfidence, Subdomains: q.Subdomains, Changed: q.Changed, Now: now()}
 	if err := o.Format.Check(); err != nil {
 		return taxii.Export{}, &taxii.InvalidError{Reason: err.Error()}
+	}
+	if o.Subdomains && !o.Format.Subdomains() {
+		return taxii.Export{}, &taxii.InvalidError{Reason: fmt.Sprintf("subdomains: lists in the format %s have names alone, without those below them", o.Format)}
 	}
 	for _, word := range q.Kinds {
 		kinds, err := export.ParseKinds(word)

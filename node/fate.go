@@ -69,10 +69,12 @@ func (p *publisher) fateOfDuplicate(item repo.Item) (fate, error) {
 		return fate{}, err
 	case entry == nil:
 		return fate{waits: "on the chain; its blocks are being read"}, nil
-	case string(entry.Hash) != string(item.Hash):
-		return fate{failure: conflict}, nil
+	case string(entry.Hash) == string(item.Hash):
+		return fate{done: true}, nil
+	case item.Replaces != 0 || item.ReplacesAsset != 0:
+		return fate{waits: "on the chain; it is served when what it replaces is withdrawn"}, nil
 	}
-	return fate{done: true}, nil
+	return fate{failure: ownConflict}, nil
 }
 
 // fateUnseen is that of an item which is on the chain and of which the indexer has not told.

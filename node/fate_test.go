@@ -33,7 +33,7 @@ func (w *world) publishes(n int) *publication {
 	collection := taxii.Collection{ID: w.collection}
 	into, err := x.p.target(collection)
 	must(w.t, err)
-	x.id, err = x.p.accept(taxii.Principal{User: "u"}, collection, into, []taxii.Incoming{{Raw: []byte(indicatorJSON(n))}})
+	x.id, err = x.p.accept(taxii.Principal{User: "u"}, collection, into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(indicatorJSON(n))}}})
 	must(w.t, err)
 	items, err := w.r.Outbox.Queue(repo.Accepted, 0, 10)
 	must(w.t, err)

@@ -88,31 +88,28 @@ func (s *feedSink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Ve
 	verdicts := make([]feed.Verdict, len(objects))
 	for i, object := range objects {
 		v, line := &verdicts[i], b.lines[i]
-		switch {
-		case line.Before != nil || line.Failure == conflict:
-			v.Known = true
-		default:
-			if v.Known, err = s.known(into, covering, object); err != nil {
+		if v.Known = line.Before != nil; !v.Known {
+			if *v, err = s.known(into, covering, object); err != nil {
 				return nil, err
 			}
 		}
-		if v.Known {
+		if v.Known || v.Refused != "" {
 			continue
 		}
-		v.Cost, v.Refused = cost, line.Failure
+		v.Cost, v.Refused, v.Note = cost, line.Failure, line.Note
 		if v.Refused == "" {
-			v.Refused = unmarked.refuses(object, into, b.markings.resolve)
+			v.Refused = unmarked.refuses(object, into, b.levels())
 		}
 	}
 	return verdicts, b.markings.err
 }
 
-func incoming(objects []*stix.Object) []taxii.Incoming {
-	list := make([]taxii.Incoming, len(objects))
+func incoming(objects []*stix.Object) taxii.Addition {
+	a := taxii.Addition{Objects: make([]taxii.Incoming, len(objects))}
 	for i, object := range objects {
-		list[i].Raw = object.Raw
+		a.Objects[i].Raw = object.Raw
 	}
-	return list
+	return a
 }
 
 // covering are the collections that everybody reads who reads the given one, that one among them.
@@ -133,22 +130,34 @@ func (s *feedSink) covering(into consortium.Collection) map[string]consortium.Co
 // maxVersions bounds how many publications of one object are looked at.
 const maxVersions = 256
 
-// known reports whether the readers have an object: the same version of it is in the view or on its way, in a
-// collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
-// organisation with every export.
-func (s *feedSink) known(into consortium.Collection, covering map[string]consortium.Collection, object *stix.Object) (bool, error) {
+// backReason is why a feed does not publish an object.
+const backReason = "this organisation took it back, and a feed does not publish it again: somebody has to, by hand"
+
+// known finds out whether the readers have an object: the same version of it, with this content, is in the view or on its
+// way, in a collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
+// organisation with every export. What this organisation took back is refused.
+func (s *feedSink) known(into consortium.Collection, covering map[string]consortium.Collection, object *stix.Object) (v feed.Verdict, err error) {
 	hash, err := object.ContentHash()
 	if err != nil {
-		return false, nil // which is then refused
+		return v, nil // which is then refused
 	}
 	for id, c := range covering {
 		if !c.MayPublish(s.node.fold.self) {
 			continue // then it isn't on its way there
 		}
 		item, found, err := s.publisher.outbox.Find(objectKey(entryOf(id, object, hash, time.Time{})))
-		if err != nil || found && item.State != repo.Withdrawn {
-			return found, err
+		switch {
+		case err != nil:
+			return v, err
+		case !found || !bytes.Equal(item.Hash, hash[:]) && item.State != repo.Withdrawn:
+		case item.State != repo.Withdrawn:
+			v.Known = true
+		case id == into.ID:
+			v.Refused = backReason
 		}
+	}
+	if v.Known {
+		return feed.Verdict{Known: true}, nil
 	}
 	query := repo.Query{Collection: repo.Everything, IDs: []string{object.ID}, Versions: repo.Versions{All: true}, Limit: maxVersions}
 	if object.Version() != "" {
@@ -156,18 +165,38 @@ func (s *feedSink) known(into consortium.Collection, covering map[string]consort
 	}
 	entries, _, err := s.publisher.view.Page(query)
 	if err != nil {
-		return false, err
+		return v, err
 	}
 	for _, e := range entries {
-		if _, covers := covering[e.Collection]; covers && (object.Version() != "" || bytes.Equal(e.Hash, hash[:])) {
-			return true, nil
+		if _, covers := covering[e.Collection]; covers && bytes.Equal(e.Hash, hash[:]) {
+			return feed.Verdict{Known: true}, nil
 		}
 	}
+	if v.Refused != "" {
+		return v, nil
+	}
 	latest, err := s.publisher.view.Latest(into.ID, object.ID)
-	if err != nil || latest == nil || object.Version() == "" {
+	if err != nil {
+		return v, err
+	}
+	if latest != nil && object.Version() != "" && sameButDates(latest.Object, object.Raw) {
+		return feed.Verdict{Known: true}, nil
+	}
+	back, err := s.tookBack(into, object.ID)
+	if err == nil && back {
+		v.Refused = backReason
+	}
+	return v, err
+}
+
+// tookBack reports whether this organisation took a version of an object back, and has none in force.
+func (s *feedSink) tookBack(into consortium.Collection, id string) (bool, error) {
+	back, err := takenBack(s.publisher.outbox, into.ID, id)
+	if err != nil || !back {
 		return false, err
 	}
-	return sameButDates(latest.Object, object.Raw), nil
+	own, err := (&batch{publisher: s.publisher, into: into}).latestOwn(id)
+	return err == nil && own == nil, err
 }
 
 // sameButDates compares two versions of an object without their created and modified.
@@ -221,7 +250,7 @@ func (s *feedSink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Ve
 	verdicts := make([]feed.Verdict, len(objects))
 	failures := 0
 	for i, line := range status.Lines {
-		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Cost: cost}
+		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note, Cost: cost}
 		if line.Failure != "" {
 			failures++
 		}
@@ -288,8 +317,8 @@ func unmarkedPolicy(text string) (unmarked, error) {
 
 // refuses says why an object is refused; "" if it isn't. Definitions of markings are no intelligence: they may be
 // unmarked.
-func (u unmarked) refuses(object *stix.Object, into consortium.Collection, resolve func(string) *stix.Object) string {
-	if _, marked, _ := stix.LevelOf(object, resolve); marked || object.Type == "marking-definition" {
+func (u unmarked) refuses(object *stix.Object, into consortium.Collection, levels stix.Levels) string {
+	if _, marked, _ := levels.Of(object); marked || object.Type == "marking-definition" {
 		return ""
 	}
 	if u.refused {

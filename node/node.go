@@ -58,6 +58,7 @@ type Node struct {
 	fetcher     *fetcher
 	owner       *owner
 	withdrawer  *withdrawer
+	replacer    *replacer
 	omissions   *omissions
 	feeds       *feeds
 	watcher     *chainwatch.Watcher
@@ -221,10 +222,16 @@ func (n *Node) wire() error {
 		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,
 	}
 	n.publisher.owner = n.owner
+	others, err := otherMarkings(n.repo.Config.Markings)
+	if err != nil {
+		return err
+	}
+	n.publisher.otherMarkings, n.owner.otherMarkings = others, others
 	n.withdrawer = &withdrawer{
 		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
 	}
+	n.replacer = &replacer{outbox: outbox, end: n.withdrawer.end, stored: n.minter.work.notify, confirmed: n.done, log: n.log}
 	n.omissions = &omissions{missing: n.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.Audit, log: n.log}
 	view.OnChange(n.shown.notify)
 	for _, config := range n.repo.Config.Webhooks {
@@ -260,7 +267,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
-		"asking after withdrawals": n.withdrawer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
+		"asking after withdrawals": n.withdrawer.run, "ending what is replaced": n.replacer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
 		"watching the disk": n.disk.run, "watching the clock": n.clock.run,
 	} {

@@ -51,7 +51,13 @@ func (m *minter) done(item *repo.Item) (done bool, by repo.Confirmation, failure
 		if err != nil {
 			return false, by, "", err
 		}
+		replaced := false
 		if entry != nil {
+			if replaced, err = m.replaces(*item, entry); err != nil {
+				return false, by, "", err
+			}
+		}
+		if entry != nil && !replaced {
 			if string(entry.Hash) != string(item.Hash) {
 				failure = conflict
 			}
@@ -73,7 +79,7 @@ func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 		if err != nil || !found {
 			return nil, err
 		}
-		if e.State != repo.Ended {
+		if e.State != repo.Ended && (item.ReplacesAsset == 0 || e.Asset != item.ReplacesAsset) {
 			return &e, nil
 		}
 		item.Publication++

@@ -35,6 +35,8 @@ type owner struct {
 	problem    func() error
 	log        *slog.Logger
 
+	otherMarkings map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
+
 	turn turn // one change at a time; nobody has it while they wait for the chain
 }
 
@@ -340,7 +342,7 @@ func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
 			if err != nil {
 				return fmt.Errorf("reading object %s: %w", e.ID, err)
 			}
-			if err := permit(object, to, known.resolve); err != nil {
+			if err := permit(object, to, stix.Levels{Resolve: known.resolve, Others: o.otherMarkings}); err != nil {
 				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
 			}
 			query.After = e.DateAdded

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -35,20 +36,22 @@ type publisher struct {
 
 	shown    *signal                 // something entered the view, or left it
 	watching func() chainwatch.State // how the chain is followed; nil: nobody does
+
+	otherMarkings map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 }
 
 var _ taxii.Publisher = (*publisher)(nil)
 
 // Publish takes objects into the outbox and waits a moment until they are served.
-func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, objects []taxii.Incoming, to []string) (taxii.Status, error) {
+func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Status, error) {
 	into, err := p.target(c)
-	if err == nil && len(to) > 0 {
-		into, err = p.owner.adHoc(ctx, to)
+	if err == nil && len(a.To) > 0 {
+		into, err = p.owner.adHoc(ctx, a.To)
 	}
 	if err != nil {
 		return taxii.Status{}, clientError(err)
 	}
-	status, err := p.accept(who, c, into, objects)
+	status, err := p.accept(who, c, into, a)
 	if err != nil {
 		return taxii.Status{}, err
 	}
@@ -66,9 +69,9 @@ func (p *publisher) target(c taxii.Collection) (consortium.Collection, error) {
 }
 
 // batch checks every object, in an order in which what is referred to comes first.
-func (p *publisher) batch(into consortium.Collection, objects []taxii.Incoming) (*batch, error) {
-	b := &batch{publisher: p, into: into, lines: make([]repo.StatusLine, len(objects)), now: time.Now().UTC()}
-	b.parse(objects)
+func (p *publisher) batch(into consortium.Collection, a taxii.Addition) (*batch, error) {
+	b := &batch{publisher: p, into: into, replace: a.Replace, lines: make([]repo.StatusLine, len(a.Objects)), now: time.Now().UTC()}
+	b.parse(a.Objects)
 	for _, at := range stix.Order(b.objects) {
 		b.check(at)
 	}
@@ -76,41 +79,49 @@ func (p *publisher) batch(into consortium.Collection, objects []taxii.Incoming) 
 }
 
 // accept takes the good ones of the objects in.
-func (p *publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, objects []taxii.Incoming) (string, error) {
+func (p *publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
 	if err := p.disk.room(); err != nil {
 		return "", err
 	}
-	b, err := p.batch(into, objects)
+	b, err := p.batch(into, a)
 	if err != nil {
 		return "", err
 	}
 	for i := range b.submissions {
 		b.submissions[i].Item.User = who.User
 	}
+	if err := p.shareAgain(b.submissions); err != nil {
+		return "", err
+	}
 	items, err := p.outbox.Accept(b.submissions)
 	if err != nil {
 		return "", err
 	}
 	for i, item := range items {
-		line := &b.lines[b.submitted[i]]
-		if string(item.Hash) != string(b.submissions[i].Item.Hash) {
-			line.Failure = conflict
-			continue
-		}
-		line.Item = item.Number
+		b.accepted(&b.lines[b.submitted[i]], b.submissions[i].Item, item)
 	}
 	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.lines}
 	return status.ID, p.outbox.AddStatus(status)
 }
 
-const conflict = "this version of the object is published already, with other content"
+// accepted takes down which item publishes an object.
+func (b *batch) accepted(line *repo.StatusLine, wanted, item repo.Item) {
+	if !bytes.Equal(item.Hash, wanted.Hash) {
+		line.Failure, line.Note = ownConflict, ""
+		return
+	}
+	if line.Item = item.Number; item.Replaces != 0 || item.ReplacesAsset != 0 {
+		line.Note = joinedNotes(line.Note, replacedNote)
+	}
+}
 
 // batch is one request on its way into the outbox.
 type batch struct {
 	*publisher
-	into consortium.Collection
-	now  time.Time
-	err  error // of this node, not of an object
+	into    consortium.Collection
+	replace bool // what is published as the same version with other content
+	now     time.Time
+	err     error // of this node, not of an object
 
 	lines   []repo.StatusLine // one for each object, in the request's order
 	objects []*stix.Object    // the well-formed ones
@@ -148,7 +159,7 @@ func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
 // check decides about one object and makes it a submission, or a failure, or something that is published already.
 func (b *batch) check(at int) {
 	object, line := b.objects[at], &b.lines[b.at[at]]
-	if err := permit(object, b.into.Properties, b.markings.resolve); err != nil {
+	if err := permit(object, b.into.Properties, b.levels()); err != nil {
 		line.Failure = err.Error()
 		return
 	}
@@ -163,34 +174,46 @@ func (b *batch) check(at int) {
 		line.Version = wire.FormatTime(stored)
 	}
 	entry := entryOf(b.into.ID, object, hash, stored)
+	submission := repo.Submission{Payload: object.Raw, Replace: b.replace, Item: repo.Item{
+		Key: objectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.into.ID, ObjectID: object.ID, Version: object.Version(),
+		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored,
+	}}
+	notes := object.Notes()
 	same, err := b.view.Same(entry)
+	switch {
+	case err != nil:
+	case same != nil && bytes.Equal(same.Hash, hash[:]):
+		line.Version = same.Version
+		line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+		line.Note = joinedNotes(notes...)
+		return
+	case same != nil:
+		line.Failure, err = b.conflicts(same, &submission)
+	default:
+		var odd []string
+		odd, err = b.succession(object)
+		notes = append(odd, notes...)
+	}
 	if err != nil {
 		b.err = errors.Join(b.err, err)
 		return
 	}
-	if same != nil {
-		if string(same.Hash) != string(hash[:]) {
-			line.Failure = conflict
-			return
-		}
-		line.Version = same.Version
-		line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+	if line.Failure != "" {
 		return
 	}
-	if err := b.succeeds(object); err != nil {
-		line.Failure = err.Error()
-		return
-	}
+	line.Note = joinedNotes(notes...)
 	b.submitted = append(b.submitted, b.at[at])
-	b.submissions = append(b.submissions, repo.Submission{Payload: object.Raw, Item: repo.Item{
-		Key: objectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.into.ID, ObjectID: object.ID, Version: object.Version(),
-		Revealing: object.IDIsRandom(), Hash: hash[:], StoredAt: stored,
-	}})
+	b.submissions = append(b.submissions, submission)
+}
+
+// levels tells the TLP levels of the objects of a request.
+func (b *batch) levels() stix.Levels {
+	return stix.Levels{Resolve: b.markings.resolve, Others: b.otherMarkings}
 }
 
 // permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored.
-func permit(object *stix.Object, into wire.Collection, resolve func(string) *stix.Object) error {
-	level, marked, because := stix.LevelOf(object, resolve)
+func permit(object *stix.Object, into wire.Collection, levels stix.Levels) error {
+	level, marked, because := levels.Of(object)
 	because = "carries " + because
 	if !marked {
 		var err error
@@ -203,26 +226,6 @@ func permit(object *stix.Object, into wire.Collection, resolve func(string) *sti
 		return fmt.Errorf("not published in %q: the object %s; %w", into.Title, because, err)
 	}
 	return nil
-}
-
-// succeeds checks the rules between the versions of one object (STIX 2.1, section 3.6).
-func (b *batch) succeeds(object *stix.Object) error {
-	entry, err := b.view.Latest(b.into.ID, object.ID)
-	if err != nil {
-		b.err = errors.Join(b.err, err)
-		return nil
-	}
-	if entry == nil {
-		return nil
-	}
-	latest, err := stix.Parse(entry.Object)
-	if err != nil {
-		return nil
-	}
-	if object.VersionTime().Before(latest.VersionTime()) {
-		return stix.CheckSuccessor(object, latest) // an older version that comes late
-	}
-	return stix.CheckSuccessor(latest, object)
 }
 
 // entryOf is an object as the view would hold it, as far as its publisher knows.
@@ -337,7 +340,7 @@ func (p *publisher) status(id string) (ownedStatus, error) {
 	}
 	status := ownedStatus{Status: taxii.Status{ID: kept.ID, RequestedAt: kept.Requested}, root: kept.Root, user: kept.User}
 	for _, line := range kept.Lines {
-		detail := taxii.StatusDetail{ID: line.ObjectID, Version: line.Version}
+		detail := taxii.StatusDetail{ID: line.ObjectID, Version: line.Version, Note: line.Note}
 		switch {
 		case line.Failure != "":
 			detail.Message = line.Failure

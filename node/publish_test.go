@@ -13,23 +13,34 @@ import (
 // post gives objects to the publisher and returns the failures by object, and how many items there are afterwards.
 func (w *world) post(objects ...string) map[string]string {
 	w.t.Helper()
-	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, delay: noDelay()}
-	incoming := make([]taxii.Incoming, len(objects))
+	failures := map[string]string{}
+	for _, f := range w.add(false, objects...).Failures {
+		failures[f.ID] = f.Message
+	}
+	return failures
+}
+
+// publisher is one that waits for nothing.
+func (w *world) publisher() *publisher {
+	return &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, delay: noDelay()}
+}
+
+// add gives objects to the publisher and returns their status.
+func (w *world) add(replace bool, objects ...string) taxii.Status {
+	w.t.Helper()
+	p := w.publisher()
+	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
 	for i, o := range objects {
-		incoming[i].Raw = []byte(o)
+		addition.Objects[i].Raw = []byte(o)
 	}
 	collection := taxii.Collection{ID: w.collection}
 	into, err := p.target(collection)
 	must(w.t, err)
-	id, err := p.accept(taxii.Principal{User: "u", Role: taxii.RolePublisher}, collection, into, incoming)
+	id, err := p.accept(taxii.Principal{User: "u", Role: taxii.RolePublisher}, collection, into, addition)
 	must(w.t, err)
 	status, err := p.status(id)
 	must(w.t, err)
-	failures := map[string]string{}
-	for _, f := range status.Failures {
-		failures[f.ID] = f.Message
-	}
-	return failures
+	return status.Status
 }
 
 func noDelay() delay { return delay{&condition{log: discard}, &condition{log: discard}} }
@@ -120,7 +131,10 @@ func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
 }
 
 // enter brings somebody's object into the view.
-func (w *world) enter(object string) {
+func (w *world) enter(object string) { w.enterBy("", object) }
+
+// enterBy brings an object of the member with an account into the view, and gives its NFT.
+func (w *world) enterBy(account, object string) uint64 {
 	w.t.Helper()
 	parsed, err := parseIncoming(taxii.Incoming{Raw: []byte(object)})
 	must(w.t, err)
@@ -129,8 +143,9 @@ func (w *world) enter(object string) {
 	e := w.mint(w.self, w.object(w.n))
 	must(w.t, w.r.View.Append([]repo.NewEvent{{Event: e}}, nil))
 	entry := entryOf(w.collection, parsed, hash, time.Now())
-	entry.Position, entry.TxID, entry.Asset, entry.Directory = e.Position, e.TxID, e.Asset, e.Directory
+	entry.Position, entry.TxID, entry.Asset, entry.Directory, entry.Publisher = e.Position, e.TxID, e.Asset, e.Directory, account
 	must(w.t, w.r.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: e}, State: repo.InView, Entry: entry}}))
+	return e.Asset
 }
 
 // A client is told at once, and why, when it would wait in vain; and as soon as it can be, when not.
@@ -139,7 +154,7 @@ func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
 	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wait: time.Hour, wake: func() {}, done: &signal{}, delay: noDelay()}
 	p.delay.publishing.set("funds", "account ABC has nothing left")
 	status, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},
-		[]taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}, nil)
+		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}})
 	must(t, err)
 	if len(status.Pendings) != 1 {
 		t.Fatalf("status is %+v, not one that is pending", status)

@@ -11,15 +11,15 @@ import (
 var _ taxii.Rehearser = (*publisher)(nil)
 
 // Rehearse tells what Publish would do: who would read each object, what it would cost, what would be refused.
-func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Collection, objects []taxii.Incoming, to []string) (taxii.Rehearsal, error) {
+func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Rehearsal, error) {
 	into, err := p.target(c)
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
 	one := ledger.Cost(1, p.owner.minFee(ctx))
 	var result taxii.Rehearsal
-	if len(to) > 0 {
-		plan, err := p.owner.planAdHoc(to)
+	if len(a.To) > 0 {
+		plan, err := p.owner.planAdHoc(a.To)
 		if err != nil {
 			return taxii.Rehearsal{}, clientError(err)
 		}
@@ -27,13 +27,13 @@ func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 			result.Extra = one // its record
 		}
 	}
-	b, err := p.batch(into, objects)
+	b, err := p.batch(into, a)
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
 	readers := p.readersOf(into)
 	for _, line := range b.lines {
-		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure}
+		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
 		switch {
 		case line.Before != nil:
 			object.Readers, object.TxID = readers, line.Before.TxID

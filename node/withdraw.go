@@ -94,6 +94,9 @@ func (w *withdrawer) begin(ctx context.Context, one Withdrawal) (Withdrawal, rep
 	if err != nil {
 		return one, item, fmt.Errorf("withdrawing object %s: %w", one.ID, err)
 	}
+	if err := takeBack(w.outbox, one.Collection, one.ID); err != nil {
+		return one, item, err
+	}
 	one.Requested, one.Destroyed = item.StoredAt, item.TxID
 	return one, item, w.remember(one)
 }

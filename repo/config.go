@@ -78,8 +78,10 @@ type Config struct {
 		Level  string `toml:"level"`
 		Format string `toml:"format"`
 	} `toml:"log"`
-	Webhooks []Webhook `toml:"webhook"`
-	Feeds    []Feed    `toml:"feed"`
+	// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
+	Markings map[string]string `toml:"markings"`
+	Webhooks []Webhook         `toml:"webhook"`
+	Feeds    []Feed            `toml:"feed"`
 }
 
 // Where the certificate of the TAXII server comes from.

@@ -67,9 +67,14 @@ type Item struct {
 	ObjectID    string    `json:"object,omitzero"`    // STIX id
 	Version     string    `json:"version,omitzero"`   // STIX modified or created; "" for an unversioned object
 	Revealing   bool      `json:"revealing,omitzero"` // the identifier may stand in clear
+	Revoked     bool      `json:"revoked,omitzero"`   // the version revokes the object
 	Destroys    uint64    `json:"destroys,omitzero"`  // the asset id of the NFT that it ends, rather than to mint one
 	Hash        []byte    `json:"hash,omitzero"`      // SHA-256 of the canonical JSON
 	StoredAt    time.Time `json:"stored,omitzero"`    // as metadata.json says; the version of an unversioned object
+	// Replaces is the number of the item whose place this one takes, ReplacesAsset the NFT that it is about where the
+	// outbox has no such item. Both were published under the same key; the other one is to be ended, see [Outbox.Replacing].
+	Replaces      uint64 `json:"replaces,omitzero"`
+	ReplacesAsset uint64 `json:"replaces_asset,omitzero"`
 
 	// From Stored on, unless it destroys.
 	Epoch        uint32 `json:"epoch,omitzero"`     // objects: the key epoch that it is sealed to
@@ -114,6 +119,7 @@ const (
 	tableGroup   = 'g' // number -> Group
 	tableMarking = 'm' // STIX id of a marking definition, 0, number -> plaintext
 	tableCounter = 'c'
+	tableReplace = 'R' // number -> nothing: items that take the places of others, which are not ended yet
 )
 
 // What one Badger transaction takes at most, well below its own limits.
@@ -149,6 +155,7 @@ type Submission struct {
 	Item    Item
 	Payload []byte
 	Also    [][]byte // further keys by which the item can be found, unless they have one already
+	Replace bool     // if its key has other content, it takes the place of that; so does what revokes what is not revoked
 }
 
 // Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
@@ -182,15 +189,22 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 			if err != nil {
 				return err
 			}
-			if found && existing.State != Withdrawn {
+			published := found && existing.State != Withdrawn
+			if published && !s.replaces(existing) {
 				items = append(items, existing)
 				continue
+			}
+			if published {
+				item.Replaces = existing.Number
 			}
 			if found {
 				item.Publication = existing.Publication + 1
 			}
 			next.Items++
 			item.Number, item.State = next.Items, Stored
+			if err := noteReplacing(txn, item); err != nil {
+				return err
+			}
 			r.place(&o.order, &item)
 			if s.Payload != nil {
 				item.State = Accepted

@@ -25,6 +25,7 @@ type StatusLine struct {
 	ObjectID string     `json:"object,omitzero"`
 	Version  string     `json:"version,omitzero"`
 	Failure  string     `json:"failure,omitzero"`
+	Note     string     `json:"note,omitzero"` // what is odd about it, though it is taken
 	Before   *Published `json:"before,omitzero"`
 	Item     uint64     `json:"item,omitzero"`
 }

@@ -323,7 +323,7 @@ func readJSON(x *exchange, into any, what string) error {
 		return problemf(http.StatusUnsupportedMediaType, "The body's Content-Type is not application/json.")
 	}
 	body := http.MaxBytesReader(x.w, x.r.Body, maxAccountBody)
-	if err := json.UnmarshalRead(body, into); err != nil {
+	if err := json.UnmarshalRead(withoutByteOrderMark(body), into); err != nil {
 		return problemf(http.StatusBadRequest, "The body is not a JSON object with %s, of at most %d bytes.", what, maxAccountBody)
 	}
 	return nil

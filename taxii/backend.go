@@ -336,18 +336,27 @@ type Incoming struct {
 	Err error
 }
 
+// Addition is what a client adds to a collection.
+type Addition struct {
+	Objects []Incoming
+	// To names the organisations that the objects are for, if it is not empty:
+	// they and their publisher will be able to read them and nobody else,
+	// whoever reads the collection.
+	To []string
+	// Replace lets an object take the place of one that the same organisation
+	// published as the same version, with other content.
+	Replace bool
+}
+
 // Publisher takes objects in and tells what became of them.
 type Publisher interface {
 	// Publish takes the objects in durably and returns their status, after
 	// waiting as long as it is configured to for the last of them to be done.
 	// Each of the objects is in exactly one of the status's lists, also the
 	// ones that have an Err. c can be written by who. ctx ends when the client
-	// leaves; what was taken in by then stays so.
-	//
-	// If to is not empty, it names the organisations that the objects are for:
-	// they and their publisher will be able to read them and nobody else,
-	// whoever reads c. *InvalidError if that can't be.
-	Publish(ctx context.Context, who Principal, c Collection, objects []Incoming, to []string) (Status, error)
+	// leaves; what was taken in by then stays so. *InvalidError if the objects
+	// can't be for whom they are for.
+	Publish(ctx context.Context, who Principal, c Collection, a Addition) (Status, error)
 
 	// Status returns an earlier Publish's status as it is now. ErrNotFound if
 	// there is none (any more) or who may not read it.
@@ -357,7 +366,7 @@ type Publisher interface {
 // Rehearser tells what adding objects would do, and does nothing.
 type Rehearser interface {
 	// Rehearse checks the objects as [Publisher.Publish] would.
-	Rehearse(ctx context.Context, who Principal, c Collection, objects []Incoming, to []string) (Rehearsal, error)
+	Rehearse(ctx context.Context, who Principal, c Collection, a Addition) (Rehearsal, error)
 }
 
 // Rehearsal is what adding objects would do. Each of the objects has a part in
@@ -374,6 +383,7 @@ type RehearsedObject struct {
 	Cost        uint64   // in microalgo; 0 if it is published already
 	TxID        string   // of the transaction that published it already
 	Failure     string   // why it would be refused
+	Note        string   // as in [StatusDetail]
 }
 
 // Withdrawer takes objects out of collections again.
@@ -417,6 +427,7 @@ type ExportQuery struct {
 	Format        string
 	Kinds         []string  // of values; empty: all
 	MinConfidence int       // of indicators, 0 to 100
+	Subdomains    bool      // names stand for the names below them, too
 	Changed       time.Time // what Changed told before
 }
 
@@ -444,6 +455,7 @@ type StatusDetail struct {
 	ID      string // STIX id; empty if the object has none that can be read
 	Version string // as in [Record]; empty if none can be read: the time of the request is answered
 	Message string // on success the id of the transaction that minted it, alone
+	Note    string // what is odd about it, though it is taken
 
 	// Where the object is kept, as far as it is known; zero values are left
 	// out of answers.

@@ -130,9 +130,9 @@ func BenchmarkPostObjects(b *testing.B) {
 // discard is a publisher that takes everything and does nothing.
 type discard struct{ Publisher }
 
-func (discard) Publish(_ context.Context, _ Principal, _ Collection, objects []Incoming, _ []string) (Status, error) {
+func (discard) Publish(_ context.Context, _ Principal, _ Collection, a Addition) (Status, error) {
 	s := Status{ID: boxID}
-	for range objects {
+	for range a.Objects {
 		s.Successes = append(s.Successes, StatusDetail{ID: indicatorID(1), Version: "2026-01-01T00:00:01.000Z", Message: "TX"})
 	}
 	return s, nil

@@ -27,7 +27,7 @@ const (
 // max_content_length, all bodies at once by bodiesAtOnce times that: release
 // gives its share back and must be called once the objects are no longer used,
 // if there was no error.
-func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, release func(), err error) {
+func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err error) {
 	limit := h.maxContentLength
 	compressed := false
 	switch coding := x.r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
@@ -35,11 +35,11 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	case "gzip", "x-gzip":
 		compressed = true
 	default:
-		return nil, nil, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
+		return a, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
 			with("Accept-Encoding", "gzip")
 	}
 	if x.r.ContentLength > limit {
-		return nil, nil, nil, h.tooLarge()
+		return a, nil, h.tooLarge()
 	}
 
 	// A body of unknown size counts as one of the largest until it is read.
@@ -51,7 +51,7 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	defer cancel()
 	held, err := h.bodies.take(ctx, x.who.User, share)
 	if err != nil {
-		return nil, nil, nil, &RetryAfterError{After: memoryWait}
+		return a, nil, &RetryAfterError{After: memoryWait}
 	}
 	defer func() {
 		if err != nil {
@@ -63,19 +63,19 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	if compressed {
 		source, err = gzip.NewReader(source)
 		if err != nil {
-			return nil, nil, nil, bodyProblem(err)
+			return a, nil, bodyProblem(err)
 		}
 	}
 	body := &bounded{body: source, left: limit}
 	// Each read moves two deadlines, so that few large ones are wanted.
-	objects, to, err = decodeEnvelope(bufio.NewReaderSize(body, int(min(share, readBlock))))
+	a, err = decodeEnvelope(bufio.NewReaderSize(body, int(min(share, readBlock))))
 	switch {
 	case errors.Is(body.err, errTooLarge):
-		return nil, nil, nil, h.tooLarge()
+		return a, nil, h.tooLarge()
 	case body.err != nil:
-		return nil, nil, nil, bodyProblem(body.err)
+		return a, nil, bodyProblem(body.err)
 	case err != nil:
-		return nil, nil, nil, err
+		return a, nil, err
 	}
 	size := limit - body.left
 	// From here on the connection is only watched for the client leaving, and
@@ -83,7 +83,7 @@ func (h *Handler) readObjects(x *exchange) (objects []Incoming, to []string, rel
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	held.shrink(size)
-	return objects, to, held.release, nil
+	return a, held.release, nil
 }
 
 // errTooLarge says that a body goes on beyond its bound.

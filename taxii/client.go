@@ -393,7 +393,7 @@ func (c *Client) do(r *http.Request, into any) (http.Header, error) {
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		return nil, failed(responseError(response, body))
 	}
-	if err := json.Unmarshal(body, into, lenient()); err != nil {
+	if err := json.Unmarshal(TrimByteOrderMark(body), into, lenient()); err != nil {
 		return nil, failed(fmt.Errorf("the answer is not what TAXII has there: %w", err))
 	}
 	return response.Header, nil

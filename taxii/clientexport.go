@@ -21,6 +21,9 @@ func (c *Client) Export(ctx context.Context, root, collection string, q ExportQu
 	if q.MinConfidence != 0 {
 		query.Set("min_confidence", strconv.Itoa(q.MinConfidence))
 	}
+	if q.Subdomains {
+		query.Set("subdomains", "true")
+	}
 	r, err := c.request(ctx, http.MethodGet, join(root, "collections", collection, "export"), query, nil)
 	if err != nil {
 		return 0, err

@@ -1,6 +1,7 @@
 package taxii
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -21,68 +22,78 @@ const (
 	maxDepth      = 100     // of arrays and objects in a STIX object
 )
 
+// byteOrderMark is what some programs write before UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// TrimByteOrderMark takes the mark away that some programs write before UTF-8, and which is no JSON.
+func TrimByteOrderMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }
+
+// withoutByteOrderMark reads on after the mark, if there is one.
+func withoutByteOrderMark(r io.Reader) io.Reader {
+	body := bufio.NewReader(r) // r itself, if it is one that is large enough
+	if mark, _ := body.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		_, _ = body.Discard(len(byteOrderMark))
+	}
+	return body
+}
+
 // decodeEnvelope takes the objects out of a posted TAXII envelope or STIX
-// bundle (section 3.7), in their order and byte for byte. It reads the body as
-// it comes and keeps the objects alone, so that it takes little more memory
-// than they do. Its error is a *problem: the body as a whole can't be used.
-// What is wrong with a single object stands in its Err and does not harm the
-// others. To is the organisations that x_slnode_to names, if it is there.
-func decodeEnvelope(body io.Reader) (objects []Incoming, to []string, err error) {
+// bundle (section 3.7), in their order and byte for byte. Bundles among the
+// objects are taken apart as well. It reads the body as it comes and keeps the
+// objects alone, so that it takes little more memory than they do. Its error is
+// a *problem: the body as a whole can't be used. What is wrong with a single
+// object stands in its Err and does not harm the others.
+func decodeEnvelope(from io.Reader) (a Addition, err error) {
+	body := withoutByteOrderMark(from)
 	// The grammar is checked over the whole body here, the rest of I-JSON for
 	// each part by itself.
 	dec := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if dec.PeekKind() != '{' {
 		if _, err := dec.ReadValue(); err != nil {
-			return nil, nil, notJSON(err)
+			return Addition{}, notJSON(err)
 		}
-		return nil, nil, problemf(http.StatusBadRequest, "The body is not a JSON object, so neither a TAXII envelope nor a STIX bundle.")
+		return Addition{}, problemf(http.StatusBadRequest, "The body is not a JSON object, so neither a TAXII envelope nor a STIX bundle.")
 	}
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, nil, notJSON(err)
+		return Addition{}, notJSON(err)
 	}
 	seen := make(map[string]bool)
 	for dec.PeekKind() != '}' {
 		quoted, err := readStrict(dec)
 		if err != nil {
-			return nil, nil, notJSON(err)
+			return Addition{}, notJSON(err)
 		}
 		name := unquote(quoted)
 		if seen[name] {
-			return nil, nil, problemf(http.StatusBadRequest, "The body has the property %.40q twice.", name)
+			return Addition{}, problemf(http.StatusBadRequest, "The body has the property %.40q twice.", name)
 		}
 		if seen[name] = true; len(seen) > maxProperties {
-			return nil, nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
+			return Addition{}, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
 		}
 		if name == "objects" && dec.PeekKind() == '[' {
-			if objects, err = decodeObjects(dec); err != nil {
-				return nil, nil, err
+			if a.Objects, err = decodeObjects(dec); err != nil {
+				return Addition{}, err
 			}
 			continue
 		}
 		value, err := readStrict(dec)
 		if err != nil {
-			return nil, nil, notJSON(err)
+			return Addition{}, notJSON(err)
 		}
-		if name == recipientsProperty {
-			if to, err = decodeRecipients(value); err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		if err := checkProperty(name, value); err != nil {
-			return nil, nil, err
+		if err := a.setProperty(name, value); err != nil {
+			return Addition{}, err
 		}
 	}
 	if _, err := dec.ReadToken(); err != nil { // the closing brace
-		return nil, nil, notJSON(err)
+		return Addition{}, notJSON(err)
 	}
 	if _, err := dec.ReadToken(); err != io.EOF {
-		return nil, nil, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
+		return Addition{}, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
 	}
-	if len(objects) == 0 {
-		return nil, nil, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
+	if len(a.Objects) == 0 {
+		return Addition{}, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
 	}
-	return objects, to, nil
+	return a, nil
 }
 
 // decodeObjects reads the list of objects.
@@ -99,11 +110,15 @@ func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
 		if err != nil {
 			return nil, notJSON(err)
 		}
-		if len(objects) == maxObjects {
-			return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
+		for raw, err := range Unwrap(bytes.Clone(value)) {
+			if len(objects) == maxObjects {
+				return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
+			}
+			if err == nil {
+				err = checkObject(strict, raw)
+			}
+			objects = append(objects, Incoming{Raw: raw, Err: err})
 		}
-		raw := bytes.Clone(value)
-		objects = append(objects, Incoming{Raw: raw, Err: checkObject(strict, raw)})
 	}
 	_, err := dec.ReadToken()
 	if err != nil {
@@ -115,6 +130,26 @@ func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
 // recipientsProperty names the organisations that objects are for, and nobody
 // else beside their publisher.
 const recipientsProperty = "x_slnode_to"
+
+// replaceProperty asks for objects to take the places of those that this
+// organisation published as the same versions, with other content.
+const replaceProperty = "x_slnode_replace"
+
+// setProperty takes what a property of the envelope asks for.
+func (a *Addition) setProperty(name string, value jsontext.Value) (err error) {
+	switch name {
+	case recipientsProperty:
+		a.To, err = decodeRecipients(value)
+		return err
+	case replaceProperty:
+		if kind := value.Kind(); kind != 't' && kind != 'f' {
+			return problemf(http.StatusUnprocessableEntity, "The property %s is true or false.", replaceProperty)
+		}
+		a.Replace = value.Kind() == 't'
+		return nil
+	}
+	return checkProperty(name, value)
+}
 
 func decodeRecipients(value jsontext.Value) ([]string, error) {
 	var to []string

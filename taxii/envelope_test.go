@@ -27,7 +27,8 @@ func TestEnvelopeObjectsComeOutByteForByte(t *testing.T) {
 		`{"\u006fbjects":[%s]}`,
 	} {
 		body = fmt.Sprintf(body, strings.Join(objects, " ,\n"))
-		got, _, err := decodeEnvelope(strings.NewReader(body))
+		a, err := decodeEnvelope(strings.NewReader(body))
+		got := a.Objects
 		if err != nil {
 			t.Errorf("%.60s: %v", body, err)
 			continue
@@ -69,7 +70,6 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 		{"{\"x\xff\":1,\"objects\":[{}]}", 400},
 		{`{"x":"\ud800","objects":[{}]}`, 400},
 		{`{"x":{"a":1,"a":2},"objects":[{}]}`, 400},
-		{"\xef\xbb\xbf{\"objects\":[{}]}", 400}, // byte order mark
 		{strings.Repeat("[", 100_000), 400},
 		{`{"objects":[` + strings.Repeat("[", 100_000), 400},
 		{`{}`, 422},
@@ -80,9 +80,13 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 		{`{"type":"indicator","id":"indicator--1"}`, 422},
 		{`{"type":7,"objects":[{}]}`, 422},
 		{`{"x_slnode_to":[],"objects":[{}]}`, 422},
+		{`{"x_slnode_replace":"true","objects":[{}]}`, 422},
+		{`{"x_slnode_replace":null,"objects":[{}]}`, 422},
+		{byteOrderMark + byteOrderMark + `{"objects":[{}]}`, 400},
+		{byteOrderMark, 400},
 		{`{"objects":[` + strings.Repeat("0,", maxObjects) + `0]}`, 422},
 	} {
-		_, _, err := decodeEnvelope(strings.NewReader(test.body))
+		_, err := decodeEnvelope(strings.NewReader(test.body))
 		var p *problem
 		if !errors.As(err, &p) || p.status != test.status {
 			t.Errorf("%.60q: %v, want status %d", test.body, err, test.status)
@@ -92,7 +96,7 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 	for i := range maxProperties + 1 {
 		fmt.Fprintf(many, `"p%d":0,`, i)
 	}
-	if _, _, err := decodeEnvelope(strings.NewReader(`{` + many.String() + `"objects":[{}]}`)); err == nil {
+	if _, err := decodeEnvelope(strings.NewReader(`{` + many.String() + `"objects":[{}]}`)); err == nil {
 		t.Error("any number of properties is taken")
 	}
 }
@@ -116,7 +120,8 @@ func TestABadObjectDoesNotHarmTheOthers(t *testing.T) {
 		"a list":                   `[{}]`,
 	} {
 		good := indicator(1, 1)
-		got, _, err := decodeEnvelope(strings.NewReader(`{"objects":[` + good + `,` + bad + `,` + good + `]}`))
+		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + good + `,` + bad + `,` + good + `]}`))
+		got := a.Objects
 		if err != nil || len(got) != 3 {
 			t.Errorf("%s: %d objects, %v", name, len(got), err)
 			continue
@@ -137,9 +142,81 @@ func TestABadObjectDoesNotHarmTheOthers(t *testing.T) {
 
 func TestDepthThatIsBearable(t *testing.T) {
 	deep := `{"a":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `}`
-	got, _, err := decodeEnvelope(strings.NewReader(`{"objects":[` + deep + `]}`))
+	a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + deep + `]}`))
+	got := a.Objects
 	if err != nil || got[0].Err != nil {
 		t.Errorf("%v, %v", err, got[0].Err)
+	}
+}
+
+// The first Service Ledger's own example sends a bundle in the objects of an envelope.
+func TestBundlesAmongTheObjectsAreTakenApart(t *testing.T) {
+	one, two, three := indicator(1, 1), indicator(2, 1), "{ \"type\" : \"x\",\n \"of\": \"a bundle\" }"
+	bundle := func(objects string) string {
+		return `{"type":"bundle","id":"bundle--5d0092c5-5f74-4287-9642-33f4c354e56d","objects": [` + objects + `]}`
+	}
+	for name, objects := range map[string]string{
+		"one bundle":              bundle(one + " , " + two + "," + three),
+		"bundles and objects":     one + "," + bundle(two) + "," + three,
+		"bundles in bundles":      bundle(bundle(bundle(one)+","+two) + "," + bundle(three)),
+		"its type after the list": strings.Replace(bundle(one+","+two+","+three), `"type":"bundle",`, ``, 1)[:len(bundle(one+","+two+","+three))-len(`"type":"bundle",`)-1] + `,"type":"bundle"}`,
+	} {
+		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + objects + `]}`))
+		if err != nil || len(a.Objects) != 3 {
+			t.Errorf("%s: %d objects, %v", name, len(a.Objects), err)
+			continue
+		}
+		for i, want := range []string{one, two, three} {
+			if string(a.Objects[i].Raw) != want || a.Objects[i].Err != nil {
+				t.Errorf("%s: object %d is %s, %v", name, i, a.Objects[i].Raw, a.Objects[i].Err)
+			}
+		}
+	}
+}
+
+func TestABundleAmongTheObjectsThatCantBeTakenApartIsAFailure(t *testing.T) {
+	deep := `{"type":"indicator"}`
+	for range maxBundles + 2 {
+		deep = `{"type":"bundle","objects":[` + deep + `]}`
+	}
+	for name, bundle := range map[string]string{
+		"no objects":      `{"type":"bundle","id":"bundle--5d0092c5-5f74-4287-9642-33f4c354e56d"}`,
+		"an empty list":   `{"type":"bundle","objects":[]}`,
+		"not a list":      `{"type":"bundle","objects":{"a":1}}`,
+		"objects twice":   `{"type":"bundle","objects":[{}],"objects":[{}]}`,
+		"its own readers": `{"type":"bundle","x_slnode_to":["bravo"],"objects":[{"type":"indicator"}]}`,
+		"too deep":        deep,
+	} {
+		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + bundle + `,` + indicator(1, 1) + `]}`))
+		if err != nil || len(a.Objects) != 2 || a.Objects[0].Err == nil || a.Objects[1].Err != nil {
+			t.Errorf("%s: %d objects, %v", name, len(a.Objects), err)
+		}
+	}
+	// An object that only speaks of bundles is none.
+	if a, err := decodeEnvelope(strings.NewReader(`{"objects":[{"type":"tool","name":"bundle","objects":[{}]}]}`)); err != nil || len(a.Objects) != 1 || a.Objects[0].Err != nil {
+		t.Errorf("%+v, %v", a.Objects, err)
+	}
+}
+
+func TestBundlesDoNotEvadeTheBoundOnObjects(t *testing.T) {
+	body := `{"objects":[{"type":"bundle","objects":[` + strings.Repeat("1,", maxObjects) + `1]}]}`
+	if _, err := decodeEnvelope(strings.NewReader(body)); err == nil {
+		t.Error("any number of objects is taken")
+	}
+}
+
+func TestAByteOrderMarkIsPassedOver(t *testing.T) {
+	a, err := decodeEnvelope(strings.NewReader(byteOrderMark + `{"objects":[` + indicator(1, 1) + `]}`))
+	if err != nil || len(a.Objects) != 1 || string(a.Objects[0].Raw) != indicator(1, 1) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestAnEnvelopeCanAskForReplacement(t *testing.T) {
+	for text, want := range map[string]bool{`"x_slnode_replace":true,`: true, `"x_slnode_replace":false,`: false, ``: false} {
+		if a, err := decodeEnvelope(strings.NewReader(`{` + text + `"objects":[{}]}`)); err != nil || a.Replace != want {
+			t.Errorf("%s: %v, %v", text, a.Replace, err)
+		}
 	}
 }
 
@@ -149,14 +226,16 @@ func FuzzEnvelope(f *testing.F) {
 	for _, seed := range []string{
 		`{"objects":[` + indicator(1, 1) + `]}`,
 		`{"type":"bundle","objects":[{"a":1e400},{"b":"\ud800"},{"c":1,"c":2},7]}`,
-		`{"objects":[{"a":[[[[{"b":[]}]]]]}],"more":true}`, `{`, `{"objects":[`, `[]`, "\x00",
+		`{"objects":[{"a":[[[[{"b":[]}]]]]}],"more":true}`, `{`, byteOrderMark + `{"x_slnode_replace":true,"objects":[1]}`,
+		`{"objects":[{"type":"bundle","objects":[{"type":"bundle","objects":[{}, 1]},{"x":"bundle"}]},{"type":"bundle","objects":[],"objects":1}]}`, `{"objects":[`, `[]`, "\x00",
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, _, err := decodeEnvelope(bytes.NewReader(body))
+		a, err := decodeEnvelope(bytes.NewReader(body))
 		// What is read does not depend on the pieces that the body arrives in.
-		pieces, _, err2 := decodeEnvelope(iotest.OneByteReader(bytes.NewReader(body)))
+		a2, err2 := decodeEnvelope(iotest.OneByteReader(bytes.NewReader(body)))
+		got, pieces := a.Objects, a2.Objects
 		if (err == nil) != (err2 == nil) || len(got) != len(pieces) {
 			t.Fatalf("at once %d objects, %v; byte by byte %d, %v", len(got), err, len(pieces), err2)
 		}
@@ -193,7 +272,7 @@ func BenchmarkDecodeEnvelope(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := decodeEnvelope(bytes.NewReader(body)); err != nil {
+		if _, err := decodeEnvelope(bytes.NewReader(body)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -97,8 +97,8 @@ func parseExport(raw string) (ExportQuery, error) {
 		return ExportQuery{}, fmt.Errorf("the query string is malformed: %w", err)
 	}
 	for name, values := range params {
-		if !slices.Contains([]string{"format", "kind", "min_confidence"}, name) {
-			return ExportQuery{}, fmt.Errorf("%.40q is not a parameter of an export, which takes format, kind and min_confidence", name)
+		if !slices.Contains([]string{"format", "kind", "min_confidence", "subdomains"}, name) {
+			return ExportQuery{}, fmt.Errorf("%.40q is not a parameter of an export, which takes format, kind, min_confidence and subdomains", name)
 		}
 		if len(values) > 1 {
 			return ExportQuery{}, fmt.Errorf("%s is given more than once", name)
@@ -114,16 +114,21 @@ func parseExport(raw string) (ExportQuery, error) {
 			return ExportQuery{}, fmt.Errorf("min_confidence: %.40q is not a whole number from 0 to 100", params.Get("min_confidence"))
 		}
 	}
+	if params.Has("subdomains") {
+		if q.Subdomains, err = strconv.ParseBool(params.Get("subdomains")); err != nil {
+			return ExportQuery{}, fmt.Errorf("subdomains: %.40q is neither true nor false", params.Get("subdomains"))
+		}
+	}
 	return q, nil
 }
 
 // exportVersion changes when the same query gives another list than it gave
 // with an earlier release.
-const exportVersion = 1
+const exportVersion = 2
 
 // digest names a query of a collection.
 func (q ExportQuery) digest(c Collection) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %d", exportVersion, c.Root, c.ID, q.Format, q.Kinds, q.MinConfidence))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %d %t", exportVersion, c.Root, c.ID, q.Format, q.Kinds, q.MinConfidence, q.Subdomains))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -112,9 +112,9 @@ func (m *memory) named(name string) (list []Event) {
 // rehearsing finds that everything would be published for everybody.
 type rehearsing struct{}
 
-func (rehearsing) Rehearse(_ context.Context, _ Principal, _ Collection, objects []Incoming, _ []string) (Rehearsal, error) {
+func (rehearsing) Rehearse(_ context.Context, _ Principal, _ Collection, a Addition) (Rehearsal, error) {
 	r := Rehearsal{Extra: 1000}
-	for range objects {
+	for range a.Objects {
 		r.Objects = append(r.Objects, RehearsedObject{ID: indicatorID(1), Version: "2026-01-01T00:00:00Z", Readers: []string{"acme"}, Cost: 101_000})
 	}
 	return r, nil

@@ -244,14 +244,14 @@ func (m *memory) HasObject(_ context.Context, _ Principal, c Collection, id stri
 	return len(m.holds[c.ID].byID[id]) > 0, nil
 }
 
-func (m *memory) Publish(_ context.Context, who Principal, c Collection, objects []Incoming, _ []string) (Status, error) {
+func (m *memory) Publish(_ context.Context, who Principal, c Collection, a Addition) (Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fail != nil {
 		return Status{}, m.fail
 	}
 	s := Status{ID: uuid.NewString(), RequestedAt: time.UnixMicro(m.last).UTC()}
-	for _, in := range objects {
+	for _, in := range a.Objects {
 		var o struct{ Type, ID, Created, Modified string }
 		err := in.Err
 		if err == nil {

@@ -52,9 +52,9 @@ type weigher struct {
 	live    uint64
 }
 
-func (w *weigher) Publish(_ context.Context, _ Principal, _ Collection, objects []Incoming, _ []string) (Status, error) {
-	w.objects, w.live = len(objects), liveHeap()
-	return Status{ID: boxID, Successes: []StatusDetail{{ID: indicatorID(len(objects))}}}, nil
+func (w *weigher) Publish(_ context.Context, _ Principal, _ Collection, a Addition) (Status, error) {
+	w.objects, w.live = len(a.Objects), liveHeap()
+	return Status{ID: boxID, Successes: []StatusDetail{{ID: indicatorID(len(a.Objects))}}}, nil
 }
 
 func liveHeap() uint64 {

@@ -155,25 +155,25 @@ func (h *Handler) postObjects(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	objects, to, release, err := h.readObjects(x)
+	addition, release, err := h.readObjects(x)
 	if err != nil {
 		return err
 	}
 	defer release()
 	if dryRun {
-		rehearsal, err := h.rehearser.Rehearse(x.r.Context(), x.who, c, objects, to)
+		rehearsal, err := h.rehearser.Rehearse(x.r.Context(), x.who, c, addition)
 		if err != nil {
 			return err
 		}
 		return h.sendResource(x, http.StatusOK, rehearsal.resource(h.now()))
 	}
-	status, err := h.publisher.Publish(x.r.Context(), x.who, c, objects, to)
+	status, err := h.publisher.Publish(x.r.Context(), x.who, c, addition)
 	if err != nil {
 		return err
 	}
 	h.note(x, Event{
-		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(to, ","),
-		Count: len(objects), Failures: len(status.Failures),
+		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(addition.To, ","),
+		Count: len(addition.Objects), Failures: len(status.Failures),
 	})
 	return h.sendResource(x, http.StatusAccepted, status.resource())
 }

@@ -24,12 +24,13 @@ type RehearsedObjectResource struct {
 	Cost    uint64   `json:"cost_microalgo"`
 	TxID    string   `json:"x_slnode_txid,omitempty"` // it is published already
 	Message string   `json:"message,omitempty"`       // why it would be refused
+	Note    string   `json:"x_slnode_note,omitempty"` // what is odd about it, though it would be taken
 }
 
 func (r Rehearsal) resource(requested time.Time) RehearsalResource {
 	resource := RehearsalResource{DryRun: true, TotalCount: len(r.Objects), Cost: r.Extra, Objects: []RehearsedObjectResource{}}
 	for _, o := range r.Objects {
-		one := RehearsedObjectResource{ID: o.ID, Version: o.Version, Readers: o.Readers, Cost: o.Cost, TxID: o.TxID, Message: o.Failure}
+		one := RehearsedObjectResource{ID: o.ID, Version: o.Version, Readers: o.Readers, Cost: o.Cost, TxID: o.TxID, Message: o.Failure, Note: o.Note}
 		if one.ID == "" {
 			one.ID = "unidentified"
 		}

@@ -268,7 +268,7 @@ type leaving struct {
 	called, done chan struct{}
 }
 
-func (p leaving) Publish(ctx context.Context, _ Principal, _ Collection, _ []Incoming, _ []string) (Status, error) {
+func (p leaving) Publish(ctx context.Context, _ Principal, _ Collection, a Addition) (Status, error) {
 	close(p.called)
 	<-ctx.Done()
 	close(p.done)

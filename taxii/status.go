@@ -28,6 +28,7 @@ type StatusDetailResource struct {
 	ID      string `json:"id"`
 	Version string `json:"version"`
 	Message string `json:"message,omitempty"`
+	Note    string `json:"x_slnode_note,omitempty"`
 	Evidence
 }
 
@@ -66,6 +67,7 @@ func details(list []StatusDetail, requested time.Time) []StatusDetailResource {
 			ID:      d.ID,
 			Version: d.Version,
 			Message: d.Message,
+			Note:    d.Note,
 			Evidence: Evidence{
 				StoredAt: formatOptional(d.StoredAt),
 				CID:      d.CID,

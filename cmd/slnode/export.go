@@ -19,12 +19,15 @@ not revoked, in their latest version, whose pattern is nothing but a choice of v
 not wholly, in the list is said on standard error. The formats:
 
   plain      one value a line
+  panos      the same for the external dynamic lists of Palo Alto Networks: URLs without http://
   csv        type, value, indicator, confidence, valid_until
   hosts      a hosts file that sends domains to 0.0.0.0
   rpz        a DNS response policy zone (BIND, Unbound, Knot, PowerDNS)
   suricata   rules that alert on addresses, DNS queries and http URLs
   zeek       a file of the Intelligence Framework
   stix       a bundle of the indicators themselves, whatever their patterns
+
+A domain in a list is that name alone, and the names below it are others. With --subdomains a rpz list has them, too.
 
 A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/export?format=plain&kind=ip`,
 		Example: `  slnode export --format plain --kind ip --min-confidence 70
@@ -49,8 +52,9 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 		},
 	}
 	from.flags(c, everything)
-	c.Flags().StringVar(&q.Format, "format", "", "plain, csv, hosts, rpz, suricata, zeek or stix")
+	c.Flags().StringVar(&q.Format, "format", "", "plain, panos, csv, hosts, rpz, suricata, zeek or stix")
 	c.Flags().StringSliceVar(&q.Kinds, "kind", nil, "only these `kinds` of values: ip, ipv4, ipv6, domain, url, hash, md5, sha1, sha256, sha512")
 	c.Flags().IntVar(&q.MinConfidence, "min-confidence", 0, "only indicators whose confidence is at least `n` (1 to 100)")
+	c.Flags().BoolVar(&q.Subdomains, "subdomains", false, "with every domain the names below it (rpz)")
 	return c
 }

@@ -220,6 +220,9 @@ func printFeedReport(w io.Writer, r node.FeedReport, published string) {
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(w, "\t%d × %s (%s)\n", reason.Count, reason.Reason, reason.Example)
 	}
+	for _, remark := range r.Remarks {
+		fmt.Fprintf(w, "note\t%d × %s (%s)\n", remark.Count, remark.Reason, remark.Example)
+	}
 	if r.Rest {
 		fmt.Fprintf(w, "the rest\tcomes in the next run\n")
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,13 +49,15 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fund": fund,
+			"many": many,
+			"mark": mark,
 		},
 	})
 }
 
 type chainKey struct{}
 
-// fund REPO sends 10 ALGO to the account of a repository.
+// fund REPO [ALGO] sends 10 ALGO, or as many as it is told, to the account of a repository.
 func fund(ts *testscript.TestScript, _ bool, args []string) {
 	chain := ts.Value(chainKey{}).(*devchain.Chain)
 	var out, errs bytes.Buffer
@@ -63,7 +66,13 @@ func fund(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, rest, _ := strings.Cut(out.String(), `"account":"`)
 	account, _, _ := strings.Cut(rest, `"`)
-	_, err := chain.Fund(context.Background(), account, 10_000_000)
+	amount := uint64(10)
+	if len(args) > 1 {
+		var err error
+		amount, err = strconv.ParseUint(args[1], 10, 32)
+		ts.Check(err)
+	}
+	_, err := chain.Fund(context.Background(), account, amount*1_000_000)
 	ts.Check(err)
 }
 

@@ -212,6 +212,11 @@ func printPublished(w io.Writer, p published) {
 	for _, d := range p.Failures {
 		fmt.Fprintf(w, "%s\t%s\tREFUSED\t%s\n", d.ID, d.Version, d.Message)
 	}
+	for _, d := range p.Successes {
+		if d.Note != "" {
+			fmt.Fprintf(w, "%s\t%s\tNOTE\t%s\n", d.ID, d.Version, d.Note)
+		}
+	}
 }
 
 func printObjects(w io.Writer, objects []jsontext.Value) {

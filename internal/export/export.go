@@ -31,6 +31,7 @@ type Options struct {
 	Format        Format
 	Kinds         []Kind // empty: all
 	MinConfidence int    // 0 to 100; above 0 it leaves out indicators without a confidence
+	Subdomains    bool   // a name stands for all names below it, too; [Format.Subdomains] says where
 	Now           time.Time
 	Changed       time.Time // when the collection changed last
 }
@@ -40,10 +41,11 @@ type Skipped struct {
 	Pattern int // the pattern says more than a choice of values, or is not a STIX pattern, or is about something else
 	Value   int // a value is malformed or must not be blocked
 	Format  int // the format has no place for a value
+	Date    int // it can't be told when it ends
 }
 
 // Total is all of them.
-func (s Skipped) Total() int { return s.Pattern + s.Value + s.Format }
+func (s Skipped) Total() int { return s.Pattern + s.Value + s.Format + s.Date }
 
 // List is an export that is ready to be written.
 type List struct {
@@ -65,6 +67,12 @@ func Prepare(ctx context.Context, source Source, o Options) (*List, error) {
 	form, err := formOf(o.Format)
 	if err != nil {
 		return nil, err
+	}
+	if o.Subdomains {
+		if !o.Format.Subdomains() {
+			return nil, fmt.Errorf("lists in the format %s have names alone, without those below them", o.Format)
+		}
+		form.line = lineRPZBelow
 	}
 	l := &List{source: source, options: o, form: form, asOf: o.Changed, limit: maxHeld}
 	l.first = l.newSelection("")
@@ -98,6 +106,8 @@ func (l *List) note(in reading) {
 		l.Skipped.Value++
 	case skippedFormat:
 		l.Skipped.Format++
+	case skippedDate:
+		l.Skipped.Date++
 	}
 }
 

@@ -14,6 +14,7 @@ type Format string
 // The formats.
 const (
 	Plain    Format = "plain"    // one value a line and nothing else
+	PANOS    Format = "panos"    // the same as Palo Alto Networks' firewalls read it
 	CSV      Format = "csv"      // RFC 4180, with a heading
 	Hosts    Format = "hosts"    // a hosts file that sends domains nowhere
 	RPZ      Format = "rpz"      // a DNS response policy zone
@@ -23,13 +24,17 @@ const (
 )
 
 // Formats lists them.
-func Formats() []Format { return []Format{Plain, CSV, Hosts, RPZ, Suricata, Zeek, STIX} }
+func Formats() []Format { return []Format{Plain, PANOS, CSV, Hosts, RPZ, Suricata, Zeek, STIX} }
 
 // Check refuses what is none of them.
 func (f Format) Check() error {
 	_, err := formOf(f)
 	return err
 }
+
+// Subdomains reports whether lists of a format can have all names below a name. In the others a name is that name alone;
+// what else it stands for is for the reader of the list to decide.
+func (f Format) Subdomains() bool { return f == RPZ }
 
 // MediaType is the content type of lists in a format.
 func (f Format) MediaType() string {
@@ -46,7 +51,8 @@ func (f Format) MediaType() string {
 
 // form is how a format writes items. What it writes to keeps the first error.
 type form struct {
-	takes func(Kind, string) bool // whether there is a place for a value
+	takes func(Kind, string) bool   // whether there is a place for a value
+	as    func(Kind, string) string // how a value is written, if that is another way
 	begin func(*bufio.Writer, *List)
 	line  func(*bufio.Writer, Item)
 }
@@ -55,17 +61,19 @@ func formOf(f Format) (form, error) {
 	everything := func(Kind, string) bool { return true }
 	switch f {
 	case Plain:
-		return form{everything, func(*bufio.Writer, *List) {}, func(w *bufio.Writer, i Item) { fmt.Fprintln(w, i.Value) }}, nil
+		return form{takes: everything, begin: func(*bufio.Writer, *List) {}, line: linePlain}, nil
+	case PANOS:
+		return form{takes: takesPANOS, as: asPANOS, begin: func(*bufio.Writer, *List) {}, line: linePlain}, nil
 	case CSV:
-		return form{everything, beginCSV, lineCSV}, nil
+		return form{takes: everything, begin: beginCSV, line: lineCSV}, nil
 	case Hosts:
-		return form{func(k Kind, _ string) bool { return k == Domain }, beginHosts, lineHosts}, nil
+		return form{takes: func(k Kind, _ string) bool { return k == Domain }, begin: beginHosts, line: lineHosts}, nil
 	case RPZ:
-		return form{takesRPZ, beginRPZ, lineRPZ}, nil
+		return form{takes: takesRPZ, begin: beginRPZ, line: lineRPZ}, nil
 	case Suricata:
-		return form{takesSuricata, beginSuricata, lineSuricata}, nil
+		return form{takes: takesSuricata, begin: beginSuricata, line: lineSuricata}, nil
 	case Zeek:
-		return form{func(k Kind, _ string) bool { return k != SHA512 }, beginZeek, lineZeek}, nil
+		return form{takes: func(k Kind, _ string) bool { return k != SHA512 }, begin: beginZeek, line: lineZeek}, nil
 	case STIX:
 		return form{takes: everything}, nil
 	}
@@ -78,8 +86,13 @@ func (l *List) remark(w *bufio.Writer, mark string) {
 	if n := l.Skipped.Total(); n > 0 {
 		fmt.Fprintf(w, "%s %d indicators are not or not wholly in this list: %d with another pattern than a choice of values, %d with a value that\n", mark, n, l.Skipped.Pattern, l.Skipped.Value)
 		fmt.Fprintf(w, "%s is malformed or must not be blocked, %d with a value that this format has no place for\n", mark, l.Skipped.Format)
+		if l.Skipped.Date > 0 {
+			fmt.Fprintf(w, "%s and %d of which it can't be told when they end\n", mark, l.Skipped.Date)
+		}
 	}
 }
+
+func linePlain(w *bufio.Writer, i Item) { fmt.Fprintln(w, i.Value) }
 
 func (i *Item) indicatorID() string { return "indicator--" + i.Indicator.String() }
 

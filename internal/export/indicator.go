@@ -1,7 +1,11 @@
 package export
 
 import (
+	"errors"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -21,6 +25,60 @@ type indicator struct {
 	Confidence  *int      `json:"confidence"`
 }
 
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// readLenient reads an indicator property by property, as far as each can be understood: producers write confidences as
+// fractions, and dates without a time zone. Its error says that it can't be told when the indicator ends.
+func readLenient(object []byte) (in indicator, err error) {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(object, &members, lenient); err != nil {
+		return in, err
+	}
+	text := func(name string) (text string) {
+		_ = json.Unmarshal(members[name], &text, lenient) // what is no text is none
+		return text
+	}
+	in.ID, in.Pattern, in.PatternType = text("id"), text("pattern"), text("pattern_type")
+	in.Revoked = string(members["revoked"]) == "true"
+	if json.Unmarshal(members["indicator_types"], &in.Types, lenient) != nil {
+		in.Types = []string{text("indicator_types")}
+	}
+	in.Confidence = readConfidence(members["confidence"])
+	in.ValidFrom, _ = readDate(text("valid_from")) // without one it is in force
+	until := members["valid_until"]
+	if until == nil || until.Kind() == 'n' || string(until) == `""` {
+		return in, nil
+	}
+	in.ValidUntil, err = readDate(text("valid_until"))
+	return in, err
+}
+
+// readConfidence reads a confidence as a number or a text; nil if it is neither.
+func readConfidence(v jsontext.Value) *int {
+	if v == nil {
+		return nil
+	}
+	f, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64)
+	if err != nil || math.IsNaN(f) {
+		return nil
+	}
+	n := int(math.Floor(min(max(f, 0), 100)))
+	return &n
+}
+
+// readDate reads a date as it is found in the wild. Without a time zone it is in UTC, as STIX wants all of them.
+func readDate(text string) (time.Time, error) {
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04Z07:00",
+		"2006-01-02T15:04", "2006-01-02T15:04:05.999999999Z0700", time.DateOnly,
+	} {
+		if t, err := time.Parse(layout, strings.TrimSpace(text)); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, errors.New("it is not a date")
+}
+
 // Item is a value of a list, and an indicator that it comes from.
 type Item struct {
 	Kind       Kind
@@ -37,6 +95,7 @@ const (
 	skippedPattern
 	skippedValue
 	skippedFormat
+	skippedDate
 )
 
 // reading is what one indicator means for a list.
@@ -50,9 +109,10 @@ type reading struct {
 // read works an indicator out.
 func (l *List) read(object []byte) reading {
 	var in indicator
-	err := json.Unmarshal(object, &in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		return reading{skipped: skippedValue}
+	if err := json.Unmarshal(object, &in, lenient); err != nil {
+		if in, err = readLenient(object); err != nil {
+			return reading{skipped: skippedDate}
+		}
 	}
 	// Who says that something is benign does not want it blocked.
 	if in.Revoked || slices.Contains(in.Types, "benign") {
@@ -107,6 +167,9 @@ func (l *List) readPattern(in indicator, item Item, r *reading) {
 		case !l.form.takes(kind, value):
 			skipped(skippedFormat)
 		default:
+			if l.form.as != nil {
+				value = l.form.as(kind, value)
+			}
 			item.Kind, item.Value = kind, value
 			r.items = append(r.items, item)
 		}

@@ -25,7 +25,10 @@ func (k Kind) String() string {
 }
 
 // isHash reports whether a value is the hash of a file.
-func (k Kind) isHash() bool { return k >= MD5 }
+func (k Kind) isHash() bool { return k >= MD5 && k <= SHA512 }
+
+// isEnd reports whether a value is that of an end of a connection.
+func (k Kind) isEnd() bool { return k == sourceEnd || k == destinationEnd }
 
 // ParseKinds gives the kinds that a word stands for: one kind, all addresses ("ip") or all hashes ("hash").
 func ParseKinds(word string) ([]Kind, error) {

@@ -60,7 +60,8 @@ func (l *lexer) cut(kind tokenKind, belongs func(byte) bool) token {
 	return t
 }
 
-// quoted takes a string; a backslash stands before a quote or another backslash.
+// quoted takes a string; a backslash stands before a quote or another backslash. Where it stands alone the pattern is
+// malformed: whoever wrote it may have meant a backslash, or nothing, and a guess would name what nobody has named.
 func (l *lexer) quoted() token {
 	var b strings.Builder
 	for i := 1; i < len(l.rest); i++ {
@@ -69,9 +70,10 @@ func (l *lexer) quoted() token {
 			l.rest = l.rest[i+1:]
 			return token{text, b.String()}
 		case '\\':
-			if i++; i < len(l.rest) {
-				b.WriteByte(l.rest[i])
+			if i++; i == len(l.rest) || l.rest[i] != '\'' && l.rest[i] != '\\' {
+				return token{kind: wrong}
 			}
+			b.WriteByte(l.rest[i])
 		default:
 			b.WriteByte(c)
 		}

@@ -96,6 +96,7 @@ func TestEveryFormatWritesTheSample(t *testing.T) {
 	hash := strings.Repeat("ab", 32)
 	for format, want := range map[Format]string{
 		Plain: "198.51.100.9\n203.0.113.0/24\n2001:db8::7:0:1\nevil.example\nhttp://evil.example:8080/a;b?c=d\n" + hash + "\n",
+		PANOS: "198.51.100.9\n203.0.113.0/24\n2001:db8::7:0:1\nevil.example\n",
 		CSV: "type,value,indicator,confidence,valid_until\n" +
 			"ipv4,198.51.100.9," + id(3) + ",,2026-12-31T00:00:00Z\nipv4,203.0.113.0/24," + id(3) + ",,2026-12-31T00:00:00Z\n" +
 			"ipv6,2001:db8::7:0:1," + id(6) + ",,\ndomain,evil.example," + id(4) + ",80,\n" +
@@ -137,6 +138,98 @@ func TestEveryFormatWritesTheSample(t *testing.T) {
 		slices.Reverse(reversed)
 		if _, again := exported(t, Options{Format: format}, reversed...); regexp.MustCompile(`gid:\d+; sid:\d+; rev:1;`).ReplaceAllString(again, "N") != want {
 			t.Errorf("%s comes out otherwise from the same indicators in another order", format)
+		}
+	}
+}
+
+// Palo Alto Networks' firewalls load no entry with http:// (content#6459), and read two characters of URLs as wildcards.
+func TestURLsForPANOSAreEntriesThatItLoadsAndMeanNoMore(t *testing.T) {
+	var objects [][]byte
+	for i, url := range []string{
+		"http://evil.example", "https://evil.example/", "http://evil.example/a?b=c#d", "https://198.51.100.1/x", "http://evil.example:80/p",
+		"http://evil.example:8080/", "ftp://evil.example/f", "http://[2001:db8::1]/", "http://evil.example/*", "http://evil.example/^", "http://evil.example/" + strings.Repeat("a", 255),
+	} {
+		objects = append(objects, made(i, equals("url:value", url), nil))
+	}
+	l, out := exported(t, Options{Format: PANOS}, append(objects, made(90, equals("file:hashes.MD5", strings.Repeat("ab", 16)), nil))...)
+	if want := "198.51.100.1/x\nevil.example/\nevil.example/%5E\nevil.example/a?b=c\nevil.example/p\n"; out != want || l.Skipped != (Skipped{Format: 6}) {
+		t.Errorf("%s, %+v, want\n%s", out, l.Skipped, want)
+	}
+}
+
+// A rule about a name does not cover the names below it.
+func TestAPolicyZoneCanCoverSubdomains(t *testing.T) {
+	objects := [][]byte{made(1, equals("domain-name:value", "evil.example"), nil), made(2, equals("ipv4-addr:value", "198.51.100.9"), nil)}
+	rules := func(o Options) string {
+		_, out := exported(t, o, objects...)
+		_, rules, _ := strings.Cut(out, "NS localhost.\n")
+		return rules
+	}
+	if got := rules(Options{Format: RPZ}); got != "32.9.100.51.198.rpz-ip CNAME .\nevil.example CNAME .\n" {
+		t.Error(got)
+	}
+	if got := rules(Options{Format: RPZ, Subdomains: true}); got != "32.9.100.51.198.rpz-ip CNAME .\nevil.example CNAME .\n*.evil.example CNAME .\n" {
+		t.Error(got)
+	}
+	for _, format := range Formats() {
+		_, err := Prepare(t.Context(), sourceOf(objects...), Options{Format: format, Subdomains: true, Now: noon})
+		if (err == nil) != format.Subdomains() || format.Subdomains() != (format == RPZ) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+// A fraction, a text, a date without a zone: none of them drops an indicator without a word.
+func TestOddSpellingsDoNotDropAnIndicator(t *testing.T) {
+	odd := func(property, value string) []byte {
+		object := made(1, equals("domain-name:value", "evil.example"), map[string]any{property: "@"})
+		return bytes.Replace(object, []byte(`"@"`), []byte(value), 1)
+	}
+	for _, test := range []struct {
+		property, value string
+		limit           int
+		in              bool
+		skipped         Skipped
+	}{
+		{"confidence", `85.0`, 80, true, Skipped{}},
+		{"confidence", `85.9`, 86, false, Skipped{}},
+		{"confidence", `8.5e1`, 80, true, Skipped{}},
+		{"confidence", `"85"`, 80, true, Skipped{}},
+		{"confidence", `"high"`, 0, true, Skipped{}},
+		{"confidence", `"high"`, 1, false, Skipped{}},
+		{"confidence", `null`, 0, true, Skipped{}},
+		{"confidence", `1e300`, 100, true, Skipped{}},
+		{"confidence", `-5`, 1, false, Skipped{}},
+		{"valid_from", `"2026-01-01T00:00:00"`, 0, true, Skipped{}},
+		{"valid_from", `"2026-01-01"`, 0, true, Skipped{}},
+		{"valid_from", `"2026-06-02 00:00:00"`, 0, false, Skipped{}}, // tomorrow
+		{"valid_from", `"soon"`, 0, true, Skipped{}},
+		{"valid_from", `17`, 0, true, Skipped{}},
+		{"valid_until", `"2026-06-01T13:00:00"`, 0, true, Skipped{}},
+		{"valid_until", `"2026-06-01T12:00:00"`, 0, false, Skipped{}},
+		{"valid_until", `"2026-06-01T13:00:00+02:00"`, 0, false, Skipped{}},
+		{"valid_until", `"2026-06-01T13:00:00.123456+0000"`, 0, true, Skipped{}},
+		{"valid_until", `"2026-06-02"`, 0, true, Skipped{}},
+		{"valid_until", `null`, 0, true, Skipped{}},
+		{"valid_until", `""`, 0, true, Skipped{}},
+		{"valid_until", `"never"`, 0, false, Skipped{Date: 1}},
+		{"valid_until", `17`, 0, false, Skipped{Date: 1}},
+		{"indicator_types", `"benign"`, 0, false, Skipped{}},
+		{"indicator_types", `"malicious-activity"`, 0, true, Skipped{}},
+		{"revoked", `true`, 0, false, Skipped{}},
+		{"pattern", `["x"]`, 0, false, Skipped{Pattern: 1}},
+		{"pattern_type", `7`, 0, false, Skipped{Pattern: 1}},
+		{"id", `7`, 0, true, Skipped{}},
+	} {
+		for _, also := range []string{"", `"confidence":99.0,`} { // by itself, and where something else is odd, too
+			object := odd(test.property, test.value)
+			if also != "" && test.property != "confidence" {
+				object = bytes.Replace(object, []byte(`"created"`), []byte(also+`"created"`), 1)
+			}
+			l, out := exported(t, Options{Format: Plain, MinConfidence: test.limit}, object)
+			if (out == "evil.example\n") != test.in || l.Skipped != test.skipped {
+				t.Errorf("%s %s: %q, %+v", test.property, test.value, out, l.Skipped)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package export
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 )
 
@@ -22,11 +23,25 @@ type atom struct {
 	text string
 }
 
+// What is the value of an end of a connection is of these kinds until it is known what it is.
+const (
+	sourceEnd Kind = iota + 0x80
+	destinationEnd
+)
+
 // choice is what an expression says: that one of the atoms is there or, if it is not whole, something else too.
 type choice struct {
-	atoms []atom
-	whole bool
-	size  bool // the expression is the size of a file, which a hash implies
+	atoms   []atom
+	whole   bool
+	implied implied
+}
+
+// implied is what an expression says that a value beside it implies, so that it does not narrow the value.
+type implied struct {
+	size bool // the size of a file, which a hash implies
+	url  bool // a part of a URL, which MISP writes beside it
+	end  Kind // this end of a connection is of a kind
+	kind Kind // … which one; 0 if it is none that is exported
 }
 
 // parsePattern finds the values of a pattern.
@@ -40,7 +55,30 @@ func parsePattern(pattern string) (choice, error) {
 	if p.failed || p.token.kind != end {
 		return choice{}, errNotSimple
 	}
-	return c, nil
+	return c.settled(), nil
+}
+
+// settled gives the atoms a kind that the pattern says nothing of: an end of a connection is an address by its looks, or
+// it is not known what it is.
+func (c choice) settled() choice {
+	atoms := c.atoms
+	c.atoms = nil
+	for _, a := range atoms {
+		if a.kind.isEnd() {
+			prefix := strings.SplitN(a.text, "/", 2)[0]
+			switch address, err := netip.ParseAddr(prefix); {
+			case err != nil:
+				c.whole = false
+				continue
+			case address.Is4():
+				a.kind = IPv4
+			default:
+				a.kind = IPv6
+			}
+		}
+		c.atoms = append(c.atoms, a)
+	}
+	return c
 }
 
 // parser is a recursive descent. After a failure it goes through the motions on an empty input.
@@ -161,12 +199,18 @@ func isOperator(text string) bool {
 
 // compared gives the values of one comparison.
 func (p *parser) compared(path, operator string, texts []string, plain bool) choice {
-	equality := operator == "=" || operator == "==" || operator == "IN"
-	if equality && path == "file:size" {
-		return choice{size: operator != "IN"}
+	single := operator == "=" || operator == "=="
+	equality := single || operator == "IN"
+	if single && path == "file:size" {
+		return choice{implied: implied{size: true}}
+	}
+	if single && plain {
+		if beside, found := impliedBy(path, texts[0]); found {
+			return choice{implied: beside}
+		}
 	}
 	kind := kindOf(path)
-	subnet := operator == "ISSUBSET" && (kind == IPv4 || kind == IPv6)
+	subnet := operator == "ISSUBSET" && (kind == IPv4 || kind == IPv6 || kind.isEnd())
 	if kind == 0 || !plain || !equality && !subnet {
 		return choice{}
 	}
@@ -180,6 +224,31 @@ func (p *parser) compared(path, operator string, texts []string, plain bool) cho
 	return c
 }
 
+// impliedBy reads a comparison that says nothing beside a value.
+func impliedBy(path, text string) (implied, bool) {
+	switch path {
+	case "network-traffic:src_ref.type":
+		return implied{end: sourceEnd, kind: endKind(text)}, true
+	case "network-traffic:dst_ref.type":
+		return implied{end: destinationEnd, kind: endKind(text)}, true
+	}
+	// What MISP knows of a URL beside it: its host, port and domain, and the address that it had.
+	return implied{url: true}, strings.HasPrefix(path, "url:x_misp_")
+}
+
+// endKind is what the end of a connection is by the type of its object; 0 if that is nothing that is exported.
+func endKind(typ string) Kind {
+	switch typ {
+	case "ipv4-addr":
+		return IPv4
+	case "ipv6-addr":
+		return IPv6
+	case "domain-name":
+		return Domain
+	}
+	return 0
+}
+
 // kindOf tells what an object path names; 0 is nothing that is exported.
 func kindOf(path string) Kind {
 	switch path {
@@ -191,10 +260,16 @@ func kindOf(path string) Kind {
 		return Domain
 	case "url:value":
 		return URL
+	case "network-traffic:src_ref.value": // MISP writes addresses so
+		return sourceEnd
+	case "network-traffic:dst_ref.value":
+		return destinationEnd
 	}
 	algorithm, found := strings.CutPrefix(path, "file:hashes.")
 	if !found {
-		return 0
+		if algorithm, found = strings.CutPrefix(path, "artifact:hashes."); !found {
+			return 0
+		}
 	}
 	switch strings.ToUpper(algorithm) {
 	case "MD5":
@@ -299,13 +374,14 @@ func (c choice) or(d choice) choice {
 }
 
 // and joins expressions that must all be true. It is a choice still where they say the same thing twice: the one value,
-// or hashes of the one file by several algorithms, with or without its size. Whatever else stands beside a value
-// narrows it, and the value alone is not what the pattern means.
+// or hashes of the one file by several algorithms, and what these imply. Whatever else stands beside a value narrows it,
+// and the value alone is not what the pattern means.
 func and(parts []choice) choice {
 	var joined choice
+	var beside []implied
 	for _, part := range parts {
-		if part.size {
-			joined.size = true
+		if part.implied != (implied{}) {
+			beside = append(beside, part.implied)
 			continue
 		}
 		if !part.whole || len(part.atoms) != 1 {
@@ -320,8 +396,29 @@ func and(parts []choice) choice {
 		}
 		joined.atoms = append(joined.atoms, one)
 	}
-	if len(joined.atoms) == 0 || joined.size && !joined.atoms[0].kind.isHash() {
+	if len(joined.atoms) == 0 {
 		return choice{}
 	}
+	for _, i := range beside {
+		if !joined.atoms[0].implies(i) {
+			return choice{}
+		}
+		for n := range joined.atoms {
+			if i.end != 0 {
+				joined.atoms[n].kind = i.kind
+			}
+		}
+	}
 	return choice{atoms: joined.atoms, whole: true}
+}
+
+// implies reports whether a value says by itself what stands beside it.
+func (a atom) implies(i implied) bool {
+	switch {
+	case i.size:
+		return a.kind.isHash()
+	case i.url:
+		return a.kind == URL
+	}
+	return i.kind != 0 && a.kind == i.end
 }

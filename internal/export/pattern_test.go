@@ -27,12 +27,40 @@ func TestPatternsGiveTheValuesThatTheyAreAChoiceOf(t *testing.T) {
 		{`[(ipv4-addr:value = '1.1.1.1')] // a remark`, []atom{{IPv4, "1.1.1.1"}}, true},
 		{`/* a remark */ [domain-name:value = 'it\'s \\ a value']`, []atom{{Domain, `it's \ a value`}}, true},
 
+		// MISP's addresses are ends of connections.
+		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
+		{`[network-traffic:src_ref.type = 'ipv6-addr' AND network-traffic:src_ref.value = '2001:db8::1']`, []atom{{IPv6, "2001:db8::1"}}, true},
+		{`[(network-traffic:dst_ref.value = 'a.example' AND network-traffic:dst_ref.type = 'domain-name')]`, []atom{{Domain, "a.example"}}, true},
+		{`[network-traffic:dst_ref.value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
+		{`[network-traffic:dst_ref.value ISSUBSET '2001:db8::/32' OR network-traffic:src_ref.value ISSUBSET '198.51.100.0/24']`, []atom{{IPv6, "2001:db8::/32"}, {IPv4, "198.51.100.0/24"}}, true},
+		{`[network-traffic:src_ref.value IN ('198.51.100.1', '198.51.100.2')]`, []atom{{IPv4, "198.51.100.1"}, {IPv4, "198.51.100.2"}}, true},
+		{`[url:value = 'https://a.example/x' AND url:x_misp_domain = 'a.example' AND url:x_misp_port = '443']`, []atom{{URL, "https://a.example/x"}}, true},
+		{`[artifact:hashes.MD5 = 'bb']`, []atom{{MD5, "bb"}}, true},
+
 		// Of a choice between a value and something else, the value counts and the rest is missing.
 		{`[domain-name:value = 'a.example' OR email-addr:value = 'x@a.example']`, []atom{{Domain, "a.example"}}, false},
 		{`[domain-name:value = 'a.example'] OR [process:pid > 3]`, []atom{{Domain, "a.example"}}, false},
 		{`[domain-name:value = 'a.example' OR domain-name:value LIKE '%.example']`, []atom{{Domain, "a.example"}}, false},
 
+		{`[network-traffic:dst_ref.value = '198.51.100.1' OR network-traffic:dst_ref.value = 'a.example']`, []atom{{IPv4, "198.51.100.1"}}, false},
+
 		// Nothing of these is a value.
+		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1' AND network-traffic:dst_port = '443']`, nil, false},
+		{`[network-traffic:src_ref.value = '198.51.100.1' AND network-traffic:dst_ref.value = '198.51.100.2']`, nil, false},
+		{`[network-traffic:src_ref.value = '198.51.100.1' AND network-traffic:dst_ref.value = '198.51.100.1']`, nil, false},
+		{`[network-traffic:src_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, nil, false},
+		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.type = 'domain-name' AND network-traffic:dst_ref.value = 'a.example']`, nil, false},
+		{`[network-traffic:dst_ref.type = 'mac-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, nil, false},
+		{`[network-traffic:dst_ref.type = 'ipv4-addr']`, nil, false},
+		{`[network-traffic:dst_ref.type IN ('ipv4-addr') AND network-traffic:dst_ref.value = '198.51.100.1']`, nil, false},
+		{`[network-traffic:dst_ref.type != 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, nil, false},
+		{`[network-traffic:dst_ref.value = 'a.example']`, nil, false},
+		{`[network-traffic:dst_ref.value != '198.51.100.1']`, nil, false},
+		{`[network-traffic:dst_byte_count = 5 AND ipv4-addr:value = '198.51.100.1']`, nil, false},
+		{`[domain-name:value = 'a.example' AND url:x_misp_domain = 'a.example']`, nil, false},
+		{`[domain-name:value = 'a.example' AND domain-name:x_misp_port = '8443']`, nil, false},
+		{`[url:x_misp_domain = 'a.example']`, nil, false},
+		{`[domain-name:value = 'a.example' AND network-traffic:dst_ref.type = 'domain-name']`, nil, false},
 		{`[ipv4-addr:value = '1.1.1.1' AND network-traffic:dst_port = 80]`, nil, false},
 		{`[file:hashes.MD5 = 'aa' AND file:name = 'cmd.exe']`, nil, false},
 		{`[file:hashes.MD5 = 'aa' AND file:hashes.MD5 = 'bb']`, nil, false},
@@ -67,6 +95,9 @@ func TestWhatIsNoChoiceOfValuesIsRefusedAsAWhole(t *testing.T) {
 		`[domain-name:value = 'a.example'] REPEATS 2 TIMES`,
 		`([domain-name:value = 'a.example'] OR [domain-name:value = 'b.example']) START t'2026-01-01T00:00:00Z' STOP t'2026-01-02T00:00:00Z'`,
 		`[domain-name:value = 'a.example'] trailing`, `[domain-name:value IN ()]`, `[domain-name:value IN ('a' 'b')]`, `[domain-name = 'a']`,
+		// A lone backslash: a guess would name a URL that nobody has named.
+		`[url:value = 'http://a.example\b']`, `[url:value = 'http://a.example/\']`, `[domain-name:value = 'a.exa\mple']`,
+		`[file:name = 'C:\Windows' OR domain-name:value = 'a.example']`,
 		`[domain-name:value or 'a']`, `[domain-name:value = 'a' OR]`, `[domain-name:value = "a"]`, `/* [domain-name:value = 'a']`,
 		strings.Repeat("(", 100_000), "[" + strings.Repeat("(", 100) + "domain-name:value='a.example'" + strings.Repeat(")", 100) + "]",
 		"[domain-name:value IN (" + strings.Repeat("'a',", maxAtoms) + "'a')]",

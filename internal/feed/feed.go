@@ -41,6 +41,9 @@ type Config struct {
 	Filter     Filter
 	PageSize   int // objects of a TAXII page, events of a MISP one; 0 for the usual
 
+	// Others says what markings count as that are no TLP, see [stix.Levels].
+	Others map[string]stix.Level
+
 	MaxObjects int    // that a run publishes
 	MaxCost    uint64 // … in microalgo; 0 for no limit beside MaxObjects
 
@@ -61,6 +64,7 @@ type Sink interface {
 type Verdict struct {
 	Known   bool
 	Refused string // why
+	Note    string // what is odd about a new one
 	Cost    uint64 // of a new one, in microalgo
 }
 
@@ -166,7 +170,7 @@ func (f *Feed) Forget() error { return f.memory.SetMemo(f.memo(), nil) }
 
 // Run pulls what is new and publishes it. The report tells how far it came, also with an error.
 func (f *Feed) Run(ctx context.Context, sink Sink) (*Report, error) {
-	r := &run{feed: f, sink: sink, report: &Report{Started: f.clock.now().UTC()}}
+	r := f.run(sink, false)
 	err := r.do(ctx)
 	r.report.finish(f.clock.now().UTC(), err)
 	return r.report, err
@@ -174,7 +178,7 @@ func (f *Feed) Run(ctx context.Context, sink Sink) (*Report, error) {
 
 // Test finds out whether the source can be reached and read, and what a run would do now. It changes nothing.
 func (f *Feed) Test(ctx context.Context, sink Sink) (*Trial, error) {
-	r := &run{feed: f, sink: sink, rehearsal: true, report: &Report{Started: f.clock.now().UTC()}}
+	r := f.run(sink, true)
 	trial := &Trial{Report: r.report, Credentials: f.config.Credentials.String(), Notes: f.config.notes()}
 	err := r.do(ctx)
 	trial.Source = r.description
@@ -190,6 +194,13 @@ type run struct {
 	rehearsal   bool
 	description Description
 	report      *Report
+
+	definitions definitions
+	held        held
+}
+
+func (f *Feed) run(sink Sink, rehearsal bool) *run {
+	return &run{feed: f, sink: sink, rehearsal: rehearsal, report: &Report{Started: f.clock.now().UTC()}}
 }
 
 func (r *run) do(ctx context.Context) error {
@@ -234,7 +245,9 @@ func (r *run) walk(ctx context.Context) error {
 		for _, reason := range p.failed {
 			r.report.refuse(reason, "")
 		}
-		done, err := r.take(ctx, p.objects)
+		at = p.place
+		last := !p.more || p.stuck != nil
+		done, err := r.take(ctx, p.objects, last)
 		if err != nil {
 			return err
 		}
@@ -242,12 +255,12 @@ func (r *run) walk(ctx context.Context) error {
 			r.report.Rest = true
 			return nil
 		}
-		if !r.rehearsal {
+		if !r.rehearsal && r.held.isEmpty() {
 			if err := r.feed.setPlace(p.keep); err != nil {
 				return err
 			}
 		}
-		if at = p.place; !p.more || p.stuck != nil {
+		if last {
 			return p.stuck
 		}
 	}
@@ -255,10 +268,10 @@ func (r *run) walk(ctx context.Context) error {
 	return nil
 }
 
-// take publishes what is wanted and new of some objects. It reports whether that was all of it, or whether a limit of
-// the run is reached.
-func (r *run) take(ctx context.Context, raw []jsontext.Value) (done bool, err error) {
-	wanted, err := r.choose(ctx, raw)
+// take publishes what is wanted and new of a page. It reports whether that was all of it, or whether a limit of the run is
+// reached.
+func (r *run) take(ctx context.Context, page []jsontext.Value, last bool) (done bool, err error) {
+	wanted, err := r.choose(ctx, page, last)
 	if err != nil || len(wanted) == 0 {
 		return true, err
 	}
@@ -270,6 +283,7 @@ func (r *run) take(ctx context.Context, raw []jsontext.Value) (done bool, err er
 		return false, fmt.Errorf("%d verdicts about %d objects", len(verdicts), len(wanted))
 	}
 	var fresh []*stix.Object
+	var expected []Verdict
 	done = true
 	count, cost := r.report.New, r.report.Cost
 	for i, v := range verdicts {
@@ -282,15 +296,13 @@ func (r *run) take(ctx context.Context, raw []jsontext.Value) (done bool, err er
 			done = false
 		default:
 			count, cost = count+1, cost+v.Cost
-			fresh = append(fresh, wanted[i])
+			fresh, expected = append(fresh, wanted[i]), append(expected, v)
 		}
 	}
-	if r.rehearsal || len(fresh) == 0 {
-		r.report.New, r.report.Cost = count, cost
-		return done, nil
+	if !r.rehearsal && len(fresh) > 0 {
+		expected, err = r.sink.Publish(ctx, fresh)
 	}
-	verdicts, err = r.sink.Publish(ctx, fresh)
-	for i, v := range verdicts {
+	for i, v := range expected {
 		switch {
 		case v.Known:
 			r.report.Known++
@@ -298,6 +310,7 @@ func (r *run) take(ctx context.Context, raw []jsontext.Value) (done bool, err er
 			r.report.refuse(v.Refused, fresh[i].ID)
 		default:
 			r.report.New, r.report.Cost = r.report.New+1, r.report.Cost+v.Cost
+			r.report.note(v.Note, fresh[i].ID)
 		}
 	}
 	return done, err

@@ -198,7 +198,7 @@ func readEvents(body []byte) (events []mispEvent, err error) {
 			} `json:"Event"`
 		} `json:"response"`
 	}
-	if err := jsonx.Unmarshal(body, &answer, lenient); err != nil {
+	if err := jsonx.Unmarshal(taxii.TrimByteOrderMark(body), &answer, lenient); err != nil {
 		return nil, fmt.Errorf("listing events: %w: %w", errMalformed, err)
 	}
 	for _, one := range answer.Response {
@@ -245,7 +245,7 @@ func readBundle(body []byte) ([]jsontext.Value, error) {
 		Type    jsontext.Value `json:"type"`
 		Objects bounded        `json:"objects"`
 	}
-	if err := jsonx.Unmarshal(body, &bundle, lenient); err != nil {
+	if err := jsonx.Unmarshal(taxii.TrimByteOrderMark(body), &bundle, lenient); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
 	if string(bundle.Type) != `"bundle"` {
@@ -333,7 +333,7 @@ func (s *mispSource) describe(ctx context.Context) (d Description, err error) {
 	var said struct {
 		Version string `json:"version"`
 	}
-	if jsonx.Unmarshal(body, &said, lenient) != nil || said.Version == "" {
+	if jsonx.Unmarshal(taxii.TrimByteOrderMark(body), &said, lenient) != nil || said.Version == "" {
 		return d, fmt.Errorf("GET /servers/getVersion: %w", errMalformed)
 	}
 	return Description{Reached: true, Title: "MISP " + said.Version}, nil

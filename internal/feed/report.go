@@ -18,13 +18,14 @@ type Report struct {
 	Passed  map[string]int `json:"passed_over,omitempty"` // by the filter that did it
 	Refused int            `json:"refused"`               // what can't be published
 	Reasons []Reason       `json:"reasons,omitempty"`     // the most frequent ones
+	Remarks []Reason       `json:"remarks,omitempty"`     // what is odd about what was published, the most frequent first
 	Rest    bool           `json:"rest_later,omitempty"`  // a limit of the run was reached
 	Problem string         `json:"problem,omitempty"`     // what ended the run early
 
-	refusals map[string]*Reason
+	refusals, remarks tally
 }
 
-// Reason is why objects were refused.
+// Reason is why objects were refused, or what is odd about those that were published.
 type Reason struct {
 	Reason  string `json:"reason"`
 	Count   int    `json:"count"`
@@ -38,18 +39,42 @@ const (
 	otherReasons    = "other reasons"
 )
 
-func (r *Report) refuse(reason, id string) {
-	r.Refused++
-	if r.refusals == nil {
-		r.refusals = map[string]*Reason{}
+// tally counts reasons.
+type tally map[string]*Reason
+
+func (t *tally) add(reason, id string) {
+	if *t == nil {
+		*t = tally{}
 	}
-	if r.refusals[reason] == nil && len(r.refusals) >= maxReasons {
+	if (*t)[reason] == nil && len(*t) >= maxReasons {
 		reason = otherReasons
 	}
-	if r.refusals[reason] == nil {
-		r.refusals[reason] = &Reason{Reason: reason, Example: id}
+	if (*t)[reason] == nil {
+		(*t)[reason] = &Reason{Reason: reason, Example: id}
 	}
-	r.refusals[reason].Count++
+	(*t)[reason].Count++
+}
+
+// top gives the most frequent ones.
+func (t tally) top() (list []Reason) {
+	for _, reason := range t {
+		list = append(list, *reason)
+	}
+	slices.SortFunc(list, func(a, b Reason) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	return list[:min(len(list), maxShownReasons)]
+}
+
+func (r *Report) refuse(reason, id string) {
+	r.Refused++
+	r.refusals.add(reason, id)
+}
+
+func (r *Report) note(remark, id string) {
+	if remark != "" {
+		r.remarks.add(remark, id)
+	}
 }
 
 func (r *Report) pass(filter string) {
@@ -64,13 +89,7 @@ func (r *Report) finish(ended time.Time, err error) {
 	if err != nil {
 		r.Problem = err.Error()
 	}
-	for _, reason := range r.refusals {
-		r.Reasons = append(r.Reasons, *reason)
-	}
-	slices.SortFunc(r.Reasons, func(a, b Reason) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
-	})
-	r.Reasons = r.Reasons[:min(len(r.Reasons), maxShownReasons)]
+	r.Reasons, r.Remarks = r.refusals.top(), r.remarks.top()
 }
 
 // Trial is what a test of a feed found.

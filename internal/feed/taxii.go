@@ -23,6 +23,12 @@ type taxiiSource struct {
 	config Config
 	client *taxii.Client
 	patience
+
+	reached  int  // pages of the walk that came in this run, since it began again
+	farthest int  // … before
+	restarts int  // since a walk came farther than all before
+	followed bool // the server went on from a cursor of its own, once at least
+	gaveUp   bool // … it did not, several times in a row
 }
 
 var _ source = (*taxiiSource)(nil)
@@ -40,6 +46,8 @@ const (
 	maxEmpty = 100
 	// maxRepeats is how often in a row a page may come again.
 	maxRepeats = 3
+	// maxRestarts is how often in a row a walk begins again that comes no farther than the one before.
+	maxRestarts = 5
 	// maxAhead is how far a server's dates may be ahead of its clock, and its clock of ours, to be believed.
 	maxAhead = 24 * time.Hour
 )
@@ -54,8 +62,9 @@ type taxiiPlace struct {
 	Last  time.Time `json:"last,omitzero"`  // the latest date added that the walk has seen
 	Began time.Time `json:"began,omitzero"` // by the server's clock, when the walk began
 	Limit int       `json:"limit,omitempty"`
-	Page  []byte    `json:"page,omitempty"` // a hash of the page before
-	Same  int       `json:"same,omitempty"` // how many pages in a row were empty, or came again
+	Mixed bool      `json:"mixed,omitempty"` // the walk's dates are not in their order
+	Page  []byte    `json:"page,omitempty"`  // a hash of the page before
+	Same  int       `json:"same,omitempty"`  // how many pages in a row were empty, or came again
 }
 
 func readPlace(at []byte, p *taxiiPlace) bool { return at != nil && json.Unmarshal(at, p) == nil }
@@ -79,10 +88,17 @@ func (s *taxiiSource) fetch(ctx context.Context, at []byte) (portion, error) {
 	if err != nil {
 		return portion{}, err
 	}
+	if s.reached++; s.reached > s.farthest {
+		s.farthest, s.restarts = s.reached, 0
+	}
+	s.followed = s.followed || p.Next != ""
 	if p.Began.IsZero() {
 		p.Began = page.Asked
 	}
 	more, stuck := p.advance(page)
+	if !more && stuck == nil && s.gaveUp && !s.followed {
+		stuck = fmt.Errorf("%w: it was read by the dates of its pages", errCursor)
+	}
 	got := portion{objects: page.Objects, more: more, stuck: stuck}
 	if got.place, err = json.Marshal(p); err != nil {
 		return portion{}, fmt.Errorf("keeping the place in the collection: %w", err)
@@ -133,12 +149,54 @@ func (s *taxiiSource) page(ctx context.Context, p *taxiiPlace) (page taxii.Objec
 			if fragile {
 				*p = p.start()
 			}
-		case p.Next != "" && (forgotten(err) || p.fragile() && mayPass(err) && s.attempts > 1 && s.pause(ctx, err, 1) == nil):
-			*p = p.start()
+		case p.Next != "" && (forgotten(err) || p.fragile() && mayPass(err)):
+			if err := s.restart(ctx, p, err); err != nil {
+				return page, err
+			}
 		default:
 			return page, err
 		}
 	}
+}
+
+// errCursor is a server that forgets its cursors, or never knew them.
+var errCursor = errors.New("the server gives cursors and does not go on from them")
+
+// restart waits, longer each time, and begins the walk again. A server that refuses the cursors that it gives would be
+// asked for the same pages for ever: when the walk has come no farther several times, it goes on from the dates of the
+// pages that it had or, where these tell nothing, ends.
+func (s *taxiiSource) restart(ctx context.Context, p *taxiiPlace, cause error) error {
+	if s.attempts == 1 { // somebody waits to be told
+		return cause
+	}
+	most := maxRestarts
+	if s.gaveUp && !s.followed {
+		most = 0
+	}
+	if s.restarts++; s.restarts > most {
+		if !p.skip() {
+			return fmt.Errorf("%w, %d times in a row: %w", errCursor, s.restarts, cause)
+		}
+		s.gaveUp, s.restarts, s.farthest = true, 0, 0
+	}
+	const longest = 3 // of the pauses
+	if err := s.pause(ctx, cause, min(max(s.restarts, 1), longest)); err != nil {
+		return cause
+	}
+	s.reached, *p = 0, p.start()
+	return nil
+}
+
+// skip moves the beginning of the walk behind what it has seen, as widely as the texts of dates may have been rounded. It
+// reports false where that is nowhere, or where the dates are not in their order.
+func (p *taxiiPlace) skip() bool {
+	for _, step := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
+		if after := p.Last.Add(-step); !p.Mixed && !p.Last.IsZero() && after.After(p.After) {
+			p.After = after
+			return true
+		}
+	}
+	return false
 }
 
 // forgotten reports whether a server doesn't know its cursor.
@@ -175,6 +233,9 @@ func (p *taxiiPlace) advance(page taxii.ObjectsPage) (more bool, stuck error) {
 		p.Same = 0
 	}
 	first, last := believable(page.First, page.Asked), believable(page.Last, page.Asked)
+	if !repeated && !first.IsZero() && (first.Before(p.Last) || last.Before(first)) {
+		p.Mixed = true
+	}
 	for _, d := range []time.Time{first, last} {
 		if d.After(p.Last) {
 			p.Last = d

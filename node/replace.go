@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/serviceledger/slnode/repo"
+)
+
+// replacer ends what other publications of this organisation take the place of. Both are publications of the same version,
+// of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old one is
+// withdrawn, and every member's view shows the new one in its place, without a gap.
+type replacer struct {
+	outbox    *repo.Outbox
+	end       func(ctx context.Context, asset uint64) (repo.Item, error)
+	stored    func()  // tells the minter that there is work
+	confirmed *signal // something was
+	log       *slog.Logger
+}
+
+// run ends what is replaced until the context ends.
+func (r *replacer) run(ctx context.Context) error {
+	for {
+		changed := r.confirmed.changed()
+		if err := r.endAll(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// replacingBatch is how many replacements are looked at in one read.
+const replacingBatch = 256
+
+func (r *replacer) endAll(ctx context.Context) error {
+	ended := false
+	for after := uint64(0); ; {
+		items, err := r.outbox.Replacing(after, replacingBatch)
+		if err != nil || len(items) == 0 {
+			if ended {
+				r.stored()
+			}
+			return err
+		}
+		for _, item := range items {
+			after = item.Number
+			done, err := r.endOne(ctx, item)
+			if err != nil {
+				return fmt.Errorf("ending what object %s takes the place of: %w", item.ObjectID, err)
+			}
+			ended = ended || done
+		}
+	}
+}
+
+// endOne ends what an item replaces, if it is on the chain itself.
+func (r *replacer) endOne(ctx context.Context, item repo.Item) (done bool, err error) {
+	switch {
+	case item.State < repo.Confirmed:
+		return false, nil
+	case item.Failure != "": // what was to be replaced stays
+		return false, r.outbox.Replaced(item.Number)
+	}
+	assets, known, err := r.replaced(item)
+	if err != nil || !known {
+		return false, err
+	}
+	for _, asset := range assets {
+		if _, err := r.end(ctx, asset); err != nil {
+			return false, err
+		}
+	}
+	r.log.Info("an object takes the place of other content of the same version", "object", item.ObjectID, "version", item.Version, "txid", item.TxID)
+	return true, r.outbox.Replaced(item.Number)
+}
+
+// replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
+func (r *replacer) replaced(item repo.Item) (assets []uint64, known bool, err error) {
+	if item.ReplacesAsset != 0 {
+		assets = append(assets, item.ReplacesAsset)
+	}
+	if item.Replaces == 0 {
+		return assets, true, nil
+	}
+	old, found, err := r.outbox.Item(item.Replaces)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !found || old.Failure != "" || old.State == repo.Withdrawn:
+		return assets, true, nil
+	case old.State < repo.Confirmed:
+		return nil, false, nil
+	case old.Asset != 0 && old.Asset != item.ReplacesAsset:
+		assets = append(assets, old.Asset)
+	}
+	return assets, true, nil
+}
+
+// replaces reports whether an entry of the view is what an item takes the place of.
+func (m *minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
+	for {
+		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
+			return true, nil
+		}
+		if item.Replaces == 0 {
+			return false, nil
+		}
+		old, found, err := m.outbox.Item(item.Replaces)
+		if err != nil || !found {
+			return false, err
+		}
+		item = old
+	}
+}
