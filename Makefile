@@ -2,6 +2,7 @@
 # make test            everything that can be tested here
 # make race            the end-to-end tests with daemons that look for data races, which takes a quarter of an hour
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
+# make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
 # make bench           the benchmarks; see docs/PERFORMANCE.md
 # make lint            gofmt, go vet, staticcheck
 
@@ -13,7 +14,7 @@ RACE := CGO_ENABLED=1
 RACE_FLAG := -race
 endif
 
-.PHONY: build test race test-algorand bench lint testnet clean
+.PHONY: build test race test-algorand fuzz bench lint testnet clean
 
 build:
 	go build -o bin/slnode ./cmd/slnode
@@ -31,6 +32,9 @@ race:
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
 	go test -count=1 -timeout 60m ./testnet/
+
+fuzz:
+	scripts/fuzz.sh $(or $(FUZZ),60)
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./internal/... ./repo ./chainwatch ./p2p ./taxii

@@ -11,6 +11,7 @@ import (
 	sdkjson "github.com/algorand/go-algorand-sdk/v2/encoding/json"
 
 	"github.com/serviceledger/slnode/internal/onchain"
+	"github.com/serviceledger/slnode/internal/splice"
 )
 
 func must(t testing.TB, err error) {
@@ -126,16 +127,19 @@ func TestInnerTransactionsDoNotCount(t *testing.T) {
 }
 
 func FuzzEvent(f *testing.F) {
-	for _, name := range []string{"search-acfg.json", "multisig.json", "inner.json"} {
+	var valid [][]byte
+	for i, name := range []string{"search-acfg.json", "multisig.json", "inner.json"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
 		must(f, err)
-		f.Add(data)
+		valid = append(valid, data)
+		f.Add(uint8(i), uint16(0), uint16(0), []byte{})
+		f.Add(uint8(i), uint16(300), uint16(1), []byte("7"))
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
 		var recording struct {
 			Body models.TransactionsResponse `json:"body"`
 		}
-		if sdkjson.LenientDecode(data, &recording) != nil {
+		if sdkjson.LenientDecode(splice.Splice(valid[int(which)%len(valid)], at, cut, with), &recording) != nil {
 			return
 		}
 		for _, transaction := range recording.Body.Transactions {

@@ -74,7 +74,7 @@ func (p *publisher) fateOfDuplicate(item repo.Item) (fate, error) {
 	case item.Replaces != 0 || item.ReplacesAsset != 0:
 		return fate{waits: "on the chain; it is served when what it replaces is withdrawn"}, nil
 	}
-	return fate{failure: ownConflict}, nil
+	return fate{failure: conflict}, nil
 }
 
 // fateUnseen is that of an item which is on the chain and of which the indexer has not told.

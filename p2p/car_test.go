@@ -12,6 +12,8 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/serviceledger/slnode/internal/splice"
 )
 
 // carOf writes a CAR with the directories and then, raw, more blocks.
@@ -192,11 +194,13 @@ func FuzzDecodeRequest(f *testing.F) {
 func FuzzReadAnswer(f *testing.F) {
 	dirs := directories(f, 2)
 	asked := roots(dirs)
-	f.Add(carOf(f, asked, dirs))
-	f.Add(carOf(f, nil, dirs[:1]))
-	f.Add(carOf(f, nil, nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _ := takeAll(b, asked)
+	valid := [][]byte{carOf(f, asked, dirs), carOf(f, nil, dirs[:1]), carOf(f, nil, nil)}
+	for i := range valid {
+		f.Add(uint8(i), uint16(0), uint16(0), []byte{})
+		f.Add(uint8(i), uint16(50), uint16(2), []byte{1, 2})
+	}
+	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
+		got, _ := takeAll(splice.Splice(valid[int(which)%len(valid)], at, cut, with), asked)
 		for _, d := range got {
 			if !slices.Contains(asked, d.root) {
 				t.Fatalf("took %s", d.root)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/splice"
 )
 
 func announcement(tb testing.TB, roots []cid.Cid, dirs ...Directory) []byte {
@@ -122,13 +124,13 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 // FuzzDecodeMessage checks that of arbitrary bytes only whole announced directories are taken.
 func FuzzDecodeMessage(f *testing.F) {
 	dirs := directories(f, 2)
-	f.Add(announcement(f, roots(dirs), dirs...))
-	f.Add(announcement(f, roots(dirs), dirs[1]))
-	f.Add(announcement(f, roots(dirs)))
-	f.Add(encodeHint(1 << 30))
-	f.Add([]byte{9})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		said, err := decodeMessage(context.Background(), b)
+	valid := [][]byte{announcement(f, roots(dirs), dirs...), announcement(f, roots(dirs), dirs[1]), announcement(f, roots(dirs)), encodeHint(1 << 30)}
+	for i := range valid {
+		f.Add(uint8(i), uint16(0), uint16(0), []byte{})
+		f.Add(uint8(i), uint16(3), uint16(1), []byte{9})
+	}
+	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
+		said, err := decodeMessage(context.Background(), splice.Splice(valid[int(which)%len(valid)], at, cut, with))
 		if err != nil {
 			return
 		}

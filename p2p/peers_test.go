@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/serviceledger/slnode/internal/splice"
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
@@ -265,10 +266,10 @@ func FuzzReadRecords(f *testing.F) {
 	if err := writeRecords(&b, [][]byte{good, good}); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b.Bytes())
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := readRecords(bytes.NewReader(b))
+	f.Add(uint16(0), uint16(0), []byte{})
+	f.Add(uint16(5), uint16(1), []byte{0xff})
+	f.Fuzz(func(t *testing.T, at, cut uint16, with []byte) {
+		got, err := readRecords(bytes.NewReader(splice.Splice(b.Bytes(), at, cut, with)))
 		if err != nil {
 			return
 		}

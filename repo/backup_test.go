@@ -323,65 +323,6 @@ func TestAnIncompleteDumpMakesNoBackup(t *testing.T) {
 	}
 }
 
-// Whatever the records of a backup say, reading them is bounded, and what is taken does not break the outbox.
-func FuzzRestoredState(f *testing.F) {
-	records := func(list ...record) []byte {
-		var out bytes.Buffer
-		for _, r := range list {
-			appendRecord(&out, r)
-		}
-		return out.Bytes()
-	}
-	f.Add(records(record{key: key(tableItem, u64(1)), value: []byte(`{"n":1}`)}, record{key: key(tableCounter), value: []byte(`{"items":1}`)}))
-	f.Add(records(record{key: key(tableQueue, []byte{9}, u64(1))}))
-	f.Add(records(record{key: key(tableQueue, []byte{1}, u64(1)), expires: 1}))
-	f.Add(records(record{key: key(tableToken, []byte("x")), value: []byte("{}")}))
-	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0})
-	dir := f.TempDir()
-	s, err := openStore(dir, make([]byte, 32), derived)
-	must(f, err)
-	f.Cleanup(func() { must(f, s.close()) })
-	f.Fuzz(func(t *testing.T, data []byte) {
-		must(t, s.empty())
-		var out bytes.Buffer
-		w := newArchiveWriter(&out)
-		must(t, w.add("state/1", data))
-		must(t, w.close())
-		archive := newArchiveReader(&out)
-		_, size, err := archive.next()
-		must(t, err)
-		u := unpacking{state: s}
-		if u.records(archive, size) != nil {
-			return
-		}
-		o, err := openOutbox(s)
-		if err != nil {
-			return
-		}
-		for _, state := range []State{Accepted, Stored, Signed} {
-			_, _ = o.Queue(state, 0, 10) // an error is as good as any answer
-		}
-	})
-}
-
-// FuzzRestore unpacks whatever it gets, and never outside of its folder.
-func FuzzRestore(f *testing.F) {
-	r := usedRepo(f)
-	f.Add(backUp(f, r))
-	must(f, r.Close())
-	f.Fuzz(func(t *testing.T, data []byte) {
-		parent := t.TempDir()
-		dir := filepath.Join(parent, "repository")
-		_, err := Restore(dir, bytes.NewReader(data), says("a passphrase"))
-		if names := namesIn(t, parent); !slices.Equal(names, []string{"repository"}) {
-			t.Errorf("beside the repository there is %q", names)
-		}
-		if err == nil {
-			must(t, openRepo(t, dir).Close())
-		}
-	})
-}
-
 func TestMissingSequenceNumbersAreFilledIn(t *testing.T) {
 	dir := t.TempDir()
 	o, done := newOutbox(t, dir)

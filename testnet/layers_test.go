@@ -18,6 +18,7 @@ var layers = map[string][]string{
 	"internal/stix":       {},
 	"internal/algorand":   {},
 	"internal/export":     {},
+	"internal/splice":     {}, // for tests only
 	"internal/wire":       {"internal/seal"},
 	"internal/consortium": {"internal/seal", "internal/wire"},
 	"internal/onchain":    {"internal/consortium", "internal/wire"},

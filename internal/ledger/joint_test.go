@@ -8,6 +8,8 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
 	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
+
+	"github.com/serviceledger/slnode/internal/splice"
 )
 
 var three = []crypto.Account{crypto.GenerateAccount(), crypto.GenerateAccount(), crypto.GenerateAccount()}
@@ -116,11 +118,12 @@ func TestAJointTransactionCostsNoMoreThanAllowed(t *testing.T) {
 
 func FuzzParseJoint(f *testing.F) {
 	j := joint(f)
-	f.Add(j.Raw())
 	j.Sign(three[1])
-	f.Add(j.Raw())
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		j, err := ParseJoint(raw)
+	valid := j.Raw()
+	f.Add(uint16(0), uint16(0), []byte{})
+	f.Add(uint16(20), uint16(3), []byte{0xc4, 0xff})
+	f.Fuzz(func(t *testing.T, at, cut uint16, with []byte) {
+		j, err := ParseJoint(splice.Splice(valid, at, cut, with))
 		if err != nil {
 			return
 		}

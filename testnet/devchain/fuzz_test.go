@@ -11,6 +11,8 @@ import (
 
 	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
+
+	"github.com/serviceledger/slnode/internal/splice"
 )
 
 // recordedBodies are the POST bodies of the recordings.
@@ -40,14 +42,15 @@ func recordedBodies(f *testing.F) [][]byte {
 // FuzzSubmit posts arbitrary bytes. Whatever they are, the chain answers, keeps its books in order, and takes only
 // transactions that encode canonically.
 func FuzzSubmit(f *testing.F) {
-	for _, body := range recordedBodies(f) {
-		f.Add(body)
+	valid := recordedBodies(f)
+	for i := range valid {
+		f.Add(uint8(i), uint16(0), uint16(0), []byte{})
 	}
-	f.Add([]byte("\xdd\xff\xff\xff\xff"))
-	f.Add([]byte("\x81\xa3txn\xdf\xff\xff\xff\xff"))
+	f.Add(uint8(0), uint16(0), uint16(len(valid[0])), []byte("\xdd\xff\xff\xff\xff"))
+	f.Add(uint8(0), uint16(0), uint16(len(valid[0])), []byte("\x81\xa3txn\xdf\xff\xff\xff\xff"))
 	l, _ := newTestLedger(f, true)
-	f.Fuzz(func(t *testing.T, body []byte) {
-		g, err := decodeGroup(bytes.NewReader(body), 16)
+	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
+		g, err := decodeGroup(bytes.NewReader(splice.Splice(valid[int(which)%len(valid)], at, cut, with)), 16)
 		if err != nil {
 			return
 		}
@@ -95,11 +98,13 @@ func FuzzReadRecord(f *testing.F) {
 
 // FuzzToJSON takes whatever msgpack there may be in an answer.
 func FuzzToJSON(f *testing.F) {
-	for _, body := range recordedBodies(f) {
-		f.Add(body)
+	valid := recordedBodies(f)
+	for i := range valid {
+		f.Add(uint8(i), uint16(0), uint16(0), []byte{})
 	}
-	f.Add([]byte("\x81\x00\x81\xa1n\xcd\x0a\x00"))
-	f.Fuzz(func(t *testing.T, encoded []byte) {
+	f.Add(uint8(0), uint16(0), uint16(len(valid[0])), []byte("\x81\x00\x81\xa1n\xcd\x0a\x00"))
+	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
+		encoded := splice.Splice(valid[int(which)%len(valid)], at, cut, with)
 		readable, err := toJSON(encoded)
 		if err == nil && !json.Valid(readable) {
 			t.Fatalf("%x became %q", encoded, readable)

@@ -1,0 +1,117 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// quickDir is a folder in memory where the system has that: a disk that is waited for is slower than what is fuzzed.
+func quickDir(f *testing.F) string {
+	f.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "slnode-fuzz-")
+	if err != nil {
+		return f.TempDir()
+	}
+	f.Cleanup(func() { must(f, os.RemoveAll(dir)) })
+	return dir
+}
+
+// Whatever the records of a backup say, reading them is bounded, and what is taken does not break the outbox.
+func FuzzRestoredState(f *testing.F) {
+	records := func(list ...record) []byte {
+		var out bytes.Buffer
+		for _, r := range list {
+			appendRecord(&out, r)
+		}
+		return out.Bytes()
+	}
+	f.Add(records(record{key: key(tableItem, u64(1)), value: []byte(`{"n":1}`)}, record{key: key(tableCounter), value: []byte(`{"items":1}`)}))
+	f.Add(records(record{key: key(tableQueue, []byte{9}, u64(1))}))
+	f.Add(records(record{key: key(tableQueue, []byte{1}, u64(1)), expires: 1}))
+	f.Add(records(record{key: key(tableToken, []byte("x")), value: []byte("{}")}))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0})
+	s, err := openStore(quickDir(f), make([]byte, 32), derived)
+	must(f, err)
+	f.Cleanup(func() { must(f, s.close()) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		defer deleteAll(t, s)
+		var out bytes.Buffer
+		w := newArchiveWriter(&out)
+		must(t, w.add("state/1", data))
+		must(t, w.close())
+		archive := newArchiveReader(&out)
+		_, size, err := archive.next()
+		must(t, err)
+		u := unpacking{state: s}
+		if u.records(archive, size) != nil {
+			return
+		}
+		o, err := openOutbox(s)
+		if err != nil {
+			return
+		}
+		for _, state := range []State{Accepted, Stored, Signed} {
+			_, _ = o.Queue(state, 0, 10) // an error is as good as any answer
+		}
+	})
+}
+
+// deleteAll empties a store that has a few keys, a thousand times as fast as dropping its files.
+func deleteAll(t testing.TB, s *store) {
+	t.Helper()
+	must(t, s.write(func(txn *badger.Txn) error {
+		var keys [][]byte
+		if err := scan(txn, nil, nil, false, func(_ []byte, item *badger.Item) (bool, error) {
+			keys = append(keys, item.KeyCopy(nil))
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := txn.Delete(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// FuzzRestore unpacks files of whatever names and contents, and never outside of its folder. A fuzzer hardly ever finds
+// the checksums of an archive: this one is given the files.
+func FuzzRestore(f *testing.F) {
+	for _, names := range [][2]string{
+		{"config.toml", "end.json"}, {"consortium.json", "state/1"}, {"keys/account", "../x"}, {"keys/sealed", "state/1"},
+		{"objects/" + someCID + "/object.json", "objects/" + someCID + "/.."}, {"objects/../../x", "/x"},
+	} {
+		f.Add(names[0], names[1], []byte("{}"))
+	}
+	manifest, err := json.Marshal(Manifest{Format: backupFormat, Repository: version, Organisation: "acme"})
+	must(f, err)
+	parent := quickDir(f)
+	dir := filepath.Join(parent, "repository")
+	f.Fuzz(func(t *testing.T, first, second string, content []byte) {
+		var out bytes.Buffer
+		w := newArchiveWriter(&out)
+		for _, err := range []error{w.add(manifestFile, manifest), w.add(first, content), w.add(second, content), w.close()} {
+			if err != nil {
+				return // an archive can't have such a name
+			}
+		}
+		must(t, os.Mkdir(dir, 0o700))
+		u := unpacking{dir: dir, passphrase: says("a passphrase")}
+		if errors.Join(u.unpack(&out), u.close()) == nil {
+			t.Error("this is no backup")
+		}
+		if names := namesIn(t, parent); !slices.Equal(names, []string{"repository"}) {
+			t.Errorf("beside the repository there is %q", names)
+		}
+		must(t, os.RemoveAll(dir))
+	})
+}
