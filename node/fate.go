@@ -18,6 +18,8 @@ type fate struct {
 	waits   string // else what it waits for, as far as that is known; without what only the operator is to know
 }
 
+const waitsForReplaced = "on the chain; it is served when what it replaces is withdrawn"
+
 func (p *publisher) fate(item repo.Item) (fate, error) {
 	switch {
 	case item.Failure != "":
@@ -38,6 +40,9 @@ func (p *publisher) fate(item repo.Item) (fate, error) {
 	}
 	switch event.State {
 	case repo.InView, repo.Ended:
+		if gone, err := p.replacedIsGone(item); err != nil || !gone {
+			return fate{waits: waitsForReplaced}, err
+		}
 		return fate{done: true}, nil
 	case repo.Refused:
 		return fate{failure: fmt.Sprintf("transaction %s is on the chain and does not count: %s", item.TxID, event.Reason)}, nil
@@ -72,7 +77,7 @@ func (p *publisher) fateOfDuplicate(item repo.Item) (fate, error) {
 	case string(entry.Hash) == string(item.Hash):
 		return fate{done: true}, nil
 	case item.Replaces != 0 || item.ReplacesAsset != 0:
-		return fate{waits: "on the chain; it is served when what it replaces is withdrawn"}, nil
+		return fate{waits: waitsForReplaced}, nil
 	}
 	return fate{failure: conflict}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -19,6 +20,7 @@ import (
 // Feeds run while the daemon does; a command that runs the node itself runs none but the one it is asked for.
 type feeds struct {
 	repo    *repo.Repo
+	others  map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 	sink    func(repo.Feed) *feedSink
 	changed signal
 	log     *slog.Logger
@@ -71,7 +73,7 @@ type FeedRun struct {
 }
 
 func newFeeds(n *Node) (*feeds, error) {
-	f := &feeds{repo: n.repo, log: n.log, sink: func(c repo.Feed) *feedSink {
+	f := &feeds{repo: n.repo, others: n.publisher.otherMarkings, log: n.log, sink: func(c repo.Feed) *feedSink {
 		return &feedSink{node: n, publisher: n.publisher, config: c}
 	}}
 	for _, config := range n.repo.Config.Feeds {
@@ -97,7 +99,7 @@ func (f *feeds) make(c repo.Feed) (*nodeFeed, error) {
 		Filter: feed.Filter{
 			Types: c.Types, Markings: c.Markings, MinConfidence: c.MinConfidence, Labels: c.Labels, Authors: c.Authors, Since: since,
 		},
-		MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
+		Others: f.others, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
 	}, f.repo.Outbox)
 	if err != nil {
 		return nil, err

@@ -111,7 +111,7 @@ func (b *batch) accepted(line *repo.StatusLine, wanted, item repo.Item) {
 		return
 	}
 	if line.Item = item.Number; item.Replaces != 0 || item.ReplacesAsset != 0 {
-		line.Note = joinedNotes(line.Note, replacedNote)
+		line.Note = joinedNotes(replacedNote, line.Note)
 	}
 }
 

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -31,6 +33,9 @@ func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
+	if err := b.foresee(); err != nil {
+		return taxii.Rehearsal{}, err
+	}
 	readers := p.readersOf(into)
 	for _, line := range b.lines {
 		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
@@ -43,6 +48,25 @@ func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 		result.Objects = append(result.Objects, object)
 	}
 	return result, nil
+}
+
+// foresee tells what accepting the objects would find in the outbox: the view does not show what is on its way.
+func (b *batch) foresee() error {
+	for i, s := range b.submissions {
+		item, found, err := b.outbox.Find(s.Item.Key)
+		if err != nil {
+			return err
+		}
+		line := &b.lines[b.submitted[i]]
+		differs := found && item.State != repo.Withdrawn && !bytes.Equal(item.Hash, s.Item.Hash)
+		switch {
+		case s.Item.ReplacesAsset != 0, differs && s.Replaces(item):
+			line.Note = joinedNotes(replacedNote, line.Note)
+		case differs:
+			line.Failure, line.Note = ownConflict, ""
+		}
+	}
+	return nil
 }
 
 // readersOf names the members that can read a collection now.

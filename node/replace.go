@@ -69,7 +69,7 @@ func (r *replacer) endOne(ctx context.Context, item repo.Item) (done bool, err e
 	case item.Failure != "": // what was to be replaced stays
 		return false, r.outbox.Replaced(item.Number)
 	}
-	assets, known, err := r.replaced(item)
+	assets, known, err := replaced(r.outbox, item)
 	if err != nil || !known {
 		return false, err
 	}
@@ -83,14 +83,14 @@ func (r *replacer) endOne(ctx context.Context, item repo.Item) (done bool, err e
 }
 
 // replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
-func (r *replacer) replaced(item repo.Item) (assets []uint64, known bool, err error) {
+func replaced(outbox *repo.Outbox, item repo.Item) (assets []uint64, known bool, err error) {
 	if item.ReplacesAsset != 0 {
 		assets = append(assets, item.ReplacesAsset)
 	}
 	if item.Replaces == 0 {
 		return assets, true, nil
 	}
-	old, found, err := r.outbox.Item(item.Replaces)
+	old, found, err := outbox.Item(item.Replaces)
 	switch {
 	case err != nil:
 		return nil, false, err
@@ -102,6 +102,20 @@ func (r *replacer) replaced(item repo.Item) (assets []uint64, known bool, err er
 		assets = append(assets, old.Asset)
 	}
 	return assets, true, nil
+}
+
+// replacedIsGone reports whether what an item replaces has left the view.
+func (p *publisher) replacedIsGone(item repo.Item) (bool, error) {
+	assets, known, err := replaced(p.outbox, item)
+	if err != nil || !known {
+		return false, err
+	}
+	for _, asset := range assets {
+		if event, found, err := p.view.EventOf(asset); err != nil || found && event.State != repo.Ended {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // replaces reports whether an entry of the view is what an item takes the place of.

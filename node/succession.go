@@ -20,9 +20,16 @@ const (
 	replacedNote = "takes the place of other content that this organisation had published as the same version"
 )
 
+// maxNote bounds what is kept of the remarks about an object, in bytes: a status has them for each of its objects.
+const maxNote = 300
+
 // joinedNotes makes one text of remarks.
 func joinedNotes(notes ...string) string {
-	return strings.TrimPrefix(strings.Join(notes, "; "), "; ")
+	text := strings.TrimPrefix(strings.Join(notes, "; "), "; ")
+	if len(text) > maxNote {
+		text = strings.ToValidUTF8(text[:maxNote-len("...")], "") + "..."
+	}
+	return text
 }
 
 // conflicts decides about an object that is in the view as the same version with other content: it says why it can't be

@@ -114,11 +114,29 @@ func TestOtherContentOfWhatIsOnItsWayIsRefusedUnlessItReplaces(t *testing.T) {
 	taken(t, w.add(false, indicatorJSON(1)))
 	first := w.lastItem()
 	other := versionOf(1, firstTime, firstTime, `"description":"better",`)
+	for replace, want := range map[bool]string{false: "--replace", true: "takes the place"} {
+		line := w.rehearse(replace, other)
+		if !strings.Contains(line.Failure+line.Note, want) || replace == (line.Failure != "") {
+			t.Errorf("a rehearsal says %+v", line)
+		}
+	}
 	refused(t, w.add(false, other), "--replace")
 	taken(t, w.add(true, other), "takes the place")
 	if item := w.lastItem(); item.Replaces != first.Number || item.Publication != 1 {
 		t.Errorf("%+v", item)
 	}
+}
+
+// rehearse tells what would become of one object.
+func (w *world) rehearse(replace bool, object string) repo.StatusLine {
+	w.t.Helper()
+	p := w.publisher()
+	into, err := p.target(taxii.Collection{ID: w.collection})
+	must(w.t, err)
+	b, err := p.batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(object)}}, Replace: replace})
+	must(w.t, err)
+	must(w.t, b.foresee())
+	return b.lines[0]
 }
 
 func TestARevocationIsAlwaysTaken(t *testing.T) {

@@ -190,7 +190,7 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 				return err
 			}
 			published := found && existing.State != Withdrawn
-			if published && !s.replaces(existing) {
+			if published && !s.Replaces(existing) {
 				items = append(items, existing)
 				continue
 			}

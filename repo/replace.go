@@ -8,8 +8,8 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// replaces reports whether a submission takes the place of an item with the same key.
-func (s *Submission) replaces(existing Item) bool {
+// Replaces reports whether a submission takes the place of an item with the same key.
+func (s *Submission) Replaces(existing Item) bool {
 	return !bytes.Equal(existing.Hash, s.Item.Hash) && (s.Replace || s.Item.Revoked && !existing.Revoked)
 }
 
