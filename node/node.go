@@ -222,7 +222,7 @@ func (n *Node) wire() error {
 		recipient: n.repo.Keys.Identity.Recipient(), stored: n.minter.work.notify, params: n.ledger.Params, problem: n.publishingProblem, log: n.log,
 	}
 	n.publisher.owner = n.owner
-	others, err := otherMarkings(n.repo.Config.Markings)
+	others, err := otherMarkings(n.repo.Config.TLP.Markings)
 	if err != nil {
 		return err
 	}

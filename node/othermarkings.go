@@ -21,7 +21,7 @@ func otherMarkings(configured map[string]string) (map[string]stix.Level, error) 
 		}
 		level, err := stix.ParseLevel(text)
 		if err != nil {
-			return nil, fmt.Errorf("in the configuration: markings: %q: %w, nor none", marking, err)
+			return nil, fmt.Errorf("in the configuration: tlp.markings: %q: %w, nor none", marking, err)
 		}
 		others[name] = level
 	}

@@ -78,10 +78,12 @@ type Config struct {
 		Level  string `toml:"level"`
 		Format string `toml:"format"`
 	} `toml:"log"`
-	// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
-	Markings map[string]string `toml:"markings"`
-	Webhooks []Webhook         `toml:"webhook"`
-	Feeds    []Feed            `toml:"feed"`
+	TLP struct {
+		// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
+		Markings map[string]string `toml:"markings"`
+	} `toml:"tlp"`
+	Webhooks []Webhook `toml:"webhook"`
+	Feeds    []Feed    `toml:"feed"`
 }
 
 // Where the certificate of the TAXII server comes from.
