@@ -226,6 +226,17 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 	w.confirm(7003, "SECOND")
 	look("both are", 7002)
 
+	// The later one is certain before what it replaces is.
+	w.add(false, indicatorJSON(4))
+	w.seal()
+	earlier := w.lastItem()
+	w.add(true, versionOf(4, firstTime, firstTime, `"description":"b",`))
+	w.seal()
+	must(t, w.r.Outbox.Resolve(w.lastItem(), repo.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
+	look("only the later one is confirmed")
+	must(t, w.r.Outbox.Resolve(earlier, repo.Confirmation{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
+	look("now the earlier one is, too", 7004)
+
 	// What failed replaces nothing.
 	w.enterBy(w.self.address(), indicatorJSON(3))
 	w.add(true, versionOf(3, firstTime, firstTime, `"description":"b",`))
@@ -236,37 +247,49 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 // The whole way: two publications of one version on the chain, and the end of the first.
 func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 	w := newPublishingWorld(t)
-	first := w.mint(w.self, w.objectOf(1, "old"))
-	must(t, w.deliver(first))
-	w.drain()
-	replacement := w.objectOf(1, "new")
+	m := &minter{outbox: w.r.Outbox, view: w.r.View, leaseKey: []byte("key")}
+	version, err := stix.ParseTimestamp(firstTime)
+	must(t, err)
+	const id = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
+	key := objectKey(&repo.Entry{Collection: w.collection, ID: id, Instant: version})
+	publish := func(description string, item repo.Item) consortium.Event {
+		e := w.mint(w.self, w.objectOf(1, description))
+		lease := m.lease(item)
+		e.Lease = lease[:]
+		must(t, w.deliver(e))
+		w.drain()
+		return e
+	}
+	shown := func() string {
+		t.Helper()
+		entry, err := w.r.View.Latest(w.collection, id)
+		must(t, err)
+		return string(entry.Object)
+	}
+	first := publish("old", repo.Item{Key: key})
 	taken(t, w.add(true, describedIndicator(1, "new")), "takes the place")
 	item := w.lastItem()
-	entry, err := w.r.View.Latest(w.collection, item.ObjectID)
-	must(t, err)
-	m := &minter{outbox: w.r.Outbox, view: w.r.View}
-	if done, _, failure, err := m.done(&item); err != nil || done {
-		t.Fatalf("nothing would be minted: %v, %q, %v", done, failure, err)
-	}
 	other := item
 	other.ReplacesAsset = 0
 	if done, _, failure, err := m.done(&other); err != nil || !done || failure == "" {
 		t.Errorf("one that replaces nothing: %v, %q, %v", done, failure, err)
 	}
-	// A node whose outbox was lost gives it the number of the first publication, and finds the transaction of that.
-	second := w.mint(w.self, replacement)
-	must(t, w.deliver(second))
-	w.drain()
-	shown := func() string {
-		t.Helper()
-		entry, err := w.r.View.Latest(w.collection, item.ObjectID)
-		must(t, err)
-		return string(entry.Object)
+	// The outbox that knew of the first publication was lost: its transaction is not the one of what replaces it.
+	if done, _, failure, err := m.done(&item); err != nil || done {
+		t.Fatalf("nothing would be minted: %v, %q, %v", done, failure, err)
 	}
+	if item.Publication == 0 {
+		t.Error("it would be minted with the lease of what it replaces")
+	}
+	second := publish("new", item)
 	if shown() != describedIndicator(1, "old") {
 		t.Errorf("the later publication is shown: %s", shown())
 	}
-	must(t, w.deliver(w.destroy(w.self, entry.Asset)))
+	item.Publication = 0
+	if done, by, failure, err := m.done(&item); err != nil || !done || failure != "" || by.Asset != second.Asset {
+		t.Errorf("it would be minted twice: %v, %+v, %q, %v", done, by, failure, err)
+	}
+	must(t, w.deliver(w.destroy(w.self, first.Asset)))
 	w.drain()
 	if shown() != describedIndicator(1, "new") || w.shown() != 1 {
 		t.Errorf("%d objects, and it is %s", w.shown(), shown())
