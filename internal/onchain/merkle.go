@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // maxDepth is more than any tree of the chain has: a block has less than 2^16 transactions, a state proof 256 blocks.
@@ -20,20 +21,14 @@ func Root(leaf [32]byte, index uint64, path []byte) ([32]byte, error) {
 	if len(path)%sha256.Size != 0 || depth > maxDepth || index>>depth != 0 {
 		return [32]byte{}, errPath
 	}
-	position := uint64(0)
-	if depth > 0 {
-		position = bits.Reverse64(index) >> (64 - depth)
-	}
+	position := bits.Reverse64(index) >> (64 - depth)
 	node := leaf
-	for ; len(path) > 0; path = path[sha256.Size:] {
-		sibling := path[:sha256.Size]
-		both := make([]byte, 0, 2+2*sha256.Size)
-		if both = append(both, "MA"...); position&1 == 0 {
-			both = append(append(both, node[:]...), sibling...)
-		} else {
-			both = append(append(both, sibling...), node[:]...)
+	for sibling := range slices.Chunk(path, sha256.Size) {
+		left, right := node[:], sibling
+		if position&1 != 0 {
+			left, right = right, left
 		}
-		node = sha256.Sum256(both)
+		node = sha256.Sum256(slices.Concat([]byte("MA"), left, right))
 		position >>= 1
 	}
 	return node, nil
