@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
 	"github.com/algorand/go-algorand-sdk/v2/types"
@@ -53,23 +54,29 @@ const multisigVersion = 1
 
 // Check refuses a quorum that could never sign, or that is written in another way than the format has.
 func (q Quorum) Check() error {
-	if len(q.Accounts) == 0 || len(q.Accounts) > maxQuorum {
-		return fmt.Errorf("a governor of %d accounts, want 1 to %d", len(q.Accounts), maxQuorum)
+	_, err := q.addresses()
+	return err
+}
+
+func (q Quorum) addresses() ([]types.Address, error) {
+	if len(q.Accounts) > maxQuorum {
+		return nil, fmt.Errorf("a governor of %d accounts, at most %d", len(q.Accounts), maxQuorum)
 	}
 	if q.Threshold < 1 || q.Threshold > len(q.Accounts) {
-		return fmt.Errorf("%d of %d accounts can't sign", q.Threshold, len(q.Accounts))
+		return nil, fmt.Errorf("%d of %d accounts can't sign", q.Threshold, len(q.Accounts))
 	}
-	seen := map[string]bool{}
+	var addresses []types.Address
 	for _, account := range q.Accounts {
-		if err := checkAccount(account); err != nil {
-			return err
+		address, err := parseAccount(account)
+		if err != nil {
+			return nil, err
 		}
-		if seen[account] {
-			return fmt.Errorf("the account %s is named twice", account)
+		if slices.Contains(addresses, address) {
+			return nil, fmt.Errorf("the account %s is named twice", account)
 		}
-		seen[account] = true
+		addresses = append(addresses, address)
 	}
-	return nil
+	return addresses, nil
 }
 
 // Address is the account that the quorum signs for. The quorum must be in order.
@@ -87,16 +94,9 @@ func (q Quorum) Address() (string, error) {
 
 // Multisig is the Algorand account of a quorum of several.
 func (q Quorum) Multisig() (crypto.MultisigAccount, error) {
-	if err := q.Check(); err != nil {
+	addresses, err := q.addresses()
+	if err != nil {
 		return crypto.MultisigAccount{}, err
-	}
-	addresses := make([]types.Address, len(q.Accounts))
-	for i, account := range q.Accounts {
-		address, err := types.DecodeAddress(account)
-		if err != nil {
-			return crypto.MultisigAccount{}, err
-		}
-		addresses[i] = address
 	}
 	return crypto.MultisigAccountWithParams(multisigVersion, uint8(q.Threshold), addresses)
 }

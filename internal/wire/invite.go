@@ -36,14 +36,18 @@ const (
 // Seal writes the invite as an age file for the newcomer alone.
 func (i Invite) Seal(recipient string) ([]byte, error) {
 	i.Format, i.Kind = Format, KindInvite
-	if err := i.check(); err != nil {
-		return nil, fmt.Errorf("writing an invite: %w", err)
+	data, err := encode("an invite", maxInvite, i, i.check)
+	if err != nil {
+		return nil, err
 	}
-	data, err := marshal(i)
+	sealed, err := seal.SealTo([]string{recipient}, data)
+	if err == nil && len(sealed) > maxInvite {
+		err = fmt.Errorf("%d bytes, at most %d", len(sealed), maxInvite)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing an invite: %w", err)
 	}
-	return seal.SealTo([]string{recipient}, data)
+	return sealed, nil
 }
 
 // OpenInvite reads an invite with the newcomer's key. Errors don't repeat its content.
@@ -59,7 +63,7 @@ func OpenInvite(sealed []byte, identity *seal.Identity) (Invite, error) {
 		return Invite{}, fmt.Errorf("reading an invite: %w", err)
 	}
 	var i Invite
-	if err := unmarshal(data, maxInvite, &i); err != nil || i.Format != Format || i.Kind != KindInvite {
+	if err := unmarshal(data, len(data), &i); err != nil || i.Format != Format || i.Kind != KindInvite {
 		return Invite{}, errors.New("reading an invite: not an invite of " + Format)
 	}
 	if err := i.check(); err != nil {

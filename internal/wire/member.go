@@ -101,15 +101,12 @@ func (m *Member) check() error {
 	if err := checkText("title", m.Title, 1, 200); err != nil {
 		return err
 	}
-	if err := checkAccount(m.Account); err != nil {
+	account, err := parseAccount(m.Account)
+	if err != nil {
 		return err
 	}
 	if err := seal.CheckRecipient(m.Recipient); err != nil {
 		return err
-	}
-	account, err := types.DecodeAddress(m.Account)
-	if err != nil {
-		return fmt.Errorf("account: %w", err)
 	}
 	id, err := peer.Decode(m.Peer)
 	if err != nil || id.String() != m.Peer {
@@ -122,18 +119,23 @@ func (m *Member) check() error {
 	if !crypto.VerifyBytes(account[:], m.statement(), m.Signatures.Account) {
 		return errors.New("the account's signature does not match")
 	}
-	if ok, err := peerKey.Verify(m.statement(), m.Signatures.Peer); err != nil || !ok {
+	if ok, _ := peerKey.Verify(m.statement(), m.Signatures.Peer); !ok {
 		return errors.New("the peer key's signature does not match")
 	}
 	return nil
 }
 
 func checkAccount(text string) error {
+	_, err := parseAccount(text)
+	return err
+}
+
+func parseAccount(text string) (types.Address, error) {
 	account, err := types.DecodeAddress(text)
-	if err != nil || account.String() != text || account.IsZero() {
-		return fmt.Errorf("%.80q is not an Algorand address", text)
+	if err != nil || account.IsZero() {
+		return types.Address{}, fmt.Errorf("%.80q is not an Algorand address", text)
 	}
-	return nil
+	return account, nil
 }
 
 // checkText accepts a line of printable text.
@@ -141,7 +143,7 @@ func checkText(name, text string, least, most int) error {
 	if n := utf8.RuneCountInString(text); n < least || n > most || !utf8.ValidString(text) {
 		return fmt.Errorf("%s: %d characters, want %d to %d", name, n, least, most)
 	}
-	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) && r != ' ' }) {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return fmt.Errorf("%s holds a character that can't be printed", name)
 	}
 	return nil
@@ -149,30 +151,15 @@ func checkText(name, text string, least, most int) error {
 
 // encodeRecord writes record.json after its check.
 func encodeRecord(record any, check func() error) ([]byte, error) {
-	if err := check(); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", RecordName, err)
-	}
-	data, err := marshal(record)
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", RecordName, err)
-	}
-	if len(data) > MaxPayload {
-		return nil, fmt.Errorf("writing %s: %d bytes, at most %d", RecordName, len(data), MaxPayload)
-	}
-	return data, nil
+	return encode(RecordName, MaxPayload, record, check)
 }
 
 // parseRecord reads record.json of one kind.
 func parseRecord[T any](data []byte, want Kind, header func(*T) (string, Kind), check func(*T) error) (T, error) {
-	var record, none T
-	if err := unmarshal(bytes.TrimSpace(data), MaxPayload, &record); err != nil {
-		return none, fmt.Errorf("reading a %s record: %w", want, err)
-	}
-	if format, kind := header(&record); format != Format || kind != want {
-		return none, fmt.Errorf("reading a %s record: it says format %.40q and kind %.40q", want, format, kind)
-	}
-	if err := check(&record); err != nil {
-		return none, fmt.Errorf("reading a %s record: %w", want, err)
-	}
-	return record, nil
+	return decode(fmt.Sprintf("a %s record", want), bytes.TrimSpace(data), MaxPayload, func(record *T) error {
+		if format, kind := header(record); format != Format || kind != want {
+			return fmt.Errorf("it says format %.40q and kind %.40q", format, kind)
+		}
+		return check(record)
+	})
 }

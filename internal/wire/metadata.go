@@ -29,17 +29,9 @@ func ParseURL(url string) (cid.Cid, error) {
 	if len(url) > MaxURL {
 		return cid.Undef, fmt.Errorf("URL of %d bytes, at most %d", len(url), MaxURL)
 	}
-	text, ours := strings.CutPrefix(url, "ipfs://")
-	text, complete := strings.CutSuffix(text, urlSuffix)
-	if !ours || !complete {
-		return cid.Undef, fmt.Errorf("URL %.100q is not ipfs://<CID>%s", url, urlSuffix)
-	}
-	directory, err := cid.Decode(text)
-	if err != nil {
-		return cid.Undef, fmt.Errorf("CID of the URL: %w", err)
-	}
-	if URL(directory) != url || directory.Prefix() != DirectoryCID {
-		return cid.Undef, fmt.Errorf("CID %.80q is not a base32 CIDv1 of a dag-pb directory with SHA-256", text)
+	directory, err := cid.Decode(strings.TrimSuffix(strings.TrimPrefix(url, "ipfs://"), urlSuffix))
+	if err != nil || directory.Prefix() != DirectoryCID || URL(directory) != url {
+		return cid.Undef, fmt.Errorf("URL %q is not ipfs://<base32 CIDv1 of a dag-pb directory with SHA-256>%s", url, urlSuffix)
 	}
 	return directory, nil
 }
@@ -92,32 +84,15 @@ func Integrity(file []byte) string {
 
 // Encode writes metadata.json.
 func (m Metadata) Encode() ([]byte, error) {
-	if err := m.check(); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", MetadataName, err)
-	}
-	data, err := marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", MetadataName, err)
-	}
-	if len(data) > MaxMetadata {
-		return nil, fmt.Errorf("writing %s: %d bytes, at most %d", MetadataName, len(data), MaxMetadata)
-	}
-	return data, nil
+	return encode(MetadataName, MaxMetadata, m, m.check)
 }
 
 // ParseMetadata reads metadata.json.
 func ParseMetadata(data []byte) (Metadata, error) {
-	var m Metadata
-	if err := unmarshal(data, MaxMetadata, &m); err != nil {
-		return Metadata{}, fmt.Errorf("reading %s: %w", MetadataName, err)
-	}
-	if err := m.check(); err != nil {
-		return Metadata{}, fmt.Errorf("reading %s: %w", MetadataName, err)
-	}
-	return m, nil
+	return decode(MetadataName, data, MaxMetadata, (*Metadata).check)
 }
 
-func (m Metadata) check() error {
+func (m *Metadata) check() error {
 	p := m.Properties
 	if p.Format != Format {
 		return fmt.Errorf("format %.40q is not %s", p.Format, Format)
@@ -131,21 +106,28 @@ func (m Metadata) check() error {
 	if (p.Kind == KindCharter) != (p.Consortium == 0) {
 		return errors.New("the charter, and nothing else, is outside of a consortium")
 	}
-	switch p.Kind {
-	case KindObject:
-		if p.Identifier == "" || len(p.Identifier) > 512 || len(p.Version) > 64 {
-			return errors.New("identifier or version missing or too long")
-		}
-		fallthrough
-	case KindCollection:
-		if p.Epoch == 0 {
-			return errors.New("no key epoch")
-		}
-		fallthrough
-	case KindKeyring:
-		if err := CheckUUID(p.Collection); err != nil {
-			return fmt.Errorf("collection: %w", err)
-		}
+	return p.checkByKind()
+}
+
+// checkByKind checks what some kinds have, and the others have not.
+func (p Properties) checkByKind() error {
+	isObject := p.Kind == KindObject
+	hasEpoch := isObject || p.Kind == KindCollection
+	hasCollection := hasEpoch || p.Kind == KindKeyring
+	switch {
+	case (p.Identifier != "") != isObject || p.Version != "" && !isObject:
+		return errors.New("an object, and nothing else, has an identifier and a version")
+	case len(p.Identifier) > 512 || len(p.Version) > 64:
+		return errors.New("identifier or version too long")
+	case (p.Epoch != 0) != hasEpoch:
+		return errors.New("an object or a collection, and nothing else, has a key epoch")
+	case (p.Collection != "") != hasCollection:
+		return errors.New("an object, a collection or a keyring, and nothing else, is of a collection")
+	case !hasCollection:
+		return nil
+	}
+	if err := CheckUUID(p.Collection); err != nil {
+		return fmt.Errorf("collection: %w", err)
 	}
 	return nil
 }

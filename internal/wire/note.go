@@ -43,54 +43,33 @@ func NotePrefix(consortium uint64) []byte {
 // Encode writes the note for a consortium; consortium 0 is for the charter alone.
 func (n Note) Encode(consortium uint64) ([]byte, error) {
 	n.Version = Version
-	if err := n.check(consortium); err != nil {
-		return nil, fmt.Errorf("writing a %s note: %w", n.Kind, err)
-	}
-	body, err := marshal(n)
+	prefix := NotePrefix(consortium)
+	body, err := encode(fmt.Sprintf("a %.40s note", n.Kind), MaxNote-len(prefix), n, func() error { return n.check(consortium) })
 	if err != nil {
-		return nil, fmt.Errorf("writing a %s note: %w", n.Kind, err)
+		return nil, err
 	}
-	note := append(NotePrefix(consortium), body...)
-	if len(note) > MaxNote {
-		return nil, fmt.Errorf("writing a %s note: %d bytes, at most %d", n.Kind, len(note), MaxNote)
-	}
-	return note, nil
+	return append(prefix, body...), nil
 }
 
 // ParseNote reads a note. The error is [ErrNotOurs] where the prefix is not this protocol's, and another one where
 // it is but the rest is malformed; neither kind of note counts.
 func ParseNote(raw []byte) (consortium uint64, note Note, err error) {
-	rest, ours := bytes.CutPrefix(raw, []byte(dapp))
+	id, _, _ := bytes.Cut(bytes.TrimPrefix(raw, []byte(dapp+"/")), []byte(":j"))
+	consortium, _ = strconv.ParseUint(string(id), 10, 64) // 0 where it is no number, as in the charter's
+	// The canonical spelling only: the indexer is searched for the prefix byte by byte.
+	prefix := NotePrefix(consortium)
+	body, ours := bytes.CutPrefix(raw, prefix)
 	if !ours {
 		return 0, Note{}, ErrNotOurs
 	}
-	id, body, found := bytes.Cut(rest, []byte(":j"))
-	if !found {
-		return 0, Note{}, ErrNotOurs
-	}
-	if len(id) > 0 {
-		if id[0] != '/' {
-			return 0, Note{}, ErrNotOurs
-		}
-		consortium, err = strconv.ParseUint(string(id[1:]), 10, 64)
-		// The canonical spelling only: the indexer is searched for the prefix byte by byte.
-		if err != nil || consortium == 0 || !bytes.Equal(raw[:len(raw)-len(body)], NotePrefix(consortium)) {
-			return 0, Note{}, ErrNotOurs
-		}
-	}
-	if err := unmarshal(body, MaxNote, &note); err != nil {
-		return 0, Note{}, fmt.Errorf("reading a note: %w", err)
-	}
-	if note.Version != Version {
-		return 0, Note{}, fmt.Errorf("reading a note: version %d is not known", note.Version)
-	}
-	if err := note.check(consortium); err != nil {
-		return 0, Note{}, fmt.Errorf("reading a note: %w", err)
-	}
-	return consortium, note, nil
+	note, err = decode("a note", body, MaxNote-len(prefix), func(n *Note) error { return n.check(consortium) })
+	return consortium, note, err
 }
 
 func (n Note) check(consortium uint64) error {
+	if n.Version != Version {
+		return fmt.Errorf("version %d is not known", n.Version)
+	}
 	if (n.Kind == KindCharter) != (consortium == 0) {
 		return errors.New("the charter, and nothing else, is outside of a consortium")
 	}

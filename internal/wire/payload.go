@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // SealedObject is object.json: one STIX object in an age file.
@@ -14,26 +15,21 @@ type SealedObject struct {
 
 // EncodeSealedObject wraps an age file as object.json.
 func EncodeSealedObject(ciphertext []byte) ([]byte, error) {
-	data, err := marshal(SealedObject{Format: Format, Encryption: "age", Ciphertext: ciphertext})
-	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", ObjectName, err)
-	}
-	if len(data) > MaxPayload {
-		return nil, fmt.Errorf("writing %s: %d bytes, at most %d", ObjectName, len(data), MaxPayload)
-	}
-	return data, nil
+	object := SealedObject{Format: Format, Encryption: "age", Ciphertext: ciphertext}
+	return encode(ObjectName, MaxPayload, object, object.check)
 }
 
 // ParseSealedObject gives the age file out of object.json.
 func ParseSealedObject(data []byte) (ciphertext []byte, err error) {
-	var object SealedObject
-	if err := unmarshal(data, MaxPayload, &object); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ObjectName, err)
+	object, err := decode(ObjectName, data, MaxPayload, (*SealedObject).check)
+	return object.Ciphertext, err
+}
+
+func (o *SealedObject) check() error {
+	if o.Format != Format || o.Encryption != "age" {
+		return fmt.Errorf("format %.40q with encryption %.40q is not known", o.Format, o.Encryption)
 	}
-	if object.Format != Format || object.Encryption != "age" {
-		return nil, fmt.Errorf("reading %s: format %.40q with encryption %.40q is not known", ObjectName, object.Format, object.Encryption)
-	}
-	return object.Ciphertext, nil
+	return nil
 }
 
 // CollectionRecord is the record by which an owner makes a collection, changes it, or begins its next key epoch.
@@ -99,15 +95,7 @@ type Accounts struct {
 
 // Includes reports whether a member's account is in the set.
 func (a Accounts) Includes(account string) bool {
-	if a.Members {
-		return true
-	}
-	for _, named := range a.Named {
-		if named == account {
-			return true
-		}
-	}
-	return false
+	return a.Members || slices.Contains(a.Named, account)
 }
 
 // Encode writes record.json.
@@ -152,11 +140,7 @@ func checkKeyrings(collection string, keyrings [][]byte) error {
 
 // Encode writes the plaintext of a keyring.
 func (k Keyring) Encode() ([]byte, error) {
-	data, err := marshal(k)
-	if err != nil {
-		return nil, fmt.Errorf("writing a keyring: %w", err)
-	}
-	return data, nil
+	return encode("a keyring", MaxPayload, k, func() error { return CheckUUID(k.Collection) })
 }
 
 // ParseKeyring reads the plaintext of a keyring. The keys themselves are checked where they are used; errors never
@@ -174,26 +158,12 @@ func ParseKeyring(data []byte) (Keyring, error) {
 
 // Encode writes the plaintext of a collection's properties.
 func (c Collection) Encode() ([]byte, error) {
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("writing a collection: %w", err)
-	}
-	data, err := marshal(c)
-	if err != nil {
-		return nil, fmt.Errorf("writing a collection: %w", err)
-	}
-	return data, nil
+	return encode("a collection", MaxPayload, c, c.check)
 }
 
 // ParseCollection reads the plaintext of a collection's properties.
 func ParseCollection(data []byte) (Collection, error) {
-	var c Collection
-	if err := unmarshal(data, MaxPayload, &c); err != nil {
-		return Collection{}, fmt.Errorf("reading a collection: %w", err)
-	}
-	if err := c.check(); err != nil {
-		return Collection{}, fmt.Errorf("reading a collection: %w", err)
-	}
-	return c, nil
+	return decode("a collection", data, MaxPayload, (*Collection).check)
 }
 
 func (c *Collection) check() error {

@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // KindProposal marks a proposal; it is a file between the governor's accounts and never a record.
 const KindProposal Kind = "proposal"
@@ -24,35 +21,18 @@ const maxProposal = 256 << 10
 // Encode writes the proposal.
 func (p Proposal) Encode() ([]byte, error) {
 	p.Format, p.Kind = Format, KindProposal
-	if err := p.check(); err != nil {
-		return nil, fmt.Errorf("writing a proposal: %w", err)
-	}
-	data, err := marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("writing a proposal: %w", err)
-	}
-	if len(data) > maxProposal {
-		return nil, fmt.Errorf("writing a proposal: %d bytes, at most %d", len(data), maxProposal)
-	}
-	return data, nil
+	return encode("a proposal", maxProposal, p, p.check)
 }
 
 // ParseProposal reads a proposal. It says nothing of what is in it.
 func ParseProposal(data []byte) (Proposal, error) {
-	var p Proposal
-	if err := unmarshal(data, maxProposal, &p); err != nil {
-		return Proposal{}, fmt.Errorf("reading a proposal: %w", err)
-	}
-	if p.Format != Format || p.Kind != KindProposal {
-		return Proposal{}, errors.New("reading a proposal: not a proposal of " + Format)
-	}
-	if err := p.check(); err != nil {
-		return Proposal{}, fmt.Errorf("reading a proposal: %w", err)
-	}
-	return p, nil
+	return decode("a proposal", data, maxProposal, (*Proposal).check)
 }
 
 func (p *Proposal) check() error {
+	if p.Format != Format || p.Kind != KindProposal {
+		return errors.New("not a proposal of " + Format)
+	}
 	if len(p.Transaction) == 0 || len(p.Metadata) == 0 || len(p.Record) == 0 {
 		return errors.New("the transaction or one of its files is missing")
 	}

@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // Rotation is the record by which a member gets other keys, in the place of those that it has: another account, peer
 // key or identity. It goes on being the same member.
 type Rotation struct {
@@ -20,4 +22,9 @@ func ParseRotation(data []byte) (Rotation, error) {
 	return parseRecord(data, KindRotation, func(r *Rotation) (string, Kind) { return r.Format, r.Kind }, (*Rotation).check)
 }
 
-func (r *Rotation) check() error { return r.Member.check() }
+func (r *Rotation) check() error {
+	if r.Member.Format != Format || r.Member.Kind != KindMember {
+		return fmt.Errorf("its member document says format %.40q and kind %.40q", r.Member.Format, r.Member.Kind)
+	}
+	return r.Member.check()
+}

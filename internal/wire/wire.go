@@ -65,9 +65,33 @@ func ParseTime(s string) (time.Time, error) {
 	return t, nil
 }
 
-// marshal writes a document deterministically: struct fields in the order of their declaration.
-func marshal(document any) ([]byte, error) {
-	return json.Marshal(document, json.Deterministic(true))
+// encode writes a document that passes its check: struct fields in the order of their declaration.
+func encode(what string, limit int, document any, check func() error) ([]byte, error) {
+	err := check()
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", what, err)
+	}
+	data, err := json.Marshal(document)
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%d bytes, at most %d", len(data), limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", what, err)
+	}
+	return data, nil
+}
+
+// decode reads a document and checks it.
+func decode[T any](what string, data []byte, limit int, check func(*T) error) (T, error) {
+	var document, none T
+	err := unmarshal(data, limit, &document)
+	if err == nil {
+		err = check(&document)
+	}
+	if err != nil {
+		return none, fmt.Errorf("reading %s: %w", what, err)
+	}
+	return document, nil
 }
 
 // unmarshal reads one document, refusing duplicate names, invalid UTF-8 and trailing bytes.
