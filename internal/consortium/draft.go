@@ -107,11 +107,11 @@ func DraftCollection(consortium uint64, id string, epoch uint32, properties wire
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
 	}
-	keyring, err := sealKeyring(id, keys, recipients)
+	keyrings, err := sealKeyrings(id, keys, recipients)
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
 	}
-	payload, err := wire.CollectionRecord{Collection: id, Keyrings: [][]byte{keyring}, Sealed: sealed}.Encode()
+	payload, err := wire.CollectionRecord{Collection: id, Keyrings: keyrings, Sealed: sealed}.Encode()
 	if err != nil {
 		return Draft{}, err
 	}
@@ -121,11 +121,11 @@ func DraftCollection(consortium uint64, id string, epoch uint32, properties wire
 
 // DraftKeyring drafts the record that gives keys of a collection to readers who came later.
 func DraftKeyring(consortium uint64, id string, keys map[uint32]*seal.EpochKey, recipients []string, now time.Time) (Draft, error) {
-	keyring, err := sealKeyring(id, keys, recipients)
+	keyrings, err := sealKeyrings(id, keys, recipients)
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting a keyring of collection %s: %w", id, err)
 	}
-	payload, err := wire.KeyringRecord{Collection: id, Keyrings: [][]byte{keyring}}.Encode()
+	payload, err := wire.KeyringRecord{Collection: id, Keyrings: keyrings}.Encode()
 	if err != nil {
 		return Draft{}, err
 	}
@@ -154,7 +154,9 @@ func DraftObject(consortium uint64, c Collection, id, version string, revealing 
 	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now)
 }
 
-func sealKeyring(id string, keys map[uint32]*seal.EpochKey, recipients []string) ([]byte, error) {
+// sealKeyrings seals a keyring to all recipients, in as few files as hold them. They are spread evenly, so that the size
+// of the last one doesn't tell their number.
+func sealKeyrings(id string, keys map[uint32]*seal.EpochKey, recipients []string) ([][]byte, error) {
 	keyring := wire.Keyring{Collection: id}
 	for _, epoch := range slices.Sorted(maps.Keys(keys)) {
 		keyring.Epochs = append(keyring.Epochs, wire.KeyringEpoch{Epoch: epoch, Secret: keys[epoch].Secret()})
@@ -163,5 +165,12 @@ func sealKeyring(id string, keys map[uint32]*seal.EpochKey, recipients []string)
 	if err != nil {
 		return nil, err
 	}
-	return seal.SealTo(recipients, plaintext)
+	files := make([][]byte, max(1, (len(recipients)+seal.MaxRecipients-1)/seal.MaxRecipients))
+	for n := range files {
+		share := recipients[n*len(recipients)/len(files) : (n+1)*len(recipients)/len(files)]
+		if files[n], err = seal.SealTo(share, plaintext); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }

@@ -31,7 +31,7 @@ func NewEpochKey() (*EpochKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making an epoch key: %w", err)
 	}
-	return newEpochKey(identity)
+	return newEpochKey(identity), nil
 }
 
 // ParseEpochKey reads what [EpochKey.Secret] gives ("AGE-SECRET-KEY-1…"). The error never repeats the input.
@@ -40,15 +40,15 @@ func ParseEpochKey(secret string) (*EpochKey, error) {
 	if err != nil {
 		return nil, errors.New("not an age X25519 identity")
 	}
-	return newEpochKey(identity)
+	return newEpochKey(identity), nil
 }
 
-func newEpochKey(identity *age.X25519Identity) (*EpochKey, error) {
+func newEpochKey(identity *age.X25519Identity) *EpochKey {
 	handleKey, err := hkdf.Key(sha256.New, []byte(identity.String()), nil, handleInfo, sha256.Size)
 	if err != nil {
-		return nil, fmt.Errorf("deriving the handle key: %w", err)
+		panic(err) // HKDF refuses only lengths that this one is far from
 	}
-	return &EpochKey{identity: identity, recipient: identity.Recipient(), handleKey: handleKey}, nil
+	return &EpochKey{identity: identity, recipient: identity.Recipient(), handleKey: handleKey}
 }
 
 // Secret is the age identity as the age tool reads it. Whoever has it reads every object of the epoch.
@@ -62,11 +62,7 @@ func (k *EpochKey) GoString() string { return k.String() }
 
 // Seal pads and encrypts one object to the epoch: a binary age file with a header of less than 256 bytes.
 func (k *EpochKey) Seal(plaintext []byte) ([]byte, error) {
-	sealed, err := encrypt(Pad(plaintext), k.recipient)
-	if err != nil {
-		return nil, fmt.Errorf("sealing to an epoch key: %w", err)
-	}
-	return sealed, nil
+	return encrypt(Pad(plaintext), k.recipient)
 }
 
 // Open decrypts what [EpochKey.Seal] made and takes the padding off. It returns an error wrapping [ErrNotForUs] if

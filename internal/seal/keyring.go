@@ -13,8 +13,9 @@ import (
 // small sharing group would show.
 const minStanzas = 4
 
-// maxStanzas bounds the work that a hostile keyring can ask for.
-const maxStanzas = 1 << 14
+// MaxRecipients is the greatest number of recipients of one age file, and of stanzas in it: age reads no more of them,
+// which bounds the work that a hostile keyring can ask for.
+const MaxRecipients = 1024
 
 // Identity is the hybrid post-quantum key of an organisation. It is safe for concurrent use.
 type Identity struct {
@@ -72,8 +73,8 @@ func CheckRecipient(recipient string) error {
 // SealTo pads and encrypts plaintext to organisations. The result tells neither who they are nor how many: stanzas
 // are anonymous, shuffled, and filled up to a power of two (at least four) with stanzas for keys that nobody has.
 func SealTo(recipients []string, plaintext []byte) ([]byte, error) {
-	if len(recipients) == 0 || len(recipients) > maxStanzas {
-		return nil, fmt.Errorf("sealing to %d recipients, want 1 to %d", len(recipients), maxStanzas)
+	if len(recipients) == 0 || len(recipients) > MaxRecipients {
+		return nil, fmt.Errorf("sealing to %d recipients, want 1 to %d", len(recipients), MaxRecipients)
 	}
 	stanzas := make([]age.Recipient, 0, stanzaBucket(len(recipients)))
 	for n, text := range recipients {
@@ -91,11 +92,7 @@ func SealTo(recipients []string, plaintext []byte) ([]byte, error) {
 		stanzas = append(stanzas, nobody.Recipient())
 	}
 	rand.Shuffle(len(stanzas), func(a, b int) { stanzas[a], stanzas[b] = stanzas[b], stanzas[a] })
-	sealed, err := encrypt(Pad(plaintext), stanzas...)
-	if err != nil {
-		return nil, fmt.Errorf("sealing to %d recipients: %w", len(recipients), err)
-	}
-	return sealed, nil
+	return encrypt(Pad(plaintext), stanzas...)
 }
 
 // stanzaBucket is the number of stanzas that n recipients are shown as.
@@ -106,24 +103,15 @@ func stanzaBucket(n int) int {
 // Open decrypts what [SealTo] made for this organisation among others. It returns an error wrapping [ErrNotForUs] if
 // it was made for others only.
 func (i *Identity) Open(sealed []byte) ([]byte, error) {
-	padded, err := decrypt(sealed, boundedStanzas{i.hybrid})
+	padded, err := decrypt(sealed, i.hybrid)
 	for _, older := range i.older {
 		if !errors.Is(err, ErrNotForUs) {
 			break
 		}
-		padded, err = decrypt(sealed, boundedStanzas{older})
+		padded, err = decrypt(sealed, older)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening with the organisation's key: %w", err)
 	}
 	return Unpad(padded), nil
-}
-
-type boundedStanzas struct{ age.Identity }
-
-func (b boundedStanzas) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
-	if len(stanzas) > maxStanzas {
-		return nil, fmt.Errorf("%d stanzas in the header, at most %d are tried", len(stanzas), maxStanzas)
-	}
-	return b.Identity.Unwrap(stanzas)
 }

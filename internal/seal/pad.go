@@ -26,16 +26,13 @@ const minCoarse = 4096
 
 // PadCoarse fills plaintext up to a power of two, at least 4 KiB. Every such size is one of [Pad]'s too.
 func PadCoarse(plaintext []byte) []byte {
-	return fill(plaintext, max(minCoarse, 1<<bits.Len(uint(max(len(plaintext), 1)-1))))
+	return fill(plaintext, 1<<bits.Len(uint(max(len(plaintext), minCoarse)-1)))
 }
 
 // Unpad takes the padding off. What was padded is JSON, which never ends in a space.
 func Unpad(padded []byte) []byte { return bytes.TrimRight(padded, " ") }
 
 func bucket(size int) int {
-	step := minBucket
-	if size > 8*minBucket {
-		step = 1 << (bits.Len(uint(size-1)) - 4)
-	}
+	step := max(minBucket, 1<<bits.Len(uint(size))>>4)
 	return max(minBucket, (size+step-1)/step*step)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"filippo.io/age"
 )
@@ -48,7 +49,7 @@ func OpenStream(r io.Reader, identities ...age.Identity) (io.Reader, error) {
 	if !errors.As(err, &noMatch) {
 		return plaintext, err
 	}
-	byPassphrase := len(noMatch.StanzaTypes) == 1 && noMatch.StanzaTypes[0] == "scrypt"
+	byPassphrase := slices.Contains(noMatch.StanzaTypes, "scrypt")
 	for _, identity := range identities {
 		if _, tried := identity.(*age.ScryptIdentity); tried && byPassphrase {
 			return nil, ErrPassphrase

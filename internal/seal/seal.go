@@ -28,15 +28,12 @@ func encrypt(plaintext []byte, recipients ...age.Recipient) ([]byte, error) {
 	out.Grow(len(plaintext) + 256)
 	w, err := age.Encrypt(&out, recipients...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sealing: %w", err)
 	}
-	if _, err := w.Write(plaintext); err != nil {
-		return nil, err
+	if _, err = w.Write(plaintext); err == nil {
+		err = w.Close()
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return out.Bytes(), err
 }
 
 // decrypt opens an age file with one identity. The plaintext is never longer than the ciphertext, so that the
