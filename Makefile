@@ -5,6 +5,7 @@
 # make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
 # make bench           the benchmarks; see docs/PERFORMANCE.md
 # make lint            gofmt, go vet, staticcheck
+# make mutants         what the tests of PKG (./internal/wire) don't notice, of N mutants drawn with SEED or of all: scripts/mutants
 
 export CGO_ENABLED ?= 0
 
@@ -14,7 +15,7 @@ RACE := CGO_ENABLED=1
 RACE_FLAG := -race
 endif
 
-.PHONY: build test race test-algorand fuzz bench lint testnet clean
+.PHONY: build test race test-algorand fuzz bench lint mutants testnet clean
 
 build:
 	go build -o bin/slnode ./cmd/slnode
@@ -44,6 +45,9 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+
+mutants:
+	nice go run ./scripts/mutants -n $(or $(N),0) -seed $(or $(SEED),1) $(PKG)
 
 clean:
 	rm -rf bin

@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	"testnet/gateway":      {},
 	"testnet/cmd/devchain": {"testnet/devchain"},
 	"testnet/cmd/gateway":  {"testnet/gateway"},
+	"scripts/mutants":      {},
 }
 
 func goList(t *testing.T, args ...string) []string {
