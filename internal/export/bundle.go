@@ -28,6 +28,6 @@ func (l *List) writeBundle(ctx context.Context, w *bufio.Writer) error {
 	if separator == "," {
 		w.WriteString("\n]")
 	}
-	_, err := w.WriteString("}\n")
-	return err
+	w.WriteString("}\n") // w keeps the error
+	return nil
 }

@@ -113,9 +113,7 @@ func lineCSV(w *bufio.Writer, i Item) {
 }
 
 func writeCSV(w *bufio.Writer, fields []string) {
-	c := csv.NewWriter(w)
-	_ = c.Write(fields) // w keeps the error
-	c.Flush()
+	_ = csv.NewWriter(w).Write(fields) // into w itself, which keeps the error
 }
 
 func beginHosts(w *bufio.Writer, l *List) { l.remark(w, "#") }

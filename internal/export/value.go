@@ -93,7 +93,7 @@ func domain(text string) (string, bool) {
 	}
 	labels := strings.Split(name, ".")
 	for _, label := range labels {
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' ||
+		if strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") ||
 			strings.ContainsFunc(label, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' }) {
 			return "", false
 		}
@@ -114,7 +114,7 @@ func address(text string) (string, bool) {
 		return "", false
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Opaque != "" || u.User != nil {
+	if err != nil || u.User != nil {
 		return "", false
 	}
 	port, known := map[string]string{"http": "80", "https": "443", "ftp": "21"}[u.Scheme]
@@ -125,7 +125,7 @@ func address(text string) (string, bool) {
 	if !good {
 		return "", false
 	}
-	if p := u.Port(); p != "" && p != port {
+	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {
 			return "", false
