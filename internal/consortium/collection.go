@@ -193,7 +193,7 @@ func (c *collection) recompute() {
 // properties opens the sealed properties with the key of their epoch; nil as long as there is none that fits.
 func (r *collectionRecord) properties() *wire.Collection {
 	key := r.in.key(r.epoch)
-	if key == nil || key == r.tried {
+	if key == r.tried { // nil at first, as the key is
 		return r.opened
 	}
 	r.tried, r.opened, r.contributors = key, nil, nil

@@ -69,7 +69,7 @@ const (
 // Apply folds the next event in. Events must come in chain order; one that is not later than the last is a replay and
 // does nothing. The reason says in words why an event does nothing.
 func (s *State) Apply(e Event) (effect Effect, reason string) {
-	if len(s.terms) > 0 && !s.position.Before(e.Position) {
+	if !s.position.Before(e.Position) { // zero before the charter
 		return Nothing, "replayed"
 	}
 	effect, reason = s.apply(e)
