@@ -41,7 +41,11 @@ func (c *Client) Export(ctx context.Context, root, collection string, q ExportQu
 		}
 		return 0, fmt.Errorf("GET %s: %w", r.URL.Path, responseError(response, body))
 	}
-	if _, err := io.Copy(to, io.LimitReader(response.Body, c.answer)); err != nil {
+	n, err := io.Copy(to, io.LimitReader(response.Body, c.answer+1))
+	if err == nil && n > c.answer { // a part of a list is none
+		err = fmt.Errorf("%w: larger than %d bytes", ErrTooLarge, c.answer)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("GET %s: %w", r.URL.Path, err)
 	}
 	skipped, err = strconv.Atoi(response.Header.Get("X-Slnode-Skipped"))
