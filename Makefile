@@ -1,6 +1,7 @@
 # make testnet         build, bring a consortium of three organisations up, show a bundle going round, stay up
 # make test            everything that can be tested here
 # make race            the end-to-end tests with daemons that look for data races, which takes a quarter of an hour
+# make hostile         scenarios of a member that keeps to no rule, against real nodes; up to ten minutes
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
 # make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
 # make bench           the benchmarks; see docs/PERFORMANCE.md
@@ -15,7 +16,10 @@ RACE := CGO_ENABLED=1
 RACE_FLAG := -race
 endif
 
-.PHONY: build test race test-algorand fuzz bench lint mutants testnet clean
+# The scenarios with a hostile member.
+HOSTILE := ^TestHostile
+
+.PHONY: build test race hostile test-algorand fuzz bench lint mutants testnet clean
 
 build:
 	go build -o bin/slnode ./cmd/slnode
@@ -25,10 +29,14 @@ testnet: build
 	scripts/testnet.sh up
 
 test:
-	$(RACE) go test $(RACE_FLAG) -timeout 18m ./...
+	$(RACE) go test $(RACE_FLAG) -timeout 18m -skip '$(HOSTILE)' ./...
 
 race:
 	SLNODE_TEST_RACE=1 CGO_ENABLED=1 go test -race -timeout 60m ./testnet/
+
+# They are timed and measured, so they run one after the other and without the race detector.
+hostile:
+	go test -count=1 -parallel 1 -timeout 20m -run '$(HOSTILE)' ./testnet/
 
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }

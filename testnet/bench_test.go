@@ -264,16 +264,5 @@ func reportMemory(b *testing.B, members ...*organisation) {
 // memory is what the system says of a daemon's memory, in MiB.
 func (o *organisation) memory(b *testing.B) map[string]float64 {
 	b.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", o.process.Process.Pid))
-	must(b, err)
-	memory := map[string]float64{}
-	for line := range strings.Lines(string(data)) {
-		name, text, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if kilobytes, found := strings.CutSuffix(text, " kB"); found {
-			n, err := strconv.Atoi(strings.TrimSpace(kilobytes))
-			must(b, err)
-			memory[name] = float64(n) / 1024
-		}
-	}
-	return memory
+	return readMemory(fmt.Sprintf("/proc/%d/", o.process.Process.Pid))
 }

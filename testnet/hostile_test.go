@@ -1,0 +1,268 @@
+package testnet
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/testnet/hostile"
+)
+
+// The scenarios with a hostile member: what one member can do to the others' nodes, with bounds on what it may cost
+// them. Their names begin with TestHostile: "make hostile" runs them, "make test" doesn't.
+
+// villain is a hostile member in a test: its calls fail the test instead of returning errors.
+type villain struct {
+	*hostile.Member
+	t testing.TB
+	n *network
+}
+
+// hostile admits an organisation whose daemon never runs, gives its keys to a hostile member, and connects that with
+// the running nodes.
+func (n *network) hostile(name string, microalgo uint64) *villain {
+	n.t.Helper()
+	o := organisationOn(n.t, n.blockchain, name, microalgo)
+	n.admit(o)
+	return n.asHostile(o)
+}
+
+// asHostile makes a hostile member of an organisation that was admitted and whose daemon does not run.
+func (n *network) asHostile(o *organisation) *villain {
+	n.t.Helper()
+	m, err := hostile.Open(o.dir)
+	must(n.t, err)
+	n.t.Cleanup(func() { must(n.t, m.Close()) })
+	v := &villain{Member: m, t: n.t, n: n}
+	info := cliJSON[node.ConsortiumInfo](n.members[0], "consortium", "show")
+	for _, other := range n.members {
+		v.reach(other, info)
+	}
+	return v
+}
+
+// reach connects the member with a node, as soon as that knows it for one.
+func (v *villain) reach(o *organisation, info node.ConsortiumInfo) {
+	v.t.Helper()
+	address := addressOf(v.t, o, info)
+	eventually(v.t, func() (bool, string) {
+		ctx, cancel := context.WithTimeout(v.t.Context(), 10*time.Second)
+		defer cancel()
+		if err := v.Host.Connect(ctx, address); err != nil {
+			return false, "no connection to " + o.name + ": " + err.Error()
+		}
+		seen := cliJSON[node.ConsortiumInfo](o, "consortium", "show")
+		return slices.ContainsFunc(seen.Members, func(m node.MemberInfo) bool {
+			return m.Peer == v.Host.ID().String() && m.Connected
+		}), o.name + " does not take it for a member"
+	})
+}
+
+// minutes is for calls of a hostile member that mint a lot.
+func (v *villain) minutes() context.Context {
+	ctx, cancel := context.WithTimeout(v.t.Context(), 5*time.Minute)
+	v.t.Cleanup(cancel)
+	return ctx
+}
+
+// learn waits until the member knows the keys of the default collection, and gives it.
+func (v *villain) learn() consortium.Collection {
+	v.t.Helper()
+	var c consortium.Collection
+	eventually(v.t, func() (bool, string) {
+		state, err := v.Learn(v.minutes())
+		if err != nil {
+			return false, err.Error()
+		}
+		found := false
+		c, found = state.Collection(v.n.collection)
+		return found && !c.Pending && !c.Former, fmt.Sprintf("it can't read the collection: %+v", c)
+	})
+	return c
+}
+
+// object drafts an object of the default collection, as a good member would.
+func (v *villain) object(c consortium.Collection, id, version, object string) consortium.Draft {
+	v.t.Helper()
+	draft, err := consortium.DraftObject(v.Consortium.ID, c, id, version, true, []byte(object), time.Now())
+	must(v.t, err)
+	return draft
+}
+
+// indicators drafts objects of the default collection.
+func (v *villain) indicators(c consortium.Collection, first, count int) (drafts []consortium.Draft) {
+	v.t.Helper()
+	for n := first; n < first+count; n++ {
+		drafts = append(drafts, v.object(c, indicatorID(n), "2026-01-02T03:04:05.678Z", indicator(n)))
+	}
+	return drafts
+}
+
+func (v *villain) publish(drafts ...consortium.Draft) []ledger.Minted {
+	v.t.Helper()
+	minted, err := v.Publish(v.minutes(), drafts...)
+	must(v.t, err)
+	return minted
+}
+
+func (v *villain) mint(mints ...ledger.Mint) []ledger.Minted {
+	v.t.Helper()
+	minted, err := v.Mint(v.minutes(), mints...)
+	must(v.t, err)
+	return minted
+}
+
+// usage is what a process has used at most while it was watched.
+type usage struct {
+	private   float64 // MiB of memory of its own: not the pages of files
+	files     int     // open at the same time
+	processor time.Duration
+}
+
+// watch measures a daemon until the returned function is called. Memory is counted from a clean start: the peak is
+// forgotten first.
+func (o *organisation) watch() (measured func() usage) {
+	o.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", o.process.Process.Pid)
+	var most usage
+	look := func() {
+		memory := readMemory(proc)
+		most.private = max(most.private, memory["RssAnon"])
+		if fds, err := os.ReadDir(filepath.Join(proc, "fd")); err == nil {
+			most.files = max(most.files, len(fds))
+		}
+	}
+	before := processorTime(proc)
+	done, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			look()
+			select {
+			case <-ticker.C:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	end := sync.OnceValue(func() usage {
+		close(stop)
+		<-done
+		most.processor = processorTime(proc) - before
+		return most
+	})
+	o.t.Cleanup(func() { end() })
+	return end
+}
+
+// readMemory is what the system says of a process's memory, in MiB.
+func readMemory(proc string) map[string]float64 {
+	memory := map[string]float64{}
+	data, err := os.ReadFile(proc + "status")
+	if err != nil {
+		return memory // it has ended; who watches it notices otherwise
+	}
+	for line := range strings.Lines(string(data)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if kilobytes, found := strings.CutSuffix(text, " kB"); found {
+			if n, err := strconv.Atoi(strings.TrimSpace(kilobytes)); err == nil {
+				memory[name] = float64(n) / 1024
+			}
+		}
+	}
+	return memory
+}
+
+// processorTime is what a process has used of the processors since it began.
+func processorTime(proc string) time.Duration {
+	data, err := os.ReadFile(proc + "stat")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), ") ") // the name in brackets can hold spaces
+	fields := strings.Fields(rest)
+	const user, system, tick = 11, 12, 10 * time.Millisecond // of proc(5), from the field after the name on
+	if len(fields) <= system {
+		return 0
+	}
+	u, _ := strconv.Atoi(fields[user])
+	s, _ := strconv.Atoi(fields[system])
+	return time.Duration(u+s) * tick
+}
+
+// within fails the test if a daemon used more than it may.
+func (u usage) within(t testing.TB, o *organisation, private float64, processor time.Duration) {
+	t.Helper()
+	t.Logf("%s: at most %.0f MiB of memory, %d files, %s of the processor", o.name, u.private, u.files, u.processor)
+	if u.private > private {
+		t.Errorf("%s took %.0f MiB of memory, at most %.0f may be", o.name, u.private, private)
+	}
+	if u.processor > processor {
+		t.Errorf("%s took %s of the processor, at most %s may be", o.name, u.processor, processor)
+	}
+}
+
+// alive checks that the nodes still do what they are for: an object goes from the first one to all.
+func (n *network) alive(number int) {
+	n.t.Helper()
+	n.members[0].post(n.collection, indicator(number))
+	for _, o := range n.members {
+		o.shows(n.collection, indicator(number))
+	}
+}
+
+// roots are the CIDs of directories.
+func roots(dirs ...p2p.Directory) (list []cid.Cid) {
+	for _, d := range dirs {
+		list = append(list, d.Root())
+	}
+	return list
+}
+
+// The library itself: a hostile member that keeps to the rules is served and taken like a good one.
+func TestHostileMemberThatBehavesIsAMember(t *testing.T) {
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	mallory := n.hostile("mallory", enoughAlgo)
+	measured := n.members[1].watch()
+	c := mallory.learn()
+	mallory.publish(mallory.indicators(c, 1, 20)...)
+	for _, o := range n.members {
+		o.shows(n.collection, indicators(1, 20)...)
+	}
+	announced := mallory.indicators(c, 100, 1)
+	d, err := hostile.DirectoryOf(announced[0])
+	must(t, err)
+	must(t, mallory.Say(mallory.minutes(), hostile.Announcement(roots(d), d)))
+	mint, err := mallory.NFT(announced[0].Note, d) // it does not serve it: the announcement has the blocks
+	must(t, err)
+	minted := mallory.mint(mint)
+	for _, o := range n.members {
+		o.shows(n.collection, indicator(100))
+	}
+	destroys, err := mallory.Destroys(minted...)
+	must(t, err)
+	mallory.mint(destroys...)
+	for _, o := range n.members {
+		eventually(t, func() (bool, string) {
+			list, err := o.tryObjects(n.collection)
+			return err == nil && !slices.Contains(list, indicator(100)), "it still shows the object"
+		})
+	}
+	n.alive(200)
+	measured().within(t, n.members[1], 200, time.Minute)
+}
