@@ -28,6 +28,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
@@ -234,6 +235,12 @@ func (n *Node) wire() error {
 	n.replacer = &replacer{outbox: outbox, end: n.withdrawer.end, stored: n.minter.work.notify, confirmed: n.done, log: n.log}
 	n.omissions = &omissions{missing: n.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.Audit, log: n.log}
 	view.OnChange(n.shown.notify)
+	staleNow := rate.Sometimes{First: 10, Interval: time.Minute}
+	view.OnStale(func(err error) {
+		staleNow.Do(func() {
+			n.log.Error("the view is damaged; the entry is passed over, \"slnode view rebuild\" makes the view anew", "error", err)
+		})
+	})
 	for _, config := range n.repo.Config.Webhooks {
 		hook, err := newWebhook(config, view, outbox, n.shown, n.log)
 		if err != nil {

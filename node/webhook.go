@@ -36,12 +36,18 @@ const (
 type webhook struct {
 	config    repo.Webhook
 	key       []byte
-	view      *repo.View
+	view      pages
 	memos     memos
 	shown     *signal
 	client    *http.Client
 	condition *condition
 	retry     time.Duration // webhookRetry, but for tests
+}
+
+// pages are the view's.
+type pages interface {
+	Page(q repo.Query) (entries []*repo.Entry, more bool, err error)
+	Changed(collection string) (at int64, err error)
 }
 
 // memos keep small things durably.
@@ -83,7 +89,8 @@ func (n *Node) serveWebhooks(ctx context.Context) error {
 	return group.Wait()
 }
 
-// run sends until the context ends. An error is this node's own; the receiver's are tried again.
+// run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view that
+// can't be read, is tried again.
 func (w *webhook) run(ctx context.Context) error {
 	defer w.client.CloseIdleConnections()
 	after, err := w.place()
@@ -95,8 +102,11 @@ func (w *webhook) run(ctx context.Context) error {
 		entries, _, err := w.view.Page(repo.Query{
 			Collection: w.config.Collection, Types: w.config.Types, Versions: repo.Versions{All: true}, After: after, Limit: webhookBatch, WithObjects: true,
 		})
-		if err != nil {
-			return err
+		if err != nil { // of the view, which is derived: it is no reason to end the node
+			w.condition.set("view", err.Error())
+			w.pause(ctx, failures, err)
+			failures++
+			continue
 		}
 		if len(entries) == 0 {
 			select {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -222,6 +223,39 @@ func TestAWebhookTriesAgainUntilItIsTaken(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "the webhook siem waits") || strings.Contains(log.String(), "hunter2") {
 		t.Errorf("the log is %s", log.String())
+	}
+}
+
+// torn is a view that can't be read a few times.
+type torn struct {
+	pages
+	failures int
+}
+
+func (v *torn) Page(q repo.Query) ([]*repo.Entry, bool, error) {
+	if v.failures--; v.failures >= 0 {
+		return nil, false, errors.New("the disk says no")
+	}
+	return v.pages.Page(q)
+}
+
+func TestAPageThatCantBeReadEndsNoWebhook(t *testing.T) {
+	h := newHooked(t)
+	h.publish(1)
+	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	hook, err := newWebhook(repo.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.r.View, h.r.Outbox, &h.shown, discard)
+	must(t, err)
+	must(t, hook.setPlace(0))
+	hook.view, hook.retry = &torn{pages: hook.view, failures: 3}, time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- hook.run(ctx) }()
+	r.wants(described(1)...)
+	h.noted()
+	cancel()
+	must(t, <-ended)
+	if problem := hook.status().Problem; problem != "" {
+		t.Errorf("the problem is %s still", problem)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/go-json-experiment/json"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -167,11 +168,19 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 }
 
 func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
-	found, err := getJSON(txn, key(tableEvent, at), &e)
+	data, found, err := get(txn, key(tableEvent, at))
 	if err == nil && !found {
-		err = fmt.Errorf("no event at %s", parsePosition(at))
+		err = errStale
 	}
-	return e, err
+	if err == nil {
+		if problem := json.Unmarshal(data, &e); problem != nil {
+			err = fmt.Errorf("%w: %w", errStale, problem)
+		}
+	}
+	if err != nil {
+		return e, fmt.Errorf("the event at %s: %w", parsePosition(at), err)
+	}
+	return e, nil
 }
 
 // Records gives the events that change the consortium, in chain order.
@@ -179,8 +188,10 @@ func (v *View) Records() (events []LoggedEvent, err error) {
 	err = v.store.read(func(txn *badger.Txn) error {
 		return scan(txn, key(tableRecord), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
 			e, err := eventAt(txn, k[len(k)-16:])
-			events = append(events, e)
-			return true, err
+			if err == nil {
+				events = append(events, e)
+			}
+			return true, v.passStale(err)
 		})
 	})
 	if err != nil {
@@ -216,8 +227,10 @@ func (v *View) Due(queue WaitingQueue, after LoggedEvent, now time.Time, limit i
 			return false, nil
 		}
 		e, err := eventAt(txn, k[len(k)-16:])
-		events = append(events, e)
-		return len(events) < limit, err
+		if err == nil {
+			events = append(events, e)
+		}
+		return len(events) < limit, v.passStale(err)
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
@@ -310,6 +323,9 @@ func (v *View) Settle(outcomes []Outcome) error {
 func (v *View) settle(txn *badger.Txn, o Outcome) error {
 	at := positionKey(o.Event.Position)
 	e, err := eventAt(txn, at)
+	if v.stale(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -385,14 +401,17 @@ func (v *View) reconsider(collection []byte) (n int, err error) {
 			}
 			for _, k := range keys {
 				at := k[len(k)-16:]
-				e, err := eventAt(txn, at)
-				if err != nil {
-					return err
-				}
 				if err := txn.Delete(k); err != nil {
 					return err
 				}
 				v.moved.Undecided--
+				e, err := eventAt(txn, at)
+				if v.stale(err) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
 				if e.State != Undecided {
 					continue
 				}
@@ -428,6 +447,9 @@ func (v *View) Hasten() error {
 				k := item.KeyCopy(nil)
 				from = k[len(key(tableWaiting)):]
 				e, err := eventAt(txn, k[len(k)-16:])
+				if v.stale(err) {
+					return true, nil
+				}
 				if err != nil {
 					return false, err
 				}
@@ -458,7 +480,7 @@ func (v *View) Withdraw(asset uint64, senders ...string) (e LoggedEvent, found b
 			return err
 		}
 		if e, err = eventAt(txn, at); err != nil {
-			return err
+			return v.passStale(err)
 		}
 		if isRecord, err := has(txn, key(tableRecord, at)); err != nil || isRecord || !slices.Contains(senders, e.Sender) {
 			return err
@@ -493,7 +515,7 @@ func (v *View) Uses(directory string) (used bool, err error) {
 		return scan(txn, key(tableDirectory, []byte(directory), []byte{0}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
 			e, err := eventAt(txn, k[len(k)-16:])
 			used = err == nil && e.State != Ended && e.State != Refused
-			return !used, err
+			return !used, v.passStale(err)
 		})
 	})
 	if err != nil {
@@ -533,9 +555,9 @@ func (v *View) eventBy(index []byte) (e LoggedEvent, found bool, err error) {
 		if err != nil || !ok {
 			return err
 		}
-		found = true
 		e, err = eventAt(txn, at)
-		return err
+		found = err == nil
+		return v.passStale(err)
 	})
 	if err != nil {
 		return LoggedEvent{}, false, err

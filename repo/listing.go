@@ -28,14 +28,14 @@ type head struct{ first, last versionAt }
 
 // versionAt is one version of an object in a collection: where it stands among the others, and its date.
 type versionAt struct {
-	place []byte // instant and tag
+	place []byte // instant and position on the chain: no two versions have the same, whoever publishes them
 	date  []byte
 }
 
-const placeSize = 12 + 8
+const placeSize = 12 + 16
 
 func (e *Entry) at() versionAt {
-	return versionAt{place: slices.Concat(instantKey(e.Instant), e.tag()), date: u64(uint64(e.DateAdded))}
+	return versionAt{place: slices.Concat(instantKey(e.Instant), positionKey(e.Position)), date: u64(uint64(e.DateAdded))}
 }
 
 func getHead(txn *badger.Txn, collection []byte, id string) (h head, found bool, err error) {
@@ -205,10 +205,10 @@ func endOf(txn *badger.Txn, versions []byte, last bool) (v versionAt, found bool
 }
 
 // dates visits the dates of the entries that the query asks for, ascending, until visit returns false.
-func (q Query) dates(txn *badger.Txn, visit func(date []byte) (bool, error)) error {
+func (v *View) dates(txn *badger.Txn, q Query, visit func(date []byte) (bool, error)) error {
 	collection := collectionKey(q.Collection)
 	if len(q.IDs) > 0 {
-		return q.byID(txn, collection, visit)
+		return v.byID(txn, q, collection, visit)
 	}
 	var lists []*badger.Iterator
 	defer func() {
@@ -247,6 +247,9 @@ func (q Query) dates(txn *badger.Txn, visit func(date []byte) (bool, error)) err
 	}
 	return merge(lists, func(date []byte) (bool, error) {
 		entry, err := entryAt(txn, date)
+		if v.stale(err) {
+			return true, nil
+		}
 		if err != nil || !slices.Contains(q.Types, entry.Type) {
 			return true, err
 		}
@@ -297,7 +300,7 @@ func merge(lists []*badger.Iterator, visit func(date []byte) (bool, error)) erro
 func unique(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
 // byID looks every object up. What it holds in memory grows with the limit, not with the number of versions.
-func (q Query) byID(txn *badger.Txn, collection []byte, visit func([]byte) (bool, error)) error {
+func (v *View) byID(txn *badger.Txn, q Query, collection []byte, visit func([]byte) (bool, error)) error {
 	after := u64(uint64(q.After))
 	var dates [][]byte
 	add := func(date []byte) {
@@ -317,9 +320,14 @@ func (q Query) byID(txn *badger.Txn, collection []byte, visit func([]byte) (bool
 			continue
 		}
 		if len(q.Types) > 0 {
-			if entry, err := entryAt(txn, h.last.date); err != nil {
+			entry, err := entryAt(txn, h.last.date)
+			if v.stale(err) {
+				continue
+			}
+			if err != nil {
 				return err
-			} else if !slices.Contains(q.Types, entry.Type) {
+			}
+			if !slices.Contains(q.Types, entry.Type) {
 				continue
 			}
 		}

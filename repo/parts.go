@@ -34,7 +34,7 @@ func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
 		reader := newEntryReader(txn)
 		defer reader.close()
 		page := pager{reader: reader, view: v, query: q, part: size}
-		err := q.dates(txn, page.visit)
+		err := v.dates(txn, q, page.visit)
 		parts = page.Parts
 		return err
 	})
@@ -63,12 +63,11 @@ func (p *pager) visit(date []byte) (bool, error) {
 		p.More = true
 		return false, nil
 	}
-	p.count++
 	bytes := int64(entryBytes)
 	if p.query.WithObjects || p.query.OnlyObjects {
 		size, err := p.reader.size(date)
 		if err != nil {
-			return false, err
+			return true, p.view.passStale(err)
 		}
 		p.total += size
 		bytes += int64(size)
@@ -76,11 +75,13 @@ func (p *pager) visit(date []byte) (bool, error) {
 	if p.Rest == nil && p.held+bytes <= p.part {
 		entry, err := p.reader.read(date, p.query)
 		if err != nil {
-			return false, err
+			return true, p.view.passStale(err)
 		}
 		p.First, p.held = append(p.First, entry), p.held+bytes
+		p.count++
 		return true, nil
 	}
+	p.count++
 	if n := len(p.Rest); n == 0 || p.Rest[n-1].Bytes+bytes > p.part {
 		p.Rest = append(p.Rest, Part{view: p.view, query: p.query})
 	}
@@ -96,7 +97,7 @@ func (p Part) Read() (entries []*Entry, err error) {
 		defer reader.close()
 		for _, date := range p.Dates {
 			entry, err := reader.read(u64(uint64(date)), p.query)
-			if errors.Is(err, badger.ErrKeyNotFound) {
+			if errors.Is(err, badger.ErrKeyNotFound) || p.view.stale(err) {
 				continue
 			}
 			if err != nil {

@@ -31,6 +31,7 @@ type View struct {
 	queues   [2]*workQueue // what waits, by WaitingQueue
 	waits    [2]lowest     // … for the running transaction
 	onChange func()
+	onStale  func(error)
 }
 
 // viewCounts is how much there is, kept because counting it would take longer the more there is.
@@ -43,6 +44,30 @@ type viewCounts struct {
 // OnChange sets what is called after every change of the objects that are served. It is called while the view is
 // locked for writers, and must be quick. To be set before anything is written.
 func (v *View) OnChange(tell func()) { v.onChange = tell }
+
+// OnStale sets what is told of an index that names what is not there. Nothing makes one; where there is one all the same,
+// it is passed over, so that it hides no more than itself. To be set before anything is read.
+func (v *View) OnStale(tell func(error)) { v.onStale = tell }
+
+// errStale is for what an index names and the view does not have, or not in order.
+var errStale = errors.New("an index of the view names what is not there")
+
+// stale reports whether an error is that of a stale index, and tells.
+func (v *View) stale(err error) bool {
+	if !errors.Is(err, errStale) {
+		return false
+	}
+	v.onStale(err)
+	return true
+}
+
+// passStale is err, unless that is of a stale index.
+func (v *View) passStale(err error) error {
+	if v.stale(err) {
+		return nil
+	}
+	return err
+}
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*badger.Txn) error) error {
@@ -103,8 +128,8 @@ const (
 	tableEntry     = 'E' // date -> Entry: length of the JSON header (uint32), header, object
 	tableList      = 'L' // collection, type or nothing, 0, class, date -> nothing; see listing.go
 	tableInstant   = 'V' // collection, instant of the version, date -> nothing
-	tableObject    = 'O' // collection, STIX id, 0, instant of the version, tag -> date
-	tableHead      = 'H' // collection, STIX id -> the first and the last version, each: instant, tag, date
+	tableObject    = 'O' // collection, STIX id, 0, instant of the version, position -> date
+	tableHead      = 'H' // collection, STIX id -> the first and the last version, each: instant, position, date
 	tableIdentity  = 'I' // collection, identity -> date
 	tableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
 	tableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
@@ -113,14 +138,14 @@ const (
 )
 
 // viewFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
-const viewFormat = 2
+const viewFormat = 3
 
 func openView(path string, storeKey []byte) (*View, error) {
 	s, err := openStore(path, storeKey, derived)
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}, queues: [2]*workQueue{
+	v := &View{store: s, onChange: func() {}, onStale: func(error) {}, queues: [2]*workQueue{
 		Fresh: newWorkQueue(key(tableWaiting)), Retried: newWorkQueue(key(tableWaiting), u64(1)...), // what was never asked for is due at 0
 	}}
 	v.counts.Store(&viewCounts{})
@@ -197,7 +222,7 @@ func (v *View) nextStamp() int64 {
 func collectionKey(id string) []byte {
 	u, err := uuid.Parse(id)
 	if err != nil {
-		return make([]byte, 16) // no collection has it
+		return bytes.Repeat([]byte{0xff}, 16) // no collection has it
 	}
 	return u[:]
 }
@@ -215,12 +240,6 @@ func instantKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint32(u64(uint64(t.Unix())+1<<63), uint32(t.Nanosecond()))
 }
 
-// tag tells versions apart that have the same instant: two contents of an unversioned object, or the same object in
-// two collections.
-func (e *Entry) tag() []byte {
-	return slices.Concat(collectionKey(e.Collection)[:4], e.Hash[:4])
-}
-
 // enter puts an object into the view, unless another transaction published it before: of two, the earlier on the
 // chain counts, whichever arrives first here. It completes the event.
 func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
@@ -230,15 +249,16 @@ func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
 		return err
 	}
 	if found {
-		other, err := entryAt(txn, date)
-		if err != nil {
+		switch other, err := entryAt(txn, date); {
+		case v.stale(err): // it is in nobody's way
+		case err != nil:
 			return err
-		}
-		if other.Position.Before(entry.Position) {
+		case other.Position.Before(entry.Position):
 			return duplicate(txn, e, entry, other)
-		}
-		if err := v.replace(txn, other, entry); err != nil {
-			return err
+		default:
+			if err := v.replace(txn, other, entry); err != nil {
+				return err
+			}
 		}
 	}
 	entry.DateAdded = v.nextStamp()
@@ -276,6 +296,9 @@ func (v *View) replace(txn *badger.Txn, later, earlier *Entry) error {
 	}
 	at := positionKey(later.Position)
 	loser, err := eventAt(txn, at)
+	if v.stale(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -288,6 +311,9 @@ func (v *View) replace(txn *badger.Txn, later, earlier *Entry) error {
 // leave takes an entry out of the view. The first duplicate of it takes its place.
 func (v *View) leave(txn *badger.Txn, date int64) error {
 	entry, err := entryAt(txn, u64(uint64(date)))
+	if v.stale(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -305,11 +331,14 @@ func (e *Entry) publication() []byte { return slices.Concat(collectionKey(e.Coll
 func (v *View) succeed(txn *badger.Txn, publication []byte) error {
 	return scan(txn, key(tableDuplicate, publication), nil, false, func(_ []byte, item *badger.Item) (bool, error) {
 		k := item.KeyCopy(nil)
-		duplicate, err := eventAt(txn, k[len(k)-16:])
-		if err != nil {
+		if err := txn.Delete(k); err != nil {
 			return false, err
 		}
-		if err := txn.Delete(k); err != nil {
+		duplicate, err := eventAt(txn, k[len(k)-16:])
+		if v.stale(err) {
+			return true, nil
+		}
+		if err != nil {
 			return false, err
 		}
 		return false, v.wait(txn, duplicate, time.Time{})
@@ -380,7 +409,7 @@ func encodeEntry(e *Entry) ([]byte, error) {
 
 func splitEntry(data []byte) (header, object []byte, err error) {
 	if len(data) < 4 || uint32(len(data)-4) < binary.BigEndian.Uint32(data) {
-		return nil, nil, errors.New("a damaged entry")
+		return nil, nil, fmt.Errorf("a damaged entry: %w", errStale)
 	}
 	end := 4 + binary.BigEndian.Uint32(data)
 	return data[4:end], data[end:], nil
@@ -393,7 +422,7 @@ func decodeEntry(data []byte, withObject bool) (*Entry, error) {
 	}
 	var e Entry
 	if err := json.Unmarshal(header, &e); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("a damaged entry: %w: %w", errStale, err)
 	}
 	if withObject {
 		e.Object = bytes.Clone(object)
@@ -408,6 +437,9 @@ func (v *View) Entry(e LoggedEvent) (entry *Entry, err error) {
 	}
 	err = v.store.read(func(txn *badger.Txn) error {
 		entry, err = readEntry(txn, u64(uint64(e.Entered)), true)
+		if v.stale(err) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
@@ -420,6 +452,9 @@ func entryAt(txn *badger.Txn, date []byte) (*Entry, error) { return readEntry(tx
 
 func readEntry(txn *badger.Txn, date []byte, withObject bool) (e *Entry, err error) {
 	item, err := txn.Get(key(tableEntry, date))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		err = errStale
+	}
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", binary.BigEndian.Uint64(date), err)
 	}
@@ -480,7 +515,7 @@ func (r *entryReader) seek(date []byte) (*badger.Item, error) {
 		r.it.Seek(wanted)
 	}
 	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
-		return nil, fmt.Errorf("entry %d: %w", binary.BigEndian.Uint64(date), badger.ErrKeyNotFound)
+		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), errStale, badger.ErrKeyNotFound)
 	}
 	return r.it.Item(), nil
 }
@@ -538,6 +573,9 @@ func (v *View) Same(e *Entry) (entry *Entry, err error) {
 			return err
 		}
 		entry, err = readEntry(txn, date, true)
+		if v.stale(err) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {

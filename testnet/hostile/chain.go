@@ -116,7 +116,7 @@ func (m *Member) confirmed(ctx context.Context, group ledger.Group) (round uint6
 			return 0, err
 		case fate == ledger.Confirmed:
 			return minted.Round, nil
-		case fate == ledger.Impossible:
+		case fate == ledger.Absent:
 			return 0, fmt.Errorf("transaction %s was never confirmed", group.TxIDs[0])
 		}
 		select {

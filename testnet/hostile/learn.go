@@ -19,7 +19,7 @@ import (
 // Learn folds the chain as it is now, with the contents of the records that connected nodes give: what a good member
 // knows, the keys that it was given among it. It also finds out which sequence number comes next.
 func (m *Member) Learn(ctx context.Context) (*consortium.State, error) {
-	indexer, err := algorand.NewIndexer(m.Config.Algorand.IndexerURL, m.Config.Algorand.IndexerToken)
+	indexer, err := algorand.NewIndexer(m.Config.Algorand.IndexerURL, m.Config.Algorand.IndexerToken, m.Config.Algorand.IndexerTokenHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ type student struct {
 
 func (s *student) Cursor() (uint64, error) { return s.cursor, nil }
 
-func (s *student) Publishers(next []consortium.Event) []string { return s.state.Publishers(next) }
+func (s *student) Publishers(next []consortium.Event) []consortium.Publisher { return s.state.Publishers(next) }
 
 func (s *student) Deliver(_ context.Context, last uint64, events []consortium.Event) error {
 	for _, e := range events {
