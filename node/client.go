@@ -117,7 +117,7 @@ func (n *Node) awaitView(ctx context.Context) {
 // awaitFetched waits until what the chain has told of has been asked for once.
 func (n *Node) awaitFetched(ctx context.Context) {
 	for ctx.Err() == nil {
-		events, _, err := n.repo.View.Due(repo.Fresh, repo.LoggedEvent{}, time.Now(), 1)
+		events, _, err := n.repo.View.Due(repo.Fresh, nil, time.Now(), 1)
 		if err != nil || len(events) == 0 {
 			return
 		}

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -38,6 +37,8 @@ type replicator struct {
 // replicaStore is a blockStore that also gets what others published.
 type replicaStore interface {
 	blockStore
+	// Has reports whether a whole directory is here.
+	Has(ctx context.Context, root cid.Cid) (bool, error)
 	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
 	Connected() map[peer.ID]time.Time
 }
@@ -69,7 +70,7 @@ func (r *replicator) Deliver(ctx context.Context, last uint64, events []consorti
 			if e.Sender != r.fold.self {
 				e.Lease = nil // of others it says nothing, and they could copy ours
 			}
-			counted = append(counted, repo.NewEvent{Event: e, Effect: effect})
+			counted = append(counted, repo.NewEvent{Event: e, Effect: effect, Member: s.MemberOf(e.Sender)})
 			changes = changes || effect == consortium.Record
 		}
 		sequences = copySequences(s)
@@ -115,15 +116,20 @@ func (r *replicator) take(ctx context.Context, events []repo.NewEvent, sequences
 	if err := r.confirmed(ctx, r.own(events)); err != nil {
 		return err
 	}
-	for _, e := range events {
-		if e.Effect != consortium.Withdrawal {
-			continue
+	var recalls []repo.Recall
+	r.fold.read(func(s *consortium.State) {
+		for _, e := range events {
+			if e.Effect != consortium.Withdrawal {
+				continue
+			}
+			recall := repo.Recall{Asset: e.Ends(), Senders: []string{e.Sender}}
+			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
+				recall.Senders = s.Accounts(e.Sender)
+			}
+			recalls = append(recalls, recall)
 		}
-		if err := r.withdraw(ctx, e.Event); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
+	return r.withdraw(ctx, recalls)
 }
 
 // own gives the transactions of this organisation.
@@ -136,32 +142,47 @@ func (r *replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 	return minted
 }
 
-// withdraw takes an object that was taken back by its publisher out of the view and deletes its blocks, unless
-// something else that may count needs them.
-func (r *replicator) withdraw(ctx context.Context, e consortium.Event) error {
-	senders := []string{e.Sender}
-	if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
-		r.fold.read(func(s *consortium.State) { senders = s.Accounts(e.Sender) })
+// withdraw takes objects that were taken back by their publishers out of the view and deletes their blocks, unless
+// something else that may count needs them. It does so for many at once, since anybody can take back as many as it likes.
+func (r *replicator) withdraw(ctx context.Context, recalls []repo.Recall) error {
+	if len(recalls) == 0 {
+		return nil
 	}
-	ended, found, err := r.view.Withdraw(e.Ends(), senders...)
-	if err != nil || !found {
+	ended, err := r.view.Withdraw(recalls...)
+	if err != nil || len(ended) == 0 {
 		return err
 	}
-	if err := r.outbox.Withdraw(ended.TxID); err != nil {
-		return err
-	}
-	r.log.Info("an object was withdrawn", "txid", ended.TxID, "publisher", ended.Sender)
 	defer r.withdrawn.notify()
-	for _, uses := range []func(string) (bool, error){r.view.Uses, r.outbox.Uses} {
-		if used, err := uses(ended.Directory); err != nil || used {
-			return err
+	txids, unused := make([]string, len(ended)), cid.NewSet()
+	for i, e := range ended {
+		txids[i] = e.TxID
+		r.log.Info("an object was withdrawn", "txid", e.TxID, "publisher", e.Sender)
+	}
+	if err := r.outbox.Withdraw(txids...); err != nil {
+		return err
+	}
+	for _, e := range ended {
+		root, err := cid.Decode(e.Directory)
+		if err != nil {
+			return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+		}
+		if !unused.Has(root) {
+			if used, err := r.uses(e.Directory); err != nil {
+				return err
+			} else if !used {
+				unused.Add(root)
+			}
 		}
 	}
-	root, err := cid.Decode(ended.Directory)
-	if err != nil {
-		return fmt.Errorf("directory of transaction %s: %w", ended.TxID, err)
+	return r.blocks.Forget(ctx, unused.Keys())
+}
+
+// uses reports whether anything needs a directory.
+func (r *replicator) uses(directory string) (used bool, err error) {
+	if used, err = r.view.Uses(directory); err != nil || used {
+		return used, err
 	}
-	return r.blocks.Forget(ctx, []cid.Cid{root})
+	return r.outbox.Uses(directory)
 }
 
 // restore rebuilds the state from the log: the records that were folded, with the content that is here.
@@ -179,20 +200,19 @@ func (r *replicator) restore(ctx context.Context) error {
 		state.Apply(e.Event)
 	}
 	for _, e := range records {
-		if e.State == repo.Refused {
-			void(state, e)
-		}
-		if e.State != repo.Held {
-			continue
-		}
-		err := r.reattach(ctx, state, e)
-		if err != nil && ctx.Err() == nil {
-			// The block store was lost, or is damaged. Members have the record.
-			r.log.Warn("a record is not here any more; members are asked for it", "txid", e.TxID, "error", err)
-			err = r.view.Await(e)
-		}
-		if err != nil {
+		if err := r.reattach(ctx, state, e); err != nil {
 			return fmt.Errorf("restoring the consortium's state: %w", err)
+		}
+	}
+	for wanted := state.Wanted(); len(wanted) > 0; wanted = state.Wanted() {
+		for _, txid := range wanted {
+			content, err := contentOf(r.view, txid)
+			if err != nil {
+				return fmt.Errorf("restoring the consortium's state: %w", err)
+			}
+			if content != nil {
+				state.Take(txid, *content)
+			}
 		}
 	}
 	sequences, err := r.view.Sequences()
@@ -204,44 +224,44 @@ func (r *replicator) restore(ctx context.Context) error {
 	return nil
 }
 
+// reattach gives the state what is known of the content of a record. A record is not read again, unless what it said is
+// lost, or could say more to keys that this organisation has now.
 func (r *replicator) reattach(ctx context.Context, state *consortium.State, e repo.LoggedEvent) error {
+	switch e.State {
+	case repo.Refused:
+		state.Void(e.TxID)
+		return nil
+	case repo.Held:
+	default:
+		return nil
+	}
 	root, err := cid.Decode(e.Directory)
 	if err != nil {
-		return err
+		return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
 	}
-	files, err := r.blocks.Read(ctx, root)
+	here, err := r.blocks.Has(ctx, root)
+	if err != nil || !here {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// The block store was lost, or is damaged. Members have the record.
+		r.log.Warn("a record is not here any more; members are asked for it", "txid", e.TxID, "error", err)
+		if err := r.view.Await(e); err != nil {
+			return err
+		}
+	}
+	encoded, err := r.view.Content(e)
 	if err != nil {
 		return err
 	}
-	metadata, payload, err := verifiedFiles(e.Event, files)
-	if err != nil {
-		return err
+	content, err := consortium.DecodeContent(encoded)
+	switch {
+	case err == nil && content.Opened(r.identity):
+		state.Take(e.TxID, content)
+		return nil
+	case !here:
+		return nil
 	}
-	return state.Attach(e.TxID, metadata, payload)
-}
-
-// verifiedFiles gives the metadata and the payload of a directory, after checking the chain of hashes: the NFT's
-// metadata hash over metadata.json, and its integrity over the payload.
-func verifiedFiles(e consortium.Event, files []p2p.File) (m wire.Metadata, payload []byte, err error) {
-	var raw []byte
-	for _, f := range files {
-		if f.Name == wire.MetadataName {
-			raw = f.Data
-		}
-	}
-	if hash := wire.MetadataHash(raw); string(hash[:]) != string(e.MetadataHash) {
-		return wire.Metadata{}, nil, errors.New("metadata.json has another hash than the NFT says")
-	}
-	if m, err = wire.ParseMetadata(raw); err != nil {
-		return wire.Metadata{}, nil, err
-	}
-	if m.Properties.Kind != e.Note.Kind {
-		return wire.Metadata{}, nil, fmt.Errorf("metadata.json says %.40q, the note says %s", m.Properties.Kind, e.Note.Kind)
-	}
-	for _, f := range files {
-		if f.Name == m.Properties.Path {
-			return m, f.Data, m.CheckPayload(f.Data)
-		}
-	}
-	return wire.Metadata{}, nil, fmt.Errorf("the directory has no %s", m.Properties.Path)
+	r.log.Info("a record is read anew", "txid", e.TxID)
+	return r.view.Await(e)
 }

@@ -170,10 +170,11 @@ func (v *verification) opening(metadata wire.Metadata, payload []byte) {
 	ruling := v.rule(v.event, metadata)
 	switch ruling.Outcome {
 	case consortium.Readable:
-		entry, err := openObject(v.event, metadata, payload, ruling)
+		entry, err := openObject(metadata, payload, ruling.Key)
 		value := ""
 		if err == nil {
-			value = fmt.Sprintf("%s, version %s, in %q", entry.ID, entry.Version, ruling.Properties.Title)
+			in, _ := v.fold.collection(entry.Collection)
+			value = fmt.Sprintf("%s, version %s, in %q", entry.ID, entry.Version, in.Properties.Title)
 		}
 		v.Add("decryption", value, err)
 	case consortium.Refused:

@@ -59,6 +59,13 @@ func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
 	return nil
 }
 
+func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, found := m.dirs[root]
+	return found, nil
+}
+
 func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -194,7 +201,7 @@ func (w *world) open() {
 			_, err := w.r.Outbox.Confirm(cs)
 			return err
 		}, work: work, withdrawn: &signal{}, log: discard}
-	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, log: discard}
+	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, recordTime: time.Minute, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
 	must(w.t, w.fetcher.reconsider())
 }
@@ -203,10 +210,14 @@ func (w *world) open() {
 func (w *world) drain() {
 	w.t.Helper()
 	for {
-		events, _, err := w.r.View.Due(repo.Fresh, repo.LoggedEvent{}, time.Now(), fetchBatch)
+		events, _, err := w.r.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
 		must(w.t, err)
 		if len(events) == 0 {
-			return
+			must(w.t, w.fetcher.reconsider()) // what was put off
+			if events, _, err = w.r.View.Due(repo.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
+				must(w.t, err)
+				return
+			}
 		}
 		l, err := w.fetcher.fetch(w.t.Context(), events, freshTimeout)
 		must(w.t, err)

@@ -100,7 +100,7 @@ func (f *filler) fill(tb testing.TB, v *View, n int) (first, last time.Duration)
 			entries[e.TxID] = entry
 		}
 		must(tb, v.Append(events, nil))
-		due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), fillBatch)
+		due, _, err := v.Due(Fresh, nil, time.Now(), fillBatch)
 		must(tb, err)
 		if len(due) != fillBatch {
 			tb.Fatalf("%d events are due, want %d", len(due), fillBatch)
@@ -202,7 +202,7 @@ func benchmarkStore(b *testing.B, n int) {
 	}
 	b.Run("nothing waits", func(b *testing.B) {
 		for b.Loop() {
-			due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), fillBatch)
+			due, _, err := v.Due(Fresh, nil, time.Now(), fillBatch)
 			must(b, err)
 			if len(due) > 0 {
 				b.Fatal("something waits")
@@ -213,7 +213,7 @@ func benchmarkStore(b *testing.B, n int) {
 		asset := uint64(1000)
 		for b.Loop() {
 			asset += 3
-			_, found, err := v.Withdraw(asset, strings.Repeat("A", 58))
+			_, found, err := withdraw(v, asset, strings.Repeat("A", 58))
 			must(b, err)
 			if !found {
 				b.Fatal("everything is withdrawn")

@@ -804,26 +804,3 @@ func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
 	}
 	return nil
 }
-
-// Withdraw records that an item's NFT was destroyed. Its key may be published again.
-func (o *Outbox) Withdraw(txid string) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	err := o.write(func(txn *badger.Txn) error {
-		item, found, err := itemBy(txn, key(tableTx, []byte(txid)))
-		if err != nil || !found || item.State != Confirmed {
-			return err
-		}
-		item.State = Withdrawn
-		if item.isMarking() {
-			if err := txn.Delete(item.markingKey()); err != nil {
-				return err
-			}
-		}
-		return o.put(txn, item, Confirmed)
-	})
-	if err != nil {
-		return fmt.Errorf("recording a withdrawal: %w", err)
-	}
-	return nil
-}

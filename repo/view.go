@@ -26,10 +26,10 @@ type View struct {
 	stamp int64      // the last date_added given, unix microseconds
 
 	counts   atomic.Pointer[viewCounts]
-	moved    viewCounts    // … more, once the running transaction is committed
-	changed  bool          // the running transaction brings objects, or takes some away
-	queues   [2]*workQueue // what waits, by WaitingQueue
-	waits    [2]lowest     // … for the running transaction
+	moved    viewCounts               // … more, once the running transaction is committed
+	changed  bool                     // the running transaction brings objects, or takes some away
+	waiting  [2][waitingClasses]turns // what waits, by WaitingQueue
+	waits    [][]byte                 // … since the running transaction
 	onChange func()
 	onStale  func(error)
 }
@@ -71,7 +71,7 @@ func (v *View) passStale(err error) error {
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*badger.Txn) error) error {
-	v.moved, v.changed, v.waits = viewCounts{}, false, [2]lowest{}
+	v.moved, v.changed, v.waits = viewCounts{}, false, v.waits[:0]
 	counts := *v.counts.Load()
 	err := v.store.write(func(txn *badger.Txn) error {
 		if err := transaction(txn); err != nil || v.moved == (viewCounts{}) {
@@ -86,10 +86,8 @@ func (v *View) write(transaction func(*badger.Txn) error) error {
 		return err
 	}
 	v.counts.Store(&counts)
-	for i, k := range v.waits {
-		if k != nil {
-			v.queues[i].put(k)
-		}
+	for _, k := range v.waits {
+		v.turnsOf(k).put(k)
 	}
 	if v.changed {
 		v.onChange()
@@ -145,9 +143,7 @@ func openView(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}, onStale: func(error) {}, queues: [2]*workQueue{
-		Fresh: newWorkQueue(key(tableWaiting)), Retried: newWorkQueue(key(tableWaiting), u64(1)...), // what was never asked for is due at 0
-	}}
+	v := &View{store: s, onChange: func() {}, onStale: func(error) {}}
 	v.counts.Store(&viewCounts{})
 	if err := v.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.close())
@@ -181,7 +177,7 @@ func (v *View) restore() error {
 		return v.begin()
 	}
 	v.counts.Store(&counts)
-	return nil
+	return v.store.read(v.restoreWaiting)
 }
 
 // begin makes the view empty.
@@ -192,8 +188,10 @@ func (v *View) begin() error {
 		}
 	}
 	v.counts.Store(&viewCounts{})
-	for _, q := range v.queues {
-		q.reset()
+	for queue := range v.waiting {
+		for class := range v.waiting[queue] {
+			v.waiting[queue][class].clear()
+		}
 	}
 	return v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat) })
 }

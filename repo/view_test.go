@@ -79,6 +79,17 @@ func settleNow(t testing.TB, v *View, e NewEvent, entry *Entry) LoggedEvent {
 	return logged
 }
 
+// withdraw takes one object back.
+func withdraw(v *View, asset uint64, senders ...string) (e LoggedEvent, found bool, err error) {
+	ended, err := v.Withdraw(Recall{Asset: asset, Senders: senders})
+	if len(ended) == 1 {
+		return ended[0], true, err
+	}
+	return e, false, err
+}
+
+func always(LoggedEvent, string) bool { return true }
+
 func page(t testing.TB, v *View, q Query) []string {
 	t.Helper()
 	if q.Limit == 0 {
@@ -128,10 +139,10 @@ func TestAWithdrawnObjectLeavesTheViewAndItsDuplicateMayEnter(t *testing.T) {
 	first, second := c.event(), c.event()
 	publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "same"))
 	publish(t, v, second, entryOf(second, collectionA, "malware-1", monday, "same"))
-	if _, found, err := v.Withdraw(first.Asset, "SOMEBODY"); err != nil || found {
+	if _, found, err := withdraw(v, first.Asset, "SOMEBODY"); err != nil || found {
 		t.Fatalf("somebody else withdraws it: %v, %v", found, err)
 	}
-	e, found, err := v.Withdraw(first.Asset, "PUBLISHER")
+	e, found, err := withdraw(v, first.Asset, "PUBLISHER")
 	must(t, err)
 	if !found || e.TxID != first.TxID {
 		t.Fatalf("withdrew %v of %+v", found, e)
@@ -139,7 +150,7 @@ func TestAWithdrawnObjectLeavesTheViewAndItsDuplicateMayEnter(t *testing.T) {
 	if has, err := v.Has(collectionA, "malware-1"); err != nil || has {
 		t.Errorf("withdrawn but there: %v, %v", has, err)
 	}
-	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err := v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != second.TxID {
 		t.Fatalf("due: %+v, want the duplicate", due)
@@ -158,7 +169,7 @@ func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
 	if got := page(t, v, last); !slices.Equal(got, []string{"malware-1 2026-11-24"}) {
 		t.Fatalf("before: %v", got)
 	}
-	_, _, err := v.Withdraw(recent.Asset, "PUBLISHER")
+	_, _, err := withdraw(v, recent.Asset, "PUBLISHER")
 	must(t, err)
 	if got := page(t, v, last); !slices.Equal(got, []string{"malware-1 2026-11-23"}) {
 		t.Errorf("after: %v", got)
@@ -170,24 +181,24 @@ func TestWaitingEventsComeBackWhenTheyAreDue(t *testing.T) {
 	a, b := c.event(), c.event()
 	must(t, v.Append([]NewEvent{a, b}, nil))
 	now := time.Now()
-	due, _, err := v.Due(Fresh, LoggedEvent{}, now, 10)
+	due, _, err := v.Due(Fresh, nil, now, 10)
 	must(t, err)
 	if len(due) != 2 {
 		t.Fatalf("%d are due, want 2", len(due))
 	}
 	later := now.Add(time.Minute)
 	must(t, v.Settle([]Outcome{{Event: due[0], State: Waiting, Reason: "nobody has it", Due: later}}))
-	due, _, err = v.Due(Fresh, LoggedEvent{}, now, 10)
+	due, _, err = v.Due(Fresh, nil, now, 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != b.TxID {
 		t.Fatalf("due now: %+v", due)
 	}
 	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
-	if due, next, err := v.Due(Retried, LoggedEvent{}, now, 10); err != nil || len(due) != 0 || !next.Equal(later.Truncate(time.Millisecond)) {
+	if due, next, err := v.Due(Retried, nil, now, 10); err != nil || len(due) != 0 || !next.Equal(later.Truncate(time.Millisecond)) {
 		t.Errorf("due %v, next %v, %v; want none until %v", due, next, err, later)
 	}
 	must(t, v.Hasten())
-	due, _, err = v.Due(Fresh, LoggedEvent{}, now, 10)
+	due, _, err = v.Due(Fresh, nil, now, 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != a.TxID || due[0].Tries != 1 {
 		t.Errorf("hastened: %+v", due)
@@ -199,18 +210,18 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	a, b, record := c.event(), c.event(), c.event()
 	record.Note = wire.Note{Kind: wire.KindKeyring, Collection: collectionA}
 	must(t, v.Append([]NewEvent{a, b, record}, nil))
-	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err := v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	must(t, v.Settle([]Outcome{
 		{Event: due[0], State: Undecided, Collection: collectionA}, {Event: due[1], State: Undecided, Collection: collectionB},
 	}))
-	if n, err := v.Reconsider(); err != nil || n != 0 {
+	if n, err := v.Reconsider(always); err != nil || n != 0 {
 		t.Fatalf("without a record: %d reconsidered, %v", n, err)
 	}
 	must(t, v.Settle([]Outcome{{Event: due[2], State: Held}}))
-	n, err := v.Reconsider()
+	n, err := v.Reconsider(always)
 	must(t, err)
-	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err = v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	if n != 1 || len(due) != 1 || due[0].TxID != a.TxID {
 		t.Errorf("%d reconsidered, due %+v", n, due)
@@ -218,7 +229,7 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 	if waiting, undecided := v.CountEvents(); waiting != 1 || undecided != 1 {
 		t.Errorf("%d wait and %d are undecided", waiting, undecided)
 	}
-	if n, err := v.Reconsider(); err != nil || n != 0 {
+	if n, err := v.Reconsider(always); err != nil || n != 0 {
 		t.Errorf("a second time: %d reconsidered, %v", n, err)
 	}
 }
@@ -278,7 +289,7 @@ func TestVersionsThatLookAlikeAreKeptApart(t *testing.T) {
 				}
 			}
 		}
-		_, _, err := v.Withdraw(entry.Asset, "PUBLISHER")
+		_, _, err := withdraw(v, entry.Asset, "PUBLISHER")
 		must(t, err)
 	}
 	if found, err := v.Has(Everything, "ipv4-addr-1"); found || err != nil {
@@ -324,7 +335,7 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	} {
 		must(t, look())
 	}
-	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err := v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	if len(due) != 1 {
 		t.Errorf("%d events are due, want the one that is there", len(due))
@@ -333,7 +344,7 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	if got := publish(t, v, again, entryOf(again, collectionA, "malware-1", monday, "x")); got.State != InView {
 		t.Errorf("the publication is %v", got.State)
 	}
-	_, _, err = v.Withdraw(events[1].Asset, "PUBLISHER")
+	_, _, err = withdraw(v, events[1].Asset, "PUBLISHER")
 	must(t, err)
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 3 {
 		t.Errorf("at the end the page has %v", got)
@@ -370,11 +381,11 @@ func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 			}
 			if rapid.IntRange(0, 3).Draw(rt, "withdraw") == 0 && len(model) > 0 {
 				at := rapid.IntRange(0, len(model)-1).Draw(rt, "which")
-				_, _, err := v.Withdraw(model[at].Asset, "PUBLISHER")
+				_, _, err := withdraw(v, model[at].Asset, "PUBLISHER")
 				must(t, err)
 				model = slices.Delete(model, at, at+1)
 				// Duplicates stay out in this model.
-				due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 100)
+				due, _, err := v.Due(Fresh, nil, time.Now(), 100)
 				must(t, err)
 				for _, e := range due {
 					must(t, v.Settle([]Outcome{{Event: e, State: Refused}}))
@@ -536,26 +547,26 @@ func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
 	}
 	must(t, v.Append(events, nil))
 	must(t, v.Settle(outcomes))
-	_, found, err := v.Withdraw(first.Asset, "PUBLISHER")
+	_, found, err := withdraw(v, first.Asset, "PUBLISHER")
 	must(t, err)
-	due, _, err := v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err := v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	if !found || len(due) != 1 || due[0].TxID != events[0].TxID {
 		t.Fatalf("found %v; in its place: %+v", found, due)
 	}
 	for _, e := range events[:2] { // the one whose turn it is, and one that is a duplicate still
-		_, _, err := v.Withdraw(e.Asset, e.Sender)
+		_, _, err := withdraw(v, e.Asset, e.Sender)
 		must(t, err)
 	}
-	_, _, err = v.Withdraw(events[3].Asset, events[3].Sender)
+	_, _, err = withdraw(v, events[3].Asset, events[3].Sender)
 	must(t, err)
-	due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10)
+	due, _, err = v.Due(Fresh, nil, time.Now(), 10)
 	must(t, err)
 	if len(due) != 1 || due[0].TxID != events[2].TxID {
 		t.Fatalf("after three more withdrawals: %+v", due)
 	}
 	must(t, v.Settle([]Outcome{{Event: due[0], State: Refused}}))
-	if due, _, err = v.Due(Fresh, LoggedEvent{}, time.Now(), 10); err != nil || len(due) != 1 || due[0].TxID != events[4].TxID {
+	if due, _, err = v.Due(Fresh, nil, time.Now(), 10); err != nil || len(due) != 1 || due[0].TxID != events[4].TxID {
 		t.Errorf("after a refusal: %+v, %v", due, err)
 	}
 }
@@ -591,7 +602,7 @@ func TestEveryChangeOfWhatIsServedShows(t *testing.T) {
 	again := c.event()
 	publish(t, v, again, entryOf(again, collectionA, "malware-1", monday, "one"))
 	changed("a duplicate", false, false)
-	_, _, err := v.Withdraw(first.Asset, first.Sender)
+	_, _, err := withdraw(v, first.Asset, first.Sender)
 	must(t, err)
 	changed("a withdrawal", true, false)
 	third := c.event()
@@ -645,7 +656,7 @@ func TestWhatAViewCountsIsThereWhenItIsOpenedAgain(t *testing.T) {
 		}
 		must(t, v.Settle([]Outcome{o}))
 	}
-	_, _, err = v.Withdraw(1001, "PUBLISHER")
+	_, _, err = withdraw(v, 1001, "PUBLISHER")
 	must(t, err)
 	for range 2 {
 		waiting, undecided := v.CountEvents()

@@ -43,7 +43,7 @@ func (q *workQueue) scan(s *store, after []byte, visit func(txn *badger.Txn, key
 	if after != nil {
 		start = slices.Concat(q.table, after, []byte{0})
 	}
-	head := slices.Concat(q.table, bytes.Repeat([]byte{0xff}, 32)) // beyond every key, unless there is one
+	head := q.beyond() // unless there is a key
 	found := false
 	err := s.read(func(txn *badger.Txn) error {
 		return scan(txn, q.table, start[len(q.table):], false, func(k []byte, item *badger.Item) (bool, error) {
@@ -77,8 +77,15 @@ func (q *workQueue) put(k []byte) {
 	}
 }
 
-// reset says that the table is another one.
-func (q *workQueue) reset() { q.put(q.begin) }
+// beyond is after every key of the queue.
+func (q *workQueue) beyond() []byte { return slices.Concat(q.table, bytes.Repeat([]byte{0xff}, 32)) }
+
+// isEmpty reports whether nothing was in the queue when it was last looked at from its head, nor was put in since.
+func (q *workQueue) isEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return bytes.Equal(q.first, q.beyond())
+}
 
 // lowest is the least of the keys that a transaction puts into a queue; nil for none.
 type lowest []byte

@@ -56,7 +56,7 @@ func fillView(b *testing.B, o *organisation, collection string, count int) {
 			objects[e.TxID] = entry
 		}
 		must(b, r.View.Append(events, sequences))
-		due, _, err := r.View.Due(repo.Fresh, repo.LoggedEvent{}, time.Now(), batch)
+		due, _, err := r.View.Due(repo.Fresh, nil, time.Now(), batch)
 		must(b, err)
 		var outcomes []repo.Outcome
 		for _, e := range due {

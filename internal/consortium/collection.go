@@ -1,8 +1,6 @@
 package consortium
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sort"
@@ -11,17 +9,27 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// maxEpochs bounds the keys that one keyring can bring.
-const maxEpochs = 1 << 16
+const (
+	// maxCollections is how many collections a member can make. Each is something that everybody has to remember.
+	maxCollections = 1024
+	// maxSpare bounds the properties, sealed or opened, that are kept beside the present ones of each collection: in bytes.
+	// What doesn't fit is asked for again when it is needed, see [State.Wanted].
+	maxSpare = 4 << 20
+)
 
 // collection is the records of one collection, in chain order, and what follows from them.
 type collection struct {
 	id      string
 	owner   *member
-	records []*collectionRecord
-	unread  int      // records whose content hasn't arrived
-	periods []period // recomputed whenever content arrives
+	records []*collectionRecord // of both kinds
+	made    uint32              // collection records: no more epochs can have begun
+	unread  int                 // records whose content hasn't arrived
 	keys    map[uint32]givenKey
+
+	// What is known of the beginning, up to the first collection record that hasn't arrived: it may change everything after it.
+	known   int // records
+	periods []period
+	last    *collectionRecord // of the last period that we can read
 }
 
 // givenKey is the key of an epoch. Where the owner gave different ones, it is the first on the chain.
@@ -30,261 +38,283 @@ type givenKey struct {
 	by  Position // of the record
 }
 
-// collectionRecord is one collection or keyring record.
+// collectionRecord is one collection or keyring record. Anybody can make very many: it holds little.
 type collectionRecord struct {
-	event  Event
-	read   bool
-	void   bool // the content breaks the rules
-	epoch  uint32
-	sealed []byte // properties
-	in     *collection
+	txid    string
+	at      Position
+	in      *collection
+	index   int // in the collection's records
+	keyring bool
+	epochs  uint32 // whose keys are taken: up to this one
+	stanzas int    // that its keyrings can have
 
-	tried        *seal.EpochKey // the key that made opened what it is
-	opened       *wire.Collection
-	contributors map[string]bool // … and the accounts that it names as such
+	read, void bool // void: the content breaks the rules
+
+	// What a collection record says, where it is read and not void.
+	epoch     uint32
+	opens     bool             // we have the key to the properties
+	everybody bool             // who reads may publish
+	named     []string         // else these accounts, sorted, beside the owner's
+	sealed    []byte           // the properties, if there is room
+	opened    *wire.Collection // … opened: the present ones, others if there is room
+	length    int              // … in bytes
+	spare     int              // of both, what counts as spare
 }
 
 // period is a stretch of the chain, up to the next one, in which a collection doesn't change.
 type period struct {
-	from       Position
-	epoch      uint32
-	began      Position         // … and the record that began the epoch
-	properties *wire.Collection // nil where we hold no key to them
-	named      map[string]bool  // accounts of contributors
-	unknown    bool             // a record is missing: nothing can be said yet
+	by    *collectionRecord
+	began Position // of the record that began the epoch
 }
 
 func (s *State) record(e Event) (Effect, string) {
-	id := e.Note.Collection
+	id, owner := e.Note.Collection, s.members[e.Sender]
 	c := s.collections[id]
-	if c == nil {
-		if e.Note.Kind != wire.KindCollection {
-			return Nothing, "a keyring for a collection that doesn't exist"
-		}
-		c = &collection{id: id, owner: s.members[e.Sender], keys: map[uint32]givenKey{}}
+	switch {
+	case owner.minted[e.Directory]:
+		return Nothing, "the sender has minted a record about this directory before"
+	case c == nil && e.Note.Kind != wire.KindCollection:
+		return Nothing, "a keyring for a collection that doesn't exist"
+	case c == nil && owner.owns >= maxCollections:
+		return Nothing, "the sender has made as many collections as a member can"
+	case c != nil && c.owner != owner:
+		return Nothing, "the collection belongs to another member"
+	case c == nil:
+		owner.owns++
+		c = &collection{id: id, owner: owner, keys: map[uint32]givenKey{}}
 		s.collections[id] = c
 	}
-	if c.owner != s.members[e.Sender] {
-		return Nothing, "the collection belongs to another member"
+	owner.mint(e.Directory)
+	r := &collectionRecord{
+		txid: e.TxID, at: e.Position, in: c, index: len(c.records), keyring: e.Note.Kind == wire.KindKeyring, stanzas: maxKeyringStanzas(s.organisations),
 	}
-	r := &collectionRecord{event: e, in: c}
+	if !r.keyring {
+		c.made++
+	}
+	r.epochs = c.made + ahead
 	c.records = append(c.records, r)
 	c.unread++
-	c.recompute()
+	c.extend()
 	s.records[e.TxID] = r
 	return Record, ""
 }
 
-// attach reads a collection or keyring record. A record that isn't for us is in order; a void one is as if it had
-// never been minted.
-func (r *collectionRecord) attach(s *State, m wire.Metadata, payload []byte) error {
+// mint remembers the directory of a record. Each costs everybody the work of reading it, so that of one member each counts
+// once.
+func (m *member) mint(directory string) {
+	if directory == "" {
+		return
+	}
+	if m.minted == nil {
+		m.minted = map[string]bool{}
+	}
+	m.minted[directory] = true
+}
+
+// maxKeyringStanzas is how many stanzas the keyrings of one record can have where so many organisations were ever
+// admitted: enough for a keyring of its own for each of them.
+func maxKeyringStanzas(organisations int) int { return 4 * seal.Stanzas(max(organisations, 1)) }
+
+func (r *collectionRecord) reader() Reader {
+	note := wire.Note{Kind: wire.KindCollection, Collection: r.in.id}
+	if r.keyring {
+		note.Kind = wire.KindKeyring
+	}
+	return Reader{event: Event{TxID: r.txid, Note: note}, epochs: r.epochs, stanzas: r.stanzas}
+}
+
+// take takes a collection or keyring record. A record that isn't for us is in order; a void one is as if it had never
+// been minted.
+func (r *collectionRecord) take(s *State, content *Content) {
 	if r.read {
+		return
+	}
+	c := r.in
+	touched := []*collectionRecord{r, c.last}
+	if content != nil {
+		touched = append(touched, c.give(s, content.Keys, r.at)...)
+		r.epoch = content.Epoch
+		r.open(s, content.Sealed)
+	}
+	r.read, r.void = true, content == nil
+	c.unread--
+	c.extend()
+	for _, t := range append(touched, c.last) {
+		t.tidy(s)
+	}
+	if c.last != nil && c.last.opened == nil {
+		c.last.want(s)
+	}
+}
+
+// give takes the keys of a record; records arrive in any order. The records whose properties have another key by it are
+// opened anew, and returned.
+func (c *collection) give(s *State, keys []wire.KeyringEpoch, by Position) (reopened []*collectionRecord) {
+	changed := map[uint32]bool{}
+	for _, given := range keys {
+		known, found := c.keys[given.Epoch]
+		if found && known.by.Before(by) {
+			continue
+		}
+		key, err := seal.ParseEpochKey(given.Secret)
+		if err != nil {
+			continue // it is none
+		}
+		c.keys[given.Epoch] = givenKey{key: key, by: by}
+		if !key.Equal(known.key) {
+			changed[given.Epoch] = true
+		}
+	}
+	if len(changed) == 0 {
 		return nil
 	}
-	keys, err := r.readContent(s, m, payload)
-	if err == nil {
-		r.in.give(keys, r.event.Position)
-	}
-	r.read, r.void = true, err != nil
-	r.in.unread--
-	r.in.recompute()
-	return err
-}
-
-// readContent gives the keys that the record's keyrings have for us, by epoch.
-func (r *collectionRecord) readContent(s *State, m wire.Metadata, payload []byte) (map[uint32]*seal.EpochKey, error) {
-	if err := s.checkProperties(m, r.event.Note.Kind, r.in.id); err != nil {
-		return nil, err
-	}
-	var keyrings [][]byte
-	switch r.event.Note.Kind {
-	case wire.KindCollection:
-		record, err := wire.ParseCollectionRecord(payload)
-		if err != nil {
-			return nil, err
+	for _, r := range c.records {
+		if r.keyring || !r.read || r.void || !changed[r.epoch] {
+			continue
 		}
-		if record.Collection != r.in.id {
-			return nil, errors.New("the record is about another collection than its note")
+		if r.sealed == nil {
+			r.want(s)
+			continue
 		}
-		r.epoch, r.sealed, keyrings = m.Properties.Epoch, record.Sealed, record.Keyrings
-	case wire.KindKeyring:
-		record, err := wire.ParseKeyringRecord(payload)
-		if err != nil {
-			return nil, err
-		}
-		if record.Collection != r.in.id {
-			return nil, errors.New("the record is about another collection than its note")
-		}
-		keyrings = record.Keyrings
+		c.rewind(r)
+		r.open(s, r.sealed)
+		reopened = append(reopened, r)
 	}
-	keys := map[uint32]*seal.EpochKey{}
-	for _, sealed := range keyrings {
-		if err := r.in.openKeyring(s.identity, sealed, keys); err != nil {
-			return nil, err
-		}
-	}
-	return keys, nil
-}
-
-func (c *collection) openKeyring(identity *seal.Identity, sealed []byte, keys map[uint32]*seal.EpochKey) error {
-	plaintext, err := identity.Open(sealed)
-	if errors.Is(err, seal.ErrNotForUs) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	keyring, err := wire.ParseKeyring(plaintext)
-	if err != nil {
-		return err
-	}
-	if keyring.Collection != c.id || len(keyring.Epochs) > maxEpochs {
-		return errors.New("a keyring is about another collection, or has too many epochs")
-	}
-	for _, epoch := range keyring.Epochs {
-		key, err := seal.ParseEpochKey(epoch.Secret)
-		if err != nil {
-			return fmt.Errorf("key of epoch %d: %w", epoch.Epoch, err)
-		}
-		keys[epoch.Epoch] = key
-	}
-	return nil
-}
-
-// give takes the keys of a record. Records arrive in any order.
-func (c *collection) give(keys map[uint32]*seal.EpochKey, by Position) {
-	for epoch, key := range keys {
-		if known, found := c.keys[epoch]; !found || by.Before(known.by) {
-			c.keys[epoch] = givenKey{key: key, by: by}
-		}
-	}
+	return reopened
 }
 
 // key finds an epoch's key; nil if we weren't given it. It is called for every object.
 func (c *collection) key(epoch uint32) *seal.EpochKey { return c.keys[epoch].key }
 
-// recompute derives the periods from the records. It costs as much as there are records, and runs once for each
-// record that arrives, never for an object.
-func (c *collection) recompute() {
-	c.periods = c.periods[:0]
-	var now period
-	for _, r := range c.records {
-		if r.event.Note.Kind != wire.KindCollection || r.void {
+// open opens the properties with the key of their epoch.
+func (r *collectionRecord) open(s *State, sealed []byte) {
+	r.opens, r.everybody, r.named, r.sealed, r.opened, r.length = false, false, nil, sealed, nil, 0
+	key := r.in.key(r.epoch)
+	if r.keyring || key == nil {
+		return
+	}
+	plaintext, err := key.Open(sealed)
+	if err != nil {
+		return
+	}
+	properties, err := wire.ParseCollection(plaintext)
+	if err != nil {
+		return
+	}
+	r.opens, r.everybody, r.named = true, properties.Contributors.Members, s.accountsBy(r.at, properties.Contributors.Named)
+	r.opened, r.length = &properties, len(plaintext)
+}
+
+// accountsBy gives those of some accounts, sorted, that members had by a position. Nobody else's need be remembered.
+func (s *State) accountsBy(at Position, accounts []string) (had []string) {
+	for _, account := range accounts {
+		m := s.members[account]
+		if m == nil {
+			continue
+		}
+		t := m.accounts[slices.IndexFunc(m.accounts, func(t tenure) bool { return t.account == account })]
+		began := t.after
+		if began == (Position{}) {
+			began = m.admissions[0].event.Position
+		}
+		if began.Before(at) {
+			had = append(had, t.account) // the state's own text: that of the properties is not kept
+		}
+	}
+	slices.Sort(had)
+	return slices.Compact(had)
+}
+
+// tidy keeps what a record says in full if it is what the collection is now, or if there is room; nil has nothing.
+func (r *collectionRecord) tidy(s *State) {
+	if r == nil {
+		return
+	}
+	s.spare -= r.spare
+	r.spare = 0
+	if r.opened != nil && r != r.in.last {
+		if r.length > maxSpare-s.spare {
+			r.opened = nil
+		} else {
+			r.spare += r.length
+		}
+	}
+	if len(r.sealed) > maxSpare-s.spare-r.spare {
+		r.sealed = nil
+	}
+	r.spare += len(r.sealed)
+	s.spare += r.spare
+}
+
+// want makes a record one whose content has not arrived, and asks for it.
+func (r *collectionRecord) want(s *State) {
+	r.in.rewind(r)
+	s.spare -= r.spare
+	r.read, r.opens, r.sealed, r.opened, r.spare = false, false, nil, nil, 0
+	r.in.unread++
+	s.wanted = append(s.wanted, r.txid)
+}
+
+// extend derives periods from the records that have become known. Each is looked at once, unless something before it
+// changes.
+func (c *collection) extend() {
+	for ; c.known < len(c.records); c.known++ {
+		r := c.records[c.known]
+		if r.keyring || r.void {
 			continue
 		}
 		if !r.read {
-			// It may change everything after it.
-			c.periods = append(c.periods, period{from: r.event.Position, unknown: true})
 			return
 		}
+		epoch, began := c.epoch()
 		switch r.epoch {
-		case now.epoch + 1:
-			now.epoch, now.began = r.epoch, r.event.Position
-		case now.epoch:
+		case epoch + 1:
+			began = r.at
+		case epoch:
 		default:
 			continue // skips an epoch or goes back: as if it had never been minted
 		}
-		now.from = r.event.Position
-		now.properties, now.named = r.properties(), r.contributors
-		c.periods = append(c.periods, now)
-	}
-}
-
-// properties opens the sealed properties with the key of their epoch; nil as long as there is none that fits.
-func (r *collectionRecord) properties() *wire.Collection {
-	key := r.in.key(r.epoch)
-	if key == r.tried { // nil at first, as the key is
-		return r.opened
-	}
-	r.tried, r.opened, r.contributors = key, nil, nil
-	plaintext, err := key.Open(r.sealed)
-	if err != nil {
-		return nil
-	}
-	if properties, err := wire.ParseCollection(plaintext); err == nil {
-		r.opened, r.contributors = &properties, map[string]bool{}
-		for _, account := range properties.Contributors.Named {
-			r.contributors[account] = true
+		c.periods = append(c.periods, period{by: r, began: began})
+		if r.opens {
+			c.last = r
 		}
 	}
-	return r.opened
 }
 
-// at finds the period just before a position.
-func (c *collection) at(p Position) (period, bool) {
-	n := sort.Search(len(c.periods), func(i int) bool { return !c.periods[i].from.Before(p) })
+// epoch is the one that the collection has reached, and where it began.
+func (c *collection) epoch() (epoch uint32, began Position) {
+	if n := len(c.periods); n > 0 {
+		return c.periods[n-1].by.epoch, c.periods[n-1].began
+	}
+	return 0, Position{}
+}
+
+// rewind forgets what follows from a record and those after it, because it changes.
+func (c *collection) rewind(r *collectionRecord) {
+	if r.index >= c.known {
+		return
+	}
+	c.known = r.index
+	c.periods = c.periods[:sort.Search(len(c.periods), func(i int) bool { return c.periods[i].by.index >= r.index })]
+	c.last = nil
+	for _, p := range slices.Backward(c.periods) {
+		if p.by.opens {
+			c.last = p.by
+			return
+		}
+	}
+}
+
+// at finds the period just before a position. It is not known where a record before that has not arrived.
+func (c *collection) at(p Position) (now period, known, found bool) {
+	if c.known < len(c.records) && c.records[c.known].at.Before(p) {
+		return period{}, false, true
+	}
+	n := sort.Search(len(c.periods), func(i int) bool { return !c.periods[i].by.at.Before(p) })
 	if n == 0 {
-		return period{}, false
+		return period{}, true, false
 	}
-	return c.periods[n-1], true
-}
-
-// mayPublish reports whether an account is that of the owner or of a contributor, whichever account they were named by.
-// It is called for every object.
-func (s *State) mayPublish(c *collection, account string, now period) bool {
-	m := s.members[account]
-	return m != nil && (m == c.owner || now.properties.Contributors.Members || slices.ContainsFunc(m.accounts, func(t tenure) bool {
-		return now.named[t.account]
-	}))
-}
-
-// Outcome says what becomes of an object.
-type Outcome int
-
-// The outcomes of [State.Rule].
-const (
-	Waits    Outcome = iota // a record that decides hasn't arrived yet; ask again after the next Attach
-	Readable                // it counts, and Key opens it
-	NotForUs                // it may count, but we hold no key to it; ask again when a keyring arrives
-	Refused                 // it doesn't count, for the reason given
-)
-
-// Ruling is what the rules say of one object.
-type Ruling struct {
-	Outcome    Outcome
-	Reason     string
-	Key        *seal.EpochKey   // where Readable
-	Properties *wire.Collection // where Readable
-	Late       bool             // it is sealed to the epoch before, and counts because the grace isn't over
-}
-
-// Rule decides about an object whose event had the effect [Object], from its metadata.json.
-func (s *State) Rule(e Event, m wire.Metadata) Ruling {
-	refuse := func(format string, args ...any) Ruling {
-		return Ruling{Outcome: Refused, Reason: fmt.Sprintf(format, args...)}
-	}
-	p := m.Properties
-	if p.Kind != wire.KindObject || p.Consortium != s.id {
-		return refuse("its metadata is that of a %.40q of consortium %d", p.Kind, p.Consortium)
-	}
-	c := s.collections[p.Collection]
-	if c == nil {
-		return refuse("collection %s did not exist", p.Collection)
-	}
-	now, ok := c.at(e.Position)
-	if !ok {
-		return refuse("collection %s did not exist at that point", p.Collection)
-	}
-	if now.unknown {
-		return Ruling{Outcome: Waits, Reason: "a record of the collection has not arrived"}
-	}
-	switch {
-	case p.Epoch > now.epoch:
-		return refuse("epoch %d of the collection had not begun", p.Epoch)
-	case p.Epoch+1 < now.epoch, p.Epoch < now.epoch && e.Round > now.began.Round+Grace:
-		return refuse("epoch %d of the collection was over, it is at %d since round %d", p.Epoch, now.epoch, now.began.Round)
-	}
-	key := c.key(p.Epoch)
-	if key == nil || now.properties == nil {
-		if c.unread > 0 {
-			return Ruling{Outcome: Waits, Reason: "a keyring of the collection has not arrived"}
-		}
-		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}
-	}
-	if !s.mayPublish(c, e.Sender, now) {
-		return refuse("the sender may not publish in this collection")
-	}
-	return Ruling{Outcome: Readable, Key: key, Properties: now.properties, Late: p.Epoch < now.epoch}
+	return c.periods[n-1], true, true
 }
 
 // Collection is a collection as it is now, for somebody who can read it. Its members are named by their present accounts.
@@ -317,33 +347,18 @@ func (s *State) Collection(id string) (Collection, bool) {
 	if c == nil {
 		return Collection{}, false
 	}
-	one := Collection{ID: id, Owner: c.owner.account(), Default: s.isDefault(c), Revision: c.revision()}
-	for _, p := range slices.Backward(c.periods) {
-		if p.unknown {
-			one.Pending = true
-			continue
-		}
-		one.Key = c.key(p.epoch)
-		if p.properties == nil || one.Key == nil {
-			one.Former = true
-			continue
-		}
-		one.Properties, one.Epoch, one.Began = *p.properties, p.epoch, p.began
-		one.Properties.Readers, one.Properties.Contributors = s.present(p.properties.Readers), s.present(p.properties.Contributors)
-		// Who has no keyring that hasn't arrived yet may get one yet.
-		one.Pending = one.Pending || one.Former && c.unread > 0
-		return one, true
+	if c.last == nil || c.last.opened == nil {
+		return Collection{}, false
 	}
-	return Collection{}, false
-}
-
-func (c *collection) revision() (n int) {
-	for _, r := range c.records {
-		if r.event.Note.Kind == wire.KindCollection {
-			n++
-		}
+	n := sort.Search(len(c.periods), func(i int) bool { return c.periods[i].by.index >= c.last.index })
+	one := Collection{
+		ID: id, Owner: c.owner.account(), Default: s.isDefault(c), Properties: *c.last.opened, Epoch: c.last.epoch, Began: c.periods[n].began,
+		Key: c.key(c.last.epoch), Revision: int(c.made), Pending: c.known < len(c.records), Former: n < len(c.periods)-1,
 	}
-	return n
+	one.Properties.Readers, one.Properties.Contributors = s.present(one.Properties.Readers), s.present(one.Properties.Contributors)
+	// Who has no keyring that hasn't arrived yet may get one yet.
+	one.Pending = one.Pending || one.Former && c.unread > 0
+	return one, true
 }
 
 // isDefault: the charter names the default collection and its owner; a member who takes the same id gets nothing.

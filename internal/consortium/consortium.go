@@ -3,13 +3,15 @@
 // object counts. It does no I/O and reads no clock.
 //
 // It is fed from two sides. [State.Apply] takes the chain's events, in chain order. Membership follows from the notes
-// of the governor's transactions alone, so that a fold never has to wait for IPFS. [State.Attach] takes the content of
+// of the governor's transactions alone, so that a fold never has to wait for IPFS. [State.Take] takes the content of
 // records (names, keys, properties of collections) as it arrives from IPFS, in any order. Once every content has been
-// attached, the state depends on the chain only: every node that can open the same keyrings has the same state.
+// taken, the state depends on the chain only: every node that can open the same keyrings has the same state.
+//
+// Everybody who may mint can make everybody else read its records. So what a record can cost is bounded, in bytes and in
+// keys that are tried, and reading one ([Reader.Read]) needs no state: it is done beside it.
 package consortium
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -33,13 +35,12 @@ type State struct {
 	members     map[string]*member    // by every account that they have or had
 	admissions  map[uint64]*admission // by the member NFT's asset id
 	collections map[string]*collection
-	records     map[string]attacher // by transaction id: where content belongs
+	records     map[string]record // by transaction id: where content belongs
 	sequences   map[string]*Sequence
-}
 
-// attacher is a record that waits for its content, or has it.
-type attacher interface {
-	attach(s *State, m wire.Metadata, payload []byte) error
+	organisations int      // that were ever admitted
+	wanted        []string // see Wanted
+	spare         int      // bytes of sealed and replaced properties that are kept, see maxSpare
 }
 
 // New begins the fold of the consortium with the given id (the asset id of its charter), whose charter was minted by
@@ -50,7 +51,7 @@ func New(id uint64, charterTxID string, identity *seal.Identity) *State {
 		members:     map[string]*member{},
 		admissions:  map[uint64]*admission{},
 		collections: map[string]*collection{},
-		records:     map[string]attacher{},
+		records:     map[string]record{},
 		sequences:   map[string]*Sequence{},
 	}
 }
@@ -115,29 +116,6 @@ func (s *State) apply(e Event) (Effect, string) {
 		return Object, ""
 	}
 	return Nothing, "of a kind that is not known"
-}
-
-// Attach gives the content of a record that was applied: its metadata and payload, whose hashes the caller has
-// checked. Content that breaks the rules makes the record void and is reported; the state is consistent all the same.
-func (s *State) Attach(txid string, m wire.Metadata, payload []byte) error {
-	record := s.records[txid]
-	if record == nil {
-		return fmt.Errorf("attaching content: no record was made by transaction %s", txid)
-	}
-	if err := record.attach(s, m, payload); err != nil {
-		return fmt.Errorf("content of transaction %s: %w", txid, err)
-	}
-	return nil
-}
-
-// checkProperties compares what metadata.json says with the note.
-func (s *State) checkProperties(m wire.Metadata, kind wire.Kind, collection string) error {
-	p := m.Properties
-	if p.Kind != kind || p.Consortium != s.id || p.Collection != collection {
-		return fmt.Errorf("the metadata says kind %.40q of consortium %d and collection %.40q, the note %s of %d and %q",
-			p.Kind, p.Consortium, p.Collection, kind, s.id, collection)
-	}
-	return nil
 }
 
 // ID is the consortium's id: the asset id of its charter.

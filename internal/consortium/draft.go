@@ -103,7 +103,7 @@ func DraftCollection(consortium uint64, id string, epoch uint32, properties wire
 	if err != nil {
 		return Draft{}, err
 	}
-	sealed, err := key.Seal(plaintext)
+	sealed, err := key.Seal(seal.PadCoarse(plaintext)) // its size would tell how many members it names
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
 	}

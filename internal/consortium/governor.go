@@ -40,33 +40,47 @@ func (s *State) amend(e Event) (Effect, string) {
 	return Record, ""
 }
 
-func (c *charterRecord) attach(s *State, m wire.Metadata, payload []byte) error {
+func readCharter(m wire.Metadata, payload []byte) (*wire.Charter, error) {
 	charter, err := wire.ParseCharter(payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if m.Properties.Kind != wire.KindCharter {
-		return fmt.Errorf("the metadata says %.40q, the note says charter", m.Properties.Kind)
+		return nil, fmt.Errorf("the metadata says %.40q, the note says charter", m.Properties.Kind)
 	}
-	c.content = &charter
-	return nil
+	return &charter, nil
 }
 
-// attach reads an amendment. Where it is void, the governor is the one that the note names all the same, and nothing
-// else changes.
-func (t *term) attach(s *State, m wire.Metadata, payload []byte) error {
-	if err := s.checkProperties(m, wire.KindAmendment, ""); err != nil {
-		return err
+func (c *charterRecord) reader() Reader { return Reader{event: c.event} }
+
+func (c *charterRecord) take(_ *State, content *Content) {
+	if content != nil {
+		c.content = content.Charter
+	}
+}
+
+// readAmendment reads an amendment. Where it is void, the governor is the one that the note names all the same, and
+// nothing else changes.
+func (r Reader) readAmendment(m wire.Metadata, payload []byte) (*wire.Amendment, error) {
+	if err := r.checkProperties(m, ""); err != nil {
+		return nil, err
 	}
 	content, err := wire.ParseAmendment(payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if governor, err := content.Governor.Address(); err != nil || governor != t.account {
-		return errors.Join(errors.New("the record names another governor than its note"), err)
+	if governor, err := content.Governor.Address(); err != nil || governor != r.event.Note.Account {
+		return nil, errors.Join(errors.New("the record names another governor than its note"), err)
 	}
-	t.content = &content
-	return nil
+	return &content, nil
+}
+
+func (t *term) reader() Reader { return Reader{event: t.event} }
+
+func (t *term) take(_ *State, content *Content) {
+	if content != nil {
+		t.content = content.Amendment
+	}
 }
 
 // Governor is the account that admits and removes members; "" until the charter was seen.

@@ -11,9 +11,11 @@ import (
 // member is an organisation that was ever admitted. It can have one account after the other, see [State.rotate]; all of
 // them lead to it in the state's map.
 type member struct {
-	accounts   []tenure     // in chain order; the last is the present one
-	admissions []*admission // in chain order
-	rotations  []*rotation  // in chain order
+	accounts   []tenure        // in chain order; the last is the present one
+	admissions []*admission    // in chain order
+	rotations  []*rotation     // in chain order
+	owns       int             // collections that it made
+	minted     map[string]bool // directories of its collection and keyring records
 }
 
 // admission is one member NFT: from its minting to its destruction.
@@ -32,6 +34,7 @@ func (s *State) admit(e Event) (Effect, string) {
 	if m == nil {
 		m = &member{accounts: []tenure{{account: account}}}
 		s.members[account] = m
+		s.organisations++
 	}
 	if m.account() != account {
 		return Nothing, "the account was replaced by another one of its member"
@@ -94,26 +97,33 @@ func (a *admission) end(at Position) {
 	}
 }
 
-func (a *admission) attach(s *State, m wire.Metadata, payload []byte) error {
-	if err := s.checkProperties(m, wire.KindMember, ""); err != nil {
-		return err
+func (r Reader) readMember(m wire.Metadata, payload []byte) (*wire.Member, error) {
+	if err := r.checkProperties(m, ""); err != nil {
+		return nil, err
 	}
 	content, err := wire.ParseMember(payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if content.Account != a.event.Note.Account {
-		return errors.New("the record is about another account than its note")
+	if content.Account != r.event.Note.Account {
+		return nil, errors.New("the record is about another account than its note")
 	}
-	a.content = &content
-	return nil
+	return &content, nil
+}
+
+func (a *admission) reader() Reader { return Reader{event: a.event} }
+
+func (a *admission) take(_ *State, content *Content) {
+	if content != nil {
+		a.content = content.Member
+	}
 }
 
 // removal is a removal record. Its note says everything; the content is compared with it.
 type removal struct{ event Event }
 
-func (r *removal) attach(s *State, m wire.Metadata, payload []byte) error {
-	if err := s.checkProperties(m, wire.KindRemoval, ""); err != nil {
+func (r Reader) readRemoval(m wire.Metadata, payload []byte) error {
+	if err := r.checkProperties(m, ""); err != nil {
 		return err
 	}
 	content, err := wire.ParseRemoval(payload)
@@ -122,6 +132,10 @@ func (r *removal) attach(s *State, m wire.Metadata, payload []byte) error {
 	}
 	return err
 }
+
+func (r *removal) reader() Reader { return Reader{event: r.event} }
+
+func (r *removal) take(*State, *Content) {}
 
 // inForce reports whether a member is one now.
 func (m *member) inForce() bool {

@@ -17,7 +17,9 @@ type tenure struct {
 // rotation is a record that gives a member other keys.
 type rotation struct {
 	event   Event
-	content *wire.Member
+	of      *member
+	content *wire.Member // of the last one only: a member can make as many as it likes
+	peer    string       // the peer id in the content
 }
 
 // rotate gives the member with the note's former account the other one, from just after the event: nothing that the
@@ -33,7 +35,10 @@ func (s *State) rotate(e Event) (Effect, string) {
 	case e.Note.Account != m.account() && s.members[e.Note.Account] != nil:
 		return Nothing, "the account belongs to a member, or did"
 	}
-	r := &rotation{event: e}
+	r := &rotation{event: e, of: m}
+	if n := len(m.rotations); n > 0 {
+		m.rotations[n-1].content = nil
+	}
 	m.rotations = append(m.rotations, r)
 	s.records[e.TxID] = r
 	if e.Note.Account != m.account() {
@@ -43,22 +48,32 @@ func (s *State) rotate(e Event) (Effect, string) {
 	return Record, ""
 }
 
-func (r *rotation) attach(s *State, m wire.Metadata, payload []byte) error {
-	if err := s.checkProperties(m, wire.KindRotation, ""); err != nil {
-		return err
+func (r Reader) readRotation(m wire.Metadata, payload []byte) (*wire.Member, error) {
+	if err := r.checkProperties(m, ""); err != nil {
+		return nil, err
 	}
 	content, err := wire.ParseRotation(payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if content.Member.Account != r.event.Note.Account {
-		return errors.New("the record is about another account than its note")
+		return nil, errors.New("the record is about another account than its note")
 	}
 	if wire.PeerDigest(content.Member.Peer) != r.event.Note.PeerDigest {
-		return errors.New("the record names another peer id than its note")
+		return nil, errors.New("the record names another peer id than its note")
 	}
-	r.content = &content.Member
-	return nil
+	return &content.Member, nil
+}
+
+func (r *rotation) reader() Reader { return Reader{event: r.event} }
+
+func (r *rotation) take(_ *State, content *Content) {
+	if content == nil || content.Member == nil {
+		return
+	}
+	if r.peer = content.Member.Peer; r == r.of.rotations[len(r.of.rotations)-1] {
+		r.content = content.Member
+	}
 }
 
 // account is the one that a member has now.
@@ -91,8 +106,8 @@ func (m *member) pastPeers(now string) []string {
 		}
 	}
 	for _, r := range m.rotations {
-		if r.content != nil && r.content.Peer != now {
-			past[r.content.Peer] = true
+		if r.peer != "" && r.peer != now {
+			past[r.peer] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(past))
@@ -125,6 +140,15 @@ func (s *State) Accounts(account string) (list []string) {
 func (s *State) Present(account string) string {
 	if m := s.members[account]; m != nil {
 		return m.account()
+	}
+	return account
+}
+
+// MemberOf names the member that has or had an account, by its first one, which stays; of somebody who never was a member
+// it is the account.
+func (s *State) MemberOf(account string) string {
+	if m := s.members[account]; m != nil {
+		return m.accounts[0].account
 	}
 	return account
 }

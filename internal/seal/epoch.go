@@ -54,6 +54,11 @@ func newEpochKey(identity *age.X25519Identity) *EpochKey {
 // Secret is the age identity as the age tool reads it. Whoever has it reads every object of the epoch.
 func (k *EpochKey) Secret() string { return k.identity.String() }
 
+// Equal reports whether two keys are the same; no key is no key's.
+func (k *EpochKey) Equal(other *EpochKey) bool {
+	return k == other || k != nil && other != nil && hmac.Equal(k.handleKey, other.handleKey)
+}
+
 // String keeps the secret out of logs and error messages.
 func (k *EpochKey) String() string { return "epoch key (secret)" }
 

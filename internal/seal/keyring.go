@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -71,12 +72,13 @@ func CheckRecipient(recipient string) error {
 }
 
 // SealTo pads and encrypts plaintext to organisations. The result tells neither who they are nor how many: stanzas
-// are anonymous, shuffled, and filled up to a power of two (at least four) with stanzas for keys that nobody has.
+// are anonymous, shuffled, and filled up to a power of two (at least four) with stanzas for keys that nobody has. Its
+// size tells little of the plaintext's, which is how many keys a keyring holds ([PadCoarse]).
 func SealTo(recipients []string, plaintext []byte) ([]byte, error) {
 	if len(recipients) == 0 || len(recipients) > MaxRecipients {
 		return nil, fmt.Errorf("sealing to %d recipients, want 1 to %d", len(recipients), MaxRecipients)
 	}
-	stanzas := make([]age.Recipient, 0, stanzaBucket(len(recipients)))
+	stanzas := make([]age.Recipient, 0, Stanzas(len(recipients)))
 	for n, text := range recipients {
 		recipient, err := age.ParseHybridRecipient(text)
 		if err != nil {
@@ -84,7 +86,7 @@ func SealTo(recipients []string, plaintext []byte) ([]byte, error) {
 		}
 		stanzas = append(stanzas, recipient)
 	}
-	for len(stanzas) < stanzaBucket(len(recipients)) {
+	for len(stanzas) < Stanzas(len(recipients)) {
 		nobody, err := age.GenerateHybridIdentity()
 		if err != nil {
 			return nil, fmt.Errorf("making a filler stanza: %w", err)
@@ -92,26 +94,61 @@ func SealTo(recipients []string, plaintext []byte) ([]byte, error) {
 		stanzas = append(stanzas, nobody.Recipient())
 	}
 	rand.Shuffle(len(stanzas), func(a, b int) { stanzas[a], stanzas[b] = stanzas[b], stanzas[a] })
-	return encrypt(Pad(plaintext), stanzas...)
+	sealed, err := encrypt(PadCoarse(plaintext), stanzas...)
+	if err != nil {
+		return nil, fmt.Errorf("sealing to %d recipients: %w", len(recipients), err)
+	}
+	return sealed, nil
 }
 
-// stanzaBucket is the number of stanzas that n recipients are shown as.
-func stanzaBucket(n int) int {
+// Stanzas is the number of stanzas that n recipients are shown as.
+func Stanzas(n int) int {
 	return max(minStanzas, 1<<bits.Len(uint(n-1)))
 }
 
 // Open decrypts what [SealTo] made for this organisation among others. It returns an error wrapping [ErrNotForUs] if
 // it was made for others only.
 func (i *Identity) Open(sealed []byte) ([]byte, error) {
-	padded, err := decrypt(sealed, i.hybrid)
-	for _, older := range i.older {
-		if !errors.Is(err, ErrNotForUs) {
+	plaintext, _, err := i.OpenAmong(sealed, MaxRecipients)
+	return plaintext, err
+}
+
+// OpenAmong is Open for a header of at most so many stanzas, of which every one may have to be tried. It tells how many
+// there are; a longer header is an error, and not [ErrNotForUs].
+func (i *Identity) OpenAmong(sealed []byte, most int) (plaintext []byte, stanzas int, err error) {
+	var padded []byte
+	for n, hybrid := range append([]*age.HybridIdentity{i.hybrid}, i.older...) {
+		if n > 0 && !errors.Is(err, ErrNotForUs) {
 			break
 		}
-		padded, err = decrypt(sealed, older)
+		bounded := &boundedStanzas{Identity: hybrid, most: most}
+		padded, err = decrypt(sealed, bounded)
+		stanzas = bounded.seen
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening with the organisation's key: %w", err)
+		return nil, stanzas, fmt.Errorf("opening with the organisation's key: %w", err)
 	}
-	return Unpad(padded), nil
+	return Unpad(padded), stanzas, nil
+}
+
+// boundedStanzas counts the stanzas of a header, and tries no more than it may.
+type boundedStanzas struct {
+	age.Identity
+	most, seen int
+}
+
+func (b *boundedStanzas) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	if b.seen = len(stanzas); b.seen > b.most {
+		return nil, fmt.Errorf("%d stanzas in the header, at most %d are tried", b.seen, b.most)
+	}
+	return b.Identity.Unwrap(stanzas)
+}
+
+// Fingerprint stands for the keys that the identity opens with: another set of keys has another one.
+func (i *Identity) Fingerprint() []byte {
+	h := sha256.New()
+	for _, hybrid := range append([]*age.HybridIdentity{i.hybrid}, i.older...) {
+		fmt.Fprintln(h, hybrid.Recipient())
+	}
+	return h.Sum(nil)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,42 @@ func TestAKeyringHidesTheNumberOfItsReaders(t *testing.T) {
 		if strings.Contains(string(header), reader[:40]) {
 			t.Error("the header names a reader")
 		}
+	}
+}
+
+// What can be sealed to can be opened by each of them: age reads no longer header, whatever its writer does.
+func TestWhatIsSealedToTheMostReadersOpens(t *testing.T) {
+	last := newOrganisation(t)
+	recipients := slices.Repeat([]string{newOrganisation(t).Recipient()}, MaxRecipients)
+	recipients[MaxRecipients-1] = last.Recipient()
+	sealed, err := SealTo(recipients, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plaintext, stanzas, err := last.OpenAmong(sealed, MaxRecipients); err != nil || string(plaintext) != "{}" || stanzas != MaxRecipients {
+		t.Errorf("among %d stanzas it opens to %q, %v", stanzas, plaintext, err)
+	}
+	if _, stanzas, err := last.OpenAmong(sealed, MaxRecipients-1); err == nil || errors.Is(err, ErrNotForUs) || stanzas != MaxRecipients {
+		t.Errorf("with too many stanzas (%d): %v", stanzas, err)
+	}
+	if _, err := SealTo(append(recipients, last.Recipient()), []byte("{}")); err == nil {
+		t.Error("it is sealed to more than can be read")
+	}
+}
+
+// The size of a keyring must not tell which epochs somebody is given.
+func TestASealedKeyringHidesHowManyKeysItHolds(t *testing.T) {
+	reader := newOrganisation(t).Recipient()
+	sizes := map[int]bool{}
+	for _, keys := range []int{1, 2, 5, 20, 30} {
+		sealed, err := SealTo([]string{reader}, bytes.Repeat([]byte("x"), 60+keys*110))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes[len(sealed)] = true
+	}
+	if len(sizes) != 1 {
+		t.Errorf("up to 30 keys show as the sizes %v", sizes)
 	}
 }
 

@@ -104,7 +104,7 @@ func (q Quorum) Multisig() (crypto.MultisigAccount, error) {
 // Encode writes record.json.
 func (c Charter) Encode() ([]byte, error) {
 	c.Format, c.Kind = Format, KindCharter
-	return encodeRecord(c, c.check)
+	return encodeRecord(c.Kind, c, c.check)
 }
 
 // ParseCharter reads a charter's record.json.
@@ -131,7 +131,7 @@ func (c *Charter) check() error {
 // Encode writes record.json.
 func (a Amendment) Encode() ([]byte, error) {
 	a.Format, a.Kind = Format, KindAmendment
-	return encodeRecord(a, a.check)
+	return encodeRecord(a.Kind, a, a.check)
 }
 
 // ParseAmendment reads an amendment's record.json.

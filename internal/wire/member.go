@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -86,7 +85,7 @@ func (m Member) Sign(account ed25519.PrivateKey, peerKey p2pcrypto.PrivKey) (Mem
 // Encode writes record.json.
 func (m Member) Encode() ([]byte, error) {
 	m.Format, m.Kind = Format, KindMember
-	return encodeRecord(m, m.check)
+	return encodeRecord(m.Kind, m, m.check)
 }
 
 // ParseMember reads a request for admission or a member's record.json, and verifies both signatures.
@@ -149,14 +148,14 @@ func checkText(name, text string, least, most int) error {
 	return nil
 }
 
-// encodeRecord writes record.json after its check.
-func encodeRecord(record any, check func() error) ([]byte, error) {
-	return encode(RecordName, MaxPayload, record, check)
+// encodeRecord writes record.json of one kind after its check.
+func encodeRecord(kind Kind, record any, check func() error) ([]byte, error) {
+	return encode(fmt.Sprintf("a %s record", kind), MaxPayload(kind), record, check)
 }
 
 // parseRecord reads record.json of one kind.
 func parseRecord[T any](data []byte, want Kind, header func(*T) (string, Kind), check func(*T) error) (T, error) {
-	return decode(fmt.Sprintf("a %s record", want), bytes.TrimSpace(data), MaxPayload, func(record *T) error {
+	return decode(fmt.Sprintf("a %s record", want), data, MaxPayload(want), func(record *T) error {
 		if format, kind := header(record); format != Format || kind != want {
 			return fmt.Errorf("it says format %.40q and kind %.40q", format, kind)
 		}

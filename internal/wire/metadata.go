@@ -134,8 +134,8 @@ func (p Properties) checkByKind() error {
 
 // CheckPayload reports whether the payload file is the one that the metadata names.
 func (m Metadata) CheckPayload(payload []byte) error {
-	if len(payload) > MaxPayload {
-		return fmt.Errorf("%s has %d bytes, at most %d", m.Properties.Path, len(payload), MaxPayload)
+	if most := MaxPayload(m.Properties.Kind); len(payload) > most {
+		return fmt.Errorf("%s of kind %s has %d bytes, at most %d", m.Properties.Path, m.Properties.Kind, len(payload), most)
 	}
 	if got := Integrity(payload); got != m.Properties.Integrity {
 		return fmt.Errorf("%s has the integrity %s, the metadata says %.80q", m.Properties.Path, got, m.Properties.Integrity)

@@ -16,12 +16,12 @@ type SealedObject struct {
 // EncodeSealedObject wraps an age file as object.json.
 func EncodeSealedObject(ciphertext []byte) ([]byte, error) {
 	object := SealedObject{Format: Format, Encryption: "age", Ciphertext: ciphertext}
-	return encode(ObjectName, MaxPayload, object, object.check)
+	return encode(ObjectName, MaxObject, object, object.check)
 }
 
 // ParseSealedObject gives the age file out of object.json.
 func ParseSealedObject(data []byte) (ciphertext []byte, err error) {
-	object, err := decode(ObjectName, data, MaxPayload, (*SealedObject).check)
+	object, err := decode(ObjectName, data, MaxObject, (*SealedObject).check)
 	return object.Ciphertext, err
 }
 
@@ -49,6 +49,9 @@ type KeyringRecord struct {
 	Collection string   `json:"collection"`
 	Keyrings   [][]byte `json:"keyrings"`
 }
+
+// maxSealed bounds the sealed properties, in bytes: a header and a tag for their only chunk more.
+const maxSealed = MaxProperties + 1<<10
 
 // maxKeyrings bounds how many age headers a hostile record can make a reader try.
 const maxKeyrings = 64
@@ -101,7 +104,7 @@ func (a Accounts) Includes(account string) bool {
 // Encode writes record.json.
 func (c CollectionRecord) Encode() ([]byte, error) {
 	c.Format, c.Kind = Format, KindCollection
-	return encodeRecord(c, c.check)
+	return encodeRecord(c.Kind, c, c.check)
 }
 
 // ParseCollectionRecord reads a collection's record.json.
@@ -111,8 +114,8 @@ func ParseCollectionRecord(data []byte) (CollectionRecord, error) {
 }
 
 func (c *CollectionRecord) check() error {
-	if len(c.Sealed) == 0 {
-		return errors.New("nothing is sealed in it")
+	if len(c.Sealed) == 0 || len(c.Sealed) > maxSealed {
+		return fmt.Errorf("%d bytes are sealed in it, want 1 to %d", len(c.Sealed), maxSealed)
 	}
 	return checkKeyrings(c.Collection, c.Keyrings)
 }
@@ -120,7 +123,7 @@ func (c *CollectionRecord) check() error {
 // Encode writes record.json.
 func (k KeyringRecord) Encode() ([]byte, error) {
 	k.Format, k.Kind = Format, KindKeyring
-	return encodeRecord(k, k.check)
+	return encodeRecord(k.Kind, k, k.check)
 }
 
 // ParseKeyringRecord reads a keyring's record.json.
@@ -140,14 +143,14 @@ func checkKeyrings(collection string, keyrings [][]byte) error {
 
 // Encode writes the plaintext of a keyring.
 func (k Keyring) Encode() ([]byte, error) {
-	return encode("a keyring", MaxPayload, k, func() error { return CheckUUID(k.Collection) })
+	return encode("a keyring", MaxKeyrings, k, func() error { return CheckUUID(k.Collection) })
 }
 
 // ParseKeyring reads the plaintext of a keyring. The keys themselves are checked where they are used; errors never
 // repeat them.
 func ParseKeyring(data []byte) (Keyring, error) {
 	var k Keyring
-	if err := unmarshal(data, MaxPayload, &k); err != nil {
+	if err := unmarshal(data, MaxKeyrings, &k); err != nil {
 		return Keyring{}, errors.New("reading a keyring: not the JSON that is expected")
 	}
 	if err := CheckUUID(k.Collection); err != nil {
@@ -158,12 +161,12 @@ func ParseKeyring(data []byte) (Keyring, error) {
 
 // Encode writes the plaintext of a collection's properties.
 func (c Collection) Encode() ([]byte, error) {
-	return encode("a collection", MaxPayload, c, c.check)
+	return encode("a collection", MaxProperties, c, c.check)
 }
 
 // ParseCollection reads the plaintext of a collection's properties.
 func ParseCollection(data []byte) (Collection, error) {
-	return decode("a collection", data, MaxPayload, (*Collection).check)
+	return decode("a collection", data, MaxProperties, (*Collection).check)
 }
 
 func (c *Collection) check() error {

@@ -14,7 +14,7 @@ type Removal struct {
 // Encode writes record.json.
 func (r Removal) Encode() ([]byte, error) {
 	r.Format, r.Kind = Format, KindRemoval
-	return encodeRecord(r, r.check)
+	return encodeRecord(r.Kind, r, r.check)
 }
 
 // ParseRemoval reads a removal's record.json.

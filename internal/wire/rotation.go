@@ -14,7 +14,7 @@ type Rotation struct {
 func (r Rotation) Encode() ([]byte, error) {
 	r.Format, r.Kind = Format, KindRotation
 	r.Member.Format, r.Member.Kind = Format, KindMember
-	return encodeRecord(r, r.check)
+	return encodeRecord(r.Kind, r, r.check)
 }
 
 // ParseRotation reads a rotation's record.json, and verifies both signatures in it.

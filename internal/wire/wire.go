@@ -47,8 +47,24 @@ const (
 	MaxNote     = 1024     // bytes; Algorand asks a surcharge above
 	MaxURL      = 96       // bytes; Algorand's limit
 	MaxMetadata = 16 << 10 // bytes of metadata.json
-	MaxPayload  = 32 << 20 // bytes of object.json or record.json
+	MaxObject   = 12 << 20 // bytes of object.json: what the largest STIX object comes to, sealed, with a margin
+	MaxKeyrings = 4 << 20  // bytes of record.json of a collection or a keyring: the keys of some two thousand readers
+	MaxRecord   = 16 << 10 // bytes of any other record.json
+
+	MaxProperties = 64 << 10 // bytes of a collection's properties, which name accounts
 )
+
+// MaxPayload is the greatest size of the payload of a kind, in bytes. Every node reads every record, whoever minted it:
+// what it may cost has to be small.
+func MaxPayload(kind Kind) int {
+	switch kind {
+	case KindObject:
+		return MaxObject
+	case KindCollection, KindKeyring:
+		return MaxKeyrings
+	}
+	return MaxRecord
+}
 
 // stamp is the form of the timestamps that we write: UTC, always six digits, as TAXII writes them.
 const stamp = "2006-01-02T15:04:05.000000Z"

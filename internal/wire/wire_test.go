@@ -480,3 +480,69 @@ func TestTimesHaveOneSpelling(t *testing.T) {
 		}
 	}
 }
+
+// A record can cost its readers no more than its kind needs. White space counts.
+func TestAPayloadIsNoLargerThanItsKindAllows(t *testing.T) {
+	keyring, err := KeyringRecord{Collection: aCollection, Keyrings: [][]byte{{1}}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	collection, err := CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: []byte{1}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	removal, err := Removal{Account: anAccount}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := EncodeSealedObject([]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		kind    Kind
+		payload []byte
+		most    int
+		read    func([]byte) error
+	}{
+		{KindObject, object, 12 << 20, func(b []byte) error { _, err := ParseSealedObject(b); return err }},
+		{KindKeyring, keyring, 4 << 20, func(b []byte) error { _, err := ParseKeyringRecord(b); return err }},
+		{KindCollection, collection, 4 << 20, func(b []byte) error { _, err := ParseCollectionRecord(b); return err }},
+		{KindRemoval, removal, 16 << 10, func(b []byte) error { _, err := ParseRemoval(b); return err }},
+	} {
+		for extra, fits := range []bool{true, false} {
+			payload := append(bytes.Repeat([]byte(" "), c.most+extra-len(c.payload)), c.payload...)
+			if err := c.read(payload); (err == nil) != fits {
+				t.Errorf("%s of %d bytes: %v", c.kind, len(payload), err)
+			}
+			m := NewMetadata(Properties{Kind: c.kind}, payload)
+			if err := m.CheckPayload(payload); (err == nil) != fits {
+				t.Errorf("the payload of kind %s of %d bytes: %v", c.kind, len(payload), err)
+			}
+		}
+	}
+	if _, err := (CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}).Encode(); err == nil {
+		t.Error("properties of any size are read")
+	}
+}
+
+// The largest STIX object, padded and sealed, is one that is read.
+func TestTheLargestObjectFits(t *testing.T) {
+	key, err := seal.NewEpochKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, plaintext := range [][]byte{make([]byte, 8<<20), seal.PadCoarse(make([]byte, 8<<20-1))} {
+		sealed, err := key.Seal(plaintext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := EncodeSealedObject(sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseSealedObject(payload); err != nil {
+			t.Error(err)
+		}
+	}
+}
