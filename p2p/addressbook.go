@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/multiformats/go-multiaddr"
 )
 
 // signedRecord is a peer's own word about its addresses (libp2p RFC 0003), checked: the signature is good and by
@@ -19,10 +20,12 @@ type signedRecord struct {
 	envelope *record.Envelope
 }
 
-// maxRecord bounds a signed record in bytes, and maxRecordAddrs its addresses.
+// maxRecord bounds a signed record in bytes, and maxRecordAddrs its addresses. How many of them are dialled, and which, is
+// for the [dialGate] to say.
 const (
 	maxRecord      = 4 << 10
 	maxRecordAddrs = 32
+	maxRecordNames = 2 // addresses that have to be looked up in the DNS
 )
 
 // openRecord checks a signed record whose every byte may be hostile.
@@ -40,6 +43,15 @@ func openRecord(b []byte) (*signedRecord, error) {
 	}
 	if len(r.Addrs) > maxRecordAddrs {
 		return nil, fmt.Errorf("the record of %s has %d addresses", r.PeerID, len(r.Addrs))
+	}
+	names := 0
+	for _, a := range r.Addrs {
+		if len(a) > 0 && isName(a[0].Protocol().Code) {
+			names++
+		}
+		if names > maxRecordNames || len(a) > 0 && a[0].Protocol().Code == multiaddr.P_DNSADDR {
+			return nil, fmt.Errorf("the record of %s has names for addresses, too many or of a kind that leads to more", r.PeerID)
+		}
 	}
 	return &signedRecord{PeerRecord: r, envelope: envelope}, nil
 }

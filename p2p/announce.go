@@ -7,13 +7,16 @@ import (
 	"log/slog"
 	"math"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
 )
 
 // A Handler is told what other members say. It is called from one goroutine and should return soon: while it
@@ -40,7 +43,9 @@ type Topic struct {
 	log     *slog.Logger
 
 	mu      sync.Mutex
-	budgets map[peer.ID]*rate.Limiter // bytes, per author
+	all     *rate.Limiter             // bytes, of all authors
+	authors map[peer.ID]*rate.Limiter // … of each
+	relays  map[peer.ID]*rate.Limiter // … that each passes on, before it is known whether they are new
 }
 
 var errJoined = errors.New("a host joins only once")
@@ -48,9 +53,13 @@ var errJoined = errors.New("a host joins only once")
 // consortiumID is what a consortium's id may look like; on Algorand it is a decimal asset id.
 var consortiumID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// gossipQueue is the length of gossipsub's queues, in messages: with its default of 32 a burst loses 40 to 70 % of
-// its messages. What can pile up in bytes is bounded by the authors' budgets.
-const gossipQueue = 16 << 10
+// gossipQueue is the length of gossipsub's queues, in messages: with its default of 32 a burst loses 40 to 70 % of its
+// messages. A message has at most maxMessage bytes, which bounds what can pile up: where messages come in faster than they
+// are checked, and where a member does not read.
+const gossipQueue = 512
+
+// maxRPC bounds what comes at once, in bytes: a message with its signature and some more, or several small ones.
+const maxRPC = 2 * maxMessage
 
 // Join takes part in the announcements of a consortium, by its id, until the topic or the host is closed. A host joins
 // once in its life: gossipsub's peers lose sight of one that leaves and comes back on the same connection.
@@ -71,7 +80,8 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 	t := &Topic{
 		host: h, handler: handler,
 		done: make(chan struct{}), log: h.log,
-		budgets: map[peer.ID]*rate.Limiter{},
+		all:     rate.NewLimiter(rate.Limit(h.limits.AllAnnouncedBytesPerSecond), h.limits.AllAnnouncedBytesBurst),
+		authors: map[peer.ID]*rate.Limiter{}, relays: map[peer.ID]*rate.Limiter{},
 	}
 	if err := t.start(topicName(consortium)); err != nil {
 		return nil, fmt.Errorf("join %s: %w", consortium, err)
@@ -94,6 +104,7 @@ func (t *Topic) start(name string) (err error) {
 	score, thresholds := t.scoring(name)
 	ps, err := pubsub.NewGossipSub(ctx, t.host.host,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
+		pubsub.WithMaxMessageSize(maxRPC),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name)),
@@ -120,7 +131,8 @@ func (t *Topic) start(name string) (err error) {
 }
 
 // Announce tells the other members of directories that were published, with their blocks as far as they are small. It
-// does not wait for anybody; who misses it fetches.
+// does not wait for anybody; who misses it fetches. What is beyond an author's budget is not said at all: nobody would hear
+// it, and it would wait in memory for those who do not listen.
 func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
 	for _, d := range dirs {
 		if !d.root.Defined() {
@@ -132,6 +144,9 @@ func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
 		return fmt.Errorf("announce %d directories: %w", len(dirs), err)
 	}
 	for _, m := range messages {
+		if !t.afford(t.host.ID(), len(m)) {
+			continue
+		}
 		if err := t.publish(ctx, m); err != nil {
 			return fmt.Errorf("announce %d directories: %w", len(dirs), err)
 		}
@@ -231,25 +246,41 @@ func (t *Topic) validate(ctx context.Context, _ peer.ID, m *pubsub.Message) pubs
 	return pubsub.ValidationAccept
 }
 
-// afford takes the message's bytes from its author's budget. Small messages cost as much as 1 kB of a large one.
+// smallMessage is what a message costs at least, in bytes of a budget: each has a signature to be checked.
+const smallMessage = 4 << 10
+
+// afford takes the message's bytes from its author's budget, and from that of all.
 func (t *Topic) afford(author peer.ID, n int) bool {
+	l := t.host.limits
+	cost := max(n, smallMessage)
+	return t.budget(t.authors, author, l.AnnouncedBytesPerSecond, l.AnnouncedBytesBurst).AllowN(time.Now(), cost) && t.all.AllowN(time.Now(), cost)
+}
+
+// budget gives a peer's. Only members have one, so there are not many.
+func (t *Topic) budget(of map[peer.ID]*rate.Limiter, id peer.ID, perSecond, burst int) *rate.Limiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	budget := t.budgets[author]
-	if budget == nil {
-		l := t.host.limits
-		budget = rate.NewLimiter(rate.Limit(l.AnnouncedBytesPerSecond), l.AnnouncedBytesBurst)
-		t.budgets[author] = budget // authors are members, so there are not many
+	b := of[id]
+	if b == nil {
+		b = rate.NewLimiter(rate.Limit(perSecond), burst)
+		of[id] = b
 	}
-	return budget.AllowN(time.Now(), max(n, 1<<10))
+	return b
 }
 
 // inspect strips what a peer that is not a member sends down to its subscriptions: those must be remembered for the
-// moment when it is admitted.
+// moment when it is admitted. Of what a member passes on it lets no more in than all authors may say, and itself: the rest
+// would wait in memory to be checked and be dropped then.
 func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	if !t.host.members.IsMember(from) {
 		rpc.Publish, rpc.Control = nil, nil
+		return nil
 	}
+	l := t.host.limits
+	budget := t.budget(t.relays, from, l.AllAnnouncedBytesPerSecond+l.AnnouncedBytesPerSecond, l.AllAnnouncedBytesBurst+l.AnnouncedBytesBurst)
+	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
+		return !budget.AllowN(time.Now(), max(proto.Size(m), smallMessage))
+	})
 	return nil
 }
 

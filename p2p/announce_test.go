@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -290,7 +291,7 @@ func TestAnAuthorHasABudget(t *testing.T) {
 			t.Fatal("who relays spam is blamed for it")
 		}
 	}
-	if accepted < 40 || accepted > 60 { // 100 kB are some 55 of them
+	if accepted < 20 || accepted > 30 { // small messages cost 4 KiB
 		t.Errorf("%d messages were accepted", accepted)
 	}
 	hints := 0
@@ -302,8 +303,59 @@ func TestAnAuthorHasABudget(t *testing.T) {
 			hints++
 		}
 	}
-	if hints < 90 || hints > 110 { // small messages cost 1 kB
+	if hints < 20 || hints > 30 {
 		t.Errorf("%d hints were accepted", hints)
+	}
+}
+
+// However many members there are: what they say together is bounded, and with it what gossip holds in memory.
+func TestAllAuthorsHaveOneBudget(t *testing.T) {
+	w := newWorld(t)
+	h := w.member(func(c *Config) {
+		c.Limits = Limits{AnnouncedBytesPerSecond: 1, AnnouncedBytesBurst: 100_000, AllAnnouncedBytesPerSecond: 1, AllAnnouncedBytesBurst: 250_000}
+	})
+	topic, _ := join(t, h)
+	accepted := 0
+	for n := range 20 {
+		author := peer.ID(fmt.Sprintf("author %d", n))
+		w.members.set(author, true)
+		for _, d := range directories(t, 30, "spam", n) {
+			if validated(topic, author, announcement(t, roots([]Directory{d}), d)) == pubsub.ValidationAccept {
+				accepted++
+			}
+		}
+	}
+	if accepted < 55 || accepted > 65 { // 250 kB, at 4 KiB each, are 61
+		t.Errorf("%d messages of 20 authors were accepted", accepted)
+	}
+}
+
+// What a member passes on waits in memory to be checked: no more of it is let in than all authors may say.
+func TestARelayIsHeardOnlySoMuch(t *testing.T) {
+	w := newWorld(t)
+	h := w.member(func(c *Config) {
+		c.Limits = Limits{AnnouncedBytesPerSecond: 1, AnnouncedBytesBurst: 100_000, AllAnnouncedBytesPerSecond: 1, AllAnnouncedBytesBurst: 200_000}
+	})
+	topic, _ := join(t, h)
+	w.members.set("relay", true)
+	w.members.set("other", true)
+	pass := func(relay peer.ID) (n int) {
+		for range 100 {
+			rpc := &pubsub.RPC{RPC: pb.RPC{Publish: []*pb.Message{{Data: make([]byte, 10_000)}, {Signature: make([]byte, 10_000)}}}}
+			if err := topic.inspect(relay, rpc); err != nil {
+				t.Fatal(err)
+			}
+			n += len(rpc.Publish)
+		}
+		return n
+	}
+	for _, relay := range []peer.ID{"relay", "other"} {
+		if n := pass(relay); n < 28 || n > 31 { // 300 kB
+			t.Errorf("%d messages of 10 kB are let in from %s", n, relay)
+		}
+	}
+	if n := pass("stranger"); n != 0 {
+		t.Errorf("%d messages are let in from a stranger", n)
 	}
 }
 

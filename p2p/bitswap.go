@@ -14,7 +14,7 @@ import (
 
 const (
 	bitswapParallel = 32 // more, and sessions stall
-	bitswapLarge    = 2  // of them, files of more than one block: each up to 32 MiB of memory
+	bitswapLarge    = 2  // of them, files of more than one block: each up to 12 MiB of memory
 	bitswapAttempts = 2
 )
 
@@ -44,7 +44,7 @@ func (f *fetch) bitswapSession(ctx, budget context.Context, wanted []cid.Cid) er
 	large := make(chan struct{}, bitswapLarge)
 
 	var mu sync.Mutex
-	batch := f.newBatch()
+	batch := f.newBatch("")
 	var g errgroup.Group
 	g.SetLimit(bitswapParallel)
 	for _, root := range wanted {

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/ipld/go-car/v2"
 	carstorage "github.com/ipld/go-car/v2/storage"
+	"golang.org/x/sync/semaphore"
 )
 
 // Directories travel as a CARv1 (ipld.io/specs/transport/car/carv1) with a stricter order than the format asks
@@ -42,9 +43,16 @@ func newCARWriter(w io.Writer, roots []cid.Cid) (*carWriter, error) {
 
 func (w *carWriter) write(ctx context.Context, d Directory) error {
 	for _, b := range d.blocks {
-		if err := w.car.Put(ctx, b.Cid().KeyString(), b.RawData()); err != nil {
-			return fmt.Errorf("write block %s: %w", b.Cid(), err)
+		if err := w.block(ctx, b); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (w *carWriter) block(ctx context.Context, b blocks.Block) error {
+	if err := w.car.Put(ctx, b.Cid().KeyString(), b.RawData()); err != nil {
+		return fmt.Errorf("write block %s: %w", b.Cid(), err)
 	}
 	return nil
 }
@@ -54,6 +62,9 @@ type carReader struct {
 	roots []cid.Cid
 	in    *car.BlockReader
 	count *countingReader
+
+	room  *semaphore.Weighted // for the chunks of large files; nil where none can come
+	taken int64
 }
 
 // countingReader counts bytes, to tell the end of a stream from one in the middle of a block.
@@ -89,6 +100,7 @@ func newCARReader(r io.Reader) (*carReader, error) {
 // anything is kept. An error that wraps [ErrNotDirectory] is a verdict on the root it names; any other is one on
 // the stream. Nothing can be read after an error.
 func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (Directory, error) {
+	r.release()
 	root, err := r.block()
 	if err != nil {
 		return Directory{}, err
@@ -96,11 +108,16 @@ func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (D
 	if !wanted(root.Cid()) {
 		return Directory{}, fmt.Errorf("block %s: not asked for", root.Cid())
 	}
-	first := true
-	return loadDirectory(ctx, root.Cid(), func(_ context.Context, want ...cid.Cid) ([]blocks.Block, error) {
-		if first {
-			first = false
+	level := 0
+	return loadDirectory(ctx, root.Cid(), func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
+		switch level++; {
+		case level == 1:
 			return []blocks.Block{root}, nil
+		case level > 2 && r.room != nil:
+			if err := r.room.Acquire(ctx, int64(len(want))); err != nil {
+				return nil, err
+			}
+			r.taken += int64(len(want))
 		}
 		got := make([]blocks.Block, len(want))
 		for i, c := range want {
@@ -118,6 +135,14 @@ func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (D
 		}
 		return got, nil
 	})
+}
+
+// release gives the room of the last directory back.
+func (r *carReader) release() {
+	if r.taken > 0 {
+		r.room.Release(r.taken)
+		r.taken = 0
+	}
 }
 
 // block reads one block and checks it against its CID.

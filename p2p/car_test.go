@@ -12,6 +12,7 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/internal/splice"
 )
@@ -38,7 +39,7 @@ func carOf(tb testing.TB, header []cid.Cid, dirs []Directory, more ...blocks.Blo
 // takeAll reads an answer to the end or to its first error.
 func takeAll(car []byte, asked []cid.Cid) ([]Directory, error) {
 	var got []Directory
-	err := readAnswer(context.Background(), bytes.NewReader(car), asked, func(d Directory) error {
+	err := readAnswer(context.Background(), bytes.NewReader(car), semaphore.NewWeighted(largeChunks), asked, func(d Directory) error {
 		got = append(got, d)
 		return nil
 	})
@@ -216,7 +217,7 @@ func TestAReaderThatFailsIsNoEndOfAnAnswer(t *testing.T) {
 	d := directory(t)
 	car := carOf(t, nil, []Directory{d})
 	broken := errors.New("connection lost")
-	err := readAnswer(context.Background(), io.MultiReader(bytes.NewReader(car), errReader{broken}), []cid.Cid{d.root}, func(Directory) error { return nil })
+	err := readAnswer(context.Background(), io.MultiReader(bytes.NewReader(car), errReader{broken}), semaphore.NewWeighted(largeChunks), []cid.Cid{d.root}, func(Directory) error { return nil })
 	if !errors.Is(err, broken) {
 		t.Fatalf("error %v", err)
 	}

@@ -9,14 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-varint"
+	"golang.org/x/sync/semaphore"
 )
 
 // The CAR stream protocol: one stream, one question, one answer.
@@ -24,19 +23,19 @@ import (
 // The question is the number of directories (a uvarint, 1 to 256) and that many root CIDs in binary, 36 bytes each;
 // then the asker closes its side. The answer is a CARv1 in the order of car.go with those of the directories
 // that the answerer has, in the order asked; what it does not have is simply absent. An answerer may end the answer
-// early after 32 MiB; who got something but not everything asks again.
+// early after 16 MiB; who got something but not everything asks again.
 const carProtocol = "/serviceledger/1/car"
 
 const (
 	maxRequest   = 256 // directories
 	cidLength    = 36  // of a binary CIDv1 with a SHA-256
-	answerLimit  = 32 << 20
+	answerLimit  = 16 << 20
 	maxAnswer    = answerLimit + maxDirectoryBytes + (1 << 20) // what an honest answer can come to
 	streamBuffer = 64 << 10
 
 	streamsPerPeer = 2  // answered at the same time
 	queuePerPeer   = 16 // streams that are answered or wait
-	streamsInTotal = 16 // answered at the same time; each holds a directory, at most 34 MiB
+	streamsInTotal = 16 // answered at the same time; each holds a few MiB
 )
 
 func encodeRequest(roots []cid.Cid) []byte {
@@ -82,23 +81,13 @@ type carServer struct {
 	anyone   bool
 	wait     patience
 	log      *slog.Logger
-	slots    chan struct{}
-
-	mu    sync.Mutex
-	peers map[peer.ID]*asker
-}
-
-// asker is a peer with streams open.
-type asker struct {
-	streams int
-	slots   chan struct{}
+	door     *door
 }
 
 func newCARServer(l *lifetime, s *store, members Members, anyone bool, wait patience, log *slog.Logger) *carServer {
 	return &carServer{
 		lifetime: l, store: s, members: members, anyone: anyone, wait: wait, log: log,
-		slots: make(chan struct{}, streamsInTotal),
-		peers: map[peer.ID]*asker{},
+		door: newDoor(queuePerPeer, streamsPerPeer, streamsInTotal),
 	}
 }
 
@@ -128,11 +117,11 @@ func (s *carServer) serve(stream network.Stream, from peer.ID) error {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
 
-	asker := s.enter(from)
-	if asker == nil {
-		return fmt.Errorf("more than %d streams", queuePerPeer)
+	visit, err := s.door.enter(from)
+	if err != nil {
+		return err
 	}
-	defer s.leave(from)
+	defer visit.leave()
 	if err := stream.SetReadDeadline(time.Now().Add(s.wait.request)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}
@@ -140,16 +129,10 @@ func (s *carServer) serve(stream network.Stream, from peer.ID) error {
 	if err != nil {
 		return fmt.Errorf("read the question: %w", err)
 	}
-	for _, slots := range []chan struct{}{asker.slots, s.slots} {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := visit.wait(ctx); err != nil {
+		return err
 	}
-	// The asker writes to its disk between reads, so it may pause longer than an answerer.
-	return s.answer(ctx, &patientWriter{stream, 2 * s.wait.idle}, from, roots)
+	return s.answer(ctx, s.wait.writer(stream), from, roots)
 }
 
 func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots []cid.Cid) error {
@@ -166,61 +149,34 @@ func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots
 		if !s.anyone && !s.members.IsMember(from) {
 			return errNotMember // since the question came
 		}
-		d, err := s.store.load(ctx, root)
+		n, err := s.store.copy(ctx, root, car)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotDirectory) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := car.write(ctx, d); err != nil {
-			return err
-		}
-		sent += d.Size()
+		sent += n
 	}
 	return out.Flush()
 }
 
-// enter counts a stream; nil says that the peer has too many.
-func (s *carServer) enter(from peer.ID) *asker {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.peers[from]
-	if a == nil {
-		a = &asker{slots: make(chan struct{}, streamsPerPeer)}
-		s.peers[from] = a
-	}
-	if a.streams >= queuePerPeer {
-		return nil
-	}
-	a.streams++
-	return a
-}
-
-func (s *carServer) leave(from peer.ID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.peers[from]
-	if a.streams--; a.streams == 0 {
-		delete(s.peers, from)
-	}
-}
-
 // askCAR asks one connected peer for directories and hands them on as they come, each checked. An
-// error says that the answer broke off; what was handed on before stays good.
-func askCAR(ctx context.Context, h host.Host, wait patience, from peer.ID, roots []cid.Cid, deliver func(Directory) error) error {
-	ctx, cancel := context.WithTimeout(ctx, wait.transfer)
+// error says that the answer broke off; what was handed on before stays good. A large one takes room, in chunks, until it
+// was handed on.
+func (h *Host) askCAR(ctx context.Context, from peer.ID, roots []cid.Cid, deliver func(Directory) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.wait.transfer)
 	defer cancel()
-	opening, cancelOpening := context.WithTimeout(ctx, wait.request)
+	opening, cancelOpening := context.WithTimeout(ctx, h.wait.request)
 	defer cancelOpening()
-	stream, err := h.NewStream(network.WithNoDial(opening, "members are dialled elsewhere"), from, carProtocol)
+	stream, err := h.host.NewStream(network.WithNoDial(opening, "members are dialled elsewhere"), from, carProtocol)
 	if err != nil {
 		return fmt.Errorf("open a CAR stream to %s: %w", from, err)
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
 
-	if err := stream.SetWriteDeadline(time.Now().Add(wait.request)); err != nil {
+	if err := stream.SetWriteDeadline(time.Now().Add(h.wait.request)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}
 	if _, err := io.Copy(stream, bytes.NewReader(encodeRequest(roots))); err != nil {
@@ -231,7 +187,7 @@ func askCAR(ctx context.Context, h host.Host, wait patience, from peer.ID, roots
 		_ = stream.Reset()
 		return fmt.Errorf("ask %s: %w", from, err)
 	}
-	if err := readAnswer(ctx, &patientReader{stream, wait.idle}, roots, deliver); err != nil {
+	if err := readAnswer(ctx, h.wait.reader(stream), h.large, roots, deliver); err != nil {
 		_ = stream.Reset()
 		return fmt.Errorf("answer of %s: %w", from, err)
 	}
@@ -239,11 +195,13 @@ func askCAR(ctx context.Context, h host.Host, wait patience, from peer.ID, roots
 }
 
 // readAnswer takes an answer apart. Directories that were not asked for, or that come twice, are an error.
-func readAnswer(ctx context.Context, r io.Reader, roots []cid.Cid, deliver func(Directory) error) error {
+func readAnswer(ctx context.Context, r io.Reader, room *semaphore.Weighted, roots []cid.Cid, deliver func(Directory) error) error {
 	in, err := newCARReader(bufio.NewReaderSize(io.LimitReader(r, maxAnswer), streamBuffer))
 	if err != nil {
 		return err
 	}
+	in.room = room
+	defer in.release()
 	open := cid.NewSet()
 	for _, c := range roots {
 		open.Add(c)
@@ -261,29 +219,4 @@ func readAnswer(ctx context.Context, r io.Reader, roots []cid.Cid, deliver func(
 			return err
 		}
 	}
-}
-
-// patientReader and patientWriter let the other side be slow, but not silent.
-type patientReader struct {
-	network.Stream
-	idle time.Duration
-}
-
-func (r *patientReader) Read(p []byte) (int, error) {
-	if err := r.SetReadDeadline(time.Now().Add(r.idle)); err != nil {
-		return 0, err
-	}
-	return r.Stream.Read(p)
-}
-
-type patientWriter struct {
-	network.Stream
-	idle time.Duration
-}
-
-func (w *patientWriter) Write(p []byte) (int, error) {
-	if err := w.SetWriteDeadline(time.Now().Add(w.idle)); err != nil {
-		return 0, err
-	}
-	return w.Stream.Write(p)
 }

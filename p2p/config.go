@@ -64,7 +64,10 @@ type Config struct {
 type patience struct {
 	request      time.Duration // to open a stream and to get a question across
 	idle         time.Duration // without a byte from the other side
+	floor        int64         // bytes a second that a stream must make, over all
 	transfer     time.Duration // for one CAR answer
+	long         time.Duration // for one CAR answer, before others are asked for the same
+	slow         time.Duration // for the CAR answers of members that took long before
 	bitswap      time.Duration // for one directory
 	bitswapTotal time.Duration // for all directories of one Fetch
 }
@@ -72,7 +75,10 @@ type patience struct {
 var defaultPatience = patience{
 	request:      10 * time.Second,
 	idle:         15 * time.Second,
+	floor:        8 << 10,
 	transfer:     5 * time.Minute,
+	long:         2 * time.Second,
+	slow:         10 * time.Second,
 	bitswap:      10 * time.Second,
 	bitswapTotal: 30 * time.Second,
 }
@@ -83,7 +89,10 @@ type Limits struct {
 	StagedBytesPerAuthor int64 // of those, from one author; a quarter of the total
 
 	AnnouncedBytesPerSecond int // per author, sustained; what comes faster is left to Fetch; 4 MiB
-	AnnouncedBytesBurst     int // per author, at once; 32 MiB
+	AnnouncedBytesBurst     int // per author, at once; 16 MiB
+
+	AllAnnouncedBytesPerSecond int // of all authors together; 8 MiB
+	AllAnnouncedBytesBurst     int // … at once: gossip holds as much of it in memory, and some seconds more; 24 MiB
 }
 
 // complete checks what was given and fills in the defaults.
@@ -129,7 +138,9 @@ func (l *Limits) complete() {
 	setDefault(&l.StagedBytes, 64<<20)
 	setDefault(&l.StagedBytesPerAuthor, l.StagedBytes/4)
 	setDefault(&l.AnnouncedBytesPerSecond, 4<<20)
-	setDefault(&l.AnnouncedBytesBurst, 32<<20)
+	setDefault(&l.AnnouncedBytesBurst, 16<<20)
+	setDefault(&l.AllAnnouncedBytesPerSecond, max(8<<20, l.AnnouncedBytesPerSecond))
+	setDefault(&l.AllAnnouncedBytesBurst, max(24<<20, l.AnnouncedBytesBurst))
 }
 
 func setDefault[T int | int64](field *T, value T) {

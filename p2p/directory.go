@@ -21,8 +21,8 @@ const (
 	// MaxMetadata is the greatest size of metadata.json, in bytes: it is always one block.
 	MaxMetadata = chunkSize
 
-	// MaxPayload is the greatest size of the payload file, in bytes.
-	MaxPayload = 32 << 20
+	// MaxPayload is the greatest size of the payload file, in bytes: what the largest object comes to, sealed, and a bit.
+	MaxPayload = 12 << 20
 
 	maxNameLength = 255
 	chunkSize     = 1 << 20
@@ -70,6 +70,9 @@ func (d Directory) Size() int {
 	return n
 }
 
+// isLarge says whether the payload is more than one block.
+func (d Directory) isLarge() bool { return len(d.blocks) > 3 }
+
 // Files are the directory's two files in the order of their names.
 func (d Directory) Files() ([]File, error) {
 	if !d.root.Defined() {
@@ -101,7 +104,7 @@ func (d Directory) Files() ([]File, error) {
 	return files, nil
 }
 
-// BuildDirectory makes the directory of the two files: metadata.json (at most 1 MiB) and a payload (at most 32 MiB).
+// BuildDirectory makes the directory of the two files: metadata.json (at most 1 MiB) and a payload (at most 12 MiB).
 // It is what `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576` makes: a file of up to 1 MiB is one
 // raw block, a larger one a node over 1 MiB chunks. It needs no host, and equal files give equal CIDs. The
 // directory refers to the files' bytes, which must not be changed afterwards.

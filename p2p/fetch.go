@@ -3,10 +3,9 @@ package p2p
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -18,12 +17,15 @@ const MaxFetch = 1024
 
 const (
 	batchSize  = 256     // directories in one commit
-	batchBytes = 8 << 20 // or fewer, when they are large
+	batchBytes = 4 << 20 // or fewer, when they are large
 
-	broughtBytes = 32 << 20 // of what a fetch gives back in memory
+	broughtBytes = 8 << 20 // of what a fetch gives back in memory
+	largeChunks  = 48      // of large files, of 1 MiB each, that come in at the same time, in all fetches
 
 	fetchMembers     = 4 // asked at the same time
 	streamsPerMember = 2 // to each of them: one answers while the other's answer is written
+
+	slowRate = 32 << 10 // bytes a second; who takes long and gives less is asked last for a while
 )
 
 // Fetched says what [Host.Fetch] could not get, and what it has at hand.
@@ -31,7 +33,7 @@ type Fetched struct {
 	Missing   []cid.Cid // not to be had now; another time perhaps
 	Malformed []cid.Cid // what the CID stands for is no directory, and never will be
 
-	// Brought are directories that came in this call, as far as they fit in 32 MiB. They are kept like all others;
+	// Brought are directories that came in this call, as far as they fit in 8 MiB. They are kept like all others;
 	// they are here so that they need not be read again at once.
 	Brought map[cid.Cid]Directory
 }
@@ -40,8 +42,9 @@ type Fetched struct {
 // CAR streams, and by bitswap if a member failed to answer. Everything is checked, and what is not in the
 // result is pinned and on the disk when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
 //
-// What members say that they do not have is missing at once; a silent member costs seconds, bitswap up to half a
-// minute. A deadline in ctx ends the wait sooner, with what has come by then.
+// What members say that they do not have is missing at once. What takes one of them long is asked of others too, and it
+// is asked last for a while; if the deadline of ctx is near, not at all. So a silent member, or one that gives a byte now and
+// then, costs seconds once; bitswap costs up to half a minute. A deadline ends the wait sooner, with what has come by then.
 func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -64,7 +67,7 @@ func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
 			wanted = append(wanted, c)
 		}
 	}
-	f := &fetch{Host: h, hunt: newHunt(wanted)}
+	f := &fetch{Host: h, hunt: newHunt(wanted, h.wait.long)}
 	err = f.run(ctx, wanted)
 	result.Missing = f.hunt.missing()
 	result.Malformed = append(result.Malformed, f.malformed...)
@@ -88,7 +91,7 @@ type fetch struct {
 }
 
 func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
-	batch := f.newBatch()
+	batch := f.newBatch("")
 	for _, c := range wanted {
 		switch d, err := f.local(ctx, c); {
 		case ctx.Err() != nil:
@@ -98,7 +101,7 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 				return err
 			}
 		case err == nil:
-			f.hunt.got(c)
+			f.hunt.got(c, "")
 		}
 	}
 	if err := batch.commit(ctx); err != nil {
@@ -132,13 +135,38 @@ func (f *fetch) local(ctx context.Context, root cid.Cid) (Directory, error) {
 	return Directory{}, ErrNotFound
 }
 
-// askMembers asks connected members until everything is here or everybody was asked.
+// askMembers asks connected members until everything is here or everybody was asked: first those that have answered
+// quickly, then the others, if there is time for them.
 func (f *fetch) askMembers(ctx context.Context) error {
+	var quick, slow []peer.ID
+	for m := range f.Connected() {
+		if f.slow.has(m) {
+			slow = append(slow, m)
+		} else {
+			quick = append(quick, m)
+		}
+	}
+	if err := f.askAll(ctx, quick); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < f.wait.idle {
+		return ctx.Err()
+	}
+	patient, cancel := context.WithTimeout(ctx, f.wait.slow)
+	defer cancel()
+	return f.askAll(patient, slow)
+}
+
+// askAll asks members, some at a time, until nothing is missing any more. Their failure is no error, only that of this
+// node's own store is.
+func (f *fetch) askAll(ctx context.Context, members []peer.ID) error {
 	wanted := len(f.hunt.missing())
-	if wanted == 0 {
+	if wanted == 0 || len(members) == 0 {
 		return nil
 	}
-	members := slices.Collect(maps.Keys(f.Connected()))
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	f.hunt.whenDone(stop)
 	rand.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 	share := wanted/(min(len(members), fetchMembers)*streamsPerMember+1) + 1
 	share = min(max(share, 64), maxRequest)
@@ -148,30 +176,32 @@ func (f *fetch) askMembers(ctx context.Context) error {
 		queue <- m
 	}
 	close(queue)
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for range min(len(members), fetchMembers) {
 		g.Go(func() error {
 			for from := range queue {
 				if err := f.askMember(ctx, from, share); err != nil {
+					stop()
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	f.slow.add(f.hunt.lagged()...)
+	return err
 }
 
-// askMember asks one member for its share again and again until it has nothing more to give. Its failure is no
-// error, only that of this node's own store is.
+// askMember asks one member for its share again and again until it has nothing more to give.
 func (f *fetch) askMember(ctx context.Context, from peer.ID, share int) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for range streamsPerMember {
 		g.Go(func() error {
 			for {
 				roots := f.hunt.take(ctx, from, share)
 				if len(roots) == 0 {
-					return ctx.Err()
+					return nil
 				}
 				answered, err := f.ask(ctx, from, roots)
 				if err != nil || !answered {
@@ -185,12 +215,15 @@ func (f *fetch) askMember(ctx context.Context, from peer.ID, share int) error {
 
 // ask puts one question to a member and keeps what comes. It says whether the member answered as it should.
 func (f *fetch) ask(ctx context.Context, from peer.ID, roots []cid.Cid) (answered bool, err error) {
-	batch := f.newBatch()
-	got := 0
+	batch := f.newBatch(from)
+	got, size := 0, 0
 	var broken error // of our store
-	asked := askCAR(ctx, f.host, f.wait, from, roots, func(d Directory) error {
-		got++
-		broken = batch.add(ctx, d)
+	began := time.Now()
+	asked := f.askCAR(ctx, from, roots, func(d Directory) error {
+		got, size = got+1, size+d.Size()
+		if f.hunt.wanted(d.root) { // else another was quicker
+			broken = batch.add(ctx, d)
+		}
 		return broken
 	})
 	if broken == nil {
@@ -200,6 +233,12 @@ func (f *fetch) ask(ctx context.Context, from peer.ID, roots []cid.Cid) (answere
 	f.hunt.giveBack(roots, from, asked == nil && got > 0)
 	if broken != nil {
 		return false, broken
+	}
+	switch took := time.Since(began); {
+	case took > f.wait.long && float64(size) < slowRate*took.Seconds():
+		f.slow.add(from)
+	case asked == nil && took <= f.wait.long:
+		f.slow.remove(from)
 	}
 	if asked != nil && ctx.Err() == nil {
 		f.log.Debug("a member did not answer a CAR request", "peer", from, "error", asked)
@@ -214,35 +253,37 @@ func (f *fetch) reject(root cid.Cid) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.malformed = append(f.malformed, root)
-	f.hunt.got(root)
+	f.hunt.got(root, "")
 }
 
 // batch collects directories and commits them together.
 type batch struct {
 	*fetch
+	from peer.ID // "" for this node's own store, and for bitswap
 	dirs []Directory
 	size int
 }
 
-func (f *fetch) newBatch() *batch { return &batch{fetch: f} }
+func (f *fetch) newBatch(from peer.ID) *batch { return &batch{fetch: f, from: from} }
 
 func (b *batch) add(ctx context.Context, d Directory) error {
 	b.dirs = append(b.dirs, d)
 	b.size += d.Size()
-	if len(b.dirs) < batchSize && b.size < batchBytes {
+	if len(b.dirs) < batchSize && b.size < batchBytes && !d.isLarge() {
 		return nil
 	}
 	return b.commit(ctx)
 }
 
 func (b *batch) commit(ctx context.Context) error {
-	if err := b.store.commit(ctx, b.dirs); err != nil {
+	// What is here is kept, though nobody may wait for the rest any more.
+	if err := b.store.commit(context.WithoutCancel(ctx), b.dirs); err != nil {
 		return err
 	}
 	roots := make([]cid.Cid, len(b.dirs))
 	for i, d := range b.dirs {
 		roots[i] = d.root
-		b.hunt.got(d.root)
+		b.hunt.got(d.root, b.from)
 	}
 	b.staged.drop(roots)
 	b.keep(b.dirs)
@@ -258,9 +299,9 @@ func (f *fetch) keep(dirs []Directory) {
 		f.brought = make(map[cid.Cid]Directory, len(dirs))
 	}
 	for _, d := range dirs {
-		if f.bytes += d.Size(); f.bytes > broughtBytes {
-			return
+		if size := d.Size(); f.bytes+size <= broughtBytes {
+			f.bytes += size
+			f.brought[d.root] = d
 		}
-		f.brought[d.root] = d
 	}
 }

@@ -24,7 +24,7 @@ import (
 // hasty makes a host give up on others soon.
 func hasty(c *Config) {
 	c.patience = patience{
-		request: 2 * time.Second, idle: time.Second, transfer: 10 * time.Second,
+		request: 2 * time.Second, idle: time.Second, floor: 8 << 10, transfer: 10 * time.Second, long: time.Second, slow: 2 * time.Second,
 		bitswap: time.Second, bitswapTotal: 2 * time.Second,
 	}
 }
@@ -126,7 +126,7 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 
 	// It is not even told what the member does not have.
 	for _, asked := range [][]Directory{dirs, {directory(t, "nowhere")}} {
-		refused := askCAR(context.Background(), outsider.host, defaultPatience, member.ID(), roots(asked), func(Directory) error {
+		refused := outsider.askCAR(context.Background(), member.ID(), roots(asked), func(Directory) error {
 			t.Error("got a directory as a CAR")
 			return nil
 		})
@@ -355,14 +355,14 @@ func TestAMemberHasOnlySoManyStreams(t *testing.T) {
 		streams = append(streams, s)
 	}
 	eventually(t, "all streams are open", func() bool {
-		server.cars.mu.Lock()
-		defer server.cars.mu.Unlock()
-		a := server.cars.peers[greedy.ID()]
+		server.cars.door.mu.Lock()
+		defer server.cars.door.mu.Unlock()
+		a := server.cars.door.peers[greedy.ID()]
 		return a != nil && a.streams == queuePerPeer
 	})
 	d := directory(t)
 	put(t, server, d)
-	if err := askCAR(ctx, greedy.host, defaultPatience, server.ID(), roots([]Directory{d}), func(Directory) error { return nil }); err == nil {
+	if err := greedy.askCAR(ctx, server.ID(), roots([]Directory{d}), func(Directory) error { return nil }); err == nil {
 		t.Error("one more was answered")
 	}
 	fetchAll(t, h, d) // others are not kept out
@@ -370,9 +370,9 @@ func TestAMemberHasOnlySoManyStreams(t *testing.T) {
 		_ = s.Reset()
 	}
 	eventually(t, "the places are free again", func() bool {
-		server.cars.mu.Lock()
-		defer server.cars.mu.Unlock()
-		return len(server.cars.peers) == 0
+		server.cars.door.mu.Lock()
+		defer server.cars.door.mu.Unlock()
+		return len(server.cars.door.peers) == 0
 	})
 }
 
@@ -410,7 +410,7 @@ func TestAnAnswerEndsAtItsLimitAndTheRestIsAskedAgain(t *testing.T) {
 	}
 	connect(t, from, to)
 	answered := 0
-	err := askCAR(context.Background(), to.host, defaultPatience, from.ID(), roots(dirs), func(Directory) error { answered++; return nil })
+	err := to.askCAR(context.Background(), from.ID(), roots(dirs), func(Directory) error { answered++; return nil })
 	if err != nil || answered != answerLimit/(8<<20) {
 		t.Fatalf("%d directories in one answer, error %v", answered, err)
 	}
@@ -444,7 +444,7 @@ func TestAHuntFindsWhateverAnybodyHas(t *testing.T) {
 		size := rapid.IntRange(1, 10).Draw(t, "share")
 		limit := rapid.IntRange(1, 10).Draw(t, "answer limit")
 
-		h := newHunt(all)
+		h := newHunt(all, time.Millisecond)
 		done := make(chan struct{})
 		for _, m := range names {
 			for range 2 {
@@ -458,7 +458,7 @@ func TestAHuntFindsWhateverAnybodyHas(t *testing.T) {
 						sent := 0
 						for _, c := range taken {
 							if has[m][c] && sent < limit {
-								h.got(c)
+								h.got(c, m)
 								sent++
 							}
 						}

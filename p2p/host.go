@@ -36,6 +36,7 @@ import (
 	"github.com/ipfs/boxo/bitswap"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/semaphore"
 )
 
 // ErrClosed is returned by every method of a [Host] after Close.
@@ -53,6 +54,8 @@ type Host struct {
 	members Members
 	limits  Limits
 	wait    patience
+	slow    slowPeers
+	large   *semaphore.Weighted // chunks of large files that come in
 	public  bool
 	log     *slog.Logger
 	gateway http.Handler
@@ -85,7 +88,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the block store in %s: %w", cfg.Dir, err)
 	}
-	dials := newDialGate(!cfg.Public, cfg.Members)
+	dials := newDialGate(!cfg.Public, reachOf(cfg.Listen), cfg.Members)
 	node, err := startNode(ctx, &cfg, repo, dials)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the IPFS node: %w", err), repo.Close())
@@ -100,6 +103,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 		members: cfg.Members,
 		limits:  cfg.Limits,
 		wait:    cfg.patience,
+		large:   semaphore.NewWeighted(largeChunks),
 		public:  cfg.Public,
 		log:     cfg.Logger,
 	}

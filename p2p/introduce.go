@@ -71,26 +71,37 @@ func (k *keeper) meet(ctx context.Context, id peer.ID, own func() ([]byte, error
 
 // handle answers the peers protocol: members learn of members. It is a [network.StreamHandler].
 func (k *keeper) handle(stream network.Stream) {
-	from := stream.Conn().RemotePeer()
-	ctx, done, err := k.life.begin(context.Background())
-	if err != nil || !k.members.IsMember(from) {
-		_ = stream.Reset()
-		if err == nil {
-			done()
-		}
-		return
-	}
-	defer done()
-	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
-	if err := stream.SetDeadline(time.Now().Add(peersTimeout)); err != nil {
-		_ = stream.Reset()
-		return
-	}
-	if err := writeRecords(stream, k.introductions(from)); err != nil {
+	if err := k.answer(stream, stream.Conn().RemotePeer()); err != nil {
 		_ = stream.Reset()
 		return
 	}
 	_ = stream.Close()
+}
+
+func (k *keeper) answer(stream network.Stream, from peer.ID) error {
+	if !k.members.IsMember(from) {
+		return errNotMember
+	}
+	ctx, done, err := k.life.begin(context.Background())
+	if err != nil {
+		return err
+	}
+	defer done()
+	visit, err := k.door.enter(from)
+	if err != nil {
+		return err
+	}
+	defer visit.leave()
+	ctx, cancel := context.WithTimeout(ctx, peersTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
+	if err := visit.wait(ctx); err != nil {
+		return err
+	}
+	if err := stream.SetDeadline(time.Now().Add(peersTimeout)); err != nil {
+		return err
+	}
+	return writeRecords(stream, k.introductions(from))
 }
 
 // introductions are the signed records of the members that this node knows, but not the asker's. Of too many, chance chooses.

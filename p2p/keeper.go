@@ -27,6 +27,8 @@ const (
 	enoughMembers = 32
 	// lookAround is how often the keeper looks for what no event tells: above all a new member that was connected before.
 	lookAround = 15 * time.Second
+	// movedPause is how often at most the word that a member has moved makes it be dialled at once.
+	movedPause = time.Minute
 )
 
 // keeper keeps this node connected: to peers it was told of, and to members whose addresses it learnt from other members.
@@ -40,6 +42,7 @@ type keeper struct {
 	records peerstore.CertifiedAddrBook
 	wake    chan struct{}
 	slots   chan struct{} // for dials
+	door    *door         // for who asks for peers
 
 	mu       sync.Mutex
 	contacts map[peer.ID]*contact
@@ -54,6 +57,7 @@ type contact struct {
 	lastErr  error
 	asked    int // for its peers, during this connection
 	askNext  time.Time
+	moved    time.Time // when it last said that it is somewhere else
 }
 
 func newKeeper(life *lifetime, h host.Host, dials *dialGate, book *addressBook, members Members, log *slog.Logger) (*keeper, error) {
@@ -65,6 +69,7 @@ func newKeeper(life *lifetime, h host.Host, dials *dialGate, book *addressBook, 
 		records: records, host: h, dials: dials, book: book, members: members, log: log, life: life,
 		wake:     make(chan struct{}, 1),
 		slots:    make(chan struct{}, dialParallel),
+		door:     newDoor(shortPerPeer, 1, shortInTotal),
 		contacts: map[peer.ID]*contact{},
 	}
 	known, err := book.load(life.ctx)
@@ -91,7 +96,7 @@ func (k *keeper) name(peers []peer.AddrInfo) {
 		if p.ID == k.host.ID() {
 			continue
 		}
-		k.dials.allow(p.ID)
+		k.dials.allow(p)
 		k.host.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.PermanentAddrTTL)
 		c := k.contact(p.ID)
 		c.named, c.next = true, time.Time{}
@@ -123,7 +128,10 @@ func (k *keeper) learn(r *signedRecord) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if c := k.contact(r.PeerID); news {
-		c.failures, c.next = 0, time.Time{} // it may have moved
+		if time.Since(c.moved) > movedPause { // else it would be dialled as often as it likes
+			c.failures, c.next = 0, time.Time{}
+		}
+		c.moved = time.Now()
 	}
 	return news
 }

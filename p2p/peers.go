@@ -13,7 +13,7 @@ import (
 // PeerState is what status shows of a peer that this node knows how to reach.
 type PeerState struct {
 	ID          peer.ID
-	Addrs       []multiaddr.Multiaddr
+	Addrs       []multiaddr.Multiaddr // at which it may be dialled
 	Connected   bool
 	Since       time.Time // of the connection; zero if there is none
 	LastError   string    // of the last attempt; empty after a success
@@ -57,7 +57,7 @@ func (k *keeper) states() []PeerState {
 	for id, c := range k.contacts {
 		s := PeerState{
 			ID:    id,
-			Addrs: k.host.Peerstore().Addrs(id),
+			Addrs: k.dials.known(id, k.host.Peerstore().Addrs(id)),
 		}
 		if s.Since, s.Connected = k.connectedSince(id); !s.Connected {
 			s.NextAttempt = c.next

@@ -174,11 +174,23 @@ func recordOf(tb testing.TB, addrs ...string) (peer.ID, []byte) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return id, sealRecord(tb, key, peer.TimestampSeq(), addrs...)
+}
+
+// sealRecord is a signed record with a number.
+func sealRecord(tb testing.TB, key crypto.PrivKey, number uint64, addrs ...string) []byte {
+	tb.Helper()
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	info := peer.AddrInfo{ID: id}
 	for _, a := range addrs {
 		info.Addrs = append(info.Addrs, multiaddr.StringCast(a))
 	}
-	envelope, err := record.Seal(peer.PeerRecordFromAddrInfo(info), key)
+	r := peer.PeerRecordFromAddrInfo(info)
+	r.Seq = number
+	envelope, err := record.Seal(r, key)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -186,7 +198,7 @@ func recordOf(tb testing.TB, addrs ...string) (peer.ID, []byte) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return id, b
+	return b
 }
 
 func TestOnlyRecordsOfMembersSignedByThemselvesAreBelieved(t *testing.T) {

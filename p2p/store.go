@@ -121,6 +121,61 @@ func (s *store) load(ctx context.Context, root cid.Cid) (Directory, error) {
 	return loadDirectory(ctx, root, s.source)
 }
 
+// copy writes a directory to a CAR and says how many bytes it is. Of a large file it holds one chunk at a time.
+func (s *store) copy(ctx context.Context, root cid.Cid, to *carWriter) (size int, err error) {
+	if !isNodeCID(root) {
+		return 0, fmt.Errorf("%s: %w", root, ErrNotDirectory)
+	}
+	first, err := s.source(ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := decodeRoot(first[0])
+	if err != nil {
+		return 0, err
+	}
+	if isRawCID(entries[0].cid) && isRawCID(entries[1].cid) {
+		d, err := loadDirectory(ctx, root, func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
+			if want[0] == root {
+				return first, nil
+			}
+			return s.source(ctx, want...)
+		})
+		if err != nil {
+			return 0, err
+		}
+		return d.Size(), to.write(ctx, d)
+	}
+	tree, err := s.tree(ctx, root)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range tree { // what is not whole is not begun
+		here, err := s.blocks.Has(ctx, c)
+		if err == nil && !here {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look for block %s: %w", c, err)
+		}
+	}
+	seen := cid.NewSet()
+	for _, c := range tree {
+		if !seen.Visit(c) {
+			continue
+		}
+		b, err := s.blocks.Get(ctx, c)
+		if err != nil { // deleted meanwhile, perhaps: the stream can't go on
+			return size, fmt.Errorf("read block %s: %w", c, err)
+		}
+		if err := to.block(ctx, b); err != nil {
+			return size, err
+		}
+		size += len(b.RawData())
+	}
+	return size, nil
+}
+
 // has says whether the whole directory is here, and whether it is pinned too. It reads the nodes but not the files.
 func (s *store) has(ctx context.Context, root cid.Cid) (whole, pinned bool, err error) {
 	tree, err := s.tree(ctx, root)

@@ -21,10 +21,14 @@ const withdrawnProtocol = "/serviceledger/1/withdrawn"
 const (
 	maxAsked         = 1000
 	withdrawnTimeout = 15 * time.Second
+
+	shortPerPeer = 4 // streams of a protocol of short answers that one peer has open; one of them is answered at a time
+	shortInTotal = 8 // that are answered at the same time
 )
 
 // AnswerWithdrawn lets the node answer members that ask which NFTs were destroyed.
 func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
+	door := newDoor(shortPerPeer, 1, shortInTotal)
 	h.host.SetStreamHandler(withdrawnProtocol, func(stream network.Stream) {
 		ctx, done, err := h.lifetime.begin(context.Background())
 		if err != nil {
@@ -33,7 +37,7 @@ func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
 		}
 		defer done()
 		defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
-		if err := h.answerWithdrawn(stream, isWithdrawn); err != nil {
+		if err := h.answerWithdrawn(ctx, door, stream, isWithdrawn); err != nil {
 			_ = stream.Reset()
 			h.log.Debug("a question about what was withdrawn is not answered", "peer", stream.Conn().RemotePeer(), "error", err)
 			return
@@ -42,11 +46,22 @@ func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
 	})
 }
 
-func (h *Host) answerWithdrawn(stream network.Stream, isWithdrawn func(asset uint64) bool) error {
-	if !h.members.IsMember(stream.Conn().RemotePeer()) {
-		return fmt.Errorf("%s is not a member", stream.Conn().RemotePeer())
+func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.Stream, isWithdrawn func(asset uint64) bool) error {
+	from := stream.Conn().RemotePeer()
+	if !h.members.IsMember(from) {
+		return errNotMember
 	}
+	visit, err := door.enter(from)
+	if err != nil {
+		return err
+	}
+	defer visit.leave()
+	ctx, cancel := context.WithTimeout(ctx, withdrawnTimeout)
+	defer cancel()
 	if err := stream.SetDeadline(time.Now().Add(withdrawnTimeout)); err != nil {
+		return err
+	}
+	if err := visit.wait(ctx); err != nil {
 		return err
 	}
 	assets, err := readAssets(stream)

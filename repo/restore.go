@@ -18,8 +18,8 @@ import (
 // maxSmallFile bounds config, manifest and the like, in bytes.
 const maxSmallFile = 1 << 20
 
-// maxDirectoryFile bounds a file of a directory, in bytes: 32 MiB of payload (p2p.MaxPayload).
-const maxDirectoryFile = 32 << 20
+// maxDirectoryFile bounds a file of a directory, in bytes: 12 MiB of payload (p2p.MaxPayload).
+const maxDirectoryFile = 12 << 20
 
 // restoreChunk is how many records are written at once; the disk is waited for once for all of them.
 const restoreChunk = 4096
