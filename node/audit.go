@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -80,6 +81,7 @@ const (
 type AuditOptions struct {
 	EveryRound bool   // read every round, since a transaction that was left out can be in any
 	From       uint64 // the first round whose block is read; 0 for the charter's
+	Member     string // whose missing sequence numbers are looked for, by name; empty for everybody's
 }
 
 // Audit compares every event of the log with the block that it is in, as algod has it, and folds what it finds there by
@@ -106,7 +108,7 @@ func (n *Node) Audit(ctx context.Context, o AuditOptions, progress func(done, to
 	}
 	if o.EveryRound {
 		a.ranges = []consortium.Range{{First: first, Last: cursor}}
-	} else if a.ranges, err = n.suspects(first, cursor); err != nil {
+	} else if a.ranges, err = n.suspects(first, cursor, o.Member); err != nil {
 		return Audit{}, err
 	}
 	if err := a.skip(first); err != nil {
@@ -175,8 +177,8 @@ func (l *logReader) peek() (e consortium.Event, found bool, err error) {
 // take goes on after the event that peek gave.
 func (l *logReader) take() { l.after, l.held = l.held[0].Position, l.held[1:] }
 
-// suspects are the rounds in which the transactions can be whose sequence numbers are missing.
-func (n *Node) suspects(first, last uint64) ([]consortium.Range, error) {
+// suspects are the rounds in which the transactions can be whose sequence numbers are missing: a member's, or everybody's.
+func (n *Node) suspects(first, last uint64, member string) ([]consortium.Range, error) {
 	holes := map[string][]consortium.Range{}
 	n.fold.read(func(s *consortium.State) {
 		for account, q := range s.Sequences() {
@@ -185,6 +187,9 @@ func (n *Node) suspects(first, last uint64) ([]consortium.Range, error) {
 			}
 		}
 	})
+	if member != "" {
+		maps.DeleteFunc(holes, func(account string, _ []consortium.Range) bool { return n.fold.name(account) != member })
+	}
 	if len(holes) == 0 {
 		return nil, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -29,27 +31,35 @@ const (
 	// has the blocks.
 	suspicious = 60
 	maxOmitted = 100
+	// A member can leave numbers out as often as it likes: algod is asked about all of its holes at once, and after each time
+	// in vain the next one is put off for longer.
+	firstPause, lastPause = time.Minute, time.Hour
 )
+
+// suspicion is what is remembered of one member's holes.
+type suspicion struct {
+	asked map[consortium.Range]bool
+	told  int // how many overdue ones the log was told of
+	pause time.Duration
+	next  time.Time // before which algod is not asked again
+}
 
 // run watches until the context ends.
 func (o *omissions) run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	asked, overdue := map[consortium.Range]bool{}, map[consortium.Range]bool{}
+	members := map[string]*suspicion{}
 	for {
+		holes := map[string][]Missing{}
 		for _, m := range o.missing() {
-			if m.Overdue && !overdue[m.Range] {
-				overdue[m.Range] = true
-				o.log.Error("transactions of a member are missing: the indexer leaves them out, or they were lost before they were submitted",
-					"member", m.Member, "first", m.Range.First, "last", m.Range.Last, "since_round", m.Range.Since)
+			holes[m.Member] = append(holes[m.Member], m)
+		}
+		maps.DeleteFunc(members, func(member string, _ *suspicion) bool { return holes[member] == nil })
+		for member, list := range holes {
+			if members[member] == nil {
+				members[member] = &suspicion{asked: map[consortium.Range]bool{}}
 			}
-			if asked[m.Range] || o.round() < m.Range.Since+suspicious {
-				continue
-			}
-			asked[m.Range] = true
-			if err := o.ask(ctx, m); err != nil && ctx.Err() == nil {
-				o.log.Warn("algod could not be asked about missing transactions", "member", m.Member, "error", err)
-			}
+			o.look(ctx, members[member], list)
 		}
 		select {
 		case <-ctx.Done():
@@ -59,12 +69,51 @@ func (o *omissions) run(ctx context.Context) error {
 	}
 }
 
-// ask looks for what is missing in algod's blocks.
-func (o *omissions) ask(ctx context.Context, m Missing) error {
-	from := m.Range.Since - min(m.Range.Since, auditWindow)
-	result, err := o.audit(ctx, AuditOptions{From: from}, func(uint64, uint64) {})
+// look tells of the holes of one member, and asks algod about those that are new and have stayed.
+func (o *omissions) look(ctx context.Context, s *suspicion, holes []Missing) {
+	overdue := slices.DeleteFunc(slices.Clone(holes), func(m Missing) bool { return !m.Overdue })
+	if len(overdue) > 2*s.told || len(overdue) > 0 && s.told == 0 {
+		s.told = len(overdue)
+		first := overdue[0]
+		o.log.Error("transactions of a member are missing: the indexer leaves them out, or they were lost before they were submitted",
+			"member", first.Member, "holes", len(overdue), "first", first.Range.First, "last", first.Range.Last, "since_round", first.Range.Since)
+	}
+	since, round, due := uint64(math.MaxUint64), o.round(), false
+	asked := map[consortium.Range]bool{}
+	for _, m := range holes {
+		switch {
+		case s.asked[m.Range]:
+			asked[m.Range] = true
+		case round >= m.Range.Since+suspicious:
+			since, due = min(since, m.Range.Since), true
+		}
+	}
+	s.asked = asked // without those that were filled
+	if !due || time.Now().Before(s.next) {
+		return
+	}
+	for _, m := range holes {
+		s.asked[m.Range] = true
+	}
+	found, err := o.ask(ctx, holes[0].Member, since)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		o.log.Warn("algod could not be asked about missing transactions", "member", holes[0].Member, "error", err)
+	}
+	if s.pause = min(max(2*s.pause, firstPause), lastPause); found {
+		s.pause = firstPause
+	}
+	s.next = time.Now().Add(s.pause)
+}
+
+// ask looks for what is missing of a member since a round in algod's blocks.
+func (o *omissions) ask(ctx context.Context, member string, since uint64) (found bool, err error) {
+	from := since - min(since, auditWindow)
+	result, err := o.audit(ctx, AuditOptions{From: from, Member: member}, func(uint64, uint64) {})
 	if err != nil {
-		return fmt.Errorf("auditing from round %d: %w", from, err)
+		return false, fmt.Errorf("auditing from round %d: %w", from, err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -72,11 +121,11 @@ func (o *omissions) ask(ctx context.Context, m Missing) error {
 		if f.Problem != Omitted || slices.Contains(o.found, f) || len(o.found) == maxOmitted {
 			continue
 		}
-		o.found = append(o.found, f)
+		o.found, found = append(o.found, f), true
 		o.log.Error("the indexer leaves a transaction out that algod has: use another indexer, and rebuild the view",
 			"txid", f.TxID, "round", f.Round, "sender", f.Sender)
 	}
-	return nil
+	return found, nil
 }
 
 // list gives what was found since the view was begun.

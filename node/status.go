@@ -179,8 +179,12 @@ func holes(s *consortium.State) (list []Missing) {
 
 // named puts the members' names in the place of their accounts, and the list in order.
 func (f *fold) named(list []Missing) []Missing {
-	for i := range list {
-		list[i].Member = f.name(list[i].Member)
+	names := map[string]string{}
+	for i, m := range list {
+		if _, known := names[m.Member]; !known {
+			names[m.Member] = f.name(m.Member)
+		}
+		list[i].Member = names[m.Member]
 	}
 	slices.SortFunc(list, func(a, b Missing) int {
 		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))

@@ -1,7 +1,8 @@
 package consortium
 
-// maxHoles bounds what is remembered of one publisher's missing numbers.
-const maxHoles = 1024
+// maxHoles bounds what is remembered of one publisher's missing numbers: more than can be under way in another order than
+// they were signed in.
+const maxHoles = 128
 
 // Sequence follows the numbers that a publisher gives its transactions. They have no holes, so that a number which
 // stays missing longer than a transaction can be under way is one that the indexer left out.
