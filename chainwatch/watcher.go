@@ -24,7 +24,8 @@ import (
 type Sink interface {
 	// Cursor is the last round that was delivered; 0 if none was.
 	Cursor() (uint64, error)
-	// Publishers are the accounts whose events can count if the given events come next, and from which round on.
+	// Publishers are the accounts whose events can count if the given events come next, in whatever order they are, and
+	// from which round on.
 	Publishers(next []consortium.Event) []consortium.Publisher
 	// Deliver takes the events of all rounds up to last, in chain order, and makes last the cursor. What it returned
 	// from is durable. It may be given events again after a crash.

@@ -48,10 +48,10 @@ var _ chainwatch.Sink = (*replicator)(nil)
 // Cursor is the last round that was folded.
 func (r *replicator) Cursor() (uint64, error) { return r.view.Cursor() }
 
-// Publishers are the accounts whose events can count.
-func (r *replicator) Publishers(next []consortium.Event) (accounts []consortium.Publisher) {
-	r.fold.read(func(s *consortium.State) { accounts = s.Publishers(next) })
-	return accounts
+// Publishers are the accounts whose events can count, and from when on.
+func (r *replicator) Publishers(next []consortium.Event) (list []consortium.Publisher) {
+	r.fold.read(func(s *consortium.State) { list = s.Publishers(next) })
+	return list
 }
 
 // Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything

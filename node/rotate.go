@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (n *Node) RotateKeys(ctx context.Context, c repo.Change) (Rotated, error) {
 			return Rotated{}, err
 		}
 	}
-	item, err := n.storeRotation(ctx, document)
+	item, err := n.storeRotation(ctx, document, next.Account.PrivateKey)
 	if err != nil {
 		return Rotated{}, fmt.Errorf("changing the keys: %w", err)
 	}
@@ -129,8 +130,8 @@ func (n *Node) mayTakeOver(ctx context.Context, account string) error {
 }
 
 // storeRotation takes the record into the outbox and, where this organisation is the governor by itself, the amendment
-// by which the new account is.
-func (n *Node) storeRotation(ctx context.Context, document wire.Member) (repo.Item, error) {
+// by which the new account is. The new account's key consents.
+func (n *Node) storeRotation(ctx context.Context, document wire.Member, account ed25519.PrivateKey) (repo.Item, error) {
 	var governor string
 	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
 	if governor == n.fold.self && document.Account != n.fold.self {
@@ -151,7 +152,7 @@ func (n *Node) storeRotation(ctx context.Context, document wire.Member) (repo.It
 	if err := (rotationPlan{Key: key, Account: document.Account}).store(n.repo.Outbox); err != nil {
 		return repo.Item{}, err
 	}
-	draft, err := consortium.DraftRotation(n.consortium.ID, n.fold.self, document, now())
+	draft, err := consortium.DraftRotation(n.consortium.ID, n.fold.self, document, account, now())
 	if err != nil {
 		return repo.Item{}, err
 	}
@@ -311,7 +312,7 @@ func (n *Node) ReplaceKeys(ctx context.Context, name string, request []byte) (Ro
 		answer.Invite, err = n.invite(document)
 		return answer, err
 	}
-	draft, err := consortium.DraftRotation(n.consortium.ID, m.Account, document, now())
+	draft, err := consortium.DraftRotation(n.consortium.ID, m.Account, document, nil, now())
 	if err != nil {
 		return answer, err
 	}

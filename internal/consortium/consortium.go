@@ -12,9 +12,6 @@
 package consortium
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -123,53 +120,3 @@ func (s *State) ID() uint64 { return s.id }
 
 // Position is where the fold stands.
 func (s *State) Position() Position { return s.position }
-
-// Publisher is an account whose transactions can count, from a round on.
-type Publisher struct {
-	Account string
-	Since   uint64
-}
-
-// Publishers are the accounts whose transactions can count, if the given events come next: every governor and
-// everybody who was ever admitted, sorted. A watcher needs to ask for no other account, and for none before it became
-// one of them.
-func (s *State) Publishers(next []Event) []Publisher {
-	since := map[string]uint64{}
-	from := func(account string, round uint64) {
-		if earlier, found := since[account]; !found || round < earlier {
-			since[account] = round
-		}
-	}
-	for _, t := range s.terms {
-		from(t.account, t.event.Round)
-	}
-	for account, m := range s.members {
-		from(account, m.since(account))
-	}
-	for _, e := range next {
-		switch {
-		case e.Note.Kind == wire.KindCharter && e.Asset == s.id && e.TxID == s.charter:
-			from(e.Sender, e.Round)
-		case (e.Note.Kind == wire.KindMember || e.Note.Kind == wire.KindAmendment || e.Note.Kind == wire.KindRotation) && e.Consortium == s.id:
-			from(e.Note.Account, e.Round)
-		}
-	}
-	list := make([]Publisher, 0, len(since))
-	for _, account := range slices.Sorted(maps.Keys(since)) {
-		list = append(list, Publisher{account, since[account]})
-	}
-	return list
-}
-
-// since is the round in which a member had an account for the first time.
-func (m *member) since(account string) uint64 {
-	for _, t := range m.accounts {
-		if t.account == account && t.after.Round > 0 {
-			return t.after.Round
-		}
-	}
-	if len(m.admissions) > 0 {
-		return m.admissions[0].event.Round
-	}
-	return 0
-}

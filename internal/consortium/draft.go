@@ -1,6 +1,7 @@
 package consortium
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,13 +82,19 @@ func DraftWithdrawal(consortium, asset uint64, now time.Time) (Draft, error) {
 	return newDraft(wire.Note{Kind: wire.KindRemoval, Asset: asset}, wire.Properties{Consortium: consortium}, payload, now)
 }
 
-// DraftRotation drafts the record that gives the member with an account other keys.
-func DraftRotation(consortium uint64, former string, member wire.Member, now time.Time) (Draft, error) {
+// DraftRotation drafts the record that gives the member with an account other keys. Where the member does it itself,
+// account is the key of its next account, which consents; the governor has none.
+func DraftRotation(consortium uint64, former string, member wire.Member, account ed25519.PrivateKey, now time.Time) (Draft, error) {
 	payload, err := wire.Rotation{Member: member}.Encode()
 	if err != nil {
 		return Draft{}, err
 	}
 	note := wire.Note{Kind: wire.KindRotation, Account: member.Account, Former: former, PeerDigest: wire.PeerDigest(member.Peer)}
+	if account != nil {
+		if note, err = note.WithConsent(consortium, account); err != nil {
+			return Draft{}, err
+		}
+	}
 	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
 }
 

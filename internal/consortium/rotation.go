@@ -24,7 +24,9 @@ type rotation struct {
 
 // rotate gives the member with the note's former account the other one, from just after the event: nothing that the
 // former signs counts any more. A member does it with its present account. The governor does it for one whose key is
-// lost or stolen; since a thief may have been first, the former account can be any that the member had.
+// lost or stolen; since a thief may have been first, the former account can be any that the member had. A member that
+// takes another account needs that one's consent: else it could make anybody's account its own, so that nobody else is
+// admitted with it and everybody has to read its history. The governor could as well admit it.
 func (s *State) rotate(e Event) (Effect, string) {
 	m := s.members[e.Note.Former]
 	switch {
@@ -34,6 +36,8 @@ func (s *State) rotate(e Event) (Effect, string) {
 		return Nothing, "only the member itself and the governor change its keys"
 	case e.Note.Account != m.account() && s.members[e.Note.Account] != nil:
 		return Nothing, "the account belongs to a member, or did"
+	case e.Note.Account != m.account() && e.Sender == e.Note.Former && !e.Note.Consented(s.id):
+		return Nothing, "the account that the member is to have has not consented"
 	}
 	r := &rotation{event: e, of: m}
 	if n := len(m.rotations); n > 0 {

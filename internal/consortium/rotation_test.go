@@ -39,7 +39,7 @@ func (o *organisation) onlyPeer(t testing.TB) *organisation {
 
 func (h *history) rotate(sender *organisation, former string, next *organisation) Event {
 	h.t.Helper()
-	draft, err := DraftRotation(theConsortium, former, next.document, noon)
+	draft, err := DraftRotation(theConsortium, former, next.document, next.account.PrivateKey, noon)
 	must(h.t, err)
 	return h.mint(sender, draft)
 }

@@ -27,6 +27,7 @@ type Note struct {
 	Account    string `json:"a,omitempty"` // the Algorand account that it is about: see the kinds
 	Former     string `json:"o,omitempty"` // rotation: the account that the member had before
 	PeerDigest string `json:"p,omitempty"` // rotation: of the peer id that the member has now, see [PeerDigest]
+	Consent    string `json:"x,omitempty"` // rotation: the next account's signature, in base64, see [Note.Consented]
 	Asset      uint64 `json:"n,omitzero"`  // removal, instead of an account: the asset id of the NFT that is withdrawn
 	Collection string `json:"c,omitempty"` // collection, keyring: the collection's UUID
 }
@@ -86,6 +87,9 @@ func (n Note) check(consortium uint64) error {
 		}
 		if digest, err := hex.DecodeString(n.PeerDigest); err != nil || len(digest) != sha256.Size || strings.ToLower(n.PeerDigest) != n.PeerDigest {
 			return errors.New("the digest of the peer id is not 64 hexadecimal digits")
+		}
+		if n.Consent != "" && n.consent() == nil {
+			return errors.New("the consent is not a signature in base64")
 		}
 	case KindRemoval:
 		switch {

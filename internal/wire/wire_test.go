@@ -2,7 +2,9 @@ package wire
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -46,6 +48,9 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 		{1234, Note{Kind: KindRemoval, Sequence: 3, Asset: 77}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"n":77}`},
 		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x")},
 			`serviceledger/1234:j{"v":1,"k":"rotation","s":4,"a":"` + anAccount + `","o":"` + anAccount + `","p":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}`},
+		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x"), Consent: strings.Repeat("A", 86) + "=="},
+			`serviceledger/1234:j{"v":1,"k":"rotation","s":4,"a":"` + anAccount + `","o":"` + anAccount + `","p":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881","x":"` +
+				strings.Repeat("A", 86) + `=="}`},
 		{1, Note{Kind: KindCollection, Sequence: 2, Collection: aCollection}, `serviceledger/1:j{"v":1,"k":"collection","s":2,"c":"` + aCollection + `"}`},
 	} {
 		text, err := c.note.Encode(c.consortium)
@@ -60,6 +65,21 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 		if err != nil || consortium != c.consortium || note != c.note {
 			t.Errorf("read %d, %+v, %v", consortium, note, err)
 		}
+	}
+}
+
+// The statement is what docs/PROTOCOL.md 7.8 says: another implementation's signature is over it.
+func TestTheConsentToARotationIsAStatementOfTheNextAccount(t *testing.T) {
+	next := crypto.GenerateAccount()
+	note := Note{Kind: KindRotation, Account: next.Address.String(), Former: anAccount, PeerDigest: PeerDigest("x")}
+	signed, err := note.WithConsent(1234, next.PrivateKey)
+	if err != nil || !signed.Consented(1234) || signed.Consented(1235) || note.Consented(1234) {
+		t.Fatalf("%+v, %v", signed, err)
+	}
+	signature, err := base64.StdEncoding.DecodeString(signed.Consent)
+	statement := "MXserviceledger/1 rotation\nconsortium: 1234\nformer: " + anAccount + "\naccount: " + note.Account + "\npeer: " + note.PeerDigest + "\n"
+	if err != nil || !ed25519.Verify(next.PublicKey, []byte(statement), signature) {
+		t.Errorf("it is not a signature over %q: %v", statement, err)
 	}
 }
 
@@ -86,6 +106,8 @@ func TestMalformedNotesDoNotCount(t *testing.T) {
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"rotation","s":1,"o":"` + anAccount + `"}`,
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `"}`,
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + strings.ToUpper(PeerDigest("x")) + `"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + PeerDigest("x") + `","x":"AAAA"}`,
+		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + PeerDigest("x") + `","x":"` + strings.Repeat("A", 85) + `B=="}`,
 		`serviceledger/1:j{"v":1,"k":"collection","s":1,"c":"x"}`,
 		`serviceledger/1:j{"v":1,"k":"charter","s":1}`, `serviceledger:j{"v":1,"k":"object","s":1}`,
 	} {

@@ -1,0 +1,128 @@
+package consortium
+
+import (
+	"crypto/ed25519"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+func TestAMemberTakesNoAccountThatDoesNotConsent(t *testing.T) {
+	founder, member, next, stranger := newOrganisation(t, "founder"), newOrganisation(t, "acme"), newOrganisation(t, "acme"), newOrganisation(t, "acme")
+	other := newOrganisation(t, "other")
+	h := newHistory(t)
+	h.founding(founder)
+	h.admit(founder, member)
+	h.admit(founder, other)
+	before := len(h.events)
+	rotation := func(sender, former *organisation, key ed25519.PrivateKey, change func(*wire.Note)) Event {
+		draft, err := DraftRotation(theConsortium, former.address(), next.document, key, noon)
+		must(t, err)
+		if change != nil {
+			change(&draft.Note)
+		}
+		return h.mint(sender, draft)
+	}
+	consent := func(consortium uint64, former string) func(*wire.Note) {
+		return func(n *wire.Note) {
+			signed, err := wire.Note{
+				Kind: wire.KindRotation, Account: n.Account, Former: former, PeerDigest: n.PeerDigest,
+			}.WithConsent(consortium, next.account.PrivateKey)
+			must(t, err)
+			n.Consent = signed.Consent
+		}
+	}
+	for what, e := range map[string]Event{
+		"no consent":                             rotation(member, member, nil, nil),
+		"that of another account":                rotation(member, member, stranger.account.PrivateKey, nil),
+		"the member's own":                       rotation(member, member, member.account.PrivateKey, nil),
+		"that to another consortium's":           rotation(member, member, nil, consent(theConsortium+1, member.address())),
+		"that to another member's":               rotation(member, member, nil, consent(theConsortium, other.address())),
+		"that to another peer id":                rotation(member, member, next.account.PrivateKey, func(n *wire.Note) { n.PeerDigest = wire.PeerDigest("x") }),
+		"none, of a member that is the governor": rotation(founder, founder, nil, nil),
+	} {
+		s := h.state(before)
+		if effect, reason := s.Apply(e); effect != Nothing || s.members[next.address()] != nil {
+			t.Errorf("with %s it has the effect %v (%s)", what, effect, reason)
+		}
+		for _, p := range h.state(before).Publishers([]Event{e}) {
+			if p.Account == next.address() {
+				t.Errorf("with %s the account's history is read", what)
+			}
+		}
+	}
+	for what, e := range map[string]Event{
+		"the account's consent": rotation(member, member, next.account.PrivateKey, nil), "the governor": rotation(founder, member, nil, nil),
+	} {
+		s := h.state(before)
+		if effect, reason := s.Apply(e); effect != Record || s.Present(member.address()) != next.address() {
+			t.Errorf("with %s it has the effect %v (%s)", what, effect, reason)
+		}
+	}
+}
+
+// state folds the first events.
+func (h *history) state(n int) *State {
+	s := New(theConsortium, "TX0", nil)
+	for _, e := range h.events[:n] {
+		s.Apply(e)
+	}
+	return s
+}
+
+// Whatever anybody writes: who is asked for is who counts once everything is folded, however much of it was folded when
+// the question was put and in whatever order the rest is known; and nothing that counts is missed.
+func TestWhoIsAskedForIsWhoCounts(t *testing.T) {
+	var crowd []*organisation
+	for range 6 {
+		crowd = append(crowd, newOrganisation(t, "org"))
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t)
+		h.founding(crowd[0])
+		one := rapid.SampledFrom(crowd)
+		for range rapid.IntRange(1, 15).Draw(rt, "events") {
+			sender, about, other := one.Draw(rt, "sender"), one.Draw(rt, "about"), one.Draw(rt, "other")
+			switch rapid.IntRange(0, 4).Draw(rt, "kind") {
+			case 0:
+				h.admit(sender, about)
+			case 1:
+				h.remove(sender, about.address())
+			case 2:
+				h.amend(sender, 1, about.address())
+			case 3:
+				h.rotate(sender, other.address(), about)
+			case 4:
+				h.destroy(sender, rapid.SampledFrom(h.events).Draw(rt, "asset").Asset)
+			}
+		}
+		whole := h.state(0)
+		earliest := map[string]uint64{}
+		for _, e := range h.events {
+			if effect, _ := whole.Apply(e); effect != Nothing && earliest[e.Sender] == 0 {
+				earliest[e.Sender] = e.Round
+			}
+		}
+		want := whole.Publishers(nil)
+		for sender, round := range earliest {
+			i := slices.IndexFunc(want, func(p Publisher) bool { return p.Account == sender })
+			if i < 0 || want[i].Since > round {
+				rt.Fatalf("%s counts in round %d and is not read then: %v", sender, round, want)
+			}
+		}
+		split := rapid.IntRange(0, len(h.events)).Draw(rt, "folded")
+		s := h.state(split)
+		alone := s.Publishers(nil)
+		rest := rapid.Permutation(h.events[split:]).Draw(rt, "order")
+		if got := s.Publishers(rest); !reflect.DeepEqual(got, want) {
+			rt.Fatalf("with %d of %d folded: %v, want %v", split, len(h.events), got, want)
+		}
+		if got := s.Publishers(nil); !reflect.DeepEqual(got, alone) {
+			rt.Fatalf("asking has changed the state: %v, was %v", got, alone)
+		}
+	})
+}
