@@ -295,28 +295,20 @@ func (a accountAdmin) revoke(s TokenSelection) (Ended, error) {
 	return Ended{n}, nil
 }
 
-// collectionIDs finds collections that this organisation can read, by id or alias.
+// collectionIDs finds collections that this organisation can read, as an operator names them.
 func (n *Node) collectionIDs(names []string) ([]string, error) {
 	everything := everythingID(n.consortium)
 	ids := make([]string, 0, len(names))
 	for _, name := range names {
-		var found []string
 		if name == everything || name == everythingAlias {
-			found = append(found, everything)
+			ids = append(ids, everything)
+			continue
 		}
-		for _, c := range n.fold.collections() {
-			if c.ID == name || c.Properties.Alias == name {
-				found = append(found, c.ID)
-			}
+		c, err := n.fold.called(name)
+		if err != nil {
+			return nil, err
 		}
-		switch len(found) {
-		case 0:
-			return nil, fmt.Errorf("this organisation can read no collection %.60q", name)
-		case 1:
-			ids = append(ids, found[0])
-		default:
-			return nil, fmt.Errorf("%d collections are called %.60q; name one by its id", len(found), name)
-		}
+		ids = append(ids, c.ID)
 	}
 	return ids, nil
 }

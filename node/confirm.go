@@ -211,7 +211,7 @@ func (m *minter) settle(ctx context.Context, f *flight, submissions submissions)
 		}
 	}
 	if over {
-		return m.giveUp(f)
+		return m.expire(f)
 	}
 	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
 	f.setTaken(time.Time{})
@@ -231,9 +231,9 @@ func (m *minter) search(ctx context.Context, txid string, f *flight, over bool) 
 	return m.finder.Trace(ctx, txid, m.ledger.Address(), f.FirstValid, f.LastValid)
 }
 
-// giveUp lets a group be signed anew that can't be confirmed any more: algod is past its last round and doesn't have it,
+// expire lets a group be signed anew that can't be confirmed any more: algod is past its last round and doesn't have it,
 // nor has the indexer. What was followed of the chain has to be past that round, too: it would have shown the group.
-func (m *minter) giveUp(f *flight) error {
+func (m *minter) expire(f *flight) error {
 	cursor, err := m.view.Cursor()
 	if err != nil {
 		return &outboxError{err}

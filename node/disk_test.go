@@ -102,7 +102,7 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	must(t, w.deliver(w.mint(w.self, w.object(2))))
 	var free atomic.Uint64
 	guard := smallDisk(&free)
-	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {},
+	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{},
 		memory: 16 << 10, disk: guard, condition: &condition{log: discard}, log: discard}
 	w.fetcher.disk = guard
 	ctx, stop := context.WithCancel(t.Context())

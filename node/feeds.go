@@ -73,7 +73,7 @@ type FeedRun struct {
 }
 
 func newFeeds(n *Node) (*feeds, error) {
-	f := &feeds{repo: n.repo, others: n.publisher.otherMarkings, log: n.log, sink: func(c repo.Feed) *feedSink {
+	f := &feeds{repo: n.repo, others: n.fold.otherMarkings, log: n.log, sink: func(c repo.Feed) *feedSink {
 		return &feedSink{node: n, publisher: n.publisher, config: c}
 	}}
 	for _, config := range n.repo.Config.Feeds {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -30,18 +31,21 @@ var _ feed.Sink = (*feedSink)(nil)
 
 // into finds the collection that the feed publishes in.
 func (s *feedSink) into() (found consortium.Collection, err error) {
-	for _, c := range s.node.fold.collections() {
-		if s.config.Into == "" && c.Default || s.config.Into != "" && (c.ID == s.config.Into || c.Properties.Alias == s.config.Into) {
-			if found.ID != "" {
-				return found, fmt.Errorf("into: several collections are called %q; give the id", s.config.Into)
-			}
-			found = c
+	fold := s.node.fold
+	if s.config.Into != "" {
+		found, err = fold.called(s.config.Into)
+	} else {
+		list := fold.collections()
+		i := slices.IndexFunc(list, func(c consortium.Collection) bool { return c.Default })
+		if i < 0 {
+			return found, errors.New("into: the consortium's collection is not known yet")
 		}
+		found = list[i]
 	}
 	switch {
-	case found.ID == "":
-		return found, fmt.Errorf("into: this organisation can read no collection %q", s.config.Into)
-	case !found.MayPublish(s.node.fold.self) || !s.node.fold.active():
+	case err != nil:
+		return found, fmt.Errorf("into: %w", err)
+	case !found.MayPublish(fold.self) || !fold.active():
 		return found, fmt.Errorf("into: this organisation may not publish in %q", found.Properties.Title)
 	}
 	return found, nil
@@ -98,7 +102,7 @@ func (s *feedSink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Ve
 		}
 		v.Cost, v.Refused, v.Note = cost, line.Failure, line.Note
 		if v.Refused == "" {
-			v.Refused = unmarked.refuses(object, into, b.levels())
+			v.Refused = unmarked.refuses(object, s.node.fold.audience(into), b.markings.levels())
 		}
 	}
 	return verdicts, b.markings.err
@@ -273,7 +277,7 @@ func (s *feedSink) confirmed(ctx context.Context) error {
 
 // Marking finds a definition that was published.
 func (s *feedSink) Marking(id string) (*stix.Object, error) {
-	m := markings{outbox: s.publisher.outbox, view: s.publisher.view}
+	m := s.node.fold.markings(s.publisher.outbox, s.publisher.view, s.node.fold.self)
 	definition := m.resolve(id)
 	return definition, m.err
 }
@@ -317,7 +321,7 @@ func unmarkedPolicy(text string) (unmarked, error) {
 
 // refuses says why an object is refused; "" if it isn't. Definitions of markings are no intelligence: they may be
 // unmarked.
-func (u unmarked) refuses(object *stix.Object, into consortium.Collection, levels stix.Levels) string {
+func (u unmarked) refuses(object *stix.Object, into stix.Audience, levels stix.Levels) string {
 	if _, marked, _ := levels.Of(object); marked || object.Type == "marking-definition" {
 		return ""
 	}
@@ -327,7 +331,7 @@ func (u unmarked) refuses(object *stix.Object, into consortium.Collection, level
 	if u.level == 0 {
 		return ""
 	}
-	if err := stix.Permits(u.level, audience(into.Properties)); err != nil {
+	if err := stix.Permits(u.level, into); err != nil {
 		return fmt.Sprintf("it has no TLP marking, and this feed takes such objects for %s: %v", u.level, err)
 	}
 	return ""

@@ -45,7 +45,7 @@ func TestUnmarkedObjectsGoAsFarAsTheFeedSays(t *testing.T) {
 	} {
 		policy, err := unmarkedPolicy(test.policy)
 		must(t, err)
-		if got := policy.refuses(test.object, test.into, stix.Levels{}); (got != "") != test.refused {
+		if got := policy.refuses(test.object, (&fold{self: "self"}).audience(test.into), stix.Levels{}); (got != "") != test.refused {
 			t.Errorf("%s: %q", test.policy, got)
 		}
 	}

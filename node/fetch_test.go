@@ -165,7 +165,7 @@ func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 			t.Fatal(failures)
 		}
 	}
-	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, memory: 16 << 10,
+	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{}, memory: 16 << 10,
 		condition: &condition{log: discard}, log: discard}
 	items, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
 	must(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -19,6 +20,8 @@ type fold struct {
 	self    string // this organisation's account
 	invited []peer.ID
 	changed signal
+
+	otherMarkings map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
 	mu    sync.RWMutex
 	state *consortium.State
@@ -154,6 +157,16 @@ func (f *fold) collections() (list []consortium.Collection) {
 func (f *fold) collection(id string) (c consortium.Collection, found bool) {
 	f.read(func(s *consortium.State) { c, found = s.Collection(id) })
 	return c, found
+}
+
+// taken reports whether a collection that was to be made here is another organisation's: its id stands in a note on its way
+// to the chain, where another member can see it and be first. It must be asked of nothing but such a collection.
+func (f *fold) taken(id string) (taken bool) {
+	f.read(func(s *consortium.State) {
+		owner, exists := s.OwnerOf(id)
+		taken = exists && !s.Same(owner, f.self)
+	})
+	return taken
 }
 
 // member finds the member that has an account, or had it.

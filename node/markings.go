@@ -2,27 +2,47 @@ package node
 
 import (
 	"errors"
-	"slices"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/repo"
 )
 
-// maxDefinitions is how many definitions of one marking are compared. There should be one.
-const maxDefinitions = 64
+// maxDefinitions is how many definitions of one marking are looked at, of each source. There should be one.
+const maxDefinitions = 1024
 
-// markings looks marking definitions up: in a request itself, in what is on its way, or in what was published. Nobody
-// owns an id, so that there may be several: the strictest counts, and where there are too many, none.
+// definitionPage is how many of them are read at once.
+const definitionPage = 64
+
+// markings says what the markings of one member's objects mean. Nobody owns an id, and whoever publishes a definition of
+// it would decide for all others what their marking means. So the member's own definitions decide: those in the request
+// itself, those that it published and those on their way. Without one of them a marking is unknown, whatever others say
+// of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what is no TLP marking by
+// its own definition, as a statement is, becomes none by another's.
 type markings struct {
-	outbox *repo.Outbox
+	outbox *repo.Outbox // of this organisation; nil where the member is another
 	view   *repo.View
+	isOwn  func(account string) bool
+	others map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
 	given    map[string][]*stix.Object
 	resolved map[string]*stix.Object
 	err      error // of this node
 }
 
-// add makes a definition known; other objects are passed over.
+// markings are those of the member with an account.
+func (f *fold) markings(outbox *repo.Outbox, view *repo.View, publisher string) *markings {
+	m := &markings{view: view, others: f.otherMarkings, isOwn: func(account string) (own bool) {
+		f.read(func(s *consortium.State) { own = s.Same(account, publisher) })
+		return own
+	}}
+	if m.isOwn(f.self) {
+		m.outbox = outbox
+	}
+	return m
+}
+
+// add makes a definition known that the request itself has; other objects are passed over.
 func (m *markings) add(object *stix.Object) {
 	if object.Type != "marking-definition" {
 		return
@@ -33,51 +53,81 @@ func (m *markings) add(object *stix.Object) {
 	m.given[object.ID] = append(m.given[object.ID], object)
 }
 
+// levels tells the TLP levels of the member's objects.
+func (m *markings) levels() stix.Levels { return stix.Levels{Resolve: m.resolve, Others: m.others} }
+
 // resolve gives the definition that counts; nil, which counts as the strictest, if there is none.
 func (m *markings) resolve(id string) *stix.Object {
 	if definition, known := m.resolved[id]; known {
 		return definition
 	}
-	candidates, err := m.definitions(id)
+	definition, err := m.look(id)
 	m.err = errors.Join(m.err, err)
-	var strictest *stix.Object
-	level := stix.Level(0)
-	for _, candidate := range candidates {
-		l, _, _ := stix.LevelOf(&stix.Object{Markings: []string{id}}, func(string) *stix.Object { return candidate })
-		if strictest == nil || l > level {
-			strictest, level = candidate, l
-		}
-	}
 	if m.resolved == nil {
 		m.resolved = map[string]*stix.Object{}
 	}
-	m.resolved[id] = strictest
-	return strictest
+	m.resolved[id] = definition
+	return definition
 }
 
-// definitions gives every definition of a marking that is known; none if they are too many.
-func (m *markings) definitions(id string) ([]*stix.Object, error) {
-	list := slices.Clone(m.given[id])
-	known, err := m.outbox.Markings(id, maxDefinitions)
-	if err != nil {
-		return nil, err
+// look finds the strictest definition of those that count.
+func (m *markings) look(id string) (*stix.Object, error) {
+	own := strictest{id: id, others: m.others}
+	for _, object := range m.given[id] {
+		own.add(object)
 	}
-	entries, more, err := m.view.Page(repo.Query{
-		Collection: repo.Everything, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: maxDefinitions, WithObjects: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if more || len(known) == maxDefinitions || len(list) > maxDefinitions {
-		return nil, nil
-	}
-	for _, e := range entries {
-		known = append(known, e.Object)
-	}
-	for _, raw := range known {
-		if object, err := stix.Parse(raw); err == nil {
-			list = append(list, object)
+	if m.outbox != nil {
+		known, err := m.outbox.Markings(id, maxDefinitions)
+		if err != nil {
+			return nil, err
+		}
+		for _, raw := range known {
+			own.read(raw)
 		}
 	}
-	return list, nil
+	others := strictest{id: id, others: m.others}
+	query := repo.Query{Collection: repo.Everything, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: definitionPage, WithObjects: true}
+	for range maxDefinitions / definitionPage {
+		entries, more, err := m.view.Page(query)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if m.isOwn(e.Publisher) {
+				own.read(e.Object)
+			} else {
+				others.read(e.Object)
+			}
+			query.After = e.DateAdded
+		}
+		if !more {
+			break
+		}
+	}
+	if own.definition == nil || own.level == 0 || others.level <= own.level {
+		return own.definition, nil
+	}
+	return others.definition, nil
+}
+
+// strictest is the definition of a marking with the strictest level among those that were added.
+type strictest struct {
+	id         string
+	definition *stix.Object
+	level      stix.Level // 0 where it restricts nothing
+	others     map[string]stix.Level
+}
+
+func (s *strictest) add(definition *stix.Object) {
+	levels := stix.Levels{Resolve: func(string) *stix.Object { return definition }, Others: s.others}
+	level, _, _ := levels.Of(&stix.Object{Markings: []string{s.id}})
+	if s.definition == nil || level > s.level {
+		s.definition, s.level = definition, level
+	}
+}
+
+func (s *strictest) read(raw []byte) {
+	if definition, err := stix.Parse(raw); err == nil {
+		s.add(definition)
+	}
 }

@@ -197,7 +197,7 @@ func (n *Node) wire() error {
 		condition: &condition{what: "taking objects in", log: n.log},
 	}
 	n.sealer = &sealer{
-		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes,
+		outbox: outbox, fold: n.fold, blocks: n.host, consortium: n.consortium.ID, memory: sealBytes, done: n.done,
 		disk: n.disk, condition: &condition{what: "sealing", log: n.log}, log: n.log,
 	}
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.MaxFee)
@@ -227,7 +227,7 @@ func (n *Node) wire() error {
 	if err != nil {
 		return err
 	}
-	n.publisher.otherMarkings, n.owner.otherMarkings = others, others
+	n.fold.otherMarkings = others
 	n.withdrawer = &withdrawer{
 		outbox: outbox, view: view, fold: n.fold, blocks: n.host, fresh: n.fresh, consortium: n.consortium.ID, peers: n.host, statuses: n.publisher, stored: n.minter.work.notify, done: n.done,
 		problem: n.publishingProblem, log: n.log,
@@ -242,6 +242,7 @@ func (n *Node) wire() error {
 		})
 	})
 	for _, config := range n.repo.Config.Webhooks {
+		config.Collection = webhookCollection(n.consortium, config.Collection)
 		hook, err := newWebhook(config, view, outbox, n.shown, n.log)
 		if err != nil {
 			return err

@@ -86,7 +86,8 @@ func (m *minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 	}
 }
 
-// upToDate takes out the objects that were sealed to a key epoch that is over, and has them sealed anew: to mint them
+// upToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
+// epoch that is over, and has the latter sealed anew: to mint them
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
 func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
@@ -95,9 +96,20 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 	for _, c := range m.fold.collections() {
 		collections[c.ID] = c
 	}
+	again := recheck{fold: m.fold, outbox: m.outbox}
 	for _, item := range items {
 		if item.Note.Kind != wire.KindObject {
 			rest = append(rest, item)
+			continue
+		}
+		why, err := again.withholds(item)
+		if err != nil {
+			return nil, nil, err
+		}
+		if why != nil {
+			if err := m.giveUp(ctx, item, why); err != nil {
+				return nil, nil, err
+			}
 			continue
 		}
 		c, found := collections[item.Collection]
@@ -125,6 +137,20 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 		m.reopened()
 	}
 	return rest, problem, nil
+}
+
+// giveUp ends an item that must not be published, and deletes its blocks.
+func (m *minter) giveUp(ctx context.Context, item repo.Item, why error) error {
+	root, err := cid.Decode(item.Directory)
+	if err != nil {
+		return fmt.Errorf("directory of item %d: %w", item.Number, err)
+	}
+	if err := m.outbox.GiveUp(item, why.Error()); err != nil {
+		return err
+	}
+	m.log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
+	m.confirmed.notify()
+	return m.fresh.blocks.Forget(ctx, []cid.Cid{root})
 }
 
 func (m *minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey) error {

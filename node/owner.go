@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +33,6 @@ type owner struct {
 	params     func(context.Context) (ledger.Params, error)
 	problem    func() error
 	log        *slog.Logger
-
-	otherMarkings map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
 	turn turn // one change at a time; nobody has it while they wait for the chain
 }
@@ -196,11 +193,12 @@ func (o *owner) properties(spec CollectionSpec, network string) (wire.Collection
 			p.Metadata = wire.MetadataSealed
 		}
 	}
-	return p, o.check("", p)
+	return p, o.check(consortium.Collection{}, p)
 }
 
-// check refuses properties that would not do. It doesn't ask what the wire format checks.
-func (o *owner) check(id string, p wire.Collection) error {
+// check refuses properties that would not do for a collection; for a new one it is the zero value. It doesn't ask what the
+// wire format checks.
+func (o *owner) check(c consortium.Collection, p wire.Collection) error {
 	if _, err := p.Encode(); err != nil {
 		return err
 	}
@@ -208,29 +206,39 @@ func (o *owner) check(id string, p wire.Collection) error {
 	if err != nil || strings.ToLower(p.DefaultLevel) != p.DefaultLevel || strings.HasPrefix(p.DefaultLevel, "tlp") {
 		return fmt.Errorf("default level: %.40q is none of clear, green, amber, amber+strict, red", p.DefaultLevel)
 	}
-	if err := stix.Permits(level, audience(p)); err != nil {
+	if err := stix.Permits(level, o.fold.audience(consortium.Collection{Owner: o.fold.self, Properties: p})); err != nil {
 		return fmt.Errorf("default level %s: %w", level, err)
 	}
-	if p.Alias == "" {
-		return nil
+	if p.Alias == "" || p.Alias == c.Properties.Alias {
+		return nil // whatever the consortium's own is called meanwhile: its owner must not keep us from changing ours
 	}
-	if !aliasForm.MatchString(p.Alias) || uuid.Validate(p.Alias) == nil {
-		return fmt.Errorf("alias: %.60q is not 1 to 100 letters, digits, dots, hyphens or underlines, or is a UUID", p.Alias)
+	return o.free(c.ID, p.Alias)
+}
+
+// free refuses an alias that stands for another collection.
+func (o *owner) free(id, alias string) error {
+	if alias == everythingAlias {
+		return fmt.Errorf("alias: %q is that of the collection with everything", alias)
 	}
 	for _, other := range o.fold.collections() {
-		if other.ID != id && other.Properties.Alias == p.Alias && (other.Owner == o.fold.self || other.Default) {
-			return fmt.Errorf("alias: %q is that of the collection %q (%s)", p.Alias, other.Properties.Title, other.ID)
+		if other.ID != id && other.Properties.Alias == alias && (other.Owner == o.fold.self || other.Default) {
+			return fmt.Errorf("alias: %q is that of the collection %q (%s)", alias, other.Properties.Title, other.ID)
 		}
 	}
 	return nil
 }
 
-// aliasForm is what can stand in a URL as it is.
-var aliasForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
-
-// audience is who can read a collection, in the traffic light protocol's terms.
-func audience(p wire.Collection) stix.Audience {
-	return stix.Audience{Growing: p.Readers.Members, Readers: len(p.Readers.Named), AdHoc: p.AdHoc}
+// audience is who can read what this organisation publishes in a collection, in the traffic light protocol's terms.
+func (f *fold) audience(c consortium.Collection) stix.Audience {
+	p := c.Properties
+	others := map[string]bool{}
+	for _, account := range slices.Concat(p.Readers.Named, p.Contributors.Named) {
+		others[account] = true
+	}
+	delete(others, f.self)
+	return stix.Audience{
+		Growing: p.Readers.Members || p.Contributors.Members, Readers: len(others), AdHoc: p.AdHoc, Foreign: c.Owner != f.self,
+	}
 }
 
 // accounts finds the members with the given names.
@@ -330,7 +338,9 @@ func minus(a wire.Accounts, removed []string) wire.Accounts {
 
 // mayDisclose refuses to give keys of the past to an audience that objects published then must not reach.
 func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
-	known := markings{outbox: o.outbox, view: o.view}
+	wider := c
+	wider.Properties = to
+	known := map[string]*markings{} // by publisher: each says what the markings of its objects mean
 	query := repo.Query{Collection: c.ID, Versions: repo.Versions{All: true}, Limit: 1000, WithObjects: true}
 	for {
 		entries, more, err := o.view.Page(query)
@@ -342,13 +352,20 @@ func (o *owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
 			if err != nil {
 				return fmt.Errorf("reading object %s: %w", e.ID, err)
 			}
-			if err := permit(object, to, stix.Levels{Resolve: known.resolve, Others: o.otherMarkings}); err != nil {
+			if known[e.Publisher] == nil {
+				known[e.Publisher] = o.fold.markings(o.outbox, o.view, e.Publisher)
+			}
+			says := known[e.Publisher]
+			if _, err := o.fold.permit(object, wider, says.levels()); err != nil {
 				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
+			}
+			if says.err != nil {
+				return says.err
 			}
 			query.After = e.DateAdded
 		}
 		if !more {
-			return known.err
+			return nil
 		}
 	}
 }
@@ -445,7 +462,7 @@ func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 	}
 	next, err := decide(c)
 	if err == nil {
-		err = o.check(c.ID, next.properties)
+		err = o.check(c, next.properties)
 	}
 	if err != nil {
 		return c, false, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
@@ -461,18 +478,11 @@ func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 
 // find gives a collection of this organisation.
 func (o *owner) find(idOrAlias string) (consortium.Collection, error) {
-	for _, c := range o.fold.collections() {
-		if c.ID != idOrAlias && c.Properties.Alias != idOrAlias {
-			continue
-		}
-		if c.Owner == o.fold.self {
-			return c, nil
-		}
-		if c.ID == idOrAlias {
-			return c, fmt.Errorf("the collection %q belongs to another organisation", c.Properties.Title)
-		}
+	c, err := o.fold.called(idOrAlias)
+	if err == nil && c.Owner != o.fold.self {
+		err = fmt.Errorf("the collection %q belongs to another organisation", c.Properties.Title)
 	}
-	return consortium.Collection{}, fmt.Errorf("this organisation has no collection %.60q", idOrAlias)
+	return c, err
 }
 
 // recordKey names a collection's records in the outbox.
@@ -559,6 +569,9 @@ func (o *owner) keys(c consortium.Collection, from uint32) map[uint32]*seal.Epoc
 func (o *owner) await(ctx context.Context, id string, revision int) (consortium.Collection, error) {
 	for {
 		changed := o.fold.changed.changed()
+		if o.fold.taken(id) {
+			return consortium.Collection{}, fmt.Errorf("another member has taken the id %s, which it saw on its way to the chain: make the collection again", id)
+		}
 		if c, found := o.fold.collection(id); found && c.Revision >= revision && !c.Pending {
 			return c, nil
 		}
@@ -651,6 +664,9 @@ func (o *owner) planAdHoc(names []string) (adHocPlan, error) {
 		item, found, err := o.outbox.Find(key)
 		if err != nil {
 			return adHocPlan{}, err
+		}
+		if found && o.fold.taken(item.Note.Collection) {
+			continue // what was to be ours is another member's: nothing may go there
 		}
 		if !found {
 			id := uuid.NewString()

@@ -36,8 +36,6 @@ type publisher struct {
 
 	shown    *signal                 // something entered the view, or left it
 	watching func() chainwatch.State // how the chain is followed; nil: nobody does
-
-	otherMarkings map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 }
 
 var _ taxii.Publisher = (*publisher)(nil)
@@ -127,7 +125,7 @@ type batch struct {
 	objects []*stix.Object    // the well-formed ones
 	at      []int             // … and which line each of them has
 
-	markings markings
+	markings *markings
 
 	submissions []repo.Submission
 	submitted   []int // which line each of them has
@@ -135,7 +133,7 @@ type batch struct {
 
 // parse reads the objects; those that are not STIX become failures.
 func (b *batch) parse(objects []taxii.Incoming) {
-	b.markings = markings{outbox: b.outbox, view: b.view}
+	b.markings = b.fold.markings(b.outbox, b.view, b.fold.self)
 	for i, incoming := range objects {
 		object, err := parseIncoming(incoming)
 		if err != nil {
@@ -159,7 +157,8 @@ func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
 // check decides about one object and makes it a submission, or a failure, or something that is published already.
 func (b *batch) check(at int) {
 	object, line := b.objects[at], &b.lines[b.at[at]]
-	if err := permit(object, b.into.Properties, b.levels()); err != nil {
+	level, err := b.fold.permit(object, b.into, b.markings.levels())
+	if err != nil {
 		line.Failure = err.Error()
 		return
 	}
@@ -176,7 +175,7 @@ func (b *batch) check(at int) {
 	entry := entryOf(b.into.ID, object, hash, stored)
 	submission := repo.Submission{Payload: object.Raw, Replace: b.replace, Item: repo.Item{
 		Key: objectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.into.ID, ObjectID: object.ID, Version: object.Version(),
-		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored,
+		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored, Level: uint8(level),
 	}}
 	notes := object.Notes()
 	same, err := b.view.Same(entry)
@@ -206,26 +205,22 @@ func (b *batch) check(at int) {
 	b.submissions = append(b.submissions, submission)
 }
 
-// levels tells the TLP levels of the objects of a request.
-func (b *batch) levels() stix.Levels {
-	return stix.Levels{Resolve: b.markings.resolve, Others: b.otherMarkings}
-}
-
-// permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored.
-func permit(object *stix.Object, into wire.Collection, levels stix.Levels) error {
+// permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored. The level is
+// that of the object; it is kept, since who reads the collection may change before the object is on the chain.
+func (f *fold) permit(object *stix.Object, into consortium.Collection, levels stix.Levels) (stix.Level, error) {
 	level, marked, because := levels.Of(object)
 	because = "carries " + because
 	if !marked {
 		var err error
-		if level, err = stix.ParseLevel(into.DefaultLevel); err != nil {
+		if level, err = stix.ParseLevel(into.Properties.DefaultLevel); err != nil {
 			level = stix.Red
 		}
 		because = "has no marking, and unmarked objects count as " + level.String() + " in this collection"
 	}
-	if err := stix.Permits(level, audience(into)); err != nil {
-		return fmt.Errorf("not published in %q: the object %s; %w", into.Title, because, err)
+	if err := stix.Permits(level, f.audience(into)); err != nil {
+		return level, fmt.Errorf("not published in %q: the object %s; %w", into.Properties.Title, because, err)
 	}
-	return nil
+	return level, nil
 }
 
 // entryOf is an object as the view would hold it, as far as its publisher knows.

@@ -107,15 +107,59 @@ func TestADefinitionInTheRequestDoesNotWeakenAnEarlierOne(t *testing.T) {
 	}
 }
 
-// Another member can publish a definition with the same id and a later date.
-func TestAnotherMembersDefinitionDoesNotWeakenOurs(t *testing.T) {
+// What a marking means is for the publisher of the object to say: in the request, in what is on its way, in what it
+// published. Each of the three is tried against each thing that another member can say.
+func TestWhatAMarkingMeansIsTheWordOfWhoPublishesTheObject(t *testing.T) {
 	w := newPublishingWorld(t)
-	if failures := w.post(definition("tlp", "red")); len(failures) > 0 {
-		t.Fatal(failures)
+	n := 0
+	for own, others := range map[string]map[string]bool{ // … and whether the object may go to everybody then
+		"":          {"": false, "statement": false, "tlp green": false, "tlp clear": false, "tlp red": false},
+		"statement": {"": true, "statement": true, "tlp green": true, "tlp amber": true, "tlp red": true},
+		"tlp green": {"": true, "statement": true, "tlp clear": true, "tlp amber": false, "tlp red": false},
+		"tlp red":   {"": false, "statement": false, "tlp clear": false, "tlp red": false},
+	} {
+		for other, want := range others {
+			for from, say := range map[string]func(object, definition string) []string{
+				"in the request":        func(o, d string) []string { return []string{d, o} },
+				"in what is on its way": func(o, d string) []string { w.post(d); return []string{o} },
+				"in what it published":  func(o, d string) []string { w.enterBy(w.self.address(), d); return []string{o} },
+				"behind the object":     func(o, d string) []string { return []string{o, d} },
+			} {
+				n++
+				its := func(text string) string { return strings.Replace(text, "0000aaaa", fmt.Sprintf("%08x", n), 1) }
+				objects := []string{its(markedIndicator(n))}
+				if own != "" {
+					objects = say(objects[0], its(definitionOf(own)))
+				}
+				if other != "" {
+					w.enterBy("MALLORY", strings.Replace(its(definitionOf(other)), "2026-01-02", "2026-02-02", 1))
+				}
+				_, refused := w.post(objects...)[fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n)]
+				if refused == want {
+					t.Errorf("the publisher says %q %s, another member %q: published %v, want %v", own, from, other, !refused, want)
+				}
+			}
+		}
 	}
-	w.enter(strings.Replace(definition("statement", "(c) Mallory"), "2026-01-02", "2026-02-02", 1))
+}
+
+func definitionOf(text string) string {
+	kind, value, _ := strings.Cut(text, " ")
+	return definition(kind, value)
+}
+
+// Another member's definitions are read in a bounded number, and none of them in the place of our own.
+func TestAFloodOfDefinitionsNeitherStopsPublishingNorWeakensAMarking(t *testing.T) {
+	w := newPublishingWorld(t)
+	for i := range maxDefinitions + definitionPage {
+		w.enterBy("MALLORY", strings.Replace(definition("tlp", []string{"clear", "red"}[i%2]), "2026-01-02T03:04:05", time.Unix(int64(i), 0).UTC().Format("2006-01-02T15:04:05"), 1))
+	}
 	if failures := w.post(markedIndicator(1)); len(failures) != 1 {
-		t.Errorf("failures %v, want one of the red object", failures)
+		t.Errorf("an unknown marking becomes harmless: %v", failures)
+	}
+	failures := w.post(definition("statement", "(c)"), markedIndicator(2))
+	if _, refused := failures["indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f"]; refused {
+		t.Errorf("publishing is stopped: %v", failures)
 	}
 }
 

@@ -39,8 +39,9 @@ type sealer struct {
 	blocks     blockStore
 	fresh      *freshDirectories
 	consortium uint64
-	work       signal // something was accepted
-	stored     func() // tells the minter that there is work
+	work       signal  // something was accepted
+	stored     func()  // tells the minter that there is work
+	done       *signal // an item was given up
 	disk       *diskGuard
 	memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
 	condition  *condition
@@ -89,6 +90,7 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (n int, err error)
 	var held atomic.Int64
 	drafts := make([]consortium.Draft, len(items))
 	ready := make([]bool, len(items))
+	again := recheck{fold: s.fold, outbox: s.outbox}
 	collections := map[string]consortium.Collection{}
 	for _, c := range s.fold.collections() {
 		if c.MayPublish(s.fold.self) && !c.Pending {
@@ -103,6 +105,13 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (n int, err error)
 			break
 		}
 		into, may := collections[item.Collection]
+		gone, err := s.giveUp(&again, item)
+		if err != nil {
+			return 0, err
+		}
+		if gone {
+			continue
+		}
 		if !may || !s.fold.active() {
 			if onTheWay, err := s.onTheWay(item.Collection); err != nil {
 				return 0, err
@@ -158,6 +167,20 @@ func (s *sealer) seal(ctx context.Context, items []repo.Item) (n int, err error)
 	s.stored()
 	s.log.Debug("objects are sealed and stored", "objects", len(stored))
 	return n, nil
+}
+
+// giveUp gives an item up if it must not be published any more, whatever may come.
+func (s *sealer) giveUp(again *recheck, item repo.Item) (gone bool, err error) {
+	why, err := again.withholds(item)
+	if err != nil || why == nil {
+		return false, err
+	}
+	if err := s.outbox.GiveUp(item, why.Error()); err != nil {
+		return false, err
+	}
+	s.log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
+	s.done.notify()
+	return true, nil
 }
 
 // onTheWay reports whether a record of a collection will arrive that decides, or the first of one of ours.

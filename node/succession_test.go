@@ -45,8 +45,8 @@ func taken(t *testing.T, s taxii.Status, words ...string) {
 	}
 }
 
-// refused wants one object to be refused for a reason with these words.
-func refused(t *testing.T, s taxii.Status, words string) {
+// wantRefused wants one object to be refused for a reason with these words.
+func wantRefused(t *testing.T, s taxii.Status, words string) {
 	t.Helper()
 	if len(s.Failures) != 1 || !strings.Contains(s.Failures[0].Message, words) || s.Failures[0].Note != "" {
 		t.Errorf("status %+v, want a failure about %q", s, words)
@@ -89,7 +89,7 @@ func TestOtherContentUnderTheSameVersionIsRefusedUnlessItReplaces(t *testing.T) 
 	w := newPublishingWorld(t)
 	asset := w.enterBy(w.self.address(), indicatorJSON(1))
 	other := versionOf(1, firstTime, firstTime, `"description":"better",`)
-	refused(t, w.add(false, other), "--replace")
+	wantRefused(t, w.add(false, other), "--replace")
 	taken(t, w.add(true, other), "takes the place")
 	item := w.lastItem()
 	if item.ReplacesAsset != asset {
@@ -120,7 +120,7 @@ func TestOtherContentOfWhatIsOnItsWayIsRefusedUnlessItReplaces(t *testing.T) {
 			t.Errorf("a rehearsal says %+v", line)
 		}
 	}
-	refused(t, w.add(false, other), "--replace")
+	wantRefused(t, w.add(false, other), "--replace")
 	taken(t, w.add(true, other), "takes the place")
 	if item := w.lastItem(); item.Replaces != first.Number || item.Publication != 1 {
 		t.Errorf("%+v", item)
@@ -150,14 +150,14 @@ func TestARevocationIsAlwaysTaken(t *testing.T) {
 	taken(t, w.add(false, versionOf(2, firstTime, firstTime, revoked)), "takes the place")
 	// A revocation in other words is other content like any.
 	w.enterBy(w.self.address(), versionOf(3, firstTime, firstTime, revoked))
-	refused(t, w.add(false, versionOf(3, firstTime, firstTime, revoked+`"description":"other",`)), "--replace")
+	wantRefused(t, w.add(false, versionOf(3, firstTime, firstTime, revoked+`"description":"other",`)), "--replace")
 }
 
 func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
 	w := newPublishingWorld(t)
 	w.enterBy("SOMEBODY", indicatorJSON(1))
 	for _, replace := range []bool{false, true} {
-		refused(t, w.add(replace, versionOf(1, firstTime, firstTime, `"description":"mine",`)), "SOMEBODY has published")
+		wantRefused(t, w.add(replace, versionOf(1, firstTime, firstTime, `"description":"mine",`)), "SOMEBODY has published")
 	}
 }
 
@@ -329,7 +329,7 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 		t.Errorf("%d failures of an object with a marking of a type that nobody knows", n)
 	}
 	for level, want := range map[string]int{"none": 0, "green": 0, "amber": 1} {
-		p.otherMarkings, err = otherMarkings(map[string]string{"classification": level})
+		p.fold.otherMarkings, err = otherMarkings(map[string]string{"classification": level})
 		must(t, err)
 		if n := post(); n != want {
 			t.Errorf("counted as %s: %d failures, want %d", level, n, want)
@@ -421,5 +421,5 @@ func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
 			}
 		}
 	}
-	refused(t, w.add(false, versionOf(1, firstTime, firstTime, `"description":"other",`)), "with other content")
+	wantRefused(t, w.add(false, versionOf(1, firstTime, firstTime, `"description":"other",`)), "with other content")
 }

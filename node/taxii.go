@@ -25,8 +25,8 @@ const everythingAlias = "everything"
 // catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
 // this organisation can read.
 //
-// The consortium's default collection belongs to the founder. It is listed under the founder's root and under this
-// organisation's own, where its clients look first, and it is found under every member's.
+// The consortium's default collection belongs to the founder. It is under the founder's root and under this
+// organisation's own, where its clients look first.
 type catalogue struct {
 	view       *repo.View
 	fold       *fold
@@ -72,63 +72,71 @@ func (c *catalogue) Root(ctx context.Context, who taxii.Principal, name string) 
 }
 
 // Collections lists the collections of a root.
-func (c *catalogue) Collections(ctx context.Context, who taxii.Principal, root string) ([]taxii.Collection, error) {
-	found, err := c.under(ctx, who, root)
+func (c *catalogue) Collections(_ context.Context, who taxii.Principal, root string) ([]taxii.Collection, error) {
+	found, err := c.under(who, root)
 	if err != nil {
 		return nil, err
 	}
-	var listed []taxii.Collection
-	for _, one := range found {
-		if one.listed {
-			listed = append(listed, one.Collection)
-		}
+	listed := make([]taxii.Collection, len(found))
+	for i, one := range found {
+		listed[i] = one.Collection
 	}
 	return listed, nil
 }
 
-// Collection finds a collection of a root by its id or alias.
-func (c *catalogue) Collection(ctx context.Context, who taxii.Principal, root, idOrAlias string) (taxii.Collection, error) {
-	found, err := c.under(ctx, who, root)
+// Collection finds a collection of a root by its id or else by its alias. The collections of the root's organisation come
+// first: what the founder calls the consortium's own hides none of them.
+func (c *catalogue) Collection(_ context.Context, who taxii.Principal, root, idOrAlias string) (taxii.Collection, error) {
+	found, err := c.under(who, root)
 	if err != nil {
 		return taxii.Collection{}, err
 	}
-	for _, one := range found {
-		if one.ID == idOrAlias || one.Alias != "" && one.Alias == idOrAlias {
-			return one.Collection, nil
+	for _, is := range []func(shown) bool{
+		func(s shown) bool { return s.ID == idOrAlias },
+		func(s shown) bool { return s.Alias == idOrAlias && !s.guest },
+		func(s shown) bool { return s.Alias == idOrAlias },
+	} {
+		if i := slices.IndexFunc(found, is); i >= 0 && idOrAlias != "" {
+			return found[i].Collection, nil
 		}
 	}
 	return taxii.Collection{}, taxii.ErrNotFound
 }
 
-// shown is a collection under a root: listed there, or only found there.
+// shown is a collection under a root. A guest there belongs to another organisation.
 type shown struct {
 	taxii.Collection
-	listed bool
+	guest bool
 }
 
 // under gives the collections of a root, sorted by id.
-func (c *catalogue) under(ctx context.Context, who taxii.Principal, root string) ([]shown, error) {
-	if _, err := c.Root(ctx, who, root); err != nil || who.Role < taxii.RoleReader {
+func (c *catalogue) under(who taxii.Principal, root string) ([]shown, error) {
+	if who.Role < taxii.RoleReader {
 		return nil, taxii.ErrNotFound
 	}
 	if root == everythingRoot {
-		return []shown{{listed: true, Collection: taxii.Collection{
+		return []shown{{Collection: taxii.Collection{
 			Root: root, ID: everythingID(c.consortium), Alias: everythingAlias, Title: "Everything in " + c.fold.nameOf(c.consortium),
 			Description: "Everything that this organisation can read.", CanRead: true,
 		}}}, nil
 	}
+	known := root == c.own
 	owners := map[string]string{} // account -> name
 	for _, m := range c.fold.members() {
 		owners[m.Account] = m.Name
+		known = known || m.Name == root
+	}
+	if !known {
+		return nil, taxii.ErrNotFound
 	}
 	active := c.fold.active()
 	var list []shown
 	for _, one := range c.fold.collections() {
-		owner := owners[one.Owner]
-		if owner != root && !one.Default {
+		belongs := owners[one.Owner] == root
+		if !belongs && !(one.Default && root == c.own) {
 			continue
 		}
-		list = append(list, shown{listed: owner == root || root == c.own, Collection: c.describe(root, one, active && who.Role >= taxii.RolePublisher)})
+		list = append(list, shown{guest: !belongs, Collection: c.describe(root, one, active && who.Role >= taxii.RolePublisher)})
 	}
 	return list, nil // the fold gives them sorted by id
 }

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/repo"
@@ -74,6 +75,19 @@ func newWebhook(config repo.Webhook, view *repo.View, memos memos, shown *signal
 		config: config, key: key, view: view, memos: memos, shown: shown, client: outboundClient(config.AllowPrivate, webhookTimeout),
 		condition: &condition{what: "the webhook " + config.Name, log: log}, retry: webhookRetry,
 	}, nil
+}
+
+// webhookCollection is the collection of a webhook as the view knows it: however its id is written, and though it is that
+// by which clients know the collection with everything.
+func webhookCollection(own repo.Consortium, id string) string {
+	parsed, err := uuid.Parse(id)
+	switch {
+	case err != nil: // there is none
+		return ""
+	case parsed.String() == everythingID(own):
+		return repo.Everything
+	}
+	return parsed.String()
 }
 
 func (w *webhook) status() WebhookStatus {

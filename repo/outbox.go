@@ -68,6 +68,7 @@ type Item struct {
 	Version     string    `json:"version,omitzero"`   // STIX modified or created; "" for an unversioned object
 	Revealing   bool      `json:"revealing,omitzero"` // the identifier may stand in clear
 	Revoked     bool      `json:"revoked,omitzero"`   // the version revokes the object
+	Level       uint8     `json:"level,omitzero"`     // objects: the TLP level that it was accepted with
 	Destroys    uint64    `json:"destroys,omitzero"`  // the asset id of the NFT that it ends, rather than to mint one
 	Hash        []byte    `json:"hash,omitzero"`      // SHA-256 of the canonical JSON
 	StoredAt    time.Time `json:"stored,omitzero"`    // as metadata.json says; the version of an unversioned object
@@ -802,5 +803,41 @@ func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
 	if err != nil {
 		return fmt.Errorf("recording that item %d is published: %w", item.Number, err)
 	}
+	return nil
+}
+
+// GiveUp records that an item is never published, and why: its content is deleted here. Its key can be taken in again. An
+// item that is signed can't be given up.
+func (o *Outbox) GiveUp(item Item, failure string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.counters
+	err := o.write(func(txn *badger.Txn) error {
+		former := item.State
+		if former != Accepted && former != Stored {
+			return fmt.Errorf("it is in state %d", former)
+		}
+		if item.Note.Sequence != 0 { // it was signed once, and can't be confirmed any more
+			next.Free = append(next.Free[:len(next.Free):len(next.Free)], item.Note.Sequence)
+			item.Note.Sequence = 0
+		}
+		item.State, item.Failure = Withdrawn, failure
+		if item.isMarking() {
+			if err := txn.Delete(item.markingKey()); err != nil {
+				return err
+			}
+		}
+		if err := txn.Delete(key(tablePayload, u64(item.Number))); err != nil {
+			return err
+		}
+		if err := setJSON(txn, key(tableCounter), next); err != nil {
+			return err
+		}
+		return o.put(txn, item, former)
+	})
+	if err != nil {
+		return fmt.Errorf("giving item %d up: %w", item.Number, err)
+	}
+	o.counters = next
 	return nil
 }

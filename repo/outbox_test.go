@@ -139,6 +139,45 @@ func TestAnExpiredGroupIsSignedAnewWithTheSameNumbers(t *testing.T) {
 
 // Whatever happens in whatever order, with the store closed and opened in between, every key has one item, numbers have
 // no holes, and no item is lost.
+func TestWhatIsGivenUpLeavesNothingBehindAndCanBePublishedAgain(t *testing.T) {
+	dir := t.TempDir()
+	o, done := newOutbox(t, dir)
+	items := accept(t, o, "a", "marking-definition--x")
+	must(t, o.SetStored(items[:1]))
+	numbered, err := o.Number(queue(t, o, Stored))
+	must(t, err)
+	g := group(t, o, numbered)
+	if err := o.GiveUp(queue(t, o, Signed)[0], "too late"); err == nil {
+		t.Fatal("what can be confirmed is given up")
+	}
+	must(t, o.Expire(g))
+	must(t, o.GiveUp(queue(t, o, Stored)[0], "too wide"))
+	must(t, o.GiveUp(queue(t, o, Accepted)[0], "too wide"))
+	done()
+	o, done = newOutbox(t, dir)
+	defer done()
+	if counts := o.Count(); counts[Accepted]+counts[Stored]+counts[Signed] != 0 {
+		t.Errorf("%v wait", counts)
+	}
+	item, _, err := o.Find([]byte("a"))
+	if err != nil || item.State != Withdrawn || item.Failure != "too wide" {
+		t.Errorf("the item is %+v (%v)", item, err)
+	}
+	if _, err := o.Payload(items[1].Number); err == nil {
+		t.Error("its content is kept")
+	}
+	if definitions, err := o.Markings("marking-definition--x", 10); err != nil || len(definitions) != 0 {
+		t.Errorf("%d definitions are kept (%v)", len(definitions), err)
+	}
+	again := accept(t, o, "a")
+	must(t, o.SetStored(again))
+	numbered, err = o.Number(queue(t, o, Stored))
+	must(t, err)
+	if again[0].Publication != 1 || numbered[0].Note.Sequence != 1 {
+		t.Errorf("published again it is number %d with the sequence number %d, want 1 and 1", again[0].Publication, numbered[0].Note.Sequence)
+	}
+}
+
 func TestTheOutboxLosesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")

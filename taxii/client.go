@@ -117,6 +117,13 @@ func (c *Client) Collections(ctx context.Context, root string) ([]CollectionReso
 	return list.Collections, err
 }
 
+// Collection finds one collection of an API root by its id or alias: which is meant by an alias is for the server to say.
+func (c *Client) Collection(ctx context.Context, root, idOrAlias string) (CollectionResource, error) {
+	var found CollectionResource
+	_, err := c.get(ctx, join(root, "collections", idOrAlias), nil, &found)
+	return found, err
+}
+
 // Add adds the objects of an envelope or bundle to a collection.
 func (c *Client) Add(ctx context.Context, root, collection string, envelope []byte) (StatusResource, error) {
 	var status StatusResource

@@ -141,7 +141,7 @@ that is not given restricts nothing: without any the account is restricted no lo
 type limitFlags struct{ read, write []string }
 
 func (l *limitFlags) add(c *cobra.Command) {
-	c.Flags().StringSliceVar(&l.read, "read", nil, "the only `collections`, by id or alias, that it may read; none for none (default: all that the role may)")
+	c.Flags().StringSliceVar(&l.read, "read", nil, "the only `collections`, by id, alias or owner/alias, that it may read; none for none (default: all that the role may)")
 	c.Flags().StringSliceVar(&l.write, "write", nil, "the only `collections` that it may write; none for none")
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -89,11 +88,11 @@ func (a *app) collectionShowCommand() *cobra.Command {
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
-				i := slices.IndexFunc(info.Collections, func(c node.CollectionInfo) bool { return c.ID == args[0] || c.Alias == args[0] })
-				if i < 0 {
-					return &noError{fmt.Sprintf("this organisation can read no collection %q", args[0])}
+				one, err := info.Collection(args[0])
+				if err != nil {
+					return &noError{err.Error()}
 				}
-				return a.print(c, info.Collections[i], func(w io.Writer) { printCollection(w, info.Collections[i]) })
+				return a.print(c, one, func(w io.Writer) { printCollection(w, one) })
 			})
 		},
 	}

@@ -50,7 +50,7 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 	flags := c.Flags()
 	flags.StringVar(&f.Kind, "kind", "taxii", "taxii or misp")
 	flags.StringVar(&f.Collection, "collection", "", "`id` of the TAXII collection")
-	flags.StringVar(&f.Into, "into", "", "`collection` to publish in, by id or alias (default: the consortium's)")
+	flags.StringVar(&f.Into, "into", "", "`collection` to publish in: its id, an alias of this organisation's, or owner/alias (default: the consortium's)")
 	flags.DurationVar(&f.Interval.Duration, "interval", time.Hour, "how often")
 	flags.StringVar(&f.User, "user", "", "user of HTTP Basic, itself or a `secret`")
 	flags.StringVar(&f.Password, "password", "", "password of HTTP Basic: a `secret`")

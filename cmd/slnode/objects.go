@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -40,17 +41,13 @@ func (t *target) resolve(ctx context.Context, client *taxii.Client) error {
 	default:
 		t.root = "/" + t.root + "/"
 	}
-	collections, err := client.Collections(ctx, t.root)
-	if err != nil {
-		return err
+	found, err := client.Collection(ctx, t.root, t.collection)
+	var refused *taxii.ResponseError
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return fmt.Errorf("%w: no collection %q under %s", errUsage, t.collection, t.root)
 	}
-	for _, c := range collections {
-		if c.ID == t.collection || c.Alias == t.collection {
-			t.collection = c.ID
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: no collection %q under %s", errUsage, t.collection, t.root)
+	t.collection = found.ID
+	return err
 }
 
 func (a *app) listCommand() *cobra.Command {

@@ -361,6 +361,16 @@ func (s *State) Collection(id string) (Collection, bool) {
 	return one, true
 }
 
+// OwnerOf tells whose a collection is, by the owner's present account, also of one that we can't read. It is told by the
+// chain alone: a collection that was to be made with an id, and whose first record has not been seen, exists or not.
+func (s *State) OwnerOf(id string) (account string, exists bool) {
+	c := s.collections[id]
+	if c == nil {
+		return "", false
+	}
+	return c.owner.account(), true
+}
+
 // isDefault: the charter names the default collection and its owner; a member who takes the same id gets nothing.
 func (s *State) isDefault(c *collection) bool {
 	charter := s.Charter()

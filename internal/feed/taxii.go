@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -352,14 +353,19 @@ func (s *taxiiSource) describe(ctx context.Context) (d Description, err error) {
 	}
 	d.Reached = true
 	var others []string
-	for _, c := range collections {
-		if c.ID == s.config.Collection || c.Alias != "" && c.Alias == s.config.Collection {
-			d.Title = c.Title
-			if !c.CanRead {
+	for _, is := range []func(taxii.CollectionResource) bool{
+		func(c taxii.CollectionResource) bool { return c.ID == s.config.Collection },
+		func(c taxii.CollectionResource) bool { return c.Alias == s.config.Collection },
+	} {
+		if i := slices.IndexFunc(collections, is); i >= 0 {
+			d.Title = collections[i].Title
+			if !collections[i].CanRead {
 				d.Hints = append(d.Hints, "the server says that these credentials can't read the collection")
 			}
 			return d, nil
 		}
+	}
+	for _, c := range collections {
 		if c.Title == s.config.Collection {
 			return d, fmt.Errorf("%q is the title of a collection; its id is %q", c.Title, c.ID)
 		}

@@ -5,8 +5,9 @@ import "errors"
 // Audience is who can read what is published to a collection.
 type Audience struct {
 	Growing bool // it takes in new readers by itself
-	Readers int  // named readers other than the owner
+	Readers int  // organisations that are named as readers, other than the publisher
 	AdHoc   bool // it was made for the named recipients of single objects
+	Foreign bool // it is another organisation's, which reads it and says who else does
 }
 
 // Permits returns nil if an object of a level may go to an audience, else an error whose
@@ -21,13 +22,13 @@ func Permits(level Level, a Audience) error {
 		}
 		return nil
 	case AmberStrict:
-		if a.Growing || a.Readers > 0 {
-			return errors.New("TLP:AMBER+STRICT must not leave the organisation: nobody but the owner may be a reader")
+		if a.Growing || a.Readers > 0 || a.Foreign {
+			return errors.New("TLP:AMBER+STRICT must not leave the organisation: nobody else may be a reader")
 		}
 		return nil
 	case Red:
-		if a.Growing || !a.AdHoc {
-			return errors.New("TLP:RED needs recipients that are named for the object")
+		if a.Growing || !a.AdHoc || a.Foreign {
+			return errors.New("TLP:RED needs recipients that are named for the object by its publisher")
 		}
 		return nil
 	}

@@ -3,7 +3,10 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+
+	"github.com/google/uuid"
 )
 
 // SealedObject is object.json: one STIX object in an age file.
@@ -80,6 +83,17 @@ type Collection struct {
 	Padding      string   `json:"padding,omitzero"` // "" or "coarse": how much the size of a ciphertext tells
 	AdHoc        bool     `json:"ad_hoc,omitzero"`  // it was made for the named recipients of single objects
 }
+
+// CheckAlias accepts what can stand in a URL as it is, and is no UUID in any spelling: no alias looks like the id of a
+// collection.
+func CheckAlias(alias string) error {
+	if !aliasForm.MatchString(alias) || uuid.Validate(alias) == nil {
+		return fmt.Errorf("alias: %.60q is not 1 to 100 letters, digits, dots, hyphens or underlines, or is a UUID", alias)
+	}
+	return nil
+}
+
+var aliasForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
 
 // PaddingCoarse pads objects to powers of two from 4 KiB on, so that the sizes of most are the same.
 const PaddingCoarse = "coarse"
@@ -161,19 +175,29 @@ func ParseKeyring(data []byte) (Keyring, error) {
 
 // Encode writes the plaintext of a collection's properties.
 func (c Collection) Encode() ([]byte, error) {
-	return encode("a collection", MaxProperties, c, c.check)
+	return encode("a collection", MaxProperties, c, func() error {
+		if err := c.check(); err != nil || c.Alias == "" {
+			return err
+		}
+		return CheckAlias(c.Alias)
+	})
 }
 
-// ParseCollection reads the plaintext of a collection's properties.
+// ParseCollection reads the plaintext of a collection's properties. They are its owner's word: an alias that could be
+// taken for something else is dropped, and the collection has none.
 func ParseCollection(data []byte) (Collection, error) {
-	return decode("a collection", data, MaxProperties, (*Collection).check)
+	c, err := decode("a collection", data, MaxProperties, (*Collection).check)
+	if err != nil {
+		return Collection{}, err
+	}
+	if CheckAlias(c.Alias) != nil {
+		c.Alias = ""
+	}
+	return c, nil
 }
 
 func (c *Collection) check() error {
 	if err := checkText("title", c.Title, 1, 200); err != nil {
-		return err
-	}
-	if err := checkText("alias", c.Alias, 0, 100); err != nil {
 		return err
 	}
 	if err := checkText("description", c.Description, 0, 4000); err != nil {

@@ -1,0 +1,93 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+)
+
+// calledCollection is what a collection can be called by.
+type calledCollection struct {
+	id, alias string
+	owner     string // the member's name
+	own       bool   // of this organisation
+	common    bool   // the consortium's default one
+}
+
+// choose finds the collection that an operator of this node means. Its id names it whatever anybody else calls theirs. An
+// alias is that of a collection of this organisation's or else of the consortium's own; another member's collection is
+// OWNER/ALIAS, as it is in a URL. So what some member calls its collection decides nothing that wasn't asked of that
+// member: neither which audience a name leads to, nor whether it leads anywhere.
+func choose(list []calledCollection, name string) (int, error) {
+	if i := slices.IndexFunc(list, func(c calledCollection) bool { return c.id == name }); i >= 0 {
+		return i, nil
+	}
+	owner, alias, others := strings.Cut(name, "/")
+	if !others {
+		alias = name
+	}
+	var own, common, theirs, similar []int
+	for i, c := range list {
+		if c.alias == "" || c.alias != alias {
+			continue
+		}
+		similar = append(similar, i)
+		switch {
+		case others && c.owner == owner:
+			theirs = append(theirs, i)
+		case !others && c.own:
+			own = append(own, i)
+		case !others && c.common:
+			common = append(common, i)
+		}
+	}
+	for _, found := range [][]int{own, common, theirs} {
+		switch len(found) {
+		case 0:
+		case 1:
+			return found[0], nil
+		default:
+			return 0, fmt.Errorf("%d collections of one owner are called %.60q; name one by its id", len(found), name)
+		}
+	}
+	if len(similar) > 0 {
+		c := list[similar[0]]
+		return 0, fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
+			name, c.owner, c.alias)
+	}
+	return 0, fmt.Errorf("this organisation can read no collection %.60q", name)
+}
+
+// called finds the collection that an operator means.
+func (f *fold) called(name string) (consortium.Collection, error) {
+	owners := map[string]string{}
+	for _, m := range f.members() {
+		owners[m.Account] = m.Name
+	}
+	collections := f.collections()
+	list := make([]calledCollection, len(collections))
+	for i, c := range collections {
+		list[i] = calledCollection{c.ID, c.Properties.Alias, owners[c.Owner], c.Owner == f.self, c.Default}
+	}
+	i, err := choose(list, name)
+	if err != nil {
+		return consortium.Collection{}, err
+	}
+	return collections[i], nil
+}
+
+// Collection finds the collection that an operator means.
+func (info ConsortiumInfo) Collection(name string) (CollectionInfo, error) {
+	self := slices.IndexFunc(info.Members, func(m MemberInfo) bool { return m.Self })
+	list := make([]calledCollection, len(info.Collections))
+	for i, c := range info.Collections {
+		list[i] = calledCollection{c.ID, c.Alias, c.Owner, self >= 0 && c.Owner == info.Members[self].Name, c.Default}
+	}
+	i, err := choose(list, name)
+	if err != nil {
+		return CollectionInfo{}, err
+	}
+	return info.Collections[i], nil
+}
