@@ -71,7 +71,7 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			into, err := publisher.target(taxii.Collection{ID: ring})
 			must(t, err)
 			id, err := publisher.accept(publisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
-				[]taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}})
+				taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
 			must(t, err)
 			sealed := func() []repo.Item {
 				t.Helper()

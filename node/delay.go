@@ -18,6 +18,7 @@ var delays = map[string]string{
 	"network":    "the node is set to another Algorand network than the consortium's",
 	"membership": "this organisation is not a member of the consortium",
 	"permission": "this organisation may not publish in the collection now",
+	"rekeying":   "a member was removed, and the collection gets another key first",
 	"restored":   "the node was restored from a backup, and looks first for what is published already",
 }
 

@@ -290,7 +290,7 @@ func (s *feedSink) free(ctx context.Context) uint64 {
 	if err != nil {
 		return 0
 	}
-	return funds.Free()
+	return funds.Free() - min(funds.Free(), uint64(s.node.fold.toRekey())*ledger.Cost(1, usualFee))
 }
 
 // The words for what becomes of objects without a marking; a TLP level is another.

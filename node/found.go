@@ -251,6 +251,7 @@ func (n *Node) completeFounding(ctx context.Context) error {
 		metadata = wire.MetadataSealed
 	}
 	all := wire.Accounts{Members: true}
+	n.owner.begins()
 	_, err = n.owner.begin(ctx, id, wire.Collection{
 		Title: f.Charter.Name, Alias: "default", Description: "What the members of " + f.Charter.Name + " share with one another.",
 		Readers: all, Contributors: all, DefaultLevel: "green", Metadata: metadata,
@@ -416,12 +417,15 @@ func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
 	}
 	for {
 		confirmed, changed := n.done.changed(), n.fold.changed.changed()
-		waits := false
+		waits, id := false, m.Account
+		if who, found := n.fold.member(m.Account); found {
+			id = who.ID
+		}
 		for _, c := range n.fold.collections() {
 			if !c.Default || c.Owner != n.fold.self {
 				continue
 			}
-			item, found, err := n.repo.Outbox.Find(keyringKey(c, m.Account, m.Recipient))
+			item, found, err := n.repo.Outbox.Find(keyringKey(c, id, m.Recipient))
 			if err != nil {
 				return err
 			}

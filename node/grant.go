@@ -6,13 +6,17 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/stix"
 )
 
 // run does what no order is needed for, until the context ends: whoever may read a collection and has no keys gets
 // them, and where a reader was removed from the consortium a new key epoch begins.
 func (o *owner) run(ctx context.Context) error {
+	ticker := time.NewTicker(lookAgain) // for what waits for its time
+	defer ticker.Stop()
 	for {
 		changed := o.fold.changed.changed()
 		if err := o.lookAfter(ctx); err != nil {
@@ -25,9 +29,13 @@ func (o *owner) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-ticker.C:
 		}
 	}
 }
+
+// lookAgain is how often collections are looked after though nothing has changed.
+const lookAgain = time.Minute
 
 func (o *owner) lookAfter(ctx context.Context) error {
 	if err := o.turn.take(ctx); err != nil {
@@ -37,6 +45,11 @@ func (o *owner) lookAfter(ctx context.Context) error {
 	if o.fold.charter() == nil || !o.fold.active() {
 		return nil
 	}
+	round, err := o.view.Cursor()
+	if err != nil {
+		return err
+	}
+	o.begins()
 	for _, c := range o.fold.collections() {
 		if c.Owner != o.fold.self || c.Pending {
 			continue
@@ -48,9 +61,13 @@ func (o *owner) lookAfter(ctx context.Context) error {
 		if pending {
 			continue // when it is on the chain it is looked again
 		}
-		changed, err := o.shutOut(ctx, c)
-		if err == nil && !changed {
-			err = o.supply(ctx, c)
+		exposed, due, err := o.exposed(c, round)
+		switch {
+		case err != nil:
+		case due:
+			err = o.shutOut(ctx, c, exposed)
+		default:
+			err = o.supply(ctx, c, exposed)
 		}
 		if err != nil {
 			return fmt.Errorf("looking after collection %s: %w", c.ID, err)
@@ -59,39 +76,70 @@ func (o *owner) lookAfter(ctx context.Context) error {
 	return nil
 }
 
-// shutOut begins a key epoch if a reader has been removed from the consortium since the last one began, or has changed
-// its keys: who has stolen the old ones can open what they were given, and nothing more. A reader with other keys is
-// given the new epoch's by supply, with those that it had before.
-func (o *owner) shutOut(ctx context.Context, c consortium.Collection) (changed bool, err error) {
-	var removed, rotated []string
-	o.fold.read(func(s *consortium.State) { removed, rotated = s.RemovedSince(c.Began), s.RotatedSince(c.Began) })
-	mayNot := func(account string) bool { return !c.MayRead(account) }
-	removed, rotated = slices.DeleteFunc(removed, mayNot), slices.DeleteFunc(rotated, mayNot)
-	if len(removed) == 0 && len(rotated) == 0 {
-		return false, nil
+// rekeyEvery is how often, in rounds, one member can make an owner begin a key epoch by giving itself another identity:
+// about once a day. Each epoch locks some of the owner's ALGO, and a rotation costs next to nothing.
+const rekeyEvery = 30_000
+
+// exposed lists who has the key of a collection of ours and should not, and whether it is time to do something about it.
+// A removal is acted upon at once, and so is a member's first change of identity; the next ones of the same member wait,
+// and are then served together.
+func (o *owner) exposed(c consortium.Collection, round uint64) (list []consortium.Exposure, due bool, err error) {
+	given, err := givenAt(o.outbox, c)
+	if err != nil {
+		return nil, false, err
 	}
-	p := c.Properties
-	gone := slices.DeleteFunc(slices.Clone(removed), func(account string) bool { // those who were admitted again stay readers
-		m, found := o.fold.member(account)
-		return found && m.Removed == nil
-	})
-	p.Readers, p.Contributors = minus(p.Readers, gone), minus(p.Contributors, gone)
-	to := slices.DeleteFunc(o.readers(p), func(m consortium.Member) bool { return slices.Contains(rotated, m.Account) })
-	_, err = o.publish(ctx, c, change{properties: p, rotate: true, to: to})
-	return true, err
+	o.fold.read(func(s *consortium.State) { list = s.Exposed(c, given, o.asOf) })
+	for _, e := range list {
+		again := e.ByItself && e.Account != o.fold.self && e.Before != 0 && e.Before+rekeyEvery > c.Began.Round
+		due = due || !again || round >= c.Began.Round+rekeyEvery
+	}
+	return list, due, nil
 }
 
-// keyringKey names the keyring of one reader: there is one for each epoch that was current when it was made.
-func keyringKey(c consortium.Collection, account, recipient string) []byte {
-	return hashOf("keyring", c.ID, strconv.FormatUint(uint64(c.Epoch), 10), account, recipient)
+// toRekey counts the collections of this organisation that others read: each can need another key at any time.
+func (f *fold) toRekey() (n int) {
+	for _, c := range f.collections() {
+		if c.Owner == f.self && !c.Former && f.audience(c) != (stix.Audience{AdHoc: c.Properties.AdHoc}) {
+			n++
+		}
+	}
+	return n
+}
+
+// shutOut begins a key epoch without those who should not have the key. A reader with another identity is given the new
+// epoch's by supply, with those that it had before.
+func (o *owner) shutOut(ctx context.Context, c consortium.Collection, exposed []consortium.Exposure) error {
+	var gone, other []string
+	for _, e := range exposed {
+		if e.Removed {
+			gone = append(gone, e.Account)
+		} else {
+			other = append(other, e.Account)
+		}
+	}
+	p := c.Properties
+	p.Readers, p.Contributors = minus(p.Readers, gone), minus(p.Contributors, gone)
+	to := slices.DeleteFunc(o.readers(p), func(m consortium.Member) bool { return slices.Contains(other, m.Account) })
+	_, err := o.publish(ctx, c, change{properties: p, rotate: true, to: to})
+	return err
+}
+
+// keyringKey names the keyring of one reader: there is one for each epoch that was current when it was made, and each
+// identity of the member. Its ID stays when its account changes, which opens nothing.
+func keyringKey(c consortium.Collection, member, recipient string) []byte {
+	return hashOf("keyring", c.ID, strconv.FormatUint(uint64(c.Epoch), 10), member, recipient)
 }
 
 // supply makes the keyrings that are missing: one for all readers who get the same keys. For a newcomer that must not
-// read what was published before, a new key epoch begins.
-func (o *owner) supply(ctx context.Context, c consortium.Collection) error {
+// read what was published before, a new key epoch begins. Who waits for an epoch because its identity is another has
+// what there is already.
+func (o *owner) supply(ctx context.Context, c consortium.Collection, waiting []consortium.Exposure) error {
 	missing := map[uint32][]consortium.Member{} // by the first epoch that they get
 	for _, m := range o.readers(c.Properties) {
-		if _, found, err := o.outbox.Find(keyringKey(c, m.Account, m.Recipient)); err != nil {
+		if slices.ContainsFunc(waiting, func(e consortium.Exposure) bool { return e.Account == m.Account }) {
+			continue
+		}
+		if _, found, err := o.outbox.Find(keyringKey(c, m.ID, m.Recipient)); err != nil {
 			return err
 		} else if found {
 			continue
@@ -128,7 +176,7 @@ func (o *owner) keyring(ctx context.Context, c consortium.Collection, from uint3
 			return err
 		}
 		recipients, names = append(recipients, m.Recipient), append(names, m.Name)
-		also = append(also, keyringKey(c, m.Account, m.Recipient))
+		also = append(also, keyringKey(c, m.ID, m.Recipient))
 	}
 	keys := o.keys(c, from)
 	draft, err := consortium.DraftKeyring(o.consortium, c.ID, keys, recipients, now())

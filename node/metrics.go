@@ -44,6 +44,8 @@ var (
 	descForged       = describe("indexer_forged_transactions_total", "Transactions from the indexer that nobody signed.")
 	descMissing      = describe("member_missing_transactions", "Sequence numbers of a member that the indexer has not shown.", "member", "overdue")
 	descOmitted      = describe("indexer_omitted_transactions", "Transactions that algod has and the indexer has not given.")
+	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
+	descExposed      = describe("exposed_collections", "Collections whose key somebody has who should not, by whose they are and why.", "owner", "reason")
 	descObjects      = describe("view_objects", "Versions of objects that are served.")
 	descWaiting      = describe("view_waiting_events", "Events whose blocks are not here yet.")
 	descUndecided    = describe("view_undecided_events", "Events that wait for a record or a key.")
@@ -91,6 +93,10 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(descForged, prometheus.CounterValue, float64(s.Watching.Forged))
 	gauge(descOmitted, float64(len(s.Omitted)))
+	gauge(descReserved, float64(s.Publishing.Reserved))
+	for l, count := range exposedBy(s.Exposed) {
+		gauge(descExposed, float64(count), l.owner, l.reason)
+	}
 	gauge(descObjects, float64(s.View.Objects))
 	gauge(descWaiting, float64(s.View.Waiting))
 	gauge(descUndecided, float64(s.View.Undecided))
@@ -117,6 +123,28 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(descMissing, float64(count), l.member, overdue)
 	}
+}
+
+type exposedLabel struct{ owner, reason string }
+
+// exposedBy counts collections whose keys others have. Those of this organisation are always there, to alert on.
+func exposedBy(list []ExposedKey) map[exposedLabel]int {
+	counts := map[exposedLabel]int{{"self", "removed"}: 0, {"member", "removed"}: 0}
+	for _, e := range list {
+		l := exposedLabel{owner: "member"}
+		if e.Own {
+			l.owner = "self"
+		}
+		if len(e.Removed) > 0 {
+			l.reason = "removed"
+			counts[l]++
+		}
+		if len(e.Replaced) > 0 {
+			l.reason = "replaced"
+			counts[l]++
+		}
+	}
+	return counts
 }
 
 func number(yes bool) float64 {

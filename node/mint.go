@@ -366,7 +366,7 @@ func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissi
 			return false, nil, err
 		case itsProblem == nil:
 			return true, nil, m.depart(ctx, groups, items, submissions)
-		case itsProblem.Problem != "permission": // else it is the items'
+		case !itsProblem.isOfItems():
 			return false, itsProblem, nil
 		}
 		problem = itsProblem
@@ -504,6 +504,9 @@ type obstacle struct {
 	err             error // if algod could not be asked
 }
 
+// isOfItems reports whether others than the items that have the problem can be signed.
+func (o *obstacle) isOfItems() bool { return o.Problem == "permission" || o.Problem == "rekeying" }
+
 func algodProblem(err error) *obstacle {
 	return &obstacle{Problem: "algod", Detail: err.Error(), err: err}
 }
@@ -575,21 +578,28 @@ func (m *minter) affordable(ctx context.Context, params ledger.Params, items []r
 	}
 	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
 	free -= min(free, uint64(reserved)*one)
+	// Objects leave what it takes to give each collection another key: a member can be removed when all is spent.
+	kept := uint64(m.fold.toRekey()) * one
 	affordable := items[:0:0]
 	for _, item := range items {
-		cost := one
-		if isDestroy(item) {
+		cost, leaves := one, uint64(0)
+		switch {
+		case isDestroy(item):
 			cost = params.MinFee
+		case item.Note.Kind == wire.KindObject:
+			leaves = kept
 		}
-		if cost <= free {
+		if cost+leaves <= free {
 			free -= cost
 			affordable = append(affordable, item)
 		}
 	}
 	if items = affordable; len(items) == 0 {
-		return nil, &obstacle{Problem: "funds", Detail: fmt.Sprintf(
-			"account %s has %s ALGO to spend, an object costs %s; send it ALGO and publishing goes on by itself",
-			m.ledger.Address(), algo(funds.Free()), algo(one))}, nil
+		detail := fmt.Sprintf("account %s has %s ALGO to spend, an object costs %s", m.ledger.Address(), algo(funds.Free()), algo(one))
+		if kept > 0 {
+			detail += fmt.Sprintf(" and leaves %s for other keys of this organisation's collections", algo(kept))
+		}
+		return nil, &obstacle{Problem: "funds", Detail: detail + "; send it ALGO and publishing goes on by itself"}, nil
 	}
 	return items, nil, nil
 }

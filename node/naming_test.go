@@ -58,6 +58,7 @@ type hostileWorld struct {
 	catalogue        *catalogue
 	owner            *owner
 	keys             map[string]*seal.EpochKey // by collection and epoch
+	recorded         uint64                    // the last item of the outbox that was put on the chain
 	own              string                    // a collection of self's that nobody else reads; sorted last
 }
 
@@ -220,7 +221,7 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 			to, err := h.owner.adHoc(t.Context(), []string{"founder"})
 			must(t, err)
 			red := strings.Replace(indicatorJSON(1), `"name"`, `"labels":["tlp:red"],"name"`, 1)
-			id, err := p.accept(publisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, []taxii.Incoming{{Raw: []byte(red)}, {Raw: []byte(indicatorJSON(2))}})
+			id, err := p.accept(publisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(red)}, {Raw: []byte(indicatorJSON(2))}}})
 			must(t, err)
 			readers := []*org{h.self}
 			if name == "which it can't read" {

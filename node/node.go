@@ -277,7 +277,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.run, "ending what is replaced": n.replacer.run, "changing keys": n.followRotation, "watching for omissions": n.omissions.run,
 		"keeping connected": n.keepConnected, "collecting garbage": n.collect, "serving webhooks": n.serveWebhooks,
-		"watching the disk": n.disk.run, "watching the clock": n.clock.run,
+		"watching the disk": n.disk.run, "watching the clock": n.clock.run, "watching the keys of collections": n.watchKeys,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {

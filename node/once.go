@@ -112,6 +112,14 @@ func (m *minter) upToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 			}
 			continue
 		}
+		waits, err := again.holds(item)
+		if err != nil {
+			return nil, nil, err
+		}
+		if waits != nil {
+			problem = waits
+			continue
+		}
 		c, found := collections[item.Collection]
 		if found && c.Pending {
 			problem = &obstacle{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}

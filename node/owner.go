@@ -35,6 +35,15 @@ type owner struct {
 	log        *slog.Logger
 
 	turn turn // one change at a time; nobody has it while they wait for the chain
+	// Where the fold stood when the change was begun, and who the members were: that decides who gets keys. What the chain
+	// tells later is not in it, and is looked at afterwards.
+	asOf    consortium.Position
+	members []consortium.Member
+}
+
+// begins is for a change that begins.
+func (o *owner) begins() {
+	o.fold.read(func(s *consortium.State) { o.asOf, o.members = s.Position(), s.Members() })
 }
 
 // CollectionSpec is what a collection is made of. Organisations are named as in URLs.
@@ -96,6 +105,7 @@ func (o *owner) beginNew(ctx context.Context, spec CollectionSpec, network strin
 		return consortium.Collection{}, err
 	}
 	defer o.turn.give()
+	o.begins()
 	properties, err := o.properties(spec, network)
 	if err != nil {
 		return consortium.Collection{}, &InputError{err}
@@ -228,19 +238,6 @@ func (o *owner) free(id, alias string) error {
 	return nil
 }
 
-// audience is who can read what this organisation publishes in a collection, in the traffic light protocol's terms.
-func (f *fold) audience(c consortium.Collection) stix.Audience {
-	p := c.Properties
-	others := map[string]bool{}
-	for _, account := range slices.Concat(p.Readers.Named, p.Contributors.Named) {
-		others[account] = true
-	}
-	delete(others, f.self)
-	return stix.Audience{
-		Growing: p.Readers.Members || p.Contributors.Members, Readers: len(others), AdHoc: p.AdHoc, Foreign: c.Owner != f.self,
-	}
-}
-
 // accounts finds the members with the given names.
 func (o *owner) accounts(names []string) (wire.Accounts, error) {
 	var a wire.Accounts
@@ -269,7 +266,7 @@ func (o *owner) accounts(names []string) (wire.Accounts, error) {
 
 // readers lists the members that can be given keys of a collection, without the owner.
 func (o *owner) readers(p wire.Collection) (list []consortium.Member) {
-	for _, m := range o.fold.members() {
+	for _, m := range o.members {
 		if m.Account != o.fold.self && m.Removed == nil && m.Known && p.Readers.Includes(m.Account) {
 			list = append(list, m)
 		}
@@ -460,6 +457,7 @@ func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 	if pending || c.Pending {
 		return c, false, nil
 	}
+	o.begins()
 	next, err := decide(c)
 	if err == nil {
 		err = o.check(c, next.properties)
@@ -508,6 +506,9 @@ func (o *owner) publish(ctx context.Context, c consortium.Collection, next chang
 		}
 		c.Epoch, c.Key, next.from = c.Epoch+1, key, c.Epoch+1
 		keys[c.Epoch] = key
+		if err := o.setGiven(c); err != nil {
+			return c, err
+		}
 	} else {
 		keys = o.keys(c, next.from)
 	}
@@ -515,7 +516,7 @@ func (o *owner) publish(ctx context.Context, c consortium.Collection, next chang
 	recipients := []string{o.recipient}
 	for _, m := range next.to {
 		recipients = append(recipients, m.Recipient)
-		also = append(also, keyringKey(c, m.Account, m.Recipient))
+		also = append(also, keyringKey(c, m.ID, m.Recipient))
 		if err := o.setSince(c, m.ID, next.from); err != nil {
 			return c, err
 		}
@@ -634,6 +635,7 @@ func (o *owner) adHoc(ctx context.Context, names []string) (consortium.Collectio
 		return consortium.Collection{}, err
 	}
 	defer o.turn.give()
+	o.begins()
 	plan, err := o.planAdHoc(names)
 	if err != nil || plan.exists {
 		return plan.collection, err

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -73,7 +72,19 @@ func (p *publisher) batch(into consortium.Collection, a taxii.Addition) (*batch,
 	for _, at := range stix.Order(b.objects) {
 		b.check(at)
 	}
+	b.warn()
 	return b, errors.Join(b.err, b.markings.err)
+}
+
+// warn notes it where others can read what is taken in.
+func (b *batch) warn() {
+	note, err := b.fold.exposedNote(b.outbox, b.into)
+	b.err = errors.Join(b.err, err)
+	for i := range b.lines {
+		if line := &b.lines[i]; note != "" && line.Failure == "" && line.Before == nil {
+			line.Note = joinedNotes(line.Note, note)
+		}
+	}
 }
 
 // accept takes the good ones of the objects in.
@@ -203,24 +214,6 @@ func (b *batch) check(at int) {
 	line.Note = joinedNotes(notes...)
 	b.submitted = append(b.submitted, b.at[at])
 	b.submissions = append(b.submissions, submission)
-}
-
-// permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored. The level is
-// that of the object; it is kept, since who reads the collection may change before the object is on the chain.
-func (f *fold) permit(object *stix.Object, into consortium.Collection, levels stix.Levels) (stix.Level, error) {
-	level, marked, because := levels.Of(object)
-	because = "carries " + because
-	if !marked {
-		var err error
-		if level, err = stix.ParseLevel(into.Properties.DefaultLevel); err != nil {
-			level = stix.Red
-		}
-		because = "has no marking, and unmarked objects count as " + level.String() + " in this collection"
-	}
-	if err := stix.Permits(level, f.audience(into)); err != nil {
-		return level, fmt.Errorf("not published in %q: the object %s; %w", into.Properties.Title, because, err)
-	}
-	return level, nil
 }
 
 // entryOf is an object as the view would hold it, as far as its publisher knows.

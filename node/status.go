@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -26,6 +27,7 @@ type Status struct {
 		Account  string `json:"account"`
 		Free     uint64 `json:"free_microalgo"` // what can be spent
 		Locked   uint64 `json:"locked_microalgo"`
+		Reserved uint64 `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
 		Funds    string `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
 
@@ -70,6 +72,8 @@ type Status struct {
 	Webhooks []WebhookStatus `json:"webhooks,omitempty"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []Missing `json:"missing,omitempty"`
+	// Exposed are collections, of this organisation's or that it publishes in, whose keys others have than their readers.
+	Exposed []ExposedKey `json:"exposed,omitempty"`
 	// Omitted are transactions that algod has in its blocks and the indexer has not given.
 	Omitted []Finding `json:"omitted,omitempty"`
 }
@@ -133,6 +137,10 @@ func (n *Node) Status(ctx context.Context) (s Status, err error) {
 	for _, hook := range n.webhooks {
 		s.Webhooks = append(s.Webhooks, hook.status())
 	}
+	if s.Exposed, err = n.exposedKeys(); err != nil {
+		return Status{}, err
+	}
+	s.Publishing.Reserved = uint64(n.minter.fold.toRekey()) * ledger.Cost(1, usualFee)
 	s.Peers, s.Missing, s.Omitted = n.peerStatus(), n.missing(), n.omissions.list()
 	return s, nil
 }

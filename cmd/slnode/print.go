@@ -192,6 +192,9 @@ func printStatus(w io.Writer, s node.Status) {
 		}
 		fmt.Fprintf(w, "missing\tsequence numbers %d to %d of %s since round %d; %s\n", m.Range.First, m.Range.Last, m.Member, m.Range.Since, late)
 	}
+	for _, e := range s.Exposed {
+		fmt.Fprintf(w, "keys\t%s\n", oneLine(e.Detail()))
+	}
 	for _, o := range s.Omitted {
 		fmt.Fprintf(w, "omitted\ttransaction %s of %s in round %d: algod has it, the indexer leaves it out; use another, and rebuild the view\n", o.TxID, o.Sender, o.Round)
 	}

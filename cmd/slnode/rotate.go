@@ -17,8 +17,8 @@ func (a *app) memberRotateCommand() *cobra.Command {
 		Short: "Give this organisation new keys",
 		Long: `Rotate makes new keys, publishes a record that is signed with the old ones, and goes over to the new ones when the chain
 has it. Without a flag it changes all three. The organisation goes on being the same member: its name, its collections,
-what it may read. From that round on nothing counts that is signed with the old account, and every collection that the
-organisation reads gets a new key. The old keys stay in the keys folder: what was sealed to them opens with them only.
+what it may read. From that round on nothing counts that is signed with the old account; with a new identity every
+collection that the organisation reads gets a new key. The old keys stay in the keys folder: what was sealed to them opens with them only.
 
 A new account has to be paid for: the command says which account to send ALGO to; repeat it then. The old account keeps
 what it has. Interrupted at any point, the change goes on by itself or by repeating the command.

@@ -289,6 +289,12 @@ func (c *collection) epoch() (epoch uint32, began Position) {
 	return 0, Position{}
 }
 
+// ended is the round in which the epoch after a given one began. There must be one.
+func (c *collection) ended(epoch uint32) uint64 {
+	n := sort.Search(len(c.periods), func(i int) bool { return c.periods[i].by.epoch > epoch })
+	return c.periods[n].began.Round
+}
+
 // rewind forgets what follows from a record and those after it, because it changes.
 func (c *collection) rewind(r *collectionRecord) {
 	if r.index >= c.known {

@@ -16,8 +16,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// Grace is the number of rounds after the start of a key epoch during which objects sealed to the epoch before it
-// still count: the longest time that a transaction signed before the rotation can take to be confirmed.
+// Grace is the number of rounds after the end of a key epoch during which objects sealed to it still count: the longest
+// time that a transaction signed before can take to be confirmed, however many epochs begin meanwhile.
 const Grace = 1000
 
 // State is what a consortium is at one point of the chain. It is not safe for concurrent use.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -414,6 +415,38 @@ func TestAnOldEpochCountsUntilTheGraceIsOver(t *testing.T) {
 	object.Position = Position{Round: rotation.Round + 1}
 	if ruling := s.Rule(object, future); ruling.Outcome != Refused {
 		t.Errorf("epoch 3 before it began: %v, want Refused", ruling.Outcome)
+	}
+}
+
+// Whatever makes an owner begin epochs one after the other, what honest members signed before counts.
+func TestQuickEpochsRefuseNothingThatWasSignedBefore(t *testing.T) {
+	founder := newOrganisation(t, "founder")
+	h := newHistory(t)
+	id, first := h.founding(founder)
+	keys := map[uint32]*seal.EpochKey{1: first}
+	ends := map[uint32]uint64{}
+	for epoch := uint32(2); epoch <= 6; epoch++ {
+		keys[epoch] = h.collection(founder, id, epoch, everybody, maps.Clone(keys), founder)
+		ends[epoch-1] = h.events[len(h.events)-1].Round
+	}
+	type made struct {
+		e Event
+		m wire.Metadata
+	}
+	objects := map[uint32]made{}
+	for epoch := range ends {
+		e, m := h.object(founder, id, epoch, keys[epoch])
+		objects[epoch] = made{e, m}
+	}
+	s := h.fold(founder)
+	for epoch, end := range ends {
+		for round, want := range map[uint64]Outcome{end + 1: Readable, end + Grace: Readable, end + Grace + 1: Refused} {
+			o := objects[epoch]
+			o.e.Position = Position{Round: round}
+			if ruling := s.Rule(o.e, o.m); ruling.Outcome != want || want == Readable && !ruling.Late {
+				t.Errorf("epoch %d, %d rounds after its end: %v (%s), want %v", epoch, round-end, ruling.Outcome, ruling.Reason, want)
+			}
+		}
 	}
 }
 

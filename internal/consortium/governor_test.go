@@ -76,8 +76,12 @@ func TestTheGovernorHandsOver(t *testing.T) {
 	if !s.memberNow(newcomer.address()) || s.memberNow(third.address()) || !s.MemberAt(third.address(), end.Position) {
 		t.Error("the new governor's admission or removal does not count")
 	}
-	if got := s.RemovedSince(handOver.Position); !reflect.DeepEqual(got, []string{third.address()}) {
-		t.Errorf("removed since: %v", got)
+	forAll := Collection{Owner: founder.address(), Properties: wire.Collection{Readers: everybody}}
+	if got := s.Exposed(forAll, handOver.Position, s.Position()); !reflect.DeepEqual(got, []Exposure{{Account: third.address(), Removed: true, Since: end.Round}}) {
+		t.Errorf("since the amendment: %+v", got)
+	}
+	if got := s.Exposed(forAll, handOver.Position, byFirst.Position); len(got) != 0 {
+		t.Errorf("up to the position before: %+v", got)
 	}
 }
 

@@ -170,19 +170,6 @@ func (s *State) Removals(account string) (n int) {
 	return n
 }
 
-// RemovedSince lists the accounts of the members whose membership ended after a position, sorted.
-func (s *State) RemovedSince(at Position) []string {
-	removed := map[string]bool{}
-	for _, m := range s.members {
-		for _, a := range m.admissions {
-			if a.until != nil && at.Before(*a.until) {
-				removed[m.account()] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(removed))
-}
-
 // Member is one organisation of the consortium, past or present.
 type Member struct {
 	ID        string // the account that it was first admitted with: it stays when the account changes

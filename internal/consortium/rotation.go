@@ -169,14 +169,3 @@ func (s *State) present(set wire.Accounts) wire.Accounts {
 	slices.Sort(named)
 	return wire.Accounts{Members: set.Members, Named: slices.Compact(named)}
 }
-
-// RotatedSince lists the accounts of the members that got other keys after a position, sorted.
-func (s *State) RotatedSince(at Position) []string {
-	rotated := map[string]bool{}
-	for _, m := range s.members {
-		if n := len(m.rotations); n > 0 && at.Before(m.rotations[n-1].event.Position) {
-			rotated[m.account()] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(rotated))
-}

@@ -85,8 +85,13 @@ func TestARotatedMemberIsTheSameMember(t *testing.T) {
 	if c, ok := s.Collection(named); !ok || !c.MayPublish(now.address()) || c.MayPublish(old.address()) {
 		t.Errorf("the collection that names it is %+v, %v", c, ok)
 	}
-	if got := s.RotatedSince(admission.Position); !reflect.DeepEqual(got, []string{now.address()}) || len(s.RotatedSince(rotation.Position)) != 0 {
-		t.Errorf("rotated since its admission: %v", got)
+	forAll := Collection{Owner: founder.address(), Properties: wire.Collection{Readers: everybody}}
+	want := []Exposure{{Account: now.address(), Since: rotation.Round, ByItself: true}}
+	if got := s.Exposed(forAll, admission.Position, s.Position()); !reflect.DeepEqual(got, want) {
+		t.Errorf("since its admission: %+v, want %+v", got, want)
+	}
+	if got := s.Exposed(forAll, rotation.Position, s.Position()); len(got) != 0 {
+		t.Errorf("since its rotation: %+v", got)
 	}
 }
 

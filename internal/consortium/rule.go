@@ -34,7 +34,7 @@ type Ruling struct {
 	Outcome Outcome
 	Reason  string
 	Key     *seal.EpochKey // where Readable
-	Late    bool           // it is sealed to the epoch before, and counts because the grace isn't over
+	Late    bool           // it is sealed to an epoch before, and counts because the grace isn't over
 }
 
 // Rule decides about an object whose event had the effect [Object], from its metadata.json.
@@ -60,8 +60,12 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 	switch current := now.by.epoch; {
 	case p.Epoch > current:
 		return refuse("epoch %d of the collection had not begun", p.Epoch)
-	case p.Epoch+1 < current, p.Epoch < current && e.Round > now.began.Round+Grace:
-		return refuse("epoch %d of the collection was over, it is at %d since round %d", p.Epoch, current, now.began.Round)
+	case p.Epoch < 1:
+		return refuse("a collection has no epoch 0")
+	case p.Epoch < current:
+		if ended := c.ended(p.Epoch); e.Round > ended+Grace {
+			return refuse("epoch %d of the collection was over in round %d", p.Epoch, ended)
+		}
 	}
 	key := c.key(p.Epoch)
 	if key == nil || !now.by.opens {
