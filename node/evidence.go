@@ -36,14 +36,24 @@ func (n *Node) Evidence(ctx context.Context, what string, disclose bool) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	for _, record := range records {
-		p, err := n.publication(ctx, record)
+	numbered, err := n.numbered(subject.Event)
+	if err != nil {
+		return nil, err
+	}
+	for _, record := range withNumbered(records, numbered) {
+		p, err := n.proven(ctx, record)
+		if err == nil && slices.ContainsFunc(records, func(e consortium.Event) bool { return e.TxID == record.TxID }) {
+			err = n.addFiles(ctx, record, &p)
+		}
 		if err != nil {
 			return nil, err
 		}
 		f.Records = append(f.Records, p)
 	}
-	if f.Subject, err = n.publication(ctx, subject.Event); err != nil {
+	if f.Subject, err = n.proven(ctx, subject.Event); err == nil {
+		err = n.addFiles(ctx, subject.Event, &f.Subject)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if disclose {
@@ -109,27 +119,79 @@ func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
 	return slices.CompactFunc(records, func(a, b consortium.Event) bool { return a.TxID == b.TxID }), nil
 }
 
-// publication gathers a transaction, the proofs that algod has for it, and its files.
-func (n *Node) publication(ctx context.Context, e consortium.Event) (p evidence.Publication, err error) {
+// maxNumbered bounds how many of the governor's transactions are put into a file for their numbers alone.
+const maxNumbered = 64
+
+// numbered gives the governor's records from the admission of a publisher to the first one after its publication, if their
+// numbers show that there are no others: then the file shows that nothing of the governor's is left out. Where the governor
+// has published other things meanwhile, or nothing since, there are none.
+func (n *Node) numbered(of consortium.Event) (numbered []consortium.Event, err error) {
+	var admission consortium.Event
+	found := false
+	n.fold.read(func(s *consortium.State) {
+		if admission, found = s.AdmissionAt(of.Sender, of.Position); found {
+			found = s.GovernorAt(of.Position) == admission.Sender
+		}
+	})
+	if !found {
+		return nil, nil
+	}
+	all, err := n.repo.View.Records()
+	if err != nil {
+		return nil, err
+	}
+	numbers := map[uint64]bool{}
+	for _, e := range all {
+		if e.Sender != admission.Sender || !admission.Before(e.Position) || len(numbered) == maxNumbered {
+			continue
+		}
+		numbered, numbers[e.Note.Sequence] = append(numbered, e.Event), true
+		if !of.Before(e.Position) {
+			continue
+		}
+		for number := admission.Note.Sequence + 1; number < e.Note.Sequence; number++ {
+			if !numbers[number] {
+				return nil, nil
+			}
+		}
+		return numbered, nil
+	}
+	return nil, nil
+}
+
+// withNumbered puts the records of a file in the order of the chain.
+func withNumbered(records, numbered []consortium.Event) []consortium.Event {
+	all := slices.Concat(records, numbered)
+	slices.SortFunc(all, func(a, b consortium.Event) int { return a.Compare(b.Position) })
+	return slices.CompactFunc(all, func(a, b consortium.Event) bool { return a.TxID == b.TxID })
+}
+
+// proven gathers a transaction and the proofs that algod has for it.
+func (n *Node) proven(ctx context.Context, e consortium.Event) (evidence.Publication, error) {
 	block, err := n.ledger.Block(ctx, e.Round)
 	if err == nil && string(block.GenesisHash[:]) != string(n.consortium.GenesisHash) {
 		err = fmt.Errorf("algod's block %d is of another network, %s", e.Round, block.GenesisID)
 	}
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):
-		p, err = n.onItsWord(ctx, e)
-	case err == nil:
-		p, err = n.inBlock(ctx, e, &block)
+		return n.onItsWord(ctx, e)
+	case err != nil:
+		return evidence.Publication{}, err
 	}
-	if err != nil || e.Directory == "" {
-		return p, err
+	return n.inBlock(ctx, e, &block)
+}
+
+// addFiles adds a publication's files, if it has any.
+func (n *Node) addFiles(ctx context.Context, e consortium.Event, p *evidence.Publication) error {
+	if e.Directory == "" {
+		return nil
 	}
 	metadata, payload, err := n.files(ctx, e.Directory)
 	if err != nil {
-		return p, fmt.Errorf("the files of transaction %s: %w", e.TxID, err)
+		return fmt.Errorf("the files of transaction %s: %w", e.TxID, err)
 	}
 	p.Metadata, p.Payload = string(metadata), string(payload)
-	return p, nil
+	return nil
 }
 
 // onItsWord asks the indexer, where algod doesn't have the block: it keeps only the last thousand, unless it is an

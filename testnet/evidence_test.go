@@ -91,6 +91,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 	for name, want := range map[string]evidence.Outcome{
 		"object: in its block": evidence.Pass, "object: CID": evidence.Pass, "consortium": evidence.Pass, "network": evidence.Trusted,
 		"publisher was a member in that round": evidence.Pass, "disclosed object": evidence.NotThere,
+		"governor was not replaced": evidence.Trusted, "membership was not ended": evidence.Trusted, "account was not replaced": evidence.Trusted,
 	} {
 		if got := outcome(report, name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -56,8 +56,8 @@ func (a *app) evidenceCheckCommand() *cobra.Command {
 		Short: "Check a file of evidence, with no network, no repository and no node",
 		Long: `Check walks along the evidence of a file and prints every step: PASS, FAIL, NOT THERE for what the file doesn't have,
 and TRUSTED for what no file can prove, with what you have to believe or to compare elsewhere. What you compared
-(a block's hash, a state proof's, the network's genesis hash) can be given with --trust. It exits with 3 if a step
-fails.`,
+(a block's hash, a state proof's, the network's genesis hash) can be given with --trust. Its last line says in one
+sentence what is proved, by whom, at what time, on which assumptions. It exits with 3 if a step fails.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			data, err := readEvidence(c, args[0])

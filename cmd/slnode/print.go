@@ -272,4 +272,7 @@ func printReport(w io.Writer, r evidence.Report) {
 			fmt.Fprintf(w, "\t\t%s\n", printable(s.Detail))
 		}
 	}
+	if r.Conclusion != "" {
+		fmt.Fprintf(w, "\n%s\n", printable(r.Conclusion))
+	}
 }

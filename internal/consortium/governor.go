@@ -94,13 +94,21 @@ func (s *State) Governor() string {
 // GovernorAt is the account that was the governor just before a position of the chain that has been applied; "" before
 // the charter. The charter itself, and nothing else, is the governor's at its own position.
 func (s *State) GovernorAt(at Position) string {
-	governor := ""
+	governor, _ := s.TermAt(at)
+	return governor
+}
+
+// TermAt is the governor just before a position, as [State.GovernorAt] says, and since when it had been.
+func (s *State) TermAt(at Position) (governor string, since Position) {
 	for i, t := range s.terms {
-		if t.event.Position.Before(at) || i == 0 && t.event.Position == at {
-			governor = t.account
+		if !t.event.Position.Before(at) && !(i == 0 && t.event.Position == at) {
+			break
+		}
+		if t.account != governor {
+			governor, since = t.account, t.event.Position
 		}
 	}
-	return governor
+	return governor, since
 }
 
 // Amendments counts how often the charter was amended.

@@ -38,37 +38,77 @@ type checker struct {
 	options Options
 	network *[32]byte // genesis hash; nil before the first transaction
 	state   *consortium.State
-	seen    []string // state proof messages that were reported
+	seen    []string           // state proof messages that were reported
+	events  []consortium.Event // of the records
+	bare    map[string]bool    // by transaction: it is there without its files
 }
 
 // Check walks along the evidence of a file, step by step. Nothing is asked of anybody: what the file can't prove is a step
 // of its own that says so ([Trusted]).
 func Check(data []byte, o Options) Report {
-	c := &checker{Report: NewReport(""), options: o}
-	f, err := parse(data)
-	if !c.Add("file", Format, err) {
-		return c.Report
+	c := &checker{Report: NewReport(""), options: o, bare: map[string]bool{}}
+	if f, err := parse(data); c.Add("file", Format, err) {
+		c.file(f)
 	}
-	c.TxID = f.Subject.TxID
-	charter := append(slices.Clone(f.Records), f.Subject)[0].TxID
-	c.state = consortium.New(f.Consortium, charter, nil)
-	for _, record := range f.Records {
-		if _, ok := c.publication(record); !ok {
-			return c.Report
+	for _, s := range c.Steps {
+		if s.Outcome == Fail {
+			c.Conclusion = fmt.Sprintf("Nothing is proved: the step %q fails: %s.", s.Name, s.Detail)
+			break
 		}
-	}
-	subject, ok := c.publication(f.Subject)
-	if !ok || !c.consortium(f.Consortium) || !c.membership(subject) {
-		return c.Report
-	}
-	if subject.Note.Kind == wire.KindObject || f.Disclosed != nil {
-		c.object(subject, f)
 	}
 	return c.Report
 }
 
+// file walks along a file, up to the first step that fails.
+func (c *checker) file(f File) {
+	c.TxID = f.Subject.TxID
+	charter := append(slices.Clone(f.Records), f.Subject)[0].TxID
+	c.state = consortium.New(f.Consortium, charter, nil)
+	subject, ok := c.fold(f)
+	if !ok || !c.consortium(f.Consortium, subject) || !c.membership(subject) {
+		return
+	}
+	what := described(subject, f)
+	if subject.Note.Kind == wire.KindObject || f.Disclosed != nil {
+		what = c.object(subject, f)
+	}
+	c.conclude(subject, what)
+}
+
+// fold checks the records and the subject, each in its place of the chain.
+func (c *checker) fold(f File) (subject consortium.Event, ok bool) {
+	rest := f.Records
+	for len(rest) > 0 && place(rest[0]).Before(place(f.Subject)) {
+		e, ok := c.publication(rest[0], false)
+		if !ok {
+			return subject, false
+		}
+		c.events, rest = append(c.events, e), rest[1:]
+	}
+	if subject, ok = c.publication(f.Subject, true); !ok {
+		return subject, false
+	}
+	for _, record := range rest { // what came later shows by its number that nothing was before
+		e, ok := c.publication(record, false)
+		if !ok {
+			return subject, false
+		}
+		c.events = append(c.events, e)
+	}
+	return subject, true
+}
+
+// place is where a publication says that it is; the zero position if it can't be read, which [checker.publication] says.
+func place(p Publication) consortium.Position {
+	confirmed, _, err := read(p)
+	if err != nil {
+		return consortium.Position{}
+	}
+	return confirmed.Position
+}
+
 // publication checks one transaction with its files, and folds it into the state.
-func (c *checker) publication(p Publication) (consortium.Event, bool) {
+func (c *checker) publication(p Publication, isSubject bool) (consortium.Event, bool) {
 	confirmed, header, err := read(p)
 	if err != nil {
 		return consortium.Event{}, c.Add("transaction", p.TxID, err)
@@ -85,11 +125,16 @@ func (c *checker) publication(p Publication) (consortium.Event, bool) {
 	if !c.Add(prefix+"signature", p.TxID+" by "+signer(confirmed.SignedTxn), err) || !c.confirmation(prefix, p, e, confirmed, header) {
 		return e, false
 	}
+	bare := !isSubject && p.Metadata == "" && p.Payload == ""
 	effect, reason := c.state.Apply(e)
-	if effect == consortium.Nothing {
+	switch {
+	case effect == consortium.Nothing && !bare:
 		return e, c.Add(prefix+"counts", p.TxID, errors.New(reason))
+	case effect == consortium.Nothing:
+		c.Note(NotThere, prefix+"counts", p.TxID, "it does not: "+reason)
+		return e, true
 	}
-	return e, c.content(prefix, p, e)
+	return e, c.content(prefix, p, e, bare)
 }
 
 // read decodes a transaction, and the header of its block if that is there.
@@ -215,12 +260,17 @@ func (c *checker) trust(name, value, what string) {
 }
 
 // content checks the files that a transaction published. The state takes those of the charter and of members, and what changes them.
-func (c *checker) content(prefix string, p Publication, e consortium.Event) bool {
+func (c *checker) content(prefix string, p Publication, e consortium.Event, bare bool) bool {
 	if e.Directory == "" {
 		if p.Metadata != "" || p.Payload != "" {
 			return c.Add(prefix+"files", "", errors.New("a withdrawal publishes none"))
 		}
 		c.Note(NotThere, prefix+"files", "", fmt.Sprintf("the transaction destroys asset %d", e.Asset))
+		return true
+	}
+	if bare {
+		c.bare[e.TxID] = true
+		c.Note(NotThere, prefix+"files", e.Directory, "they are not in the file; what the note says counts without them")
 		return true
 	}
 	m, ok := c.Contents(prefix, e, []byte(p.Metadata), []byte(p.Payload), c.options.Directory)
@@ -242,12 +292,12 @@ func (c *checker) content(prefix string, p Publication, e consortium.Event) bool
 }
 
 // consortium checks which consortium all this is of.
-func (c *checker) consortium(id uint64) bool {
+func (c *checker) consortium(id uint64, subject consortium.Event) bool {
 	charter := c.state.Charter()
 	if charter == nil {
 		return c.Add("consortium", fmt.Sprint(id), errors.New("its charter is not in the file"))
 	}
-	value := fmt.Sprintf("%s (%d), governed by %s", charter.Name, id, c.state.Governor())
+	value := fmt.Sprintf("%s (%d), governed by %s", charter.Name, id, c.state.GovernorAt(subject.Position))
 	genesis := base64.StdEncoding.EncodeToString(charter.GenesisHash)
 	var err error
 	switch {
@@ -268,11 +318,13 @@ func (c *checker) consortium(id uint64) bool {
 	return true
 }
 
-// membership checks the publisher's right.
+// membership checks that the sender was a member, or the governor, and names what its right rests on.
 func (c *checker) membership(e consortium.Event) bool {
 	const name = "publisher was a member in that round"
 	admission, admitted := c.state.AdmissionAt(e.Sender, e.Position)
 	switch {
+	case admitted && c.bare[admission.TxID]:
+		return c.Add(name, e.Sender, errors.New("the record of its admission is not in the file"))
 	case admitted:
 		value := e.Sender
 		for _, m := range c.state.Members() {
@@ -280,65 +332,89 @@ func (c *checker) membership(e consortium.Event) bool {
 				value = fmt.Sprintf("%s (%s), since round %d", m.Name, e.Sender, admission.Round)
 			}
 		}
-		if c.Add(name, value, nil) {
-			c.Note(Trusted, "membership was not ended", fmt.Sprintf("rounds %d to %d", admission.Round, e.Round),
-				"that the governor had not ended it: no file can show what is not on the chain")
-		}
+		c.Note(Pass, name, value, "by the records in the file")
+		c.absences(admission, e)
 		return true
 	case Membership(c.state, e) == nil:
-		return c.Add(name, e.Sender+" is the governor", nil)
+		c.Note(Pass, name, e.Sender+" is the governor", "by the records in the file")
+		c.inOffice(e.Position)
+		return true
 	}
 	return c.Add(name, e.Sender, Membership(c.state, e))
 }
 
-// object checks what the file has of an object beside its publication.
-func (c *checker) object(e consortium.Event, f File) {
+// object checks what the file has of an object beside its publication, and tells what was published in words.
+func (c *checker) object(e consortium.Event, f File) (what string) {
 	m, err := wire.ParseMetadata([]byte(f.Subject.Metadata))
 	if err == nil && e.Note.Kind == wire.KindObject {
 		c.Note(Trusted, "collection", fmt.Sprintf("%s, epoch %d", m.Properties.Collection, m.Properties.Epoch),
-			"that the publisher might publish in it: who may is sealed to its readers")
+			"that the publisher might publish in the collection, and that the epoch was not over: who may is sealed to its readers")
 	}
 	const name = "disclosed object"
 	if f.Disclosed == nil {
 		c.Note(NotThere, name, "", "the payload is sealed, and the file discloses no key")
-		return
+		return described(e, f)
 	}
-	value, detail := "", ""
+	var object *stix.Object
+	handle := false
 	if err == nil {
-		value, detail, err = open(e, m, f)
+		object, handle, err = open(e, m, f)
 	}
-	if c.Add(name, value, err) {
-		c.Steps[len(c.Steps)-1].Detail = detail
+	value := ""
+	if object != nil {
+		value = fmt.Sprintf("%s, version %s", object.ID, object.Version())
 	}
+	if !c.Add(name, value, err) {
+		return described(e, f)
+	}
+	if handle {
+		c.Steps[len(c.Steps)-1].Detail = "the metadata has a handle instead of its identifier"
+		c.Note(Trusted, "identifier", m.Properties.Identifier, "that this handle in the metadata is the object's: only the collection's key can compare them")
+	}
+	c.Note(Trusted, "readers could open it", fmt.Sprintf("%s, epoch %d", m.Properties.Collection, m.Properties.Epoch),
+		"that it was sealed to the key that the readers of the collection have: what is sealed to another, or to nobody's, looks the same")
+	return "the STIX object " + value + ", sealed"
 }
 
-// open decrypts the payload with the key that is disclosed, and compares.
-func open(e consortium.Event, m wire.Metadata, f File) (value, detail string, err error) {
+// described tells in words what a publication is.
+func described(e consortium.Event, f File) string {
+	m, err := wire.ParseMetadata([]byte(f.Subject.Metadata))
+	switch {
+	case e.Note.Kind == wire.KindDestroy:
+		return fmt.Sprintf("the withdrawal of the NFT %d", e.Asset)
+	case err != nil:
+		return "a " + kindName(e.Note.Kind)
+	case e.Note.Kind == wire.KindObject:
+		return "an object that stays sealed here, with " + m.Properties.Integrity
+	}
+	return fmt.Sprintf("a record of the kind %s, with %s", e.Note.Kind, m.Properties.Integrity)
+}
+
+// open decrypts the payload with the key that is disclosed, and compares. Handle tells that its identifier can't be.
+func open(e consortium.Event, m wire.Metadata, f File) (object *stix.Object, handle bool, err error) {
 	if e.Note.Kind != wire.KindObject {
-		return "", "", fmt.Errorf("a %s record discloses none", e.Note.Kind)
+		return nil, false, fmt.Errorf("a %s record discloses none", e.Note.Kind)
 	}
 	sealed, err := wire.ParseSealedObject([]byte(f.Subject.Payload))
 	if err != nil {
-		return "", "", err
+		return nil, false, err
 	}
 	plaintext, err := seal.OpenWithFileKey(f.Disclosed.FileKey, sealed)
 	if err != nil {
-		return "", "", err
+		return nil, false, err
 	}
 	if string(plaintext) != f.Disclosed.Object {
-		return "", "", errors.New("the payload holds another object")
+		return nil, false, errors.New("the payload holds another object")
 	}
-	object, err := stix.Parse(plaintext)
-	if err != nil {
-		return "", "", fmt.Errorf("it is not a STIX object: %w", err)
+	if object, err = stix.Parse(plaintext); err != nil {
+		return nil, false, fmt.Errorf("it is not a STIX object: %w", err)
 	}
-	value = fmt.Sprintf("%s, version %s", object.ID, object.Version())
 	switch p := m.Properties; {
 	case p.Identifier == object.ID && p.Version == object.Version():
+		return object, false, nil
 	case p.Version == "" && strings.HasPrefix(p.Identifier, seal.HandlePrefix):
-		detail = "the metadata has a handle instead of its identifier, which only the collection's key can compare"
+		return object, true, nil
 	default:
-		return value, "", fmt.Errorf("the metadata says %s, version %s", p.Identifier, p.Version)
+		return object, false, fmt.Errorf("the metadata says %s, version %s", p.Identifier, p.Version)
 	}
-	return value, detail, nil
 }

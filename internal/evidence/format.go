@@ -10,8 +10,9 @@
 //	 "format": "serviceledger evidence 1",
 //	 "consortium": 1002,              the asset id of the charter
 //	 "records": [PUBLICATION…],       the charter and its amendments, the admission of the publisher and its changes of keys:
-//	                                  what gives the subject its right; in the order of the chain; without the subject
-//	                                  where that is one of them
+//	                                  what gives the subject its right; and the governor's other records from then until
+//	                                  after the subject, where their numbers show that there are no more; in the order of
+//	                                  the chain; without the subject where that is one of them
 //	 "subject": PUBLICATION,          what the file is about: an object, a record, or the withdrawal of one
 //	 "disclosed": {                   only where the publisher, or a reader, chose to disclose the object
 //	  "file_key": "…",                the age file key (16 bytes) that opens the subject's payload and nothing else
@@ -43,7 +44,8 @@
 //	  "round": 7, "offset": 0, "time": 1795000000, "asset": 1010
 //	 },
 //	 "metadata": "…",                 metadata.json, as text
-//	 "payload": "…"                   object.json or record.json, as text; a withdrawal has neither
+//	 "payload": "…"                   object.json or record.json, as text; a withdrawal has neither, nor has a record that
+//	                                  is there for its note alone
 //	}
 //
 // # A changed byte
@@ -62,8 +64,10 @@
 //   - "consortium" is compared with the asset that the charter made, and with everything's note and metadata.
 //   - "word" is covered by nothing: [Check] names it as trusted.
 //
-// What can't be in a file is that something is not on the chain: that the membership had not been ended. And what stays
-// sealed is who may publish in the collection. [Check] names both.
+// What can't be in a file is that something is not on the chain: that the governor had not been replaced before it
+// admitted, that the membership had not been ended, that the publisher's account was not replaced. Who makes the file can
+// leave a record out. Nor does it show who may publish in the collection, and that what is disclosed was sealed to its
+// readers. [Check] names each of them as trusted, and never lets it pass; its conclusion repeats them.
 package evidence
 
 import (

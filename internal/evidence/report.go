@@ -13,6 +13,8 @@ type Report struct {
 	TxID   string `json:"txid"`
 	Passed bool   `json:"passed"` // no step failed
 	Steps  []Step `json:"steps"`
+	// Conclusion is what all of it shows, in one sentence: what, by whom, when, on which assumptions.
+	Conclusion string `json:"conclusion,omitempty"`
 }
 
 // Step is one piece of the evidence.

@@ -2,9 +2,14 @@ package seal
 
 import (
 	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // FileKeySize is the size of a file key, in bytes.
@@ -25,14 +30,42 @@ func (k *EpochKey) FileKey(sealed []byte) ([]byte, error) {
 }
 
 // OpenWithFileKey decrypts one object with what [EpochKey.FileKey] gave. The header's MAC binds the key: there is no
-// second one that opens the same bytes to something else.
+// second one that opens the same bytes to something else. An object whose header no epoch key can open is refused; whether
+// it is a certain one that does can't be seen without it.
 func OpenWithFileKey(fileKey, sealed []byte) ([]byte, error) {
 	if len(fileKey) != FileKeySize {
 		return nil, fmt.Errorf("a file key has %d bytes, not %d", FileKeySize, len(fileKey))
 	}
-	padded, err := decrypt(sealed, age.NewInjectedFileKeyIdentity(fileKey))
+	padded, err := decrypt(sealed, soleStanza{openable{fileKey}})
 	if err != nil {
 		return nil, fmt.Errorf("opening with a file key: %w", err)
 	}
 	return Unpad(padded), nil
+}
+
+// openable takes the file key of an object from elsewhere, if its one stanza is of the form that an epoch key opens.
+type openable struct{ fileKey []byte }
+
+// Unwrap implements [age.Identity].
+func (o openable) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	s := stanzas[0] // soleStanza has counted them
+	if s.Type != "X25519" || len(s.Args) != 1 || len(s.Body) != FileKeySize+chacha20poly1305.Overhead {
+		return nil, errors.New("it is sealed to no epoch key")
+	}
+	share, err := base64.RawStdEncoding.Strict().DecodeString(s.Args[0])
+	if err != nil {
+		return nil, errors.New("it is sealed to no epoch key")
+	}
+	public, err := ecdh.X25519().NewPublicKey(share)
+	if err != nil {
+		return nil, errors.New("it is sealed to no epoch key")
+	}
+	probe, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := probe.ECDH(public); err != nil { // a point of low order: nobody's key gives a secret with it
+		return nil, errors.New("it is sealed to nobody")
+	}
+	return o.fileKey, nil
 }
