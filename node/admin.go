@@ -86,6 +86,11 @@ func (n *Node) adminHandler(token string) (http.Handler, error) {
 		n.trail.changed("rotate-keys", "", nil, err)
 		return result, err
 	}))).Methods(http.MethodPost)
+	admin.HandleFunc("/sole", answer(func(r *http.Request) (any, error) {
+		err := n.Sole(r.Context())
+		n.trail.changed("sole-keys", "", nil, err)
+		return struct{}{}, err
+	})).Methods(http.MethodPost)
 	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
 		result, err := n.ReplaceKeys(ctx, r.Member, r.Request)
 		n.trail.changed("replace-keys", "", []string{r.Member}, err)

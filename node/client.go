@@ -292,6 +292,11 @@ func (c *Client) RunFeed(ctx context.Context, name string, again bool) (report f
 	return report, c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/run", FeedRun{Again: again}, &report)
 }
 
+// Sole says that no other node has this organisation's keys any more.
+func (c *Client) Sole(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/admin/sole", nil, &struct{}{})
+}
+
 // Rebuild makes the node derive its view anew.
 func (c *Client) Rebuild(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/admin/rebuild", nil, &struct{}{})

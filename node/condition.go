@@ -18,14 +18,29 @@ type condition struct {
 	what string
 	log  *slog.Logger
 
-	mu  sync.Mutex
-	now Condition
+	mu     sync.Mutex
+	now    Condition
+	pinned bool
 }
 
 // set records a problem.
 func (c *condition) set(problem, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.pinned {
+		c.record(problem, detail)
+	}
+}
+
+// pin records a problem that only [condition.release] ends, whatever else is recorded meanwhile.
+func (c *condition) pin(problem, detail string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pinned = true
+	c.record(problem, detail)
+}
+
+func (c *condition) record(problem, detail string) {
 	if c.now.Problem != problem {
 		c.log.Warn(c.what+" waits", "problem", problem, "detail", detail)
 		c.now = Condition{Problem: problem, Since: time.Now().UTC()}
@@ -37,10 +52,33 @@ func (c *condition) set(problem, detail string) {
 func (c *condition) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.pinned {
+		c.end()
+	}
+}
+
+// release ends a problem that was pinned.
+func (c *condition) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pinned {
+		c.pinned = false
+		c.end()
+	}
+}
+
+func (c *condition) end() {
 	if c.now.Problem != "" {
 		c.log.Info(c.what+" goes on", "problem", c.now.Problem, "waited", time.Since(c.now.Since).Round(time.Millisecond))
 		c.now = Condition{}
 	}
+}
+
+// isPinned reports whether there is a problem that was pinned.
+func (c *condition) isPinned() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pinned
 }
 
 func (c *condition) get() Condition {

@@ -19,7 +19,8 @@ var delays = map[string]string{
 	"membership": "this organisation is not a member of the consortium",
 	"permission": "this organisation may not publish in the collection now",
 	"rekeying":   "a member was removed, and the collection gets another key first",
-	"restored":   "the node was restored from a backup, and looks first for what is published already",
+	"restored":   "the node was restored, and looks first for what is published already",
+	"duplicate":  "another node publishes with this organisation's keys, and an operator has to look at that first",
 }
 
 // lasting is for how long a problem has to stand until nobody waits for its end.

@@ -43,6 +43,7 @@ var (
 	descTip          = describe("chain_tip_round", "The chain's last round, by algod and the indexer.")
 	descForged       = describe("indexer_forged_transactions_total", "Transactions from the indexer that nobody signed.")
 	descMissing      = describe("member_missing_transactions", "Sequence numbers of a member that the indexer has not shown.", "member", "overdue")
+	descRepeated     = describe("member_repeated_numbers_total", "Sequence numbers that a member gave to a second transaction: it has more than one node.", "member")
 	descOmitted      = describe("indexer_omitted_transactions", "Transactions that algod has and the indexer has not given.")
 	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
 	descExposed      = describe("exposed_collections", "Collections whose key somebody has who should not, by whose they are and why.", "owner", "reason")
@@ -93,6 +94,9 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(descForged, prometheus.CounterValue, float64(s.Watching.Forged))
 	gauge(descOmitted, float64(len(s.Omitted)))
+	for _, r := range s.Repeated {
+		out <- prometheus.MustNewConstMetric(descRepeated, prometheus.CounterValue, float64(r.Count), r.Member)
+	}
 	gauge(descReserved, float64(s.Publishing.Reserved))
 	for l, count := range exposedBy(s.Exposed) {
 		gauge(descExposed, float64(count), l.owner, l.reason)

@@ -65,6 +65,7 @@ type minter struct {
 	reopened    func()             // tells the sealer that there is work
 	confirmed   *signal            // something was
 	disk        *diskGuard
+	sole        *sole
 	condition   *condition
 	log         *slog.Logger
 	patience    time.Duration // until a group that algod has taken is looked after
@@ -277,13 +278,10 @@ func (m *minter) inFlight() []*flight {
 
 // sign turns what is stored into flights, as many as may be on their way at a time.
 func (m *minter) sign(ctx context.Context, submissions submissions) error {
-	if err := m.awaitRecovery(ctx); err != nil {
-		return err
-	}
 	queue := m.outbox.Reader(repo.Stored)
 	pause := time.Duration(0)
 	for {
-		stored, landed, changed := m.work.changed(), m.landed.changed(), m.fold.changed.changed()
+		stored, landed, changed, sole := m.work.changed(), m.landed.changed(), m.fold.changed.changed(), m.sole.changed.changed()
 		progress, problem, err := m.signNext(ctx, queue, submissions)
 		switch {
 		case ctx.Err() != nil:
@@ -301,6 +299,7 @@ func (m *minter) sign(ctx context.Context, submissions submissions) error {
 			case <-stored:
 			case <-landed:
 			case <-changed:
+			case <-sole:
 			}
 			continue
 		case problem.Problem == notMember:
@@ -333,9 +332,22 @@ const notMember = "membership"
 // lookAhead is how many batches are looked at for what may be signed, while what is before it has to wait.
 const lookAhead = 16
 
-// signNext signs what comes next and may be signed. Where that has to wait for something that others don't wait for, as a
-// collection's record, it is passed over. A problem is one that time or money solves.
+// signNext signs what comes next and may be signed, once it is certain that nothing else is. Where that has to wait for
+// something that others don't wait for, as a collection's record, it is passed over. A problem is one that time or money
+// solves.
 func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions submissions) (progress bool, problem *obstacle, err error) {
+	if !m.sole.disputed() {
+		if err := m.awaitRecovery(ctx); err != nil || ctx.Err() != nil {
+			return false, nil, err
+		}
+	}
+	if m.sole.disputed() {
+		items, err := m.otherKeys()
+		if err != nil || len(items) == 0 {
+			return false, nil, err
+		}
+		return m.signTheseNow(ctx, items, submissions)
+	}
 	queue.Restart()
 	for range lookAhead {
 		allowed := m.allowance()
@@ -353,25 +365,29 @@ func (m *minter) signNext(ctx context.Context, queue *repo.QueueReader, submissi
 		if len(items) == 0 {
 			continue
 		}
-		if !m.fold.mayWrite() {
-			if !m.fold.begun() { // at the start nobody is a member yet, as far as we know
-				return false, nil, nil
-			}
-			return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
-		}
-		m.disk.await(ctx)
-		groups, itsProblem, err := m.signItems(ctx, items)
-		switch {
-		case ctx.Err() != nil || err != nil:
-			return false, nil, err
-		case itsProblem == nil:
-			return true, nil, m.depart(ctx, groups, items, submissions)
-		case !itsProblem.isOfItems():
-			return false, itsProblem, nil
+		progress, itsProblem, err := m.signTheseNow(ctx, items, submissions)
+		if err != nil || progress || itsProblem == nil || !itsProblem.isOfItems() {
+			return progress, itsProblem, err
 		}
 		problem = itsProblem
 	}
 	return false, problem, nil
+}
+
+// signTheseNow signs items, as far as nothing is in their way, and begins their flights.
+func (m *minter) signTheseNow(ctx context.Context, items []repo.Item, submissions submissions) (progress bool, problem *obstacle, err error) {
+	if !m.fold.mayWrite() {
+		if !m.fold.begun() { // at the start nobody is a member yet, as far as we know
+			return false, nil, nil
+		}
+		return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
+	}
+	m.disk.await(ctx)
+	groups, problem, err := m.signItems(ctx, items)
+	if err != nil || problem != nil || ctx.Err() != nil {
+		return false, problem, err
+	}
+	return true, nil, m.depart(ctx, groups, items, submissions)
 }
 
 // depart begins the flights of groups.

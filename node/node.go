@@ -61,6 +61,7 @@ type Node struct {
 	withdrawer  *withdrawer
 	replacer    *replacer
 	omissions   *omissions
+	sole        *sole
 	feeds       *feeds
 	watcher     *chainwatch.Watcher
 	ledger      *ledger.Ledger
@@ -189,7 +190,9 @@ func (n *Node) wire() error {
 	if n.described, err = openOwnRoot(outbox, n.repo.Config.Organisation.Title); err != nil {
 		return err
 	}
-	if err := n.beginWithKeys(); err != nil {
+	publishing := &condition{what: "publishing", log: n.log}
+	n.sole = &sole{outbox: outbox, self: n.fold.self, condition: publishing, log: n.log}
+	if err := errors.Join(n.beginWithKeys(), n.sole.load()); err != nil {
 		return err
 	}
 	n.disk = &diskGuard{
@@ -205,7 +208,7 @@ func (n *Node) wire() error {
 	n.minter = &minter{
 		outbox: outbox, view: view, fold: n.fold, fresh: n.fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
 		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n, finder: n, hint: n.hintWatcher,
-		reopened: n.sealer.work.notify, confirmed: n.done, disk: n.disk, condition: &condition{what: "publishing", log: n.log}, log: n.log, patience: patience,
+		reopened: n.sealer.work.notify, confirmed: n.done, disk: n.disk, sole: n.sole, condition: publishing, log: n.log, patience: patience,
 	}
 	n.sealer.fresh, n.sealer.stored = n.fresh, n.minter.work.notify
 	n.publisher = &publisher{
@@ -215,7 +218,7 @@ func (n *Node) wire() error {
 	}
 	n.replicator = &replicator{
 		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
-		confirmed: n.minter.confirm, work: n.arrived, withdrawn: n.done, log: n.log,
+		confirmed: n.minter.confirm, sole: n.sole, work: n.arrived, withdrawn: n.done, log: n.log,
 	}
 	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, disk: n.disk, memory: openBytes, recordTime: recordTime, log: n.log}
 	n.owner = &owner{

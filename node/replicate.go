@@ -29,7 +29,8 @@ type replicator struct {
 	fold       *fold
 	blocks     replicaStore
 	confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
-	work       *signal                                      // events wait for their blocks
+	sole       *sole
+	work       *signal // events wait for their blocks
 	withdrawn  *signal
 	log        *slog.Logger
 }
@@ -57,6 +58,9 @@ func (r *replicator) Publishers(next []consortium.Event) (list []consortium.Publ
 // Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
 // that comes after the last record in the log (see restore), and repeating changes nothing.
 func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
+	if err := r.sole.saw(events); err != nil {
+		return err
+	}
 	var counted []repo.NewEvent
 	var sequences map[string]*consortium.Sequence
 	changes := false

@@ -168,6 +168,11 @@ func (n *Node) beginWithKeys() error {
 	if err != nil || plan == nil {
 		return err
 	}
+	if plan.Account == n.fold.self {
+		if err := n.sole.rotated(); err != nil {
+			return err
+		}
+	}
 	if _, prepared, err := n.repo.Keys.Next(); err != nil || prepared {
 		return err // it is on its way
 	}
@@ -289,6 +294,20 @@ func (m *minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
 		return nil, nil
 	}
 	return items[:1], nil
+}
+
+// otherKeys gives the change of this organisation's own keys, if one is waiting and nothing is on its way: all that is signed
+// while another node has the same ones.
+func (m *minter) otherKeys() ([]repo.Item, error) {
+	plan, err := readRotation(m.outbox)
+	if err != nil || plan == nil || plan.Account != m.fold.self && len(m.inFlight()) > 0 {
+		return nil, err
+	}
+	record, found, err := m.outbox.Find(plan.Key)
+	if err != nil || !found || record.State != repo.Stored {
+		return nil, err
+	}
+	return []repo.Item{record}, nil
 }
 
 // ReplaceKeys gives a member other keys that can't do it itself, because it has lost the old ones: those of a request that

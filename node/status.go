@@ -74,6 +74,8 @@ type Status struct {
 	Missing []Missing `json:"missing,omitempty"`
 	// Exposed are collections, of this organisation's or that it publishes in, whose keys others have than their readers.
 	Exposed []ExposedKey `json:"exposed,omitempty"`
+	// Repeated are members that gave sequence numbers twice: each has more than one node, or has lost what its node remembers.
+	Repeated []RepeatedNumbers `json:"repeated,omitempty"`
 	// Omitted are transactions that algod has in its blocks and the indexer has not given.
 	Omitted []Finding `json:"omitted,omitempty"`
 }
@@ -141,7 +143,7 @@ func (n *Node) Status(ctx context.Context) (s Status, err error) {
 		return Status{}, err
 	}
 	s.Publishing.Reserved = uint64(n.minter.fold.toRekey()) * ledger.Cost(1, usualFee)
-	s.Peers, s.Missing, s.Omitted = n.peerStatus(), n.missing(), n.omissions.list()
+	s.Peers, s.Missing, s.Repeated, s.Omitted = n.peerStatus(), n.missing(), n.repeated(), n.omissions.list()
 	return s, nil
 }
 

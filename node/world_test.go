@@ -200,7 +200,8 @@ func (w *world) open() {
 			}
 			_, err := w.r.Outbox.Confirm(cs)
 			return err
-		}, work: work, withdrawn: &signal{}, log: discard}
+		}, work: work, withdrawn: &signal{}, log: discard,
+		sole: &sole{outbox: w.r.Outbox, self: w.self.address(), condition: &condition{log: discard}, log: discard}}
 	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, recordTime: time.Minute, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
 	must(w.t, w.fetcher.reconsider())

@@ -116,6 +116,7 @@ const (
 	tableQueue   = 'q' // state, rank, number -> nothing
 	tableKey     = 'k' // key -> number
 	tableTx      = 'x' // transaction id -> number
+	tableExpired = 'z' // id of a transaction that was given up -> nothing
 	tableUse     = 'd' // CID of a directory that was announced -> number
 	tableGroup   = 'g' // number -> Group
 	tableMarking = 'm' // STIX id of a marking definition, 0, number -> plaintext
@@ -516,38 +517,42 @@ func (o *Outbox) SetPublisher(account string) error {
 }
 
 func (o *Outbox) renumber() error {
-	var numbered []Item
-	for _, state := range []State{Accepted, Stored} { // what is sealed anew has its number, too
-		for after := uint64(0); ; {
-			items, err := o.Queue(state, after, chunkItems)
-			if err != nil {
-				return err
-			}
-			if len(items) == 0 {
-				break
-			}
-			for _, item := range items {
-				if after = item.Number; item.Note.Sequence != 0 {
-					numbered = append(numbered, item)
-				}
-			}
-		}
+	if err := o.Unnumber(func(uint64) bool { return true }); err != nil {
+		return err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.update(numbered, func(_ *badger.Txn, item *Item) error {
-		item.Note.Sequence = 0
-		return nil
-	})
-	if err != nil {
-		return err
-	}
 	next := o.counters
 	next.Sequence, next.Free = 0, nil
 	if err := o.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
 		return err
 	}
 	o.counters = next
+	return nil
+}
+
+// Unnumber takes the sequence numbers that somebody else has given, too, from what is not signed: it gets others.
+func (o *Outbox) Unnumber(taken func(number uint64) bool) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var numbered []Item
+	err := o.store.read(func(txn *badger.Txn) error { // what is sealed anew has its number, too
+		return eachQueued(txn, []State{Accepted, Stored}, func(item Item) error {
+			if item.Note.Sequence != 0 && taken(item.Note.Sequence) {
+				numbered = append(numbered, item)
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = o.update(numbered, func(_ *badger.Txn, item *Item) error {
+			item.Note.Sequence = 0
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("taking sequence numbers back: %w", err)
+	}
 	return nil
 }
 
@@ -727,7 +732,11 @@ func (o *Outbox) Expire(g Group) error {
 				continue
 			}
 			for _, txids := range g.Signings() {
-				if err := txn.Delete(key(tableTx, []byte(txids[i]))); err != nil {
+				err := txn.Delete(key(tableTx, []byte(txids[i])))
+				if err == nil {
+					err = txn.Set(key(tableExpired, []byte(txids[i])), nil)
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -496,3 +496,28 @@ func TestWhatExpiredIsForgottenWithAllItsSignings(t *testing.T) {
 		t.Errorf("stored: %+v", got)
 	}
 }
+
+func TestRecordsComeFirstAndInTheirOrder(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	var submissions []Submission
+	for i, note := range []wire.Note{
+		{Kind: wire.KindObject}, {Kind: wire.KindMember}, {Kind: wire.KindObject}, {Kind: wire.KindCollection}, {Kind: wire.KindRotation},
+		{Kind: wire.KindKeyring}, {Kind: wire.KindRemoval, Asset: 7}, {Kind: wire.KindRemoval}, {Kind: wire.KindDestroy}, {Kind: wire.KindAmendment},
+	} {
+		item := Item{Key: []byte{byte(i)}, Note: note}
+		if note.Kind == wire.KindObject || note.Kind == wire.KindDestroy || note.Asset != 0 {
+			item.User = "somebody"
+		}
+		submissions = append(submissions, Submission{Item: item})
+	}
+	_, err := o.Accept(submissions)
+	must(t, err)
+	var kinds []wire.Kind
+	for _, item := range queue(t, o, Stored)[:6] {
+		kinds = append(kinds, item.Note.Kind)
+	}
+	if want := []wire.Kind{wire.KindMember, wire.KindCollection, wire.KindRotation, wire.KindKeyring, wire.KindRemoval, wire.KindAmendment}; !slices.Equal(kinds, want) {
+		t.Errorf("first come %v, want %v", kinds, want)
+	}
+}

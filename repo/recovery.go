@@ -17,6 +17,8 @@ import (
 type Recovery struct {
 	// Until is the last round in which anything that the lost node signed can be confirmed; 0 as long as it is not known.
 	Until uint64 `json:"until,omitzero"`
+	// Disputed says that the other is no lost node: it had this one's keys at the same time.
+	Disputed bool `json:"disputed,omitzero"`
 }
 
 var recoveryKey = key(tableMemo, []byte("recovery"))

@@ -99,7 +99,19 @@ func Init(dir string, config Config, passphrase string) (Keys, error) {
 	if err != nil {
 		return Keys{}, err
 	}
+	if err := beginSole(dir, keys); err != nil {
+		return Keys{}, err
+	}
 	return keys, WriteFile(versionPath(dir), []byte(version+"\n"))
+}
+
+// beginSole records that nothing was ever signed with the keys.
+func beginSole(dir string, keys Keys) error {
+	state, err := openStore(statePath(dir), keys.store, durable)
+	if err != nil {
+		return err
+	}
+	return errors.Join((&Outbox{store: state}).SetSole(Sole{Account: keys.Address()}), state.close())
 }
 
 // Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one.

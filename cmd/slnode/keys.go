@@ -6,11 +6,36 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/repo"
 )
 
 func (a *app) keysCommand() *cobra.Command {
-	return group("keys", "Seal the repository's keys with a passphrase, or take it off", a.keysSealCommand(), a.keysUnsealCommand(), a.keysPassphraseCommand())
+	return group("keys", "Seal the repository's keys with a passphrase, or take it off; say that they are only here",
+		a.keysSealCommand(), a.keysUnsealCommand(), a.keysPassphraseCommand(), a.keysSoleCommand())
+}
+
+func (a *app) keysSoleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "sole",
+		Short: "Say that no other node has this organisation's keys any more",
+		Long: `Sole is for a node that has stopped publishing because the chain shows transactions of its account that it never signed:
+another node has the same keys, such as a copy of this machine, or the one that this was restored from. Stop that one
+first, for good. Then say so here: the node waits until the chain has shown all that the other can have signed (500
+rounds), and publishes again.
+
+If the other one is not yours the keys are stolen: change them at once, with "slnode member rotate".`,
+		Args: exactArgs(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := ask(a, c, func(client *node.Client) (struct{}, error) { return struct{}{}, client.Sole(c.Context()) })
+			if err != nil {
+				return err
+			}
+			return a.print(c, struct{}{}, func(w io.Writer) {
+				fmt.Fprintln(w, "publishing goes on when the chain has shown what the other node can have signed; slnode status tells how far it is")
+			})
+		},
+	}
 }
 
 func (a *app) keysSealCommand() *cobra.Command {

@@ -192,6 +192,9 @@ func printStatus(w io.Writer, s node.Status) {
 		}
 		fmt.Fprintf(w, "missing\tsequence numbers %d to %d of %s since round %d; %s\n", m.Range.First, m.Range.Last, m.Member, m.Range.Since, late)
 	}
+	for _, r := range s.Repeated {
+		fmt.Fprintf(w, "repeated\t%d sequence numbers of %s came twice, the last is %d in round %d: it has two nodes, or has lost what its node remembers\n", r.Count, r.Member, r.Number, r.Round)
+	}
 	for _, e := range s.Exposed {
 		fmt.Fprintf(w, "keys\t%s\n", oneLine(e.Detail()))
 	}

@@ -90,7 +90,7 @@ func (s *State) apply(e Event) (Effect, string) {
 	if s.members[e.Sender] == nil && !s.wasGovernor(e.Sender) {
 		return Nothing, "the sender was never a member"
 	}
-	s.sequence(e.Sender).Saw(e.Note.Sequence, e.Round)
+	s.sequence(e.Sender).Saw(e.Note.Sequence, e.Position)
 	switch e.Note.Kind {
 	case wire.KindMember:
 		return s.admit(e)

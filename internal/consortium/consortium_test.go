@@ -587,9 +587,13 @@ func TestSequencesShowHolesAndFillThem(t *testing.T) {
 		seen := rapid.IntRange(0, n).Draw(t, "seen")
 		var q Sequence
 		missing := map[uint64]bool{}
-		for _, number := range order[:seen] {
-			q.Saw(number, 7)
-			q.Saw(number, 8) // twice changes nothing
+		for i, number := range order[:seen] {
+			at := Position{Round: 7, Intra: uint64(i + 1)}
+			q.Saw(number, at)
+			q.Saw(number, at) // told again, which changes nothing
+		}
+		if q.Twice.Count != 0 {
+			t.Fatalf("no number came twice: %+v", q.Twice)
 		}
 		for number := uint64(1); number <= q.Highest; number++ {
 			missing[number] = true
@@ -611,7 +615,32 @@ func TestSequencesShowHolesAndFillThem(t *testing.T) {
 		if len(missing) > 0 {
 			t.Fatalf("not shown as missing: %v of %+v", missing, q)
 		}
+		if seen == 0 {
+			return
+		}
+		again := rapid.SampledFrom(order[:seen]).Draw(t, "again")
+		q.Saw(again, Position{Round: 9})
+		if q.Twice != (Repeated{Count: 1, Number: again, Round: 9}) {
+			t.Fatalf("%d came twice: %+v", again, q.Twice)
+		}
 	})
+}
+
+func TestWhatCanNotBeToldApartIsNoRepeatedNumber(t *testing.T) {
+	var q Sequence
+	round := uint64(0)
+	saw := func(number uint64) {
+		round++
+		q.Saw(number, Position{Round: round})
+	}
+	for n := uint64(1); n <= maxHoles+2; n++ {
+		saw(2 * n) // each leaves a hole
+	}
+	saw(2*maxHoles + 3) // in one that is not remembered
+	saw(0)
+	if q.Twice.Count != 0 {
+		t.Errorf("%+v", q.Twice)
+	}
 }
 
 func BenchmarkFold(b *testing.B) {

@@ -2,6 +2,7 @@ package consortium
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"slices"
 )
 
@@ -48,46 +49,57 @@ func (m *member) exposure(given, upTo, began Position) (e Exposure, exposed bool
 		return e, e.Removed
 	}
 	e.ByItself = true
+	now := identityOf(m.describe().Recipient)
 	for _, change := range m.identityChanges() {
 		if change.byItself && change.at.Before(began) {
 			e.Before = change.at.Round
 		}
-		if after(change.at) && change.from != m.describe().Recipient {
+		if after(change.at) && change.from != now {
 			e.Since, e.ByItself, exposed = change.at.Round, e.ByItself && change.byItself, true
 		}
 	}
 	return e, exposed
 }
 
+// identity stands for a recipient, which is large; the zero value for none.
+type identity [sha256.Size]byte
+
+func identityOf(recipient string) (id identity) {
+	if recipient != "" {
+		id = sha256.Sum256([]byte(recipient))
+	}
+	return id
+}
+
 // identityChange is that a member has another identity than before.
 type identityChange struct {
 	at       Position
-	from     string // recipient
+	from     identity
 	byItself bool   // by a rotation of the member's own
 }
 
 // identityChanges lists them in chain order, as far as the contents are known: a record without is no change.
 func (m *member) identityChanges() (list []identityChange) {
 	type keys struct {
-		at        Position
-		recipient string
-		own       bool
+		at    Position
+		opens identity
+		own   bool
 	}
 	var all []keys
 	for _, a := range m.admissions {
 		if a.content != nil {
-			all = append(all, keys{at: a.event.Position, recipient: a.content.Recipient})
+			all = append(all, keys{at: a.event.Position, opens: identityOf(a.content.Recipient)})
 		}
 	}
 	for _, r := range m.rotations {
-		if r.content != nil {
-			all = append(all, keys{at: r.event.Position, recipient: r.content.Recipient, own: r.event.Sender == r.event.Note.Former})
+		if r.opens != (identity{}) {
+			all = append(all, keys{at: r.event.Position, opens: r.opens, own: r.event.Sender == r.event.Note.Former})
 		}
 	}
 	slices.SortFunc(all, func(a, b keys) int { return a.at.Compare(b.at) })
 	for i := 1; i < len(all); i++ {
-		if all[i].recipient != all[i-1].recipient {
-			list = append(list, identityChange{at: all[i].at, from: all[i-1].recipient, byItself: all[i].own})
+		if all[i].opens != all[i-1].opens {
+			list = append(list, identityChange{at: all[i].at, from: all[i-1].opens, byItself: all[i].own})
 		}
 	}
 	return list

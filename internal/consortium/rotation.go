@@ -20,6 +20,7 @@ type rotation struct {
 	of      *member
 	content *wire.Member // of the last one only: a member can make as many as it likes
 	peer    string       // the peer id in the content
+	opens   identity     // … and what its recipient is known by
 }
 
 // rotate gives the member with the note's former account the other one, from just after the event: nothing that the
@@ -75,6 +76,7 @@ func (r *rotation) take(_ *State, content *Content) {
 	if content == nil || content.Member == nil {
 		return
 	}
+	r.opens = identityOf(content.Member.Recipient)
 	if r.peer = content.Member.Peer; r == r.of.rotations[len(r.of.rotations)-1] {
 		r.content = content.Member
 	}

@@ -5,10 +5,21 @@ package consortium
 const maxHoles = 128
 
 // Sequence follows the numbers that a publisher gives its transactions. They have no holes, so that a number which
-// stays missing longer than a transaction can be under way is one that the indexer left out.
+// stays missing longer than a transaction can be under way is one that the indexer left out. And none is given twice: a
+// number that comes again shows that two nodes publish with one identity.
 type Sequence struct {
-	Highest uint64  `json:"highest"`
-	Holes   []Range `json:"holes,omitzero"` // ascending
+	Highest uint64   `json:"highest"`
+	Holes   []Range  `json:"holes,omitzero"` // ascending
+	Last    Position `json:"last,omitzero"`  // of the last transaction that was seen
+	Twice   Repeated `json:"twice,omitzero"`
+	Blurred bool     `json:"blurred,omitzero"` // there were more holes than are remembered: what comes again can't be told from what fills one
+}
+
+// Repeated is numbers that were seen again.
+type Repeated struct {
+	Count  uint64 `json:"count"`
+	Number uint64 `json:"number"` // the last of them
+	Round  uint64 `json:"round"`  // … and when it came again
 }
 
 // Range is the numbers First to Last, both included, that are missing.
@@ -25,21 +36,30 @@ const Overdue = 1000
 // IsOverdue reports whether at a round the numbers can only have been left out, or given to a transaction that was lost.
 func (r Range) IsOverdue(round uint64) bool { return round > r.Since+Overdue }
 
-// Saw notes that a number was seen in a round. Groups can be confirmed in another order than they were signed in, so that a
-// hole is ordinary for a while. A number seen twice changes nothing.
-func (q *Sequence) Saw(number, round uint64) {
+// Saw notes that a transaction with a number was seen. Groups can be confirmed in another order than they were signed in,
+// so that a hole is ordinary for a while. A transaction that is told again changes nothing.
+func (q *Sequence) Saw(number uint64, at Position) {
+	if !q.Last.Before(at) {
+		return
+	}
+	q.Last = at
 	switch {
 	case number > q.Highest:
-		if number > q.Highest+1 && len(q.Holes) < maxHoles {
-			q.Holes = append(q.Holes, Range{q.Highest + 1, number - 1, round})
+		if number > q.Highest+1 {
+			if len(q.Holes) < maxHoles {
+				q.Holes = append(q.Holes, Range{q.Highest + 1, number - 1, at.Round})
+			} else {
+				q.Blurred = true
+			}
 		}
 		q.Highest = number
-	default:
-		q.fill(number)
+	case !q.fill(number) && number > 0 && !q.Blurred:
+		q.Twice = Repeated{Count: q.Twice.Count + 1, Number: number, Round: at.Round}
 	}
 }
 
-func (q *Sequence) fill(number uint64) {
+// fill takes a number out of the holes; false if it is in none.
+func (q *Sequence) fill(number uint64) bool {
 	for i, hole := range q.Holes {
 		if number < hole.First || number > hole.Last {
 			continue
@@ -53,8 +73,9 @@ func (q *Sequence) fill(number uint64) {
 			rest = append(rest, Range{number + 1, hole.Last, hole.Since})
 		}
 		q.Holes = append(rest, q.Holes[i+1:]...)
-		return
+		return true
 	}
+	return false
 }
 
 func (s *State) sequence(account string) *Sequence {

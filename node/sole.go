@@ -1,0 +1,192 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// sole watches that no other node has this organisation's identity: a copied machine, a restored backup whose original still
+// runs, or a thief. Two nodes give the same sequence numbers, begin the same key epochs with different keys, and take each
+// other's connections; half of what each publishes reaches nobody. Each sees on the chain what it never signed: from then on
+// nothing is signed here, until an operator says that the other one is gone. Only other keys can still be taken, which is
+// what helps against a thief.
+type sole struct {
+	outbox    *repo.Outbox
+	self      string
+	condition *condition // of publishing
+	changed   signal
+	log       *slog.Logger
+
+	mu sync.Mutex
+}
+
+// load says what was found before the node was started.
+func (s *sole) load() error {
+	known, err := s.outbox.Sole()
+	if err == nil && known.Account == s.self && known.Foreign.Count > 0 {
+		s.say(known.Foreign)
+	}
+	return err
+}
+
+func (s *sole) say(f repo.Foreign) {
+	s.condition.pin("duplicate", fmt.Sprintf("the chain has %d transactions of this organisation's account that this node never signed, the last is %s in "+
+		"round %d: another node has the same keys. Stop that one, then say \"slnode keys sole\" here; if it is not yours, \"slnode member rotate\" at once",
+		f.Count, f.TxID, f.Round))
+}
+
+// disputed reports whether another node has this one's identity.
+func (s *sole) disputed() bool { return s.condition.isPinned() }
+
+// saw compares what the chain shows of this organisation's account with what was signed here.
+func (s *sole) saw(events []consortium.Event) error {
+	own := map[string]consortium.Event{}
+	var txids []string
+	for _, e := range events {
+		if e.Sender == s.self && e.Note.Kind != wire.KindCharter { // which is signed before there is an outbox
+			own[e.TxID] = e
+			txids = append(txids, e.TxID)
+		}
+	}
+	if len(txids) == 0 {
+		return nil
+	}
+	unsigned, err := s.outbox.Unsigned(txids)
+	if err != nil || len(unsigned) == 0 {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, err := s.outbox.Sole()
+	if err != nil {
+		return err
+	}
+	recovery, err := s.outbox.Recovery()
+	if err != nil {
+		return err
+	}
+	if known.Account != s.self || recovery != nil && recovery.Until == 0 {
+		return nil // it is not known yet what may be that of a lost node
+	}
+	before := known.Foreign.Count
+	for _, txid := range unsigned {
+		if e := own[txid]; e.Round > known.From && e.Round >= known.Foreign.Round && e.TxID != known.Foreign.TxID { // the log can be told again
+			known.Foreign = repo.Foreign{Count: known.Foreign.Count + 1, TxID: e.TxID, Sequence: e.Note.Sequence, Round: e.Round}
+		}
+	}
+	if known.Foreign.Count == before {
+		return nil
+	}
+	if err := s.outbox.SetSole(known); err != nil {
+		return err
+	}
+	if before == 0 {
+		s.log.Error("another node publishes with this organisation's account: nothing more is signed here", "txid", known.Foreign.TxID,
+			"round", known.Foreign.Round, "sequence", known.Foreign.Sequence)
+	}
+	s.say(known.Foreign)
+	s.changed.notify()
+	return nil
+}
+
+// begin makes sure that it is known from when on all of the account's transactions are this node's. An outbox that was made
+// with the account knows it; one that took the place of a lost one can be sure a window after its first start.
+func (s *sole) begin(round uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, err := s.outbox.Sole()
+	if err != nil || known.Account == s.self {
+		return err
+	}
+	return s.outbox.SetSole(repo.Sole{Account: s.self, From: round + ledger.Window})
+}
+
+// known reports whether that is known.
+func (s *sole) known() (bool, error) {
+	known, err := s.outbox.Sole()
+	return known.Account == s.self, err
+}
+
+// rotated records that the account is one that this node has made.
+func (s *sole) rotated() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, err := s.outbox.Sole()
+	if err != nil || known.Account == s.self {
+		return err
+	}
+	return s.outbox.SetSole(repo.Sole{Account: s.self})
+}
+
+// recovers records that until a round what others have signed may be confirmed, and is no sign of another node.
+func (s *sole) recovers(until uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outbox.SetSole(repo.Sole{Account: s.self, From: until})
+}
+
+// settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed may
+// still be confirmed: as after a restore, nothing is signed here until the chain has shown it.
+func (s *sole) settle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, err := s.outbox.Sole()
+	if err != nil {
+		return err
+	}
+	if err := s.outbox.SetRecovery(&repo.Recovery{Disputed: true}); err != nil {
+		return err
+	}
+	known.Foreign = repo.Foreign{}
+	if err := s.outbox.SetSole(known); err != nil {
+		return err
+	}
+	s.condition.release()
+	s.changed.notify()
+	return nil
+}
+
+// Sole takes an operator's word that no other node has this organisation's keys any more.
+func (n *Node) Sole(context.Context) error {
+	if !n.sole.disputed() {
+		return &InputError{errors.New("nothing shows that another node has this organisation's keys")}
+	}
+	return n.sole.settle()
+}
+
+// RepeatedNumbers is that a member has given sequence numbers to more than one transaction.
+type RepeatedNumbers struct {
+	Member string `json:"member"`
+	consortium.Repeated
+}
+
+// repeated lists the members that did: each of them has more than one node, or has lost what its node remembers.
+func (n *Node) repeated() (list []RepeatedNumbers) {
+	n.fold.read(func(s *consortium.State) {
+		for account, q := range s.Sequences() {
+			if q.Twice.Count > 0 {
+				list = append(list, RepeatedNumbers{Member: account, Repeated: q.Twice})
+			}
+		}
+	})
+	// Several accounts that are the governor give the same number to what they propose at the same time: they are no member.
+	list = slices.DeleteFunc(list, func(r RepeatedNumbers) bool {
+		_, found := n.fold.member(r.Member)
+		return !found
+	})
+	for i := range list {
+		list[i].Member = n.fold.name(list[i].Member)
+	}
+	slices.SortFunc(list, func(a, b RepeatedNumbers) int { return cmp.Compare(a.Member, b.Member) })
+	return list
+}

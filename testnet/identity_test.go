@@ -1,0 +1,70 @@
+package testnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A machine is copied, and both run.
+func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
+	t.Parallel()
+	l := development(t)
+	n := newNetwork(t, l, "alpha", "bravo")
+	alpha, bravo := n.members[0], n.members[1]
+	alpha.complete(alpha.post("default", indicator(1)).ID)
+	alpha.stop()
+	clone := *alpha
+	clone.dir, clone.process = filepath.Join(t.TempDir(), "clone"), nil
+	clone.log = clone.dir + ".log"
+	must(t, os.CopyFS(clone.dir, os.DirFS(alpha.dir)))
+	alpha.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort())
+	clone.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort(), "SLNODE_TAXII_LISTEN=127.0.0.1:"+newPort(), "SLNODE_IPFS_GATEWAY=127.0.0.1:"+newPort(),
+		"SLNODE_IPFS_LISTEN=/ip4/127.0.0.1/tcp/"+newPort())
+	t.Cleanup(clone.kill)
+
+	alpha.post("default", indicator(2))
+	clone.post("default", indicator(3))
+	for _, o := range []*organisation{alpha, &clone} {
+		eventually(t, func() (bool, string) {
+			s := o.status()
+			return s.Publishing.Problem == "duplicate", fmt.Sprintf("%s: %+v", o.dir, s.Publishing)
+		})
+		response, err := http.Get("http://" + o.daemon.Metrics + "/metrics")
+		must(t, err)
+		metrics, err := io.ReadAll(response.Body)
+		must(t, errors.Join(err, response.Body.Close()))
+		if !strings.Contains(string(metrics), `slnode_publishing_problem{problem="duplicate"} 1`) {
+			t.Errorf("the metrics of %s don't say so", o.dir)
+		}
+		log, err := os.ReadFile(o.log)
+		must(t, err)
+		if !strings.Contains(string(log), "another node publishes with this organisation's account") {
+			t.Errorf("the log of %s doesn't say so", o.dir)
+		}
+	}
+	eventually(t, func() (bool, string) {
+		s := bravo.status()
+		return len(s.Repeated) == 1 && s.Repeated[0].Member == "alpha", fmt.Sprintf("bravo: %+v", s.Repeated)
+	})
+	waiting := alpha.post("default", indicator(4))
+	if len(waiting.Pendings) != 1 || !strings.Contains(waiting.Pendings[0].Message, "another node publishes") {
+		t.Errorf("a client is told %+v", waiting)
+	}
+
+	clone.stop()
+	alpha.cli("keys", "sole")
+	alpha.recovers()
+	alpha.complete(waiting.ID)
+	if s := alpha.status(); s.Publishing.Problem != "" {
+		t.Errorf("alone again, alpha waits: %+v", s.Publishing)
+	}
+	if _, problem, code := alpha.try("keys", "sole"); code == 0 {
+		t.Errorf("it is settled twice: %s", problem)
+	}
+}
