@@ -83,7 +83,8 @@ func (info ConsortiumInfo) Collection(name string) (CollectionInfo, error) {
 	self := slices.IndexFunc(info.Members, func(m MemberInfo) bool { return m.Self })
 	list := make([]calledCollection, len(info.Collections))
 	for i, c := range info.Collections {
-		list[i] = calledCollection{c.ID, c.Alias, c.Owner, self >= 0 && c.Owner == info.Members[self].Name, c.Default}
+		own := self >= 0 && (c.Owner == info.Members[self].Name || c.Owner == info.Members[self].Account)
+		list[i] = calledCollection{c.ID, c.Alias, c.Owner, own, c.Default}
 	}
 	i, err := choose(list, name)
 	if err != nil {

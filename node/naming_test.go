@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
@@ -184,6 +185,60 @@ func TestACollectionIsFoundWhereItIsListedAndNowhereElse(t *testing.T) {
 				t.Errorf("/%s/collections/%s/: found %v, listed %v, want %v", root, id, found, isListed, want)
 			}
 		}
+	}
+}
+
+// A governor admits whom it likes, under the name of another that is admitted later.
+func TestWhoHasOurNameInTheConsortiumGetsNothingThatIsPostedToOurRoot(t *testing.T) {
+	self, founder, mallory := newOrg(t, "self"), newOrg(t, "founder"), newOrg(t, "self")
+	h := &hostileWorld{world: newWorld(t, self), founder: founder, mallory: mallory, keys: map[string]*seal.EpochKey{}, own: uuid.NewString()}
+	events := h.found(founder, mallory, self)
+	h.open()
+	h.catalogue = &catalogue{view: h.r.View, fold: h.fold, own: "self", described: &ownRoot{}, consortium: repo.Consortium{ID: h.id}}
+	h.takes(events...)
+	theirs := "00000000" + uuid.NewString()[8:]
+	h.takes(h.collectionOf(mallory, theirs, 1, h.everybody("notes"), self), h.collectionOf(self, h.own, 1, h.named("Own", "notes")))
+	if m, _ := h.fold.member(mallory.address()); m.Name != "self" {
+		t.Fatalf("mallory is called %q", m.Name)
+	}
+	if c, err := h.catalogue.Collection(t.Context(), publisherRole, "self", "notes"); err != nil || c.ID != h.own {
+		t.Errorf("a post goes to %q (%v)", c.Title, err)
+	}
+	if c, err := h.catalogue.Collection(t.Context(), publisherRole, "self", theirs); err == nil {
+		t.Errorf("%q is under our root", c.Title)
+	}
+}
+
+func TestACollectionWhoseIdIsTakenIsMadeAgain(t *testing.T) {
+	h := newHostileWorld(t)
+	stolen := 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for after := uint64(0); ; {
+			items, err := h.r.Outbox.Queue(repo.Stored, after, 10)
+			if err != nil || t.Context().Err() != nil {
+				return
+			}
+			for _, item := range items {
+				after = item.Number
+				if stolen++; stolen <= 2 {
+					h.takes(h.collectionOf(h.mallory, item.Collection, 1, h.everybody(""), h.self))
+					continue
+				}
+				root, err := cid.Decode(item.Directory)
+				if err != nil {
+					return
+				}
+				h.takes(h.mintDirectory(h.self, item.Note, root, item.MetadataHash))
+				return
+			}
+		}
+	}()
+	c, err := h.owner.create(t.Context(), CollectionSpec{Title: "Ours"}, wire.NetworkPrivate)
+	<-done
+	if err != nil || c.Owner != h.self.address() || stolen != 3 {
+		t.Errorf("after %d records it is %+v (%v)", stolen, c, err)
 	}
 }
 

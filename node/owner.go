@@ -82,18 +82,25 @@ const allMembers = "all"
 // create makes a collection and waits until it is on the chain. If the context ends before that, the error wraps
 // errOnItsWay if the collection is made all the same.
 func (o *owner) create(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
-	c, err := o.beginNew(ctx, spec, network)
-	if err != nil {
-		return consortium.Collection{}, err
+	for try := 1; ; try++ {
+		c, err := o.beginNew(ctx, spec, network)
+		if err != nil {
+			return consortium.Collection{}, err
+		}
+		made, err := o.await(ctx, c.ID, c.Revision)
+		switch {
+		case errors.Is(err, errTaken) && try < creationTries:
+			o.log.Warn("a collection is made again, with another id", "title", spec.Title, "reason", err)
+			continue
+		case errors.Is(err, errTaken):
+			return made, fmt.Errorf("making the collection %q: %w", spec.Title, err)
+		case err != nil:
+			return made, errors.Join(errOnItsWay, err)
+		case spec.Alias != "":
+			err = o.outbox.ForgetMemo(makingMemo(spec.Alias))
+		}
+		return made, err
 	}
-	made, err := o.await(ctx, c.ID, c.Revision)
-	if err != nil {
-		return made, errors.Join(errOnItsWay, err)
-	}
-	if spec.Alias != "" {
-		err = o.outbox.ForgetMemo(makingMemo(spec.Alias))
-	}
-	return made, err
 }
 
 // errOnItsWay means that the chain will have a collection, and does not yet.
@@ -166,6 +173,12 @@ func (o *owner) isOnItsWay(id string) (bool, error) {
 	followed, err := o.view.Cursor()
 	return followed < item.Round, err // else it counts for nothing
 }
+
+// errTaken means that another member was first with the id of a collection, which it saw on its way to the chain.
+var errTaken = errors.New("another member has taken its id")
+
+// creationTries is how often a collection is made: who takes an id pays as much for it as we do.
+const creationTries = 5
 
 // begin stores the first record of a collection. What it returns will be true once the record is on the chain.
 func (o *owner) begin(ctx context.Context, id string, properties wire.Collection, also ...[]byte) (consortium.Collection, error) {
@@ -571,7 +584,7 @@ func (o *owner) await(ctx context.Context, id string, revision int) (consortium.
 	for {
 		changed := o.fold.changed.changed()
 		if o.fold.taken(id) {
-			return consortium.Collection{}, fmt.Errorf("another member has taken the id %s, which it saw on its way to the chain: make the collection again", id)
+			return consortium.Collection{}, fmt.Errorf("collection %s: %w", id, errTaken)
 		}
 		if c, found := o.fold.collection(id); found && c.Revision >= revision && !c.Pending {
 			return c, nil

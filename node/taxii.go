@@ -123,9 +123,12 @@ func (c *catalogue) under(who taxii.Principal, root string) ([]shown, error) {
 	known := root == c.own
 	owners := map[string]string{} // account -> name
 	for _, m := range c.fold.members() {
-		owners[m.Account] = m.Name
-		known = known || m.Name == root
+		if m.Name != c.own { // who has our name in the consortium does not get our root by it
+			owners[m.Account] = m.Name
+			known = known || m.Name == root
+		}
 	}
+	owners[c.fold.self] = c.own
 	if !known {
 		return nil, taxii.ErrNotFound
 	}
