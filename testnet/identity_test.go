@@ -6,9 +6,12 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
 // A machine is copied, and both run.
@@ -22,14 +25,28 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 	clone := *alpha
 	clone.dir, clone.process = filepath.Join(t.TempDir(), "clone"), nil
 	clone.log = clone.dir + ".log"
-	must(t, os.CopyFS(clone.dir, os.DirFS(alpha.dir)))
+	t.Cleanup(func() {
+		clone.kill()
+		if t.Failed() {
+			clone.showLog()
+		}
+	})
+	must(t, exec.Command("cp", "-a", alpha.dir, clone.dir).Run())
 	alpha.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort())
 	clone.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort(), "SLNODE_TAXII_LISTEN=127.0.0.1:"+newPort(), "SLNODE_IPFS_GATEWAY=127.0.0.1:"+newPort(),
 		"SLNODE_IPFS_LISTEN=/ip4/127.0.0.1/tcp/"+newPort())
-	t.Cleanup(clone.kill)
 
-	alpha.post("default", indicator(2))
-	clone.post("default", indicator(3))
+	// Both sign before either sees what the other has signed.
+	l.fault(t, devchain.Faults{IndexerFrozen: true})
+	alpha.postNow("default", indicator(2))
+	clone.postNow("default", indicator(3))
+	for _, o := range []*organisation{alpha, &clone} {
+		eventually(t, func() (bool, string) {
+			p := o.status().Publishing
+			return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.dir, p)
+		})
+	}
+	l.fault(t, devchain.Faults{})
 	for _, o := range []*organisation{alpha, &clone} {
 		eventually(t, func() (bool, string) {
 			s := o.status()
@@ -52,7 +69,7 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 		s := bravo.status()
 		return len(s.Repeated) == 1 && s.Repeated[0].Member == "alpha", fmt.Sprintf("bravo: %+v", s.Repeated)
 	})
-	waiting := alpha.post("default", indicator(4))
+	waiting := alpha.postNow("default", indicator(4))
 	if len(waiting.Pendings) != 1 || !strings.Contains(waiting.Pendings[0].Message, "another node publishes") {
 		t.Errorf("a client is told %+v", waiting)
 	}
