@@ -75,7 +75,7 @@ func identityOf(recipient string) (id identity) {
 type identityChange struct {
 	at       Position
 	from     identity
-	byItself bool   // by a rotation of the member's own
+	byItself bool // by a rotation of the member's own
 }
 
 // identityChanges lists them in chain order, as far as the contents are known: a record without is no change.

@@ -73,7 +73,12 @@ func (s *State) membership() *State {
 	copied := map[*member]*member{}
 	for account, m := range s.members {
 		if copied[m] == nil {
-			one := &member{accounts: slices.Clone(m.accounts), rotations: slices.Clone(m.rotations)}
+			one := &member{accounts: slices.Clone(m.accounts)}
+			for _, r := range m.rotations {
+				rotation := *r
+				rotation.of = one
+				one.rotations = append(one.rotations, &rotation)
+			}
 			for _, a := range m.admissions {
 				admission := *a
 				one.admissions = append(one.admissions, &admission)

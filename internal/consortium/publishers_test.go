@@ -74,6 +74,23 @@ func (h *history) state(n int) *State {
 	return s
 }
 
+// What may come is folded without being believed: the contents of records that it would replace stay.
+func TestAskingWhoCountsChangesNothing(t *testing.T) {
+	founder, member := newOrganisation(t, "founder"), newOrganisation(t, "acme")
+	h := newHistory(t)
+	h.founding(founder)
+	h.admit(founder, member)
+	first := member.withOtherKeys(t)
+	h.rotate(member, member.address(), first)
+	s := h.fold(founder)
+	before := s.Members()
+	next := []Event{h.rotate(first, first.address(), first.withOtherKeys(t)), h.remove(founder, member.address()), h.admit(founder, newOrganisation(t, "other")), h.amend(founder, 1, first.address())}
+	s.Publishers(next)
+	if after := s.Members(); !reflect.DeepEqual(after, before) || s.Governor() != founder.address() {
+		t.Errorf("the members are\n%+v, were\n%+v", after, before)
+	}
+}
+
 // Whatever anybody writes: who is asked for is who counts once everything is folded, however much of it was folded when
 // the question was put and in whatever order the rest is known; and nothing that counts is missed.
 func TestWhoIsAskedForIsWhoCounts(t *testing.T) {
