@@ -160,7 +160,7 @@ func (o *owner) reserve(alias, id string) error {
 // isOnItsWay reports whether the first record of a collection is stored, and the chain as far as it is followed doesn't
 // have it.
 func (o *owner) isOnItsWay(id string) (bool, error) {
-	if _, known := o.fold.collection(id); known {
+	if _, known := o.fold.collection(id); known || o.fold.taken(id) {
 		return false, nil
 	}
 	item, found, err := o.outbox.Find(recordKey(id, 1))

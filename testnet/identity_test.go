@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/testnet/devchain"
+	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // A machine is copied, and both run.
@@ -37,7 +37,7 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 		"SLNODE_IPFS_LISTEN=/ip4/127.0.0.1/tcp/"+newPort())
 
 	// Both sign before either sees what the other has signed.
-	l.fault(t, devchain.Faults{IndexerFrozen: true})
+	l.fault(t, faults{indexer: only(gateway.Rule{Frozen: l.round(t)})})
 	alpha.postNow("default", indicator(2))
 	clone.postNow("default", indicator(3))
 	for _, o := range []*organisation{alpha, &clone} {
@@ -46,7 +46,7 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 			return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.dir, p)
 		})
 	}
-	l.fault(t, devchain.Faults{})
+	l.fault(t, faults{})
 	for _, o := range []*organisation{alpha, &clone} {
 		eventually(t, func() (bool, string) {
 			s := o.status()

@@ -37,7 +37,7 @@ var layers = map[string][]string{
 	"testnet":              {},
 	"testnet/devchain":     {},
 	"testnet/gateway":      {},
-	"testnet/hostile":      {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/wire", "p2p", "repo"},
+	"testnet/hostile":      {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/wire", "p2p", "repo"},
 	"testnet/cmd/devchain": {"testnet/devchain"},
 	"testnet/cmd/gateway":  {"testnet/gateway"},
 	"scripts/mutants":      {},

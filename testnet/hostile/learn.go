@@ -56,7 +56,9 @@ type student struct {
 
 func (s *student) Cursor() (uint64, error) { return s.cursor, nil }
 
-func (s *student) Publishers(next []consortium.Event) []consortium.Publisher { return s.state.Publishers(next) }
+func (s *student) Publishers(next []consortium.Event) []consortium.Publisher {
+	return s.state.Publishers(next)
+}
 
 func (s *student) Deliver(_ context.Context, last uint64, events []consortium.Event) error {
 	for _, e := range events {
