@@ -41,6 +41,8 @@ type Topic struct {
 	cancel  context.CancelFunc // ends gossipsub and the reader
 	done    chan struct{}      // closed when the reader has ended
 	log     *slog.Logger
+	name    string
+	backlog *backlog
 
 	mu      sync.Mutex
 	all     *rate.Limiter             // bytes, of all authors
@@ -54,9 +56,8 @@ var errJoined = errors.New("a host joins only once")
 var consortiumID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // gossipQueue is the length of gossipsub's queues, in messages: with its default of 32 a burst loses 40 to 70 % of its
-// messages. A message has at most maxMessage bytes, which bounds what can pile up: where messages come in faster than they
-// are checked, and where a member does not read.
-const gossipQueue = 512
+// messages. What can pile up in bytes is bounded by the [backlog] and by the budgets.
+const gossipQueue = 16 << 10
 
 // maxRPC bounds what comes at once, in bytes: a message with its signature and some more, or several small ones.
 const maxRPC = 2 * maxMessage
@@ -79,11 +80,11 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 	}
 	t := &Topic{
 		host: h, handler: handler,
-		done: make(chan struct{}), log: h.log,
+		done: make(chan struct{}), log: h.log, name: topicName(consortium), backlog: newBacklog(),
 		all:     rate.NewLimiter(rate.Limit(h.limits.AllAnnouncedBytesPerSecond), h.limits.AllAnnouncedBytesBurst),
 		authors: map[peer.ID]*rate.Limiter{}, relays: map[peer.ID]*rate.Limiter{},
 	}
-	if err := t.start(topicName(consortium)); err != nil {
+	if err := t.start(); err != nil {
 		return nil, fmt.Errorf("join %s: %w", consortium, err)
 	}
 	h.topic = t
@@ -94,31 +95,32 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 func topicName(consortium string) string { return "/serviceledger/1/" + consortium }
 
 // start makes a gossipsub for this one topic: so it knows from the first which subscriptions matter, and it ends with the topic.
-func (t *Topic) start(name string) (err error) {
+func (t *Topic) start() (err error) {
 	ctx, cancel := context.WithCancel(t.host.lifetime.ctx)
 	defer func() {
 		if err != nil {
 			cancel()
 		}
 	}()
-	score, thresholds := t.scoring(name)
+	score, thresholds := t.scoring()
 	ps, err := pubsub.NewGossipSub(ctx, t.host.host,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(maxRPC),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
-		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name)),
+		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(t.name)),
 		pubsub.WithAppSpecificRpcInspector(t.inspect),
 		pubsub.WithPeerScore(score, thresholds),
+		pubsub.WithRawTracer(t.backlog),
 	)
 	if err != nil {
 		return fmt.Errorf("start gossipsub: %w", err)
 	}
 	// An inline validator runs in gossipsub's few workers: as many at a time as there are processors.
-	if err := ps.RegisterTopicValidator(name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
+	if err := ps.RegisterTopicValidator(t.name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
 		return fmt.Errorf("register the validator: %w", err)
 	}
-	if t.topic, err = ps.Join(name); err != nil {
+	if t.topic, err = ps.Join(t.name); err != nil {
 		return err
 	}
 	sub, err := t.topic.Subscribe(pubsub.WithBufferSize(gossipQueue))
@@ -279,7 +281,7 @@ func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	l := t.host.limits
 	budget := t.budget(t.relays, from, l.AllAnnouncedBytesPerSecond+l.AnnouncedBytesPerSecond, l.AllAnnouncedBytesBurst+l.AnnouncedBytesBurst)
 	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
-		return !budget.AllowN(time.Now(), max(proto.Size(m), smallMessage))
+		return m.GetTopic() != t.name || !budget.AllowN(time.Now(), max(proto.Size(m), smallMessage)) || !t.backlog.admit(m)
 	})
 	return nil
 }
@@ -287,26 +289,30 @@ func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
 // Scores: 0 is neutral. Below the thresholds a peer is told nothing and not listened to.
 const (
 	scoreNotMember = -1e6
+	scoreNotReader = -250 // is told nothing, and listened to
 	scoreGossip    = -100
 	scorePublish   = -200
 	scoreGraylist  = -300
 )
 
-// scoring keeps peers that are not members out of the mesh, from the next heartbeat (1 s) after a removal on, and members
-// that relay malformed messages: four of them in short succession.
-func (t *Topic) scoring(name string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+// scoring keeps peers that are not members out of the mesh, from the next heartbeat (1 s) after a removal on, members that
+// relay malformed messages (four of them in short succession), and those that don't read, as long as they don't.
+func (t *Topic) scoring() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	return &pubsub.PeerScoreParams{
 			AppSpecificScore: func(id peer.ID) float64 {
-				if t.host.members.IsMember(id) {
-					return 0
+				switch {
+				case !t.host.members.IsMember(id):
+					return scoreNotMember
+				case t.backlog.isFull(id):
+					return scoreNotReader
 				}
-				return scoreNotMember
+				return 0
 			},
 			AppSpecificWeight: 1,
 			DecayInterval:     pubsub.DefaultDecayInterval,
 			DecayToZero:       pubsub.DefaultDecayToZero,
 			RetainScore:       time.Hour,
-			Topics: map[string]*pubsub.TopicScoreParams{name: {
+			Topics: map[string]*pubsub.TopicScoreParams{t.name: {
 				TopicWeight:                    1,
 				TimeInMeshQuantum:              time.Second, // P1 to P3 are off: their weights are zero
 				InvalidMessageDeliveriesWeight: -20,

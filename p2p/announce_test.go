@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -341,7 +342,9 @@ func TestARelayIsHeardOnlySoMuch(t *testing.T) {
 	w.members.set("other", true)
 	pass := func(relay peer.ID) (n int) {
 		for range 100 {
-			rpc := &pubsub.RPC{RPC: pb.RPC{Publish: []*pb.Message{{Data: make([]byte, 10_000)}, {Signature: make([]byte, 10_000)}}}}
+			rpc := &pubsub.RPC{RPC: pb.RPC{Publish: []*pb.Message{
+				{Topic: &topic.name, Data: make([]byte, 10_000)}, {Topic: &topic.name, Signature: make([]byte, 10_000)}, {Data: []byte("of no topic")},
+			}}}
 			if err := topic.inspect(relay, rpc); err != nil {
 				t.Fatal(err)
 			}
@@ -356,6 +359,83 @@ func TestARelayIsHeardOnlySoMuch(t *testing.T) {
 	}
 	if n := pass("stranger"); n != 0 {
 		t.Errorf("%d messages are let in from a stranger", n)
+	}
+}
+
+// Messages wait to be checked within a number of bytes, whatever their number is and whatever becomes of them.
+func TestWhatWaitsToBeCheckedIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBacklog()
+		var in []*pb.Message
+		fill := func() (n int) {
+			for range 1000 {
+				if m := (&pb.Message{Data: make([]byte, 100<<10)}); b.admit(m) {
+					in, n = append(in, m), n+1
+				}
+			}
+			return n
+		}
+		const room = maxUnchecked / (100 << 10)
+		if n := fill(); n < room-2 || n > room {
+			t.Fatalf("%d messages of 100 KiB are let in, want %d", n, room)
+		}
+		for i, leave := range []func(*pubsub.Message){b.ValidateMessage, b.DuplicateMessage, func(m *pubsub.Message) { b.RejectMessage(m, "") }} {
+			leave(&pubsub.Message{Message: in[i]})
+			leave(&pubsub.Message{Message: in[i]})                                 // it is told of twice, sometimes
+			leave(&pubsub.Message{Message: &pb.Message{Data: make([]byte, 1000)}}) // our own
+		}
+		if n := fill(); n != 3 {
+			t.Errorf("%d more are let in when 3 have left", n)
+		}
+		time.Sleep(checkedBy + time.Second) // gossipsub has dropped them and not said so
+		if n := fill(); n < room-2 || n > room {
+			t.Errorf("%d are let in when the others are gone, want %d", n, room)
+		}
+		if len(b.unchecked) > room {
+			t.Errorf("%d are remembered", len(b.unchecked))
+		}
+	})
+}
+
+// A member that is connected and does not read what is said to it.
+func TestWhoDoesNotReadIsToldNothingAfterAWhile(t *testing.T) {
+	w := newWorld(t)
+	h, deaf := w.member(func(c *Config) {
+		c.Limits = Limits{AnnouncedBytesPerSecond: 1 << 30, AnnouncedBytesBurst: 1 << 30}
+	}), w.member()
+	topic, _ := join(t, h)
+	for _, id := range pubsub.GossipSubDefaultProtocols {
+		deaf.host.SetStreamHandler(id, func(s network.Stream) { <-t.Context().Done() })
+	}
+	connect(t, h, deaf)
+	stream, err := deaf.host.NewStream(context.Background(), h.ID(), pubsub.GossipSubDefaultProtocols...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Reset()
+	subscribed := true
+	rpc, err := proto.Marshal(&pb.RPC{Subscriptions: []*pb.RPC_SubOpts{{Subscribe: &subscribed, Topicid: &topic.name}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Write(append(binary.AppendUvarint(nil, uint64(len(rpc))), rpc...)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is known to listen", func() bool { return len(topic.topic.ListPeers()) == 1 })
+	dirs := directories(t, 100)
+	said, most := 0, 0
+	eventually(t, "it is told nothing any more", func() bool {
+		for range 50 {
+			announce(t, topic, dirs...)
+			said += 200 << 10
+		}
+		topic.backlog.mu.Lock()
+		defer topic.backlog.mu.Unlock()
+		most = max(most, topic.backlog.unsent[deaf.ID()])
+		return said > 20*maxUnsent
+	})
+	if most < maxUnsent/2 || most > 6*maxUnsent { // until the next heartbeat it is told more
+		t.Errorf("of %d bytes that were said %d wait for who doesn't read", said, most)
 	}
 }
 

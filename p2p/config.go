@@ -85,8 +85,8 @@ var defaultPatience = patience{
 
 // Limits bounds what others can make a host hold in memory. A zero field means its default.
 type Limits struct {
-	StagedBytes          int64 // blocks of announcements that nobody fetched yet, in total; 64 MiB
-	StagedBytesPerAuthor int64 // of those, from one author; a quarter of the total
+	StagedBytes          int64 // blocks of announcements that nobody fetched yet, in total; 32 MiB
+	StagedBytesPerAuthor int64 // of those, from one author; half of the total
 
 	AnnouncedBytesPerSecond int // per author, sustained; what comes faster is left to Fetch; 4 MiB
 	AnnouncedBytesBurst     int // per author, at once; 16 MiB
@@ -135,8 +135,8 @@ func (c *Config) complete() error {
 }
 
 func (l *Limits) complete() {
-	setDefault(&l.StagedBytes, 64<<20)
-	setDefault(&l.StagedBytesPerAuthor, l.StagedBytes/4)
+	setDefault(&l.StagedBytes, 32<<20)
+	setDefault(&l.StagedBytesPerAuthor, l.StagedBytes/2)
 	setDefault(&l.AnnouncedBytesPerSecond, 4<<20)
 	setDefault(&l.AnnouncedBytesBurst, 16<<20)
 	setDefault(&l.AllAnnouncedBytesPerSecond, max(8<<20, l.AnnouncedBytesPerSecond))

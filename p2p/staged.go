@@ -9,15 +9,15 @@ import (
 )
 
 // staging holds announced directories in memory until [Host.Fetch] wants them: the chain decides what is real, so
-// nothing is written before it did. It is bounded in bytes, in all and per author, and drops the oldest:
-// of the author's own where the author has too much, else of anybody's.
+// nothing is written before it did. It is bounded in bytes, in all and per author, and drops the oldest: of the author's own
+// where the author has too much, else of the author's that has the most. So whoever says little keeps it, however many
+// others say a lot.
 type staging struct {
 	total, perAuthor int64
 
 	mu      sync.Mutex
 	bytes   int64
-	byAge   list.List // of *stagedDirectory, the oldest first
-	byRoot  map[cid.Cid]*list.Element
+	byRoot  map[cid.Cid]*list.Element // of *stagedDirectory, in its author's list
 	authors map[peer.ID]*authorShare
 }
 
@@ -25,13 +25,12 @@ type stagedDirectory struct {
 	dir    Directory
 	author peer.ID
 	size   int64
-	own    *list.Element // in the author's list
 }
 
-// authorShare is what one author has staged; its list holds the elements of byAge.
+// authorShare is what one author has staged.
 type authorShare struct {
 	bytes int64
-	byAge list.List
+	byAge list.List // of *stagedDirectory, the oldest first
 }
 
 // stagedOverhead is about what a staged directory takes beyond its blocks' bytes.
@@ -53,25 +52,30 @@ func (s *staging) add(author peer.ID, d Directory) {
 	if s.byRoot[d.root] != nil || size > s.perAuthor || size > s.total {
 		return
 	}
-	share := s.authors[author]
-	for share != nil && share.bytes+size > s.perAuthor {
-		s.remove(share.byAge.Front().Value.(*list.Element))
-		share = s.authors[author] // gone with its last directory
+	for share := s.authors[author]; share != nil && share.bytes+size > s.perAuthor; share = s.authors[author] {
+		s.remove(share.byAge.Front())
 	}
 	for s.bytes+size > s.total {
-		s.remove(s.byAge.Front())
+		s.remove(s.largest().byAge.Front())
 	}
-	share = s.authors[author]
+	share := s.authors[author]
 	if share == nil {
 		share = &authorShare{}
 		s.authors[author] = share
 	}
-	staged := &stagedDirectory{dir: d, author: author, size: size}
-	e := s.byAge.PushBack(staged)
-	staged.own = share.byAge.PushBack(e)
-	s.byRoot[d.root] = e
+	s.byRoot[d.root] = share.byAge.PushBack(&stagedDirectory{dir: d, author: author, size: size})
 	share.bytes += size
 	s.bytes += size
+}
+
+// largest is the share of the author that has the most; there is one. The lock is held. Authors are members: not many.
+func (s *staging) largest() (most *authorShare) {
+	for _, share := range s.authors {
+		if most == nil || share.bytes > most.bytes {
+			most = share
+		}
+	}
+	return most
 }
 
 // get finds a staged directory and leaves it staged: it may yet fail to be written.
@@ -103,13 +107,13 @@ func (s *staging) size() int64 {
 	return s.bytes
 }
 
-// remove takes an element of byAge out. The lock is held.
+// remove takes an element of an author's list out. The lock is held.
 func (s *staging) remove(e *list.Element) {
-	staged := s.byAge.Remove(e).(*stagedDirectory)
+	staged := e.Value.(*stagedDirectory)
 	delete(s.byRoot, staged.dir.root)
 	s.bytes -= staged.size
 	share := s.authors[staged.author]
-	share.byAge.Remove(staged.own)
+	share.byAge.Remove(e)
 	if share.bytes -= staged.size; share.byAge.Len() == 0 {
 		delete(s.authors, staged.author)
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/serviceledger/slnode/node"
 )
 
-// recipients are the public keys of the members whose daemons run.
-func (v *villain) recipients() (list []string) {
+// readers are the public keys of the members whose daemons run.
+func (v *villain) readers() (list []string) {
 	v.t.Helper()
 	state, err := v.Learn(v.minutes())
 	must(v.t, err)
@@ -42,7 +42,7 @@ func TestHostileFounderGetsNothingThatIsPostedToAnothersCollection(t *testing.T)
 	n.members = n.members[1:]
 	v := n.asHostile(alpha)
 	c := v.learn()
-	recipients := v.recipients()
+	recipients := v.readers()
 	all := wire.Accounts{Members: true}
 	for i, alias := range []string{private.ID, strings.ToUpper(private.ID), strings.ReplaceAll(private.ID, "-", ""), "private"} {
 		draft, err := v.Collection(c.ID, c.Epoch, wire.Collection{

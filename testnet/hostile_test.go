@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/testnet/hostile"
@@ -27,8 +30,9 @@ import (
 // villain is a hostile member in a test: its calls fail the test instead of returning errors.
 type villain struct {
 	*hostile.Member
-	t testing.TB
-	n *network
+	t    testing.TB
+	n    *network
+	keys []string // of all members
 }
 
 // hostile admits an organisation whose daemon never runs, gives its keys to a hostile member, and connects that with
@@ -45,13 +49,24 @@ func (n *network) asHostile(o *organisation) *villain {
 	n.t.Helper()
 	m, err := hostile.Open(o.dir)
 	must(n.t, err)
-	n.t.Cleanup(func() { must(n.t, m.Close()) })
+	n.t.Cleanup(func() { _ = m.Close() }) // it may have left already
 	v := &villain{Member: m, t: n.t, n: n}
-	info := cliJSON[node.ConsortiumInfo](n.members[0], "consortium", "show")
 	for _, other := range n.members {
-		v.reach(other, info)
+		v.reach(other, v.info())
 	}
 	return v
+}
+
+// info is what the founder knows of the consortium.
+func (v *villain) info() node.ConsortiumInfo {
+	v.t.Helper()
+	return cliJSON[node.ConsortiumInfo](v.n.members[0], "consortium", "show")
+}
+
+// peerOf is a node's id in the swarm.
+func (v *villain) peerOf(o *organisation) peer.ID {
+	v.t.Helper()
+	return addressOf(v.t, o, v.info()).ID
 }
 
 // reach connects the member with a node, as soon as that knows it for one.
@@ -109,6 +124,56 @@ func (v *villain) indicators(c consortium.Collection, first, count int) (drafts 
 		drafts = append(drafts, v.object(c, indicatorID(n), "2026-01-02T03:04:05.678Z", indicator(n)))
 	}
 	return drafts
+}
+
+// collection makes a collection of the member's own that every member reads and may publish in.
+func (v *villain) collection(id string) consortium.Collection {
+	v.t.Helper()
+	key, err := seal.NewEpochKey()
+	must(v.t, err)
+	everybody := wire.Accounts{Members: true}
+	properties := wire.Collection{Title: "Of " + id, Readers: everybody, Contributors: everybody, DefaultLevel: "green", Metadata: wire.MetadataOpen}
+	draft, err := consortium.DraftCollection(v.Consortium.ID, id, 1, properties, map[uint32]*seal.EpochKey{1: key}, v.recipients(), time.Now())
+	must(v.t, err)
+	v.publish(draft)
+	return consortium.Collection{ID: id, Epoch: 1, Key: key, Properties: properties}
+}
+
+// recipients are the keys of all members.
+func (v *villain) recipients() (list []string) {
+	v.t.Helper()
+	if v.keys != nil {
+		return v.keys
+	}
+	defer func() { v.keys = list }()
+	eventually(v.t, func() (bool, string) {
+		state, err := v.Learn(v.minutes())
+		if err != nil {
+			return false, err.Error()
+		}
+		list = nil
+		for _, m := range state.Members() {
+			if m.Known && m.Removed == nil {
+				list = append(list, m.Recipient)
+			}
+		}
+		return len(list) == len(v.n.members)+1, fmt.Sprintf("it knows the keys of %d members", len(list))
+	})
+	return list
+}
+
+// record is a directory with a record of a kind, whatever its payload is, and the NFT's mint.
+func (v *villain) record(note wire.Note, epoch uint32, payload []byte) (p2p.Directory, ledger.Mint) {
+	v.t.Helper()
+	properties := wire.Properties{Kind: note.Kind, Consortium: v.Consortium.ID, Collection: note.Collection, Epoch: epoch, StoredAt: wire.FormatTime(time.Now())}
+	metadata, err := wire.NewMetadata(properties, payload).Encode()
+	must(v.t, err)
+	d, err := hostile.Directory(metadata, wire.RecordName, payload)
+	must(v.t, err)
+	v.Serve(d)
+	mint, err := v.NFT(note, d)
+	must(v.t, err)
+	return d, mint
 }
 
 func (v *villain) publish(drafts ...consortium.Draft) []ledger.Minted {
