@@ -116,7 +116,10 @@ func (f *fold) publish() {
 		}
 		for _, past := range m.PastPeers {
 			if id, err := peer.Decode(past); err == nil {
-				p.known[id] = true
+				// A member that keeps its peer id with other keys is perhaps the only one that has their record: it is
+				// expected, as newcomers are.
+				stays := !m.Known && m.Removed == nil && m.Rotated != nil && wire.PeerDigest(past) == m.Rotated.Note.PeerDigest
+				p.known[id] = p.known[id] || !stays
 			}
 		}
 	}

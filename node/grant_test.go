@@ -209,3 +209,32 @@ func TestWhoWasRemovedWhileANewKeyWasOnItsWayIsShutOutOfThatToo(t *testing.T) {
 		t.Errorf("for nothing it mints %v", minted)
 	}
 }
+
+// Its node may be the only one that has the record, and is asked for it.
+func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T) {
+	h := newHostileWorld(t)
+	id, err := peer.Decode(h.mallory.document.Peer)
+	must(t, err)
+	other, err := peer.Decode(h.founder.document.Peer)
+	must(t, err)
+	rotates := func(digest string) {
+		t.Helper()
+		draft, err := consortium.DraftRotation(h.id, h.mallory.address(), h.mallory.document, nil, time.Now())
+		must(t, err)
+		draft.Note.PeerDigest = digest
+		dir, err := directoryOf(draft)
+		must(t, err)
+		hash := wire.MetadataHash(draft.Metadata) // its blocks are nowhere
+		must(t, h.deliver(h.mintDirectory(h.mallory, draft.Note, dir.Root(), hash[:])))
+	}
+	if rotates(wire.PeerDigest(h.mallory.document.Peer)); !h.fold.IsMember(id) {
+		t.Error("its peer is no member's any more")
+	}
+	if rotates(wire.PeerDigest("another")); h.fold.IsMember(id) {
+		t.Error("a peer id that it gives up is a member's still")
+	}
+	h.removes(h.founder)
+	if rotates(wire.PeerDigest(h.founder.document.Peer)); h.fold.IsMember(other) {
+		t.Error("it makes a removed member's peer a member's again")
+	}
+}
