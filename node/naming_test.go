@@ -68,7 +68,7 @@ func newHostileWorld(t *testing.T) *hostileWorld {
 	h := &hostileWorld{world: newWorld(t, self), founder: founder, mallory: mallory, keys: map[string]*seal.EpochKey{}, own: "ffffffff" + uuid.NewString()[8:]}
 	events := h.found(founder, self, mallory)
 	h.open()
-	h.owner = &owner{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, blocks: h.blocks, fresh: &freshDirectories{blocks: h.blocks}, consortium: h.id,
+	h.owner = &owner{turn: newTurn(), outbox: h.r.Outbox, view: h.r.View, fold: h.fold, blocks: h.blocks, fresh: &freshDirectories{blocks: h.blocks}, consortium: h.id,
 		recipient: self.identity.Recipient(), stored: func() {}, problem: func() error { return nil }, log: discard}
 	h.catalogue = &catalogue{view: h.r.View, fold: h.fold, own: "self", described: &ownRoot{}, consortium: repo.Consortium{ID: h.id}}
 	h.takes(events...)
