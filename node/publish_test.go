@@ -174,9 +174,6 @@ func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
 	}
 }
 
-// enter brings somebody's object into the view.
-func (w *world) enter(object string) { w.enterBy("", object) }
-
 // enterBy brings an object of the member with an account into the view, and gives its NFT.
 func (w *world) enterBy(account, object string) uint64 {
 	w.t.Helper()

@@ -9,6 +9,9 @@ func newTurn() turn { return make(turn, 1) }
 
 // take waits for the turn, or for the end of the context.
 func (t turn) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err // though it may be free: a select takes either
+	}
 	select {
 	case t <- struct{}{}:
 		return nil

@@ -511,16 +511,6 @@ func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAPayloadHasAtMost32MiB(t *testing.T) {
-	payload := make([]byte, 32<<20+1)
-	for size, good := range map[int]bool{32 << 20: true, 32<<20 + 1: false} {
-		m := objectMetadata(payload[:size])
-		if err := m.CheckPayload(payload[:size]); (err == nil) != good {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-	}
-}
-
 func TestAnInviteTellsANewcomerAllThatItNeeds(t *testing.T) {
 	_, k := newMember(t, "acme")
 	changes := map[string]func(*Invite){

@@ -34,7 +34,12 @@ func documented(t testing.TB, pattern string) int {
 func TestTheLimitsAreThoseOfTheProtocol(t *testing.T) {
 	for pattern, limit := range map[string]int{
 		"| `metadata.json` | # |":                                          MaxMetadata,
-		"| payload | # |":                                                  MaxPayload,
+		"| `object.json` | # |":                                            MaxPayload(KindObject),
+		"| `record.json` of a collection or a keyring | # |":               MaxPayload(KindCollection),
+		"`record.json` of any other kind | # |":                            MaxPayload(KindCharter),
+		"| a keyring, opened | # |":                                        MaxKeyrings,
+		"| the properties of a collection, opened | # |":                   MaxProperties,
+		"| … sealed, with its padding | # |":                               maxSealed,
 		"| keyrings in one record | # |":                                   maxKeyrings,
 		"At most # bytes, in the form of":                                  MaxNote,
 		"arc3`, at most # bytes; the CID":                                  MaxURL,
@@ -59,18 +64,40 @@ func grown(t testing.TB, document []byte, size int) []byte {
 	return concat([]byte(`{"x":"`), bytes.Repeat([]byte("x"), filler), []byte(`",`), document[1:])
 }
 
+// Whoever is a member can mint one of any kind, and everybody reads it.
+func TestEveryKindHasItsLimit(t *testing.T) {
+	for kind, limit := range map[Kind]int{
+		KindObject: MaxObject, KindCollection: MaxKeyrings, KindKeyring: MaxKeyrings, KindCharter: MaxRecord, KindAmendment: MaxRecord,
+		KindMember: MaxRecord, KindRemoval: MaxRecord, KindRotation: MaxRecord, "a kind of later": MaxRecord,
+	} {
+		if n := MaxPayload(kind); n != limit {
+			t.Errorf("a payload of kind %s has at most %d bytes, want %d", kind, n, limit)
+		}
+		payload := make([]byte, limit+1)
+		for n, good := range map[int]bool{limit: true, limit + 1: false} {
+			m := NewMetadata(Properties{Kind: kind}, payload[:n])
+			if err := m.CheckPayload(payload[:n]); (err == nil) != good {
+				t.Errorf("a payload of kind %s with %d bytes: %v", kind, n, err)
+			}
+		}
+	}
+}
+
 func concat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 func TestNoDocumentIsReadBeyondItsLimit(t *testing.T) {
 	keyring := must(t)(Keyring{Collection: aCollection}.Encode())
 	properties := must(t)(Collection{Title: "T", Metadata: MetadataOpen}.Encode())
-	limits := map[string]int{"metadata": MaxMetadata, "proposal": maxProposal}
+	limits := map[string]int{
+		"metadata": MaxMetadata, "proposal": maxProposal, "object": MaxObject, "collection": MaxKeyrings, "keyring": MaxKeyrings,
+		"keyring, opened": MaxKeyrings, "collection, opened": MaxProperties,
+	}
 	kinds := append(documents(t),
 		document{"keyring, opened", keyring, func(data []byte) error { _, err := ParseKeyring(data); return err }},
 		document{"collection, opened", properties, func(data []byte) error { _, err := ParseCollection(data); return err }},
 		document{"metadata", must(t)(objectMetadata(nil).Encode()), func(data []byte) error { _, err := ParseMetadata(data); return err }})
 	for _, d := range kinds {
-		limit := MaxPayload
+		limit := MaxRecord
 		if l, ok := limits[d.name]; ok {
 			limit = l
 		}
@@ -101,15 +128,21 @@ func TestNoDocumentIsWrittenBeyondItsLimit(t *testing.T) {
 			m.Name = strings.Repeat("n", MaxMetadata)
 			return m.Encode()
 		},
-		"an object": func() ([]byte, error) { return EncodeSealedObject(make([]byte, MaxPayload)) },
+		"an object": func() ([]byte, error) { return EncodeSealedObject(make([]byte, MaxObject)) },
 		"a keyring": func() ([]byte, error) {
-			return Keyring{Collection: aCollection, Epochs: []KeyringEpoch{{1, strings.Repeat("s", MaxPayload)}}}.Encode()
+			return Keyring{Collection: aCollection, Epochs: []KeyringEpoch{{1, strings.Repeat("s", MaxKeyrings)}}}.Encode()
 		},
 		"a proposal": func() ([]byte, error) {
 			return Proposal{Transaction: make([]byte, maxProposal), Metadata: []byte{1}, Record: []byte{1}}.Encode()
 		},
+		"the properties of a collection": func() ([]byte, error) {
+			return Collection{Title: "T", Metadata: MetadataOpen, Readers: Accounts{Named: []string{strings.Repeat("A", MaxProperties)}}}.Encode()
+		},
+		"a record of sealed properties": func() ([]byte, error) {
+			return CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}.Encode()
+		},
 		"a record": func() ([]byte, error) {
-			return KeyringRecord{Collection: aCollection, Keyrings: [][]byte{make([]byte, MaxPayload)}}.Encode()
+			return KeyringRecord{Collection: aCollection, Keyrings: [][]byte{make([]byte, MaxKeyrings)}}.Encode()
 		},
 	} {
 		if data, err := write(); err == nil {
@@ -241,11 +274,13 @@ func TestAnInviteHasUpTo256PeersAnd256KiB(t *testing.T) {
 			t.Errorf("%d peers: %v", n, err)
 		}
 	}
-	invite.Peers = []string{"/dns/" + strings.Repeat("a", 200<<10) + "/tcp/1"}
+	invite.Peers = []string{"/dns/" + strings.Repeat("a", 127<<10) + "/tcp/1"}
 	if sealed, err := invite.Seal(k.identity.Recipient()); err != nil {
+		t.Errorf("an invite of 128 KiB, the greatest power of two that has room for a header: %v", err)
+	} else if _, err := OpenInvite(sealed, k.identity); err != nil {
 		t.Errorf("an invite of %d bytes: %v", len(sealed), err)
 	}
-	invite.Peers = []string{"/dns/" + strings.Repeat("a", 255<<10) + "/tcp/1"}
+	invite.Peers = []string{"/dns/" + strings.Repeat("a", 128<<10) + "/tcp/1"}
 	if sealed, err := invite.Seal(k.identity.Recipient()); err == nil {
 		t.Errorf("an invite of %d bytes is written", len(sealed))
 	}
