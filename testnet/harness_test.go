@@ -39,10 +39,6 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		slnode = filepath.Join(dir, "slnode")
-		if old := os.Getenv("OLD"); old != "" {
-			slnode = old
-			return m.Run()
-		}
 		args := []string{"build", "-o", slnode}
 		if os.Getenv("SLNODE_TEST_RACE") != "" { // three times as slow; see "make race"
 			args = append(args, "-race")
