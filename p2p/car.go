@@ -97,8 +97,8 @@ func newCARReader(r io.Reader) (*carReader, error) {
 }
 
 // read gives the next directory, or io.EOF after the last. wanted is asked for its root before
-// anything is kept. An error that wraps [ErrNotDirectory] is a verdict on the root it names; any other is one on
-// the stream. Nothing can be read after an error.
+// anything is kept. A *[verdict] is an error that is about that directory; any other is about the
+// stream. Nothing can be read after an error.
 func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (Directory, error) {
 	r.release()
 	root, err := r.block()
@@ -109,7 +109,7 @@ func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (D
 		return Directory{}, fmt.Errorf("block %s: not asked for", root.Cid())
 	}
 	level := 0
-	return loadDirectory(ctx, root.Cid(), func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
+	d, err := loadDirectory(ctx, root.Cid(), func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
 		switch level++; {
 		case level == 1:
 			return []blocks.Block{root}, nil
@@ -135,7 +135,20 @@ func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (D
 		}
 		return got, nil
 	})
+	if errors.Is(err, ErrNotDirectory) {
+		return Directory{}, &verdict{root: root.Cid(), cause: err}
+	}
+	return d, err
 }
+
+// verdict says that what a CID stands for is no directory. It rests on blocks that were checked, whoever gave them.
+type verdict struct {
+	root  cid.Cid
+	cause error
+}
+
+func (v *verdict) Error() string { return v.cause.Error() }
+func (v *verdict) Unwrap() error { return v.cause }
 
 // release gives the room of the last directory back.
 func (r *carReader) release() {

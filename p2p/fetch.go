@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -228,6 +229,11 @@ func (f *fetch) ask(ctx context.Context, from peer.ID, roots []cid.Cid) (answere
 	})
 	if broken == nil {
 		broken = batch.commit(ctx)
+	}
+	var v *verdict
+	if errors.As(asked, &v) { // it was answered so far; the others are worth another question
+		f.reject(v.root)
+		got, asked = got+1, nil
 	}
 	// An answer that brought something may have ended for its length: the rest is worth another question.
 	f.hunt.giveBack(roots, from, asked == nil && got > 0)

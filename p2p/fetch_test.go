@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -301,6 +302,43 @@ func TestFetchTellsMalformedFromMissing(t *testing.T) {
 	}
 	if len(got.Missing) != 0 || !slices.Contains(got.Malformed, lone.Cid()) || !slices.Contains(got.Malformed, file) {
 		t.Fatalf("missing %v, malformed %v", got.Missing, got.Malformed)
+	}
+}
+
+// Who gives what is no directory in its place is believed, since the blocks show it, and asked for the others.
+func TestWhatIsNoDirectoryIsKnownFromAnAnswerAndSpoilsNoOther(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.member(), w.member()
+	first, last := directory(t, "first"), directory(t, "last")
+	put(t, a, first, last)
+	lone, err := encodeRoot([]entry{{name: MetadataName, cid: first.blocks[1].Cid(), size: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[cid.Cid]Directory{first.root: first, last.root: last, lone.Cid(): {root: lone.Cid(), blocks: []blocks.Block{lone}}}
+	var questions atomic.Int64
+	a.host.SetStreamHandler(carProtocol, func(s network.Stream) {
+		asked, err := decodeRequest(s)
+		if err != nil {
+			_ = s.Reset()
+			return
+		}
+		questions.Add(1)
+		var answer []Directory
+		for _, root := range asked {
+			answer = append(answer, given[root])
+		}
+		_, _ = s.Write(carOf(t, nil, answer))
+		_ = s.Close()
+	})
+	connect(t, a, b)
+	began := time.Now()
+	got, err := b.Fetch(t.Context(), []cid.Cid{first.root, lone.Cid(), last.root})
+	if err != nil || len(got.Missing) != 0 || !slices.Equal(got.Malformed, []cid.Cid{lone.Cid()}) {
+		t.Fatalf("missing %v, malformed %v, %v", got.Missing, got.Malformed, err)
+	}
+	if took := time.Since(began); questions.Load() > 2 || took > b.wait.bitswap/2 {
+		t.Errorf("it took %d questions and %s", questions.Load(), took)
 	}
 }
 
