@@ -83,21 +83,26 @@ func TestHostileFounderGetsNothingThatIsPostedToAnothersCollection(t *testing.T)
 	}
 }
 
-// rotates mints a change of the villain's keys.
-func (v *villain) rotates(withIdentity bool) {
+// rotates mints a change of the villain's keys: of its peer key, or of its identity, which brings the peer key back that it
+// is in the swarm with.
+func (v *villain) rotates(identity bool) {
 	v.t.Helper()
-	key, _, err := p2pcrypto.GenerateEd25519Key(rand.Reader)
-	must(v.t, err)
+	document := wire.Member{
+		Organisation: v.Config.Organisation.Name, Title: v.Config.Organisation.Title, Account: v.Address(), Recipient: v.Keys.Identity.Recipient(),
+	}
+	key := v.Keys.Peer
+	if identity {
+		other, err := seal.NewIdentity()
+		must(v.t, err)
+		document.Recipient = other.Recipient()
+	} else {
+		var err error
+		key, _, err = p2pcrypto.GenerateEd25519Key(rand.Reader)
+		must(v.t, err)
+	}
 	id, err := peer.IDFromPrivateKey(key)
 	must(v.t, err)
-	document := wire.Member{
-		Organisation: v.Config.Organisation.Name, Title: v.Config.Organisation.Title, Account: v.Address(), Peer: id.String(), Recipient: v.Keys.Identity.Recipient(),
-	}
-	if withIdentity {
-		identity, err := seal.NewIdentity()
-		must(v.t, err)
-		document.Recipient = identity.Recipient()
-	}
+	document.Peer = id.String()
 	document, err = document.Sign(v.Keys.Account.PrivateKey, key)
 	must(v.t, err)
 	draft, err := consortium.DraftRotation(v.Consortium.ID, v.Address(), document, v.Keys.Account.PrivateKey, time.Now())
@@ -131,6 +136,9 @@ func TestHostileMemberThatChangesItsKeysCostsOwnersNoMoreThanOneKey(t *testing.T
 	}
 	settled("three changes of the peer key", before)
 	mallory.rotates(true)
+	for _, o := range n.members {
+		mallory.reach(o, mallory.info())
+	}
 	once := before + uint64(len(rings))*200_000
 	eventually(t, func() (bool, string) { return locked() == once, fmt.Sprintf("%d, want %d", locked(), once) })
 	for range 4 {

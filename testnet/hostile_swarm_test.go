@@ -46,7 +46,7 @@ func TestHostileDirectoriesThatAreNone(t *testing.T) {
 		return hostile.Link{Name: name, CID: files[i].Cid(), Size: size}
 	}
 	directory := []byte{8, 1}
-	many := make([]hostile.Link, 20_000)
+	many := make([]hostile.Link, 5_000)
 	for i := range many {
 		many[i] = file(0, fmt.Sprint(i), 1)
 	}
@@ -271,19 +271,19 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 			append([]byte{1}, binary.AppendUvarint(nil, i<<40)...),
 			hostile.Announcement(nil, d), append(hostile.Announcement(roots(d)), hostile.CARBlocks(d.Blocks()[1])...))
 	}
-	told := make(chan error, 100)
+	told := make(chan struct{}, 100)
+	var streams atomic.Int64
 	mallory.Host.SetStreamHandler(hostile.PeersProtocol, func(stream libp2p.Stream) {
-		one, err := mallory.Record(uint64(time.Now().UnixNano()), "/ip4/127.0.0.1/tcp/1")
-		for i := uint64(0); err == nil; i++ {
-			record := one
-			if i%2 == 0 {
-				record = noisy(i, 4096)
-			}
+		record, err := mallory.Record(uint64(time.Now().UnixNano()), "/ip4/127.0.0.1/tcp/1")
+		if streams.Add(1)%2 == 0 {
+			record = noisy(1, 4096)
+		}
+		for err == nil {
 			_, err = stream.Write(append(binary.AppendUvarint(nil, uint64(len(record))), record...))
 		}
 		_ = stream.Reset()
 		select {
-		case told <- err:
+		case told <- struct{}{}:
 		default:
 		}
 	})
@@ -304,7 +304,7 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 	n.quickly(2, 15*time.Second)
 	select {
 	case <-told: // it is cut off
-	case <-time.After(time.Minute):
+	case <-time.After(10 * time.Second):
 		t.Error("records without end are read, or none is asked for")
 	}
 	flood.Wait()
