@@ -36,9 +36,10 @@ func newChain(t testing.TB) *blockchain {
 }
 
 // faulty is a chain with gateways between the nodes and it, which a test can tell to lie.
-func faulty(t testing.TB) *blockchain {
+func faulty(t testing.TB) *blockchain { return newChain(t).behindGateways(t) }
+
+func (l *blockchain) behindGateways(t testing.TB) *blockchain {
 	t.Helper()
-	l := newChain(t)
 	start := func(target string) *gateway.Gateway {
 		g, err := gateway.Start(target)
 		must(t, err)
