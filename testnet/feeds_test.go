@@ -158,7 +158,7 @@ func TestMembersThatFeedEachOtherMintEachObjectOnce(t *testing.T) {
 		list, err := bravo.tryCollection("alpha", ring.ID)
 		return err == nil && len(list) == 1, fmt.Sprint(len(list), err)
 	})
-	bravo.feedFrom("inwards", alpha, n.collection, "--interval", "24h", "--into", "ring")
+	bravo.feedFrom("inwards", alpha, n.collection, "--interval", "24h", "--into", "alpha/ring")
 	if report := bravo.runFeed("inwards", "--again"); report.New != 0 || report.Known != 30 || report.Problem != "" {
 		t.Errorf("from everybody's collection into one for some: %+v", report)
 	}

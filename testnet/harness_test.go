@@ -357,6 +357,15 @@ func (o *organisation) complete(id string) (status taxii.StatusResource) {
 	return status
 }
 
+// confirms waits until the chain has all that the node has taken in. Its view may not have it yet.
+func (o *organisation) confirms() {
+	o.t.Helper()
+	eventually(o.t, func() (bool, string) {
+		p := o.status().Publishing
+		return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.name, p)
+	})
+}
+
 func envelope(objects ...string) []byte {
 	return []byte(`{"objects":[` + strings.Join(objects, ",") + `]}`)
 }

@@ -41,10 +41,7 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 	alpha.postNow("default", indicator(2))
 	clone.postNow("default", indicator(3))
 	for _, o := range []*organisation{alpha, &clone} {
-		eventually(t, func() (bool, string) {
-			p := o.status().Publishing
-			return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.dir, p)
-		})
+		o.confirms()
 	}
 	l.fault(t, faults{})
 	for _, o := range []*organisation{alpha, &clone} {

@@ -69,10 +69,13 @@ func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
 	t.Parallel()
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
-	reader := n.members[1]
+	publisher, reader := n.members[0], n.members[1]
+	publisher.stop()
+	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	l.fault(t, faults{indexer: only(gateway.Rule{Lag: 5})})
 	for i := range 12 {
-		n.members[0].post(n.collection, indicator(i))
+		publisher.postNow(n.collection, indicator(i))
+		publisher.confirms()
 		switch i {
 		case 4:
 			l.fault(t, faults{indexer: only(gateway.Rule{Drop: true})})

@@ -139,6 +139,8 @@ func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 	must(t, os.Truncate(publisher.log, 0))
 	publisher.algod.set(nil, nil)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_INDEXER_URL="+indexer.URL())
+	publisher.confirms()
+	must(t, indexer.Set())
 	if status := publisher.complete(status.ID); status.SuccessCount != 40 {
 		t.Errorf("the status is %+v", status)
 	}
