@@ -1,16 +1,13 @@
 package node
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/gorilla/mux"
 
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
@@ -85,25 +82,6 @@ type accountAdmin struct {
 	collections func(names []string) (ids []string, err error)
 }
 
-// route adds what it answers to a router of /admin/.
-func (a accountAdmin) route(admin *mux.Router) {
-	get := func(path string, list func() (any, error)) {
-		admin.HandleFunc(path, answer(func(*http.Request) (any, error) { return list() })).Methods(http.MethodGet)
-	}
-	post := func(path string, do func(*http.Request) (any, error)) {
-		admin.HandleFunc(path, answer(do)).Methods(http.MethodPost)
-	}
-	get("/accounts", func() (any, error) { return a.listAccounts() })
-	get("/keys", func() (any, error) { return a.listKeys() })
-	get("/tokens", func() (any, error) { return a.repo.Tokens(now()) })
-	post("/accounts", asked(func(_ context.Context, s AccountSpec) (any, error) { return a.addAccount(s) }))
-	post("/accounts/change", asked(func(_ context.Context, c AccountChange) (any, error) { return a.changeAccount(c) }))
-	post("/accounts/remove", asked(func(_ context.Context, user string) (any, error) { return struct{}{}, a.removeAccount(user) }))
-	post("/keys", asked(func(_ context.Context, s KeySpec) (any, error) { return a.addKey(s) }))
-	post("/keys/remove", asked(func(_ context.Context, name string) (any, error) { return struct{}{}, a.removeKey(name) }))
-	post("/tokens/revoke", asked(func(_ context.Context, s TokenSelection) (any, error) { return a.revoke(s) }))
-}
-
 func describeAccount(account repo.Account) AccountInfo {
 	return AccountInfo{User: account.User, Role: account.Role, Created: account.Created, Limits: account.Limits, Certificates: account.Certificates}
 }
@@ -138,7 +116,7 @@ func (a accountAdmin) addAccount(s AccountSpec) (AccountInfo, error) {
 func (a accountAdmin) rights(name string, limits repo.Limits) (taxii.Role, repo.Limits, error) {
 	role, err := taxii.ParseRole(name)
 	if err != nil {
-		return role, limits, &InputError{err}
+		return role, limits, input(err)
 	}
 	limits, err = a.found(limits)
 	return role, limits, err
@@ -151,7 +129,7 @@ func (a accountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
 		}
 		ids, err := a.collections(*list.from)
 		if err != nil {
-			return repo.Limits{}, &InputError{err}
+			return repo.Limits{}, input(err)
 		}
 		*list.to = append([]string{}, ids...) // never nil: that would lift the limit
 	}
@@ -161,7 +139,7 @@ func (a accountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
 // mistaken makes an error about what is there, or isn't, the caller's.
 func mistaken(err error) error {
 	if errors.Is(err, repo.ErrTaken) || errors.Is(err, repo.ErrUnknown) {
-		return &InputError{err}
+		return input(err)
 	}
 	return err
 }
@@ -194,7 +172,7 @@ func (a accountAdmin) changeAccount(c AccountChange) (AccountInfo, error) {
 	if c.Password != "" {
 		step("set-password", "", func() (repo.Account, error) {
 			if err := checkPassword(c.Password); err != nil {
-				return account, &InputError{err}
+				return account, input(err)
 			}
 			return a.repo.SetPassword(c.User, c.Password)
 		})
@@ -203,7 +181,7 @@ func (a accountAdmin) changeAccount(c AccountChange) (AccountInfo, error) {
 		step("set-role", c.Role, func() (repo.Account, error) {
 			role, err := taxii.ParseRole(c.Role)
 			if err != nil {
-				return account, &InputError{err}
+				return account, input(err)
 			}
 			return a.repo.SetRole(c.User, role.String())
 		})
@@ -217,7 +195,7 @@ func (a accountAdmin) changeAccount(c AccountChange) (AccountInfo, error) {
 	if c.AddCertificate != "" {
 		step("add-certificate", c.AddCertificate, func() (repo.Account, error) {
 			if sum, err := hex.DecodeString(c.AddCertificate); err != nil || len(sum) != 32 {
-				return account, &InputError{errors.New("a certificate is named by its SHA-256, 64 hex digits")}
+				return account, input(errors.New("a certificate is named by its SHA-256, 64 hex digits"))
 			}
 			return a.repo.AddCertificate(c.User, strings.ToLower(c.AddCertificate))
 		})
@@ -253,12 +231,12 @@ func (a accountAdmin) addKey(s KeySpec) (NewKey, error) {
 	role, limits, err := a.rights(s.Role, s.Limits)
 	if err == nil {
 		if nameErr := checkName(s.Name); nameErr != nil {
-			err = &InputError{nameErr}
+			err = input(nameErr)
 		}
 	}
 	made := now()
 	if err == nil && !s.Expires.IsZero() && !s.Expires.After(made) {
-		err = &InputError{errors.New("the key would have expired already")}
+		err = input(errors.New("the key would have expired already"))
 	}
 	if err != nil {
 		return NewKey{}, err
@@ -282,35 +260,17 @@ func (a accountAdmin) removeKey(name string) error {
 
 func (a accountAdmin) revoke(s TokenSelection) (Ended, error) {
 	if (s.ID == "") == (s.User == "") {
-		return Ended{}, &InputError{errors.New("name the id of a token, or the user of all of them")}
+		return Ended{}, input(errors.New("name the id of a token, or the user of all of them"))
 	}
 	n, err := a.repo.EndTokens(s.ID, s.User)
 	if err != nil {
 		return Ended{}, err
 	}
 	if n == 0 {
-		return Ended{}, &InputError{fmt.Errorf("no such token: %w", repo.ErrUnknown)}
+		return Ended{}, input(fmt.Errorf("no such token: %w", repo.ErrUnknown))
 	}
 	a.audit.operator(taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
 	return Ended{n}, nil
-}
-
-// collectionIDs finds collections that this organisation can read, as an operator names them.
-func (n *Node) collectionIDs(names []string) ([]string, error) {
-	everything := everythingID(n.consortium)
-	ids := make([]string, 0, len(names))
-	for _, name := range names {
-		if name == everything || name == everythingAlias {
-			ids = append(ids, everything)
-			continue
-		}
-		c, err := n.fold.called(name)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, c.ID)
-	}
-	return ids, nil
 }
 
 // knownIDs takes collections by id only, where there is no node to ask what they are called.
@@ -322,3 +282,23 @@ func knownIDs(names []string) ([]string, error) {
 	}
 	return names, nil
 }
+
+// collectionIDs finds collections that this organisation can read, as an operator names them.
+func collectionIDs(f *fold, own repo.Consortium, names []string) ([]string, error) {
+	everything := everythingID(own)
+	ids := make([]string, 0, len(names))
+	for _, name := range names {
+		if name == everything || name == everythingAlias {
+			ids = append(ids, everything)
+			continue
+		}
+		c, err := f.called(name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
+func (a accountAdmin) listTokens() ([]repo.Token, error) { return a.repo.Tokens(now()) }

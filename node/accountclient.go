@@ -30,7 +30,7 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 	s := newServers(log, door.Hosts{})
 	daemon, err := s.listenOperator(dir, func(token string) (http.Handler, error) {
 		router := mux.NewRouter()
-		accountAdmin{newAccounts(r, &auditTrail{r.Audit, r.Dir}), knownIDs}.route(operatorRoutes(router, token))
+		routeAccounts(operatorRoutes(router, token), accountAdmin{newAccounts(r, newTrail(r)), knownIDs})
 		return router, nil
 	})
 	if err != nil {

@@ -103,7 +103,7 @@ func (a *accounts) describe(account repo.Account) (taxii.Account, error) {
 // add makes an account if its name and password will do.
 func (a *accounts) add(user, password string, role taxii.Role, limits repo.Limits, first bool) (repo.Account, error) {
 	if err := errors.Join(checkName(user), checkPassword(password)); err != nil {
-		return repo.Account{}, &InputError{err}
+		return repo.Account{}, input(err)
 	}
 	return a.repo.Add(user, password, role.String(), limits, first, now())
 }
@@ -176,4 +176,24 @@ func (a *accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string)
 	}
 	a.changed(user)
 	return nil
+}
+
+// authError says in the server's words that a credential is wrong.
+func authError(err error) error {
+	if errors.Is(err, repo.ErrCredentials) {
+		return taxii.ErrUnauthorized
+	}
+	return err
+}
+
+// takenError says in the server's words that an account is there already: the one of that name or, for who comes first,
+// any at any time.
+func takenError(err error, first bool) error {
+	switch {
+	case !errors.Is(err, repo.ErrTaken):
+		return err
+	case first:
+		return fmt.Errorf("%w: this node has let somebody in before; its administrators make further accounts, or its operator with \"slnode account add\"", taxii.ErrConflict)
+	}
+	return fmt.Errorf("%w: the name is taken", taxii.ErrConflict)
 }

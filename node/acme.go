@@ -44,7 +44,7 @@ type acmeCertificate struct {
 	client     acmez.Client
 	challenges *acmeChallenges
 	retry      time.Duration
-	condition  *condition
+	condition  *monitor
 	log        *slog.Logger
 	again      signal // the authority is to be asked now
 
@@ -70,7 +70,7 @@ func newACMECertificate(c repo.Config, dir string, authorities *x509.CertPool, l
 		names: c.TAXII.TLSNames, email: c.TAXII.ACMEEmail,
 		// A folder for each authority: after trials with another one its certificate must not be shown on.
 		folder: filepath.Join(dir, "acme", directory.Host), challenges: challenges, retry: acmeRetry,
-		condition: &condition{what: "the certificate for TAXII clients", log: log}, log: log,
+		condition: newMonitor("the certificate for TAXII clients", log), log: log,
 		client: acmez.Client{
 			Client: &acme.Client{
 				Directory: directory.String(), UserAgent: "slnode", HTTPClient: &http.Client{Transport: transport, Timeout: acmeTimeout},

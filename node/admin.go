@@ -22,101 +22,103 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// adminHandler is what the command line talks to: TAXII as an administrator, and /admin/ for what TAXII doesn't have.
+// Handler is what the command line talks to: TAXII as an administrator, and /admin/ for what TAXII doesn't have.
 // It is reached over loopback by who can read the repository, and over nothing at all by a command that runs the node
 // itself.
-func (n *Node) adminHandler(token string) (http.Handler, error) {
-	config, err := n.taxiiConfig()
+func (a *API) Handler(token string) (http.Handler, error) {
+	config, err := a.taxii()
 	if err != nil {
 		return nil, err
 	}
 	config.Observer = nil // the command line asks for no streams
-	config.Log = slog.New(quiet{n.log.Handler()})
-	config.Authenticator = operator{token: token, organisation: n.repo.Config.Organisation.Name}
+	config.Log = slog.New(quiet{a.log.Handler()})
+	config.Authenticator = operator{token: token, organisation: a.repo.Config.Organisation.Name}
 	protocol, err := taxii.NewHandler(config)
 	if err != nil {
 		return nil, err
 	}
 	router := mux.NewRouter()
 	admin := operatorRoutes(router, token)
-	accountAdmin{n.accounts, n.collectionIDs}.route(admin)
-	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return n.Status(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return n.Consortium(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return n.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
-	admin.HandleFunc("/evidence", n.serveEvidence).Methods(http.MethodGet)
-	admin.HandleFunc("/audit", n.serveAudit).Methods(http.MethodGet)
+	routeAccounts(admin, accountAdmin{a.accounts, func(names []string) ([]string, error) {
+		return collectionIDs(a.fold, a.consortium, names)
+	}})
+	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return a.Status(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return a.Consortium(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return a.notary.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
+	admin.HandleFunc("/evidence", a.serveEvidence).Methods(http.MethodGet)
+	admin.HandleFunc("/audit", a.serveAudit).Methods(http.MethodGet)
 	admin.HandleFunc("/rebuild", answer(func(r *http.Request) (any, error) {
-		err := n.Rebuild(r.Context())
-		n.trail.changed("rebuild-view", "", nil, err)
+		err := a.rebuild(r.Context())
+		a.trail.changed("rebuild-view", "", nil, err)
 		return struct{}{}, err
 	})).Methods(http.MethodPost)
 	admin.HandleFunc("/admit", answer(func(r *http.Request) (any, error) {
 		request, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxMetadata))
 		if err != nil {
-			return nil, &InputError{err}
+			return nil, input(err)
 		}
-		admission, err := n.Admit(r.Context(), request)
-		n.trail.changed("admit", "", []string{admission.Organisation}, err)
+		admission, err := a.members.Admit(r.Context(), request)
+		a.trail.changed("admit", "", []string{admission.Organisation}, err)
 		return admission, err
 	})).Methods(http.MethodPost)
-	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return n.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
+	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return a.withdrawer.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
 	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) {
-		info, err := n.Remove(ctx, name)
-		n.trail.changed("remove-member", "", []string{name}, err)
+		info, err := a.members.Remove(ctx, name)
+		a.trail.changed("remove-member", "", []string{name}, err)
 		return info, err
 	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return n.Governor(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return a.members.Governor(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c GovernorChange) (any, error) {
-		result, err := n.SetGovernor(ctx, c)
-		n.trail.changed("set-governor", "", c.Accounts, err)
+		result, err := a.members.SetGovernor(ctx, c)
+		a.trail.changed("set-governor", "", c.Accounts, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
-		result, err := n.SubmitProposal(ctx, files)
-		n.trail.changed("submit-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
+		result, err := a.members.SubmitProposal(ctx, files)
+		a.trail.changed("submit-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) {
-		result, err := n.RenewProposal(ctx, file)
-		n.trail.changed("renew-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
+		result, err := a.members.RenewProposal(ctx, file)
+		a.trail.changed("renew-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) {
-		result, err := n.RotateKeys(ctx, c)
-		n.trail.changed("rotate-keys", "", nil, err)
+		result, err := a.members.RotateKeys(ctx, c)
+		a.trail.changed("rotate-keys", "", nil, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/sole", answer(func(r *http.Request) (any, error) {
-		err := n.Sole(r.Context())
-		n.trail.changed("sole-keys", "", nil, err)
+		err := a.sole.settle()
+		a.trail.changed("sole-keys", "", nil, err)
 		return struct{}{}, err
 	})).Methods(http.MethodPost)
 	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
-		result, err := n.ReplaceKeys(ctx, r.Member, r.Request)
-		n.trail.changed("replace-keys", "", []string{r.Member}, err)
+		result, err := a.members.ReplaceKeys(ctx, r.Member, r.Request)
+		a.trail.changed("replace-keys", "", []string{r.Member}, err)
 		return result, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s Selection) (any, error) {
-		list, err := n.Withdraw(ctx, s)
+		list, err := a.withdrawer.WithdrawAll(ctx, s)
 		if len(list) > 0 {
-			n.trail.operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
+			a.trail.operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
 		}
 		return list, err
 	}))).Methods(http.MethodPost)
 	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s CollectionSpec) (any, error) {
-		info, err := n.CreateCollection(ctx, s)
-		n.trail.changed(taxii.EventCreateCollection, info.ID, s.Readers, err)
-		return info, err
+		c, err := a.collections.create(ctx, s)
+		a.trail.changed(taxii.EventCreateCollection, c.ID, s.Readers, err)
+		return describeCollection(a.fold, c), err
 	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/collections/{id}/{change}", answer(n.changeCollection)).Methods(http.MethodPost)
-	admin.HandleFunc("/dump", n.serveDump).Methods(http.MethodGet)
-	admin.HandleFunc("/feeds", answer(func(*http.Request) (any, error) { return n.feeds.infos(), nil })).Methods(http.MethodGet)
+	admin.HandleFunc("/collections/{id}/{change}", answer(a.changeCollection)).Methods(http.MethodPost)
+	admin.HandleFunc("/dump", a.serveDump).Methods(http.MethodGet)
+	admin.HandleFunc("/feeds", answer(func(*http.Request) (any, error) { return a.feeds.infos(), nil })).Methods(http.MethodGet)
 	admin.HandleFunc("/feeds", answer(asked(func(_ context.Context, f repo.Feed) (any, error) {
-		info, err := n.feeds.add(f)
-		n.trail.changed("add-feed", "", []string{info.Name}, err)
+		info, err := a.feeds.add(f)
+		a.trail.changed("add-feed", "", []string{info.Name}, err)
 		return info, err
 	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/feeds/{name}/{do:test|run|remove}", unhurried(answer(n.doWithFeed))).Methods(http.MethodPost)
+	admin.HandleFunc("/feeds/{name}/{do:test|run|remove}", unhurried(answer(a.doWithFeed))).Methods(http.MethodPost)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)
@@ -151,7 +153,7 @@ func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) 
 		decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&body); err != nil {
-			return nil, &InputError{fmt.Errorf("reading the request: %w", err)}
+			return nil, input(fmt.Errorf("reading the request: %w", err))
 		}
 		return do(r.Context(), body)
 	}
@@ -164,52 +166,52 @@ type replacement struct {
 }
 
 // changeCollection does what the last segment of the path says with the collection that the one before names.
-func (n *Node) changeCollection(r *http.Request) (any, error) {
+func (a *API) changeCollection(r *http.Request) (any, error) {
 	id := mux.Vars(r)["id"]
 	noted := func(event string, organisations []string) func(consortium.Collection, error) (any, error) {
 		return func(c consortium.Collection, err error) (any, error) {
-			n.trail.changed(event, c.ID, organisations, err)
-			return n.collectionInfo(c, err)
+			a.trail.changed(event, c.ID, organisations, err)
+			return describeCollection(a.fold, c), err
 		}
 	}
 	change, known := map[string]func(*http.Request) (any, error){
 		"grant": asked(func(ctx context.Context, g Grant) (any, error) {
-			return noted("grant", g.Organisations)(n.owner.grant(ctx, id, g))
+			return noted("grant", g.Organisations)(a.collections.grant(ctx, id, g))
 		}),
 		"revoke": asked(func(ctx context.Context, names []string) (any, error) {
-			return noted("revoke", names)(n.owner.revoke(ctx, id, names))
+			return noted("revoke", names)(a.collections.revoke(ctx, id, names))
 		}),
 		"rotate": asked(func(ctx context.Context, _ struct{}) (any, error) {
-			return noted("rotate", nil)(n.owner.rotate(ctx, id))
+			return noted("rotate", nil)(a.collections.rotate(ctx, id))
 		}),
 		"set": asked(func(ctx context.Context, c CollectionChange) (any, error) {
-			return noted("set", nil)(n.owner.set(ctx, id, c))
+			return noted("set", nil)(a.collections.set(ctx, id, c))
 		}),
 	}[mux.Vars(r)["change"]]
 	if !known {
-		return nil, &InputError{fmt.Errorf("a collection can't be asked to %.40s", mux.Vars(r)["change"])}
+		return nil, input(fmt.Errorf("a collection can't be asked to %.40s", mux.Vars(r)["change"]))
 	}
-	if err := n.awaitFold(r.Context()); err != nil {
+	if err := awaitTip(r.Context(), a.watcher); err != nil {
 		return nil, err
 	}
 	return change(r)
 }
 
 // doWithFeed does what the last segment of the path says with the feed that the one before names.
-func (n *Node) doWithFeed(r *http.Request) (any, error) {
+func (a *API) doWithFeed(r *http.Request) (any, error) {
 	name := mux.Vars(r)["name"]
 	switch mux.Vars(r)["do"] {
 	case "test":
-		return n.feeds.test(r.Context(), name)
+		return a.feeds.test(r.Context(), name)
 	case "run":
 		return asked(func(ctx context.Context, how FeedRun) (any, error) {
-			report, err := n.feeds.runNow(ctx, name, how.Again)
-			n.trail.changed("run-feed", "", []string{name}, err) // what it published has lines of its own
+			report, err := a.feeds.runNow(ctx, name, how.Again)
+			a.trail.changed("run-feed", "", []string{name}, err) // what it published has lines of its own
 			return report, err
 		})(r)
 	}
-	err := n.feeds.remove(name)
-	n.trail.changed("remove-feed", "", []string{name}, err)
+	err := a.feeds.remove(name)
+	a.trail.changed("remove-feed", "", []string{name}, err)
 	return struct{}{}, err
 }
 
@@ -222,26 +224,6 @@ func unhurried(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
-}
-
-// CreateCollection makes a collection of this organisation, and returns when it is on the chain.
-func (n *Node) CreateCollection(ctx context.Context, spec CollectionSpec) (CollectionInfo, error) {
-	if err := n.awaitFold(ctx); err != nil {
-		return CollectionInfo{}, err
-	}
-	return n.collectionInfo(n.owner.create(ctx, spec, n.consortium.Network))
-}
-
-// Withdraw takes objects of this organisation back, and returns when the chain has it.
-func (n *Node) Withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) {
-	if err := n.awaitFold(ctx); err != nil {
-		return nil, err
-	}
-	list, err := n.withdrawer.withdraw(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	return list, n.withdrawer.await(ctx, list)
 }
 
 // quiet logs for debugging only what others log for information: commands that wait ask several times a second.
@@ -311,33 +293,33 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // serveEvidence answers with a file, byte for byte.
-func (n *Node) serveEvidence(w http.ResponseWriter, r *http.Request) {
+func (a *API) serveEvidence(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	disclose := query.Get("disclose") == "true"
-	data, err := n.Evidence(r.Context(), query.Get("what"), disclose)
+	data, err := a.notary.Evidence(r.Context(), query.Get("what"), disclose)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	if disclose {
-		n.trail.operator(taxii.Event{Name: taxii.EventRead, Kind: "evidence", Count: 1})
+		a.trail.operator(taxii.Event{Name: taxii.EventRead, Kind: "evidence", Count: 1})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(data) // the caller has gone
 }
 
 // serveAudit answers with a line of JSON whenever the audit has come further, and with the result in the last.
-func (n *Node) serveAudit(w http.ResponseWriter, r *http.Request) {
+func (a *API) serveAudit(w http.ResponseWriter, r *http.Request) {
 	options := AuditOptions{EveryRound: r.URL.Query().Get("every_round") == "true"}
 	if from := r.URL.Query().Get("from"); from != "" {
 		var err error
 		if options.From, err = strconv.ParseUint(from, 10, 64); err != nil {
-			refuse(w, &InputError{fmt.Errorf("%.30q is not a round", from)})
+			refuse(w, input(fmt.Errorf("%.30q is not a round", from)))
 			return
 		}
 	}
 	lines, flush, begun := json.NewEncoder(w), http.NewResponseController(w), false
-	audit, err := n.Audit(r.Context(), options, func(done, total uint64) {
+	audit, err := a.notary.Audit(r.Context(), options, func(done, total uint64) {
 		begun = true
 		_ = lines.Encode(auditLine{Done: done, Total: total}) // if the caller has gone, the context ends
 		_ = flush.Flush()
@@ -362,112 +344,4 @@ type auditLine struct {
 
 type adminError struct {
 	Error string `json:"error"`
-}
-
-// ConsortiumInfo is the consortium as this node sees it.
-type ConsortiumInfo struct {
-	ID                uint64           `json:"id"`
-	Name              string           `json:"name"`
-	Charter           string           `json:"charter_txid"`
-	GenesisID         string           `json:"genesis_id"`
-	Network           string           `json:"network"`
-	Governor          string           `json:"governor"`
-	DefaultCollection string           `json:"default_collection"`
-	Round             uint64           `json:"round"`
-	Stale             string           `json:"stale,omitempty"` // why this may be old
-	Members           []MemberInfo     `json:"members"`
-	Collections       []CollectionInfo `json:"collections"`
-}
-
-// MemberInfo is one organisation, past or present.
-type MemberInfo struct {
-	Name      string `json:"name"`
-	Title     string `json:"title"`
-	Account   string `json:"account"`
-	Peer      string `json:"peer"`
-	Asset     uint64 `json:"asset_id"`
-	Admitted  uint64 `json:"admitted_round"`
-	Removed   uint64 `json:"removed_round,omitempty"`
-	Known     bool   `json:"known"` // its record has arrived
-	Connected bool   `json:"connected"`
-	Self      bool   `json:"self"`
-}
-
-// CollectionInfo is one collection that this organisation can read.
-type CollectionInfo struct {
-	ID           string   `json:"id"`
-	Alias        string   `json:"alias,omitempty"`
-	Title        string   `json:"title"`
-	Description  string   `json:"description,omitempty"`
-	Owner        string   `json:"owner"`
-	Readers      []string `json:"readers"`      // beside the owner; "all" for every member
-	Contributors []string `json:"contributors"` // … who may also publish
-	DefaultLevel string   `json:"default_level"`
-	Metadata     string   `json:"metadata"`
-	Padding      string   `json:"padding,omitempty"`
-	AdHoc        bool     `json:"ad_hoc,omitempty"`
-	Epoch        uint32   `json:"epoch"`
-	Since        uint64   `json:"epoch_round"` // the round in which the epoch began
-	Write        bool     `json:"can_write"`
-	Default      bool     `json:"default"`
-	Former       bool     `json:"former,omitempty"` // this organisation can read only what was published before
-}
-
-// Consortium describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
-// followed it tells what is known after a while, and that it may be old.
-func (n *Node) Consortium(ctx context.Context) (ConsortiumInfo, error) {
-	info := ConsortiumInfo{
-		ID: n.consortium.ID, Name: n.consortium.Name, Charter: n.consortium.Charter, GenesisID: n.consortium.GenesisID, Network: n.consortium.Network,
-	}
-	waiting, cancel := context.WithTimeout(ctx, catchUpPatience)
-	defer cancel()
-	if err := n.awaitFold(waiting); err != nil {
-		if ctx.Err() != nil || !n.fold.begun() {
-			return ConsortiumInfo{}, err
-		}
-		info.Stale = err.Error()
-	}
-	if charter := n.fold.charter(); charter != nil {
-		info.Name, info.DefaultCollection = charter.Name, charter.DefaultCollection
-	}
-	n.fold.read(func(s *consortium.State) { info.Governor, info.Round = s.Governor(), s.Position().Round })
-	connected := map[string]bool{}
-	for id := range n.host.Connected() {
-		connected[id.String()] = true
-	}
-	for _, m := range n.fold.members() {
-		one := n.describeMember(m)
-		one.Connected = connected[m.Peer]
-		info.Members = append(info.Members, one)
-	}
-	for _, c := range n.fold.collections() {
-		one, _ := n.collectionInfo(c, nil)
-		info.Collections = append(info.Collections, one)
-	}
-	return info, nil
-}
-
-func (n *Node) describeMember(m consortium.Member) MemberInfo {
-	one := MemberInfo{
-		Name: m.Name, Title: m.Title, Account: m.Account, Peer: m.Peer, Asset: m.Admitted.Asset, Admitted: m.Admitted.Round,
-		Known: m.Known, Self: m.Account == n.fold.self,
-	}
-	if m.Removed != nil {
-		one.Removed = m.Removed.Round
-	}
-	return one
-}
-
-// collectionInfo describes a collection, unless there is an error.
-func (n *Node) collectionInfo(c consortium.Collection, err error) (CollectionInfo, error) {
-	if err != nil {
-		return CollectionInfo{}, err
-	}
-	p := c.Properties
-	return CollectionInfo{
-		ID: c.ID, Alias: p.Alias, Title: p.Title, Description: p.Description, Owner: n.fold.name(c.Owner),
-		Readers: n.fold.names(p.Readers), Contributors: n.fold.names(p.Contributors), DefaultLevel: p.DefaultLevel, Metadata: p.Metadata,
-		Padding: p.Padding, AdHoc: p.AdHoc, Epoch: c.Epoch, Since: c.Began.Round,
-		Write: n.fold.active() && c.MayPublish(n.fold.self), Default: c.Default, Former: c.Former,
-	}, nil
 }

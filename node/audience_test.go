@@ -67,7 +67,7 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			p := h.named("Ring", "ring")
 			p.Readers.Named, p.Contributors.Named = []string{h.self.address()}, []string{h.self.address()}
 			h.takes(h.collectionOf(h.mallory, ring, 1, p, h.self))
-			publisher := &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, owner: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
+			publisher := &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, recipients: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
 			into, err := publisher.target(taxii.Collection{ID: ring})
 			must(t, err)
 			id, err := publisher.accept(publisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,

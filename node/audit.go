@@ -86,11 +86,11 @@ type AuditOptions struct {
 
 // Audit compares every event of the log with the block that it is in, as algod has it, and folds what it finds there by
 // the rules of the consortium. It tells how far it has come, in rounds. Memory doesn't grow with the log.
-func (n *Node) Audit(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error) {
-	if err := n.awaitFold(ctx); err != nil {
+func (n *notary) Audit(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error) {
+	if err := awaitTip(ctx, n.watcher); err != nil {
 		return Audit{}, err
 	}
-	cursor, err := n.repo.View.Cursor()
+	cursor, err := n.view.Cursor()
 	if err != nil {
 		return Audit{}, err
 	}
@@ -100,10 +100,10 @@ func (n *Node) Audit(ctx context.Context, o AuditOptions, progress func(done, to
 	}
 	first := max(o.From, charter.Round)
 	if first > cursor {
-		return Audit{}, &InputError{fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor)}
+		return Audit{}, input(fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor))
 	}
 	a := &auditor{
-		Node: n, state: consortium.New(n.consortium.ID, n.consortium.Charter, nil), log: logReader{view: n.repo.View, last: cursor},
+		notary: n, state: consortium.New(n.consortium.ID, n.consortium.Charter, nil), log: logReader{view: n.view, last: cursor},
 		report: Audit{Passed: true, First: first, Last: cursor, EveryRound: o.EveryRound, Findings: []Finding{}},
 	}
 	if o.EveryRound {
@@ -120,7 +120,7 @@ func (n *Node) Audit(ctx context.Context, o AuditOptions, progress func(done, to
 			return Audit{}, err
 		}
 		if len(batch) == 0 {
-			a.report.Missing = n.fold.named(holes(a.state))
+			a.report.Missing = named(n.fold, holes(a.state))
 			return a.report, nil
 		}
 		if err := a.read(ctx, batch); err != nil {
@@ -136,7 +136,7 @@ func (n *Node) Audit(ctx context.Context, o AuditOptions, progress func(done, to
 
 // auditor is an audit under way.
 type auditor struct {
-	*Node
+	*notary
 	report Audit
 	log    logReader
 	ranges []consortium.Range // rounds to read beside those of the log; ascending, apart
@@ -178,7 +178,7 @@ func (l *logReader) peek() (e consortium.Event, found bool, err error) {
 func (l *logReader) take() { l.after, l.held = l.held[0].Position, l.held[1:] }
 
 // suspects are the rounds in which the transactions can be whose sequence numbers are missing: a member's, or everybody's.
-func (n *Node) suspects(first, last uint64, member string) ([]consortium.Range, error) {
+func (n *notary) suspects(first, last uint64, member string) ([]consortium.Range, error) {
 	holes := map[string][]consortium.Range{}
 	n.fold.read(func(s *consortium.State) {
 		for account, q := range s.Sequences() {
@@ -197,7 +197,7 @@ func (n *Node) suspects(first, last uint64, member string) ([]consortium.Range, 
 	for account, list := range holes {
 		around[account] = slices.Repeat([]consortium.Range{{First: first, Last: last}}, len(list))
 	}
-	log := logReader{view: n.repo.View, last: last}
+	log := logReader{view: n.view, last: last}
 	for {
 		e, found, err := log.peek()
 		if err != nil {

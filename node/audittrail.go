@@ -15,6 +15,8 @@ type auditTrail struct {
 	dir string // of the repository
 }
 
+func newTrail(r *repo.Repo) *auditTrail { return &auditTrail{log: r.Audit, dir: r.Dir} }
+
 var _ taxii.Auditor = (*auditTrail)(nil)
 
 // Record adds a line.

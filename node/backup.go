@@ -36,7 +36,7 @@ func Backup(ctx context.Context, dir string, passphrase repo.Passphrase, w io.Wr
 		return repo.Manifest{}, err
 	}
 	manifest, err := backupOffline(ctx, r, w)
-	(&auditTrail{r.Audit, r.Dir}).changed("backup", "", nil, err)
+	newTrail(r).changed("backup", "", nil, err)
 	return manifest, errors.Join(err, r.Close())
 }
 
@@ -91,11 +91,11 @@ func readFrom(blocks directoryReader) func(context.Context, string) ([]repo.File
 }
 
 // serveDump answers with the daemon's part of a backup. An answer that is cut off is the caller's sign of a failure.
-func (n *Node) serveDump(w http.ResponseWriter, r *http.Request) {
-	err := n.repo.Dump(r.Context(), patientWriter{w, http.NewResponseController(w)}, readFrom(n.host))
-	n.trail.changed("backup", "", nil, err)
+func (a *API) serveDump(w http.ResponseWriter, r *http.Request) {
+	err := a.repo.Dump(r.Context(), patientWriter{w, http.NewResponseController(w)}, readFrom(a.host))
+	a.trail.changed("backup", "", nil, err)
 	if err != nil {
-		n.log.Warn("a backup failed", "error", err)
+		a.log.Warn("a backup failed", "error", err)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -131,33 +131,4 @@ func (c *Client) dump(ctx context.Context) (io.ReadCloser, error) {
 		return nil, errors.Join(fmt.Errorf("asking the node for a dump: it answered %s", response.Status), response.Body.Close())
 	}
 	return response.Body, nil
-}
-
-// takeRestored takes what came with a backup into the block store. What is not what its name says is left out.
-func (n *Node) takeRestored(ctx context.Context) error {
-	for {
-		restored, err := n.repo.Restored()
-		if err != nil || len(restored) == 0 {
-			return err
-		}
-		var directories []p2p.Directory
-		for _, one := range restored {
-			var files []p2p.File
-			for _, f := range one.Files {
-				files = append(files, p2p.File{Name: f.Name, Data: f.Data})
-			}
-			directory, err := p2p.BuildDirectory(files...)
-			if err != nil || directory.Root().String() != one.CID {
-				n.log.Warn("a directory of the backup is damaged and left out", "cid", one.CID, "error", err)
-				continue
-			}
-			directories = append(directories, directory)
-		}
-		if err := n.host.Put(ctx, directories); err != nil {
-			return fmt.Errorf("storing what was restored: %w", err)
-		}
-		if err := n.repo.ForgetRestored(restored); err != nil {
-			return err
-		}
-	}
 }

@@ -7,16 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/repo"
@@ -31,14 +27,6 @@ type Client struct {
 	http  *http.Client
 	close func() error
 	own   bool // the node runs in this process
-}
-
-// Connect finds the daemon of a repository, or runs the node in this process, for which sealed keys are opened.
-func Connect(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*Client, error) {
-	if client, err := findDaemon(ctx, dir); client != nil || err != nil {
-		return client, err
-	}
-	return runInProcess(ctx, dir, passphrase, log)
 }
 
 // findDaemon gives a client of the daemon that runs on a repository; nil if none does.
@@ -67,66 +55,9 @@ func (c *Client) answers(ctx context.Context) bool {
 	return c.call(ctx, http.MethodGet, "/admin/alive", nil, &struct{}{}) == nil
 }
 
-// runInProcess runs a node that serves nobody but this client.
-func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (_ *Client, err error) {
-	r, err := repo.Open(dir, passphrase)
-	if err != nil {
-		return nil, err
-	}
-	n, err := Open(ctx, r, log)
-	if err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	s := newServers(log, door.Hosts{})
-	admin, err := n.listenAdmin(s)
-	if err != nil {
-		return nil, errors.Join(err, n.Close(), r.Close())
-	}
-	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	group, runCtx := errgroup.WithContext(runCtx)
-	group.Go(func() error { return n.Run(runCtx) })
-	s.serve(runCtx, group)
-	n.awaitView(ctx)
-	client := newClient(admin, func() error {
-		stop()
-		err := group.Wait()
-		if errors.Is(err, ErrRotated) { // who asked for it was told
-			err = nil
-		}
-		return errors.Join(err, n.Close(), r.Close())
-	})
-	client.own = true
-	return client, nil
-}
-
 // catchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows
 // what is known after that.
 const catchUpPatience = 15 * time.Second
-
-// awaitView waits until the fold has reached the tip of the chain and what is new has been asked for once.
-func (n *Node) awaitView(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, catchUpPatience)
-	defer cancel()
-	if err := n.awaitFold(ctx); err != nil {
-		n.log.Warn("the chain can't be followed; what is known is shown", "error", err)
-		return
-	}
-	n.awaitFetched(ctx)
-}
-
-// awaitFetched waits until what the chain has told of has been asked for once.
-func (n *Node) awaitFetched(ctx context.Context) {
-	for ctx.Err() == nil {
-		events, _, err := n.repo.View.Due(repo.Fresh, nil, time.Now(), 1)
-		if err != nil || len(events) == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
 
 // IsDaemon reports whether the node is another process, which logs elsewhere.
 func (c *Client) IsDaemon() bool { return !c.own }
@@ -353,7 +284,14 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*ht
 	case json.Unmarshal(data, &problem) != nil || problem.Error == "":
 		return nil, fmt.Errorf("the node answered %s", response.Status)
 	case response.StatusCode == http.StatusBadRequest:
-		return nil, &InputError{errors.New(problem.Error)}
+		return nil, input(errors.New(problem.Error))
 	}
 	return nil, errors.New(problem.Error)
+}
+
+// newOwnClient is a client of a node in this process, which ends with it.
+func newOwnClient(daemon Daemon, close func() error) *Client {
+	client := newClient(daemon, close)
+	client.own = true
+	return client
 }

@@ -13,8 +13,8 @@ type Condition struct {
 	Since   time.Time `json:"since,omitzero"`
 }
 
-// condition is a Condition that changes. Changes are logged, repetitions are not.
-type condition struct {
+// monitor is a Condition that changes. Changes are logged, repetitions are not.
+type monitor struct {
 	what string
 	log  *slog.Logger
 
@@ -23,8 +23,10 @@ type condition struct {
 	pinned bool
 }
 
+func newMonitor(what string, log *slog.Logger) *monitor { return &monitor{what: what, log: log} }
+
 // set records a problem.
-func (c *condition) set(problem, detail string) {
+func (c *monitor) set(problem, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.pinned {
@@ -32,15 +34,15 @@ func (c *condition) set(problem, detail string) {
 	}
 }
 
-// pin records a problem that only [condition.release] ends, whatever else is recorded meanwhile.
-func (c *condition) pin(problem, detail string) {
+// pin records a problem that only [monitor.release] ends, whatever else is recorded meanwhile.
+func (c *monitor) pin(problem, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pinned = true
 	c.record(problem, detail)
 }
 
-func (c *condition) record(problem, detail string) {
+func (c *monitor) record(problem, detail string) {
 	if c.now.Problem != problem {
 		c.log.Warn(c.what+" waits", "problem", problem, "detail", detail)
 		c.now = Condition{Problem: problem, Since: time.Now().UTC()}
@@ -49,7 +51,7 @@ func (c *condition) record(problem, detail string) {
 }
 
 // clear records that it works.
-func (c *condition) clear() {
+func (c *monitor) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.pinned {
@@ -58,7 +60,7 @@ func (c *condition) clear() {
 }
 
 // release ends a problem that was pinned.
-func (c *condition) release() {
+func (c *monitor) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pinned {
@@ -67,7 +69,7 @@ func (c *condition) release() {
 	}
 }
 
-func (c *condition) end() {
+func (c *monitor) end() {
 	if c.now.Problem != "" {
 		c.log.Info(c.what+" goes on", "problem", c.now.Problem, "waited", time.Since(c.now.Since).Round(time.Millisecond))
 		c.now = Condition{}
@@ -75,13 +77,13 @@ func (c *condition) end() {
 }
 
 // isPinned reports whether there is a problem that was pinned.
-func (c *condition) isPinned() bool {
+func (c *monitor) isPinned() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.pinned
 }
 
-func (c *condition) get() Condition {
+func (c *monitor) get() Condition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now

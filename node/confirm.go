@@ -285,3 +285,7 @@ func (m *minter) confirmFound(ctx context.Context, txids []string) error {
 	}
 	return nil
 }
+
+// patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
+// real network.
+const patience = 10 * time.Second

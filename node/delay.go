@@ -8,7 +8,7 @@ import (
 
 // delay tells clients why what they posted is not on the chain yet. They are told less than the operator: the details
 // can hold the address of a provider.
-type delay struct{ sealing, publishing *condition }
+type delay struct{ sealing, publishing *monitor }
 
 // delays are the words for a [Condition]'s problem.
 var delays = map[string]string{

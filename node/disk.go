@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,7 +23,11 @@ type diskGuard struct {
 	folders   []string // of the repository; they may be mounted apart
 	least     uint64   // bytes
 	free      func(folder string) (uint64, error)
-	condition *condition
+	condition *monitor
+}
+
+func newDiskGuard(least uint64, log *slog.Logger, folders ...string) *diskGuard {
+	return &diskGuard{folders: folders, least: least, free: freeSpace, condition: newMonitor("taking objects in", log)}
 }
 
 // freeSpace is how many bytes can be written in a folder.

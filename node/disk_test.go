@@ -14,7 +14,7 @@ import (
 
 // smallDisk is a guard with a reserve of 256 MiB of a disk that has as much free, in MiB, as the number says.
 func smallDisk(free *atomic.Uint64) *diskGuard {
-	return &diskGuard{folders: []string{"repo"}, least: 256 << 20, condition: &condition{log: discard},
+	return &diskGuard{folders: []string{"repo"}, least: 256 << 20, condition: newMonitor("", discard),
 		free: func(string) (uint64, error) { return free.Load() << 20, nil }}
 }
 
@@ -46,7 +46,7 @@ func TestADiskIsFullBelowItsReserve(t *testing.T) {
 }
 
 func TestTheFullestDiskOfARepositoryCounts(t *testing.T) {
-	g := &diskGuard{folders: []string{"repo", "blocks"}, least: 256 << 20, condition: &condition{log: discard}, free: func(folder string) (uint64, error) {
+	g := &diskGuard{folders: []string{"repo", "blocks"}, least: 256 << 20, condition: newMonitor("", discard), free: func(folder string) (uint64, error) {
 		return map[string]uint64{"repo": 1 << 40, "blocks": 1 << 20}[folder], nil
 	}}
 	if err := g.room(); !errors.Is(err, taxii.ErrFull) {
@@ -103,7 +103,7 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	var free atomic.Uint64
 	guard := smallDisk(&free)
 	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{},
-		memory: 16 << 10, disk: guard, condition: &condition{log: discard}, log: discard}
+		memory: 16 << 10, disk: guard, condition: newMonitor("", discard), log: discard}
 	w.fetcher.disk = guard
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 2)

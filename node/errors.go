@@ -2,23 +2,9 @@ package node
 
 import (
 	"errors"
-	"fmt"
-	"time"
 
-	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
-
-// now is the time as it is kept: UTC, in microseconds.
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// authError says in the server's words that a credential is wrong.
-func authError(err error) error {
-	if errors.Is(err, repo.ErrCredentials) {
-		return taxii.ErrUnauthorized
-	}
-	return err
-}
 
 // clientError shows a mistake of the client's to it.
 func clientError(err error) error {
@@ -29,14 +15,10 @@ func clientError(err error) error {
 	return err
 }
 
-// takenError says in the server's words that an account is there already: the one of that name or, for who comes first,
-// any at any time.
-func takenError(err error, first bool) error {
-	switch {
-	case !errors.Is(err, repo.ErrTaken):
-		return err
-	case first:
-		return fmt.Errorf("%w: this node has let somebody in before; its administrators make further accounts, or its operator with \"slnode account add\"", taxii.ErrConflict)
-	}
-	return fmt.Errorf("%w: the name is taken", taxii.ErrConflict)
-}
+// InputError is a mistake in what the caller gave.
+type InputError struct{ error }
+
+func (e *InputError) Unwrap() error { return e.error }
+
+// input makes an error one of what the caller gave.
+func input(err error) error { return &InputError{err} }

@@ -19,7 +19,7 @@ import (
 // Evidence makes a file that proves the publication of an object, given by its STIX id (its latest version) or by its
 // transaction, to somebody without a node. Where it is told to disclose, the file holds the object in clear and the key
 // that opens this one alone. What it returns has passed [evidence.Check].
-func (n *Node) Evidence(ctx context.Context, what string, disclose bool) ([]byte, error) {
+func (n *notary) Evidence(ctx context.Context, what string, disclose bool) ([]byte, error) {
 	txid, err := n.transactionOf(what)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (n *Node) Evidence(ctx context.Context, what string, disclose bool) ([]byte
 		return nil, err
 	}
 	if subject.State == repo.Ended {
-		return nil, &InputError{errors.New("it was withdrawn, and this node has deleted its files")}
+		return nil, input(errors.New("it was withdrawn, and this node has deleted its files"))
 	}
 	f := evidence.File{Consortium: n.consortium.ID}
 	records, err := n.grounds(subject.Event)
@@ -74,10 +74,10 @@ func (n *Node) Evidence(ctx context.Context, what string, disclose bool) ([]byte
 }
 
 // logged finds a transaction in the event log.
-func (n *Node) logged(txid string) (repo.LoggedEvent, error) {
-	e, found, err := n.repo.View.Event(txid)
+func (n *notary) logged(txid string) (repo.LoggedEvent, error) {
+	e, found, err := n.view.Event(txid)
 	if err == nil && !found {
-		err = &InputError{fmt.Errorf("this node knows no transaction %.60s that counts", txid)}
+		err = input(fmt.Errorf("this node knows no transaction %.60s that counts", txid))
 	}
 	return e, err
 }
@@ -85,7 +85,7 @@ func (n *Node) logged(txid string) (repo.LoggedEvent, error) {
 // grounds are the records that give an event its right, in the order of the chain: the charter with its amendments, the
 // admission of the sender with its changes of keys, those of who is removed or given other keys and, for a keyring or the
 // next record of a collection, the record that made the collection.
-func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
+func (n *notary) grounds(of consortium.Event) ([]consortium.Event, error) {
 	charter, err := n.logged(n.consortium.Charter)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (n *Node) grounds(of consortium.Event) ([]consortium.Event, error) {
 		admission(of.Note.Former, of.Position)
 	}
 	if of.Note.Collection != "" {
-		all, err := n.repo.View.Records()
+		all, err := n.view.Records()
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ const maxNumbered = 64
 // numbered gives the governor's records from the admission of a publisher to the first one after its publication, if their
 // numbers show that there are no others: then the file shows that nothing of the governor's is left out. Where the governor
 // has published other things meanwhile, or nothing since, there are none.
-func (n *Node) numbered(of consortium.Event) (numbered []consortium.Event, err error) {
+func (n *notary) numbered(of consortium.Event) (numbered []consortium.Event, err error) {
 	var admission consortium.Event
 	found := false
 	n.fold.read(func(s *consortium.State) {
@@ -136,7 +136,7 @@ func (n *Node) numbered(of consortium.Event) (numbered []consortium.Event, err e
 	if !found {
 		return nil, nil
 	}
-	all, err := n.repo.View.Records()
+	all, err := n.view.Records()
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func withNumbered(records, numbered []consortium.Event) []consortium.Event {
 }
 
 // proven gathers a transaction and the proofs that algod has for it.
-func (n *Node) proven(ctx context.Context, e consortium.Event) (evidence.Publication, error) {
+func (n *notary) proven(ctx context.Context, e consortium.Event) (evidence.Publication, error) {
 	block, err := n.ledger.Block(ctx, e.Round)
 	if err == nil && string(block.GenesisHash[:]) != string(n.consortium.GenesisHash) {
 		err = fmt.Errorf("algod's block %d is of another network, %s", e.Round, block.GenesisID)
@@ -182,7 +182,7 @@ func (n *Node) proven(ctx context.Context, e consortium.Event) (evidence.Publica
 }
 
 // addFiles adds a publication's files, if it has any.
-func (n *Node) addFiles(ctx context.Context, e consortium.Event, p *evidence.Publication) error {
+func (n *notary) addFiles(ctx context.Context, e consortium.Event, p *evidence.Publication) error {
 	if e.Directory == "" {
 		return nil
 	}
@@ -196,7 +196,7 @@ func (n *Node) addFiles(ctx context.Context, e consortium.Event, p *evidence.Pub
 
 // onItsWord asks the indexer, where algod doesn't have the block: it keeps only the last thousand, unless it is an
 // archival node.
-func (n *Node) onItsWord(ctx context.Context, e consortium.Event) (evidence.Publication, error) {
+func (n *notary) onItsWord(ctx context.Context, e consortium.Event) (evidence.Publication, error) {
 	found, err := n.watcher.Find(ctx, e.TxID)
 	if err == nil && !found.Found {
 		err = fmt.Errorf("neither algod nor the indexer has transaction %s", e.TxID)
@@ -213,7 +213,7 @@ func (n *Node) onItsWord(ctx context.Context, e consortium.Event) (evidence.Publ
 }
 
 // inBlock takes a transaction from its block, with the proofs.
-func (n *Node) inBlock(ctx context.Context, e consortium.Event, block *types.Block) (p evidence.Publication, err error) {
+func (n *notary) inBlock(ctx context.Context, e consortium.Event, block *types.Block) (p evidence.Publication, err error) {
 	i := slices.IndexFunc(block.Payset, func(t types.SignedTxnInBlock) bool {
 		return onchain.Restore(&block.BlockHeader, t, 0).TxID == e.TxID
 	})
@@ -244,9 +244,9 @@ func (n *Node) inBlock(ctx context.Context, e consortium.Event, block *types.Blo
 }
 
 // disclose opens an object that this organisation can read, and gives its key.
-func (n *Node) disclose(e consortium.Event, p evidence.Publication) (*evidence.Disclosed, error) {
+func (n *notary) disclose(e consortium.Event, p evidence.Publication) (*evidence.Disclosed, error) {
 	if e.Note.Kind != wire.KindObject {
-		return nil, &InputError{fmt.Errorf("a %s record has nothing to disclose", e.Note.Kind)}
+		return nil, input(fmt.Errorf("a %s record has nothing to disclose", e.Note.Kind))
 	}
 	metadata, err := wire.ParseMetadata([]byte(p.Metadata))
 	if err != nil {
@@ -258,7 +258,7 @@ func (n *Node) disclose(e consortium.Event, p evidence.Publication) (*evidence.D
 	}
 	ruling := n.rule(e, metadata)
 	if ruling.Outcome != consortium.Readable {
-		return nil, &InputError{errors.New("this organisation can't disclose it: " + ruling.Reason)}
+		return nil, input(errors.New("this organisation can't disclose it: " + ruling.Reason))
 	}
 	fileKey, err := ruling.Key.FileKey(sealed)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 func TestTheGovernorsRecordsAreInTheEvidenceIfTheyShowThatNoneIsLeftOut(t *testing.T) {
 	h := newHostileWorld(t)
-	n := h.node()
+	n := h.notary()
 	h.admits(newOrg(t, "before"))
 	object := h.mint(h.mallory, h.object(1))
 	h.takes(object)
@@ -44,3 +44,5 @@ func TestTheGovernorsRecordsAreInTheEvidenceIfTheyShowThatNoneIsLeftOut(t *testi
 		t.Errorf("%d records of a former governor (%v)", len(list), err)
 	}
 }
+
+func (h *hostileWorld) notary() *notary { return &notary{view: h.r.View, fold: h.fold} }

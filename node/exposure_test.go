@@ -32,7 +32,7 @@ func (h *hostileWorld) minter(free uint64) *minter {
 }
 
 func (h *hostileWorld) publisher() *publisher {
-	return &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, owner: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
+	return &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, recipients: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
 }
 
 // stores posts indicators into a collection and seals them.
@@ -143,12 +143,10 @@ func TestNothingIsPublishedUnderAKeyThatARemovedMemberHas(t *testing.T) {
 	}
 }
 
-func (h *hostileWorld) node() *Node { return &Node{repo: h.r, fold: h.fold, log: discard} }
-
 // exposed is what a node says of one collection.
 func (h *hostileWorld) exposed(collection string) *ExposedKey {
 	h.t.Helper()
-	list, err := h.node().exposedKeys()
+	list, err := h.owner.exposedKeys()
 	must(h.t, err)
 	for _, e := range list {
 		if e.Collection == collection {
@@ -180,7 +178,7 @@ func TestWhoStillHasAKeyIsSaidToTheOwnerAndToWhoPublishes(t *testing.T) {
 		t.Errorf("who publishes in the founder's collection is told %q", note)
 	}
 	told := map[string]ExposedKey{}
-	must(t, h.node().tellExposed(told))
+	must(t, h.owner.tellExposed(told))
 	if len(told) != 2 {
 		t.Errorf("the log is told of %d collections, want 2", len(told))
 	}
@@ -193,7 +191,7 @@ func TestWhoStillHasAKeyIsSaidToTheOwnerAndToWhoPublishes(t *testing.T) {
 	if status := h.stores(h.collection, 3, 1); status.Pendings[0].Note != "" {
 		t.Errorf("who publishes is still told %q", status.Pendings[0].Note)
 	}
-	must(t, h.node().tellExposed(told))
+	must(t, h.owner.tellExposed(told))
 	if len(told) != 0 {
 		t.Errorf("the log is not told that it has ended: %v", told)
 	}

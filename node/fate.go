@@ -122,17 +122,3 @@ func (p *publisher) watchingProblem() string {
 func (p *publisher) followingIsHopeless() bool {
 	return p.watchingProblem() != "" && time.Since(p.watching().Since) > lasting
 }
-
-// tellsOf reports whether the chain has shown this organisation's transaction with a sequence number.
-func (f *fold) tellsOf(number uint64) bool {
-	highest, missing := f.sequence(f.self)
-	if number == 0 || number > highest {
-		return false
-	}
-	for _, r := range missing {
-		if number >= r.First && number <= r.Last {
-			return false
-		}
-	}
-	return true
-}

@@ -120,7 +120,7 @@ func TestAClientWaitsUntilWhatItPostedIsServed(t *testing.T) {
 	x.confirm()
 	answered := make(chan taxii.Status, 1)
 	go func() {
-		status, err := x.p.await(t.Context(), x.id)
+		status, err := x.p.Await(t.Context(), x.id)
 		must(t, err)
 		answered <- status
 	}()
@@ -151,7 +151,7 @@ func TestAnIndexerThatStandsStillLeavesTheAnswerPending(t *testing.T) {
 		x.confirm()
 		x.state, x.p.wait = test.state, test.patience
 		begun := time.Now()
-		status, err := x.p.await(t.Context(), x.id)
+		status, err := x.p.Await(t.Context(), x.id)
 		must(t, err)
 		if took := time.Since(begun); took > time.Minute || took < min(test.patience, lasting) {
 			t.Errorf("%s: answered after %v", what, took)

@@ -12,18 +12,22 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/feed"
-	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // feeds pulls objects from elsewhere on a schedule, and publishes those that the readers of a collection don't have.
 // Feeds run while the daemon does; a command that runs the node itself runs none but the one it is asked for.
 type feeds struct {
-	repo    *repo.Repo
-	others  map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
-	sink    func(repo.Feed) *feedSink
-	changed signal
-	log     *slog.Logger
+	repo      *repo.Repo
+	fold      *fold
+	publisher *publisher
+	watcher   follower
+	ledger    wallet
+	trail     taxii.Auditor
+	problem   func() error
+	changed   signal
+	log       *slog.Logger
 
 	mu   sync.Mutex // also held while the config file is changed
 	list []*nodeFeed
@@ -72,18 +76,16 @@ type FeedRun struct {
 	Again bool `json:"again,omitempty"` // from the source's beginning
 }
 
-func newFeeds(n *Node) (*feeds, error) {
-	f := &feeds{repo: n.repo, others: n.fold.otherMarkings, log: n.log, sink: func(c repo.Feed) *feedSink {
-		return &feedSink{node: n, publisher: n.publisher, config: c}
-	}}
-	for _, config := range n.repo.Config.Feeds {
+// load makes the feeds of the configuration.
+func (f *feeds) load() error {
+	for _, config := range f.repo.Config.Feeds {
 		one, err := f.make(config)
 		if err != nil {
-			return nil, fmt.Errorf("in the configuration: %w", err)
+			return fmt.Errorf("in the configuration: %w", err)
 		}
 		f.list = append(f.list, one)
 	}
-	return f, nil
+	return nil
 }
 
 func (f *feeds) make(c repo.Feed) (*nodeFeed, error) {
@@ -99,7 +101,7 @@ func (f *feeds) make(c repo.Feed) (*nodeFeed, error) {
 		Filter: feed.Filter{
 			Types: c.Types, Markings: c.Markings, MinConfidence: c.MinConfidence, Labels: c.Labels, Authors: c.Authors, Since: since,
 		},
-		Others: f.others, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
+		Others: f.fold.otherMarkings, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
 	}, f.repo.Outbox)
 	if err != nil {
 		return nil, err
@@ -128,7 +130,7 @@ func (f *feeds) find(name string) (*nodeFeed, error) {
 			return one, nil
 		}
 	}
-	return nil, &InputError{fmt.Errorf("%w: %q", repo.ErrNoFeed, name)}
+	return nil, input(fmt.Errorf("%w: %q", repo.ErrNoFeed, name))
 }
 
 // run runs the feeds on their schedules until the context ends. Everything that it started has ended when it returns.
@@ -264,15 +266,15 @@ func (f *feeds) add(c repo.Feed) (FeedInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if slices.ContainsFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == c.Name }) {
-		return FeedInfo{}, &InputError{fmt.Errorf("there is a feed %q already", c.Name)}
+		return FeedInfo{}, input(fmt.Errorf("there is a feed %q already", c.Name))
 	}
 	c = c.WithDefaults()
 	made, err := f.make(c)
 	if err != nil {
-		return FeedInfo{}, &InputError{err}
+		return FeedInfo{}, input(err)
 	}
 	if _, err := f.repo.AddFeed(c); err != nil {
-		return FeedInfo{}, &InputError{err}
+		return FeedInfo{}, input(err)
 	}
 	f.list = append(f.list, made)
 	f.changed.notify()
@@ -289,7 +291,7 @@ func (f *feeds) remove(name string) error {
 	}
 	i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == name })
 	if i < 0 {
-		return &InputError{cmp.Or(err, fmt.Errorf("%w: %q", repo.ErrNoFeed, name))}
+		return input(cmp.Or(err, fmt.Errorf("%w: %q", repo.ErrNoFeed, name)))
 	}
 	one := f.list[i]
 	f.list = slices.Delete(slices.Clone(f.list), i, i+1)
@@ -322,3 +324,5 @@ func (one *nodeFeed) info() FeedInfo {
 		Credentials: feedCredentials(c).String(), Last: one.last, Next: one.next,
 	}
 }
+
+func (f *feeds) sink(c repo.Feed) *feedSink { return &feedSink{feeds: f, config: c} }

@@ -21,17 +21,16 @@ import (
 
 // feedSink publishes what a feed pulls, for one run.
 type feedSink struct {
-	node      *Node
-	publisher *publisher
-	config    repo.Feed
-	status    string // of the last request that it made
+	*feeds
+	config repo.Feed
+	status string // of the last request that it made
 }
 
 var _ feed.Sink = (*feedSink)(nil)
 
 // into finds the collection that the feed publishes in.
 func (s *feedSink) into() (found consortium.Collection, err error) {
-	fold := s.node.fold
+	fold := s.feeds.fold
 	if s.config.Into != "" {
 		found, err = fold.called(s.config.Into)
 	} else {
@@ -58,15 +57,15 @@ const feedPatience = 20 * time.Second
 // caughtUp waits until the view is what the chain says: a source may be another member's node, which shows what we
 // are about to see. Nothing is published by guess.
 func (s *feedSink) caughtUp(ctx context.Context) error {
-	if err := s.node.publishingProblem(); err != nil {
+	if err := s.problem(); err != nil {
 		return fmt.Errorf("publishing waits, and nothing is taken until it goes on: %w", err)
 	}
 	limited, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()
-	if err := s.node.awaitFold(limited); err != nil {
+	if err := awaitTip(limited, s.watcher); err != nil {
 		return err
 	}
-	s.node.awaitFetched(limited)
+	awaitFetched(limited, s.publisher.view)
 	return ctx.Err()
 }
 
@@ -88,7 +87,7 @@ func (s *feedSink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Ve
 		return nil, err
 	}
 	covering := s.covering(into)
-	cost := ledger.Cost(1, s.node.owner.minFee(ctx))
+	cost := ledger.Cost(1, minFee(ctx, s.ledger))
 	verdicts := make([]feed.Verdict, len(objects))
 	for i, object := range objects {
 		v, line := &verdicts[i], b.lines[i]
@@ -102,7 +101,7 @@ func (s *feedSink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Ve
 		}
 		v.Cost, v.Refused, v.Note = cost, line.Failure, line.Note
 		if v.Refused == "" {
-			v.Refused = unmarked.refuses(object, s.node.fold.audience(into), b.markings.levels())
+			v.Refused = unmarked.refuses(object, s.fold.audience(into), b.markings.levels())
 		}
 	}
 	return verdicts, b.markings.err
@@ -119,9 +118,9 @@ func incoming(objects []*stix.Object) taxii.Addition {
 // covering are the collections that everybody reads who reads the given one, that one among them.
 func (s *feedSink) covering(into consortium.Collection) map[string]consortium.Collection {
 	list := map[string]consortium.Collection{into.ID: into}
-	for _, c := range s.node.fold.collections() {
+	for _, c := range s.fold.collections() {
 		covers := c.Properties.Readers.Members || !into.Properties.Readers.Members
-		for _, m := range s.node.fold.members() {
+		for _, m := range s.fold.members() {
 			covers = covers && (m.Removed != nil || !into.MayRead(m.Account) || c.MayRead(m.Account))
 		}
 		if covers {
@@ -146,7 +145,7 @@ func (s *feedSink) known(into consortium.Collection, covering map[string]consort
 		return v, nil // which is then refused
 	}
 	for id, c := range covering {
-		if !c.MayPublish(s.node.fold.self) {
+		if !c.MayPublish(s.fold.self) {
 			continue // then it isn't on its way there
 		}
 		item, found, err := s.publisher.outbox.Find(objectKey(entryOf(id, object, hash, time.Time{})))
@@ -235,7 +234,7 @@ func (s *feedSink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Ve
 	if err != nil {
 		return nil, err
 	}
-	own := s.node.repo.Config.Organisation.Name
+	own := s.repo.Config.Organisation.Name
 	who := taxii.Principal{User: "feed " + s.config.Name, Org: own, Role: taxii.RolePublisher}
 	id, err := s.publisher.accept(who, taxii.Collection{Root: own, ID: into.ID}, into, incoming(objects))
 	if err != nil {
@@ -259,7 +258,7 @@ func (s *feedSink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Ve
 			failures++
 		}
 	}
-	s.node.trail.Record(taxii.Event{
+	s.trail.Record(taxii.Event{
 		Time: now(), Name: taxii.EventPublish, User: who.User, Role: who.Role.String(), Credential: "the configuration",
 		Root: own, Collection: into.ID, Count: len(objects), Failures: failures, Status: id,
 	})
@@ -271,13 +270,13 @@ func (s *feedSink) confirmed(ctx context.Context) error {
 	if s.status == "" {
 		return nil
 	}
-	_, err := s.publisher.await(ctx, s.status)
+	_, err := s.publisher.Await(ctx, s.status)
 	return err
 }
 
 // Marking finds a definition that was published.
 func (s *feedSink) Marking(id string) (*stix.Object, error) {
-	m := s.node.fold.markings(s.publisher.outbox, s.publisher.view, s.node.fold.self)
+	m := s.fold.markings(s.publisher.outbox, s.publisher.view, s.fold.self)
 	definition := m.resolve(id)
 	return definition, m.err
 }
@@ -286,11 +285,11 @@ func (s *feedSink) Marking(id string) (*stix.Object, error) {
 func (s *feedSink) free(ctx context.Context) uint64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	funds, err := s.node.ledger.Funds(ctx)
+	funds, err := s.ledger.Funds(ctx)
 	if err != nil {
 		return 0
 	}
-	return funds.Free() - min(funds.Free(), uint64(s.node.fold.toRekey())*ledger.Cost(1, usualFee))
+	return funds.Free() - min(funds.Free(), uint64(s.fold.toRekey())*ledger.Cost(1, usualFee))
 }
 
 // The words for what becomes of objects without a marking; a TLP level is another.
@@ -335,4 +334,10 @@ func (u unmarked) refuses(object *stix.Object, into stix.Audience, levels stix.L
 		return fmt.Sprintf("it has no TLP marking, and this feed takes such objects for %s: %v", u.level, err)
 	}
 	return ""
+}
+
+// wallet is this organisation's account.
+type wallet interface {
+	feeSource
+	Funds(ctx context.Context) (ledger.Funds, error)
 }

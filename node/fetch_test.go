@@ -166,7 +166,7 @@ func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 		}
 	}
 	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{}, memory: 16 << 10,
-		condition: &condition{log: discard}, log: discard}
+		condition: newMonitor("", discard), log: discard}
 	items, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
 	must(t, err)
 	for portions := 0; len(items) > 0; portions++ {

@@ -246,3 +246,17 @@ func copySequences(s *consortium.State) map[string]*consortium.Sequence {
 	}
 	return copied
 }
+
+// tellsOf reports whether the chain has shown this organisation's transaction with a sequence number.
+func (f *fold) tellsOf(number uint64) bool {
+	highest, missing := f.sequence(f.self)
+	if number == 0 || number > highest {
+		return false
+	}
+	for _, r := range missing {
+		if number >= r.First && number <= r.Last {
+			return false
+		}
+	}
+	return true
+}

@@ -74,7 +74,7 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 		Network: f.Charter.Network,
 	}
 	err = r.SetConsortium(own)
-	(&auditTrail{r.Audit, r.Dir}).changed("found-consortium", "", []string{own.Name}, err)
+	newTrail(r).changed("found-consortium", "", []string{own.Name}, err)
 	return &own, err
 }
 
@@ -223,27 +223,27 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 // completeFounding publishes what follows a charter: its directory, the founder's membership and the default
 // collection with its first key epoch. It does nothing where that was done, or where somebody else founded: who
 // gave a founding up and joined another consortium must not bring its collection there.
-func (n *Node) completeFounding(ctx context.Context) error {
-	f, err := readFounding(n.repo)
-	if err != nil || f == nil || f.Group.TxIDs[0] != n.consortium.Charter {
+func (r *registrar) completeFounding(ctx context.Context) error {
+	f, err := readFounding(r.repo)
+	if err != nil || f == nil || f.Group.TxIDs[0] != r.consortium.Charter {
 		return err
 	}
 	directory, err := f.directory()
 	if err != nil {
 		return err
 	}
-	if err := n.host.Put(ctx, []p2p.Directory{directory}); err != nil {
+	if err := r.host.Put(ctx, []p2p.Directory{directory}); err != nil {
 		return fmt.Errorf("storing the charter: %w", err)
 	}
 	id := f.Charter.DefaultCollection
-	if _, found, err := n.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
+	if _, found, err := r.repo.Outbox.Find(recordKey(id, 1)); err != nil || found {
 		return err // it is complete; who is the governor and which keys we have may have changed since
 	}
-	own, err := n.MemberDocument()
+	own, err := r.MemberDocument()
 	if err != nil {
 		return err
 	}
-	if _, err := n.storeMember(ctx, own); err != nil {
+	if _, err := r.storeMember(ctx, own); err != nil {
 		return err
 	}
 	metadata := wire.MetadataOpen
@@ -251,16 +251,16 @@ func (n *Node) completeFounding(ctx context.Context) error {
 		metadata = wire.MetadataSealed
 	}
 	all := wire.Accounts{Members: true}
-	n.owner.begins()
-	_, err = n.owner.begin(ctx, id, wire.Collection{
+	return r.collections.found(ctx, id, wire.Collection{
 		Title: f.Charter.Name, Alias: "default", Description: "What the members of " + f.Charter.Name + " share with one another.",
 		Readers: all, Contributors: all, DefaultLevel: "green", Metadata: metadata,
 	})
-	return err
 }
 
 // MemberDocument is what this organisation says of itself: its request for admission.
-func (n *Node) MemberDocument() (wire.Member, error) { return Document(n.repo.Config, n.repo.Keys) }
+func (r *registrar) MemberDocument() (wire.Member, error) {
+	return Document(r.repo.Config, r.repo.Keys)
+}
 
 // Document makes and signs what an organisation says of itself.
 func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
@@ -279,15 +279,14 @@ func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
 }
 
 // storeMember takes the admission of an organisation into the outbox.
-func (n *Node) storeMember(ctx context.Context, m wire.Member) (repo.Item, error) {
-	draft, err := consortium.DraftMember(n.consortium.ID, m, time.Now())
+func (r *registrar) storeMember(ctx context.Context, m wire.Member) (repo.Item, error) {
+	draft, err := consortium.DraftMember(r.consortium.ID, m, time.Now())
 	if err != nil {
 		return repo.Item{}, err
 	}
 	removals := 0 // who was removed can be admitted again
-	n.fold.read(func(s *consortium.State) { removals = s.Removals(m.Account) })
-	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, memberKey(m, removals), draft)
-	n.minter.work.notify()
+	r.fold.read(func(s *consortium.State) { removals = s.Removals(m.Account) })
+	item, err := r.records.store(ctx, memberKey(m, removals), draft)
 	return item, err
 }
 
@@ -309,33 +308,33 @@ type Admission struct {
 // Admit makes an organisation a member, and returns when that is on the chain, the newcomer's keyring too. Repeating it
 // gives the same admission again and costs nothing. Where the governor is several accounts, it gives a proposal for them
 // or, if they have admitted the organisation, the invite.
-func (n *Node) Admit(ctx context.Context, request []byte) (Admission, error) {
+func (r *registrar) Admit(ctx context.Context, request []byte) (Admission, error) {
 	m, err := wire.ParseMember(request)
 	if err != nil {
-		return Admission{}, &InputError{err}
+		return Admission{}, input(err)
 	}
-	a, err := n.authority(ctx, "admit members")
+	a, err := r.authority(ctx, "admit members")
 	if err != nil {
 		return Admission{}, err
 	}
-	admitted, err := n.mayAdmit(m)
+	admitted, err := r.mayAdmit(m)
 	if err != nil {
 		return Admission{}, err
 	}
 	if a.quorum != nil {
-		return n.admitTogether(ctx, a, m, admitted)
+		return r.admitTogether(ctx, a, m, admitted)
 	}
-	item, err := n.storeMember(ctx, m)
+	item, err := r.storeMember(ctx, m)
 	if err != nil {
 		return Admission{}, err
 	}
-	if item, err = n.awaitItem(ctx, item.Key); err != nil {
+	if item, err = r.awaitItem(ctx, item.Key); err != nil {
 		return Admission{}, fmt.Errorf("admitting %s: %w", m.Organisation, err)
 	}
-	if err := n.awaitKeyring(ctx, m); err != nil {
+	if err := r.awaitKeyring(ctx, m); err != nil {
 		return Admission{}, fmt.Errorf("giving %s its keys: %w", m.Organisation, err)
 	}
-	invite, err := n.invite(m)
+	invite, err := r.invite(m)
 	if err != nil {
 		return Admission{}, err
 	}
@@ -343,19 +342,19 @@ func (n *Node) Admit(ctx context.Context, request []byte) (Admission, error) {
 }
 
 // admitTogether proposes an admission or, where it was made, gives the invite.
-func (n *Node) admitTogether(ctx context.Context, a authority, m wire.Member, admitted *consortium.Member) (Admission, error) {
+func (r *registrar) admitTogether(ctx context.Context, a authority, m wire.Member, admitted *consortium.Member) (Admission, error) {
 	answer := Admission{Organisation: m.Organisation, Account: m.Account}
 	if admitted != nil {
 		var err error
 		answer.TxID, answer.Round, answer.Asset = admitted.Admitted.TxID, admitted.Admitted.Round, admitted.Admitted.Asset
-		answer.Invite, err = n.invite(m)
+		answer.Invite, err = r.invite(m)
 		return answer, err
 	}
-	draft, err := consortium.DraftMember(n.consortium.ID, m, now())
+	draft, err := consortium.DraftMember(r.consortium.ID, m, now())
 	if err != nil {
 		return answer, err
 	}
-	signed, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindMember, m.Account)...)
+	signed, err := r.propose(ctx, a, draft, r.purposeOf(wire.KindMember, m.Account)...)
 	if err != nil {
 		return answer, fmt.Errorf("proposing to admit %s: %w", m.Organisation, err)
 	}
@@ -365,31 +364,31 @@ func (n *Node) admitTogether(ctx context.Context, a authority, m wire.Member, ad
 
 // mayAdmit refuses what belongs to another member. It gives the member that the document is about, if it is one with
 // this very document.
-func (n *Node) mayAdmit(m wire.Member) (*consortium.Member, error) {
-	for _, other := range n.fold.members() {
+func (r *registrar) mayAdmit(m wire.Member) (*consortium.Member, error) {
+	for _, other := range r.fold.members() {
 		switch {
 		case other.Account == m.Account && other.Removed == nil && other.Known && other.Peer == m.Peer && other.Recipient == m.Recipient && other.Name == m.Organisation:
 			return &other, nil
 		case other.Account == m.Account && other.ID != m.Account:
-			return nil, &InputError{fmt.Errorf("the account %s belongs to the member %s, which changed its keys", m.Account, other.Name)}
+			return nil, input(fmt.Errorf("the account %s belongs to the member %s, which changed its keys", m.Account, other.Name))
 		case slices.Contains(other.Former, m.Account):
-			return nil, &InputError{fmt.Errorf("the account %s was replaced by its member, %s", m.Account, other.Name)}
+			return nil, input(fmt.Errorf("the account %s was replaced by its member, %s", m.Account, other.Name))
 		case other.Account == m.Account:
 			continue
 		case other.Name == m.Organisation:
-			return nil, &InputError{fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account)}
+			return nil, input(fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account))
 		case other.Peer == m.Peer:
-			return nil, &InputError{fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name)}
+			return nil, input(fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name))
 		}
 	}
 	return nil, nil
 }
 
 // awaitItem waits until what is published under a key is on the chain.
-func (n *Node) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
+func (r *registrar) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
 	for {
-		changed := n.done.changed()
-		item, found, err := n.repo.Outbox.Find(key)
+		changed := r.done.changed()
+		item, found, err := r.repo.Outbox.Find(key)
 		if err != nil || found && item.State >= repo.Confirmed {
 			return item, err
 		}
@@ -397,35 +396,27 @@ func (n *Node) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
 		case <-changed:
 		case <-time.After(time.Second): // it may not be in the outbox yet
 		case <-ctx.Done():
-			return repo.Item{}, errors.Join(ctx.Err(), n.publishingProblem())
+			return repo.Item{}, errors.Join(ctx.Err(), r.problem())
 		}
 	}
-}
-
-// publishingProblem is what keeps things from being published, as an error.
-func (n *Node) publishingProblem() error {
-	if c := n.minter.condition.get(); c.Problem != "" {
-		return errors.New(c.Detail)
-	}
-	return n.disk.room()
 }
 
 // awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.
-func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
-	if m.Account == n.fold.self {
+func (r *registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
+	if m.Account == r.fold.self {
 		return nil
 	}
 	for {
-		confirmed, changed := n.done.changed(), n.fold.changed.changed()
+		confirmed, changed := r.done.changed(), r.fold.changed.changed()
 		waits, id := false, m.Account
-		if who, found := n.fold.member(m.Account); found {
+		if who, found := r.fold.member(m.Account); found {
 			id = who.ID
 		}
-		for _, c := range n.fold.collections() {
-			if !c.Default || c.Owner != n.fold.self {
+		for _, c := range r.fold.collections() {
+			if !c.Default || c.Owner != r.fold.self {
 				continue
 			}
-			item, found, err := n.repo.Outbox.Find(keyringKey(c, id, m.Recipient))
+			item, found, err := r.repo.Outbox.Find(keyringKey(c, id, m.Recipient))
 			if err != nil {
 				return err
 			}
@@ -438,27 +429,19 @@ func (n *Node) awaitKeyring(ctx context.Context, m wire.Member) error {
 		case <-confirmed:
 		case <-changed:
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), n.publishingProblem())
+			return errors.Join(ctx.Err(), r.problem())
 		}
 	}
 }
 
-// awaitFold waits until the fold has reached the tip of the chain once.
-func (n *Node) awaitFold(ctx context.Context) error {
-	if err := n.watcher.AwaitTip(ctx); err != nil {
-		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", n.watcher.State().Detail, err)
-	}
-	return nil
-}
-
-func (n *Node) invite(m wire.Member) ([]byte, error) {
-	addresses, err := n.addresses()
+func (r *registrar) invite(m wire.Member) ([]byte, error) {
+	addresses, err := r.addresses()
 	if err != nil {
 		return nil, err
 	}
 	return wire.Invite{
-		Consortium: n.consortium.ID, Charter: n.consortium.Charter, Name: n.fold.nameOf(n.consortium), GenesisID: n.consortium.GenesisID,
-		GenesisHash: n.consortium.GenesisHash, Account: m.Account, Network: n.consortium.Network, SwarmKey: string(n.repo.Keys.SwarmKey()),
+		Consortium: r.consortium.ID, Charter: r.consortium.Charter, Name: r.fold.nameOf(r.consortium), GenesisID: r.consortium.GenesisID,
+		GenesisHash: r.consortium.GenesisHash, Account: m.Account, Network: r.consortium.Network, SwarmKey: string(r.repo.Keys.SwarmKey()),
 		Peers: addresses,
 	}.Seal(m.Recipient)
 }
@@ -467,17 +450,17 @@ func (n *Node) invite(m wire.Member) ([]byte, error) {
 func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, error) {
 	invite, err := wire.OpenInvite(sealed, r.Keys.Identity)
 	if err != nil {
-		return nil, &InputError{err}
+		return nil, input(err)
 	}
 	if invite.Account != r.Keys.Address() {
-		return nil, &InputError{fmt.Errorf("the invite is for the account %s, this repository's is %s", invite.Account, r.Keys.Address())}
+		return nil, input(fmt.Errorf("the invite is for the account %s, this repository's is %s", invite.Account, r.Keys.Address()))
 	}
 	existing, err := r.Consortium()
 	if err != nil {
 		return nil, err
 	}
 	if existing != nil && existing.ID != invite.Consortium {
-		return nil, &InputError{fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID)}
+		return nil, input(fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID))
 	}
 	if err := checkNetwork(ctx, r, invite); err != nil {
 		return nil, err
@@ -492,7 +475,7 @@ func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, e
 		Network: invite.Network, Peers: invite.Peers,
 	}
 	err = r.SetConsortium(own)
-	(&auditTrail{r.Audit, r.Dir}).changed("join-consortium", "", []string{own.Name}, err)
+	newTrail(r).changed("join-consortium", "", []string{own.Name}, err)
 	return &own, err
 }
 
@@ -507,12 +490,7 @@ func checkNetwork(ctx context.Context, r *repo.Repo, invite wire.Invite) error {
 		return err
 	}
 	if string(params.GenesisHash[:]) != string(invite.GenesisHash) {
-		return &InputError{fmt.Errorf("the consortium lives on the Algorand network %s, the configured algod is of %s", invite.GenesisID, params.GenesisID)}
+		return input(fmt.Errorf("the consortium lives on the Algorand network %s, the configured algod is of %s", invite.GenesisID, params.GenesisID))
 	}
 	return nil
 }
-
-// InputError is a mistake in what the caller gave.
-type InputError struct{ error }
-
-func (e *InputError) Unwrap() error { return e.error }

@@ -48,21 +48,21 @@ type authority struct {
 }
 
 // authority tells by which right this organisation could do something of the governor's, or that it has none.
-func (n *Node) authority(ctx context.Context, what string) (a authority, err error) {
-	if err := n.awaitFold(ctx); err != nil {
+func (r *registrar) authority(ctx context.Context, what string) (a authority, err error) {
+	if err := awaitTip(ctx, r.watcher); err != nil {
 		return a, err
 	}
-	n.fold.read(func(s *consortium.State) { a.governor, a.quorum = s.Governor(), s.Quorum() })
+	r.fold.read(func(s *consortium.State) { a.governor, a.quorum = s.Governor(), s.Quorum() })
 	switch {
-	case a.governor == n.fold.self:
+	case a.governor == r.fold.self:
 		a.quorum = nil
 		return a, nil
 	case a.quorum == nil:
-		return a, &InputError{fmt.Errorf("only the governor %s can %s, and the record that tells who that is has not arrived", a.governor, what)}
-	case len(a.quorum.Accounts) > 1 && slices.ContainsFunc(a.quorum.Accounts, n.fold.ours):
+		return a, input(fmt.Errorf("only the governor %s can %s, and the record that tells who that is has not arrived", a.governor, what))
+	case len(a.quorum.Accounts) > 1 && slices.ContainsFunc(a.quorum.Accounts, r.fold.ours):
 		return a, nil
 	}
-	return a, &InputError{fmt.Errorf("only the governor %s can %s", a.governor, what)}
+	return a, input(fmt.Errorf("only the governor %s can %s", a.governor, what))
 }
 
 // propose makes a proposal of a draft, with this organisation's signature, and its file. Of two proposals with the same purpose only
@@ -70,21 +70,21 @@ func (n *Node) authority(ctx context.Context, what string) (a authority, err err
 //
 // The number is the next after those on the chain. Two proposals that are open at the same time have the same, so that
 // none leaves a hole if it is never signed; numbers decide nothing.
-func (n *Node) propose(ctx context.Context, a authority, draft consortium.Draft, purpose ...string) (ProposalInfo, error) {
+func (r *registrar) propose(ctx context.Context, a authority, draft consortium.Draft, purpose ...string) (ProposalInfo, error) {
 	account, err := a.quorum.Multisig()
 	if err != nil {
 		return ProposalInfo{}, err
 	}
-	params, err := n.ledger.Params(ctx)
+	params, err := r.ledger.Params(ctx)
 	if err != nil {
 		return ProposalInfo{}, err
 	}
-	if string(params.GenesisHash[:]) != string(n.consortium.GenesisHash) {
-		return ProposalInfo{}, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, n.consortium.GenesisID)
+	if string(params.GenesisHash[:]) != string(r.consortium.GenesisHash) {
+		return ProposalInfo{}, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, r.consortium.GenesisID)
 	}
-	highest, _ := n.fold.sequence(a.governor)
+	highest, _ := r.fold.sequence(a.governor)
 	draft.Note.Sequence = highest + 1
-	note, err := draft.Note.Encode(n.consortium.ID)
+	note, err := draft.Note.Encode(r.consortium.ID)
 	if err != nil {
 		return ProposalInfo{}, err
 	}
@@ -94,7 +94,7 @@ func (n *Node) propose(ctx context.Context, a authority, draft consortium.Draft,
 	}
 	joint, err := ledger.NewJoint(params, account, ledger.Mint{
 		URL: wire.URL(directory.Root()), MetadataHash: wire.MetadataHash(draft.Metadata), Note: note, Lease: proposalLease(purpose...),
-	}, n.repo.Config.Algorand.MaxFee)
+	}, r.repo.Config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, err
 	}
@@ -103,11 +103,11 @@ func (n *Node) propose(ctx context.Context, a authority, draft consortium.Draft,
 		return ProposalInfo{}, err
 	}
 	// It is read as others will read it.
-	p, err := readProposal(data, n.consortium, n.repo.Config.Algorand.MaxFee)
+	p, err := readProposal(data, r.consortium, r.repo.Config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, err
 	}
-	p.sign(n.repo.Keys)
+	p.sign(r.repo.Keys)
 	return p.withFile()
 }
 
@@ -117,9 +117,9 @@ func proposalLease(purpose ...string) [32]byte {
 }
 
 // purposeOf says what a record of the governor's is for. It changes once that is achieved.
-func (n *Node) purposeOf(kind wire.Kind, account string) []string {
+func (r *registrar) purposeOf(kind wire.Kind, account string) []string {
 	times := 0
-	n.fold.read(func(s *consortium.State) {
+	r.fold.read(func(s *consortium.State) {
 		if kind == wire.KindAmendment {
 			account, times = "", s.Amendments()
 			return
@@ -130,64 +130,64 @@ func (n *Node) purposeOf(kind wire.Kind, account string) []string {
 }
 
 // Governor tells who the governor is.
-func (n *Node) Governor(ctx context.Context) (GovernorInfo, error) {
-	if err := n.awaitFold(ctx); err != nil {
+func (r *registrar) Governor(ctx context.Context) (GovernorInfo, error) {
+	if err := awaitTip(ctx, r.watcher); err != nil {
 		return GovernorInfo{}, err
 	}
 	var info GovernorInfo
 	var quorum *wire.Quorum
-	n.fold.read(func(s *consortium.State) {
+	r.fold.read(func(s *consortium.State) {
 		info.Account, info.Since, quorum = s.Governor(), s.InOffice().Round, s.Quorum()
 	})
 	if quorum != nil {
 		info.Known, info.Threshold = true, quorum.Threshold
 		for _, account := range quorum.Accounts {
-			one := GovernorAccount{Account: account, Self: account == n.fold.self}
-			if m, found := n.fold.member(account); found && m.Removed == nil {
+			one := GovernorAccount{Account: account, Self: account == r.fold.self}
+			if m, found := r.fold.member(account); found && m.Removed == nil {
 				one.Member = m.Name
 			}
 			info.Accounts = append(info.Accounts, one)
 		}
 	}
-	funds, err := n.ledger.FundsOf(ctx, info.Account)
+	funds, err := r.ledger.FundsOf(ctx, info.Account)
 	info.Free = funds.Free()
 	return info, err
 }
 
 // SetGovernor amends the charter: with this organisation's key if it is the governor, and returns when that is on the
 // chain; as a proposal if it is one of several.
-func (n *Node) SetGovernor(ctx context.Context, c GovernorChange) (GovernorInfo, error) {
-	a, err := n.authority(ctx, "amend the charter")
+func (r *registrar) SetGovernor(ctx context.Context, c GovernorChange) (GovernorInfo, error) {
+	a, err := r.authority(ctx, "amend the charter")
 	if err != nil {
 		return GovernorInfo{}, err
 	}
-	amendment, err := n.amendment(c)
+	amendment, err := r.amendment(c)
 	if err != nil {
-		return GovernorInfo{}, &InputError{err}
+		return GovernorInfo{}, input(err)
 	}
-	draft, err := consortium.DraftAmendment(n.consortium.ID, amendment, now())
+	draft, err := consortium.DraftAmendment(r.consortium.ID, amendment, now())
 	if err != nil {
-		return GovernorInfo{}, &InputError{err}
+		return GovernorInfo{}, input(err)
 	}
-	purpose := n.purposeOf(wire.KindAmendment, "")
+	purpose := r.purposeOf(wire.KindAmendment, "")
 	if a.quorum != nil {
-		signed, err := n.propose(ctx, a, draft, purpose...)
+		signed, err := r.propose(ctx, a, draft, purpose...)
 		if err != nil {
 			return GovernorInfo{}, err
 		}
-		info, err := n.Governor(ctx)
+		info, err := r.Governor(ctx)
 		info.Proposal = signed.File
 		return info, err
 	}
-	if _, err := n.mintRecord(ctx, hashOf(append(purpose, string(draft.Payload))...), draft); err != nil {
+	if _, err := r.mintRecord(ctx, hashOf(append(purpose, string(draft.Payload))...), draft); err != nil {
 		return GovernorInfo{}, fmt.Errorf("amending the charter: %w", err)
 	}
-	return n.Governor(ctx)
+	return r.Governor(ctx)
 }
 
 // amendment is the charter as it is, with what is changed.
-func (n *Node) amendment(c GovernorChange) (wire.Amendment, error) {
-	charter := n.fold.charter()
+func (r *registrar) amendment(c GovernorChange) (wire.Amendment, error) {
+	charter := r.fold.charter()
 	if charter == nil {
 		return wire.Amendment{}, errors.New("the charter's content has not arrived")
 	}
@@ -198,7 +198,7 @@ func (n *Node) amendment(c GovernorChange) (wire.Amendment, error) {
 	if c.History != nil {
 		amendment.History = *c.History
 	}
-	n.fold.read(func(s *consortium.State) {
+	r.fold.read(func(s *consortium.State) {
 		if q := s.Quorum(); q != nil {
 			amendment.Governor = *q
 		}
@@ -212,7 +212,7 @@ func (n *Node) amendment(c GovernorChange) (wire.Amendment, error) {
 	amendment.Governor = wire.Quorum{Threshold: c.Threshold}
 	for _, name := range c.Accounts {
 		account := name
-		for _, m := range n.fold.members() {
+		for _, m := range r.fold.members() {
 			if m.Name == name && m.Removed == nil {
 				account = m.Account
 			}
@@ -226,25 +226,24 @@ func (n *Node) amendment(c GovernorChange) (wire.Amendment, error) {
 }
 
 // mintRecord takes a record of the governor's into the outbox, and returns when it is on the chain and counts.
-func (n *Node) mintRecord(ctx context.Context, key []byte, draft consortium.Draft) (repo.Item, error) {
-	item, err := storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, key, draft)
+func (r *registrar) mintRecord(ctx context.Context, key []byte, draft consortium.Draft) (repo.Item, error) {
+	item, err := r.records.store(ctx, key, draft)
 	if err != nil {
 		return item, err
 	}
-	n.minter.work.notify()
-	if item, err = n.awaitItem(ctx, item.Key); err != nil {
+	if item, err = r.awaitItem(ctx, item.Key); err != nil {
 		return item, err
 	}
-	return item, n.awaitCounted(ctx, item.TxID, item.Round)
+	return item, r.awaitCounted(ctx, item.TxID, item.Round)
 }
 
 // awaitCounted waits until the fold has come past a round, and tells whether the transaction in it counts: what the
 // governor mints may come after the end of its office.
-func (n *Node) awaitCounted(ctx context.Context, txid string, round uint64) error {
+func (r *registrar) awaitCounted(ctx context.Context, txid string, round uint64) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for n.watcher.State().Cursor < round {
-		changed := n.fold.changed.changed()
+	for r.watcher.State().Cursor < round {
+		changed := r.fold.changed.changed()
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("transaction %s is on the chain, the indexer has not shown it: %w", txid, ctx.Err())
@@ -252,7 +251,7 @@ func (n *Node) awaitCounted(ctx context.Context, txid string, round uint64) erro
 		case <-ticker.C:
 		}
 	}
-	e, counts, err := n.repo.View.Event(txid)
+	e, counts, err := r.repo.View.Event(txid)
 	if err == nil && !counts {
 		err = fmt.Errorf("transaction %s is on the chain, in round %d, and counts for nothing: who signed it was not the governor any more, or it had been done", txid, round)
 	}
@@ -260,8 +259,8 @@ func (n *Node) awaitCounted(ctx context.Context, txid string, round uint64) erro
 		return err
 	}
 	for known := false; ; { // its content is here; it is about to be read
-		changed := n.fold.changed.changed()
-		n.fold.read(func(s *consortium.State) { known = s.Quorum() != nil })
+		changed := r.fold.changed.changed()
+		r.fold.read(func(s *consortium.State) { known = s.Quorum() != nil })
 		if known {
 			return nil
 		}
@@ -282,39 +281,39 @@ type Submitted struct {
 
 // SubmitProposal sends a proposal that has enough signatures, given by one copy or several, and returns when it is on
 // the chain. Repeating it is harmless.
-func (n *Node) SubmitProposal(ctx context.Context, files [][]byte) (Submitted, error) {
-	p, err := merge(files, n.consortium, n.repo.Config.Algorand.MaxFee)
+func (r *registrar) SubmitProposal(ctx context.Context, files [][]byte) (Submitted, error) {
+	p, err := merge(files, r.consortium, r.repo.Config.Algorand.MaxFee)
 	if err != nil {
-		return Submitted{}, &InputError{err}
+		return Submitted{}, input(err)
 	}
 	done := Submitted{ProposalInfo: p.describe()}
 	if !p.joint.Complete() {
-		return done, &InputError{fmt.Errorf("the proposal has too few signatures, %d are needed: %s", p.joint.Threshold(), signatures(done.Signers))}
+		return done, input(fmt.Errorf("the proposal has too few signatures, %d are needed: %s", p.joint.Threshold(), signatures(done.Signers)))
 	}
-	if err := n.awaitFold(ctx); err != nil {
+	if err := awaitTip(ctx, r.watcher); err != nil {
 		return done, err
 	}
-	if err := n.host.Put(ctx, []p2p.Directory{p.directory}); err != nil {
+	if err := r.host.Put(ctx, []p2p.Directory{p.directory}); err != nil {
 		return done, fmt.Errorf("storing the files of the proposal: %w", err)
 	}
-	if err := n.Announce(ctx, []p2p.Directory{p.directory}); err != nil && ctx.Err() == nil {
-		n.log.Warn("a record can't be announced; members will fetch it", "error", err)
+	if err := r.announcer.Announce(ctx, []p2p.Directory{p.directory}); err != nil && ctx.Err() == nil {
+		r.log.Warn("a record can't be announced; members will fetch it", "error", err)
 	}
-	if done.Round, err = n.bringToChain(ctx, p); err != nil {
+	if done.Round, err = r.bringToChain(ctx, p); err != nil {
 		return done, err
 	}
-	n.hintWatcher(done.Round)
-	if err := n.Hint(ctx, done.Round); err != nil && ctx.Err() == nil {
-		n.log.Debug("members were not told of a round", "round", done.Round, "error", err)
+	r.watcher.Confirmed(done.Round)
+	if err := r.announcer.Hint(ctx, done.Round); err != nil && ctx.Err() == nil {
+		r.log.Debug("members were not told of a round", "round", done.Round, "error", err)
 	}
-	if err := n.awaitCounted(ctx, done.TxID, done.Round); err != nil {
+	if err := r.awaitCounted(ctx, done.TxID, done.Round); err != nil {
 		return done, err
 	}
 	switch {
 	case p.member != nil:
-		done.Invite, err = n.invite(*p.member)
+		done.Invite, err = r.invite(*p.member)
 	case p.rotation != nil:
-		done.Invite, err = n.invite(*p.rotation)
+		done.Invite, err = r.invite(*p.rotation)
 	}
 	return done, err
 }
@@ -331,23 +330,23 @@ func signatures(signers []ledger.Signer) (text string) {
 }
 
 // bringToChain submits a transaction until it is confirmed, and returns the round.
-func (n *Node) bringToChain(ctx context.Context, p *proposal) (round uint64, err error) {
+func (r *registrar) bringToChain(ctx context.Context, p *proposal) (round uint64, err error) {
 	var governor string
-	n.fold.read(func(s *consortium.State) { governor = s.Governor() })
+	r.fold.read(func(s *consortium.State) { governor = s.Governor() })
 	txid := p.joint.TxID()
 	first, last := p.joint.Window()
 	for {
-		tip, err := n.ledger.Round(ctx)
+		tip, err := r.ledger.Round(ctx)
 		if err != nil {
 			return 0, err
 		}
-		switch fate, minted, err := n.ledger.Fate(ctx, txid, first, last); {
+		switch fate, minted, err := r.ledger.Fate(ctx, txid, first, last); {
 		case err != nil:
 			return 0, err
 		case fate == ledger.Confirmed:
 			return minted.Round, nil
 		case tip > last: // algod may have forgotten it; the indexer has not
-			found, err := n.Trace(ctx, txid, p.joint.Sender(), first, last)
+			found, err := r.watcher.Trace(ctx, txid, p.joint.Sender(), first, last)
 			if err != nil {
 				return 0, err
 			}
@@ -357,12 +356,12 @@ func (n *Node) bringToChain(ctx context.Context, p *proposal) (round uint64, err
 			if found.Round <= last {
 				return 0, fmt.Errorf("it is not known yet what has become of the proposal: it could be confirmed until round %d, and the indexer is at round %d", last, found.Round)
 			}
-			return 0, &InputError{fmt.Errorf("the proposal could be confirmed until round %d, which is over: make it anew with \"slnode governor renew\"", last)}
+			return 0, input(fmt.Errorf("the proposal could be confirmed until round %d, which is over: make it anew with \"slnode governor renew\"", last))
 		case governor != p.joint.Sender():
-			return 0, &InputError{fmt.Errorf("the proposal is for the governor %s, the governor is %s now", p.joint.Sender(), governor)}
+			return 0, input(fmt.Errorf("the proposal is for the governor %s, the governor is %s now", p.joint.Sender(), governor))
 		}
 		var refused *ledger.RefusedError
-		err = n.ledger.Submit(ctx, p.joint.Raw())
+		err = r.ledger.Submit(ctx, p.joint.Raw())
 		switch {
 		case err == nil:
 		case errors.As(err, &refused) && refused.Reason == ledger.Expired:
@@ -375,7 +374,7 @@ func (n *Node) bringToChain(ctx context.Context, p *proposal) (round uint64, err
 			return 0, err
 		}
 		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = n.ledger.WaitAfter(waitCtx, tip)
+		_, err = r.ledger.WaitAfter(waitCtx, tip)
 		cancel()
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -388,17 +387,17 @@ func (n *Node) bringToChain(ctx context.Context, p *proposal) (round uint64, err
 
 // RenewProposal makes a proposal anew that took too long to be signed: the same record, to be confirmed within the
 // next thousand rounds. It has this organisation's signature only.
-func (n *Node) RenewProposal(ctx context.Context, file []byte) (ProposalInfo, error) {
-	old, err := readProposal(file, n.consortium, n.repo.Config.Algorand.MaxFee)
+func (r *registrar) RenewProposal(ctx context.Context, file []byte) (ProposalInfo, error) {
+	old, err := readProposal(file, r.consortium, r.repo.Config.Algorand.MaxFee)
 	if err != nil {
-		return ProposalInfo{}, &InputError{err}
+		return ProposalInfo{}, input(err)
 	}
-	a, err := n.authority(ctx, "renew a proposal")
+	a, err := r.authority(ctx, "renew a proposal")
 	if err != nil {
 		return ProposalInfo{}, err
 	}
 	if a.quorum == nil || a.governor != old.joint.Sender() {
-		return ProposalInfo{}, &InputError{fmt.Errorf("the proposal is for the governor %s, the governor is %s now", old.joint.Sender(), a.governor)}
+		return ProposalInfo{}, input(fmt.Errorf("the proposal is for the governor %s, the governor is %s now", old.joint.Sender(), a.governor))
 	}
-	return n.propose(ctx, a, old.files, n.purposeOf(old.note.Kind, old.note.Account)...)
+	return r.propose(ctx, a, old.files, r.purposeOf(old.note.Kind, old.note.Account)...)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/stix"
 )
 
 // run does what no order is needed for, until the context ends: whoever may read a collection and has no keys gets
@@ -96,16 +95,6 @@ func (o *owner) exposed(c consortium.Collection, round uint64) (list []consortiu
 	return list, due, nil
 }
 
-// toRekey counts the collections of this organisation that others read: each can need another key at any time.
-func (f *fold) toRekey() (n int) {
-	for _, c := range f.collections() {
-		if c.Owner == f.self && !c.Former && f.audience(c) != (stix.Audience{AdHoc: c.Properties.AdHoc}) {
-			n++
-		}
-	}
-	return n
-}
-
 // shutOut begins a key epoch without those who should not have the key. A reader with another identity is given the new
 // epoch's by supply, with those that it had before.
 func (o *owner) shutOut(ctx context.Context, c consortium.Collection, exposed []consortium.Exposure) error {
@@ -183,10 +172,9 @@ func (o *owner) keyring(ctx context.Context, c consortium.Collection, from uint3
 	if err != nil {
 		return err
 	}
-	if _, err := storeRecord(ctx, o.outbox, o.blocks, o.fresh, also[0], draft, also[1:]...); err != nil {
+	if _, err := o.records.store(ctx, also[0], draft, also[1:]...); err != nil {
 		return err
 	}
 	o.log.Info("members are given the keys of a collection", "members", names, "collection", c.ID, "epochs", len(keys))
-	o.stored()
 	return nil
 }

@@ -15,16 +15,16 @@ const (
 	metricsAtOnce  = 4               // collections, each of which asks algod for the account
 )
 
-// metricsHandler shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
+// Metrics shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
 // carry no object, no identifier and no title.
-func (n *Node) metricsHandler() http.Handler {
+func (a *API) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout, MaxRequestsInFlight: metricsAtOnce})
 }
 
 // metrics asks for the status whenever somebody looks.
-type metrics struct{ node *Node }
+type metrics struct{ api *API }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("slnode_"+name, help, labels, nil)
@@ -65,7 +65,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
 	defer cancel()
-	s, err := m.node.Status(ctx)
+	s, err := m.api.Status(ctx)
 	gauge(descStatusFailed, number(err != nil))
 	if err != nil {
 		return

@@ -66,7 +66,7 @@ type minter struct {
 	confirmed   *signal            // something was
 	disk        *diskGuard
 	sole        *sole
-	condition   *condition
+	condition   *monitor
 	log         *slog.Logger
 	patience    time.Duration // until a group that algod has taken is looked after
 	refusals    atomic.Int32  // in a row, of one request too many

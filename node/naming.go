@@ -77,18 +77,3 @@ func (f *fold) called(name string) (consortium.Collection, error) {
 	}
 	return collections[i], nil
 }
-
-// Collection finds the collection that an operator means.
-func (info ConsortiumInfo) Collection(name string) (CollectionInfo, error) {
-	self := slices.IndexFunc(info.Members, func(m MemberInfo) bool { return m.Self })
-	list := make([]calledCollection, len(info.Collections))
-	for i, c := range info.Collections {
-		own := self >= 0 && (c.Owner == info.Members[self].Name || c.Owner == info.Members[self].Account)
-		list[i] = calledCollection{c.ID, c.Alias, c.Owner, own, c.Default}
-	}
-	i, err := choose(list, name)
-	if err != nil {
-		return CollectionInfo{}, err
-	}
-	return info.Collections[i], nil
-}

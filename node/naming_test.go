@@ -58,6 +58,7 @@ type hostileWorld struct {
 	founder, mallory *org
 	catalogue        *catalogue
 	owner            *owner
+	sole             *sole
 	keys             map[string]*seal.EpochKey // by collection and epoch
 	recorded         uint64                    // the last item of the outbox that was put on the chain
 	own              string                    // a collection of self's that nobody else reads; sorted last
@@ -66,10 +67,12 @@ type hostileWorld struct {
 func newHostileWorld(t *testing.T) *hostileWorld {
 	self, founder, mallory := newOrg(t, "self"), newOrg(t, "founder"), newOrg(t, "mallory")
 	h := &hostileWorld{world: newWorld(t, self), founder: founder, mallory: mallory, keys: map[string]*seal.EpochKey{}, own: "ffffffff" + uuid.NewString()[8:]}
+	h.sole = &sole{outbox: h.r.Outbox, self: self.address(), condition: newMonitor("", discard), log: discard}
+	h.saw = h.sole.saw
 	events := h.found(founder, self, mallory)
 	h.open()
-	h.owner = &owner{turn: newTurn(), outbox: h.r.Outbox, view: h.r.View, fold: h.fold, blocks: h.blocks, fresh: &freshDirectories{blocks: h.blocks}, consortium: h.id,
-		recipient: self.identity.Recipient(), stored: func() {}, problem: func() error { return nil }, log: discard}
+	h.owner = &owner{turn: newTurn(), outbox: h.r.Outbox, view: h.r.View, fold: h.fold, records: recordsIn(h.r.Outbox, h.blocks), watcher: caughtUp{}, consortium: h.id,
+		recipient: self.identity.Recipient(), problem: func() error { return nil }, log: discard}
 	h.catalogue = &catalogue{view: h.r.View, fold: h.fold, own: "self", described: &ownRoot{}, consortium: repo.Consortium{ID: h.id}}
 	h.takes(events...)
 	h.takes(h.collectionOf(self, h.own, 1, h.named("Own", "notes")))
@@ -121,12 +124,12 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 			for what, find := range map[string]func() (string, error){
 				"an owner's change": func() (string, error) { c, err := h.owner.find(name); return c.ID, err },
 				"a feed": func() (string, error) {
-					s := &feedSink{node: &Node{fold: h.fold}, config: repo.Feed{Into: name}}
+					s := &feedSink{feeds: &feeds{fold: h.fold}, config: repo.Feed{Into: name}}
 					c, err := s.into()
 					return c.ID, err
 				},
 				"an account's limit": func() (string, error) {
-					ids, err := (&Node{fold: h.fold, consortium: repo.Consortium{ID: h.id}}).collectionIDs([]string{name})
+					ids, err := collectionIDs(h.fold, repo.Consortium{ID: h.id}, []string{name})
 					return strings.Join(ids, " "), err
 				},
 			} {
@@ -135,7 +138,7 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 				}
 			}
 		}
-		everything, err := (&Node{fold: h.fold, consortium: repo.Consortium{ID: h.id}}).collectionIDs([]string{everythingAlias})
+		everything, err := collectionIDs(h.fold, repo.Consortium{ID: h.id}, []string{everythingAlias})
 		if err != nil || everything[0] != everythingID(repo.Consortium{ID: h.id}) {
 			t.Errorf("others call theirs %q: everything is %v (%v)", alias, everything, err)
 		}
@@ -235,7 +238,7 @@ func TestACollectionWhoseIdIsTakenIsMadeAgain(t *testing.T) {
 			}
 		}
 	}()
-	c, err := h.owner.create(t.Context(), CollectionSpec{Title: "Ours"}, wire.NetworkPrivate)
+	c, err := h.owner.create(t.Context(), CollectionSpec{Title: "Ours"})
 	<-done
 	if err != nil || c.Owner != h.self.address() || stolen != 3 {
 		t.Errorf("after %d records it is %+v (%v)", stolen, c, err)
@@ -272,8 +275,8 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHostileWorld(t)
-			p := &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, owner: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
-			to, err := h.owner.adHoc(t.Context(), []string{"founder"})
+			p := &publisher{outbox: h.r.Outbox, view: h.r.View, fold: h.fold, recipients: h.owner, wake: func() {}, done: &signal{}, delay: noDelay()}
+			to, err := h.owner.AdHoc(t.Context(), []string{"founder"})
 			must(t, err)
 			red := strings.Replace(indicatorJSON(1), `"name"`, `"labels":["tlp:red"],"name"`, 1)
 			id, err := p.accept(publisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(red)}, {Raw: []byte(indicatorJSON(2))}}})
@@ -300,7 +303,7 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 			if len(status.Failures) != 2 || !strings.Contains(status.Failures[0].Message, "taken the id") {
 				t.Errorf("the status is %+v", status)
 			}
-			again, err := h.owner.adHoc(t.Context(), []string{"founder"})
+			again, err := h.owner.AdHoc(t.Context(), []string{"founder"})
 			if err != nil || again.ID == to.ID {
 				t.Errorf("what is posted again goes to %s (%v)", again.ID, err)
 			}
@@ -318,7 +321,7 @@ func madeForOne(level string, readers, contributors wire.Accounts) wire.Collecti
 
 func (h *hostileWorld) sealer() *sealer {
 	return &sealer{outbox: h.r.Outbox, fold: h.fold, blocks: h.blocks, fresh: &freshDirectories{blocks: h.blocks}, consortium: h.id, stored: func() {}, done: &signal{},
-		memory: sealBytes, condition: &condition{log: discard}, log: discard}
+		memory: sealBytes, condition: newMonitor("", discard), log: discard}
 }
 
 func TestAWebhooksCollectionIsTheOneThatItsIdNames(t *testing.T) {

@@ -202,3 +202,20 @@ func publishedAs(view *repo.View, item repo.Item) (*repo.Entry, error) {
 	}
 	return view.Same(probe)
 }
+
+// replaces reports whether an entry of the view is what an item takes the place of.
+func (m *minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
+	for {
+		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
+			return true, nil
+		}
+		if item.Replaces == 0 {
+			return false, nil
+		}
+		old, found, err := m.outbox.Item(item.Replaces)
+		if err != nil || !found {
+			return false, err
+		}
+		item = old
+	}
+}

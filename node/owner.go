@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -25,12 +24,11 @@ type owner struct {
 	outbox     *repo.Outbox
 	view       *repo.View
 	fold       *fold
-	blocks     blockStore
-	fresh      *freshDirectories
+	records    *records
+	watcher    follower
 	consortium uint64
+	network    string // that members' nodes are on: private or public
 	recipient  string // this organisation's public key: it is a reader of its collections like others
-	stored     func() // tells the minter that there is work
-	params     func(context.Context) (ledger.Params, error)
 	problem    func() error
 	log        *slog.Logger
 
@@ -81,9 +79,12 @@ const allMembers = "all"
 
 // create makes a collection and waits until it is on the chain. If the context ends before that, the error wraps
 // errOnItsWay if the collection is made all the same.
-func (o *owner) create(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
+func (o *owner) create(ctx context.Context, spec CollectionSpec) (consortium.Collection, error) {
+	if err := awaitTip(ctx, o.watcher); err != nil {
+		return consortium.Collection{}, err
+	}
 	for try := 1; ; try++ {
-		c, err := o.beginNew(ctx, spec, network)
+		c, err := o.beginNew(ctx, spec)
 		if err != nil {
 			return consortium.Collection{}, err
 		}
@@ -107,18 +108,18 @@ func (o *owner) create(ctx context.Context, spec CollectionSpec, network string)
 var errOnItsWay = errors.New("the collection is on its way to the chain")
 
 // beginNew stores the first record of a new collection.
-func (o *owner) beginNew(ctx context.Context, spec CollectionSpec, network string) (consortium.Collection, error) {
+func (o *owner) beginNew(ctx context.Context, spec CollectionSpec) (consortium.Collection, error) {
 	if err := o.turn.take(ctx); err != nil {
 		return consortium.Collection{}, err
 	}
 	defer o.turn.give()
 	o.begins()
-	properties, err := o.properties(spec, network)
+	properties, err := o.properties(spec)
 	if err != nil {
-		return consortium.Collection{}, &InputError{err}
+		return consortium.Collection{}, input(err)
 	}
 	if !o.fold.active() {
-		return consortium.Collection{}, &InputError{errors.New("this organisation is not a member of the consortium")}
+		return consortium.Collection{}, input(errors.New("this organisation is not a member of the consortium"))
 	}
 	id := uuid.NewString()
 	if err := o.reserve(spec.Alias, id); err != nil {
@@ -186,7 +187,7 @@ func (o *owner) begin(ctx context.Context, id string, properties wire.Collection
 	return o.publish(ctx, c, change{properties: properties, rotate: true, to: o.readers(properties)}, also...)
 }
 
-func (o *owner) properties(spec CollectionSpec, network string) (wire.Collection, error) {
+func (o *owner) properties(spec CollectionSpec) (wire.Collection, error) {
 	readers, err := o.accounts(spec.Readers)
 	if err != nil {
 		return wire.Collection{}, fmt.Errorf("readers: %w", err)
@@ -212,7 +213,7 @@ func (o *owner) properties(spec CollectionSpec, network string) (wire.Collection
 	}
 	if p.Metadata == "" {
 		p.Metadata = wire.MetadataOpen
-		if network == wire.NetworkPublic {
+		if o.network == wire.NetworkPublic {
 			p.Metadata = wire.MetadataSealed
 		}
 	}
@@ -458,7 +459,7 @@ func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 	}
 	defer o.turn.give()
 	if c, err = o.find(idOrAlias); err != nil {
-		return c, false, &InputError{err}
+		return c, false, input(err)
 	}
 	pending, err := o.pending(c)
 	if err != nil {
@@ -476,7 +477,7 @@ func (o *owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 		err = o.check(c, next.properties)
 	}
 	if err != nil {
-		return c, false, &InputError{fmt.Errorf("collection %q: %w", c.Properties.Title, err)}
+		return c, false, input(fmt.Errorf("collection %q: %w", c.Properties.Title, err))
 	}
 	if next.none {
 		return c, true, nil
@@ -494,11 +495,6 @@ func (o *owner) find(idOrAlias string) (consortium.Collection, error) {
 		err = fmt.Errorf("the collection %q belongs to another organisation", c.Properties.Title)
 	}
 	return c, err
-}
-
-// recordKey names a collection's records in the outbox.
-func recordKey(id string, revision int) []byte {
-	return hashOf("collection", id, strconv.Itoa(revision))
 }
 
 func (o *owner) pending(c consortium.Collection) (bool, error) {
@@ -519,7 +515,7 @@ func (o *owner) publish(ctx context.Context, c consortium.Collection, next chang
 		}
 		c.Epoch, c.Key, next.from = c.Epoch+1, key, c.Epoch+1
 		keys[c.Epoch] = key
-		if err := o.setGiven(c); err != nil {
+		if err := setGiven(o.outbox, c, o.asOf); err != nil {
 			return c, err
 		}
 	} else {
@@ -538,11 +534,10 @@ func (o *owner) publish(ctx context.Context, c consortium.Collection, next chang
 	if err != nil {
 		return c, err
 	}
-	if _, err := storeRecord(ctx, o.outbox, o.blocks, o.fresh, recordKey(c.ID, c.Revision), draft, also...); err != nil {
+	if _, err := o.records.store(ctx, recordKey(c.ID, c.Revision), draft, also...); err != nil {
 		return c, err
 	}
 	o.log.Info("a collection is changed", "collection", c.ID, "title", c.Properties.Title, "epoch", c.Epoch, "keys_for", len(next.to))
-	o.stored()
 	return c, nil
 }
 
@@ -622,18 +617,6 @@ func (o *owner) since(c consortium.Collection, member string) (uint32, error) {
 	return uint32(epoch), err
 }
 
-// usualFee is the least that a transaction costs on Algorand's networks, in microalgo.
-const usualFee = 1000
-
-// minFee is the least that a transaction costs now, as far as it can be found out.
-func (o *owner) minFee(ctx context.Context) uint64 {
-	params, err := o.params(ctx)
-	if err != nil {
-		return usualFee
-	}
-	return params.MinFee
-}
-
 // adHocPlan is the collection for a set of recipients.
 type adHocPlan struct {
 	collection consortium.Collection
@@ -641,9 +624,9 @@ type adHocPlan struct {
 	exists     bool   // it is on the chain, or on its way
 }
 
-// adHoc gives the collection for named recipients: the one that there is for the same ones, or a new one. A new one is
+// AdHoc gives the collection for named recipients: the one that there is for the same ones, or a new one. A new one is
 // stored when it returns; what is published in it waits until the chain has it.
-func (o *owner) adHoc(ctx context.Context, names []string) (consortium.Collection, error) {
+func (o *owner) AdHoc(ctx context.Context, names []string) (consortium.Collection, error) {
 	if err := o.turn.take(ctx); err != nil {
 		return consortium.Collection{}, err
 	}
@@ -665,9 +648,9 @@ func (o *owner) planAdHoc(names []string) (adHocPlan, error) {
 	readers, err := o.accounts(names)
 	switch {
 	case err != nil:
-		return adHocPlan{}, &InputError{fmt.Errorf("recipients: %w", err)}
+		return adHocPlan{}, input(fmt.Errorf("recipients: %w", err))
 	case readers.Members:
-		return adHocPlan{}, &InputError{errors.New("recipients: name the organisations; for every member there are collections")}
+		return adHocPlan{}, input(errors.New("recipients: name the organisations; for every member there are collections"))
 	}
 	title := []rune("For " + strings.Join(o.fold.names(readers), ", "))
 	properties := wire.Collection{
@@ -695,4 +678,17 @@ func (o *owner) planAdHoc(names []string) (adHocPlan, error) {
 			return adHocPlan{collection: c, key: key, exists: true}, nil
 		}
 	}
+}
+
+// found stores the first record of the collection that a consortium is founded with.
+func (o *owner) found(ctx context.Context, id string, properties wire.Collection) error {
+	o.begins()
+	_, err := o.begin(ctx, id, properties)
+	return err
+}
+
+// PlanAdHoc tells in which collection objects for named recipients would be, and whether there is that one already.
+func (o *owner) PlanAdHoc(names []string) (c consortium.Collection, exists bool, err error) {
+	plan, err := o.planAdHoc(names)
+	return plan.collection, plan.exists, err
 }

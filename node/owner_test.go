@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -25,8 +24,8 @@ func newOwner(t *testing.T) (*world, *owner) {
 // owner makes one, as a start does.
 func (w *world) owner() *owner {
 	return &owner{
-		turn: newTurn(), outbox: w.r.Outbox, view: w.r.View, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id,
-		recipient: w.self.identity.Recipient(), stored: func() {}, problem: func() error { return nil }, log: discard,
+		turn: newTurn(), outbox: w.r.Outbox, view: w.r.View, fold: w.fold, records: recordsIn(w.r.Outbox, w.blocks), watcher: caughtUp{}, consortium: w.id,
+		recipient: w.self.identity.Recipient(), problem: func() error { return nil }, log: discard,
 	}
 }
 
@@ -46,25 +45,25 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	// The client left before anything was stored: at its turn, or while the blocks were written.
-	if _, err := o.create(gone, spec, wire.NetworkPrivate); !errors.Is(err, context.Canceled) || errors.Is(err, errOnItsWay) {
+	if _, err := o.create(gone, spec); !errors.Is(err, context.Canceled) || errors.Is(err, errOnItsWay) {
 		t.Fatal(err)
 	}
 	w.blocks.putFails = errors.New("no disk")
-	if _, err := o.create(t.Context(), spec, wire.NetworkPrivate); err == nil || errors.Is(err, errOnItsWay) {
+	if _, err := o.create(t.Context(), spec); err == nil || errors.Is(err, errOnItsWay) {
 		t.Fatal(err)
 	}
 	w.blocks.putFails = nil
 
-	if _, err := o.create(soon(t), spec, wire.NetworkPrivate); !errors.Is(err, errOnItsWay) {
+	if _, err := o.create(soon(t), spec); !errors.Is(err, errOnItsWay) {
 		t.Fatalf("the first one that is stored: %v", err)
 	}
 	for range 2 {
-		if _, err := o.create(soon(t), spec, wire.NetworkPrivate); !errors.Is(err, errOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
+		if _, err := o.create(soon(t), spec); !errors.Is(err, errOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("another while it is on its way: %v", err)
 		}
 		o = w.owner() // as after a restart
 	}
-	if _, err := o.create(soon(t), CollectionSpec{Title: "Reports", Alias: "other"}, wire.NetworkPrivate); !errors.Is(err, errOnItsWay) {
+	if _, err := o.create(soon(t), CollectionSpec{Title: "Reports", Alias: "other"}); !errors.Is(err, errOnItsWay) {
 		t.Errorf("another alias: %v", err)
 	}
 	if items, err := w.r.Outbox.Queue(repo.Stored, 0, 10); err != nil || len(items) != 2 {
@@ -79,14 +78,14 @@ func TestNobodyWaitsForWhoWaitsForTheChain(t *testing.T) {
 	waiting := make(chan error)
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {
-		_, err := o.create(ctx, CollectionSpec{Title: "One", Alias: "one"}, wire.NetworkPrivate)
+		_, err := o.create(ctx, CollectionSpec{Title: "One", Alias: "one"})
 		waiting <- err
 	}()
-	if _, err := o.create(soon(t), CollectionSpec{Title: "Two", Alias: "two"}, wire.NetworkPrivate); !errors.Is(err, errOnItsWay) {
+	if _, err := o.create(soon(t), CollectionSpec{Title: "Two", Alias: "two"}); !errors.Is(err, errOnItsWay) {
 		t.Error(err)
 	}
 	must(t, o.turn.take(t.Context()))
-	if _, err := o.adHoc(soon(t), []string{"nobody"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := o.AdHoc(soon(t), []string{"nobody"}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("who waits for a turn does not give up: %v", err)
 	}
 	o.turn.give()

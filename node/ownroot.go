@@ -63,13 +63,18 @@ func (o *ownRoot) set(words rootWords) error {
 }
 
 // administration does what an administrator asks for over HTTP and the chain or the view has a part in.
-type administration struct{ node *Node }
+type administration struct {
+	own         string // this organisation's name
+	described   *ownRoot
+	fold        *fold
+	collections *owner
+}
 
 var _ taxii.Owner = (*administration)(nil)
 
 // DescribeRoot gives this organisation's API root other words.
 func (a *administration) DescribeRoot(_ context.Context, _ taxii.Principal, title, description string) error {
-	return a.node.described.set(rootWords{title, description})
+	return a.described.set(rootWords{title, description})
 }
 
 // creationPatience is how long a request for a collection waits for the chain, and then how long the client is to.
@@ -81,10 +86,9 @@ const (
 // CreateCollection makes a collection on the chain. If that takes too long it goes on; a client that asks again is told
 // to wait, and then that the collection is there.
 func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal, spec taxii.NewCollection) (taxii.Collection, error) {
-	n := a.node
 	if spec.Alias != "" {
-		taken := slices.ContainsFunc(n.fold.collections(), func(c consortium.Collection) bool {
-			return c.Properties.Alias == spec.Alias && (c.Owner == n.fold.self || c.Default)
+		taken := slices.ContainsFunc(a.fold.collections(), func(c consortium.Collection) bool {
+			return c.Properties.Alias == spec.Alias && (c.Owner == a.fold.self || c.Default)
 		})
 		if taken {
 			return taxii.Collection{}, fmt.Errorf("%w: there is a collection with the alias %q", taxii.ErrConflict, spec.Alias)
@@ -92,7 +96,7 @@ func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal
 	}
 	ctx, cancel := context.WithTimeout(ctx, creationPatience)
 	defer cancel()
-	info, err := n.CreateCollection(ctx, CollectionSpec{
+	c, err := a.collections.create(ctx, CollectionSpec{
 		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: spec.Readers, Contributors: spec.Contributors,
 		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
 	})
@@ -102,8 +106,9 @@ func (a *administration) CreateCollection(ctx context.Context, _ taxii.Principal
 	if err != nil {
 		return taxii.Collection{}, clientError(err)
 	}
+	info := describeCollection(a.fold, c)
 	return taxii.Collection{
-		Root: n.repo.Config.Organisation.Name, ID: info.ID, Alias: info.Alias, Title: info.Title, Description: info.Description,
+		Root: a.own, ID: info.ID, Alias: info.Alias, Title: info.Title, Description: info.Description,
 		CanRead: true, CanWrite: info.Write,
 	}, nil
 }

@@ -222,7 +222,7 @@ func merge(files [][]byte, own repo.Consortium, maxFee uint64) (*proposal, error
 func ReadProposal(own repo.Consortium, config repo.Config, files ...[]byte) (ProposalInfo, error) {
 	p, err := merge(files, own, config.Algorand.MaxFee)
 	if err != nil {
-		return ProposalInfo{}, &InputError{err}
+		return ProposalInfo{}, input(err)
 	}
 	return p.describe(), nil
 }
@@ -231,10 +231,10 @@ func ReadProposal(own repo.Consortium, config repo.Config, files ...[]byte) (Pro
 func SignProposal(own repo.Consortium, config repo.Config, keys repo.Keys, files ...[]byte) (ProposalInfo, error) {
 	p, err := merge(files, own, config.Algorand.MaxFee)
 	if err != nil {
-		return ProposalInfo{}, &InputError{err}
+		return ProposalInfo{}, input(err)
 	}
 	if !p.sign(keys) {
-		return ProposalInfo{}, &InputError{fmt.Errorf("the account %s of this repository is none of the governor's", keys.Address())}
+		return ProposalInfo{}, input(fmt.Errorf("the account %s of this repository is none of the governor's", keys.Address()))
 	}
 	return p.withFile()
 }

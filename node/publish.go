@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,18 +21,27 @@ import (
 // publisher is the first stretch of the publish pipeline: it checks objects and takes them into the outbox. What it
 // took in is published, whatever happens.
 type publisher struct {
-	outbox *repo.Outbox
-	view   *repo.View
-	fold   *fold
-	owner  *owner        // makes the collections for named recipients
-	wait   time.Duration // for confirmation, before the answer
-	delay  delay
-	disk   *diskGuard
-	wake   func()  // tells the sealer that there is work
-	done   *signal // an item was confirmed
+	outbox     *repo.Outbox
+	view       *repo.View
+	fold       *fold
+	recipients recipients
+	fees       feeSource
+	wait       time.Duration // for confirmation, before the answer
+	delay      delay
+	disk       *diskGuard
+	wake       func()  // tells the sealer that there is work
+	done       *signal // an item was confirmed
 
 	shown    *signal                 // something entered the view, or left it
 	watching func() chainwatch.State // how the chain is followed; nil: nobody does
+}
+
+// recipients gives the collections of what is for named recipients.
+type recipients interface {
+	// AdHoc gives the one for these recipients, and makes it if there is none.
+	AdHoc(ctx context.Context, names []string) (consortium.Collection, error)
+	// PlanAdHoc tells which one AdHoc would give, and whether it is there already.
+	PlanAdHoc(names []string) (c consortium.Collection, exists bool, err error)
 }
 
 var _ taxii.Publisher = (*publisher)(nil)
@@ -43,7 +50,7 @@ var _ taxii.Publisher = (*publisher)(nil)
 func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Status, error) {
 	into, err := p.target(c)
 	if err == nil && len(a.To) > 0 {
-		into, err = p.owner.adHoc(ctx, a.To)
+		into, err = p.recipients.AdHoc(ctx, a.To)
 	}
 	if err != nil {
 		return taxii.Status{}, clientError(err)
@@ -53,7 +60,7 @@ func (p *publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Co
 		return taxii.Status{}, err
 	}
 	p.wake()
-	return p.await(ctx, status)
+	return p.Await(ctx, status)
 }
 
 // target is the collection that a client writes to.
@@ -216,18 +223,6 @@ func (b *batch) check(at int) {
 	b.submissions = append(b.submissions, submission)
 }
 
-// entryOf is an object as the view would hold it, as far as its publisher knows.
-func entryOf(collection string, object *stix.Object, hash [32]byte, stored time.Time) *repo.Entry {
-	entry := &repo.Entry{
-		Collection: collection, ID: object.ID, Type: object.Type, Version: object.Version(), Instant: object.VersionTime(),
-		Hash: hash[:], StoredAt: stored, Object: object.Raw,
-	}
-	if entry.Version == "" {
-		entry.Version, entry.Instant, entry.Unversioned = wire.FormatTime(stored), stored, true
-	}
-	return entry
-}
-
 // objectKey is what is published exactly once: a version of an object in a collection, or, for an object without
 // versions, its content.
 func objectKey(e *repo.Entry) []byte {
@@ -238,14 +233,8 @@ func objectKey(e *repo.Entry) []byte {
 	return hashOf("object", e.Collection, e.ID, version)
 }
 
-// hashOf is a hash of words that contain no zero byte.
-func hashOf(words ...string) []byte {
-	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
-	return sum[:]
-}
-
-// await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is in vain.
-func (p *publisher) await(ctx context.Context, id string) (taxii.Status, error) {
+// Await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is in vain.
+func (p *publisher) Await(ctx context.Context, id string) (taxii.Status, error) {
 	kept, _, found, err := p.outbox.Status(id)
 	if err != nil || !found {
 		return taxii.Status{}, err

@@ -43,7 +43,7 @@ func (w *world) add(replace bool, objects ...string) taxii.Status {
 	return status.Status
 }
 
-func noDelay() delay { return delay{&condition{log: discard}, &condition{log: discard}} }
+func noDelay() delay { return delay{newMonitor("", discard), newMonitor("", discard)} }
 
 // seal does to what was accepted what the sealer does, as far as the outbox is concerned.
 func (w *world) seal() {

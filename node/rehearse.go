@@ -18,14 +18,14 @@ func (p *publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
-	one := ledger.Cost(1, p.owner.minFee(ctx))
+	one := ledger.Cost(1, minFee(ctx, p.fees))
 	var result taxii.Rehearsal
 	if len(a.To) > 0 {
-		plan, err := p.owner.planAdHoc(a.To)
+		planned, exists, err := p.recipients.PlanAdHoc(a.To)
 		if err != nil {
 			return taxii.Rehearsal{}, clientError(err)
 		}
-		if into = plan.collection; !plan.exists {
+		if into = planned; !exists {
 			result.Extra = one // its record
 		}
 	}

@@ -17,41 +17,40 @@ type Removal struct {
 
 // Remove ends the membership of an organisation, and returns when that is on the chain. Repeating it is harmless. Where
 // the governor is several accounts, it gives a proposal for them.
-func (n *Node) Remove(ctx context.Context, name string) (Removal, error) {
-	a, err := n.authority(ctx, "remove members")
+func (r *registrar) Remove(ctx context.Context, name string) (Removal, error) {
+	a, err := r.authority(ctx, "remove members")
 	if err != nil {
 		return Removal{}, err
 	}
-	m, err := n.removable(name)
+	m, err := r.removable(name)
 	if err != nil {
-		return Removal{}, &InputError{err}
+		return Removal{}, input(err)
 	}
 	switch {
 	case m.Removed != nil:
-		return Removal{MemberInfo: n.describeMember(m)}, nil
+		return Removal{MemberInfo: describeMember(r.fold, m)}, nil
 	case a.quorum != nil:
-		return n.removeTogether(ctx, a, m)
+		return r.removeTogether(ctx, a, m)
 	}
-	if err := n.endMembership(ctx, m); err != nil {
+	if err := r.endMembership(ctx, m); err != nil {
 		return Removal{}, fmt.Errorf("removing %s: %w", m.Name, err)
 	}
-	n.minter.work.notify()
 	for {
-		changed := n.fold.changed.changed()
-		if one, _ := n.fold.member(m.Account); one.Removed != nil {
-			return Removal{MemberInfo: n.describeMember(one)}, nil
+		changed := r.fold.changed.changed()
+		if one, _ := r.fold.member(m.Account); one.Removed != nil {
+			return Removal{MemberInfo: describeMember(r.fold, one)}, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return Removal{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, ctx.Err()), n.publishingProblem())
+			return Removal{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, ctx.Err()), r.problem())
 		}
 	}
 }
 
 // removable finds a member by its name or account.
-func (n *Node) removable(name string) (m consortium.Member, err error) {
-	for _, one := range n.fold.members() {
+func (r *registrar) removable(name string) (m consortium.Member, err error) {
+	for _, one := range r.fold.members() {
 		if one.Name == name || one.Account == name {
 			m = one
 		}
@@ -59,7 +58,7 @@ func (n *Node) removable(name string) (m consortium.Member, err error) {
 	switch {
 	case m.Account == "":
 		return m, fmt.Errorf("no member is called %.60q", name)
-	case m.Account == n.fold.self:
+	case m.Account == r.fold.self:
 		return m, errors.New("this organisation would remove itself; let another one of the governor's do it")
 	}
 	return m, nil
@@ -67,28 +66,29 @@ func (n *Node) removable(name string) (m consortium.Member, err error) {
 
 // endMembership takes into the outbox what ends a membership: the destruction of the member NFT, which frees its 0.1
 // ALGO, or, where that would not do, a record.
-func (n *Node) endMembership(ctx context.Context, m consortium.Member) error {
+func (r *registrar) endMembership(ctx context.Context, m consortium.Member) error {
 	var since consortium.Position
-	n.fold.read(func(s *consortium.State) { since = s.InOffice() })
-	if m.InForce == 1 && m.Admitted.Sender == n.fold.self && since.Before(m.Admitted.Position) {
-		_, err := n.withdrawer.destroy(m.Admitted.Asset)
+	r.fold.read(func(s *consortium.State) { since = s.InOffice() })
+	if m.InForce == 1 && m.Admitted.Sender == r.fold.self && since.Before(m.Admitted.Position) {
+		_, err := r.withdrawer.destroy(m.Admitted.Asset)
+		r.records.wake()
 		return err
 	}
-	draft, err := consortium.DraftRemoval(n.consortium.ID, m.Account, now())
+	draft, err := consortium.DraftRemoval(r.consortium.ID, m.Account, now())
 	if err != nil {
 		return err
 	}
-	_, err = storeRecord(ctx, n.repo.Outbox, n.host, n.fresh, hashOf(n.purposeOf(wire.KindRemoval, m.Account)...), draft)
+	_, err = r.records.store(ctx, hashOf(r.purposeOf(wire.KindRemoval, m.Account)...), draft)
 	return err
 }
 
-func (n *Node) removeTogether(ctx context.Context, a authority, m consortium.Member) (Removal, error) {
-	answer := Removal{MemberInfo: n.describeMember(m)}
-	draft, err := consortium.DraftRemoval(n.consortium.ID, m.Account, now())
+func (r *registrar) removeTogether(ctx context.Context, a authority, m consortium.Member) (Removal, error) {
+	answer := Removal{MemberInfo: describeMember(r.fold, m)}
+	draft, err := consortium.DraftRemoval(r.consortium.ID, m.Account, now())
 	if err != nil {
 		return answer, err
 	}
-	signed, err := n.propose(ctx, a, draft, n.purposeOf(wire.KindRemoval, m.Account)...)
+	signed, err := r.propose(ctx, a, draft, r.purposeOf(wire.KindRemoval, m.Account)...)
 	if err != nil {
 		return answer, fmt.Errorf("proposing to remove %s: %w", m.Name, err)
 	}

@@ -14,7 +14,7 @@ import (
 type replacer struct {
 	outbox    *repo.Outbox
 	end       func(ctx context.Context, asset uint64) (repo.Item, error)
-	stored    func()  // tells the minter that there is work
+	wake      func()  // tells the minter that there is work
 	confirmed *signal // something was
 	log       *slog.Logger
 }
@@ -46,7 +46,7 @@ func (r *replacer) endAll(ctx context.Context) error {
 		items, err := r.outbox.Replacing(after, replacingBatch)
 		if err != nil || len(items) == 0 {
 			if ended {
-				r.stored()
+				r.wake()
 			}
 			return err
 		}
@@ -102,35 +102,4 @@ func replaced(outbox *repo.Outbox, item repo.Item) (assets []uint64, known bool,
 		assets = append(assets, old.Asset)
 	}
 	return assets, true, nil
-}
-
-// replacedIsGone reports whether what an item replaces has left the view.
-func (p *publisher) replacedIsGone(item repo.Item) (bool, error) {
-	assets, known, err := replaced(p.outbox, item)
-	if err != nil || !known {
-		return false, err
-	}
-	for _, asset := range assets {
-		if event, found, err := p.view.EventOf(asset); err != nil || found && event.State != repo.Ended {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// replaces reports whether an entry of the view is what an item takes the place of.
-func (m *minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
-	for {
-		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
-			return true, nil
-		}
-		if item.Replaces == 0 {
-			return false, nil
-		}
-		old, found, err := m.outbox.Item(item.Replaces)
-		if err != nil || !found {
-			return false, err
-		}
-		item = old
-	}
 }

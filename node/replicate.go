@@ -29,8 +29,8 @@ type replicator struct {
 	fold       *fold
 	blocks     replicaStore
 	confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
-	sole       *sole
-	work       *signal // events wait for their blocks
+	saw        func([]consortium.Event) error               // is told what the chain shows, counts or not
+	work       *signal                                      // events wait for their blocks
 	withdrawn  *signal
 	log        *slog.Logger
 }
@@ -58,7 +58,7 @@ func (r *replicator) Publishers(next []consortium.Event) (list []consortium.Publ
 // Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
 // that comes after the last record in the log (see restore), and repeating changes nothing.
 func (r *replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
-	if err := r.sole.saw(events); err != nil {
+	if err := r.saw(events); err != nil {
 		return err
 	}
 	var counted []repo.NewEvent

@@ -7,7 +7,7 @@ import (
 
 // A change of keys that came to nothing fails who asked for it, and not who asks for another one later.
 func TestAFailedRotationFailsNoOther(t *testing.T) {
-	n := &Node{}
+	n := &registrar{}
 	first, second := hashOf("rotation", "first"), hashOf("rotation", "second")
 	if err := n.rotationFailed(first); err != nil {
 		t.Error(err)

@@ -44,7 +44,7 @@ type sealer struct {
 	done       *signal // an item was given up
 	disk       *diskGuard
 	memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
-	condition  *condition
+	condition  *monitor
 	log        *slog.Logger
 }
 
@@ -190,33 +190,4 @@ func (s *sealer) onTheWay(collection string) (bool, error) {
 	}
 	_, found, err := s.outbox.Find(recordKey(collection, 1))
 	return found, err
-}
-
-func directoryOf(d consortium.Draft) (p2p.Directory, error) {
-	return p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
-}
-
-// storeRecord stores a record and takes it into the outbox as something to mint. A record with a key that is published,
-// or on its way, is not published again. It can be found by further keys also.
-func storeRecord(ctx context.Context, outbox *repo.Outbox, blocks blockStore, fresh *freshDirectories, key []byte, d consortium.Draft, also ...[]byte) (repo.Item, error) {
-	if item, found, err := outbox.Find(key); err != nil || found && item.State != repo.Withdrawn {
-		return item, err
-	}
-	directory, err := directoryOf(d)
-	if err != nil {
-		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
-	}
-	if err := blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
-		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
-	}
-	fresh.add([]p2p.Directory{directory})
-	hash := wire.MetadataHash(d.Metadata)
-	items, err := outbox.Accept([]repo.Submission{{Also: also, Item: repo.Item{
-		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: now(),
-		Destroys: d.Note.Asset,
-	}}})
-	if err != nil {
-		return repo.Item{}, err
-	}
-	return items[0], nil
 }

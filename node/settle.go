@@ -269,3 +269,17 @@ func (p *pace) wait() <-chan time.Time {
 	}
 	return time.After(time.Until(p.next))
 }
+
+// awaitFetched waits until what the chain has told of has been asked for once.
+func awaitFetched(ctx context.Context, view *repo.View) {
+	for ctx.Err() == nil {
+		events, _, err := view.Due(repo.Fresh, nil, time.Now(), 1)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -36,45 +36,45 @@ type TakenBack struct {
 }
 
 // Show tells what is known of an object, given by its STIX id or by a transaction that published it.
-func (n *Node) Show(ctx context.Context, what string) (Shown, error) {
-	entries, err := n.entriesOf(what)
+func (w *withdrawer) Show(ctx context.Context, what string) (Shown, error) {
+	entries, err := w.entriesOf(what)
 	if err != nil {
 		return Shown{}, err
 	}
 	shown := Shown{Publications: []Publication{}}
 	for _, e := range entries {
 		one := Publication{
-			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: n.fold.name(e.Publisher), TxID: e.TxID, Asset: e.Asset,
+			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.fold.name(e.Publisher), TxID: e.TxID, Asset: e.Asset,
 			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(),
 		}
-		if c, found := n.fold.collection(e.Collection); found {
+		if c, found := w.fold.collection(e.Collection); found {
 			one.Title = c.Properties.Title
 		}
 		shown.Publications = append(shown.Publications, one)
 	}
-	if shown.Withdrawals, err = n.withdrawer.takenBack(ctx, what); err != nil {
+	if shown.Withdrawals, err = w.takenBack(ctx, what); err != nil {
 		return Shown{}, err
 	}
 	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
-		return Shown{}, &InputError{fmt.Errorf("nothing is known of %.80s", what)}
+		return Shown{}, input(fmt.Errorf("nothing is known of %.80s", what))
 	}
 	return shown, nil
 }
 
 // entriesOf finds the versions of an object in the view.
-func (n *Node) entriesOf(what string) ([]*repo.Entry, error) {
-	event, found, err := n.repo.View.Event(what)
+func (w *withdrawer) entriesOf(what string) ([]*repo.Entry, error) {
+	event, found, err := w.view.Event(what)
 	if err != nil {
 		return nil, err
 	}
 	if found {
-		entry, err := n.repo.View.Entry(event)
+		entry, err := w.view.Entry(event)
 		if err != nil || entry == nil {
 			return nil, err
 		}
 		return []*repo.Entry{entry}, nil
 	}
-	entries, _, err := n.repo.View.Page(repo.Query{Collection: repo.Everything, IDs: []string{what}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn})
+	entries, _, err := w.view.Page(repo.Query{Collection: repo.Everything, IDs: []string{what}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn})
 	return entries, err
 }
 

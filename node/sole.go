@@ -1,12 +1,9 @@
 package node
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -23,7 +20,7 @@ import (
 type sole struct {
 	outbox    *repo.Outbox
 	self      string
-	condition *condition // of publishing
+	condition *monitor // of publishing
 	changed   signal
 	log       *slog.Logger
 
@@ -138,6 +135,9 @@ func (s *sole) recovers(until uint64) error {
 // settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed may
 // still be confirmed: as after a restore, nothing is signed here until the chain has shown it.
 func (s *sole) settle() error {
+	if !s.disputed() {
+		return input(errors.New("nothing shows that another node has this organisation's keys"))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, err := s.outbox.Sole()
@@ -154,39 +154,4 @@ func (s *sole) settle() error {
 	s.condition.release()
 	s.changed.notify()
 	return nil
-}
-
-// Sole takes an operator's word that no other node has this organisation's keys any more.
-func (n *Node) Sole(context.Context) error {
-	if !n.sole.disputed() {
-		return &InputError{errors.New("nothing shows that another node has this organisation's keys")}
-	}
-	return n.sole.settle()
-}
-
-// RepeatedNumbers is that a member has given sequence numbers to more than one transaction.
-type RepeatedNumbers struct {
-	Member string `json:"member"`
-	consortium.Repeated
-}
-
-// repeated lists the members that did: each of them has more than one node, or has lost what its node remembers.
-func (n *Node) repeated() (list []RepeatedNumbers) {
-	n.fold.read(func(s *consortium.State) {
-		for account, q := range s.Sequences() {
-			if q.Twice.Count > 0 {
-				list = append(list, RepeatedNumbers{Member: account, Repeated: q.Twice})
-			}
-		}
-	})
-	// Several accounts that are the governor give the same number to what they propose at the same time: they are no member.
-	list = slices.DeleteFunc(list, func(r RepeatedNumbers) bool {
-		_, found := n.fold.member(r.Member)
-		return !found
-	})
-	for i := range list {
-		list[i].Member = n.fold.name(list[i].Member)
-	}
-	slices.SortFunc(list, func(a, b RepeatedNumbers) int { return cmp.Compare(a.Member, b.Member) })
-	return list
 }

@@ -36,7 +36,7 @@ func (h *hostileWorld) signs(n int) consortium.Event {
 	return e
 }
 
-func (h *hostileWorld) disputed() bool { return h.replicator.sole.disputed() }
+func (h *hostileWorld) disputed() bool { return h.sole.disputed() }
 
 func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 	h := newHostileWorld(t)
@@ -51,21 +51,21 @@ func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 	}
 	foreign := h.mint(h.self, h.object(4))
 	h.takes(foreign)
-	c := h.replicator.sole.condition.get()
+	c := h.sole.condition.get()
 	if !h.disputed() || c.Problem != "duplicate" || !strings.Contains(c.Detail, foreign.TxID) || !strings.Contains(c.Detail, "slnode keys sole") {
 		t.Fatalf("the condition is %+v", c)
 	}
 	// Nothing that goes well elsewhere hides it, nor does a restart or the same log once more.
-	h.replicator.sole.condition.set("funds", "x")
-	h.replicator.sole.condition.clear()
+	h.sole.condition.set("funds", "x")
+	h.sole.condition.clear()
 	must(t, h.replicator.Deliver(t.Context(), h.round, []consortium.Event{foreign}))
-	again := &sole{outbox: h.r.Outbox, self: h.self.address(), condition: &condition{log: discard}, log: discard}
+	again := &sole{outbox: h.r.Outbox, self: h.self.address(), condition: newMonitor("", discard), log: discard}
 	must(t, again.load())
 	if known, err := h.r.Outbox.Sole(); err != nil || !h.disputed() || !again.disputed() || known.Foreign.Count != 1 || known.Foreign.Round != foreign.Round {
 		t.Errorf("%+v, %v, %v (%v)", known, h.disputed(), again.disputed(), err)
 	}
 	// With another account it is another identity.
-	other := &sole{outbox: h.r.Outbox, self: "OTHER", condition: &condition{log: discard}, log: discard}
+	other := &sole{outbox: h.r.Outbox, self: "OTHER", condition: newMonitor("", discard), log: discard}
 	must(t, other.load())
 	if other.disputed() {
 		t.Error("it is said of another account")
@@ -97,19 +97,19 @@ func TestWhatALostNodeSignedIsNoSignOfAnotherOne(t *testing.T) {
 	}
 }
 
-func (h *hostileWorld) begins(round uint64) { must(h.t, h.replicator.sole.begin(round)) }
+func (h *hostileWorld) begins(round uint64) { must(h.t, h.sole.begin(round)) }
 
 func (h *hostileWorld) restored(until uint64) {
 	must(h.t, h.r.Outbox.SetSole(repo.Sole{Account: h.self.address()}))
 	must(h.t, h.r.Outbox.SetRecovery(&repo.Recovery{Until: until}))
 	if until > 0 {
-		must(h.t, h.replicator.sole.recovers(until))
+		must(h.t, h.sole.recovers(until))
 	}
 }
 
 func (h *hostileWorld) changed() {
 	must(h.t, h.r.Outbox.SetSole(repo.Sole{Account: "BEFORE", Foreign: repo.Foreign{Count: 1}}))
-	must(h.t, h.replicator.sole.rotated())
+	must(h.t, h.sole.rotated())
 }
 
 func TestANewRepositoryIsTheOnlyOneWithItsKeys(t *testing.T) {
@@ -147,7 +147,7 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	var round atomic.Uint64
 	round.Store(h.round)
 	m := h.minter(0)
-	m.sole, m.condition, m.ledger = h.replicator.sole, h.replicator.sole.condition, algodAt(t, &round)
+	m.sole, m.condition, m.ledger = h.sole, h.sole.condition, algodAt(t, &round)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	submissions := newSubmissions()
@@ -159,7 +159,7 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	if items, err := m.otherKeys(); err != nil || len(items) != 0 {
 		t.Errorf("%d items are signed all the same (%v)", len(items), err)
 	}
-	must(t, rotationPlan{Key: []byte("rotation"), Account: "NEXT"}.store(h.r.Outbox))
+	must(t, rotationPlan{Key: []byte("rotation"), Account: "NEXT"}.keep(h.r.Outbox))
 	_, err := h.r.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("rotation"), Note: wire.Note{Kind: wire.KindRotation}}}})
 	must(t, err)
 	if items, err := m.otherKeys(); err != nil || len(items) != 1 || items[0].Note.Kind != wire.KindRotation {
@@ -170,10 +170,8 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	}
 
 	// When an operator has settled it, the chain is awaited as after a restore.
-	n := h.node()
-	n.sole = m.sole
-	must(t, n.Sole(ctx))
-	if err := n.Sole(ctx); err == nil {
+	must(t, m.sole.settle())
+	if err := m.sole.settle(); err == nil {
 		t.Error("it is settled twice")
 	}
 	eventually(t, func() bool { return m.condition.get().Problem == "restored" })
@@ -207,18 +205,18 @@ func eventually(t *testing.T, condition func() bool) {
 func TestAMemberWithTwoNodesIsNamed(t *testing.T) {
 	h := newHostileWorld(t)
 	h.takes(h.mint(h.mallory, h.object(1)), h.mint(h.mallory, h.object(2)))
-	if list := h.node().repeated(); len(list) != 0 {
+	if list := h.notary().repeated(); len(list) != 0 {
 		t.Fatalf("%+v", list)
 	}
 	h.mallory.sequence-- // the other node gives the same number
 	h.takes(h.mint(h.mallory, h.object(3)))
-	list := h.node().repeated()
+	list := h.notary().repeated()
 	if len(list) != 1 || list[0].Member != "mallory" || list[0].Count != 1 || list[0].Number != 2 || list[0].Round != h.round {
 		t.Errorf("%+v", list)
 	}
 	// It is remembered, and not counted again.
 	h.open()
-	if again := h.node().repeated(); len(again) != 1 || again[0] != list[0] {
+	if again := h.notary().repeated(); len(again) != 1 || again[0] != list[0] {
 		t.Errorf("after a restart: %+v", again)
 	}
 }

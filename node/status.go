@@ -1,12 +1,9 @@
 package node
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -89,74 +86,64 @@ type PeerStatus struct {
 	Problem   string   `json:"problem,omitempty"`
 }
 
-// Missing is a hole in a member's sequence numbers. One that is overdue is no delay: the indexer leaves transactions
-// out, or the member lost some before it submitted them.
-type Missing struct {
-	Member  string           `json:"member"`
-	Range   consortium.Range `json:"range"`
-	Overdue bool             `json:"overdue"`
-}
-
 // Status tells how the node is.
-func (n *Node) Status(ctx context.Context) (s Status, err error) {
-	s.Organisation, s.Consortium, s.ConsortiumID = n.repo.Config.Organisation.Name, n.fold.nameOf(n.consortium), n.consortium.ID
-	s.Started, s.Member = n.started, n.fold.active()
-	counts := n.repo.Outbox.Count()
-	if s.Disk.Free, err = n.disk.space(); err != nil {
+func (a *API) Status(ctx context.Context) (s Status, err error) {
+	s.Organisation, s.Consortium, s.ConsortiumID = a.repo.Config.Organisation.Name, a.fold.nameOf(a.consortium), a.consortium.ID
+	s.Started, s.Member = a.started, a.fold.active()
+	counts := a.repo.Outbox.Count()
+	if s.Disk.Free, err = a.disk.space(); err != nil {
 		return Status{}, err
 	}
-	s.Disk.Condition = n.disk.condition.get()
-	for _, part := range []*condition{n.disk.condition, n.minter.condition, n.sealer.condition} {
+	s.Disk.Condition = a.disk.condition.get()
+	for _, part := range []*monitor{a.disk.condition, a.publishing, a.sealing} {
 		if s.Publishing.Problem == "" {
 			s.Publishing.Condition = part.get()
 		}
 	}
 	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[repo.Accepted], counts[repo.Stored], counts[repo.Signed]
-	s.Publishing.Account = n.fold.self
+	s.Publishing.Account = a.fold.self
 	fundsCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	funds, err := n.ledger.Funds(fundsCtx)
+	funds, err := a.ledger.Funds(fundsCtx)
 	if err != nil {
 		s.Publishing.Funds = err.Error()
 	}
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
 
-	w := n.watcher.State()
+	w := a.watcher.State()
 	s.Watching.Condition = Condition{Problem: w.Problem, Detail: w.Detail, Since: w.Since}
 	s.Watching.Round, s.Watching.Tip, s.Watching.Indexer, s.Watching.Algod = w.Cursor, w.Tip, w.Indexer, w.Algod
 	s.Watching.CaughtUp, s.Watching.LastAnswer, s.Watching.GivenUp = w.CaughtUp, w.LastAnswer, w.GivenUp
 	s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.Forged, w.Malformed, w.Filtered
-	s.Clock.Condition = n.clock.condition.get()
-	if ahead, known := n.clock.ahead(); known {
+	s.Clock.Condition = a.clock.condition.get()
+	if ahead, known := a.clock.ahead(); known {
 		s.Clock.Known, s.Clock.Ahead = true, ahead.Seconds()
 	}
 
-	s.View.Objects = n.repo.View.CountObjects()
-	s.View.Waiting, s.View.Undecided = n.repo.View.CountEvents()
-	if n.certificate != nil {
-		s.Certificate = n.certificate.condition.get()
-	}
-	for _, hook := range n.webhooks {
+	s.View.Objects = a.repo.View.CountObjects()
+	s.View.Waiting, s.View.Undecided = a.repo.View.CountEvents()
+	s.Certificate = a.certificate()
+	for _, hook := range a.webhooks {
 		s.Webhooks = append(s.Webhooks, hook.status())
 	}
-	if s.Exposed, err = n.exposedKeys(); err != nil {
+	if s.Exposed, err = a.collections.exposedKeys(); err != nil {
 		return Status{}, err
 	}
-	s.Publishing.Reserved = uint64(n.minter.fold.toRekey()) * ledger.Cost(1, usualFee)
-	s.Peers, s.Missing, s.Repeated, s.Omitted = n.peerStatus(), n.missing(), n.repeated(), n.omissions.list()
+	s.Publishing.Reserved = uint64(a.fold.toRekey()) * ledger.Cost(1, usualFee)
+	s.Peers, s.Missing, s.Repeated, s.Omitted = a.peerStatus(), a.notary.missing(), a.notary.repeated(), a.omissions.list()
 	return s, nil
 }
 
-func (n *Node) peerStatus() []PeerStatus {
+func (a *API) peerStatus() []PeerStatus {
 	names := map[string]string{}
-	for _, m := range n.fold.members() {
+	for _, m := range a.fold.members() {
 		if m.Removed == nil {
 			names[m.Peer] = m.Name
 		}
 	}
 	list := []PeerStatus{}
-	for _, p := range n.host.Peers() {
-		if !n.fold.IsMember(p.ID) {
+	for _, p := range a.host.Peers() {
+		if !a.fold.IsMember(p.ID) {
 			continue // one that a member had before it changed its keys
 		}
 		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Problem: p.LastError}
@@ -165,39 +152,5 @@ func (n *Node) peerStatus() []PeerStatus {
 		}
 		list = append(list, one)
 	}
-	return list
-}
-
-func (n *Node) missing() (list []Missing) {
-	n.fold.read(func(s *consortium.State) { list = holes(s) })
-	round := n.watcher.State().Cursor
-	for i := range list {
-		list[i].Overdue = list[i].Range.IsOverdue(round)
-	}
-	return n.fold.named(list)
-}
-
-// holes are the numbers that a state has not seen.
-func holes(s *consortium.State) (list []Missing) {
-	for account, q := range s.Sequences() {
-		for _, hole := range q.Holes {
-			list = append(list, Missing{Member: account, Range: hole})
-		}
-	}
-	return list
-}
-
-// named puts the members' names in the place of their accounts, and the list in order.
-func (f *fold) named(list []Missing) []Missing {
-	names := map[string]string{}
-	for i, m := range list {
-		if _, known := names[m.Member]; !known {
-			names[m.Member] = f.name(m.Member)
-		}
-		list[i].Member = names[m.Member]
-	}
-	slices.SortFunc(list, func(a, b Missing) int {
-		return cmp.Or(cmp.Compare(a.Member, b.Member), cmp.Compare(a.Range.First, b.Range.First))
-	})
 	return list
 }

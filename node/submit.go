@@ -116,3 +116,11 @@ func (m *minter) algodFailed(err error) {
 
 // longRefusal is how long a server may ask to be left alone until that is a problem at once.
 const longRefusal = 30 * time.Second
+
+// problem is what keeps things from being published, as an error.
+func (m *minter) problem() error {
+	if c := m.condition.get(); c.Problem != "" {
+		return errors.New(c.Detail)
+	}
+	return m.disk.room()
+}

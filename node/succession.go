@@ -94,3 +94,34 @@ func (b *batch) latestOwn(id string) (*repo.Entry, error) {
 	}
 	return latest, nil
 }
+
+// replacedIsGone reports whether what an item replaces has left the view.
+func (p *publisher) replacedIsGone(item repo.Item) (bool, error) {
+	assets, known, err := replaced(p.outbox, item)
+	if err != nil || !known {
+		return false, err
+	}
+	for _, asset := range assets {
+		if event, found, err := p.view.EventOf(asset); err != nil || found && event.State != repo.Ended {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// shareAgain forgets that objects were taken back, since they are published again.
+func (p *publisher) shareAgain(submissions []repo.Submission) error {
+	any, err := anyTakenBack(p.outbox)
+	if err != nil || !any {
+		return err
+	}
+	for _, s := range submissions {
+		if s.Item.ObjectID == "" {
+			continue
+		}
+		if err := shareAgain(p.outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

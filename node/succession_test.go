@@ -190,7 +190,7 @@ func (w *world) confirm(asset uint64, txid string) {
 
 // replacing is a replacer that writes down what it ends.
 func (w *world) replacing(ended *[]uint64) *replacer {
-	return &replacer{outbox: w.r.Outbox, stored: func() {}, confirmed: &signal{}, log: discard, end: func(_ context.Context, asset uint64) (repo.Item, error) {
+	return &replacer{outbox: w.r.Outbox, wake: func() {}, confirmed: &signal{}, log: discard, end: func(_ context.Context, asset uint64) (repo.Item, error) {
 		*ended = append(*ended, asset)
 		return repo.Item{}, nil
 	}}
@@ -341,8 +341,8 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	w := newPublishingWorld(t)
 	p := w.publisher()
-	s := &feedSink{node: &Node{fold: w.fold}, publisher: p}
-	withdrawer := &withdrawer{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, stored: func() {}, log: discard}
+	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: p}}
+	withdrawer := &withdrawer{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, records: recordsIn(w.r.Outbox, w.blocks), log: discard}
 	into, err := p.target(taxii.Collection{ID: w.collection})
 	must(t, err)
 	verdict := func(raw string) (known bool, refused string) {
@@ -403,7 +403,7 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 // Other content of a version counted as known, so that nobody was told.
 func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
 	w := newPublishingWorld(t)
-	s := &feedSink{node: &Node{fold: w.fold}, publisher: w.publisher()}
+	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: w.publisher()}}
 	into, err := s.publisher.target(taxii.Collection{ID: w.collection})
 	must(t, err)
 	elsewhere := consortium.Collection{ID: "5d0092c5-5f74-4287-9642-33f4c354e56d", Properties: wire.Collection{Readers: wire.Accounts{Members: true}}}

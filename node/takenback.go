@@ -26,24 +26,17 @@ func takeBack(outbox *repo.Outbox, collection, id string) error {
 	return outbox.SetMemo(takenBackMemo(collection, id), []byte{1})
 }
 
-// shareAgain forgets that objects were taken back, since they are published again.
-func (p *publisher) shareAgain(submissions []repo.Submission) error {
-	any, err := p.outbox.Memos(takenBackPrefix, 1)
-	if err != nil || len(any) == 0 {
+// anyTakenBack reports whether this organisation has withdrawn anything since it published it last.
+func anyTakenBack(outbox *repo.Outbox) (bool, error) {
+	names, err := outbox.Memos(takenBackPrefix, 1)
+	return len(names) > 0, err
+}
+
+// shareAgain forgets that an object was withdrawn, since it is published again.
+func shareAgain(outbox *repo.Outbox, collection, id string) error {
+	back, err := takenBack(outbox, collection, id)
+	if err != nil || !back {
 		return err
 	}
-	for _, s := range submissions {
-		if s.Item.ObjectID == "" {
-			continue
-		}
-		if back, err := takenBack(p.outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
-			return err
-		} else if !back {
-			continue
-		}
-		if err := p.outbox.ForgetMemo(takenBackMemo(s.Item.Collection, s.Item.ObjectID)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return outbox.ForgetMemo(takenBackMemo(collection, id))
 }

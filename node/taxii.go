@@ -174,13 +174,13 @@ func (c *catalogue) Objects(_ context.Context, _ taxii.Principal, of taxii.Colle
 	if err != nil {
 		return taxii.Page{}, err
 	}
-	page := taxii.Page{More: parts.More, Records: records(parts.First), Rest: make([]taxii.Chunk, len(parts.Rest))}
+	page := taxii.Page{More: parts.More, Records: recordsOf(parts.First), Rest: make([]taxii.Chunk, len(parts.Rest))}
 	for i, part := range parts.Rest {
 		page.Rest[i] = taxii.Chunk{
 			Count: len(part.Dates), Bytes: part.Bytes, First: added(part.Dates[0]), Last: added(part.Dates[len(part.Dates)-1]),
 			Read: func() ([]taxii.Record, error) {
 				entries, err := part.Read()
-				return records(entries), err
+				return recordsOf(entries), err
 			},
 		}
 	}
@@ -192,7 +192,7 @@ const pagePart = 256 << 10
 
 func added(date int64) time.Time { return time.UnixMicro(date).UTC() }
 
-func records(entries []*repo.Entry) []taxii.Record {
+func recordsOf(entries []*repo.Entry) []taxii.Record {
 	list := make([]taxii.Record, len(entries))
 	for i, e := range entries {
 		list[i] = taxii.Record{

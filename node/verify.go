@@ -28,23 +28,23 @@ type Verification struct {
 // verification is a Verification in the making.
 type verification struct {
 	Verification
-	*Node
+	*notary
 	event consortium.Event
 }
 
 // Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
 // chain, which is asked anew, over IPFS to the object.
-func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
+func (n *notary) Verify(ctx context.Context, what string) (Verification, error) {
 	txid, err := n.transactionOf(what)
 	if err != nil {
 		return Verification{}, err
 	}
-	v := &verification{Node: n, Verification: Verification{Report: evidence.NewReport(txid)}}
+	v := &verification{notary: n, Verification: Verification{Report: evidence.NewReport(txid)}}
 	found, err := n.watcher.Find(ctx, txid)
 	var invalid *chainwatch.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		if _, refused := algorand.BadRequest(err); refused {
-			err = &InputError{err}
+			err = input(err)
 		}
 		return Verification{}, err
 	}
@@ -52,7 +52,7 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 		if algod := n.watcher.State().Algod; found.Round < algod {
 			return Verification{}, fmt.Errorf("the indexer does not have transaction %.60s; it is at round %d, algod at round %d", txid, found.Round, algod)
 		}
-		return Verification{}, &InputError{fmt.Errorf("the indexer does not have transaction %.60s", txid)}
+		return Verification{}, input(fmt.Errorf("the indexer does not have transaction %.60s", txid))
 	}
 	if !v.Add("transaction signature", txid, err) {
 		return v.Verification, nil
@@ -68,19 +68,19 @@ func (n *Node) Verify(ctx context.Context, what string) (Verification, error) {
 }
 
 // transactionOf finds the transaction that published something.
-func (n *Node) transactionOf(what string) (string, error) {
+func (n *notary) transactionOf(what string) (string, error) {
 	if !strings.Contains(what, "--") {
 		if !isTransactionID(what) {
-			return "", &InputError{fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction", what)}
+			return "", input(fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction", what))
 		}
 		return what, nil
 	}
-	entry, err := n.repo.View.Latest(repo.Everything, what)
+	entry, err := n.view.Latest(repo.Everything, what)
 	if err != nil {
 		return "", err
 	}
 	if entry == nil {
-		return "", &InputError{fmt.Errorf("no object %.80s is in the view of this node", what)}
+		return "", input(fmt.Errorf("no object %.80s is in the view of this node", what))
 	}
 	return entry.TxID, nil
 }
@@ -133,15 +133,15 @@ func (v *verification) contents(ctx context.Context) (m wire.Metadata, payload [
 }
 
 // files gives the two files of a directory, from this node's store or from other members'.
-func (n *Node) files(ctx context.Context, directory string) (metadata, payload []byte, err error) {
+func (n *notary) files(ctx context.Context, directory string) (metadata, payload []byte, err error) {
 	root, err := cid.Decode(directory)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := n.host.Fetch(ctx, []cid.Cid{root}); err != nil {
+	if _, err := n.blocks.Fetch(ctx, []cid.Cid{root}); err != nil {
 		return nil, nil, err
 	}
-	files, err := n.host.Read(ctx, root)
+	files, err := n.blocks.Read(ctx, root)
 	for _, f := range files {
 		if f.Name == wire.MetadataName {
 			metadata = f.Data
@@ -185,16 +185,16 @@ func (v *verification) opening(metadata wire.Metadata, payload []byte) {
 }
 
 // rule decides about an object as the fold stands.
-func (n *Node) rule(e consortium.Event, m wire.Metadata) (ruling consortium.Ruling) {
+func (n *notary) rule(e consortium.Event, m wire.Metadata) (ruling consortium.Ruling) {
 	n.fold.read(func(s *consortium.State) { ruling = s.Rule(e, m) })
 	return ruling
 }
 
 // explorer is where people can look a transaction up: on networks that explorers know.
-func (n *Node) explorer(txid string) string {
+func (n *notary) explorer(txid string) string {
 	network, _, _ := strings.Cut(n.consortium.GenesisID, "-")
 	if network != "mainnet" && network != "testnet" {
 		return ""
 	}
-	return strings.NewReplacer("{network}", network, "{txid}", txid).Replace(n.repo.Config.Algorand.Explorer)
+	return strings.NewReplacer("{network}", network, "{txid}", txid).Replace(n.explorerURL)
 }

@@ -41,7 +41,7 @@ type webhook struct {
 	memos     memos
 	shown     *signal
 	client    *http.Client
-	condition *condition
+	condition *monitor
 	retry     time.Duration // webhookRetry, but for tests
 }
 
@@ -73,7 +73,7 @@ func newWebhook(config repo.Webhook, view *repo.View, memos memos, shown *signal
 	}
 	return &webhook{
 		config: config, key: key, view: view, memos: memos, shown: shown, client: outboundClient(config.AllowPrivate, webhookTimeout),
-		condition: &condition{what: "the webhook " + config.Name, log: log}, retry: webhookRetry,
+		condition: newMonitor("the webhook "+config.Name, log), retry: webhookRetry,
 	}, nil
 }
 
@@ -92,15 +92,6 @@ func webhookCollection(own repo.Consortium, id string) string {
 
 func (w *webhook) status() WebhookStatus {
 	return WebhookStatus{Name: w.config.Name, Condition: w.condition.get()}
-}
-
-// serveWebhooks serves all webhooks until the context ends.
-func (n *Node) serveWebhooks(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, hook := range n.webhooks {
-		group.Go(func() error { return hook.run(ctx) })
-	}
-	return group.Wait()
 }
 
 // run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view that
@@ -268,4 +259,13 @@ func (w *webhook) pause(ctx context.Context, failures int, because error) {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+}
+
+// serveWebhooks serves webhooks until the context ends.
+func serveWebhooks(ctx context.Context, hooks []*webhook) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, hook := range hooks {
+		group.Go(func() error { return hook.run(ctx) })
+	}
+	return group.Wait()
 }

@@ -28,17 +28,16 @@ type withdrawer struct {
 	outbox     *repo.Outbox
 	view       *repo.View
 	fold       *fold
-	blocks     blockStore
-	fresh      *freshDirectories
+	records    *records
+	watcher    follower
 	consortium uint64
 	peers      interface {
 		Connected() map[peer.ID]time.Time
 		AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error)
 	}
 	statuses interface {
-		await(ctx context.Context, id string) (taxii.Status, error)
+		Await(ctx context.Context, id string) (taxii.Status, error)
 	}
-	stored  func()  // tells the minter that there is work
 	done    *signal // something was withdrawn
 	problem func() error
 	log     *slog.Logger
@@ -70,8 +69,8 @@ type Withdrawal struct {
 // errNotPublisher means that an object was published by another organisation.
 var errNotPublisher = errors.New("only the organisation that published an object can withdraw it")
 
-// withdraw takes the withdrawal of every object that is selected into the outbox.
-func (w *withdrawer) withdraw(ctx context.Context, s Selection) ([]Withdrawal, error) {
+// beginAll takes the withdrawal of every object that is selected into the outbox.
+func (w *withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, error) {
 	entries, err := w.selected(s)
 	if err != nil {
 		return nil, err
@@ -84,7 +83,7 @@ func (w *withdrawer) withdraw(ctx context.Context, s Selection) ([]Withdrawal, e
 		}
 		list = append(list, one)
 	}
-	w.stored()
+	w.records.wake()
 	return list, nil
 }
 
@@ -124,8 +123,8 @@ func (w *withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 	if err := w.outbox.AddStatus(status); err != nil {
 		return taxii.Status{}, err
 	}
-	w.stored()
-	return w.statuses.await(ctx, status.ID)
+	w.records.wake()
+	return w.statuses.Await(ctx, status.ID)
 }
 
 // selected finds the entries of this organisation that are selected.
@@ -138,7 +137,7 @@ func (w *withdrawer) selected(s Selection) ([]*repo.Entry, error) {
 			return nil, err
 		}
 		if entry == nil {
-			return nil, &InputError{fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State)}
+			return nil, input(fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State))
 		}
 		return w.ours([]*repo.Entry{entry})
 	}
@@ -151,9 +150,9 @@ func (w *withdrawer) selected(s Selection) ([]*repo.Entry, error) {
 	case err != nil:
 		return nil, err
 	case more:
-		return nil, &InputError{fmt.Errorf("object %.80s has more than %d versions; withdraw them by their transactions", s.What, maxWithdrawn)}
+		return nil, input(fmt.Errorf("object %.80s has more than %d versions; withdraw them by their transactions", s.What, maxWithdrawn))
 	case len(entries) == 0:
-		return nil, &InputError{fmt.Errorf("no object %.80s is in the view of this node", s.What)}
+		return nil, input(fmt.Errorf("no object %.80s is in the view of this node", s.What))
 	}
 	return w.ours(entries)
 }
@@ -165,7 +164,7 @@ const maxWithdrawn = 10_000
 func (w *withdrawer) ours(entries []*repo.Entry) ([]*repo.Entry, error) {
 	own := slices.DeleteFunc(slices.Clone(entries), func(e *repo.Entry) bool { return !w.fold.ours(e.Publisher) })
 	if len(own) == 0 {
-		return nil, &InputError{errNotPublisher}
+		return nil, input(errNotPublisher)
 	}
 	return own, nil
 }
@@ -184,7 +183,7 @@ func (w *withdrawer) end(ctx context.Context, asset uint64) (repo.Item, error) {
 	if err != nil {
 		return repo.Item{}, err
 	}
-	return storeRecord(ctx, w.outbox, w.blocks, w.fresh, destroyKey(asset), draft)
+	return w.records.store(ctx, destroyKey(asset), draft)
 }
 
 // destroy takes the destruction of an NFT into the outbox.
@@ -428,4 +427,16 @@ func (w *withdrawer) others() []consortium.Member {
 	return slices.DeleteFunc(w.fold.members(), func(m consortium.Member) bool {
 		return m.Account == w.fold.self || m.Removed != nil
 	})
+}
+
+// WithdrawAll takes objects of this organisation back, and returns when the chain has it.
+func (w *withdrawer) WithdrawAll(ctx context.Context, s Selection) ([]Withdrawal, error) {
+	if err := awaitTip(ctx, w.watcher); err != nil {
+		return nil, err
+	}
+	list, err := w.beginAll(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return list, w.await(ctx, list)
 }

@@ -3,99 +3,30 @@ package node
 import (
 	"context"
 	"fmt"
-	"sync"
-	"time"
+	"sync/atomic"
+
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/repo"
 )
 
-// witness tells the chain's last round as algod has it, to hold what the indexer says against it.
-func (n *Node) witness(ctx context.Context) (uint64, error) {
-	if !n.ourNetwork.Load() {
-		params, err := n.ledger.Params(ctx)
+// witness is algod as the second witness of how far the chain is.
+type witness struct {
+	ledger     *ledger.Ledger
+	consortium repo.Consortium
+	ours       atomic.Bool // algod was seen to be of the consortium's network
+}
+
+// tip tells the chain's last round as algod has it, to hold what the indexer says against it.
+func (w *witness) tip(ctx context.Context) (uint64, error) {
+	if !w.ours.Load() {
+		params, err := w.ledger.Params(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if string(params.GenesisHash[:]) != string(n.consortium.GenesisHash) {
-			return 0, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, n.consortium.GenesisID)
+		if string(params.GenesisHash[:]) != string(w.consortium.GenesisHash) {
+			return 0, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, w.consortium.GenesisID)
 		}
-		n.ourNetwork.Store(true)
+		w.ours.Store(true)
 	}
-	return n.ledger.Tip(ctx)
-}
-
-// clockGuard compares this machine's clock with that of the chain: with a wrong one, members' nodes and servers with
-// certificates refuse each other for reasons that don't mention it.
-type clockGuard struct {
-	ledger    blockTimes
-	condition *condition
-
-	mu    sync.Mutex
-	by    time.Duration
-	known bool
-}
-
-// blockTimes is algod as a clock.
-type blockTimes interface {
-	// Clock gives the last round, its block's time, that of the block before, and how long ago algod got it.
-	Clock(ctx context.Context) (round uint64, at, before time.Time, ago time.Duration, err error)
-}
-
-const (
-	firstClockLooks = 30 * time.Second
-	clockLooks      = 10 * time.Minute
-	// wrongClock is when a clock counts as wrong. From an hour on, members' nodes refuse each other.
-	wrongClock = 5 * time.Minute
-	// A block's time is at most slowestBlock after that of the one before: the time of a chain that rested is behind.
-	slowestBlock = 25 * time.Second
-	// freshBlock is how old a block may be to say what time it is.
-	freshBlock = time.Minute
-)
-
-// run compares until the context ends.
-func (g *clockGuard) run(ctx context.Context) error {
-	seen := uint64(0)
-	for look := 0; ; look++ {
-		round, at, before, ago, err := g.ledger.Clock(ctx)
-		if err == nil && seen > 0 && round > seen && at.Sub(before) < slowestBlock && ago < freshBlock {
-			g.compare(time.Now().Add(-ago), at)
-		}
-		if err == nil {
-			seen = round
-		}
-		pause := clockLooks
-		if look < 3 {
-			pause = firstClockLooks
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
-	}
-}
-
-// compare notes what our clock and the chain's say of the same moment.
-func (g *clockGuard) compare(ours, chains time.Time) {
-	by := ours.Sub(chains)
-	g.mu.Lock()
-	g.by, g.known = by, true
-	g.mu.Unlock()
-	if by.Abs() < wrongClock {
-		g.condition.clear()
-		return
-	}
-	which := "ahead of"
-	if by < 0 {
-		which = "behind"
-	}
-	g.condition.set("clock", fmt.Sprintf("this machine's clock is %s %s the chain's: members' nodes and servers with certificates may refuse it",
-		by.Abs().Round(time.Second), which))
-}
-
-// ahead is by how much our clock is ahead of the chain's.
-func (g *clockGuard) ahead() (by time.Duration, known bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.by, g.known
+	return w.ledger.Tip(ctx)
 }

@@ -18,6 +18,7 @@ import (
 	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
@@ -152,15 +153,21 @@ func newOrg(t testing.TB, name string) *org {
 	return o
 }
 
-// world is a chain that exists only in the test, and one node's replicate side over it.
+// world is a chain and one node's replicate side over it.
 type world struct {
+	*chain
+	replicator *replicator
+	fetcher    *fetcher
+	saw        func([]consortium.Event) error
+}
+
+// chain is one that exists only in the test, and the repository and the state of one node that follows it.
+type chain struct {
 	t          testing.TB
 	r          *repo.Repo
 	blocks     *memStore
 	self       *org
 	fold       *fold
-	replicator *replicator
-	fetcher    *fetcher
 	assets     uint64
 	id         uint64
 	charterTx  string
@@ -173,6 +180,10 @@ type world struct {
 var discard = slog.New(slog.DiscardHandler)
 
 func newWorld(t testing.TB, self *org) *world {
+	return &world{chain: newChain(t, self), saw: func([]consortium.Event) error { return nil }}
+}
+
+func newChain(t testing.TB, self *org) *chain {
 	t.Helper()
 	dir := t.TempDir()
 	config := repo.DefaultConfig()
@@ -181,7 +192,7 @@ func newWorld(t testing.TB, self *org) *world {
 	must(t, err)
 	r, err := repo.Open(dir, nil)
 	must(t, err)
-	w := &world{t: t, r: r, blocks: newMemStore(), self: self, assets: 1000, id: 1001, collection: uuid.NewString()}
+	w := &chain{t: t, r: r, blocks: newMemStore(), self: self, assets: 1000, id: 1001, collection: uuid.NewString()}
 	t.Cleanup(func() { must(t, w.r.Close()) })
 	return w
 }
@@ -189,8 +200,7 @@ func newWorld(t testing.TB, self *org) *world {
 // open makes the parts, as node.Open does, and restores.
 func (w *world) open() {
 	w.t.Helper()
-	own := repo.Consortium{ID: w.id, Charter: w.charterTx}
-	w.fold = newFold(w.self.address(), consortium.New(w.id, w.charterTx, w.self.identity), nil)
+	own := w.begin()
 	work := &signal{}
 	w.replicator = &replicator{consortium: own, identity: w.self.identity, outbox: w.r.Outbox, view: w.r.View, fold: w.fold, blocks: w.blocks,
 		confirmed: func(_ context.Context, minted []ledger.Minted) error {
@@ -201,10 +211,16 @@ func (w *world) open() {
 			_, err := w.r.Outbox.Confirm(cs)
 			return err
 		}, work: work, withdrawn: &signal{}, log: discard,
-		sole: &sole{outbox: w.r.Outbox, self: w.self.address(), condition: &condition{log: discard}, log: discard}}
+		saw: func(events []consortium.Event) error { return w.saw(events) }}
 	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, recordTime: time.Minute, log: discard}
 	must(w.t, w.replicator.restore(w.t.Context()))
 	must(w.t, w.fetcher.reconsider())
+}
+
+// begin begins with the state of somebody who knows nothing but the charter.
+func (w *chain) begin() repo.Consortium {
+	w.fold = newFold(w.self.address(), consortium.New(w.id, w.charterTx, w.self.identity), nil)
+	return repo.Consortium{ID: w.id, Charter: w.charterTx}
 }
 
 // drain does what the fetcher's lanes do, one load after the other, until nothing fresh waits.
@@ -227,7 +243,7 @@ func (w *world) drain() {
 }
 
 // mint puts a draft on the chain in a round of its own.
-func (w *world) mint(sender *org, d consortium.Draft) consortium.Event {
+func (w *chain) mint(sender *org, d consortium.Draft) consortium.Event {
 	w.t.Helper()
 	dir, err := directoryOf(d)
 	must(w.t, err)
@@ -236,7 +252,7 @@ func (w *world) mint(sender *org, d consortium.Draft) consortium.Event {
 	return w.mintDirectory(sender, d.Note, dir.Root(), hash[:])
 }
 
-func (w *world) mintDirectory(sender *org, note wire.Note, root cid.Cid, hash []byte) consortium.Event {
+func (w *chain) mintDirectory(sender *org, note wire.Note, root cid.Cid, hash []byte) consortium.Event {
 	w.assets++
 	w.round++
 	w.n++
@@ -251,7 +267,7 @@ func (w *world) mintDirectory(sender *org, note wire.Note, root cid.Cid, hash []
 		Asset: w.assets, Consortium: id, Note: note, Directory: root.String(), MetadataHash: hash}
 }
 
-func (w *world) destroy(sender *org, asset uint64) consortium.Event {
+func (w *chain) destroy(sender *org, asset uint64) consortium.Event {
 	w.round++
 	w.n++
 	sender.sequence++
@@ -260,7 +276,7 @@ func (w *world) destroy(sender *org, asset uint64) consortium.Event {
 }
 
 // found gives the events of a founding: charter, the members, the default collection with keys for all members.
-func (w *world) found(members ...*org) []consortium.Event {
+func (w *chain) found(members ...*org) []consortium.Event {
 	w.t.Helper()
 	founder := members[0]
 	charter, err := consortium.DraftCharter(wire.Charter{Name: "Test", GenesisID: "t-v1", GenesisHash: bytes.Repeat([]byte{7}, 32), Network: wire.NetworkPrivate,
@@ -291,10 +307,10 @@ func indicatorJSON(n int) string {
 }
 
 // object drafts an indicator in the default collection.
-func (w *world) object(n int) consortium.Draft { return w.objectOf(n, "") }
+func (w *chain) object(n int) consortium.Draft { return w.objectOf(n, "") }
 
 // objectOf drafts one with a description.
-func (w *world) objectOf(n int, description string) consortium.Draft {
+func (w *chain) objectOf(n int, description string) consortium.Draft {
 	w.t.Helper()
 	c := consortium.Collection{ID: w.collection, Epoch: 1, Key: w.key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
 	d, err := consortium.DraftObject(w.id, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true,
@@ -311,4 +327,15 @@ func (w *world) deliver(events ...consortium.Event) error {
 	return w.replicator.Deliver(w.t.Context(), events[len(events)-1].Round, events)
 }
 
-func (w *world) shown() int64 { return w.r.View.CountObjects() }
+func (w *chain) shown() int64 { return w.r.View.CountObjects() }
+
+// recordsIn is where records go that nobody waits for.
+func recordsIn(outbox *repo.Outbox, blocks blockStore) *records {
+	return &records{outbox: outbox, blocks: blocks, fresh: &freshDirectories{blocks: blocks}, wake: func() {}}
+}
+
+// caughtUp has followed the chain to its end.
+type caughtUp struct{}
+
+func (caughtUp) AwaitTip(context.Context) error { return nil }
+func (caughtUp) State() chainwatch.State        { return chainwatch.State{CaughtUp: true} }

@@ -51,7 +51,7 @@ func TestAWrongClockIsSeenByTheBlocksTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c.chain.began = time.Now()
-				g := &clockGuard{ledger: c.chain, condition: &condition{what: "the clock", log: slog.New(slog.DiscardHandler)}}
+				g := &clockGuard{ledger: c.chain, condition: newMonitor("the clock", slog.New(slog.DiscardHandler))}
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- g.run(ctx) }()
@@ -70,7 +70,7 @@ func TestAWrongClockIsSeenByTheBlocksTime(t *testing.T) {
 }
 
 func TestOneRefusalOfARequestTooManyIsNoProblem(t *testing.T) {
-	m := &minter{condition: &condition{what: "publishing", log: slog.New(slog.DiscardHandler)}}
+	m := &minter{condition: newMonitor("publishing", slog.New(slog.DiscardHandler))}
 	once := &algorand.Throttled{Status: 429, After: 20 * time.Second}
 	if m.algodFailed(once); m.condition.get().Problem != "" {
 		t.Errorf("after one: %+v", m.condition.get())
@@ -132,8 +132,8 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 }
 
 func TestWhatIsSignedAndWaitsSaysWhy(t *testing.T) {
-	publishing := &condition{what: "publishing", log: slog.New(slog.DiscardHandler)}
-	d := delay{sealing: &condition{what: "sealing", log: publishing.log}, publishing: publishing}
+	publishing := newMonitor("publishing", slog.New(slog.DiscardHandler))
+	d := delay{sealing: newMonitor("sealing", publishing.log), publishing: publishing}
 	item := repo.Item{State: repo.Signed, TxID: "TX"}
 	if got := d.of(item); got != "" {
 		t.Errorf("without a problem it says %q", got)
