@@ -103,7 +103,7 @@ func (n *notary) Audit(ctx context.Context, o AuditOptions, progress func(done, 
 		return Audit{}, input(fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor))
 	}
 	a := &auditor{
-		notary: n, state: consortium.New(n.consortium.ID, n.consortium.Charter, nil), log: logReader{view: n.view, last: cursor},
+		notary: n, derived: consortium.New(n.consortium.ID, n.consortium.Charter, nil), log: logReader{view: n.view, last: cursor},
 		report: Audit{Passed: true, First: first, Last: cursor, EveryRound: o.EveryRound, Findings: []Finding{}},
 	}
 	if o.EveryRound {
@@ -120,7 +120,7 @@ func (n *notary) Audit(ctx context.Context, o AuditOptions, progress func(done, 
 			return Audit{}, err
 		}
 		if len(batch) == 0 {
-			a.report.Missing = named(n.fold, holes(a.state))
+			a.report.Missing = named(n.fold, holes(a.derived))
 			return a.report, nil
 		}
 		if err := a.read(ctx, batch); err != nil {
@@ -137,10 +137,10 @@ func (n *notary) Audit(ctx context.Context, o AuditOptions, progress func(done, 
 // auditor is an audit under way.
 type auditor struct {
 	*notary
-	report Audit
-	log    logReader
-	ranges []consortium.Range // rounds to read beside those of the log; ascending, apart
-	state  *consortium.State  // folded from the blocks; from the log where they are not to be had
+	report  Audit
+	log     logReader
+	ranges  []consortium.Range // rounds to read beside those of the log; ascending, apart
+	derived *consortium.State  // folded from the blocks; from the log where they are not to be had
 }
 
 // auditedRound is what the log and the block have of one round.
@@ -250,7 +250,7 @@ func (a *auditor) skip(first uint64) error {
 			return err
 		}
 		a.log.take()
-		a.state.Apply(e)
+		a.derived.Apply(e)
 	}
 }
 
@@ -362,7 +362,7 @@ func (a *auditor) compare(r *auditedRound) {
 		}
 		u.Rounds, u.Events, u.Last = u.Rounds+1, u.Events+uint64(len(r.log)), r.number
 		for _, e := range r.log {
-			a.state.Apply(e)
+			a.derived.Apply(e)
 		}
 		return
 	}
@@ -372,7 +372,7 @@ func (a *auditor) compare(r *auditedRound) {
 		logged[e.TxID] = e
 	}
 	for _, e := range r.block {
-		effect, reason := a.state.Apply(e)
+		effect, reason := a.derived.Apply(e)
 		known, found := logged[e.TxID]
 		delete(logged, e.TxID)
 		differences := difference(known, e)

@@ -92,7 +92,7 @@ func TestARoundIsComparedInBothDirections(t *testing.T) {
 	stranger := record(5, 1, "S", wire.Note{Kind: wire.KindObject, Sequence: 1})
 	stranger.Sender = "X"
 
-	a := &auditor{notary: &notary{fold: newFold("", consortium.New(7, "C", nil), nil)}, state: consortium.New(7, "C", nil), report: Audit{Passed: true}}
+	a := &auditor{notary: &notary{fold: newFold("", consortium.New(7, "C", nil), nil)}, derived: consortium.New(7, "C", nil), report: Audit{Passed: true}}
 	for _, r := range []auditedRound{
 		{number: 1, log: []consortium.Event{charter}, absent: true},
 		{number: 2, log: []consortium.Event{admission}, block: []consortium.Event{admission}},

@@ -276,17 +276,17 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*ht
 		return response, nil
 	}
 	defer response.Body.Close()
-	var problem adminError
+	var told adminError
 	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("asking the node: %w", err)
-	case json.Unmarshal(data, &problem) != nil || problem.Error == "":
+	case json.Unmarshal(data, &told) != nil || told.Error == "":
 		return nil, fmt.Errorf("the node answered %s", response.Status)
 	case response.StatusCode == http.StatusBadRequest:
-		return nil, input(errors.New(problem.Error))
+		return nil, input(errors.New(told.Error))
 	}
-	return nil, errors.New(problem.Error)
+	return nil, errors.New(told.Error)
 }
 
 // newOwnClient is a client of a node in this process, which ends with it.

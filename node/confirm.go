@@ -133,7 +133,7 @@ func (m *minter) confirm(ctx context.Context, minted []ledger.Minted) error {
 // lookAfter finds out what has become of groups that are not confirmed in time: sends them again, or gives them up
 // when it is proved that they can never be confirmed.
 func (m *minter) lookAfter(ctx context.Context, submissions submissions) error {
-	ticker := time.NewTicker(m.patience / 4)
+	ticker := time.NewTicker(m.timeout / 4)
 	defer ticker.Stop()
 	for {
 		select {
@@ -151,7 +151,7 @@ func (m *minter) lookAfter(ctx context.Context, submissions submissions) error {
 		}
 		for _, f := range flights {
 			taken := f.takenAt()
-			overdue := !taken.IsZero() && time.Since(taken) > m.patience
+			overdue := !taken.IsZero() && time.Since(taken) > m.timeout
 			if !overdue && round <= f.LastValid {
 				continue
 			}
@@ -286,6 +286,6 @@ func (m *minter) confirmFound(ctx context.Context, txids []string) error {
 	return nil
 }
 
-// patience is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
+// Timeout is how long a group that algod has taken may stay unconfirmed before it is looked after: some rounds of a
 // real network.
-const patience = 10 * time.Second
+const Timeout = 10 * time.Second

@@ -10,6 +10,10 @@ import (
 // can hold the address of a provider.
 type delay struct{ sealing, publishing *monitor }
 
+func newDelay(sealing, publishing *monitor) delay {
+	return delay{sealing: sealing, publishing: publishing}
+}
+
 // delays are the words for a [Condition]'s problem.
 var delays = map[string]string{
 	"funds":      "the node's account can't pay",

@@ -26,8 +26,8 @@ type diskGuard struct {
 	condition *monitor
 }
 
-func newDiskGuard(least uint64, log *slog.Logger, folders ...string) *diskGuard {
-	return &diskGuard{folders: folders, least: least, free: freeSpace, condition: newMonitor("taking objects in", log)}
+func newDiskGuard(least uint64, free func(folder string) (uint64, error), log *slog.Logger, folders ...string) *diskGuard {
+	return &diskGuard{folders: folders, least: least, free: free, condition: newMonitor("taking objects in", log)}
 }
 
 // freeSpace is how many bytes can be written in a folder.

@@ -3,18 +3,18 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
-	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // smallDisk is a guard with a reserve of 256 MiB of a disk that has as much free, in MiB, as the number says.
 func smallDisk(free *atomic.Uint64) *diskGuard {
-	return &diskGuard{folders: []string{"repo"}, least: 256 << 20, condition: newMonitor("", discard),
+	return &diskGuard{folders: []string{"repo"}, least: 256 << 20, condition: newMonitor("", slog.New(slog.DiscardHandler)),
 		free: func(string) (uint64, error) { return free.Load() << 20, nil }}
 }
 
@@ -46,7 +46,7 @@ func TestADiskIsFullBelowItsReserve(t *testing.T) {
 }
 
 func TestTheFullestDiskOfARepositoryCounts(t *testing.T) {
-	g := &diskGuard{folders: []string{"repo", "blocks"}, least: 256 << 20, condition: newMonitor("", discard), free: func(folder string) (uint64, error) {
+	g := &diskGuard{folders: []string{"repo", "blocks"}, least: 256 << 20, condition: newMonitor("", slog.New(slog.DiscardHandler)), free: func(folder string) (uint64, error) {
 		return map[string]uint64{"repo": 1 << 40, "blocks": 1 << 20}[folder], nil
 	}}
 	if err := g.room(); !errors.Is(err, taxii.ErrFull) {
@@ -83,38 +83,4 @@ func TestWhoWaitsForSpaceGoesOnByItself(t *testing.T) {
 		end()
 		g.await(ended)
 	})
-}
-
-func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
-	w := newPublishingWorld(t)
-	var free atomic.Uint64
-	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, disk: smallDisk(&free)}
-	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},
-		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(indicatorJSON(1))}}})
-	if !errors.Is(err, taxii.ErrFull) || w.r.Outbox.Count()[repo.Accepted] != 0 {
-		t.Errorf("%v, %v", err, w.r.Outbox.Count())
-	}
-}
-
-func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
-	w := newPublishingWorld(t)
-	w.post(indicatorJSON(1))
-	must(t, w.deliver(w.mint(w.self, w.object(2))))
-	var free atomic.Uint64
-	guard := smallDisk(&free)
-	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{},
-		memory: 16 << 10, disk: guard, condition: newMonitor("", discard), log: discard}
-	w.fetcher.disk = guard
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 2)
-	go func() { ended <- s.run(ctx) }()
-	go func() { ended <- w.fetcher.lane(ctx, repo.Fresh, freshTimeout) }()
-	waitFor(t, "the condition", func() bool { return guard.condition.get().Problem == "disk" })
-	if w.shown() != 0 || w.r.Outbox.Count()[repo.Stored] != 0 {
-		t.Errorf("%d objects are served, %v in the outbox", w.shown(), w.r.Outbox.Count())
-	}
-	free.Store(1000)
-	waitFor(t, "the objects", func() bool { return w.shown() == 1 && w.r.Outbox.Count()[repo.Stored] == 1 })
-	stop()
-	must(t, errors.Join(<-ended, <-ended))
 }

@@ -10,7 +10,7 @@ import (
 
 func TestTheGovernorsRecordsAreInTheEvidenceIfTheyShowThatNoneIsLeftOut(t *testing.T) {
 	h := newHostileWorld(t)
-	n := h.notary()
+	n := notaryOf(h)
 	h.admits(newOrg(t, "before"))
 	object := h.mint(h.mallory, h.object(1))
 	h.takes(object)
@@ -45,4 +45,23 @@ func TestTheGovernorsRecordsAreInTheEvidenceIfTheyShowThatNoneIsLeftOut(t *testi
 	}
 }
 
-func (h *hostileWorld) notary() *notary { return &notary{view: h.r.View, fold: h.fold} }
+func notaryOf(h *hostileWorld) *notary { return &notary{view: h.r.View, fold: h.fold} }
+
+func TestAMemberWithTwoNodesIsNamed(t *testing.T) {
+	h := newHostileWorld(t)
+	h.takes(h.mint(h.mallory, h.object(1)), h.mint(h.mallory, h.object(2)))
+	if list := notaryOf(h).repeated(); len(list) != 0 {
+		t.Fatalf("%+v", list)
+	}
+	h.mallory.sequence-- // the other node gives the same number
+	h.takes(h.mint(h.mallory, h.object(3)))
+	list := notaryOf(h).repeated()
+	if len(list) != 1 || list[0].Member != "mallory" || list[0].Count != 1 || list[0].Number != 2 || list[0].Round != h.round {
+		t.Errorf("%+v", list)
+	}
+	// It is remembered, and not counted again.
+	h.open()
+	if again := notaryOf(h).repeated(); len(again) != 1 || again[0] != list[0] {
+		t.Errorf("after a restart: %+v", again)
+	}
+}

@@ -22,7 +22,7 @@ type publication struct {
 }
 
 // publishes accepts an object and confirms it, without the indexer having told of it.
-func (w *world) publishes(n int) *publication {
+func publishes(w *world, n int) *publication {
 	w.t.Helper()
 	x := &publication{world: w}
 	x.p = &publisher{
@@ -82,8 +82,8 @@ func (x *publication) want(state, message string) {
 
 // What is complete is served: who posts and then looks finds it.
 func TestCompleteMeansServed(t *testing.T) {
-	w := newPublishingWorld(t)
-	x := w.publishes(1)
+	w := newFoundedWorld(t)
+	x := publishes(w, 1)
 	x.want("pending", x.event.TxID)
 	x.confirm()
 	x.state = chainwatch.State{}
@@ -115,8 +115,8 @@ func TestCompleteMeansServed(t *testing.T) {
 
 // A client that waits is answered as soon as the object is served, and not before; one that would wait in vain, soon.
 func TestAClientWaitsUntilWhatItPostedIsServed(t *testing.T) {
-	w := newPublishingWorld(t)
-	x := w.publishes(1)
+	w := newFoundedWorld(t)
+	x := publishes(w, 1)
 	x.confirm()
 	answered := make(chan taxii.Status, 1)
 	go func() {
@@ -146,8 +146,8 @@ func TestAnIndexerThatStandsStillLeavesTheAnswerPending(t *testing.T) {
 		"it can't be followed": {chainwatch.State{Problem: chainwatch.ProblemIndexer, Since: time.Now()}, time.Hour, "can't follow the indexer"},
 		"it stands still":      {chainwatch.State{}, 200 * time.Millisecond, "told up to round"},
 	} {
-		w := newPublishingWorld(t)
-		x := w.publishes(1)
+		w := newFoundedWorld(t)
+		x := publishes(w, 1)
 		x.confirm()
 		x.state, x.p.wait = test.state, test.patience
 		begun := time.Now()
@@ -165,15 +165,15 @@ func TestAnIndexerThatStandsStillLeavesTheAnswerPending(t *testing.T) {
 // What is on the chain and does not count is a failure, with the reason, and no success; what the indexer leaves out is
 // neither.
 func TestWhatDoesNotCountIsAFailure(t *testing.T) {
-	w := newPublishingWorld(t)
-	refused := w.publishes(1)
+	w := newFoundedWorld(t)
+	refused := publishes(w, 1)
 	refused.confirm()
 	refused.event.MetadataHash = make([]byte, 32)
 	must(t, w.deliver(refused.event))
 	w.drain()
 	refused.want("failed", "another hash")
 
-	left := w.publishes(2)
+	left := publishes(w, 2)
 	left.confirm()
 	other := w.mint(w.self, w.object(3)) // a later one, which the indexer shows
 	must(t, w.deliver(other))
@@ -188,8 +188,8 @@ func TestWhatDoesNotCountIsAFailure(t *testing.T) {
 // Somebody else published the same before: it is served, and if it is not the same it is no success.
 func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 	for _, same := range []bool{true, false} {
-		w := newPublishingWorld(t)
-		x := w.publishes(1)
+		w := newFoundedWorld(t)
+		x := publishes(w, 1)
 		x.confirm()
 		object := indicatorJSON(1)
 		if !same {

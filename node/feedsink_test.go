@@ -1,11 +1,14 @@
 package node
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 func TestAVersionWithNothingNewButItsDatesIsNotNew(t *testing.T) {
@@ -52,4 +55,118 @@ func TestUnmarkedObjectsGoAsFarAsTheFeedSays(t *testing.T) {
 	if _, err := unmarkedPolicy("purple"); err == nil {
 		t.Error("a policy that is none is taken")
 	}
+}
+
+// A feed that is told again of what was withdrawn would publish it again (opencti#11132).
+func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
+	w := newFoundedWorld(t)
+	p := feedPublisher(w)
+	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: p}}
+	withdrawer := &withdrawer{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, records: newRecords(w.r.Outbox, w.blocks, newFresh(w.blocks), func() {}), log: discard}
+	into, err := intoOf(w)
+	must(t, err)
+	verdict := func(raw string) (known bool, refused string) {
+		t.Helper()
+		object, err := stix.Parse([]byte(raw))
+		must(t, err)
+		v, err := s.known(into, map[string]consortium.Collection{into.ID: into}, object)
+		must(t, err)
+		return v.Known, v.Refused
+	}
+	want := func(when, raw string, wantKnown, wantRefused bool) {
+		t.Helper()
+		if known, refused := verdict(raw); known != wantKnown || (refused != "") != wantRefused {
+			t.Errorf("%s: known %v, refused %q", when, known, refused)
+		}
+	}
+	later := versionOf(1, firstTime, secondTime, `"description":"edited",`)
+	sco := `{"type":"ipv4-addr","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"}`
+
+	want("new", indicatorJSON(1), false, false)
+	feedAdd(w, false, indicatorJSON(1))
+	want("on its way", indicatorJSON(1), true, false)
+	w.confirm(7001, "ONE")
+	want("on the chain", indicatorJSON(1), true, false)
+	want("a new version", later, false, false)
+	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: firstTime, Collection: w.collection, TxID: "ONE", Asset: 7001})
+	must(t, err)
+	want("a new version of what is about to be withdrawn", later, false, true)
+	must(t, w.r.Outbox.Withdraw("ONE"))
+	want("withdrawn", indicatorJSON(1), false, true)
+	want("a new version of what is withdrawn", later, false, true)
+	want("something else", indicatorJSON(2), false, false)
+
+	// Somebody publishes it by hand: the feed goes on, but for the version that was taken back.
+	feedAdd(w, false, later)
+	want("published by hand", later, true, false)
+	want("a version after that", versionOf(1, firstTime, thirdTime, `"description":"again",`), false, false)
+	want("the one that was taken back", indicatorJSON(1), false, true)
+
+	// What has no versions.
+	w.seal()
+	feedAdd(w, false, sco)
+	w.confirm(7002, "LATER")
+	w.confirm(7003, "SCO")
+	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", Collection: w.collection, TxID: "SCO", Asset: 7003})
+	must(t, err)
+	must(t, w.r.Outbox.Withdraw("SCO"))
+	want("an observable", sco, false, true)
+	want("an observable with other content", strings.Replace(sco, `"value"`, `"x":1,"value"`, 1), false, true)
+
+	// One version of several is withdrawn: the others are in force.
+	w.enterBy(w.self.address(), indicatorJSON(3))
+	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f", Version: secondTime, Collection: w.collection, TxID: "THREE", Asset: 7004})
+	must(t, err)
+	want("a version after one that was taken back", versionOf(3, firstTime, thirdTime, `"description":"c",`), false, false)
+}
+
+// Other content of a version counted as known, so that nobody was told.
+func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
+	w := newFoundedWorld(t)
+	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: feedPublisher(w)}}
+	into, err := intoOf(w)
+	must(t, err)
+	elsewhere := consortium.Collection{ID: "5d0092c5-5f74-4287-9642-33f4c354e56d", Properties: wire.Collection{Readers: wire.Accounts{Members: true}}}
+	covering := map[string]consortium.Collection{into.ID: into, elsewhere.ID: elsewhere}
+	w.enterBy(w.self.address(), indicatorJSON(1))
+	feedAdd(w, false, indicatorJSON(2))
+	for n := 1; n <= 2; n++ {
+		for raw, want := range map[string]bool{indicatorJSON(n): true, versionOf(n, firstTime, firstTime, `"description":"other",`): false} {
+			object, err := stix.Parse([]byte(raw))
+			must(t, err)
+			v, err := s.known(into, covering, object)
+			must(t, err)
+			if v.Known != want {
+				t.Errorf("%s: %+v", raw, v)
+			}
+		}
+	}
+	if s := feedAdd(w, false, versionOf(1, firstTime, firstTime, `"description":"other",`)); len(s.Failures) != 1 || !strings.Contains(s.Failures[0].Message, "with other content") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// feedPublisher is a publisher that waits for nothing.
+func feedPublisher(w *world) *publisher {
+	return &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, delay: newDelay(newMonitor("", discard), newMonitor("", discard))}
+}
+
+// feedAdd posts objects.
+func feedAdd(w *world, replace bool, objects ...string) taxii.Status {
+	w.t.Helper()
+	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
+	for i, o := range objects {
+		addition.Objects[i].Raw = []byte(o)
+	}
+	status, err := feedPublisher(w).Publish(w.t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection}, addition)
+	must(w.t, err)
+	return status
+}
+
+func intoOf(w *world) (consortium.Collection, error) {
+	c, found := w.fold.collection(w.collection)
+	if !found {
+		return c, errors.New("the collection is not known")
+	}
+	return c, nil
 }

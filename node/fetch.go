@@ -241,3 +241,30 @@ func (f *fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 	}
 	return l, nil
 }
+
+// Drain brings what is fresh into the view, one load after the other, and returns when nothing fresh waits any more.
+// [fetcher.run] does more at a time, and waits for more.
+func (f *fetcher) Drain(ctx context.Context) error {
+	for {
+		events, _, err := f.view.Due(repo.Fresh, nil, time.Now(), fetchBatch)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			if err := f.reconsider(); err != nil { // what was put off
+				return err
+			}
+			if events, _, err = f.view.Due(repo.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
+				return err
+			}
+			continue
+		}
+		l, err := f.fetch(ctx, events, freshTimeout)
+		if err != nil {
+			return err
+		}
+		if err := f.settle(ctx, l); err != nil {
+			return err
+		}
+	}
+}

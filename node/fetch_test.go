@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -85,10 +86,10 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	began := time.Now()
 	w.blocks.connect("bravo", began)
 	w.runFetcher()
-	waitFor(t, "the member is asked as soon as it is connected", func() bool { return w.blocks.fetches() > 0 })
+	eventually(t, func() bool { return w.blocks.fetches() > 0 })
 	bring()
 	w.blocks.connect("bravo", began.Add(time.Millisecond))
-	waitFor(t, "the member is asked again when it was connected anew", func() bool { return w.shown() == 1 })
+	eventually(t, func() bool { return w.shown() == 1 })
 }
 
 func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
@@ -103,9 +104,9 @@ func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
 	w.blocks.asked = 0
 	w.runFetcher()
 	must(t, w.deliver(e))
-	waitFor(t, "the first question", func() bool { return w.blocks.fetches() > 0 })
+	eventually(t, func() bool { return w.blocks.fetches() > 0 })
 	bring()
-	waitFor(t, "the second", func() bool { return w.shown() == 1 })
+	eventually(t, func() bool { return w.shown() == 1 })
 }
 
 // withheld mints an object whose blocks nobody has before bring is called.
@@ -113,7 +114,7 @@ func (w *world) withheld(sender *org) (e consortium.Event, bring func()) {
 	w.t.Helper()
 	object := w.object(1)
 	e = w.mint(sender, object)
-	d, err := directoryOf(object)
+	d, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: object.Metadata}, p2p.File{Name: object.PayloadName, Data: object.Payload})
 	must(w.t, err)
 	must(w.t, w.blocks.Forget(w.t.Context(), []cid.Cid{d.Root()}))
 	return e, func() { must(w.t, w.blocks.Put(w.t.Context(), []p2p.Directory{d})) }
@@ -145,7 +146,7 @@ func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.fetcher.run(ctx) }()
-	waitFor(t, "the blocks are asked for", func() bool { return w.blocks.fetches() > 0 })
+	eventually(t, func() bool { return w.blocks.fetches() > 0 })
 	stop()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -154,32 +155,5 @@ func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T)
 	w.drain()
 	if n := w.shown(); n != 1 {
 		t.Errorf("%d objects are served, want 1", n)
-	}
-}
-
-func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
-	w := newPublishingWorld(t)
-	const size, count = 4 << 10, 20
-	for n := range count {
-		if failures := w.post(describedIndicator(n, strings.Repeat("x", size))); len(failures) > 0 {
-			t.Fatal(failures)
-		}
-	}
-	s := &sealer{outbox: w.r.Outbox, fold: w.fold, blocks: w.blocks, fresh: &freshDirectories{blocks: w.blocks}, consortium: w.id, stored: func() {}, done: &signal{}, memory: 16 << 10,
-		condition: newMonitor("", discard), log: discard}
-	items, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
-	must(t, err)
-	for portions := 0; len(items) > 0; portions++ {
-		_, err = s.seal(t.Context(), items)
-		must(t, err)
-		rest, err := w.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
-		must(t, err)
-		if len(rest) == 0 && portions == 0 {
-			t.Error("all were sealed at once")
-		}
-		if len(rest) == len(items) {
-			t.Fatal("nothing was sealed")
-		}
-		items = rest
 	}
 }

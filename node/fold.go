@@ -11,7 +11,6 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -82,25 +81,6 @@ func (f *fold) quietly(apply func(*consortium.State)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	apply(f.state)
-}
-
-// readContent reads a record that was applied, and gives what it says also as it is stored. The problem says what is wrong
-// with the record.
-func (f *fold) readContent(e consortium.Event, files []p2p.File) (content consortium.Content, encoded []byte, problem, err error) {
-	metadata, payload, problem := verifiedFiles(e, files)
-	if problem != nil {
-		return content, nil, problem, nil
-	}
-	var reader consortium.Reader
-	f.read(func(s *consortium.State) { reader, err = s.Reader(e.TxID) })
-	if err != nil {
-		return content, nil, nil, err
-	}
-	if content, problem = reader.Read(metadata, payload); problem != nil {
-		return content, nil, problem, nil
-	}
-	encoded, err = content.Encode()
-	return content, encoded, nil, err
 }
 
 // publish makes what follows from the state known.

@@ -23,6 +23,8 @@ type freshDirectories struct {
 	byCID map[string]p2p.Directory
 }
 
+func newFresh(blocks blockStore) *freshDirectories { return &freshDirectories{blocks: blocks} }
+
 func (f *freshDirectories) add(directories []p2p.Directory) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,13 +1,12 @@
 package node
 
 import (
-	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/ipfs/go-cid"
-	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -15,105 +14,9 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// looksAfter lets the owner do what it has to until there is nothing left, puts each record on the chain, and returns what
-// kinds they were.
-func (h *hostileWorld) looksAfter() (kinds []wire.Kind) {
-	h.t.Helper()
-	for {
-		must(h.t, h.owner.lookAfter(h.t.Context()))
-		items, err := h.r.Outbox.Queue(repo.Stored, h.recorded, 100)
-		must(h.t, err)
-		if len(items) == 0 {
-			return kinds
-		}
-		for _, item := range items {
-			h.recorded = item.Number
-			kinds = append(kinds, item.Note.Kind)
-			root, err := cid.Decode(item.Directory)
-			must(h.t, err)
-			h.takes(h.mintDirectory(h.self, item.Note, root, item.MetadataHash))
-		}
-		if len(kinds) > 50 {
-			h.t.Fatalf("the owner never comes to rest: %v", kinds)
-		}
-	}
-}
-
-// keys is what a change of keys changes.
-type keys struct{ account, peer, identity bool }
-
-// rotates mints the rotation of a member by itself.
-func (h *hostileWorld) rotates(o *org, k keys) {
-	h.t.Helper()
-	next := newOrg(h.t, o.document.Organisation)
-	now := *o
-	peerKey, _, err := p2pcrypto.GenerateEd25519Key(rand.Reader)
-	must(h.t, err)
-	id, err := peer.IDFromPrivateKey(peerKey)
-	must(h.t, err)
-	now.document.Peer = id.String()
-	if k.account {
-		now.account, now.document.Account, now.sequence = next.account, next.address(), 0
-	}
-	if k.identity {
-		now.identity, now.document.Recipient = next.identity.With(o.identity), next.identity.Recipient()
-	}
-	now.document, err = now.document.Sign(now.account.PrivateKey, peerKey)
-	must(h.t, err)
-	draft, err := consortium.DraftRotation(h.id, o.address(), now.document, now.account.PrivateKey, time.Now())
-	must(h.t, err)
-	h.takes(h.mint(o, draft))
-	*o = now
-}
-
-func (h *hostileWorld) removes(o *org) {
-	h.t.Helper()
-	draft, err := consortium.DraftRemoval(h.id, o.address(), time.Now())
-	must(h.t, err)
-	h.takes(h.mint(h.founder, draft))
-}
-
-func (h *hostileWorld) admits(o *org) {
-	h.t.Helper()
-	draft, err := consortium.DraftMember(h.id, o.document, time.Now())
-	must(h.t, err)
-	h.takes(h.mint(h.founder, draft))
-}
-
-// pass lets rounds pass.
-func (h *hostileWorld) pass(rounds uint64) {
-	h.t.Helper()
-	h.round += rounds
-	must(h.t, h.replicator.Deliver(h.t.Context(), h.round, nil))
-}
-
-// newOwningWorld is a hostile world in which self has a collection that mallory and the founder read.
-func newOwningWorld(t *testing.T) (*hostileWorld, func() consortium.Collection) {
-	h := newHostileWorld(t)
-	id := uuid.NewString()
-	p := h.named("Ring", "ring")
-	p.Readers = wire.Accounts{Named: []string{h.founder.address(), h.mallory.address()}}
-	h.owner.begins()
-	_, err := h.owner.begin(t.Context(), id, p)
-	must(t, err)
-	h.looksAfter()
-	ring := func() consortium.Collection {
-		t.Helper()
-		c, found := h.fold.collection(id)
-		if !found {
-			t.Fatal("the collection is not known")
-		}
-		return c
-	}
-	if c := ring(); c.Epoch != 1 || c.Revision != 1 {
-		t.Fatalf("the collection is %+v", c)
-	}
-	return h, ring
-}
-
 func TestAnOwnerPaysForNoChangeOfAKeyThatOpensNothing(t *testing.T) {
 	h, ring := newOwningWorld(t)
-	for _, k := range []keys{{peer: true}, {account: true}, {peer: true}, {account: true, peer: true}} {
+	for _, k := range []changes{{peer: true}, {account: true}, {peer: true}, {account: true, peer: true}} {
 		h.rotates(h.mallory, k)
 		if minted := h.looksAfter(); len(minted) != 0 {
 			t.Errorf("a rotation of %+v makes the owner mint %v", k, minted)
@@ -126,10 +29,10 @@ func TestAnOwnerPaysForNoChangeOfAKeyThatOpensNothing(t *testing.T) {
 
 func TestAChangeOfIdentityDoesNotWaitBecauseOfOneOfOtherKeys(t *testing.T) {
 	h, ring := newOwningWorld(t)
-	h.rotates(h.mallory, keys{peer: true, account: true})
-	h.rotates(h.founder, keys{identity: true})
+	h.rotates(h.mallory, changes{peer: true, account: true})
+	h.rotates(h.founder, changes{identity: true})
 	h.looksAfter()
-	h.rotates(h.mallory, keys{identity: true})
+	h.rotates(h.mallory, changes{identity: true})
 	if minted := h.looksAfter(); len(minted) != 2 || ring().Epoch != 3 {
 		t.Errorf("it makes the owner mint %v, the epoch is %d", minted, ring().Epoch)
 	}
@@ -137,13 +40,13 @@ func TestAChangeOfIdentityDoesNotWaitBecauseOfOneOfOtherKeys(t *testing.T) {
 
 func TestAMemberMakesAnOwnerPayForOneKeyADay(t *testing.T) {
 	h, ring := newOwningWorld(t)
-	h.rotates(h.mallory, keys{identity: true})
+	h.rotates(h.mallory, changes{identity: true})
 	if minted := h.looksAfter(); len(minted) != 2 || ring().Epoch != 2 {
 		t.Errorf("the first change of identity makes the owner mint %v, want the next epoch and the keys for the reader", minted)
 	}
 	began := ring().Began.Round
 	for range 5 {
-		h.rotates(h.mallory, keys{account: true, identity: true, peer: true})
+		h.rotates(h.mallory, changes{account: true, identity: true, peer: true})
 		h.pass(100)
 		if minted := h.looksAfter(); len(minted) != 0 {
 			t.Fatalf("another one makes it mint %v", minted)
@@ -158,11 +61,11 @@ func TestAMemberMakesAnOwnerPayForOneKeyADay(t *testing.T) {
 		t.Errorf("all of them together make it mint %v, want the next epoch and the keys for the reader", minted)
 	}
 	// Nobody else waits for that: neither another member's change, nor a removal.
-	h.rotates(h.founder, keys{identity: true})
+	h.rotates(h.founder, changes{identity: true})
 	if minted := h.looksAfter(); len(minted) != 2 || ring().Epoch != 4 {
 		t.Errorf("another member's first change makes the owner mint %v", minted)
 	}
-	h.rotates(h.mallory, keys{identity: true})
+	h.rotates(h.mallory, changes{identity: true})
 	h.looksAfter()
 	if ring().Epoch != 4 {
 		t.Error("a member's changes are not limited after another's")
@@ -199,7 +102,7 @@ func TestWhoIsAdmittedAgainWithTheSameKeysCostsNoEpoch(t *testing.T) {
 // The record that begins an epoch is on the chain only after it was made: who was removed in between has its key.
 func TestWhoWasRemovedWhileANewKeyWasOnItsWayIsShutOutOfThatToo(t *testing.T) {
 	h, ring := newOwningWorld(t)
-	h.rotates(h.founder, keys{identity: true})
+	h.rotates(h.founder, changes{identity: true})
 	must(t, h.owner.lookAfter(t.Context())) // the epoch's record is made, with a keyring for mallory
 	h.removes(h.mallory)
 	if h.looksAfter(); ring().Epoch != 3 || ring().MayRead(h.mallory.address()) {
@@ -212,7 +115,7 @@ func TestWhoWasRemovedWhileANewKeyWasOnItsWayIsShutOutOfThatToo(t *testing.T) {
 
 // Its node may be the only one that has the record, and is asked for it.
 func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T) {
-	h := newHostileWorld(t)
+	h := newOwnersWorld(t)
 	id, err := peer.Decode(h.mallory.document.Peer)
 	must(t, err)
 	other, err := peer.Decode(h.founder.document.Peer)
@@ -236,5 +139,125 @@ func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T
 	h.removes(h.founder)
 	if rotates(wire.PeerDigest(h.founder.document.Peer)); h.fold.IsMember(other) {
 		t.Error("it makes a removed member's peer a member's again")
+	}
+}
+
+// ownersWorld is a hostile world in which self looks after its collections.
+type ownersWorld struct {
+	*hostileWorld
+	owner *owner
+}
+
+func newOwnersWorld(t *testing.T) *ownersWorld {
+	h := newHostileWorld(t)
+	return &ownersWorld{h, ownerIn(h.world)}
+}
+
+// looksAfter lets the owner do what is to be done and puts it on the chain, until nothing is left, and gives what was minted.
+func (h *ownersWorld) looksAfter() (kinds []wire.Kind) {
+	h.t.Helper()
+	for {
+		must(h.t, h.owner.lookAfter(h.t.Context()))
+		minted := h.records()
+		if len(minted) == 0 {
+			return kinds
+		}
+		if kinds = append(kinds, minted...); len(kinds) > 50 {
+			h.t.Fatalf("the owner never comes to rest: %v", kinds)
+		}
+	}
+}
+
+// newOwningWorld is a hostile world in which self has a collection that mallory and the founder read.
+func newOwningWorld(t *testing.T) (*ownersWorld, func() consortium.Collection) {
+	h := newOwnersWorld(t)
+	id := uuid.NewString()
+	p := h.named("Ring", "ring")
+	p.Readers = wire.Accounts{Named: []string{h.founder.address(), h.mallory.address()}}
+	h.owner.begins()
+	_, err := h.owner.begin(t.Context(), id, p)
+	must(t, err)
+	h.looksAfter()
+	ring := func() consortium.Collection {
+		t.Helper()
+		c, found := h.fold.collection(id)
+		if !found {
+			t.Fatal("the collection is not known")
+		}
+		return c
+	}
+	if c := ring(); c.Epoch != 1 || c.Revision != 1 {
+		t.Fatalf("the collection is %+v", c)
+	}
+	return h, ring
+}
+
+func TestACollectionWhoseIdIsTakenIsMadeAgain(t *testing.T) {
+	h := newOwnersWorld(t)
+	stolen := 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for after := uint64(0); ; {
+			items, err := h.r.Outbox.Queue(repo.Stored, after, 10)
+			if err != nil || t.Context().Err() != nil {
+				return
+			}
+			for _, item := range items {
+				after = item.Number
+				if stolen++; stolen <= 2 {
+					h.takes(h.collectionOf(h.mallory, item.Collection, 1, h.everybody(""), h.self))
+					continue
+				}
+				root, err := cid.Decode(item.Directory)
+				if err != nil {
+					return
+				}
+				h.takes(h.mintDirectory(h.self, item.Note, root, item.MetadataHash))
+				return
+			}
+		}
+	}()
+	c, err := h.owner.create(t.Context(), CollectionSpec{Title: "Ours"})
+	<-done
+	if err != nil || c.Owner != h.self.address() || stolen != 3 {
+		t.Errorf("after %d records it is %+v (%v)", stolen, c, err)
+	}
+}
+
+func TestTheFoundersAliasDoesNotKeepAMemberFromChangingItsCollection(t *testing.T) {
+	h := newOwnersWorld(t)
+	h.takes(h.collectionOf(h.founder, h.collection, 2, h.everybody("notes"), h.self, h.mallory))
+	c, err := h.owner.find(h.own)
+	must(t, err)
+	if err := h.owner.check(c, c.Properties); err != nil {
+		t.Errorf("a change that leaves the alias is refused: %v", err)
+	}
+	renamed := c.Properties
+	for alias, want := range map[string]bool{"other": true, "notes": true, everythingAlias: false, h.own: false} {
+		renamed.Alias = alias
+		if err := h.owner.check(c, renamed); (err == nil) != want {
+			t.Errorf("the alias %q: %v", alias, err)
+		}
+	}
+	renamed.Alias = "notes"
+	if err := h.owner.check(consortium.Collection{}, renamed); err == nil {
+		t.Error("a second collection gets the alias of the first")
+	}
+}
+
+// A contributor's own definition says what its object's marking means; what is granted to new readers goes by that.
+func TestTheOwnerDisclosesOnlyWhatItsPublishersMarkingsAllow(t *testing.T) {
+	for says, want := range map[string]bool{"statement": true, "tlp green": true, "tlp amber": false, "": false} {
+		h := newOwnersWorld(t)
+		c := consortium.Collection{ID: h.collection, Owner: h.self.address(), Properties: h.named("Ring", "ring")}
+		if says != "" {
+			h.enterBy(h.mallory.address(), definitionOf(says))
+		}
+		h.enterBy(h.founder.address(), strings.Replace(definition("statement", "(c)"), "2026-01-02", "2026-02-02", 1))
+		h.enterBy(h.mallory.address(), markedIndicator(1))
+		if err := h.owner.mayDisclose(c, h.everybody("ring")); (err == nil) != want {
+			t.Errorf("its publisher says %q: %v", says, err)
+		}
 	}
 }

@@ -23,3 +23,11 @@ func TestTheMetricsThatOperatorsAreToldOfExist(t *testing.T) {
 		}
 	}
 }
+
+func TestExposedKeysAreCountedByWhoseTheyAre(t *testing.T) {
+	own, founders := ExposedKey{Own: true, Removed: []string{"mallory"}}, ExposedKey{Removed: []string{"mallory"}}
+	counts := exposedBy([]ExposedKey{own, founders})
+	if counts[exposedLabel{"self", "removed"}] != 1 || counts[exposedLabel{"member", "removed"}] != 1 {
+		t.Errorf("the metrics are %v", counts)
+	}
+}

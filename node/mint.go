@@ -68,7 +68,7 @@ type minter struct {
 	sole        *sole
 	condition   *monitor
 	log         *slog.Logger
-	patience    time.Duration // until a group that algod has taken is looked after
+	timeout     time.Duration // until a group that algod has taken is looked after
 	refusals    atomic.Int32  // in a row, of one request too many
 
 	work signal // something was stored

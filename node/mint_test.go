@@ -1,10 +1,14 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -109,5 +113,25 @@ func TestGroupsAreOfOneKind(t *testing.T) {
 	}
 	if want := []int{3, 16, 5}; !slices.Equal(sizes, want) {
 		t.Errorf("groups of %v, want %v", sizes, want)
+	}
+}
+
+func TestOneRefusalOfARequestTooManyIsNoProblem(t *testing.T) {
+	m := &minter{condition: newMonitor("publishing", slog.New(slog.DiscardHandler))}
+	once := &algorand.Throttled{Status: 429, After: 20 * time.Second}
+	if m.algodFailed(once); m.condition.get().Problem != "" {
+		t.Errorf("after one: %+v", m.condition.get())
+	}
+	if m.algodFailed(once); m.condition.get().Problem != "algod" {
+		t.Errorf("after two: %+v", m.condition.get())
+	}
+	m.condition.clear()
+	m.refusals.Store(0)
+	if m.algodFailed(&algorand.Throttled{Status: 429, After: 5 * time.Minute}); m.condition.get().Problem != "algod" {
+		t.Errorf("a long one: %+v", m.condition.get())
+	}
+	m.condition.clear()
+	if m.algodFailed(errors.New("connection refused")); m.condition.get().Problem != "algod" {
+		t.Errorf("another failure: %+v", m.condition.get())
 	}
 }

@@ -251,3 +251,22 @@ func verifiedFiles(e consortium.Event, files []p2p.File) (m wire.Metadata, paylo
 	c := inspect(files)
 	return c.of(e)
 }
+
+// readContent reads a record that was applied, and gives what it says also as it is stored. The problem says what is wrong
+// with the record.
+func readContent(f *fold, e consortium.Event, files []p2p.File) (content consortium.Content, encoded []byte, problem, err error) {
+	metadata, payload, problem := verifiedFiles(e, files)
+	if problem != nil {
+		return content, nil, problem, nil
+	}
+	var reader consortium.Reader
+	f.read(func(s *consortium.State) { reader, err = s.Reader(e.TxID) })
+	if err != nil {
+		return content, nil, nil, err
+	}
+	if content, problem = reader.Read(metadata, payload); problem != nil {
+		return content, nil, problem, nil
+	}
+	encoded, err = content.Encode()
+	return content, encoded, nil, err
+}

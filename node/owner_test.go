@@ -18,13 +18,14 @@ func newOwner(t *testing.T) (*world, *owner) {
 	w.open()
 	must(t, w.deliver(events...))
 	w.drain()
-	return w, w.owner()
+	return w, ownerIn(w)
 }
 
-// owner makes one, as a start does.
-func (w *world) owner() *owner {
+// ownerIn makes one, as a start does.
+func ownerIn(w *world) *owner {
 	return &owner{
-		turn: newTurn(), outbox: w.r.Outbox, view: w.r.View, fold: w.fold, records: recordsIn(w.r.Outbox, w.blocks), watcher: caughtUp{}, consortium: w.id,
+		outbox: w.r.Outbox, view: w.r.View, fold: w.fold, watcher: caughtUp{}, consortium: w.id,
+		records:   newRecords(w.r.Outbox, w.blocks, newFresh(w.blocks), func() {}),
 		recipient: w.self.identity.Recipient(), problem: func() error { return nil }, log: discard,
 	}
 }
@@ -61,7 +62,7 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 		if _, err := o.create(soon(t), spec); !errors.Is(err, errOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("another while it is on its way: %v", err)
 		}
-		o = w.owner() // as after a restart
+		o = ownerIn(w) // as after a restart
 	}
 	if _, err := o.create(soon(t), CollectionSpec{Title: "Reports", Alias: "other"}); !errors.Is(err, errOnItsWay) {
 		t.Errorf("another alias: %v", err)

@@ -11,24 +11,24 @@ import (
 )
 
 // post gives objects to the publisher and returns the failures by object, and how many items there are afterwards.
-func (w *world) post(objects ...string) map[string]string {
+func post(w *world, objects ...string) map[string]string {
 	w.t.Helper()
 	failures := map[string]string{}
-	for _, f := range w.add(false, objects...).Failures {
+	for _, f := range add(w, false, objects...).Failures {
 		failures[f.ID] = f.Message
 	}
 	return failures
 }
 
 // publisher is one that waits for nothing.
-func (w *world) publisher() *publisher {
+func publisherIn(w *world) *publisher {
 	return &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wake: func() {}, done: &signal{}, delay: noDelay()}
 }
 
 // add gives objects to the publisher and returns their status.
-func (w *world) add(replace bool, objects ...string) taxii.Status {
+func add(w *world, replace bool, objects ...string) taxii.Status {
 	w.t.Helper()
-	p := w.publisher()
+	p := publisherIn(w)
 	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
 	for i, o := range objects {
 		addition.Objects[i].Raw = []byte(o)
@@ -45,46 +45,17 @@ func (w *world) add(replace bool, objects ...string) taxii.Status {
 
 func noDelay() delay { return delay{newMonitor("", discard), newMonitor("", discard)} }
 
-// seal does to what was accepted what the sealer does, as far as the outbox is concerned.
-func (w *world) seal() {
-	w.t.Helper()
-	items, err := w.r.Outbox.Queue(repo.Accepted, 0, 100)
-	must(w.t, err)
-	must(w.t, w.r.Outbox.SetStored(items))
-}
-
-func newPublishingWorld(t *testing.T) *world {
-	alpha := newOrg(t, "alpha")
-	w := newWorld(t, alpha)
-	events := w.found(alpha)
-	w.open()
-	must(t, w.deliver(events...))
-	w.drain()
-	return w
-}
-
-const someMarking = "marking-definition--0000aaaa-17d4-4cbf-938f-98ee46b3cd3f"
-
-func definition(kind, value string) string {
-	return fmt.Sprintf(`{"type":"marking-definition","spec_version":"2.1","id":%q,"created":"2026-01-02T03:04:05.678Z","definition_type":%q,"definition":{%q:%q}}`,
-		someMarking, kind, kind, value)
-}
-
-func markedIndicator(n int) string {
-	return strings.Replace(indicatorJSON(n), `"name"`, `"object_marking_refs":["`+someMarking+`"],"name"`, 1)
-}
-
 // OpenCTI posts one object at a time: first a marking, then what carries it.
 func TestAMarkingThatIsOnItsWayIsKnownToTheNextRequest(t *testing.T) {
-	w := newPublishingWorld(t)
-	if failures := w.post(markedIndicator(1)); len(failures) != 1 {
+	w := newFoundedWorld(t)
+	if failures := post(w, markedIndicator(1)); len(failures) != 1 {
 		t.Fatalf("with an unknown marking: %v, want a failure", failures)
 	}
-	if failures := w.post(definition("statement", "(c) ACME")); len(failures) > 0 {
+	if failures := post(w, definition("statement", "(c) ACME")); len(failures) > 0 {
 		t.Fatal(failures)
 	}
 	for _, when := range []string{"accepted", "stored"} {
-		if failures := w.post(markedIndicator(len(when))); len(failures) > 0 {
+		if failures := post(w, markedIndicator(len(when))); len(failures) > 0 {
 			t.Errorf("with a marking that is %s: %v", when, failures)
 		}
 		w.seal()
@@ -92,16 +63,16 @@ func TestAMarkingThatIsOnItsWayIsKnownToTheNextRequest(t *testing.T) {
 }
 
 func TestADefinitionInTheRequestDoesNotWeakenAnEarlierOne(t *testing.T) {
-	w := newPublishingWorld(t)
-	if failures := w.post(definition("tlp", "red")); len(failures) > 0 {
+	w := newFoundedWorld(t)
+	if failures := post(w, definition("tlp", "red")); len(failures) > 0 {
 		t.Fatal(failures)
 	}
 	w.seal()
-	failures := w.post(definition("statement", "(c) ACME"), markedIndicator(1))
+	failures := post(w, definition("statement", "(c) ACME"), markedIndicator(1))
 	if len(failures) != 2 {
 		t.Errorf("failures %v, want two: the altered definition, and the red object", failures)
 	}
-	failures = w.post(definition("statement", "harmless"), definition("tlp", "red"), markedIndicator(2), definition("statement", "(c)"))
+	failures = post(w, definition("statement", "harmless"), definition("tlp", "red"), markedIndicator(2), definition("statement", "(c)"))
 	if _, refused := failures["indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f"]; !refused {
 		t.Errorf("failures %v, want one of the red object", failures)
 	}
@@ -110,7 +81,7 @@ func TestADefinitionInTheRequestDoesNotWeakenAnEarlierOne(t *testing.T) {
 // What a marking means is for the publisher of the object to say: in the request, in what is on its way, in what it
 // published. Each of the three is tried against each thing that another member can say.
 func TestWhatAMarkingMeansIsTheWordOfWhoPublishesTheObject(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	n := 0
 	for own, others := range map[string]map[string]bool{ // … and whether the object may go to everybody then
 		"":          {"": false, "statement": false, "tlp green": false, "tlp clear": false, "tlp red": false},
@@ -121,7 +92,7 @@ func TestWhatAMarkingMeansIsTheWordOfWhoPublishesTheObject(t *testing.T) {
 		for other, want := range others {
 			for from, say := range map[string]func(object, definition string) []string{
 				"in the request":        func(o, d string) []string { return []string{d, o} },
-				"in what is on its way": func(o, d string) []string { w.post(d); return []string{o} },
+				"in what is on its way": func(o, d string) []string { post(w, d); return []string{o} },
 				"in what it published":  func(o, d string) []string { w.enterBy(w.self.address(), d); return []string{o} },
 				"behind the object":     func(o, d string) []string { return []string{o, d} },
 			} {
@@ -134,7 +105,7 @@ func TestWhatAMarkingMeansIsTheWordOfWhoPublishesTheObject(t *testing.T) {
 				if other != "" {
 					w.enterBy("MALLORY", strings.Replace(its(definitionOf(other)), "2026-01-02", "2026-02-02", 1))
 				}
-				_, refused := w.post(objects...)[fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n)]
+				_, refused := post(w, objects...)[fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n)]
 				if refused == want {
 					t.Errorf("the publisher says %q %s, another member %q: published %v, want %v", own, from, other, !refused, want)
 				}
@@ -143,21 +114,16 @@ func TestWhatAMarkingMeansIsTheWordOfWhoPublishesTheObject(t *testing.T) {
 	}
 }
 
-func definitionOf(text string) string {
-	kind, value, _ := strings.Cut(text, " ")
-	return definition(kind, value)
-}
-
 // Another member's definitions are read in a bounded number, and none of them in the place of our own.
 func TestAFloodOfDefinitionsNeitherStopsPublishingNorWeakensAMarking(t *testing.T) {
-	w := newPublishingWorld(t)
-	for i := range maxDefinitions + definitionPage {
+	w := newFoundedWorld(t)
+	for i := range 1100 {
 		w.enterBy("MALLORY", strings.Replace(definition("tlp", []string{"clear", "red"}[i%2]), "2026-01-02T03:04:05", time.Unix(int64(i), 0).UTC().Format("2006-01-02T15:04:05"), 1))
 	}
-	if failures := w.post(markedIndicator(1)); len(failures) != 1 {
+	if failures := post(w, markedIndicator(1)); len(failures) != 1 {
 		t.Errorf("an unknown marking becomes harmless: %v", failures)
 	}
-	failures := w.post(definition("statement", "(c)"), markedIndicator(2))
+	failures := post(w, definition("statement", "(c)"), markedIndicator(2))
 	if _, refused := failures["indicator--00000002-17d4-4cbf-938f-98ee46b3cd3f"]; refused {
 		t.Errorf("publishing is stopped: %v", failures)
 	}
@@ -165,33 +131,18 @@ func TestAFloodOfDefinitionsNeitherStopsPublishingNorWeakensAMarking(t *testing.
 
 // The same instant, written in two ways.
 func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	for _, spelling := range []string{"05.678Z", "05.678000Z"} {
-		w.post(strings.Replace(indicatorJSON(1), `"modified":"2026-01-02T03:04:05.678Z"`, `"modified":"2026-01-02T03:04:`+spelling+`"`, 1))
+		post(w, strings.Replace(indicatorJSON(1), `"modified":"2026-01-02T03:04:05.678Z"`, `"modified":"2026-01-02T03:04:`+spelling+`"`, 1))
 	}
 	if n := w.r.Outbox.Count()[repo.Accepted]; n != 1 {
 		t.Errorf("%d items are to be published, want 1", n)
 	}
 }
 
-// enterBy brings an object of the member with an account into the view, and gives its NFT.
-func (w *world) enterBy(account, object string) uint64 {
-	w.t.Helper()
-	parsed, err := parseIncoming(taxii.Incoming{Raw: []byte(object)})
-	must(w.t, err)
-	hash, err := parsed.ContentHash()
-	must(w.t, err)
-	e := w.mint(w.self, w.object(w.n))
-	must(w.t, w.r.View.Append([]repo.NewEvent{{Event: e}}, nil))
-	entry := entryOf(w.collection, parsed, hash, time.Now())
-	entry.Position, entry.TxID, entry.Asset, entry.Directory, entry.Publisher = e.Position, e.TxID, e.Asset, e.Directory, account
-	must(w.t, w.r.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: e}, State: repo.InView, Entry: entry}}))
-	return e.Asset
-}
-
 // A client is told at once, and why, when it would wait in vain; and as soon as it can be, when not.
 func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	p := &publisher{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, wait: time.Hour, wake: func() {}, done: &signal{}, delay: noDelay()}
 	p.delay.publishing.set("funds", "account ABC has nothing left")
 	status, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.collection},

@@ -21,6 +21,10 @@ type records struct {
 	wake   func() // tells the minter that there is work
 }
 
+func newRecords(outbox *repo.Outbox, blocks blockStore, fresh *freshDirectories, wake func()) *records {
+	return &records{outbox: outbox, blocks: blocks, fresh: fresh, wake: wake}
+}
+
 // store stores a record and takes it into the outbox as something to mint. A record with a key that is published, or on
 // its way, is not published again. It can be found by further keys also.
 func (r *records) store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (repo.Item, error) {

@@ -35,9 +35,12 @@ type replicator struct {
 	log        *slog.Logger
 }
 
-// replicaStore is a blockStore that also gets what others published.
+// replicaStore is where directories are kept, and others' are had from.
 type replicaStore interface {
-	blockStore
+	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Forget deletes directories.
+	Forget(ctx context.Context, roots []cid.Cid) error
 	// Has reports whether a whole directory is here.
 	Has(ctx context.Context, root cid.Cid) (bool, error)
 	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)

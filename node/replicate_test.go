@@ -99,8 +99,8 @@ func TestADeliveryThatIsInterruptedLosesNothingBeforeItsLastRecord(t *testing.T)
 		t.Errorf("%d objects are served, want one: two of three were withdrawn", n)
 	}
 	for _, o := range []*org{alpha, bravo} {
-		if q := w.fold.state.Sequences()[o.address()]; q.Highest != o.sequence || len(q.Holes) > 0 {
-			t.Errorf("the sequence numbers of %s are %+v, want all up to %d", o.document.Organisation, *q, o.sequence)
+		if highest, holes := w.fold.sequence(o.address()); highest != o.sequence || len(holes) > 0 {
+			t.Errorf("the sequence numbers of %s are %d without %v, want all up to %d", o.document.Organisation, highest, holes, o.sequence)
 		}
 	}
 }
@@ -121,8 +121,8 @@ func TestSequenceNumbersBeforeALoggedRecordAreKept(t *testing.T) {
 	w.open()
 	must(t, w.deliver(window...))
 	for _, o := range []*org{alpha, bravo} {
-		if q := w.fold.state.Sequences()[o.address()]; q.Highest != o.sequence || len(q.Holes) > 0 {
-			t.Errorf("the sequence numbers of %s are %+v, want all up to %d", o.document.Organisation, *q, o.sequence)
+		if highest, holes := w.fold.sequence(o.address()); highest != o.sequence || len(holes) > 0 {
+			t.Errorf("the sequence numbers of %s are %d without %v, want all up to %d", o.document.Organisation, highest, holes, o.sequence)
 		}
 	}
 }

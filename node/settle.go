@@ -172,7 +172,7 @@ func (f *fetcher) readRecord(ctx context.Context, l load, i int) (o repo.Outcome
 	if err != nil {
 		return o, content, err
 	}
-	content, encoded, problem, err := f.fold.readContent(e.Event, files)
+	content, encoded, problem, err := readContent(f.fold, e.Event, files)
 	if err != nil {
 		return o, content, err
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -18,10 +17,10 @@ import (
 )
 
 // signs takes objects of self's into the outbox as signed, and gives them as the chain will.
-func (h *hostileWorld) signs(n int) consortium.Event {
+func (h *soleWorld) signs(n int) consortium.Event {
 	h.t.Helper()
 	before := h.r.Outbox.Count()[repo.Stored]
-	h.stores(h.collection, n, 1)
+	h.stores(n)
 	items, err := h.r.Outbox.Queue(repo.Stored, 0, 1000)
 	must(h.t, err)
 	if len(items) != before+1 {
@@ -36,10 +35,10 @@ func (h *hostileWorld) signs(n int) consortium.Event {
 	return e
 }
 
-func (h *hostileWorld) disputed() bool { return h.sole.disputed() }
+func (h *soleWorld) disputed() bool { return h.sole.disputed() }
 
 func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
-	h := newHostileWorld(t)
+	h := newSoleWorld(t)
 	must(t, h.r.Outbox.SetSole(repo.Sole{Account: h.self.address()}))
 	own, expired := h.signs(1), h.signs(2)
 	groups, err := h.r.Outbox.Groups(0, 10)
@@ -74,19 +73,19 @@ func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 
 func TestWhatALostNodeSignedIsNoSignOfAnotherOne(t *testing.T) {
 	for name, c := range map[string]struct {
-		before func(h *hostileWorld) // … the foreign transaction, of the round after it
+		before func(h *soleWorld) // … the foreign transaction, of the round after it
 		want   bool
 	}{
-		"an outbox that was not made with the account, before it knows":     {func(h *hostileWorld) {}, false},
-		"one that has begun, within a window":                               {func(h *hostileWorld) { h.begins(h.round) }, false},
-		"one that has begun, after the window":                              {func(h *hostileWorld) { h.begins(h.round - ledger.Window) }, true},
-		"a restored one, before it knows for how long":                      {func(h *hostileWorld) { h.restored(0) }, false},
-		"a restored one, within its time":                                   {func(h *hostileWorld) { h.restored(h.round + 1) }, false},
-		"a restored one, later: what it was restored from is alive":         {func(h *hostileWorld) { h.restored(h.round) }, true},
-		"one with an account of before a change of keys, which it has made": {func(h *hostileWorld) { h.changed() }, true},
+		"an outbox that was not made with the account, before it knows":     {func(h *soleWorld) {}, false},
+		"one that has begun, within a window":                               {func(h *soleWorld) { h.begins(h.round) }, false},
+		"one that has begun, after the window":                              {func(h *soleWorld) { h.begins(h.round - ledger.Window) }, true},
+		"a restored one, before it knows for how long":                      {func(h *soleWorld) { h.restored(0) }, false},
+		"a restored one, within its time":                                   {func(h *soleWorld) { h.restored(h.round + 1) }, false},
+		"a restored one, later: what it was restored from is alive":         {func(h *soleWorld) { h.restored(h.round) }, true},
+		"one with an account of before a change of keys, which it has made": {func(h *soleWorld) { h.changed() }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHostileWorld(t)
+			h := newSoleWorld(t)
 			h.pass(2 * ledger.Window)
 			c.before(h)
 			h.takes(h.mint(h.self, h.object(1)))
@@ -97,9 +96,9 @@ func TestWhatALostNodeSignedIsNoSignOfAnotherOne(t *testing.T) {
 	}
 }
 
-func (h *hostileWorld) begins(round uint64) { must(h.t, h.sole.begin(round)) }
+func (h *soleWorld) begins(round uint64) { must(h.t, h.sole.begin(round)) }
 
-func (h *hostileWorld) restored(until uint64) {
+func (h *soleWorld) restored(until uint64) {
 	must(h.t, h.r.Outbox.SetSole(repo.Sole{Account: h.self.address()}))
 	must(h.t, h.r.Outbox.SetRecovery(&repo.Recovery{Until: until}))
 	if until > 0 {
@@ -107,7 +106,7 @@ func (h *hostileWorld) restored(until uint64) {
 	}
 }
 
-func (h *hostileWorld) changed() {
+func (h *soleWorld) changed() {
 	must(h.t, h.r.Outbox.SetSole(repo.Sole{Account: "BEFORE", Foreign: repo.Foreign{Count: 1}}))
 	must(h.t, h.sole.rotated())
 }
@@ -140,14 +139,16 @@ func algodAt(t *testing.T, round *atomic.Uint64) *ledger.Ledger {
 }
 
 func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
-	h := newHostileWorld(t)
+	h := newSoleWorld(t)
 	must(t, h.r.Outbox.SetSole(repo.Sole{Account: h.self.address()}))
-	h.stores(h.collection, 1, 1)
+	h.stores(1)
 	h.takes(h.mint(h.self, h.object(9)))
 	var round atomic.Uint64
 	round.Store(h.round)
-	m := h.minter(0)
-	m.sole, m.condition, m.ledger = h.sole, h.sole.condition, algodAt(t, &round)
+	m := &minter{
+		outbox: h.r.Outbox, view: h.r.View, fold: h.fold, fresh: newFresh(h.blocks), confirmed: &signal{}, reopened: func() {}, log: discard,
+		sole: h.sole, condition: h.sole.condition, ledger: algodAt(t, &round),
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	submissions := newSubmissions()
@@ -193,30 +194,31 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not within a minute")
-		}
-	}
+// soleWorld is a hostile world in which it is watched that nobody else has self's keys.
+type soleWorld struct {
+	*hostileWorld
+	sole *sole
 }
 
-func TestAMemberWithTwoNodesIsNamed(t *testing.T) {
+func newSoleWorld(t *testing.T) *soleWorld {
 	h := newHostileWorld(t)
-	h.takes(h.mint(h.mallory, h.object(1)), h.mint(h.mallory, h.object(2)))
-	if list := h.notary().repeated(); len(list) != 0 {
-		t.Fatalf("%+v", list)
-	}
-	h.mallory.sequence-- // the other node gives the same number
-	h.takes(h.mint(h.mallory, h.object(3)))
-	list := h.notary().repeated()
-	if len(list) != 1 || list[0].Member != "mallory" || list[0].Count != 1 || list[0].Number != 2 || list[0].Round != h.round {
-		t.Errorf("%+v", list)
-	}
-	// It is remembered, and not counted again.
-	h.open()
-	if again := h.notary().repeated(); len(again) != 1 || again[0] != list[0] {
-		t.Errorf("after a restart: %+v", again)
-	}
+	watch := &sole{outbox: h.r.Outbox, self: h.self.address(), condition: newMonitor("", discard), log: discard}
+	h.saw = watch.saw
+	return &soleWorld{h, watch}
+}
+
+// stores takes an object into the outbox and seals it.
+func (h *soleWorld) stores(n int) {
+	h.t.Helper()
+	_, err := h.r.Outbox.Accept([]repo.Submission{{Payload: []byte(indicatorJSON(n)), Item: repo.Item{
+		Key: []byte{byte(n)}, Note: wire.Note{Kind: wire.KindObject}, Collection: h.collection, ObjectID: fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n),
+		Version: "2026-01-02T03:04:05.678Z", Revealing: true, StoredAt: now(),
+	}}})
+	must(h.t, err)
+	items, err := h.r.Outbox.Queue(repo.Accepted, 0, sealBatch)
+	must(h.t, err)
+	s := &sealer{outbox: h.r.Outbox, fold: h.fold, blocks: h.blocks, fresh: newFresh(h.blocks), consortium: h.id, stored: func() {}, done: &signal{},
+		memory: sealBytes, condition: newMonitor("", discard), log: discard}
+	_, err = s.seal(h.t.Context(), items)
+	must(h.t, err)
 }

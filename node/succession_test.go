@@ -8,23 +8,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
-)
-
-// versionOf is a version of an indicator, with other properties.
-func versionOf(n int, created, modified, more string) string {
-	return strings.NewReplacer(`"created":"2026-01-02T03:04:05.678Z"`, `"created":"`+created+`"`, `"modified":"2026-01-02T03:04:05.678Z"`,
-		`"modified":"`+modified+`"`, `"name"`, more+`"name"`).Replace(indicatorJSON(n))
-}
-
-const (
-	firstTime  = "2026-01-02T03:04:05.678Z" // of indicatorJSON
-	secondTime = "2026-02-02T03:04:05.678Z"
-	thirdTime  = "2026-03-02T03:04:05.678Z"
-	author     = `"created_by_ref":"identity--f431f809-377b-45e0-aa1c-6a4751cae5ff",`
-	revoked    = `"revoked":true,`
 )
 
 // taken wants one object to be taken in, with a note that has these words, or none.
@@ -68,69 +53,69 @@ func TestALaterVersionInTheOwnLineIsTakenWhateverChanged(t *testing.T) {
 		"without what a type requires": {indicatorJSON(1), strings.Replace(versionOf(1, firstTime, secondTime, ""), `"pattern"`, `"x"`, 1), []string{"pattern is missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newPublishingWorld(t)
+			w := newFoundedWorld(t)
 			w.enterBy(w.self.address(), test.before)
-			taken(t, w.add(false, test.after), test.note...)
+			taken(t, add(w, false, test.after), test.note...)
 		})
 	}
 }
 
 // What others publish under an id is a line of their own.
 func TestWhatOthersPublishedIsNoReasonForANote(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	w.enterBy("SOMEBODY", versionOf(1, firstTime, secondTime, revoked+author))
-	taken(t, w.add(false, versionOf(1, thirdTime, thirdTime, "")))
+	taken(t, add(w, false, versionOf(1, thirdTime, thirdTime, "")))
 	w.enterBy(w.self.address(), versionOf(1, firstTime, "2026-01-03T03:04:05.678Z", ""))
-	taken(t, w.add(false, versionOf(1, thirdTime, "2026-03-03T03:04:05.678Z", "")), "created is")
+	taken(t, add(w, false, versionOf(1, thirdTime, "2026-03-03T03:04:05.678Z", "")), "created is")
 }
 
 // MITRE changed 1,093 objects without a new modified.
 func TestOtherContentUnderTheSameVersionIsRefusedUnlessItReplaces(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	asset := w.enterBy(w.self.address(), indicatorJSON(1))
 	other := versionOf(1, firstTime, firstTime, `"description":"better",`)
-	wantRefused(t, w.add(false, other), "--replace")
-	taken(t, w.add(true, other), "takes the place")
+	wantRefused(t, add(w, false, other), "--replace")
+	taken(t, add(w, true, other), "takes the place")
 	item := w.lastItem()
 	if item.ReplacesAsset != asset {
 		t.Errorf("it takes the place of %d, want %d", item.ReplacesAsset, asset)
 	}
 	// The same again is on its way, with and without the wish.
 	for _, replace := range []bool{false, true} {
-		taken(t, w.add(replace, other), "takes the place")
+		taken(t, add(w, replace, other), "takes the place")
 		if again := w.lastItem(); again.Number != item.Number {
 			t.Errorf("it is published again, as %d beside %d", again.Number, item.Number)
 		}
 	}
 	// Nothing is to be replaced where nothing is there, or the same.
-	taken(t, w.add(true, indicatorJSON(2)))
-	if status := w.add(true, indicatorJSON(1)); len(status.Successes) != 1 {
+	taken(t, add(w, true, indicatorJSON(2)))
+	if status := add(w, true, indicatorJSON(1)); len(status.Successes) != 1 {
 		t.Errorf("what is published already: %+v", status)
 	}
 }
 
 func TestOtherContentOfWhatIsOnItsWayIsRefusedUnlessItReplaces(t *testing.T) {
-	w := newPublishingWorld(t)
-	taken(t, w.add(false, indicatorJSON(1)))
+	w := newFoundedWorld(t)
+	taken(t, add(w, false, indicatorJSON(1)))
 	first := w.lastItem()
 	other := versionOf(1, firstTime, firstTime, `"description":"better",`)
 	for replace, want := range map[bool]string{false: "--replace", true: "takes the place"} {
-		line := w.rehearse(replace, other)
+		line := rehearse(w, replace, other)
 		if !strings.Contains(line.Failure+line.Note, want) || replace == (line.Failure != "") {
 			t.Errorf("a rehearsal says %+v", line)
 		}
 	}
-	wantRefused(t, w.add(false, other), "--replace")
-	taken(t, w.add(true, other), "takes the place")
+	wantRefused(t, add(w, false, other), "--replace")
+	taken(t, add(w, true, other), "takes the place")
 	if item := w.lastItem(); item.Replaces != first.Number || item.Publication != 1 {
 		t.Errorf("%+v", item)
 	}
 }
 
 // rehearse tells what would become of one object.
-func (w *world) rehearse(replace bool, object string) repo.StatusLine {
+func rehearse(w *world, replace bool, object string) repo.StatusLine {
 	w.t.Helper()
-	p := w.publisher()
+	p := publisherIn(w)
 	into, err := p.target(taxii.Collection{ID: w.collection})
 	must(w.t, err)
 	b, err := p.batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(object)}}, Replace: replace})
@@ -140,56 +125,29 @@ func (w *world) rehearse(replace bool, object string) repo.StatusLine {
 }
 
 func TestARevocationIsAlwaysTaken(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	asset := w.enterBy(w.self.address(), indicatorJSON(1))
-	taken(t, w.add(false, versionOf(1, firstTime, firstTime, revoked)), "takes the place") // without a new modified
+	taken(t, add(w, false, versionOf(1, firstTime, firstTime, revoked)), "takes the place") // without a new modified
 	if item := w.lastItem(); item.ReplacesAsset != asset {
 		t.Errorf("it takes the place of %d, want %d", item.ReplacesAsset, asset)
 	}
-	taken(t, w.add(false, indicatorJSON(2)))
-	taken(t, w.add(false, versionOf(2, firstTime, firstTime, revoked)), "takes the place")
+	taken(t, add(w, false, indicatorJSON(2)))
+	taken(t, add(w, false, versionOf(2, firstTime, firstTime, revoked)), "takes the place")
 	// A revocation in other words is other content like any.
 	w.enterBy(w.self.address(), versionOf(3, firstTime, firstTime, revoked))
-	wantRefused(t, w.add(false, versionOf(3, firstTime, firstTime, revoked+`"description":"other",`)), "--replace")
+	wantRefused(t, add(w, false, versionOf(3, firstTime, firstTime, revoked+`"description":"other",`)), "--replace")
 }
 
 func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	w.enterBy("SOMEBODY", indicatorJSON(1))
 	for _, replace := range []bool{false, true} {
-		wantRefused(t, w.add(replace, versionOf(1, firstTime, firstTime, `"description":"mine",`)), "SOMEBODY has published")
+		wantRefused(t, add(w, replace, versionOf(1, firstTime, firstTime, `"description":"mine",`)), "SOMEBODY has published")
 	}
-}
-
-// lastItem is the item that was accepted last.
-func (w *world) lastItem() repo.Item {
-	w.t.Helper()
-	var last repo.Item
-	for n := uint64(1); ; n++ {
-		item, found, err := w.r.Outbox.Item(n)
-		must(w.t, err)
-		if !found {
-			return last
-		}
-		last = item
-	}
-}
-
-// confirm makes the first object that is not confirmed so, as far as the outbox is concerned.
-func (w *world) confirm(asset uint64, txid string) {
-	w.t.Helper()
-	w.seal()
-	items, err := w.r.Outbox.Queue(repo.Stored, 0, 100)
-	must(w.t, err)
-	items = without(items, isDestroy)[:1]
-	_, err = w.r.Outbox.AddGroups([]repo.Group{{TxIDs: []string{txid}}}, items)
-	must(w.t, err)
-	_, err = w.r.Outbox.Confirm([]repo.Confirmation{{TxID: txid, Round: 1, Asset: asset}})
-	must(w.t, err)
 }
 
 // replacing is a replacer that writes down what it ends.
-func (w *world) replacing(ended *[]uint64) *replacer {
+func replacing(w *world, ended *[]uint64) *replacer {
 	return &replacer{outbox: w.r.Outbox, wake: func() {}, confirmed: &signal{}, log: discard, end: func(_ context.Context, asset uint64) (repo.Item, error) {
 		*ended = append(*ended, asset)
 		return repo.Item{}, nil
@@ -197,9 +155,9 @@ func (w *world) replacing(ended *[]uint64) *replacer {
 }
 
 func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	var ended []uint64
-	r := w.replacing(&ended)
+	r := replacing(w, &ended)
 	look := func(when string, want ...uint64) {
 		t.Helper()
 		must(t, r.endAll(t.Context()))
@@ -209,7 +167,7 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 		ended = nil
 	}
 	old := w.enterBy(w.self.address(), indicatorJSON(1))
-	w.add(true, versionOf(1, firstTime, firstTime, `"description":"b",`))
+	add(w, true, versionOf(1, firstTime, firstTime, `"description":"b",`))
 	look("accepted")
 	w.seal()
 	look("sealed")
@@ -218,8 +176,8 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 	look("afterwards")
 
 	// What was on its way itself.
-	w.add(false, indicatorJSON(2))
-	w.add(true, versionOf(2, firstTime, firstTime, `"description":"b",`))
+	add(w, false, indicatorJSON(2))
+	add(w, true, versionOf(2, firstTime, firstTime, `"description":"b",`))
 	w.seal()
 	w.confirm(7002, "FIRST")
 	look("the first is confirmed")
@@ -227,10 +185,10 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 	look("both are", 7002)
 
 	// The later one is certain before what it replaces is.
-	w.add(false, indicatorJSON(4))
+	add(w, false, indicatorJSON(4))
 	w.seal()
 	earlier := w.lastItem()
-	w.add(true, versionOf(4, firstTime, firstTime, `"description":"b",`))
+	add(w, true, versionOf(4, firstTime, firstTime, `"description":"b",`))
 	w.seal()
 	must(t, w.r.Outbox.Resolve(w.lastItem(), repo.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
 	look("only the later one is confirmed")
@@ -239,14 +197,14 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 
 	// What failed replaces nothing.
 	w.enterBy(w.self.address(), indicatorJSON(3))
-	w.add(true, versionOf(3, firstTime, firstTime, `"description":"b",`))
+	add(w, true, versionOf(3, firstTime, firstTime, `"description":"b",`))
 	must(t, w.r.Outbox.Resolve(w.lastItem(), repo.Confirmation{}, "refused"))
 	look("failed")
 }
 
 // The whole way: two publications of one version on the chain, and the end of the first.
 func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
-	w := newPublishingWorld(t)
+	w := newFoundedWorld(t)
 	m := &minter{outbox: w.r.Outbox, view: w.r.View, leaseKey: []byte("key")}
 	version, err := stix.ParseTimestamp(firstTime)
 	must(t, err)
@@ -267,7 +225,7 @@ func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 		return string(entry.Object)
 	}
 	first := publish("old", repo.Item{Key: key})
-	taken(t, w.add(true, describedIndicator(1, "new")), "takes the place")
+	taken(t, add(w, true, describedIndicator(1, "new")), "takes the place")
 	item := w.lastItem()
 	other := item
 	other.ReplacesAsset = 0
@@ -309,8 +267,8 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 		t.Errorf("a level that is none: %v", err)
 	}
 
-	w := newPublishingWorld(t)
-	p := w.publisher()
+	w := newFoundedWorld(t)
+	p := publisherIn(w)
 	post := func() (failures int) {
 		t.Helper()
 		into, err := p.target(taxii.Collection{ID: w.collection})
@@ -335,91 +293,4 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 			t.Errorf("counted as %s: %d failures, want %d", level, n, want)
 		}
 	}
-}
-
-// A feed that is told again of what was withdrawn would publish it again (opencti#11132).
-func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
-	w := newPublishingWorld(t)
-	p := w.publisher()
-	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: p}}
-	withdrawer := &withdrawer{outbox: w.r.Outbox, view: w.r.View, fold: w.fold, records: recordsIn(w.r.Outbox, w.blocks), log: discard}
-	into, err := p.target(taxii.Collection{ID: w.collection})
-	must(t, err)
-	verdict := func(raw string) (known bool, refused string) {
-		t.Helper()
-		object, err := stix.Parse([]byte(raw))
-		must(t, err)
-		v, err := s.known(into, map[string]consortium.Collection{into.ID: into}, object)
-		must(t, err)
-		return v.Known, v.Refused
-	}
-	want := func(when, raw string, wantKnown, wantRefused bool) {
-		t.Helper()
-		if known, refused := verdict(raw); known != wantKnown || (refused != "") != wantRefused {
-			t.Errorf("%s: known %v, refused %q", when, known, refused)
-		}
-	}
-	later := versionOf(1, firstTime, secondTime, `"description":"edited",`)
-	sco := `{"type":"ipv4-addr","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"}`
-
-	want("new", indicatorJSON(1), false, false)
-	w.add(false, indicatorJSON(1))
-	want("on its way", indicatorJSON(1), true, false)
-	w.confirm(7001, "ONE")
-	want("on the chain", indicatorJSON(1), true, false)
-	want("a new version", later, false, false)
-	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: firstTime, Collection: w.collection, TxID: "ONE", Asset: 7001})
-	must(t, err)
-	want("a new version of what is about to be withdrawn", later, false, true)
-	must(t, w.r.Outbox.Withdraw("ONE"))
-	want("withdrawn", indicatorJSON(1), false, true)
-	want("a new version of what is withdrawn", later, false, true)
-	want("something else", indicatorJSON(2), false, false)
-
-	// Somebody publishes it by hand: the feed goes on, but for the version that was taken back.
-	w.add(false, later)
-	want("published by hand", later, true, false)
-	want("a version after that", versionOf(1, firstTime, thirdTime, `"description":"again",`), false, false)
-	want("the one that was taken back", indicatorJSON(1), false, true)
-
-	// What has no versions.
-	w.seal()
-	w.add(false, sco)
-	w.confirm(7002, "LATER")
-	w.confirm(7003, "SCO")
-	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", Collection: w.collection, TxID: "SCO", Asset: 7003})
-	must(t, err)
-	must(t, w.r.Outbox.Withdraw("SCO"))
-	want("an observable", sco, false, true)
-	want("an observable with other content", strings.Replace(sco, `"value"`, `"x":1,"value"`, 1), false, true)
-
-	// One version of several is withdrawn: the others are in force.
-	w.enterBy(w.self.address(), indicatorJSON(3))
-	_, _, err = withdrawer.begin(t.Context(), Withdrawal{ID: "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f", Version: secondTime, Collection: w.collection, TxID: "THREE", Asset: 7004})
-	must(t, err)
-	want("a version after one that was taken back", versionOf(3, firstTime, thirdTime, `"description":"c",`), false, false)
-}
-
-// Other content of a version counted as known, so that nobody was told.
-func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
-	w := newPublishingWorld(t)
-	s := &feedSink{feeds: &feeds{fold: w.fold, publisher: w.publisher()}}
-	into, err := s.publisher.target(taxii.Collection{ID: w.collection})
-	must(t, err)
-	elsewhere := consortium.Collection{ID: "5d0092c5-5f74-4287-9642-33f4c354e56d", Properties: wire.Collection{Readers: wire.Accounts{Members: true}}}
-	covering := map[string]consortium.Collection{into.ID: into, elsewhere.ID: elsewhere}
-	w.enterBy(w.self.address(), indicatorJSON(1))
-	w.add(false, indicatorJSON(2))
-	for n := 1; n <= 2; n++ {
-		for raw, want := range map[string]bool{indicatorJSON(n): true, versionOf(n, firstTime, firstTime, `"description":"other",`): false} {
-			object, err := stix.Parse([]byte(raw))
-			must(t, err)
-			v, err := s.known(into, covering, object)
-			must(t, err)
-			if v.Known != want {
-				t.Errorf("%s: %+v", raw, v)
-			}
-		}
-	}
-	wantRefused(t, w.add(false, versionOf(1, firstTime, firstTime, `"description":"other",`)), "with other content")
 }

@@ -1,19 +1,23 @@
 package node
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // turn is a lock that nobody need wait for longer than they like.
-type turn chan struct{}
+type turn struct {
+	once sync.Once
+	held chan struct{}
+}
 
-func newTurn() turn { return make(turn, 1) }
+func (t *turn) begin() { t.once.Do(func() { t.held = make(chan struct{}, 1) }) }
 
 // take waits for the turn, or for the end of the context.
-func (t turn) take(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err // though it may be free: a select takes either
-	}
+func (t *turn) take(ctx context.Context) error {
+	t.begin()
 	select {
-	case t <- struct{}{}:
+	case t.held <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -21,4 +25,4 @@ func (t turn) take(ctx context.Context) error {
 }
 
 // give lets the next one have it.
-func (t turn) give() { <-t }
+func (t *turn) give() { <-t.held }

@@ -47,18 +47,18 @@ func (n *Node) wirePipelines() error {
 	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.Algorand.MaxFee)
 	n.clock = newClockGuard(n.ledger, n.log)
-	n.disk = newDiskGuard(uint64(config.Storage.MinFree), n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
+	n.disk = newDiskGuard(uint64(config.Storage.MinFree), freeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
 	publishing := newMonitor("publishing", n.log)
 	n.sole = &sole{outbox: outbox, self: n.fold.self, condition: publishing, log: n.log}
 	if err := errors.Join(beginWithKeys(n.repo, n.fold.self, n.sole), n.sole.load()); err != nil {
 		return err
 	}
-	fresh := &freshDirectories{blocks: n.host}
+	fresh := newFresh(n.host)
 	n.gossip = &gossip{}
 	n.minter = &minter{
 		outbox: outbox, view: view, fold: n.fold, fresh: fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
 		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n.gossip,
-		confirmed: n.done, disk: n.disk, sole: n.sole, condition: publishing, log: n.log, patience: patience,
+		confirmed: n.done, disk: n.disk, sole: n.sole, condition: publishing, log: n.log, timeout: Timeout,
 	}
 	n.sealer = &sealer{
 		outbox: outbox, fold: n.fold, blocks: n.host, fresh: fresh, consortium: n.consortium.ID, memory: sealBytes, stored: n.minter.work.notify, done: n.done,
@@ -92,9 +92,9 @@ func (n *Node) wireChain() error {
 // wireTasks makes what the node does beside its pipelines.
 func (n *Node) wireTasks() error {
 	outbox, view := n.repo.Outbox, n.repo.View
-	records := &records{outbox: outbox, blocks: n.host, fresh: n.minter.fresh, wake: n.minter.work.notify}
+	records := newRecords(outbox, n.host, n.minter.fresh, n.minter.work.notify)
 	n.owner = &owner{
-		turn: newTurn(), outbox: outbox, view: view, fold: n.fold, records: records, watcher: n.watcher, consortium: n.consortium.ID,
+		outbox: outbox, view: view, fold: n.fold, records: records, watcher: n.watcher, consortium: n.consortium.ID,
 		network: n.consortium.Network, recipient: n.repo.Keys.Identity.Recipient(), problem: n.minter.problem, log: n.log,
 	}
 	n.publisher = &publisher{

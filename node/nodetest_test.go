@@ -18,9 +18,7 @@ import (
 	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
@@ -153,14 +151,6 @@ func newOrg(t testing.TB, name string) *org {
 	return o
 }
 
-// world is a chain and one node's replicate side over it.
-type world struct {
-	*chain
-	replicator *replicator
-	fetcher    *fetcher
-	saw        func([]consortium.Event) error
-}
-
 // chain is one that exists only in the test, and the repository and the state of one node that follows it.
 type chain struct {
 	t          testing.TB
@@ -179,10 +169,6 @@ type chain struct {
 
 var discard = slog.New(slog.DiscardHandler)
 
-func newWorld(t testing.TB, self *org) *world {
-	return &world{chain: newChain(t, self), saw: func([]consortium.Event) error { return nil }}
-}
-
 func newChain(t testing.TB, self *org) *chain {
 	t.Helper()
 	dir := t.TempDir()
@@ -197,55 +183,16 @@ func newChain(t testing.TB, self *org) *chain {
 	return w
 }
 
-// open makes the parts, as node.Open does, and restores.
-func (w *world) open() {
-	w.t.Helper()
-	own := w.begin()
-	work := &signal{}
-	w.replicator = &replicator{consortium: own, identity: w.self.identity, outbox: w.r.Outbox, view: w.r.View, fold: w.fold, blocks: w.blocks,
-		confirmed: func(_ context.Context, minted []ledger.Minted) error {
-			var cs []repo.Confirmation
-			for _, m := range minted {
-				cs = append(cs, repo.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
-			}
-			_, err := w.r.Outbox.Confirm(cs)
-			return err
-		}, work: work, withdrawn: &signal{}, log: discard,
-		saw: func(events []consortium.Event) error { return w.saw(events) }}
-	w.fetcher = &fetcher{view: w.r.View, fold: w.fold, blocks: w.blocks, work: work, memory: 32 << 10, recordTime: time.Minute, log: discard}
-	must(w.t, w.replicator.restore(w.t.Context()))
-	must(w.t, w.fetcher.reconsider())
-}
-
 // begin begins with the state of somebody who knows nothing but the charter.
 func (w *chain) begin() repo.Consortium {
 	w.fold = newFold(w.self.address(), consortium.New(w.id, w.charterTx, w.self.identity), nil)
 	return repo.Consortium{ID: w.id, Charter: w.charterTx}
 }
 
-// drain does what the fetcher's lanes do, one load after the other, until nothing fresh waits.
-func (w *world) drain() {
-	w.t.Helper()
-	for {
-		events, _, err := w.r.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
-		must(w.t, err)
-		if len(events) == 0 {
-			must(w.t, w.fetcher.reconsider()) // what was put off
-			if events, _, err = w.r.View.Due(repo.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
-				must(w.t, err)
-				return
-			}
-		}
-		l, err := w.fetcher.fetch(w.t.Context(), events, freshTimeout)
-		must(w.t, err)
-		must(w.t, w.fetcher.settle(w.t.Context(), l))
-	}
-}
-
 // mint puts a draft on the chain in a round of its own.
 func (w *chain) mint(sender *org, d consortium.Draft) consortium.Event {
 	w.t.Helper()
-	dir, err := directoryOf(d)
+	dir, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
 	must(w.t, err)
 	must(w.t, w.blocks.Put(w.t.Context(), []p2p.Directory{dir}))
 	hash := wire.MetadataHash(d.Metadata)
@@ -323,19 +270,19 @@ func describedIndicator(n int, description string) string {
 	return strings.Replace(indicatorJSON(n), `"name"`, `"description":"`+description+`","name"`, 1)
 }
 
-func (w *world) deliver(events ...consortium.Event) error {
-	return w.replicator.Deliver(w.t.Context(), events[len(events)-1].Round, events)
-}
-
 func (w *chain) shown() int64 { return w.r.View.CountObjects() }
 
-// recordsIn is where records go that nobody waits for.
-func recordsIn(outbox *repo.Outbox, blocks blockStore) *records {
-	return &records{outbox: outbox, blocks: blocks, fresh: &freshDirectories{blocks: blocks}, wake: func() {}}
+func (m *memStore) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.dirs)
 }
 
-// caughtUp has followed the chain to its end.
-type caughtUp struct{}
-
-func (caughtUp) AwaitTip(context.Context) error { return nil }
-func (caughtUp) State() chainwatch.State        { return chainwatch.State{CaughtUp: true} }
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within a minute")
+		}
+	}
+}
