@@ -76,10 +76,10 @@ type Ended struct {
 	Tokens int `json:"ended"`
 }
 
-// accountAdmin answers the command line. collections finds the ids of collections that are given by id or alias.
+// accountAdmin answers the command line. Collections finds the ids of collections that are given by id or alias.
 type accountAdmin struct {
 	*accounts
-	collections func(names []string) (ids []string, err error)
+	Collections func(names []string) (ids []string, err error)
 }
 
 func describeAccount(account repo.Account) AccountInfo {
@@ -127,7 +127,7 @@ func (a accountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
 		if *list.from == nil {
 			continue
 		}
-		ids, err := a.collections(*list.from)
+		ids, err := a.Collections(*list.from)
 		if err != nil {
 			return repo.Limits{}, input(err)
 		}

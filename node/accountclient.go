@@ -30,7 +30,7 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 	s := newServers(log, door.Hosts{})
 	daemon, err := s.listenOperator(dir, func(token string) (http.Handler, error) {
 		router := mux.NewRouter()
-		routeAccounts(operatorRoutes(router, token), accountAdmin{newAccounts(r, newTrail(r)), knownIDs})
+		routeAccounts(operatorRoutes(router, token), accountAdmin{accounts: newAccounts(r, newTrail(r)), Collections: knownIDs})
 		return router, nil
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	a := newAccounts(r, &auditTrail{r.Audit, dir})
+	a := newAccounts(r, newTrail(r))
 	var forgotten []string
 	a.changed = func(user string) { forgotten = append(forgotten, user) }
 	for user, role := range map[string]taxii.Role{"ann": taxii.RoleAdmin, "ben": taxii.RoleAdmin, "rita": taxii.RoleReader} {

@@ -39,11 +39,11 @@ func (a *API) Handler(token string) (http.Handler, error) {
 	}
 	router := mux.NewRouter()
 	admin := operatorRoutes(router, token)
-	routeAccounts(admin, accountAdmin{a.accounts, func(names []string) ([]string, error) {
+	routeAccounts(admin, accountAdmin{accounts: a.accounts, Collections: func(names []string) ([]string, error) {
 		return collectionIDs(a.fold, a.consortium, names)
 	}})
 	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return a.Status(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return a.Consortium(r.Context()) })).Methods(http.MethodGet)
+	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return a.describe(r.Context()) })).Methods(http.MethodGet)
 	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return a.notary.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
 	admin.HandleFunc("/evidence", a.serveEvidence).Methods(http.MethodGet)
 	admin.HandleFunc("/audit", a.serveAudit).Methods(http.MethodGet)

@@ -22,9 +22,9 @@ type ConsortiumInfo struct {
 	Collections       []CollectionInfo `json:"collections"`
 }
 
-// Consortium describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
+// describe describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
 // followed it tells what is known after a while, and that it may be old.
-func (a *API) Consortium(ctx context.Context) (ConsortiumInfo, error) {
+func (a *API) describe(ctx context.Context) (ConsortiumInfo, error) {
 	info := ConsortiumInfo{
 		ID: a.consortium.ID, Name: a.consortium.Name, Charter: a.consortium.Charter, GenesisID: a.consortium.GenesisID, Network: a.consortium.Network,
 	}
@@ -61,7 +61,7 @@ func (info ConsortiumInfo) Collection(name string) (CollectionInfo, error) {
 	list := make([]calledCollection, len(info.Collections))
 	for i, c := range info.Collections {
 		own := self >= 0 && (c.Owner == info.Members[self].Name || c.Owner == info.Members[self].Account)
-		list[i] = calledCollection{c.ID, c.Alias, c.Owner, own, c.Default}
+		list[i] = calledCollection{ID: c.ID, Alias: c.Alias, Owner: c.Owner, Own: own, Common: c.Default}
 	}
 	i, err := choose(list, name)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 
 // calledCollection is what a collection can be called by.
 type calledCollection struct {
-	id, alias string
-	owner     string // the member's name
-	own       bool   // of this organisation
-	common    bool   // the consortium's default one
+	ID, Alias string
+	Owner     string // the member's name
+	Own       bool   // of this organisation
+	Common    bool   // the consortium's default one
 }
 
 // choose finds the collection that an operator of this node means. Its id names it whatever anybody else calls theirs. An
@@ -21,7 +21,7 @@ type calledCollection struct {
 // OWNER/ALIAS, as it is in a URL. So what some member calls its collection decides nothing that wasn't asked of that
 // member: neither which audience a name leads to, nor whether it leads anywhere.
 func choose(list []calledCollection, name string) (int, error) {
-	if i := slices.IndexFunc(list, func(c calledCollection) bool { return c.id == name }); i >= 0 {
+	if i := slices.IndexFunc(list, func(c calledCollection) bool { return c.ID == name }); i >= 0 {
 		return i, nil
 	}
 	owner, alias, others := strings.Cut(name, "/")
@@ -30,16 +30,16 @@ func choose(list []calledCollection, name string) (int, error) {
 	}
 	var own, common, theirs, similar []int
 	for i, c := range list {
-		if c.alias == "" || c.alias != alias {
+		if c.Alias == "" || c.Alias != alias {
 			continue
 		}
 		similar = append(similar, i)
 		switch {
-		case others && c.owner == owner:
+		case others && c.Owner == owner:
 			theirs = append(theirs, i)
-		case !others && c.own:
+		case !others && c.Own:
 			own = append(own, i)
-		case !others && c.common:
+		case !others && c.Common:
 			common = append(common, i)
 		}
 	}
@@ -55,7 +55,7 @@ func choose(list []calledCollection, name string) (int, error) {
 	if len(similar) > 0 {
 		c := list[similar[0]]
 		return 0, fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
-			name, c.owner, c.alias)
+			name, c.Owner, c.Alias)
 	}
 	return 0, fmt.Errorf("this organisation can read no collection %.60q", name)
 }
@@ -69,7 +69,7 @@ func (f *fold) called(name string) (consortium.Collection, error) {
 	collections := f.collections()
 	list := make([]calledCollection, len(collections))
 	for i, c := range collections {
-		list[i] = calledCollection{c.ID, c.Properties.Alias, owners[c.Owner], c.Owner == f.self, c.Default}
+		list[i] = calledCollection{ID: c.ID, Alias: c.Properties.Alias, Owner: owners[c.Owner], Own: c.Owner == f.self, Common: c.Default}
 	}
 	i, err := choose(list, name)
 	if err != nil {

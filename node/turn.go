@@ -15,6 +15,9 @@ func (t *turn) begin() { t.once.Do(func() { t.held = make(chan struct{}, 1) }) }
 
 // take waits for the turn, or for the end of the context.
 func (t *turn) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err // who has left takes no turn, though it is free
+	}
 	t.begin()
 	select {
 	case t.held <- struct{}{}:

@@ -20,8 +20,8 @@ import (
 // governedBy hands a consortium over to so many of its members, and gives the multisig account some ALGO.
 func (n *network) governedBy(threshold int, members ...*organisation) node.GovernorInfo {
 	n.t.Helper()
-	names := make([]string, len(members))
-	for i, m := range members {
+	names := make([]string, len(among))
+	for i, m := range among {
 		names[i] = m.name
 	}
 	info := cliJSON[node.GovernorInfo](n.members[0], "governor", "set", "--threshold", fmt.Sprint(threshold), "--accounts", strings.Join(names, ","))
