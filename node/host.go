@@ -25,7 +25,7 @@ func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	public := n.consortium.Network == wire.NetworkPublic
 	host, err := p2p.Open(ctx, p2p.Config{
 		Dir: repo.BlocksPath(n.repo.Dir), Key: n.repo.Keys.Peer, SwarmKey: n.repo.Keys.SwarmKey(), Public: public, ServeAnyone: public,
-		Listen: config.Listen, Announce: config.Announce, Members: n.fold, Logger: n.log,
+		Listen: config.Listen, Announce: config.Announce, Members: n.state, Logger: n.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting IPFS: %w", err)

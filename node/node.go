@@ -12,8 +12,23 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -29,37 +44,37 @@ type Node struct {
 	ledger  *ledger.Ledger
 	watcher *chainwatch.Watcher
 	witness *witness
-	fold    *fold
-	disk    *diskGuard
-	clock   *clockGuard
-	trail   *auditTrail
+	state   *state.Shared
+	disk    *problem.Disk
+	clock   *problem.Clock
+	trail   *auditlog.Trail
 
-	sealer     *sealer
-	minter     *minter
-	sole       *sole
-	replicator *replicator
-	fetcher    *fetcher
+	sealer     *publish.Sealer
+	minter     *publish.Minter
+	sole       *publish.Sole
+	replicator *replicate.Replicator
+	fetcher    *replicate.Fetcher
 
-	withdrawer *withdrawer
-	replacer   *replacer
-	owner      *owner
-	publisher  *publisher
-	members    *registrar
-	notary     *notary
-	omissions  *omissions
-	feeds      *feeds
+	withdrawer *withdraw.Withdrawer
+	replacer   *withdraw.Replacer
+	owner      *collections.Owner
+	publisher  *accept.Publisher
+	members    *members.Registrar
+	notary     *proof.Notary
+	omissions  *proof.Omissions
+	feeds      *feeds.Feeds
 
-	accounts    *accounts
-	described   *ownRoot
-	webhooks    []*webhook
+	accounts    *clients.Accounts
+	described   *clients.APIRoot
+	webhooks    []*clients.Webhook
 	exports     *semaphore.Weighted
-	certificate *acmeCertificate  // for TAXII clients; nil if it comes from elsewhere
-	tlsFiles    *certificateFiles // … from files, or nil
-	operator    *API
+	certificate *certs.ACME  // for TAXII clients; nil if it comes from elsewhere
+	tlsFiles    *certs.Files // … from files, or nil
+	operator    *control.API
 
-	done    *signal // something of ours was confirmed, or withdrawn
-	arrived *signal // events wait for their blocks
-	shown   *signal // objects came into the view, or left it
+	done    *signal.Signal // something of ours was confirmed, or withdrawn
+	arrived *signal.Signal // events wait for their blocks
+	shown   *signal.Signal // objects came into the view, or left it
 	rebuild chan chan error
 }
 
@@ -84,8 +99,8 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 		return nil, fmt.Errorf("the peers of the invite: %w", err)
 	}
 	n := &Node{
-		repo: r, consortium: *own, log: log, done: &signal{}, arrived: &signal{}, shown: &signal{}, rebuild: make(chan chan error),
-		fold: newFold(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
+		repo: r, consortium: *own, log: log, done: &signal.Signal{}, arrived: &signal.Signal{}, shown: &signal.Signal{}, rebuild: make(chan chan error),
+		state: state.New(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
 	}
 	if n.host, err = n.openHost(ctx); err != nil {
 		return nil, err
@@ -101,7 +116,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if err := n.takeRestored(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.replicator.restore(ctx); err != nil {
+	if err := n.replicator.Restore(ctx); err != nil {
 		return nil, err
 	}
 	n.host.KeepConnected(invited...)
@@ -116,17 +131,17 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("joining the announcements: %w", err)
 	}
 	n.gossip.topic = topic
-	n.host.AnswerWithdrawn(n.withdrawer.isWithdrawn)
-	if err := n.members.completeFounding(ctx); err != nil && ctx.Err() == nil {
+	n.host.AnswerWithdrawn(n.withdrawer.IsWithdrawn)
+	if err := n.members.CompleteFounding(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(fmt.Errorf("completing the founding of the consortium: %w", err), topic.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
-		"sealing": n.sealer.run, "minting": n.minter.run, "looking after collections": n.owner.run, "replicating": n.replicate,
-		"asking after withdrawals": n.withdrawer.run, "ending what is replaced": n.replacer.run, "changing keys": n.members.followRotation,
-		"watching for omissions": n.omissions.run, "keeping connected": n.members.keepConnected, "collecting garbage": n.collect,
-		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.run, "watching the clock": n.clock.run,
-		"watching the keys of collections": n.owner.watchKeys,
+		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
+		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "changing keys": n.members.FollowRotation,
+		"watching for omissions": n.omissions.Run, "keeping connected": n.members.KeepConnected, "collecting garbage": n.collect,
+		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
+		"watching the keys of collections": n.owner.WatchKeys,
 	} {
 		group.Go(func() error {
 			if err := part(ctx); err != nil {
@@ -139,7 +154,9 @@ func (n *Node) Run(ctx context.Context) error {
 	return errors.Join(err, topic.Close())
 }
 
-func (n *Node) serveWebhooks(ctx context.Context) error { return serveWebhooks(ctx, n.webhooks) }
+func (n *Node) serveWebhooks(ctx context.Context) error {
+	return clients.ServeWebhooks(ctx, n.webhooks)
+}
 
 // replicate runs the replicate pipeline. To rebuild the view it is stopped, everything that it made is deleted, and it
 // begins again at the charter.
@@ -148,7 +165,7 @@ func (n *Node) replicate(ctx context.Context) error {
 		group, runCtx := errgroup.WithContext(ctx)
 		runCtx, stop := context.WithCancel(runCtx)
 		group.Go(func() error { return n.watcher.Run(runCtx) })
-		group.Go(func() error { return n.fetcher.run(runCtx) })
+		group.Go(func() error { return n.fetcher.Run(runCtx) })
 		var asked chan error
 		group.Go(func() error {
 			select {
@@ -164,10 +181,10 @@ func (n *Node) replicate(ctx context.Context) error {
 			return err
 		}
 		n.watcher.Reset()
-		n.omissions.forget()
+		n.omissions.Forget()
 		err = n.repo.View.Reset()
 		if err == nil {
-			err = n.replicator.restore(ctx)
+			err = n.replicator.Restore(ctx)
 		}
 		asked <- err
 		if err != nil {

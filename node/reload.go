@@ -11,7 +11,7 @@ import (
 // It may be called once the node is ready. A configuration that can't be used changes nothing.
 func (n *Node) Reload() (level string) {
 	now := n.repo.Config
-	now.Feeds = n.feeds.configs() // which come and go while the node runs
+	now.Feeds = n.feeds.Configs() // which come and go while the node runs
 	next, err := repo.ReadConfig(n.repo.Dir)
 	if err != nil {
 		n.log.Error("the configuration can't be read again; everything stays as it is", "error", err)
@@ -20,11 +20,11 @@ func (n *Node) Reload() (level string) {
 	level, next.Log.Level = next.Log.Level, now.Log.Level
 	switch {
 	case n.tlsFiles != nil:
-		if err := n.tlsFiles.reload(); err != nil {
+		if err := n.tlsFiles.Reload(); err != nil {
 			n.log.Error("the certificate for TAXII clients can't be read again; the old one is used", "error", err)
 		}
 	case n.certificate != nil:
-		n.certificate.again.notify() // somebody may have mended what kept the authority from giving one
+		n.certificate.Again.Notify() // somebody may have mended what kept the authority from giving one
 	}
 	attrs := []any{slog.String("log_level", level)}
 	if waiting := now.Differences(next); len(waiting) > 0 {

@@ -15,20 +15,23 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/door"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // Serve runs the node with all its servers until the context ends. Ready is called once, when everything listens.
-func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
-	s := newServers(n.log, n.hosts())
-	defer s.close()
+func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
+	s := control.NewServers(n.log, n.hosts())
+	defer s.Close()
 	clients, err := n.clientHandler()
 	if err != nil {
 		return err
 	}
-	daemon, err := s.listenOperator(n.repo.Dir, n.operator.Handler)
+	daemon, err := s.ListenOperator(n.repo.Dir, n.operator.Handler)
 	if err != nil {
 		return err
 	}
@@ -37,12 +40,12 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
-		if daemon.Gateway, err = s.listenIfThere("the gateway", address, n.host.Gateway()); err != nil {
+		if daemon.Gateway, err = s.ListenIfThere("the gateway", address, n.host.Gateway()); err != nil {
 			return err
 		}
 	}
 	if address := n.repo.Config.Metrics.Listen; address != "" {
-		if daemon.Metrics, err = s.listenIfThere("metrics", address, n.operator.Metrics()); err != nil {
+		if daemon.Metrics, err = s.ListenIfThere("metrics", address, n.operator.Metrics()); err != nil {
 			return err
 		}
 	}
@@ -58,14 +61,14 @@ func (n *Node) Serve(ctx context.Context, ready func(Daemon)) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.Run(ctx) })
-	group.Go(func() error { return n.feeds.run(ctx) })
+	group.Go(func() error { return n.feeds.Run(ctx) })
 	group.Go(func() error {
 		n.tryAlgod(ctx)
 		return nil
 	})
-	s.serve(ctx, group)
-	if secure.acme != nil {
-		group.Go(func() error { return secure.acme.run(ctx) })
+	s.Serve(ctx, group)
+	if secure.Acme != nil {
+		group.Go(func() error { return secure.Acme.Run(ctx) })
 	}
 	ready(daemon)
 	err = group.Wait()
@@ -89,27 +92,27 @@ func (n *Node) tryAlgod(ctx context.Context) {
 }
 
 // listenClients listens for TAXII clients, as the configuration says.
-func (n *Node) listenClients(s *servers, daemon *Daemon, clients http.Handler) (clientTLS, error) {
+func (n *Node) listenClients(s *control.Servers, daemon *control.Daemon, clients http.Handler) (certs.TLS, error) {
 	config := n.repo.Config.TAXII
-	secure, err := openTLS(n.repo.Config, n.repo.Dir, n.log)
+	secure, err := certs.Open(n.repo.Config, n.repo.Dir, n.log)
 	if err != nil {
 		return secure, err
 	}
-	if daemon.TAXII, err = s.listenTLS("TAXII clients", config.Listen, clients, secure.config); err != nil {
+	if daemon.TAXII, err = s.ListenTLS("TAXII clients", config.Listen, clients, secure.Config); err != nil {
 		return secure, err
 	}
-	n.certificate, n.tlsFiles = secure.acme, secure.files
+	n.certificate, n.tlsFiles = secure.Acme, secure.Files
 	daemon.URL = "https://" + daemon.TAXII
 	switch {
-	case secure.config == nil:
+	case secure.Config == nil:
 		daemon.URL = "http://" + daemon.TAXII
 		if address, err := netip.ParseAddrPort(daemon.TAXII); err == nil && !address.Addr().Unmap().IsLoopback() {
 			n.log.Warn("TAXII is served in the clear: passwords, tokens and intelligence can be read on the network; set taxii.tls", "listen", daemon.TAXII)
 		}
-	case secure.fingerprint != "":
-		n.log.Info("TAXII is served with a self-signed certificate", "sha256", colons(secure.fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
-	case secure.challenges != nil:
-		_, err = s.listen("the ACME authority", config.ACMEListen, secure.challenges)
+	case secure.Fingerprint != "":
+		n.log.Info("TAXII is served with a self-signed certificate", "sha256", certs.Colons(secure.Fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
+	case secure.Challenges != nil:
+		_, err = s.Listen("the ACME authority", config.ACMEListen, secure.Challenges)
 	}
 	return secure, err
 }
@@ -119,7 +122,7 @@ func (n *Node) hosts() door.Hosts {
 	c := n.repo.Config
 	names := slices.Concat(c.TAXII.TLSNames, c.Console.Hosts, []string{c.TAXII.Listen, c.IPFS.Gateway, c.Metrics.Listen})
 	if c.TAXII.TLS == repo.TLSSelfSigned {
-		names = append(names, selfSignedNames(c)...)
+		names = append(names, certs.SelfSignedNames(c)...)
 	}
 	return door.NewHosts(names...)
 }
@@ -131,7 +134,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 		return nil, err
 	}
 	config.Authenticator, config.Accounts = n.accounts, n.accounts
-	config.Owner = &administration{own: n.repo.Config.Organisation.Name, described: n.described, fold: n.fold, collections: n.owner}
+	config.Owner = &clients.Administration{Own: n.repo.Config.Organisation.Name, Described: n.described, State: n.state, Collections: n.owner}
 	config.Hosts = n.hosts()
 	config.RateLimit = int(n.repo.Config.TAXII.RateLimit)
 	if config.TrustedProxies, err = repo.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
@@ -139,7 +142,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 	}
 	handler, err := taxii.NewHandler(config)
 	if err == nil {
-		n.accounts.changed = handler.Forget
+		n.accounts.Changed = handler.Forget
 	}
 	return handler, err
 }
@@ -150,12 +153,12 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		return taxii.Config{}, fmt.Errorf("deriving the cursor key: %w", err)
 	}
 	organisation := n.repo.Config.Organisation
-	shown := &catalogue{
-		view: n.repo.View, fold: n.fold, own: organisation.Name, described: n.described, consortium: n.consortium,
-		shown: n.shown, exports: n.exports,
+	shown := &clients.Catalogue{
+		View: n.repo.View, State: n.state, Own: organisation.Name, Described: n.described, Consortium: n.consortium,
+		Shown: n.shown, Exports: n.exports,
 	}
 	return taxii.Config{
-		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.fold.nameOf(n.consortium) + ".",
+		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.state.NameOf(n.consortium) + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Store: shown, Exporter: shown, Observer: shown,
 		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,

@@ -11,6 +11,19 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -39,37 +52,37 @@ func (n *Node) wirePipelines() error {
 	if err != nil {
 		return fmt.Errorf("deriving the lease key: %w", err)
 	}
-	if n.fold.otherMarkings, err = otherMarkings(config.TLP.Markings); err != nil {
+	if n.state.OtherMarkings, err = state.ReadMarkings(config.TLP.Markings); err != nil {
 		return err
 	}
 	outbox, view := n.repo.Outbox, n.repo.View
-	n.trail = newTrail(n.repo)
+	n.trail = auditlog.New(n.repo)
 	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.Algorand.MaxFee)
-	n.clock = newClockGuard(n.ledger, n.log)
-	n.disk = newDiskGuard(uint64(config.Storage.MinFree), freeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
-	publishing := newMonitor("publishing", n.log)
-	n.sole = &sole{outbox: outbox, self: n.fold.self, condition: publishing, log: n.log}
-	if err := errors.Join(beginWithKeys(n.repo, n.fold.self, n.sole), n.sole.load()); err != nil {
+	n.clock = problem.NewClock(n.ledger, n.log)
+	n.disk = problem.NewDisk(uint64(config.Storage.MinFree), problem.FreeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
+	publishing := problem.NewMonitor("publishing", n.log)
+	n.sole = &publish.Sole{Outbox: outbox, Self: n.state.Self, Condition: publishing, Log: n.log}
+	if err := errors.Join(members.BeginWithKeys(n.repo, n.state.Self, n.sole), n.sole.Load()); err != nil {
 		return err
 	}
-	fresh := newFresh(n.host)
+	fresh := publish.NewFresh(n.host)
 	n.gossip = &gossip{}
-	n.minter = &minter{
-		outbox: outbox, view: view, fold: n.fold, fresh: fresh, ledger: n.ledger, genesisHash: n.consortium.GenesisHash,
-		genesisID: n.consortium.GenesisID, consortium: n.consortium.ID, leaseKey: leaseKey, announcer: n.gossip,
-		confirmed: n.done, disk: n.disk, sole: n.sole, condition: publishing, log: n.log, timeout: Timeout,
+	n.minter = &publish.Minter{
+		Outbox: outbox, View: view, State: n.state, Fresh: fresh, Ledger: n.ledger, GenesisHash: n.consortium.GenesisHash,
+		GenesisID: n.consortium.GenesisID, Consortium: n.consortium.ID, LeaseKey: leaseKey, Announcer: n.gossip,
+		Confirmed: n.done, Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
 	}
-	n.sealer = &sealer{
-		outbox: outbox, fold: n.fold, blocks: n.host, fresh: fresh, consortium: n.consortium.ID, memory: sealBytes, stored: n.minter.work.notify, done: n.done,
-		disk: n.disk, condition: newMonitor("sealing", n.log), log: n.log,
+	n.sealer = &publish.Sealer{
+		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Consortium: n.consortium.ID, Memory: publish.SealBytes, Stored: n.minter.Work.Notify, Done: n.done,
+		Disk: n.disk, Condition: problem.NewMonitor("sealing", n.log), Log: n.log,
 	}
-	n.minter.reopened = n.sealer.work.notify
-	n.replicator = &replicator{
-		consortium: n.consortium, identity: n.repo.Keys.Identity, outbox: outbox, view: view, fold: n.fold, blocks: n.host,
-		confirmed: n.minter.confirm, saw: n.sole.saw, work: n.arrived, withdrawn: n.done, log: n.log,
+	n.minter.Reopened = n.sealer.Work.Notify
+	n.replicator = &replicate.Replicator{
+		Consortium: n.consortium, Identity: n.repo.Keys.Identity, Outbox: outbox, View: view, State: n.state, Blocks: n.host,
+		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Withdrawn: n.done, Log: n.log,
 	}
-	n.fetcher = &fetcher{view: view, fold: n.fold, blocks: n.host, work: n.arrived, disk: n.disk, memory: openBytes, recordTime: recordTime, log: n.log}
+	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Log: n.log}
 	return nil
 }
 
@@ -85,52 +98,52 @@ func (n *Node) wireChain() error {
 		Client: indexer, Consortium: n.consortium.ID, Charter: n.consortium.Charter, GenesisHash: [32]byte(n.consortium.GenesisHash),
 		Sink: n.replicator, Witness: n.witness.tip, Poll: config.Poll.Duration, Log: n.log,
 	})
-	n.gossip.watcher, n.minter.finder, n.minter.hint = n.watcher, n.watcher, n.watcher.Confirmed
+	n.gossip.watcher, n.minter.Finder, n.minter.Hint = n.watcher, n.watcher, n.watcher.Confirmed
 	return nil
 }
 
 // wireTasks makes what the node does beside its pipelines.
 func (n *Node) wireTasks() error {
 	outbox, view := n.repo.Outbox, n.repo.View
-	records := newRecords(outbox, n.host, n.minter.fresh, n.minter.work.notify)
-	n.owner = &owner{
-		outbox: outbox, view: view, fold: n.fold, records: records, watcher: n.watcher, consortium: n.consortium.ID,
-		network: n.consortium.Network, recipient: n.repo.Keys.Identity.Recipient(), problem: n.minter.problem, log: n.log,
+	records := publish.NewRecords(outbox, n.host, n.minter.Fresh, n.minter.Work.Notify)
+	n.owner = &collections.Owner{
+		Outbox: outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID,
+		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,
 	}
-	n.publisher = &publisher{
-		outbox: outbox, view: view, fold: n.fold, recipients: n.owner, fees: n.ledger, wait: n.repo.Config.TAXII.PublishWait.Duration,
-		wake: n.sealer.work.notify, done: n.done, delay: delay{sealing: n.sealer.condition, publishing: n.minter.condition}, disk: n.disk,
-		shown: n.shown, watching: n.watcher.State,
+	n.publisher = &accept.Publisher{
+		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Wait: n.repo.Config.TAXII.PublishWait.Duration,
+		Wake: n.sealer.Work.Notify, Done: n.done, Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
+		Shown: n.shown, Watching: n.watcher.State,
 	}
-	n.withdrawer = &withdrawer{
-		outbox: outbox, view: view, fold: n.fold, records: records, watcher: n.watcher, consortium: n.consortium.ID, peers: n.host,
-		statuses: n.publisher, done: n.done, problem: n.minter.problem, log: n.log,
+	n.withdrawer = &withdraw.Withdrawer{
+		Outbox: outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
+		Statuses: n.publisher, Done: n.done, Problem: n.minter.Problem, Log: n.log,
 	}
-	n.replacer = &replacer{outbox: outbox, end: n.withdrawer.end, wake: n.minter.work.notify, confirmed: n.done, log: n.log}
-	n.members = &registrar{
-		repo: n.repo, consortium: n.consortium, fold: n.fold, host: n.host, ledger: n.ledger, watcher: n.watcher, announcer: n.gossip,
-		records: records, withdrawer: n.withdrawer, collections: n.owner, problem: n.minter.problem, done: n.done, log: n.log,
+	n.replacer = &withdraw.Replacer{Outbox: outbox, End: n.withdrawer.End, Wake: n.minter.Work.Notify, Confirmed: n.done, Log: n.log}
+	n.members = &members.Registrar{
+		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
+		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Done: n.done, Log: n.log,
 	}
-	n.notary = &notary{
-		view: view, fold: n.fold, blocks: n.host, ledger: n.ledger, watcher: n.watcher, consortium: n.consortium,
-		explorerURL: n.repo.Config.Algorand.Explorer,
+	n.notary = &proof.Notary{
+		View: view, State: n.state, Blocks: n.host, Ledger: n.ledger, Watcher: n.watcher, Consortium: n.consortium,
+		ExplorerURL: n.repo.Config.Algorand.Explorer,
 	}
-	n.omissions = &omissions{missing: n.notary.missing, round: func() uint64 { return n.watcher.State().Cursor }, audit: n.notary.Audit, log: n.log}
-	n.feeds = &feeds{
-		repo: n.repo, fold: n.fold, publisher: n.publisher, watcher: n.watcher, ledger: n.ledger, trail: n.trail, problem: n.minter.problem, log: n.log,
+	n.omissions = &proof.Omissions{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Audit: n.notary.Audit, Log: n.log}
+	n.feeds = &feeds.Feeds{
+		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Ledger: n.ledger, Trail: n.trail, Problem: n.minter.Problem, Log: n.log,
 	}
-	return n.feeds.load()
+	return n.feeds.Load()
 }
 
 // wireDoors makes what clients and the operator see.
 func (n *Node) wireDoors() (err error) {
 	outbox, view := n.repo.Outbox, n.repo.View
-	n.exports = semaphore.NewWeighted(exportsAtOnce)
-	n.accounts = newAccounts(n.repo, n.trail)
-	if n.described, err = openOwnRoot(outbox, n.repo.Config.Organisation.Title); err != nil {
+	n.exports = semaphore.NewWeighted(clients.ExportsAtOnce)
+	n.accounts = clients.NewAccounts(n.repo, n.trail)
+	if n.described, err = clients.OpenAPIRoot(outbox, n.repo.Config.Organisation.Title); err != nil {
 		return err
 	}
-	view.OnChange(n.shown.notify)
+	view.OnChange(n.shown.Notify)
 	staleNow := rate.Sometimes{First: 10, Interval: time.Minute}
 	view.OnStale(func(err error) {
 		staleNow.Do(func() {
@@ -138,26 +151,26 @@ func (n *Node) wireDoors() (err error) {
 		})
 	})
 	for _, config := range n.repo.Config.Webhooks {
-		config.Collection = webhookCollection(n.consortium, config.Collection)
-		hook, err := newWebhook(config, view, outbox, n.shown, n.log)
+		config.Collection = clients.WebhookCollection(n.consortium, config.Collection)
+		hook, err := clients.NewWebhook(config, view, outbox, n.shown, n.log)
 		if err != nil {
 			return err
 		}
 		n.webhooks = append(n.webhooks, hook)
 	}
-	n.operator = &API{
-		repo: n.repo, consortium: n.consortium, fold: n.fold, host: n.host, ledger: n.ledger, watcher: n.watcher, collections: n.owner,
-		members: n.members, withdrawer: n.withdrawer, notary: n.notary, omissions: n.omissions, sole: n.sole, feeds: n.feeds, accounts: n.accounts,
-		webhooks: n.webhooks, trail: n.trail, disk: n.disk, clock: n.clock, sealing: n.sealer.condition, publishing: n.minter.condition,
-		certificate: n.certificateCondition, taxii: n.taxiiConfig, rebuild: n.Rebuild, log: n.log, started: time.Now(),
+	n.operator = &control.API{
+		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
+		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Omissions: n.omissions, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
+		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
+		Certificate: n.certificateCondition, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
 	}
 	return nil
 }
 
 // certificateCondition is what keeps an ACME authority's certificate from TAXII clients.
-func (n *Node) certificateCondition() Condition {
+func (n *Node) certificateCondition() problem.Condition {
 	if n.certificate == nil {
-		return Condition{}
+		return problem.Condition{}
 	}
-	return n.certificate.condition.get()
+	return n.certificate.Condition.Get()
 }

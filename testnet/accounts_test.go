@@ -21,7 +21,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -117,7 +118,7 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	}
 	made := admin.ask(200, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
 	admin.ask(409, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
-	for _, c := range cliJSON[node.ConsortiumInfo](o, "consortium", "show").Collections {
+	for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
 		if c.ID == field(t, made, "collection", "id") && len(c.Readers)+len(c.Contributors) > 0 {
 			t.Errorf("others read it: %+v", c)
 		}
@@ -166,7 +167,7 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 	t.Parallel()
 	l := newChain(t)
 	o := organisationOn(t, l, "acme", enoughAlgo)
-	info := cliJSON[node.ConsortiumInfo](o, "consortium", "create", "--name", "The Testers")
+	info := cliJSON[control.ConsortiumInfo](o, "consortium", "create", "--name", "The Testers")
 	o.start("SLNODE_TAXII_TLS=self-signed", "SLNODE_TAXII_TLS_NAMES=taxii.acme.example")
 	pool := x509.NewCertPool()
 	authority, err := os.ReadFile(filepath.Join(o.dir, "tls", "certificate.pem"))
@@ -228,7 +229,7 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 	o.cli("token", "revoke", tokens[0].ID)
 	alice.ask(401, http.MethodGet, "/acme", "")
 
-	key := cliJSON[node.NewKey](o, "apikey", "add", "siem", "--role", "publisher", "--write", info.DefaultCollection, "--expires", "1h").Secret
+	key := cliJSON[clients.NewKey](o, "apikey", "add", "siem", "--role", "publisher", "--write", info.DefaultCollection, "--expires", "1h").Secret
 	client, err := taxii.NewClient(o.daemon.URL, taxii.ClientConfig{Token: key, HTTP: web})
 	must(t, err)
 	status, err := client.Add(t.Context(), "/acme/", info.DefaultCollection, envelope(indicator(7)))

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // audit runs an audit, whatever it finds.
-func (o *organisation) audit(options ...string) (a node.Audit, code int) {
+func (o *organisation) audit(options ...string) (a proof.Audit, code int) {
 	o.t.Helper()
 	out, stderr, code := o.try(append([]string{"--json", "audit"}, options...)...)
 	if err := json.Unmarshal([]byte(out), &a); err != nil {
@@ -65,7 +65,7 @@ func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 
 	// The hole in the publisher's numbers says where to look. The last has no number after it.
 	a, code := reader.audit()
-	if code != 3 || a.Passed || len(a.Findings) == 0 || a.Findings[0].Problem != node.Omitted || a.Findings[0].TxID != hidden ||
+	if code != 3 || a.Passed || len(a.Findings) == 0 || a.Findings[0].Problem != proof.Omitted || a.Findings[0].TxID != hidden ||
 		a.Findings[0].Sender != "alpha" || len(a.Missing) > 0 {
 		t.Errorf("exit code %d: %+v", code, a)
 	}
@@ -99,11 +99,11 @@ func TestAnAuditFindsWhatTheIndexerInvents(t *testing.T) {
 	reader.start()
 	reader.shows(n.collection, indicators(1, 3)...)
 	a, code := reader.audit()
-	problems := map[node.Problem]string{}
+	problems := map[proof.Problem]string{}
 	for _, f := range a.Findings {
 		problems[f.Problem] = f.TxID
 	}
-	if code != 3 || problems[node.Differs] != lied || problems[node.NotInBlock] != moved {
+	if code != 3 || problems[proof.Differs] != lied || problems[proof.NotInBlock] != moved {
 		t.Errorf("exit code %d: %+v", code, a)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"filippo.io/age"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 // safe is where backups are kept.
@@ -64,7 +65,7 @@ func (o *organisation) recovers() {
 // mintedOnce checks that an organisation made one NFT for every object and record, with sequence numbers from 1 on.
 func (o *organisation) mintedOnce(objects, records int) {
 	o.t.Helper()
-	info := cliJSON[node.ConsortiumInfo](o, "consortium", "show")
+	info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
 	urls, notes := o.chain.minted(o.t, o.account(), info.ID)
 	if len(urls) != objects+records {
 		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.name, len(urls), objects, records)
@@ -191,7 +192,7 @@ func TestWithdrawalsAfterTheBackupCount(t *testing.T) {
 	status := lost.post(n.collection, indicators(1, 2)...)
 	s.backUp(lost)
 	for _, published := range status.Successes {
-		cliJSON[[]node.Withdrawal](lost, "withdraw", published.TxID)
+		cliJSON[[]withdraw.Withdrawal](lost, "withdraw", published.TxID)
 	}
 	eventually(t, func() (bool, string) {
 		list := lost.objects(n.collection)
@@ -208,7 +209,7 @@ func TestWithdrawalsAfterTheBackupCount(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	reader.shows(n.collection, indicators(1, 2)...)
-	info := cliJSON[node.ConsortiumInfo](lost, "consortium", "show")
+	info := cliJSON[control.ConsortiumInfo](lost, "consortium", "show")
 	if urls, _ := n.minted(t, lost.account(), info.ID); len(urls) != 4 {
 		t.Errorf("%d NFTs were made for two objects that were both published twice", len(urls))
 	}

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 )
 
 // benchObjects is how many objects the benchmarks publish. The larger stores are made of SLNODE_BENCH_STORE objects.
 const benchObjects = 10_000
 
 // operator asks a running node how it is, without starting a process for it.
-func operator(b testing.TB, o *organisation) *node.Client {
+func operator(b testing.TB, o *organisation) *control.Client {
 	b.Helper()
 	client, err := node.Connect(b.Context(), o.dir, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	must(b, err)
@@ -27,7 +28,7 @@ func operator(b testing.TB, o *organisation) *node.Client {
 }
 
 // until polls a node's status and returns when it is as wanted.
-func until(b testing.TB, client *node.Client, wanted func(node.Status) bool) {
+func until(b testing.TB, client *control.Client, wanted func(control.Status) bool) {
 	b.Helper()
 	deadline := time.Now().Add(20 * time.Minute)
 	for {
@@ -77,12 +78,12 @@ func publishMany(b *testing.B, n *network, first, count int) (accepted, stored, 
 	}
 	accepted = time.Since(begun)
 	go func() {
-		until(b, publisher, func(s node.Status) bool { return s.Publishing.Accepted == 0 })
+		until(b, publisher, func(s control.Status) bool { return s.Publishing.Accepted == 0 })
 		done <- time.Since(begun)
-		until(b, publisher, func(s node.Status) bool { return s.Publishing.Stored+s.Publishing.Signed == 0 })
+		until(b, publisher, func(s control.Status) bool { return s.Publishing.Stored+s.Publishing.Signed == 0 })
 		done <- time.Since(begun)
 	}()
-	until(b, reader, func(s node.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
+	until(b, reader, func(s control.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
 	visible = time.Since(begun)
 	stored, confirmed = <-done, <-done
 	return accepted, stored, confirmed, visible
@@ -233,7 +234,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	for b.Loop() {
 		begun := time.Now()
 		newcomer.start("SLNODE_LOG_LEVEL=warn")
-		until(b, operator(b, newcomer), func(s node.Status) bool { return s.View.Objects >= benchObjects })
+		until(b, operator(b, newcomer), func(s control.Status) bool { return s.View.Objects >= benchObjects })
 		b.ReportMetric(benchObjects/time.Since(begun).Seconds(), "objects/s")
 		b.StopTimer()
 		newcomer.stop()

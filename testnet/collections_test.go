@@ -8,7 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -59,7 +63,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
-	group := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Working group", "--alias", "group", "--readers", "bravo")
+	group := cliJSON[collections.Info](alpha, "collection", "create", "Working group", "--alias", "group", "--readers", "bravo")
 	if !slices.Equal(group.Readers, []string{"bravo"}) || group.Epoch != 1 || !group.Write || group.Owner != "alpha" {
 		t.Fatalf("the collection is %+v", group)
 	}
@@ -75,7 +79,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		}
 	})
 	t.Run("granted from now, a reader sees what comes and nothing of before", func(t *testing.T) {
-		info := cliJSON[node.CollectionInfo](alpha, "collection", "grant", "group", "charlie")
+		info := cliJSON[collections.Info](alpha, "collection", "grant", "group", "charlie")
 		if info.Epoch != 2 || !slices.Equal(info.Readers, []string{"bravo", "charlie"}) && !slices.Equal(info.Readers, []string{"charlie", "bravo"}) {
 			t.Errorf("the collection is %+v", info)
 		}
@@ -86,8 +90,8 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 	t.Run("granted to who reads already, nothing is minted", func(t *testing.T) {
 		before := alpha.status().Publishing.Locked
 		for _, collection := range []string{"group", "default"} {
-			was := cliJSON[node.CollectionInfo](alpha, "collection", "show", collection)
-			if is := cliJSON[node.CollectionInfo](alpha, "collection", "grant", collection, "bravo"); is.Epoch != was.Epoch {
+			was := cliJSON[collections.Info](alpha, "collection", "show", collection)
+			if is := cliJSON[collections.Info](alpha, "collection", "grant", collection, "bravo"); is.Epoch != was.Epoch {
 				t.Errorf("%s has key epoch %d, and had %d", collection, is.Epoch, was.Epoch)
 			}
 		}
@@ -97,13 +101,13 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 	})
 	t.Run("granted from the beginning, a reader sees everything with its provenance, and nothing is minted again", func(t *testing.T) {
 		before := alpha.status().Publishing.Locked
-		cliJSON[node.CollectionInfo](alpha, "collection", "grant", "group", "charlie", "--from", "all", "--contribute")
+		cliJSON[collections.Info](alpha, "collection", "grant", "group", "charlie", "--from", "all", "--contribute")
 		charlie.showsExactly("alpha", group.ID, indicator(1), indicator(3))
 		if after := alpha.status().Publishing.Locked; after != before+100_000 {
 			t.Errorf("%d microalgo are locked, before %d: the grant alone has an NFT", after, before)
 		}
 		id := "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
-		if a, c := cliJSON[node.Verification](alpha, "verify", id), cliJSON[node.Verification](charlie, "verify", id); !c.Passed || a.TxID != c.TxID {
+		if a, c := cliJSON[proof.Verification](alpha, "verify", id), cliJSON[proof.Verification](charlie, "verify", id); !c.Passed || a.TxID != c.TxID {
 			t.Errorf("charlie verifies %+v", c)
 		}
 	})
@@ -112,7 +116,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		bravo.showsExactly("alpha", group.ID, indicator(1), indicator(3), indicator(4))
 	})
 	t.Run("revoked, a reader keeps what it had and sees nothing new", func(t *testing.T) {
-		info := cliJSON[node.CollectionInfo](alpha, "collection", "revoke", "group", "bravo")
+		info := cliJSON[collections.Info](alpha, "collection", "revoke", "group", "bravo")
 		if info.Epoch != 3 || !slices.Equal(info.Readers, []string{"charlie"}) {
 			t.Errorf("the collection is %+v", info)
 		}
@@ -128,7 +132,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		}
 	})
 	t.Run("rotated, its readers read on", func(t *testing.T) {
-		info := cliJSON[node.CollectionInfo](alpha, "collection", "rotate", "group")
+		info := cliJSON[collections.Info](alpha, "collection", "rotate", "group")
 		if info.Epoch != 4 {
 			t.Errorf("the collection is %+v", info)
 		}
@@ -143,9 +147,9 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 		}
 	})
 	t.Run("a new title reaches the readers", func(t *testing.T) {
-		cliJSON[node.CollectionInfo](alpha, "collection", "set", "group", "--title", "Another title", "--default-level", "amber")
+		cliJSON[collections.Info](alpha, "collection", "set", "group", "--title", "Another title", "--default-level", "amber")
 		eventually(t, func() (bool, string) {
-			info := cliJSON[node.ConsortiumInfo](charlie, "consortium", "show")
+			info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show")
 			for _, c := range info.Collections {
 				if c.ID == group.ID {
 					return c.Title == "Another title" && c.DefaultLevel == "amber", fmt.Sprintf("%+v", c)
@@ -172,8 +176,8 @@ func TestTLPDecidesInWhichCollectionsAnObjectMayGo(t *testing.T) {
 		strict = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
 		red    = "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"
 	)
-	named := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Named", "--readers", "bravo")
-	own := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Own")
+	named := cliJSON[collections.Info](alpha, "collection", "create", "Named", "--readers", "bravo")
+	own := cliJSON[collections.Info](alpha, "collection", "create", "Own")
 	for i, c := range []struct {
 		collection, marking string
 		allowed             bool
@@ -202,13 +206,13 @@ func TestARemovedMemberGetsNothingNew(t *testing.T) {
 	if _, _, code := bravo.try("member", "remove", "charlie"); code != 2 {
 		t.Errorf("a member that is not the governor removes another: %d", code)
 	}
-	removed := cliJSON[node.MemberInfo](alpha, "member", "remove", "bravo")
+	removed := cliJSON[members.Info](alpha, "member", "remove", "bravo")
 	if removed.Name != "bravo" || removed.Removed == 0 {
 		t.Fatalf("removed: %+v", removed)
 	}
 	for _, o := range n.members {
 		eventually(t, func() (bool, string) { // the default collection has a new key
-			for _, c := range cliJSON[node.ConsortiumInfo](o, "consortium", "show").Collections {
+			for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
 				if c.Default {
 					return c.Epoch == 2 || o == bravo, fmt.Sprintf("%s: %+v", o.name, c)
 				}
@@ -249,7 +253,7 @@ func TestAWithdrawnObjectLeavesEveryView(t *testing.T) {
 		t.Errorf("another member withdraws it: %d %s", code, stderr)
 	}
 	locked := alpha.status().Publishing.Locked
-	list := cliJSON[[]node.Withdrawal](alpha, "withdraw", id)
+	list := cliJSON[[]withdraw.Withdrawal](alpha, "withdraw", id)
 	if len(list) != 1 || !list[0].Withdrawn || list[0].Destroyed == "" {
 		t.Fatalf("withdrawn: %+v", list)
 	}
@@ -266,7 +270,7 @@ func TestAWithdrawnObjectLeavesEveryView(t *testing.T) {
 		t.Errorf("%d microalgo are locked, before %d", now, locked)
 	}
 	eventually(t, func() (bool, string) {
-		shown := cliJSON[node.Shown](alpha, "show", id)
+		shown := cliJSON[withdraw.Shown](alpha, "show", id)
 		acknowledged := 0
 		for _, w := range shown.Withdrawals {
 			for _, m := range w.Members {
@@ -280,9 +284,9 @@ func TestAWithdrawnObjectLeavesEveryView(t *testing.T) {
 
 	t.Run("an absent member learns of it when it comes back", func(t *testing.T) {
 		charlie.stop()
-		cliJSON[[]node.Withdrawal](alpha, "withdraw", status.Successes[1].TxID)
+		cliJSON[[]withdraw.Withdrawal](alpha, "withdraw", status.Successes[1].TxID)
 		bravo.showsExactly("alpha", n.collection)
-		for _, m := range cliJSON[node.Shown](alpha, "show", status.Successes[1].ID).Withdrawals[0].Members {
+		for _, m := range cliJSON[withdraw.Shown](alpha, "show", status.Successes[1].ID).Withdrawals[0].Members {
 			if m.Member == "charlie" && !m.At.IsZero() {
 				t.Errorf("charlie, which is down, has acknowledged: %+v", m)
 			}
@@ -309,7 +313,7 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
-	group := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Group", "--readers", "bravo,charlie", "--contributors", "all")
+	group := cliJSON[collections.Info](alpha, "collection", "create", "Group", "--readers", "bravo,charlie", "--contributors", "all")
 	bravo.stop()
 	bravo.algod = newProxy(t, l.algod)
 	bravo.start()
@@ -325,9 +329,9 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 		s := bravo.status()
 		return s.Publishing.Stored == 1, fmt.Sprintf("%+v", s.Publishing)
 	})
-	cliJSON[node.CollectionInfo](alpha, "collection", "revoke", group.ID, "charlie")
+	cliJSON[collections.Info](alpha, "collection", "revoke", group.ID, "charlie")
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[node.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
 			if c.ID == group.ID {
 				return c.Epoch == 2, fmt.Sprintf("%+v", c)
 			}
@@ -371,7 +375,7 @@ func TestNamedRecipientsAloneReadWhatIsForThem(t *testing.T) {
 	alpha.cli("publish", file, "--to", "bravo")
 	var group string
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[node.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
 			if c.AdHoc {
 				group = c.ID
 			}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 )
 
 // The durable boundaries of the publish pipeline, as far as they show on the wire to algod: before or after which
@@ -100,7 +100,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 	}
 
 	// The chain itself: one NFT for every object, and sequence numbers without a hole.
-	info := cliJSON[node.ConsortiumInfo](publisher, "consortium", "show")
+	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
 	urls, notes := l.minted(t, publisher.account(), info.ID)
 	const records = 4 // the founder's membership, the default collection, bravo's admission and its keyring
 	if got := len(urls) - records; got != len(published) {
@@ -170,7 +170,7 @@ func TestAnInterruptedFoundingIsCompleted(t *testing.T) {
 		_ = process.Process.Signal(syscall.SIGKILL)
 		_ = process.Wait()
 	}
-	info := cliJSON[node.ConsortiumInfo](o, "consortium", "create", "--name", "The Testers")
+	info := cliJSON[control.ConsortiumInfo](o, "consortium", "create", "--name", "The Testers")
 	if len(info.Members) != 1 || len(info.Collections) != 1 {
 		t.Errorf("founded %+v", info)
 	}

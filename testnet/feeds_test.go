@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -22,9 +23,9 @@ func (o *organisation) feedFrom(name string, source *organisation, collection st
 		"--user", source.user, "--password", "file:" + password, "--max-objects", "1000"}, options...)...)
 }
 
-func (o *organisation) runFeed(name string, options ...string) node.FeedReport {
+func (o *organisation) runFeed(name string, options ...string) feeds.Report {
 	o.t.Helper()
-	return cliJSON[node.FeedReport](o, append([]string{"feed", "run", name}, options...)...)
+	return cliJSON[feeds.Report](o, append([]string{"feed", "run", name}, options...)...)
 }
 
 // tryCollection reads a collection under the API root of its owner.
@@ -52,7 +53,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 
 	// The schedule would bring the objects before the test has looked: this feed begins with a type that isn't there.
 	alpha.feedFrom("later", xenon, other.collection, "--interval", "24h", "--types", "malware", "--page-size", "7")
-	trial := cliJSON[node.FeedTrial](alpha, "feed", "test", "later")
+	trial := cliJSON[feeds.Trial](alpha, "feed", "test", "later")
 	if !trial.Trial.Source.Reached || trial.Trial.New != 0 || trial.Trial.Problem != "" {
 		t.Errorf("the test of a feed says %+v", trial)
 	}
@@ -60,7 +61,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 
 	alpha.stop() // commands run the node themselves, and no schedule
 	alpha.feedFrom("xenon", xenon, other.collection, "--interval", "24h", "--page-size", "7", "--max-algo", "2.03")
-	trial = cliJSON[node.FeedTrial](alpha, "feed", "test", "xenon")
+	trial = cliJSON[feeds.Trial](alpha, "feed", "test", "xenon")
 	if trial.Trial.New != 16 || trial.Trial.Known != 5 || trial.Trial.Problem != "" || trial.Into == "" {
 		t.Errorf("the test of a feed says %+v %+v", trial, trial.Trial.Report)
 	}
@@ -74,7 +75,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 	alpha.start()
 	bravo.shows(n.collection, indicators(0, 25)...)
 	eventually(t, func() (bool, string) { // the daemon begins with a run
-		list := cliJSON[[]node.FeedInfo](alpha, "feed", "list")
+		list := cliJSON[[]feeds.Info](alpha, "feed", "list")
 		return len(list) == 1 && list[0].Last != nil && list[0].Last.Problem == "" && !list[0].Last.Rest, alpha.cli("feed", "list")
 	})
 	bravo.shows(n.collection, indicators(0, 30)...)
@@ -151,7 +152,7 @@ func TestMembersThatFeedEachOtherMintEachObjectOnce(t *testing.T) {
 	}
 
 	// What is new depends on who reads: what everybody has is nothing new to some of them, but not the other way round.
-	ring := cliJSON[node.CollectionInfo](alpha, "collection", "create", "Ring", "--alias", "ring", "--readers", "bravo", "--contributors", "bravo")
+	ring := cliJSON[collections.Info](alpha, "collection", "create", "Ring", "--alias", "ring", "--readers", "bravo", "--contributors", "bravo")
 	alpha.post(ring.ID, indicator(300))
 	alpha.shows(ring.ID, indicator(300))
 	eventually(t, func() (bool, string) {

@@ -13,18 +13,20 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/repo"
 )
 
 // governedBy hands a consortium over to so many of its members, and gives the multisig account some ALGO.
-func (n *network) governedBy(threshold int, members ...*organisation) node.GovernorInfo {
+func (n *network) governedBy(threshold int, among ...*organisation) members.GovernorInfo {
 	n.t.Helper()
 	names := make([]string, len(among))
 	for i, m := range among {
 		names[i] = m.name
 	}
-	info := cliJSON[node.GovernorInfo](n.members[0], "governor", "set", "--threshold", fmt.Sprint(threshold), "--accounts", strings.Join(names, ","))
+	info := cliJSON[members.GovernorInfo](n.members[0], "governor", "set", "--threshold", fmt.Sprint(threshold), "--accounts", strings.Join(names, ","))
 	n.fund(n.t, info.Account, enoughAlgo)
 	for _, m := range n.members {
 		n.governs(m, info.Account)
@@ -36,7 +38,7 @@ func (n *network) governedBy(threshold int, members ...*organisation) node.Gover
 func (n *network) governs(o *organisation, account string) {
 	n.t.Helper()
 	eventually(n.t, func() (bool, string) {
-		info := cliJSON[node.GovernorInfo](o, "governor", "show")
+		info := cliJSON[members.GovernorInfo](o, "governor", "show")
 		return info.Account == account && info.Known, fmt.Sprintf("%s sees %+v", o.name, info)
 	})
 }
@@ -44,7 +46,7 @@ func (n *network) governs(o *organisation, account string) {
 // members lists the names of the members that an organisation's node knows now.
 func (o *organisation) membersNow() (names []string) {
 	o.t.Helper()
-	for _, m := range cliJSON[node.ConsortiumInfo](o, "consortium", "show").Members {
+	for _, m := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members {
 		if m.Removed == 0 {
 			names = append(names, m.Name)
 		}
@@ -89,7 +91,7 @@ func (o *organisation) keys() repo.Keys {
 
 func (n *network) note(note wire.Note) []byte {
 	n.t.Helper()
-	encoded, err := note.Encode(cliJSON[node.ConsortiumInfo](n.members[0], "consortium", "show").ID)
+	encoded, err := note.Encode(cliJSON[control.ConsortiumInfo](n.members[0], "consortium", "show").ID)
 	must(n.t, err)
 	return encoded
 }
@@ -117,7 +119,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 	proposal := filepath.Join(t.TempDir(), "admit.proposal")
 
 	t.Run("the founder alone can't admit any more", func(t *testing.T) {
-		info := cliJSON[node.ProposalInfo](alpha, "member", "admit", request, "--proposal", proposal)
+		info := cliJSON[members.ProposalInfo](alpha, "member", "admit", request, "--proposal", proposal)
 		if info.Organisation != "delta" || info.Account != delta.account() || info.Complete || info.Governor != governor.Account || len(info.Signers) != 3 || !info.Signers[0].Signed {
 			t.Errorf("the proposal is %+v", info)
 		}
@@ -145,7 +147,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if shown := elsewhere.cli("governor", "sign", "--show", mine); !strings.Contains(shown, "admits the organisation delta") || !strings.Contains(shown, delta.account()) {
 			t.Errorf("it shows %s", shown)
 		}
-		if info := cliJSON[node.ProposalInfo](&elsewhere, "governor", "sign", mine); !info.Complete || !info.Signers[2].Signed || info.Signers[1].Signed {
+		if info := cliJSON[members.ProposalInfo](&elsewhere, "governor", "sign", mine); !info.Complete || !info.Signers[2].Signed || info.Signers[1].Signed {
 			t.Errorf("the proposal is %+v", info)
 		}
 		must(t, os.Rename(mine, proposal))
@@ -153,11 +155,11 @@ func TestSeveralGovernTogether(t *testing.T) {
 	charlie.start()
 	t.Run("with two signatures the newcomer is a member", func(t *testing.T) {
 		invite := delta.dir + ".invite"
-		done := cliJSON[node.Submitted](bravo, "governor", "submit", proposal, "-o", invite)
+		done := cliJSON[members.Submitted](bravo, "governor", "submit", proposal, "-o", invite)
 		if done.Round == 0 || len(done.Invite) == 0 {
 			t.Errorf("submitted: %+v", done)
 		}
-		if again := cliJSON[node.Submitted](alpha, "governor", "submit", proposal, "-o", invite); again.Round != done.Round {
+		if again := cliJSON[members.Submitted](alpha, "governor", "submit", proposal, "-o", invite); again.Round != done.Round {
 			t.Errorf("submitted again: %+v", again)
 		}
 		delta.cli("join", invite)
@@ -167,7 +169,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		for _, o := range n.members {
 			o.shows(n.collection, indicator(1))
 		}
-		if v := cliJSON[node.Verification](charlie, "verify", done.TxID); !v.Passed {
+		if v := cliJSON[proof.Verification](charlie, "verify", done.TxID); !v.Passed {
 			t.Errorf("the admission does not verify: %+v", v)
 		}
 	})
@@ -175,14 +177,14 @@ func TestSeveralGovernTogether(t *testing.T) {
 		alpha.proves(indicatorID(1), delta.account())
 	})
 	t.Run("admitting it again gives the invite", func(t *testing.T) {
-		a := cliJSON[node.Admission](bravo, "member", "admit", request, "-o", filepath.Join(t.TempDir(), "invite"))
+		a := cliJSON[members.Admission](bravo, "member", "admit", request, "-o", filepath.Join(t.TempDir(), "invite"))
 		if a.Proposal != nil || len(a.Invite) == 0 {
 			t.Errorf("the answer is %+v", a)
 		}
 	})
 	t.Run("copies that were signed apart are put together, and end a membership", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "remove.proposal")
-		cliJSON[node.ProposalInfo](alpha, "member", "remove", "delta", "--proposal", file)
+		cliJSON[members.ProposalInfo](alpha, "member", "remove", "delta", "--proposal", file)
 		other := copyOf(t, file)
 		charlie.cli("governor", "sign", other)
 		alpha.cli("governor", "submit", file, other)
@@ -201,9 +203,9 @@ func TestSeveralGovernTogether(t *testing.T) {
 	})
 	t.Run("who was removed by several can be admitted again by them, and removed once more", func(t *testing.T) {
 		file, invite := filepath.Join(t.TempDir(), "again.proposal"), filepath.Join(t.TempDir(), "again.invite")
-		cliJSON[node.ProposalInfo](bravo, "member", "admit", request, "--proposal", file)
+		cliJSON[members.ProposalInfo](bravo, "member", "admit", request, "--proposal", file)
 		charlie.cli("governor", "sign", file)
-		cliJSON[node.Submitted](charlie, "governor", "submit", file, "-o", invite)
+		cliJSON[members.Submitted](charlie, "governor", "submit", file, "-o", invite)
 		n.settled(alpha, bravo, charlie, delta)
 		delta.post(n.collection, indicator(2))
 		alpha.shows(n.collection, indicator(1), indicator(2))
@@ -214,13 +216,13 @@ func TestSeveralGovernTogether(t *testing.T) {
 		found = organisationOn(n.t, l, "delta", enoughAlgo)
 		request, invite, file := found.dir+".request", found.dir+".invite", filepath.Join(t.TempDir(), "replace.proposal")
 		found.cli("member", "request", "-o", request)
-		info := cliJSON[node.ProposalInfo](alpha, "member", "replace", "delta", request, "--proposal", file)
+		info := cliJSON[members.ProposalInfo](alpha, "member", "replace", "delta", request, "--proposal", file)
 		if info.Organisation != "delta" || info.Account != found.account() || !strings.Contains(info.Does, "other keys") {
 			t.Errorf("the proposal is %+v", info)
 		}
-		cliJSON[node.ProposalInfo](bravo, "governor", "renew", file)
+		cliJSON[members.ProposalInfo](bravo, "governor", "renew", file)
 		charlie.cli("governor", "sign", file)
-		cliJSON[node.Submitted](charlie, "governor", "submit", file, "-o", invite)
+		cliJSON[members.Submitted](charlie, "governor", "submit", file, "-o", invite)
 		found.cli("join", invite)
 		found.start()
 		n.settled(alpha, bravo, charlie, found)
@@ -230,17 +232,17 @@ func TestSeveralGovernTogether(t *testing.T) {
 	})
 	t.Run("several hand over to one", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "governor.proposal")
-		cliJSON[node.ProposalInfo](alpha, "governor", "set", "--accounts", "bravo", "--name", "Renamed", "--proposal", file)
+		cliJSON[members.ProposalInfo](alpha, "governor", "set", "--accounts", "bravo", "--name", "Renamed", "--proposal", file)
 		bravo.cli("governor", "sign", file)
 		bravo.cli("governor", "submit", file)
 		for _, o := range n.members {
 			n.governs(o, bravo.account())
 		}
-		removed := cliJSON[node.Removal](bravo, "member", "remove", "delta")
+		removed := cliJSON[members.Removal](bravo, "member", "remove", "delta")
 		if removed.Removed == 0 || removed.Proposal != nil {
 			t.Errorf("bravo removes delta: %+v", removed)
 		}
-		if info := cliJSON[node.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
+		if info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
 			t.Errorf("charlie sees %+v", info)
 		}
 		if name := charlie.status().Consortium; name != "Renamed" {
@@ -264,7 +266,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
-	cliJSON[node.GovernorInfo](alpha, "governor", "set", "--accounts", "bravo")
+	cliJSON[members.GovernorInfo](alpha, "governor", "set", "--accounts", "bravo")
 	n.governs(alpha, bravo.account())
 	delta := organisationOn(t, l, "delta", enoughAlgo)
 	request := delta.dir + ".request"
@@ -278,7 +280,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	}
 	// By other means than its own node, which would not: the NFTs that it minted as the governor are still its own.
 	var mints []ledger.Mint
-	for _, m := range cliJSON[node.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
 		mints = append(mints, ledger.Mint{Destroys: m.Asset, Note: n.note(wire.Note{Kind: wire.KindDestroy, Sequence: 50})})
 	}
 	for _, note := range []wire.Note{
@@ -295,7 +297,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 		}
 	}
 	t.Run("the new one removes whom the former one admitted", func(t *testing.T) {
-		if m := cliJSON[node.Removal](bravo, "member", "remove", "charlie"); m.Removed == 0 {
+		if m := cliJSON[members.Removal](bravo, "member", "remove", "charlie"); m.Removed == 0 {
 			t.Errorf("bravo removes charlie: %+v", m)
 		}
 		eventually(t, func() (bool, string) {

@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/waiting"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -80,7 +80,7 @@ type organisation struct {
 	secret string
 
 	process *exec.Cmd
-	daemon  node.Daemon
+	daemon  control.Daemon
 }
 
 // lastPort is the last port that was given to a node of these tests.
@@ -211,7 +211,7 @@ func (o *organisation) ready() {
 	o.t.Helper()
 	eventually(o.t, func() (bool, string) {
 		var err error
-		o.daemon, err = node.ReadDaemon(o.dir)
+		o.daemon, err = control.ReadDaemon(o.dir)
 		if o.process.Process.Signal(syscall.Signal(0)) != nil {
 			o.t.Fatalf("the daemon of %s has ended", o.name)
 		}
@@ -284,7 +284,7 @@ func newNetwork(t testing.TB, l *blockchain, names ...string) *network {
 		n.members = append(n.members, organisationOn(t, l, name, enoughAlgo))
 	}
 	founder := n.members[0]
-	info := cliJSON[node.ConsortiumInfo](founder, "consortium", "create", "--name", "The Testers")
+	info := cliJSON[control.ConsortiumInfo](founder, "consortium", "create", "--name", "The Testers")
 	n.collection = info.DefaultCollection
 	founder.start()
 	for _, newcomer := range n.members[1:] {
@@ -309,7 +309,7 @@ func (n *network) settled(members ...*organisation) {
 	n.t.Helper()
 	for _, o := range members {
 		eventually(n.t, func() (bool, string) {
-			info := cliJSON[node.ConsortiumInfo](o, "consortium", "show")
+			info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
 			writes := false
 			for _, c := range info.Collections {
 				writes = writes || c.Default && c.Write
@@ -416,9 +416,9 @@ func (o *organisation) shows(collection string, objects ...string) {
 	})
 }
 
-func (o *organisation) status() node.Status {
+func (o *organisation) status() control.Status {
 	o.t.Helper()
-	return cliJSON[node.Status](o, "status")
+	return cliJSON[control.Status](o, "status")
 }
 
 // indicator is a STIX object of its own for every number.

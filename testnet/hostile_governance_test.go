@@ -15,7 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/collections"
 )
 
 // readers are the public keys of the members whose daemons run.
@@ -37,7 +37,7 @@ func TestHostileFounderGetsNothingThatIsPostedToAnothersCollection(t *testing.T)
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
 	bravo.stop()
 	bravo.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
-	private := cliJSON[node.CollectionInfo](bravo, "collection", "create", "Private", "--alias", "private")
+	private := cliJSON[collections.Info](bravo, "collection", "create", "Private", "--alias", "private")
 	alpha.stop()
 	n.members = n.members[1:]
 	v := n.asHostile(alpha)
@@ -51,13 +51,13 @@ func TestHostileFounderGetsNothingThatIsPostedToAnothersCollection(t *testing.T)
 		must(t, err)
 		v.publish(draft)
 		eventually(t, func() (bool, string) {
-			shown := cliJSON[node.CollectionInfo](bravo, "collection", "show", c.ID)
+			shown := cliJSON[collections.Info](bravo, "collection", "show", c.ID)
 			return shown.Title == alias, fmt.Sprintf("the default collection is %+v", shown)
 		})
 		for j, name := range []string{private.ID, "private"} {
 			secret := indicator(100 + 10*i + j)
 			bravo.complete(bravo.postNow(name, secret).ID)
-			if shown := cliJSON[node.CollectionInfo](bravo, "collection", "show", name); shown.ID != private.ID {
+			if shown := cliJSON[collections.Info](bravo, "collection", "show", name); shown.ID != private.ID {
 				t.Errorf("%q is %+v", name, shown)
 			}
 		}
@@ -116,7 +116,7 @@ func TestHostileMemberThatChangesItsKeysCostsOwnersNoMoreThanOneKey(t *testing.T
 	mallory := n.hostile("mallory", enoughAlgo)
 	var rings []string
 	for i := range 3 {
-		rings = append(rings, cliJSON[node.CollectionInfo](bravo, "collection", "create", fmt.Sprint("Ring ", i), "--readers", "mallory").ID)
+		rings = append(rings, cliJSON[collections.Info](bravo, "collection", "create", fmt.Sprint("Ring ", i), "--readers", "mallory").ID)
 	}
 	mallory.learn()
 	locked := func() uint64 { return bravo.status().Publishing.Locked }
@@ -146,7 +146,7 @@ func TestHostileMemberThatChangesItsKeysCostsOwnersNoMoreThanOneKey(t *testing.T
 	}
 	settled("four more changes of the identity", once)
 	for _, id := range rings {
-		if c := cliJSON[node.CollectionInfo](bravo, "collection", "show", id); c.Epoch != 2 {
+		if c := cliJSON[collections.Info](bravo, "collection", "show", id); c.Epoch != 2 {
 			t.Errorf("collection %s has the epoch %d, want 2", id, c.Epoch)
 		}
 	}
@@ -161,11 +161,11 @@ func TestHostileMemberThatWasRemovedIsNamedWhileItHasAKey(t *testing.T) {
 	n.members = append(n.members, bravo)
 	alpha, charlie := n.members[0], n.members[1]
 	n.hostile("mallory", enoughAlgo)
-	ring := cliJSON[node.CollectionInfo](bravo, "collection", "create", "Ring", "--readers", "charlie,mallory", "--contributors", "charlie")
+	ring := cliJSON[collections.Info](bravo, "collection", "create", "Ring", "--readers", "charlie,mallory", "--contributors", "charlie")
 	charlie.postTo("bravo", ring.ID, indicator(1))
 	alpha.cli("member", "remove", "mallory")
 
-	exposed := func(o *organisation) *node.ExposedKey {
+	exposed := func(o *organisation) *collections.ExposedKey {
 		for _, e := range o.status().Exposed {
 			if e.Collection == ring.ID {
 				return &e
@@ -201,7 +201,7 @@ func TestHostileMemberThatWasRemovedIsNamedWhileItHasAKey(t *testing.T) {
 	for _, o := range []*organisation{bravo, charlie} {
 		eventually(t, func() (bool, string) { return exposed(o) == nil, fmt.Sprintf("%s: %+v", o.name, exposed(o)) })
 	}
-	if c := cliJSON[node.CollectionInfo](bravo, "collection", "show", ring.ID); c.Epoch != 2 {
+	if c := cliJSON[collections.Info](bravo, "collection", "show", ring.ID); c.Epoch != 2 {
 		t.Errorf("the collection is %+v", c)
 	}
 }

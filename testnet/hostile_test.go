@@ -19,7 +19,8 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
@@ -58,9 +59,9 @@ func (n *network) asHostile(o *organisation) *villain {
 }
 
 // info is what the founder knows of the consortium.
-func (v *villain) info() node.ConsortiumInfo {
+func (v *villain) info() control.ConsortiumInfo {
 	v.t.Helper()
-	return cliJSON[node.ConsortiumInfo](v.n.members[0], "consortium", "show")
+	return cliJSON[control.ConsortiumInfo](v.n.members[0], "consortium", "show")
 }
 
 // peerOf is a node's id in the swarm.
@@ -70,7 +71,7 @@ func (v *villain) peerOf(o *organisation) peer.ID {
 }
 
 // reach connects the member with a node, as soon as that knows it for one.
-func (v *villain) reach(o *organisation, info node.ConsortiumInfo) {
+func (v *villain) reach(o *organisation, info control.ConsortiumInfo) {
 	v.t.Helper()
 	address := addressOf(v.t, o, info)
 	eventually(v.t, func() (bool, string) {
@@ -79,8 +80,8 @@ func (v *villain) reach(o *organisation, info node.ConsortiumInfo) {
 		if err := v.Host.Connect(ctx, address); err != nil {
 			return false, "no connection to " + o.name + ": " + err.Error()
 		}
-		seen := cliJSON[node.ConsortiumInfo](o, "consortium", "show")
-		return slices.ContainsFunc(seen.Members, func(m node.MemberInfo) bool {
+		seen := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
+		return slices.ContainsFunc(seen.Members, func(m members.Info) bool {
 			return m.Peer == v.Host.ID().String() && m.Connected
 		}), o.name + " does not take it for a member"
 	})

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
@@ -136,7 +136,7 @@ func TestALyingIndexerIsFoundOut(t *testing.T) {
 		t.Errorf("verifying a transaction with a false time exits with %d: %s", code, stdout)
 	}
 	l.fault(t, faults{})
-	if v := cliJSON[node.Verification](n.members[1], "verify", txid); !v.Passed {
+	if v := cliJSON[proof.Verification](n.members[1], "verify", txid); !v.Passed {
 		t.Errorf("verifying the truth: %+v", v)
 	}
 }

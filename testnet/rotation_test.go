@@ -10,11 +10,14 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 // rotate gives an organisation other keys, and waits until its daemon is ready again.
-func (n *network) rotate(o *organisation, flags ...string) node.Rotated {
+func (n *network) rotate(o *organisation, flags ...string) members.Rotated {
 	n.t.Helper()
 	args := append([]string{"--json", "member", "rotate"}, flags...)
 	admin := o.daemon.Admin
@@ -29,10 +32,10 @@ func (n *network) rotate(o *organisation, flags ...string) node.Rotated {
 		n.fund(n.t, account, enoughAlgo)
 		stdout = o.cli(args...)
 	}
-	var rotated node.Rotated
+	var rotated members.Rotated
 	must(n.t, json.Unmarshal([]byte(stdout), &rotated))
 	eventually(n.t, func() (bool, string) {
-		d, err := node.ReadDaemon(o.dir)
+		d, err := control.ReadDaemon(o.dir)
 		if err == nil && d.Admin != admin {
 			o.daemon = d
 			return true, ""
@@ -46,7 +49,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
-	group := cliJSON[node.CollectionInfo](bravo, "collection", "create", "Group", "--alias", "group", "--readers", "charlie", "--contributors", "charlie")
+	group := cliJSON[collections.Info](bravo, "collection", "create", "Group", "--alias", "group", "--readers", "charlie", "--contributors", "charlie")
 	bravo.post(n.collection, indicator(1))
 	alpha.post(n.collection, indicator(2))
 	bravo.postTo("bravo", group.ID, indicator(3))
@@ -74,7 +77,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		charlie.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7))
 		charlie.postTo("bravo", group.ID, indicator(8))
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		for _, c := range cliJSON[node.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
 			if c.Epoch < 2 {
 				t.Errorf("after its owner's or its reader's keys were changed, the collection %s is in epoch %d", c.Title, c.Epoch)
 			}
@@ -95,7 +98,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 	})
 	t.Run("the old account counts for nothing", func(t *testing.T) {
 		var mints []ledger.Mint
-		shown := cliJSON[node.Shown](charlie, "show", "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f").Publications
+		shown := cliJSON[withdraw.Shown](charlie, "show", "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f").Publications
 		mints = append(mints, ledger.Mint{Destroys: shown[0].Asset, Note: n.note(wire.Note{Kind: wire.KindDestroy, Sequence: 90})})
 		thief := alpha.account()
 		for _, note := range []wire.Note{
@@ -116,7 +119,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 	t.Run("one that begins anew sees the same", func(t *testing.T) {
 		bravo.cli("view", "rebuild")
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		m := cliJSON[node.ConsortiumInfo](alpha, "consortium", "show").Members
+		m := cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members
 		if len(m) != 3 || m[1].Name != "bravo" || m[1].Account != rotated.Account || m[1].Peer != rotated.Peer {
 			t.Errorf("the members are %+v", m)
 		}
@@ -218,7 +221,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		return false, "the account is the old one still: " + stderr
 	})
 	eventually(t, func() (bool, string) {
-		d, err := node.ReadDaemon(bravo.dir)
+		d, err := control.ReadDaemon(bravo.dir)
 		if err == nil {
 			bravo.daemon = d
 		}
@@ -232,7 +235,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		o.shows(n.collection, indicator(1), indicator(2), indicator(3))
 	}
 	rotations := 0
-	for _, m := range cliJSON[node.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
 		if m.Name == "bravo" && m.Account == next && next != old {
 			rotations++
 		}

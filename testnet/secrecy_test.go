@@ -18,7 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/pnet"
 
 	"github.com/serviceledger/slnode/internal/algorand"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 )
 
 // A marker in an object must be found nowhere but where it belongs: in the answers of the members' TAXII servers.
@@ -28,7 +28,7 @@ func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	publisher, reader, absent := n.members[0], n.members[1], n.members[2]
 	absent.stop()
-	info := cliJSON[node.ConsortiumInfo](publisher, "consortium", "show")
+	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
 	overheard := listenAs(t, absent, publisher, info)
 
 	const marker = "MARKER-5d0c1a7e"
@@ -108,7 +108,7 @@ func (r *recorder) contains(text string) bool {
 }
 
 // listenAs takes part in the gossip with the keys of a member whose daemon doesn't run, and records every message.
-func listenAs(t testing.TB, as, of *organisation, info node.ConsortiumInfo) *recorder {
+func listenAs(t testing.TB, as, of *organisation, info control.ConsortiumInfo) *recorder {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(as.dir, "keys", "peer.key"))
 	must(t, err)
@@ -160,7 +160,7 @@ func listenAs(t testing.TB, as, of *organisation, info node.ConsortiumInfo) *rec
 }
 
 // addressOf is where a running node listens, from the configuration that it was given.
-func addressOf(t testing.TB, o *organisation, info node.ConsortiumInfo) peer.AddrInfo {
+func addressOf(t testing.TB, o *organisation, info control.ConsortiumInfo) peer.AddrInfo {
 	t.Helper()
 	config, err := os.ReadFile(filepath.Join(o.dir, "config.toml"))
 	must(t, err)

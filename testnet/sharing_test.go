@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/proof"
 )
 
 // sampleBundle is the bundle that the project ships.
@@ -50,7 +50,7 @@ func TestABundlePostedAtOneMemberIsReadAtAllOthers(t *testing.T) {
 			t.Errorf("detail %d is %+v", i, detail)
 		}
 		for _, o := range n.members {
-			v := cliJSON[node.Verification](o, "verify", detail.ID)
+			v := cliJSON[proof.Verification](o, "verify", detail.ID)
 			if !v.Passed || v.TxID != detail.Message || len(v.Steps) != 8 {
 				t.Errorf("%s verifies %s: %+v", o.name, detail.ID, v)
 			}

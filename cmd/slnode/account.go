@@ -16,13 +16,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
 )
 
 // onAccounts does something with the accounts of the repository.
-func onAccounts[T any](a *app, c *cobra.Command, do func(*node.Client) (T, error)) (result T, err error) {
-	client, err := node.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
+func onAccounts[T any](a *app, c *cobra.Command, do func(*control.Client) (T, error)) (result T, err error) {
+	client, err := control.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
 	if err != nil {
 		return result, err
 	}
@@ -40,7 +41,7 @@ func (a *app) accountCommand() *cobra.Command {
 }
 
 func (a *app) accountAddCommand() *cobra.Command {
-	var spec node.AccountSpec
+	var spec clients.AccountSpec
 	var limits limitFlags
 	c := &cobra.Command{
 		Use:   "add USER",
@@ -56,7 +57,7 @@ HTTP. With --read or --write the account can do so in the named collections only
 			if spec.Password, err = readPassword(c, "Password for "+args[0]); err != nil {
 				return err
 			}
-			return a.showAccount(c, func(client *node.Client) (node.AccountInfo, error) { return client.AddAccount(c.Context(), spec) })
+			return a.showAccount(c, func(client *control.Client) (clients.AccountInfo, error) { return client.AddAccount(c.Context(), spec) })
 		},
 	}
 	c.Flags().StringVar(&spec.Role, "role", "publisher", "`role`: reader, publisher or admin")
@@ -65,12 +66,12 @@ HTTP. With --read or --write the account can do so in the named collections only
 }
 
 // showAccount does something with an account and shows what it is then.
-func (a *app) showAccount(c *cobra.Command, do func(*node.Client) (node.AccountInfo, error)) error {
+func (a *app) showAccount(c *cobra.Command, do func(*control.Client) (clients.AccountInfo, error)) error {
 	info, err := onAccounts(a, c, do)
 	if err != nil {
 		return err
 	}
-	return a.print(c, info, func(w io.Writer) { printAccounts(w, []node.AccountInfo{info}) })
+	return a.print(c, info, func(w io.Writer) { printAccounts(w, []clients.AccountInfo{info}) })
 }
 
 func (a *app) accountListCommand() *cobra.Command {
@@ -79,7 +80,7 @@ func (a *app) accountListCommand() *cobra.Command {
 		Short: "List the accounts",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := onAccounts(a, c, func(client *node.Client) ([]node.AccountInfo, error) { return client.Accounts(c.Context()) })
+			list, err := onAccounts(a, c, func(client *control.Client) ([]clients.AccountInfo, error) { return client.Accounts(c.Context()) })
 			if err != nil {
 				return err
 			}
@@ -98,13 +99,15 @@ func (a *app) accountPasswdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.changeAccount(c, node.AccountChange{User: args[0], Password: password})
+			return a.changeAccount(c, clients.AccountChange{User: args[0], Password: password})
 		},
 	}
 }
 
-func (a *app) changeAccount(c *cobra.Command, change node.AccountChange) error {
-	return a.showAccount(c, func(client *node.Client) (node.AccountInfo, error) { return client.ChangeAccount(c.Context(), change) })
+func (a *app) changeAccount(c *cobra.Command, change clients.AccountChange) error {
+	return a.showAccount(c, func(client *control.Client) (clients.AccountInfo, error) {
+		return client.ChangeAccount(c.Context(), change)
+	})
 }
 
 func (a *app) accountRoleCommand() *cobra.Command {
@@ -113,7 +116,7 @@ func (a *app) accountRoleCommand() *cobra.Command {
 		Short: "Make an account a reader, publisher or admin",
 		Args:  exactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeAccount(c, node.AccountChange{User: args[0], Role: args[1]})
+			return a.changeAccount(c, clients.AccountChange{User: args[0], Role: args[1]})
 		},
 	}
 }
@@ -130,7 +133,7 @@ that is not given restricts nothing: without any the account is restricted no lo
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			chosen := limits.limits()
-			return a.changeAccount(c, node.AccountChange{User: args[0], Limits: &chosen})
+			return a.changeAccount(c, clients.AccountChange{User: args[0], Limits: &chosen})
 		},
 	}
 	limits.add(c)
@@ -169,9 +172,9 @@ file, or its SHA-256 in hex. Who signed it doesn't matter: it is known by its fi
 			if err != nil {
 				return err
 			}
-			change := node.AccountChange{User: args[0], AddCertificate: fingerprint}
+			change := clients.AccountChange{User: args[0], AddCertificate: fingerprint}
 			if remove {
-				change = node.AccountChange{User: args[0], RemoveCertificate: fingerprint}
+				change = clients.AccountChange{User: args[0], RemoveCertificate: fingerprint}
 			}
 			return a.changeAccount(c, change)
 		},
@@ -209,7 +212,7 @@ func (a *app) accountRemoveCommand() *cobra.Command {
 		Short: "Remove an account, its logins and its certificates",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := onAccounts(a, c, func(client *node.Client) (nothing, error) {
+			_, err := onAccounts(a, c, func(client *control.Client) (nothing, error) {
 				return nothing{}, client.RemoveAccount(c.Context(), args[0])
 			})
 			return err
@@ -231,7 +234,7 @@ func readPassword(c *cobra.Command, prompt string) (string, error) {
 	return askTwice(c.Context(), prompt)
 }
 
-func printAccounts(w io.Writer, list []node.AccountInfo) {
+func printAccounts(w io.Writer, list []clients.AccountInfo) {
 	fmt.Fprintf(w, "USER\tROLE\tREAD\tWRITE\tCERTIFICATES\tCREATED\n")
 	for _, account := range list {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", account.User, account.Role, limitText(account.Read), limitText(account.Write),

@@ -9,7 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -18,7 +19,7 @@ func (a *app) apikeyCommand() *cobra.Command {
 }
 
 func (a *app) apikeyAddCommand() *cobra.Command {
-	var spec node.KeySpec
+	var spec clients.KeySpec
 	var limits limitFlags
 	var expires string
 	c := &cobra.Command{
@@ -35,7 +36,7 @@ kept: a key that is lost is replaced by another.`,
 			if spec.Expires, err = parseExpiry(expires, time.Now()); err != nil {
 				return err
 			}
-			k, err := onAccounts(a, c, func(client *node.Client) (node.NewKey, error) { return client.AddKey(c.Context(), spec) })
+			k, err := onAccounts(a, c, func(client *control.Client) (clients.NewKey, error) { return client.AddKey(c.Context(), spec) })
 			if err != nil {
 				return err
 			}
@@ -85,7 +86,7 @@ func (a *app) apikeyListCommand() *cobra.Command {
 		Short: "List the API keys",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := onAccounts(a, c, func(client *node.Client) ([]node.KeyInfo, error) { return client.Keys(c.Context()) })
+			list, err := onAccounts(a, c, func(client *control.Client) ([]clients.KeyInfo, error) { return client.Keys(c.Context()) })
 			if err != nil {
 				return err
 			}
@@ -112,7 +113,7 @@ func (a *app) apikeyRemoveCommand() *cobra.Command {
 		Short: "End an API key",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := onAccounts(a, c, func(client *node.Client) (nothing, error) {
+			_, err := onAccounts(a, c, func(client *control.Client) (nothing, error) {
 				return nothing{}, client.RemoveKey(c.Context(), args[0])
 			})
 			return err
@@ -130,7 +131,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Short: "List the logins that last",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := onAccounts(a, c, func(client *node.Client) ([]repo.Token, error) { return client.Tokens(c.Context()) })
+			list, err := onAccounts(a, c, func(client *control.Client) ([]repo.Token, error) { return client.Tokens(c.Context()) })
 			if err != nil {
 				return err
 			}
@@ -145,7 +146,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 }
 
 func (a *app) tokenRevokeCommand() *cobra.Command {
-	var chosen node.TokenSelection
+	var chosen clients.TokenSelection
 	c := &cobra.Command{
 		Use:   "revoke [TOKEN]",
 		Short: "End a login, by its id, or all those of a user",
@@ -156,7 +157,7 @@ func (a *app) tokenRevokeCommand() *cobra.Command {
 			if len(args) > 0 {
 				chosen.ID = args[0]
 			}
-			ended, err := onAccounts(a, c, func(client *node.Client) (node.Ended, error) { return client.RevokeTokens(c.Context(), chosen) })
+			ended, err := onAccounts(a, c, func(client *control.Client) (clients.Ended, error) { return client.RevokeTokens(c.Context(), chosen) })
 			if err != nil {
 				return err
 			}

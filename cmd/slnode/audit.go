@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/proof"
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	var options node.AuditOptions
+	var options proof.AuditOptions
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Compare all that this node took from the indexer with algod's blocks",
@@ -51,7 +51,7 @@ exits with 3 if something was found.`,
 	return c
 }
 
-func printAudit(w io.Writer, a node.Audit) {
+func printAudit(w io.Writer, a proof.Audit) {
 	scope := "those of the event log"
 	if a.EveryRound {
 		scope = "every one"

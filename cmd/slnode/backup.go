@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/internal/seal"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -59,7 +59,7 @@ Two nodes must never run from one backup: both would publish under the same name
 				if err != nil {
 					return fmt.Errorf("%w: %w", errUsage, err)
 				}
-				manifest, err = node.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
+				manifest, err = control.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
 				return errors.Join(err, sealed.Close())
 			}
 			if args[0] == "-" {

@@ -8,11 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/control"
 )
 
 // ask asks the node of the repository something.
-func ask[T any](a *app, c *cobra.Command, question func(*node.Client) (T, error)) (result T, err error) {
+func ask[T any](a *app, c *cobra.Command, question func(*control.Client) (T, error)) (result T, err error) {
 	client, err := a.connect(c)
 	if err != nil {
 		return result, err
@@ -30,7 +31,7 @@ func (a *app) collectionCommand() *cobra.Command {
 }
 
 func (a *app) collectionCreateCommand() *cobra.Command {
-	var spec node.CollectionSpec
+	var spec collections.Spec
 	c := &cobra.Command{
 		Use:   "create TITLE",
 		Short: "Make a collection of this organisation",
@@ -43,7 +44,7 @@ published before or without. Making a collection costs 0.101 ALGO, like an objec
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			spec.Title = args[0]
-			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.CreateCollection(c.Context(), spec)
 			})
 		},
@@ -60,7 +61,7 @@ published before or without. Making a collection costs 0.101 ALGO, like an objec
 }
 
 // changeCollection does something to a collection and shows what it is then.
-func (a *app) changeCollection(c *cobra.Command, do func(*node.Client) (node.CollectionInfo, error)) error {
+func (a *app) changeCollection(c *cobra.Command, do func(*control.Client) (collections.Info, error)) error {
 	info, err := ask(a, c, do)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (a *app) collectionListCommand() *cobra.Command {
 		Short: "List the collections that this organisation can read",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info.Collections, func(w io.Writer) { printCollections(w, info.Collections) })
 			})
 		},
@@ -87,7 +88,7 @@ func (a *app) collectionShowCommand() *cobra.Command {
 		Short: "Show a collection: who reads it, who publishes in it, its key epoch",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				one, err := info.Collection(args[0])
 				if err != nil {
 					return &noError{err.Error()}
@@ -99,7 +100,7 @@ func (a *app) collectionShowCommand() *cobra.Command {
 }
 
 func (a *app) collectionGrantCommand() *cobra.Command {
-	var grant node.Grant
+	var grant collections.Grant
 	c := &cobra.Command{
 		Use:   "grant COLLECTION ORG...",
 		Short: "Let organisations read a collection of this one",
@@ -112,7 +113,7 @@ a TLP marking that the new readers are not covered by.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			grant.Organisations = args[1:]
-			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.Grant(c.Context(), args[0], grant)
 			})
 		},
@@ -130,7 +131,7 @@ func (a *app) collectionRevokeCommand() *cobra.Command {
 read before, they can: their nodes have it already.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.Revoke(c.Context(), args[0], args[1:])
 			})
 		},
@@ -143,7 +144,7 @@ func (a *app) collectionRotateCommand() *cobra.Command {
 		Short: "Begin a new key epoch for the same readers",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.Rotate(c.Context(), args[0])
 			})
 		},
@@ -151,7 +152,7 @@ func (a *app) collectionRotateCommand() *cobra.Command {
 }
 
 func (a *app) collectionSetCommand() *cobra.Command {
-	var change node.CollectionChange
+	var change collections.Change
 	c := &cobra.Command{
 		Use:   "set COLLECTION",
 		Short: "Change a collection's title, alias, description, default level, metadata or padding",
@@ -170,7 +171,7 @@ func (a *app) collectionSetCommand() *cobra.Command {
 			if !any {
 				return fmt.Errorf("%w: nothing to change; see slnode collection set --help", errUsage)
 			}
-			return a.changeCollection(c, func(client *node.Client) (node.CollectionInfo, error) {
+			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.SetCollection(c.Context(), args[0], change)
 			})
 		},
@@ -185,7 +186,7 @@ func (a *app) collectionSetCommand() *cobra.Command {
 	return c
 }
 
-func printCollections(w io.Writer, list []node.CollectionInfo) {
+func printCollections(w io.Writer, list []collections.Info) {
 	fmt.Fprintf(w, "COLLECTION\tALIAS\tTITLE\tOWNER\tREADERS\tEPOCH\tWRITE\n")
 	for _, c := range list {
 		readers := organisations(c.Readers)
@@ -196,7 +197,7 @@ func printCollections(w io.Writer, list []node.CollectionInfo) {
 	}
 }
 
-func printCollection(w io.Writer, c node.CollectionInfo) {
+func printCollection(w io.Writer, c collections.Info) {
 	fmt.Fprintf(w, "collection\t%s\ntitle\t%s\nalias\t%s\ndescription\t%s\nowner\t%s\nreaders\t%s\ncontributors\t%s\n",
 		c.ID, c.Title, c.Alias, c.Description, c.Owner, organisations(c.Readers), organisations(c.Contributors))
 	fmt.Fprintf(w, "default level\tTLP:%s\nmetadata\t%s\nkey epoch\t%d, since round %d\nwritable here\t%s\n",

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -43,7 +45,7 @@ files of its certificate again; the log says what of the configuration counts fr
 			for {
 				err := a.serve(c, hangups)
 				switch {
-				case errors.Is(err, node.ErrRotated):
+				case errors.Is(err, members.ErrRotated):
 				case c.Context().Err() != nil && errors.Is(err, context.Canceled):
 					fmt.Fprintln(c.ErrOrStderr(), "slnode: told to stop before the node was ready; nothing was lost")
 					return nil
@@ -77,7 +79,7 @@ func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
 	var reloads sync.WaitGroup
 	defer reloads.Wait()
 	defer close(ended)
-	return n.Serve(c.Context(), func(d node.Daemon) {
+	return n.Serve(c.Context(), func(d control.Daemon) {
 		log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
 		reloads.Go(func() {
 			for {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/internal/evidence"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/proof"
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
@@ -64,7 +64,7 @@ sentence what is proved, by whom, at what time, on which assumptions. It exits w
 			if err != nil {
 				return err
 			}
-			report := node.CheckEvidence(data, consortium, trust)
+			report := proof.CheckEvidence(data, consortium, trust)
 			if err := a.print(c, report, func(w io.Writer) { printReport(w, report) }); err != nil {
 				return err
 			}

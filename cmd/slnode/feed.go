@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -40,11 +41,11 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 			if err := readSecrets(c, &f); err != nil {
 				return err
 			}
-			info, err := ask(a, c, func(client *node.Client) (node.FeedInfo, error) { return client.AddFeed(c.Context(), f) })
+			info, err := ask(a, c, func(client *control.Client) (feeds.Info, error) { return client.AddFeed(c.Context(), f) })
 			if err != nil {
 				return err
 			}
-			return a.print(c, info, func(w io.Writer) { printFeeds(w, []node.FeedInfo{info}) })
+			return a.print(c, info, func(w io.Writer) { printFeeds(w, []feeds.Info{info}) })
 		},
 	}
 	flags := c.Flags()
@@ -104,7 +105,7 @@ func (a *app) feedListCommand() *cobra.Command {
 		Short: "List the feeds, their last runs and what went wrong",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := ask(a, c, func(client *node.Client) ([]node.FeedInfo, error) { return client.Feeds(c.Context()) })
+			list, err := ask(a, c, func(client *control.Client) ([]feeds.Info, error) { return client.Feeds(c.Context()) })
 			if err != nil {
 				return err
 			}
@@ -121,7 +122,7 @@ func (a *app) feedTestCommand() *cobra.Command {
 not work.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			trial, err := ask(a, c, func(client *node.Client) (node.FeedTrial, error) { return client.TestFeed(c.Context(), args[0]) })
+			trial, err := ask(a, c, func(client *control.Client) (feeds.Trial, error) { return client.TestFeed(c.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
@@ -143,7 +144,7 @@ func (a *app) feedRunCommand() *cobra.Command {
 		Short: "Run a feed now",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			report, err := ask(a, c, func(client *node.Client) (node.FeedReport, error) {
+			report, err := ask(a, c, func(client *control.Client) (feeds.Report, error) {
 				return client.RunFeed(c.Context(), args[0], again)
 			})
 			if err != nil {
@@ -168,7 +169,7 @@ func (a *app) feedRemoveCommand() *cobra.Command {
 		Short: "End a feed; what it published stays",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := ask(a, c, func(client *node.Client) (struct{}, error) {
+			_, err := ask(a, c, func(client *control.Client) (struct{}, error) {
 				return struct{}{}, client.RemoveFeed(c.Context(), args[0])
 			})
 			return err
@@ -176,7 +177,7 @@ func (a *app) feedRemoveCommand() *cobra.Command {
 	}
 }
 
-func printFeeds(w io.Writer, list []node.FeedInfo) {
+func printFeeds(w io.Writer, list []feeds.Info) {
 	fmt.Fprintf(w, "FEED\tKIND\tURL\tINTO\tEVERY\tLAST RUN\tNEW\tKNOWN\tREFUSED\tPROBLEM\n")
 	for _, f := range list {
 		into := f.Into
@@ -191,7 +192,7 @@ func printFeeds(w io.Writer, list []node.FeedInfo) {
 	}
 }
 
-func printTrial(w io.Writer, t node.FeedTrial) {
+func printTrial(w io.Writer, t feeds.Trial) {
 	reached := "yes"
 	if !t.Trial.Source.Reached {
 		reached = "no"
@@ -209,7 +210,7 @@ func printTrial(w io.Writer, t node.FeedTrial) {
 	fmt.Fprintf(w, "; the account can spend %s ALGO\n", algo(t.Free))
 }
 
-func printFeedReport(w io.Writer, r node.FeedReport, published string) {
+func printFeedReport(w io.Writer, r feeds.Report, published string) {
 	fmt.Fprintf(w, "looked at\t%d objects on %d pages in %s\n", r.Objects, r.Pages, r.Ended.Sub(r.Started).Round(time.Millisecond))
 	fmt.Fprintf(w, "%s\t%d, for %s ALGO\n", published, r.New, algo(r.Cost))
 	fmt.Fprintf(w, "known already\t%d\n", r.Known)

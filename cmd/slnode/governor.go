@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -33,7 +35,7 @@ func (a *app) governorShowCommand() *cobra.Command {
 		Short: "Show who the governor is",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			info, err := ask(a, c, func(client *node.Client) (node.GovernorInfo, error) { return client.Governor(c.Context()) })
+			info, err := ask(a, c, func(client *control.Client) (members.GovernorInfo, error) { return client.Governor(c.Context()) })
 			if err != nil {
 				return err
 			}
@@ -42,7 +44,7 @@ func (a *app) governorShowCommand() *cobra.Command {
 	}
 }
 
-func printGovernor(w io.Writer, info node.GovernorInfo) {
+func printGovernor(w io.Writer, info members.GovernorInfo) {
 	fmt.Fprintf(w, "governor\t%s\nsince\tround %d\nfree\t%s ALGO\n", info.Account, info.Since, algo(info.Free))
 	if !info.Known {
 		fmt.Fprintf(w, "made up of\tnot known yet: the record has not arrived\n")
@@ -59,7 +61,7 @@ func printGovernor(w io.Writer, info node.GovernorInfo) {
 }
 
 func (a *app) governorSetCommand() *cobra.Command {
-	var change node.GovernorChange
+	var change members.GovernorChange
 	var name, proposal string
 	var history bool
 	c := &cobra.Command{
@@ -83,7 +85,9 @@ The order of the accounts is part of the multisig account's address. Fund that a
 			if change.Name == nil && change.History == nil && len(change.Accounts) == 0 {
 				return fmt.Errorf("%w: nothing is to be changed; see slnode governor set --help", errUsage)
 			}
-			info, err := ask(a, c, func(client *node.Client) (node.GovernorInfo, error) { return client.SetGovernor(c.Context(), change) })
+			info, err := ask(a, c, func(client *control.Client) (members.GovernorInfo, error) {
+				return client.SetGovernor(c.Context(), change)
+			})
 			if err != nil {
 				return err
 			}
@@ -139,12 +143,12 @@ func (a *app) offline() (repo.Consortium, repo.Config, error) {
 	return *own, config, nil
 }
 
-func (a *app) readProposal(files ...[]byte) (node.ProposalInfo, error) {
+func (a *app) readProposal(files ...[]byte) (members.ProposalInfo, error) {
 	own, config, err := a.offline()
 	if err != nil {
-		return node.ProposalInfo{}, err
+		return members.ProposalInfo{}, err
 	}
-	return node.ReadProposal(own, config, files...)
+	return members.ReadProposal(own, config, files...)
 }
 
 func (a *app) governorSignCommand() *cobra.Command {
@@ -181,7 +185,7 @@ consortium.json and keys.`,
 			if err != nil {
 				return err
 			}
-			signed, err := node.SignProposal(own, config, keys, file)
+			signed, err := members.SignProposal(own, config, keys, file)
 			if err != nil {
 				return err
 			}
@@ -205,7 +209,7 @@ consortium.json and keys.`,
 }
 
 // agreed asks a person, if there is one.
-func (a *app) agreed(c *cobra.Command, info node.ProposalInfo, yes bool) (bool, error) {
+func (a *app) agreed(c *cobra.Command, info members.ProposalInfo, yes bool) (bool, error) {
 	input, ok := c.InOrStdin().(*os.File)
 	if yes || !ok || !isTerminal(input) {
 		return true, nil
@@ -223,7 +227,7 @@ func (a *app) agreed(c *cobra.Command, info node.ProposalInfo, yes bool) (bool, 
 	return answer == "y" || answer == "yes", err
 }
 
-func printProposal(w io.Writer, info node.ProposalInfo) {
+func printProposal(w io.Writer, info members.ProposalInfo) {
 	fmt.Fprintf(w, "does\t%s\nconsortium\t%d\n", info.Does, info.Consortium)
 	for _, detail := range info.Details {
 		fmt.Fprintf(w, "%s\t%s\n", detail.Name, detail.Value)
@@ -252,7 +256,9 @@ sign again.`,
 			if err != nil {
 				return err
 			}
-			info, err := ask(a, c, func(client *node.Client) (node.ProposalInfo, error) { return client.RenewProposal(c.Context(), file) })
+			info, err := ask(a, c, func(client *control.Client) (members.ProposalInfo, error) {
+				return client.RenewProposal(c.Context(), file)
+			})
 			if err != nil {
 				return err
 			}
@@ -288,7 +294,9 @@ together. After an admission it writes the newcomer's invite. Repeating it is ha
 				}
 				files = append(files, file)
 			}
-			done, err := ask(a, c, func(client *node.Client) (node.Submitted, error) { return client.SubmitProposal(c.Context(), files) })
+			done, err := ask(a, c, func(client *control.Client) (members.Submitted, error) {
+				return client.SubmitProposal(c.Context(), files)
+			})
 			if err != nil {
 				return err
 			}

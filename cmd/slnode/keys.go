@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -27,7 +27,7 @@ rounds), and publishes again.
 If the other one is not yours the keys are stolen: change them at once, with "slnode member rotate".`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := ask(a, c, func(client *node.Client) (struct{}, error) { return struct{}{}, client.Sole(c.Context()) })
+			_, err := ask(a, c, func(client *control.Client) (struct{}, error) { return struct{}{}, client.Sole(c.Context()) })
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -49,7 +52,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	fmt.Fprintln(stderr, "slnode:", strings.TrimSpace(err.Error())) // what a server answered ends as it likes
-	var input *node.InputError
+	var input *problem.InputError
 	var no *noError
 	var answer *taxii.ResponseError
 	var config *repo.ConfigError
@@ -150,13 +153,13 @@ func exactArgs(n int) cobra.PositionalArgs {
 }
 
 // connect talks to the node of the repository.
-func (a *app) connect(c *cobra.Command) (*node.Client, error) {
+func (a *app) connect(c *cobra.Command) (*control.Client, error) {
 	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
 }
 
 // note adds a line to the audit log about a command that needs no node. What was done is done if that fails.
 func (a *app) note(c *cobra.Command, event, subject string) {
-	if err := node.NoteCommand(a.dir, event, subject); err != nil {
+	if err := auditlog.NoteCommand(a.dir, event, subject); err != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "slnode:", err)
 	}
 }

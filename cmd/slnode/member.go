@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 )
 
 func (a *app) memberCommand() *cobra.Command {
@@ -27,7 +28,7 @@ and the peer key. There is no secret in it.`,
 			if err != nil {
 				return err
 			}
-			document, err := node.Document(config, keys)
+			document, err := members.Document(config, keys)
 			if err != nil {
 				return err
 			}
@@ -60,7 +61,7 @@ theirs with "slnode governor sign", and "slnode governor submit" sends it and wr
 			if err != nil {
 				return err
 			}
-			admission, err := ask(a, c, func(client *node.Client) (node.Admission, error) { return client.Admit(c.Context(), request) })
+			admission, err := ask(a, c, func(client *control.Client) (members.Admission, error) { return client.Admit(c.Context(), request) })
 			if err != nil {
 				return err
 			}
@@ -97,7 +98,7 @@ before, it can. It can be admitted again.
 Where the governor is several accounts, it writes a proposal, see "slnode governor".`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := ask(a, c, func(client *node.Client) (node.Removal, error) { return client.Remove(c.Context(), args[0]) })
+			m, err := ask(a, c, func(client *control.Client) (members.Removal, error) { return client.Remove(c.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
@@ -119,7 +120,7 @@ func (a *app) memberListCommand() *cobra.Command {
 		Short: "List the members",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info.Members, func(w io.Writer) { printMembers(w, info.Members) })
 			})
 		},

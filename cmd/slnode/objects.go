@@ -10,7 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -154,7 +155,7 @@ func (a *app) verifyCommand() *cobra.Command {
 signature to the decrypted object. It exits with 3 if a step fails.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			verification, err := ask(a, c, func(client *node.Client) (node.Verification, error) {
+			verification, err := ask(a, c, func(client *control.Client) (proof.Verification, error) {
 				return client.Verify(c.Context(), args[0])
 			})
 			if err != nil {

@@ -17,7 +17,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/serviceledger/slnode/internal/evidence"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/proof"
 )
 
 // print writes a result: as JSON if it was asked for, else as people read it.
@@ -107,7 +109,7 @@ func yes(b bool) string {
 	return "no"
 }
 
-func printConsortium(w io.Writer, info node.ConsortiumInfo) {
+func printConsortium(w io.Writer, info control.ConsortiumInfo) {
 	fmt.Fprintf(w, "consortium\t%s (%d)\ncharter\t%s\nnetwork\t%s, IPFS %s\ngovernor\t%s\nround\t%d\n\n",
 		info.Name, info.ID, info.Charter, info.GenesisID, info.Network, info.Governor, info.Round)
 	printMembers(w, info.Members)
@@ -115,7 +117,7 @@ func printConsortium(w io.Writer, info node.ConsortiumInfo) {
 	printCollections(w, info.Collections)
 }
 
-func printMembers(w io.Writer, members []node.MemberInfo) {
+func printMembers(w io.Writer, members []members.Info) {
 	fmt.Fprintf(w, "MEMBER\tTITLE\tACCOUNT\tROUND\tCONNECTED\n")
 	for _, m := range members {
 		name, connected := m.Name, yes(m.Connected)
@@ -135,7 +137,7 @@ func printMembers(w io.Writer, members []node.MemberInfo) {
 // oneLine makes one line of what others say, so that it fits into a table.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func printStatus(w io.Writer, s node.Status) {
+func printStatus(w io.Writer, s control.Status) {
 	fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, s.Consortium, s.ConsortiumID)
 	fmt.Fprintf(w, "member\t%s\n", yes(s.Member))
 	publishing := fmt.Sprintf("%d accepted, %d stored, %d signed", s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed)
@@ -261,7 +263,7 @@ func printable(text string) string {
 	}, text)
 }
 
-func printVerification(w io.Writer, v node.Verification) {
+func printVerification(w io.Writer, v proof.Verification) {
 	printReport(w, v.Report)
 	if v.Explorer != "" {
 		fmt.Fprintf(w, "\nlook it up: %s\n", v.Explorer)

@@ -6,7 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -29,7 +30,7 @@ Who has lost its keys makes a new repository and a request, and asks the governo
 			if change == (repo.Change{}) {
 				change = repo.Change{Account: true, Peer: true, Identity: true}
 			}
-			r, err := ask(a, c, func(client *node.Client) (node.Rotated, error) { return client.RotateKeys(c.Context(), change) })
+			r, err := ask(a, c, func(client *control.Client) (members.Rotated, error) { return client.RotateKeys(c.Context(), change) })
 			if err != nil {
 				return err
 			}
@@ -42,7 +43,7 @@ Who has lost its keys makes a new repository and a request, and asks the governo
 	return c
 }
 
-func printRotated(w io.Writer, r node.Rotated) {
+func printRotated(w io.Writer, r members.Rotated) {
 	fmt.Fprintf(w, "%s has other keys\naccount      %s\npeer         %s\nround        %d\ntransaction  %s\n",
 		r.Organisation, r.Account, r.Peer, r.Round, r.TxID)
 	for _, line := range r.Advice {
@@ -67,7 +68,7 @@ accounts, it writes a proposal, see "slnode governor".`,
 			if err != nil {
 				return err
 			}
-			r, err := ask(a, c, func(client *node.Client) (node.Rotated, error) {
+			r, err := ask(a, c, func(client *control.Client) (members.Rotated, error) {
 				return client.ReplaceKeys(c.Context(), args[0], request)
 			})
 			if err != nil {

@@ -17,7 +17,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -147,7 +148,7 @@ func (a *app) withRepo(c *cobra.Command, use func(*repo.Repo) error) error {
 }
 
 func (a *app) consortiumCreateCommand() *cobra.Command {
-	charter := node.Charter{History: true}
+	charter := members.Charter{History: true}
 	var forget bool
 	c := &cobra.Command{
 		Use:   "create --name NAME",
@@ -163,13 +164,13 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 				if belonged = existing != nil; err != nil || belonged {
 					return err // an earlier attempt came so far, or the next step will complain
 				}
-				_, err = node.Found(c.Context(), r, charter)
+				_, err = members.Found(c.Context(), r, charter)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			info, err := ask(a, c, func(client *node.Client) (node.ConsortiumInfo, error) {
+			info, err := ask(a, c, func(client *control.Client) (control.ConsortiumInfo, error) {
 				return awaitDefaultCollection(c.Context(), client)
 			})
 			if err != nil {
@@ -188,7 +189,7 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 }
 
 // awaitDefaultCollection waits until the founding is complete: the default collection is there and can be written.
-func awaitDefaultCollection(ctx context.Context, client *node.Client) (node.ConsortiumInfo, error) {
+func awaitDefaultCollection(ctx context.Context, client *control.Client) (control.ConsortiumInfo, error) {
 	for {
 		info, err := client.Consortium(ctx)
 		if err != nil {
@@ -213,7 +214,7 @@ func (a *app) consortiumShowCommand() *cobra.Command {
 		Short: "Show the consortium: charter, governor, members, collections",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withConsortium(c, func(info node.ConsortiumInfo) error {
+			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
 			})
 		},
@@ -221,8 +222,8 @@ func (a *app) consortiumShowCommand() *cobra.Command {
 }
 
 // withConsortium asks the node about the consortium.
-func (a *app) withConsortium(c *cobra.Command, use func(node.ConsortiumInfo) error) error {
-	info, err := ask(a, c, func(client *node.Client) (node.ConsortiumInfo, error) { return client.Consortium(c.Context()) })
+func (a *app) withConsortium(c *cobra.Command, use func(control.ConsortiumInfo) error) error {
+	info, err := ask(a, c, func(client *control.Client) (control.ConsortiumInfo, error) { return client.Consortium(c.Context()) })
 	if err != nil {
 		return err
 	}
@@ -243,7 +244,7 @@ func (a *app) joinCommand() *cobra.Command {
 				return err
 			}
 			return a.withRepo(c, func(r *repo.Repo) error {
-				joined, err := node.Join(c.Context(), r, invite)
+				joined, err := members.Join(c.Context(), r, invite)
 				if err != nil {
 					return err
 				}

@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 func (a *app) withdrawCommand() *cobra.Command {
-	var s node.Selection
+	var s withdraw.Selection
 	c := &cobra.Command{
 		Use:   "withdraw STIX-ID|TRANSACTION",
 		Short: "Take an object of this organisation back: destroy its NFT, which frees its 0.1 ALGO",
@@ -22,7 +23,7 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s.What = args[0]
-			list, err := ask(a, c, func(client *node.Client) ([]node.Withdrawal, error) { return client.Withdraw(c.Context(), s) })
+			list, err := ask(a, c, func(client *control.Client) ([]withdraw.Withdrawal, error) { return client.Withdraw(c.Context(), s) })
 			if err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ func (a *app) showCommand() *cobra.Command {
 		Short: "Show where, when and by whom an object was published, and who has acknowledged its withdrawal",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			shown, err := ask(a, c, func(client *node.Client) (node.Shown, error) { return client.Show(c.Context(), args[0]) })
+			shown, err := ask(a, c, func(client *control.Client) (withdraw.Shown, error) { return client.Show(c.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
@@ -53,7 +54,7 @@ func (a *app) showCommand() *cobra.Command {
 	}
 }
 
-func printShown(w io.Writer, s node.Shown) {
+func printShown(w io.Writer, s withdraw.Shown) {
 	for _, p := range s.Publications {
 		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
 			p.ID, p.Version, p.Title, p.Collection, p.Publisher, p.StoredAt.Format(time.RFC3339), p.TxID, p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))

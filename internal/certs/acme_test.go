@@ -1,0 +1,320 @@
+package certs
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/letsencrypt/pebble/v2/ca"
+	"github.com/letsencrypt/pebble/v2/db"
+	"github.com/letsencrypt/pebble/v2/va"
+	"github.com/letsencrypt/pebble/v2/wfe"
+	"github.com/miekg/dns"
+
+	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// acmeAuthority is Let's Encrypt's own test authority, in this process. It validates names as a real one does, at the ports
+// that it was given and at the address that a name server of the test's tells for every name.
+type acmeAuthority struct {
+	*httptest.Server
+	names  *db.MemoryStore
+	issuer *ca.CAImpl
+	away   atomic.Bool // it answers 502
+	orders atomic.Int32
+}
+
+func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration) *acmeAuthority {
+	t.Helper()
+	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	silent := log.New(io.Discard, "", 0)
+	a := &acmeAuthority{names: db.NewMemoryStore()}
+	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(lifetime.Seconds())}}
+	a.issuer = ca.New(silent, a.names, "", "ecdsa", 0, 1, profiles)
+	validator := va.New(silent, httpPort, tlsPort, true, nameServer(t), a.names)
+	frontend := wfe.New(silent, a.names, validator, a.issuer, []string{"pebble.example"}, true, false, 1, 1)
+	handler := frontend.Handler()
+	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/order-plz") {
+			a.orders.Add(1)
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	a.Config.ErrorLog = silent
+	a.StartTLS()
+	t.Cleanup(a.Close)
+	return a
+}
+
+// certified is a TAXII server with certificates of an authority, and the authority.
+type certified struct {
+	*acmeAuthority
+	acme    *ACME
+	dir     string // of the repository
+	config  repo.Config
+	address string
+}
+
+const acmeName = "taxii.acme.example"
+
+// startCertified starts both. With the TLS challenge nothing answers the HTTP one, and the other way round.
+func startCertified(t *testing.T, overHTTP bool, lifetime time.Duration, prepare func(*acmeAuthority)) *certified {
+	t.Helper()
+	listen := func() (net.Listener, int) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return listener, listener.Addr().(*net.TCPAddr).Port
+	}
+	clients, tlsPort := listen()
+	challenges, httpPort := listen()
+	s := &certified{dir: t.TempDir(), config: tlsConfig(repo.TLSACME), address: clients.Addr().String()}
+	if overHTTP {
+		s.acmeAuthority = startAuthority(t, httpPort, 1, lifetime)
+		s.config.TAXII.ACMEListen = challenges.Addr().String()
+	} else {
+		s.acmeAuthority = startAuthority(t, 1, tlsPort, lifetime)
+	}
+	if prepare != nil {
+		prepare(s.acmeAuthority)
+	}
+	pemFile := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(s.dir, "authority.pem"), pemFile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.config.TAXII.TLSNames = []string{acmeName, "other.acme.example"}
+	s.config.TAXII.ACMEDirectory, s.config.TAXII.ACMECA = s.URL+wfe.DirectoryPath, "authority.pem"
+	secure, err := Open(s.config, s.dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.acme = secure.Acme
+	s.acme.retry = 50 * time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	if (secure.Challenges != nil) != overHTTP {
+		t.Fatalf("the HTTP challenge is answered: %t", secure.Challenges != nil)
+	}
+	web := taxii.NewServer(http.NotFoundHandler(), secure.Config, slog.New(slog.DiscardHandler))
+	answers := taxii.NewServer(secure.Challenges, nil, slog.New(slog.DiscardHandler))
+	running.Go(func() { _ = web.ServeTLS(clients, "", "") })
+	if overHTTP {
+		running.Go(func() { _ = answers.Serve(challenges) })
+	} else {
+		_ = challenges.Close()
+	}
+	running.Go(func() { _ = s.acme.Run(ctx) })
+	t.Cleanup(func() {
+		stop()
+		_, _ = web.Close(), answers.Close()
+		running.Wait()
+	})
+	return s
+}
+
+// shown connects as a client that trusts the authority, and gives the certificate that it is shown.
+func (s *certified) shown(name string, change func(*tls.Config)) (*x509.Certificate, error) {
+	roots := x509.NewCertPool()
+	roots.AddCert(s.issuer.GetRootCert(0).Cert)
+	client := &tls.Config{RootCAs: roots, ServerName: name}
+	if change != nil {
+		change(client)
+	}
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", s.address, client)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0], nil
+}
+
+// await waits until there is a certificate that clients believe for both names.
+func (s *certified) await(t *testing.T) *x509.Certificate {
+	t.Helper()
+	var leaf *x509.Certificate
+	waitFor(t, "the certificate", func() bool {
+		_, err := s.shown("other.acme.example", nil)
+		if err != nil {
+			return false
+		}
+		leaf, err = s.shown(acmeName, nil)
+		return err == nil
+	})
+	return leaf
+}
+
+// waitFor waits until something is true.
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	waiting.Until(t, what, is)
+}
+
+// nameServer answers every question for an address with loopback.
+func nameServer(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{Listener: listener, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, question *dns.Msg) {
+		answer := new(dns.Msg).SetReply(question)
+		for _, q := range question.Question {
+			if q.Qtype == dns.TypeA {
+				answer.Answer = append(answer.Answer, &dns.A{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
+			}
+		}
+		_ = w.WriteMsg(answer)
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.ActivateAndServe() }()
+	t.Cleanup(func() { _ = server.Shutdown(); <-done })
+	return listener.Addr().String()
+}
+
+func TestACertificateIsGotFromAnACMEAuthority(t *testing.T) {
+	for name, overHTTP := range map[string]bool{"by the TLS challenge": false, "by the HTTP challenge": true} {
+		t.Run(name, func(t *testing.T) {
+			s := startCertified(t, overHTTP, 90*24*time.Hour, nil)
+			leaf := s.await(t)
+			if problem := s.acme.Condition.Get(); problem.Problem != "" {
+				t.Errorf("the condition is %+v", problem)
+			}
+			for what, change := range map[string]func(*tls.Config){
+				"TLS 1.3 alone": func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
+				"TLS 1.2":       func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
+				"no name":       func(c *tls.Config) { c.InsecureSkipVerify, c.ServerName = true, "" },
+			} {
+				if same, err := s.shown(acmeName, change); err != nil || !same.Equal(leaf) {
+					t.Errorf("%s: another certificate, or none: %v", what, err)
+				}
+			}
+			if _, err := s.shown("evil.example", nil); err == nil {
+				t.Error("the certificate is for a name that was not configured")
+			}
+			for _, file := range []string{acmeAccountFile, acmeCertificateFile} {
+				info, err := os.Stat(filepath.Join(s.acme.folder, file))
+				if err != nil || info.Mode().Perm() != 0o600 {
+					t.Errorf("%s: %v, %v", file, info, err)
+				}
+			}
+			if _, err := s.acme.challenges.certificate(acmeName); err == nil {
+				t.Error("a challenge is left over")
+			}
+		})
+	}
+}
+
+func TestACertificateOfAnACMEAuthorityIsKept(t *testing.T) {
+	s := startCertified(t, false, 90*24*time.Hour, nil)
+	leaf := s.await(t)
+	again := func() *ACME {
+		secure, err := Open(s.config, s.dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secure.Acme
+	}
+	kept := again()
+	if c, err := kept.get(&tls.ClientHelloInfo{}); err != nil || !c.Leaf.Equal(leaf) || kept.untilDue() < 50*24*time.Hour {
+		t.Errorf("after a restart it is another one, or due: %v", err)
+	}
+	s.config.TAXII.TLSNames = []string{acmeName, "new.acme.example"}
+	if again().untilDue() > 0 {
+		t.Error("a certificate without one of the names will do")
+	}
+	s.config.TAXII.TLSNames = []string{acmeName}
+	if again().untilDue() <= 0 {
+		t.Error("a certificate with one name more won't do")
+	}
+	s.config.TAXII.ACMEDirectory = "https://acme.example/directory"
+	if again().untilDue() > 0 {
+		t.Error("the certificate of another authority will do")
+	}
+}
+
+func TestACertificateIsGotWhenTheACMEAuthorityComesBack(t *testing.T) {
+	s := startCertified(t, false, 90*24*time.Hour, func(a *acmeAuthority) { a.away.Store(true) })
+	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "authority" })
+	if _, err := s.shown(acmeName, nil); err == nil {
+		t.Fatal("there is a certificate without an authority")
+	}
+	s.away.Store(false)
+	s.await(t)
+	waitFor(t, "the end of the condition", func() bool { return s.acme.Condition.Get().Problem == "" })
+}
+
+func TestAnACMEAuthorityThatRefusesIsAskedLessAndLess(t *testing.T) {
+	s := startCertified(t, false, 90*24*time.Hour, func(a *acmeAuthority) {
+		if err := a.names.AddBlockedDomain(acmeName); err != nil {
+			t.Fatal(err)
+		}
+	})
+	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "refused" })
+	if detail := s.acme.Condition.Get().Detail; !strings.Contains(detail, acmeName) || !strings.Contains(detail, "rejectedIdentifier") {
+		t.Errorf("the detail is %q", detail)
+	}
+	waitFor(t, "some orders", func() bool { return s.orders.Load() >= 4 })
+	began := time.Now()
+	if _, err := s.shown(acmeName, nil); err == nil {
+		t.Fatal("a certificate was refused, and is there")
+	}
+	orders := s.orders.Load()
+	waitFor(t, "two more orders", func() bool { return s.orders.Load() >= orders+2 })
+	if took := time.Since(began); took < 8*s.acme.retry {
+		t.Errorf("two orders took %s: the pause doesn't grow", took)
+	}
+}
+
+func TestACertificateOfAnACMEAuthorityIsRenewed(t *testing.T) {
+	s := startCertified(t, false, 6*time.Second, nil)
+	first := s.await(t)
+	waitFor(t, "another certificate", func() bool {
+		leaf, err := s.shown(acmeName, nil)
+		return err == nil && !leaf.Equal(first)
+	})
+	// What can't be renewed is shown to clients until they find it too old.
+	s.away.Store(true)
+	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "authority" })
+	if _, err := s.shown(acmeName, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnACMEAuthorityIsBelievedOnlyByItsOwnCertificate(t *testing.T) {
+	s := startCertified(t, false, time.Hour, nil)
+	s.config.TAXII.ACMECA = ""
+	secure, err := Open(s.config, t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unknown *tls.CertificateVerificationError
+	if err := secure.Acme.obtain(t.Context()); !errors.As(err, &unknown) {
+		t.Errorf("the error is %v", err)
+	}
+	s.config.TAXII.ACMECA = "absent.pem"
+	if _, err := Open(s.config, s.dir, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a file that is not there will do")
+	}
+}

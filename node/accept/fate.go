@@ -1,0 +1,125 @@
+package accept
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// fate is what has become of an item, as its client sees it. It is done when the node serves what was published, and
+// nothing any more of what was withdrawn: not when the chain has it, which is a moment earlier.
+type fate struct {
+	done    bool
+	failure string // why it never will be
+	waits   string // else what it waits for, as far as that is known; without what only the operator is to know
+}
+
+const waitsForReplaced = "on the chain; it is served when what it replaces is withdrawn"
+
+func (p *Publisher) fate(item repo.Item) (fate, error) {
+	switch {
+	case item.Failure != "":
+		return fate{failure: item.Failure}, nil
+	case item.Destroys != 0:
+		return p.fateOfWithdrawal(item)
+	case item.State < repo.Confirmed:
+		return fate{waits: p.Delay.of(item)}, nil
+	case item.State == repo.Withdrawn, item.Note.Kind != wire.KindObject:
+		return fate{done: true}, nil
+	}
+	event, found, err := p.View.Event(item.TxID)
+	if err != nil {
+		return fate{}, err
+	}
+	if !found {
+		return p.fateUnseen(item)
+	}
+	switch event.State {
+	case repo.InView, repo.Ended:
+		if gone, err := p.replacedIsGone(item); err != nil || !gone {
+			return fate{waits: waitsForReplaced}, err
+		}
+		return fate{done: true}, nil
+	case repo.Refused:
+		return fate{failure: fmt.Sprintf("transaction %s is on the chain and does not count: %s", item.TxID, event.Reason)}, nil
+	case repo.Duplicate:
+		return p.fateOfDuplicate(item)
+	case repo.Undecided:
+		return fate{waits: "on the chain; it waits for a record of its collection"}, nil
+	}
+	return fate{waits: "on the chain; its blocks are being read"}, nil
+}
+
+// fateOfWithdrawal: the object is gone when the view says so.
+func (p *Publisher) fateOfWithdrawal(item repo.Item) (fate, error) {
+	event, found, err := p.View.EventOf(item.Destroys)
+	switch {
+	case err != nil || found && event.State == repo.Ended:
+		return fate{done: true}, err
+	case item.State < repo.Confirmed:
+		return fate{waits: p.Delay.of(item)}, nil
+	}
+	return p.fateUnseen(item)
+}
+
+// fateOfDuplicate is that of an object which somebody else's transaction published before.
+func (p *Publisher) fateOfDuplicate(item repo.Item) (fate, error) {
+	entry, err := publish.PublishedAs(p.View, item)
+	switch {
+	case err != nil:
+		return fate{}, err
+	case entry == nil:
+		return fate{waits: "on the chain; its blocks are being read"}, nil
+	case string(entry.Hash) == string(item.Hash):
+		return fate{done: true}, nil
+	case item.Replaces != 0 || item.ReplacesAsset != 0:
+		return fate{waits: waitsForReplaced}, nil
+	}
+	return fate{failure: publish.Conflict}, nil
+}
+
+// fateUnseen is that of an item which is on the chain and of which the indexer has not told.
+func (p *Publisher) fateUnseen(item repo.Item) (fate, error) {
+	followed, err := p.View.Cursor()
+	if err != nil {
+		return fate{}, err
+	}
+	switch {
+	case p.watchingProblem() != "":
+		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits, since %s; the node has followed it to round %d", item.Round, p.watchingProblem(), followed)}, nil
+	case followed < item.Round:
+		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits until the indexer has told of that round, and it has told up to round %d", item.Round, followed)}, nil
+	case p.State.TellsOf(item.Note.Sequence) && item.Destroys == 0:
+		return fate{failure: fmt.Sprintf("transaction %s is on the chain and counts for nothing: this organisation might not publish in the collection when it was made", item.TxID)}, nil
+	}
+	return fate{waits: fmt.Sprintf("on the chain in round %d; the indexer has told of that round, and not of this transaction", item.Round)}, nil
+}
+
+// unfollowed are the words for a problem of following the chain. Clients are told less than the operator.
+var unfollowed = map[string]string{
+	chainwatch.ProblemIndexer: "the node can't follow the indexer",
+	chainwatch.ProblemBehind:  "the indexer lacks what the chain has had for a while",
+}
+
+// watchingProblem says what keeps the node from following the chain; "" if nothing does.
+func (p *Publisher) watchingProblem() string {
+	if p.Watching == nil {
+		return ""
+	}
+	problem := p.Watching().Problem
+	if problem == "" {
+		return ""
+	}
+	return cmp.Or(unfollowed[problem], "the indexer and algod don't agree")
+}
+
+// followingIsHopeless reports whether nothing that is on the chain will be served before somebody does something about
+// it, or something recovers.
+func (p *Publisher) followingIsHopeless() bool {
+	return p.watchingProblem() != "" && time.Since(p.Watching().Since) > lasting
+}

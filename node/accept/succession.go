@@ -1,0 +1,130 @@
+package accept
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// MaxVersions bounds how many publications of one object are looked at.
+const MaxVersions = 256
+
+// What a new version means beside those that this organisation published of the same object: its own line. What others
+// published under the id refuses nothing of ours but the very same version with other content, since of two such the
+// first on the chain counts.
+
+const (
+	ownConflict = "this organisation has published this version of the object with other content: give it a later version, " +
+		"or replace what is published (slnode publish --replace, or x_slnode_replace in the envelope)"
+	replacedNote = "takes the place of other content that this organisation had published as the same version"
+)
+
+// maxNote bounds what is kept of the remarks about an object, in bytes: a status has them for each of its objects.
+const maxNote = 300
+
+// joinedNotes makes one text of remarks.
+func joinedNotes(notes ...string) string {
+	text := strings.TrimPrefix(strings.Join(notes, "; "), "; ")
+	if len(text) > maxNote {
+		text = strings.ToValidUTF8(text[:maxNote-len("...")], "") + "..."
+	}
+	return text
+}
+
+// conflicts decides about an object that is in the view as the same version with other content: it says why it can't be
+// published, or lets the submission take the place of what is there.
+func (b *Batch) conflicts(same *repo.Entry, submission *repo.Submission) (failure string, err error) {
+	if !b.State.Ours(same.Publisher) {
+		return fmt.Sprintf("%s has published this version of the object before, with other content", b.State.Name(same.Publisher)), nil
+	}
+	replaces := submission.Replace
+	if submission.Item.Revoked && !replaces { // a revocation is always taken, and is not replaced by another one
+		published, err := stix.Parse(same.Object)
+		replaces = err == nil && !published.Revoked
+	}
+	if replaces {
+		submission.Replace, submission.Item.ReplacesAsset = true, same.Asset
+		return "", nil
+	}
+	// It may be on its way already, to take the place of what the view still shows.
+	item, found, err := b.Outbox.Find(submission.Item.Key)
+	if err != nil || found && item.State != repo.Withdrawn && bytes.Equal(item.Hash, submission.Item.Hash) {
+		return "", err
+	}
+	return ownConflict, nil
+}
+
+// succession tells what is odd about a new version in the own line.
+func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
+	if object.Version() == "" {
+		return nil, nil
+	}
+	latest, err := b.LatestOwn(object.ID)
+	if err != nil || latest == nil {
+		return nil, err
+	}
+	published, err := stix.Parse(latest.Object)
+	if err != nil {
+		return nil, nil // it was accepted by an earlier release
+	}
+	if object.VersionTime().Before(published.VersionTime()) { // an older version that comes late
+		return stix.Succession(object, published), nil
+	}
+	return stix.Succession(published, object), nil
+}
+
+// LatestOwn is the latest version of an object that this organisation has published in the collection; nil if there is
+// none.
+func (b *Batch) LatestOwn(id string) (*repo.Entry, error) {
+	latest, err := b.View.Latest(b.Into.ID, id)
+	if err != nil || latest == nil || b.State.Ours(latest.Publisher) {
+		return latest, err
+	}
+	query := repo.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: MaxVersions, WithObjects: true}
+	entries, _, err := b.View.Page(query)
+	if err != nil {
+		return nil, err
+	}
+	latest = nil
+	for _, e := range entries {
+		if b.State.Ours(e.Publisher) && (latest == nil || e.Instant.After(latest.Instant)) {
+			latest = e
+		}
+	}
+	return latest, nil
+}
+
+// replacedIsGone reports whether what an item replaces has left the view.
+func (p *Publisher) replacedIsGone(item repo.Item) (bool, error) {
+	assets, known, err := withdraw.Replaced(p.Outbox, item)
+	if err != nil || !known {
+		return false, err
+	}
+	for _, asset := range assets {
+		if event, found, err := p.View.EventOf(asset); err != nil || found && event.State != repo.Ended {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// shareAgain forgets that objects were taken back, since they are published again.
+func (p *Publisher) shareAgain(submissions []repo.Submission) error {
+	any, err := withdraw.AnyTakenBack(p.Outbox)
+	if err != nil || !any {
+		return err
+	}
+	for _, s := range submissions {
+		if s.Item.ObjectID == "" {
+			continue
+		}
+		if err := withdraw.ShareAgain(p.Outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,302 @@
+package accept
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// taken wants one object to be taken in, with a note that has these words, or none.
+func taken(t *testing.T, s taxii.Status, words ...string) {
+	t.Helper()
+	if len(s.Pendings) != 1 || len(s.Failures) > 0 {
+		t.Errorf("status %+v", s)
+		return
+	}
+	note := s.Pendings[0].Note
+	for _, word := range words {
+		if !strings.Contains(note, word) {
+			t.Errorf("the note %q does not speak of %s", note, word)
+		}
+	}
+	if len(words) == 0 && note != "" {
+		t.Errorf("the note %q", note)
+	}
+}
+
+// wantRefused wants one object to be refused for a reason with these words.
+func wantRefused(t *testing.T, s taxii.Status, words string) {
+	t.Helper()
+	if len(s.Failures) != 1 || !strings.Contains(s.Failures[0].Message, words) || s.Failures[0].Note != "" {
+		t.Errorf("status %+v, want a failure about %q", s, words)
+	}
+}
+
+// MISP moves created with every edit (MISP#5752).
+func TestALaterVersionInTheOwnLineIsTakenWhateverChanged(t *testing.T) {
+	for name, test := range map[string]struct {
+		before, after string
+		note          []string
+	}{
+		"as the standard has it":       {nodetest.IndicatorJSON(1), worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, ""), nil},
+		"created moved":                {nodetest.IndicatorJSON(1), worldtest.VersionOf(1, worldtest.SecondTime, worldtest.SecondTime, ""), []string{"created is"}},
+		"another creator":              {nodetest.IndicatorJSON(1), worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, worldtest.Author), []string{"created_by_ref is"}},
+		"both, and a revocation":       {nodetest.IndicatorJSON(1), worldtest.VersionOf(1, worldtest.SecondTime, worldtest.SecondTime, worldtest.Author+worldtest.Revoked), []string{"created is", "created_by_ref is"}},
+		"after a revocation":           {worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked), worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, ""), []string{"revoked is taken back"}},
+		"an older one, late":           {worldtest.VersionOf(1, worldtest.SecondTime, worldtest.ThirdTime, ""), worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, ""), []string{"created is"}},
+		"without what a type requires": {nodetest.IndicatorJSON(1), strings.Replace(worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, ""), `"pattern"`, `"x"`, 1), []string{"pattern is missing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := worldtest.NewFoundedWorld(t)
+			w.EnterBy(w.Self.Address(), test.before)
+			taken(t, add(w, false, test.after), test.note...)
+		})
+	}
+}
+
+// What others publish under an id is a line of their own.
+func TestWhatOthersPublishedIsNoReasonForANote(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	w.EnterBy("SOMEBODY", worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, worldtest.Revoked+worldtest.Author))
+	taken(t, add(w, false, worldtest.VersionOf(1, worldtest.ThirdTime, worldtest.ThirdTime, "")))
+	w.EnterBy(w.Self.Address(), worldtest.VersionOf(1, worldtest.FirstTime, "2026-01-03T03:04:05.678Z", ""))
+	taken(t, add(w, false, worldtest.VersionOf(1, worldtest.ThirdTime, "2026-03-03T03:04:05.678Z", "")), "created is")
+}
+
+// MITRE changed 1,093 objects without a new modified.
+func TestOtherContentUnderTheSameVersionIsRefusedUnlessItReplaces(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	asset := w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	other := worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"better",`)
+	wantRefused(t, add(w, false, other), "--replace")
+	taken(t, add(w, true, other), "takes the place")
+	item := w.LastItem()
+	if item.ReplacesAsset != asset {
+		t.Errorf("it takes the place of %d, want %d", item.ReplacesAsset, asset)
+	}
+	// The same again is on its way, with and without the wish.
+	for _, replace := range []bool{false, true} {
+		taken(t, add(w, replace, other), "takes the place")
+		if again := w.LastItem(); again.Number != item.Number {
+			t.Errorf("it is published again, as %d beside %d", again.Number, item.Number)
+		}
+	}
+	// Nothing is to be replaced where nothing is there, or the same.
+	taken(t, add(w, true, nodetest.IndicatorJSON(2)))
+	if status := add(w, true, nodetest.IndicatorJSON(1)); len(status.Successes) != 1 {
+		t.Errorf("what is published already: %+v", status)
+	}
+}
+
+func TestOtherContentOfWhatIsOnItsWayIsRefusedUnlessItReplaces(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	taken(t, add(w, false, nodetest.IndicatorJSON(1)))
+	first := w.LastItem()
+	other := worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"better",`)
+	for replace, want := range map[bool]string{false: "--replace", true: "takes the place"} {
+		line := rehearse(w, replace, other)
+		if !strings.Contains(line.Failure+line.Note, want) || replace == (line.Failure != "") {
+			t.Errorf("a rehearsal says %+v", line)
+		}
+	}
+	wantRefused(t, add(w, false, other), "--replace")
+	taken(t, add(w, true, other), "takes the place")
+	if item := w.LastItem(); item.Replaces != first.Number || item.Publication != 1 {
+		t.Errorf("%+v", item)
+	}
+}
+
+// rehearse tells what would become of one object.
+func rehearse(w *worldtest.World, replace bool, object string) repo.StatusLine {
+	w.T.Helper()
+	p := publisherIn(w)
+	into, err := p.target(taxii.Collection{ID: w.Collection})
+	nodetest.Must(w.T, err)
+	b, err := p.Batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(object)}}, Replace: replace})
+	nodetest.Must(w.T, err)
+	nodetest.Must(w.T, b.foresee())
+	return b.Lines[0]
+}
+
+func TestARevocationIsAlwaysTaken(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	asset := w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	taken(t, add(w, false, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked)), "takes the place") // without a new modified
+	if item := w.LastItem(); item.ReplacesAsset != asset {
+		t.Errorf("it takes the place of %d, want %d", item.ReplacesAsset, asset)
+	}
+	taken(t, add(w, false, nodetest.IndicatorJSON(2)))
+	taken(t, add(w, false, worldtest.VersionOf(2, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked)), "takes the place")
+	// A revocation in other words is other content like any.
+	w.EnterBy(w.Self.Address(), worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked))
+	wantRefused(t, add(w, false, worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked+`"description":"other",`)), "--replace")
+}
+
+func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	w.EnterBy("SOMEBODY", nodetest.IndicatorJSON(1))
+	for _, replace := range []bool{false, true} {
+		wantRefused(t, add(w, replace, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"mine",`)), "SOMEBODY has published")
+	}
+}
+
+// replacing is a replacer that writes down what it ends.
+func replacing(w *worldtest.World, ended *[]uint64) *withdraw.Replacer {
+	return &withdraw.Replacer{Outbox: w.R.Outbox, Wake: func() {}, Confirmed: &signal.Signal{}, Log: nodetest.Discard, End: func(_ context.Context, asset uint64) (repo.Item, error) {
+		*ended = append(*ended, asset)
+		return repo.Item{}, nil
+	}}
+}
+
+func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	var ended []uint64
+	r := replacing(w, &ended)
+	look := func(when string, want ...uint64) {
+		t.Helper()
+		nodetest.Must(t, r.EndAll(t.Context()))
+		if fmt.Sprint(ended) != fmt.Sprint(want) {
+			t.Errorf("%s: ended are %v, want %v", when, ended, want)
+		}
+		ended = nil
+	}
+	old := w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	add(w, true, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
+	look("accepted")
+	w.Seal()
+	look("sealed")
+	w.Confirm(7001, "NEW")
+	look("confirmed", old)
+	look("afterwards")
+
+	// What was on its way itself.
+	add(w, false, nodetest.IndicatorJSON(2))
+	add(w, true, worldtest.VersionOf(2, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
+	w.Seal()
+	w.Confirm(7002, "FIRST")
+	look("the first is confirmed")
+	w.Confirm(7003, "SECOND")
+	look("both are", 7002)
+
+	// The later one is certain before what it replaces is.
+	add(w, false, nodetest.IndicatorJSON(4))
+	w.Seal()
+	earlier := w.LastItem()
+	add(w, true, worldtest.VersionOf(4, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
+	w.Seal()
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), repo.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
+	look("only the later one is confirmed")
+	nodetest.Must(t, w.R.Outbox.Resolve(earlier, repo.Confirmation{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
+	look("now the earlier one is, too", 7004)
+
+	// What failed replaces nothing.
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
+	add(w, true, worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), repo.Confirmation{}, "refused"))
+	look("failed")
+}
+
+// The whole way: two publications of one version on the chain, and the end of the first.
+func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	m := &publish.Minter{Outbox: w.R.Outbox, View: w.R.View, LeaseKey: []byte("key")}
+	version, err := stix.ParseTimestamp(worldtest.FirstTime)
+	nodetest.Must(t, err)
+	const id = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
+	key := ObjectKey(&repo.Entry{Collection: w.Collection, ID: id, Instant: version})
+	publish := func(description string, item repo.Item) consortium.Event {
+		e := w.Mint(w.Self, w.ObjectOf(1, description))
+		lease := m.Lease(item)
+		e.Lease = lease[:]
+		nodetest.Must(t, w.Deliver(e))
+		w.Drain()
+		return e
+	}
+	shown := func() string {
+		t.Helper()
+		entry, err := w.R.View.Latest(w.Collection, id)
+		nodetest.Must(t, err)
+		return string(entry.Object)
+	}
+	first := publish("old", repo.Item{Key: key})
+	taken(t, add(w, true, nodetest.DescribedIndicator(1, "new")), "takes the place")
+	item := w.LastItem()
+	other := item
+	other.ReplacesAsset = 0
+	if done, _, failure, err := m.Done(&other); err != nil || !done || failure == "" {
+		t.Errorf("one that replaces nothing: %v, %q, %v", done, failure, err)
+	}
+	// The outbox that knew of the first publication was lost: its transaction is not the one of what replaces it.
+	if done, _, failure, err := m.Done(&item); err != nil || done {
+		t.Fatalf("nothing would be minted: %v, %q, %v", done, failure, err)
+	}
+	if item.Publication == 0 {
+		t.Error("it would be minted with the lease of what it replaces")
+	}
+	second := publish("new", item)
+	if shown() != nodetest.DescribedIndicator(1, "old") {
+		t.Errorf("the later publication is shown: %s", shown())
+	}
+	item.Publication = 0
+	if done, by, failure, err := m.Done(&item); err != nil || !done || failure != "" || by.Asset != second.Asset {
+		t.Errorf("it would be minted twice: %v, %+v, %q, %v", done, by, failure, err)
+	}
+	nodetest.Must(t, w.Deliver(w.Destroy(w.Self, first.Asset)))
+	w.Drain()
+	if shown() != nodetest.DescribedIndicator(1, "new") || w.Shown() != 1 {
+		t.Errorf("%d objects, and it is %s", w.Shown(), shown())
+	}
+}
+
+func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T) {
+	others, err := state.ReadMarkings(map[string]string{"Classification": "amber", "internal": "none", "marking-definition--0000AAAA-17d4-4cbf-938f-98ee46b3cd3f": "TLP:GREEN"})
+	nodetest.Must(t, err)
+	if others["CLASSIFICATION"] != stix.Amber || others["marking-definition--0000aaaa-17d4-4cbf-938f-98ee46b3cd3f"] != stix.Green {
+		t.Errorf("%v", others)
+	}
+	if level, said := others["INTERNAL"]; !said || level != 0 {
+		t.Errorf("%v", others)
+	}
+	if _, err := state.ReadMarkings(map[string]string{"PAP": "PAP:RED"}); err == nil || !strings.Contains(err.Error(), "PAP") {
+		t.Errorf("a level that is none: %v", err)
+	}
+
+	w := worldtest.NewFoundedWorld(t)
+	p := publisherIn(w)
+	post := func() (failures int) {
+		t.Helper()
+		into, err := p.target(taxii.Collection{ID: w.Collection})
+		nodetest.Must(t, err)
+		w.N++
+		b, err := p.Batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(worldtest.Definition("CLASSIFICATION", "restricted"))}, {Raw: []byte(worldtest.MarkedIndicator(w.N))}}})
+		nodetest.Must(t, err)
+		for _, line := range b.Lines {
+			if line.Failure != "" {
+				failures++
+			}
+		}
+		return failures
+	}
+	if n := post(); n != 1 {
+		t.Errorf("%d failures of an object with a marking of a type that nobody knows", n)
+	}
+	for level, want := range map[string]int{"none": 0, "green": 0, "amber": 1} {
+		p.State.OtherMarkings, err = state.ReadMarkings(map[string]string{"classification": level})
+		nodetest.Must(t, err)
+		if n := post(); n != want {
+			t.Errorf("counted as %s: %d failures, want %d", level, n, want)
+		}
+	}
+}

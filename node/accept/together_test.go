@@ -1,0 +1,423 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// publishersWorld is a hostile world in which self publishes, and looks after its collections.
+type publishersWorld struct {
+	*worldtest.HostileWorld
+	owner *collections.Owner
+}
+
+func newPublishersWorld(t *testing.T) *publishersWorld {
+	h := worldtest.NewHostileWorld(t)
+	return &publishersWorld{h, &collections.Owner{
+		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Watcher: worldtest.CaughtUp{}, Consortium: h.Id,
+		Records:   publish.NewRecords(h.R.Outbox, h.Blocks, publish.NewFresh(h.Blocks), func() {}),
+		Recipient: h.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
+	}}
+}
+
+// newRing is such a world in which self has a collection that mallory and the founder read.
+func newRing(t *testing.T) (*publishersWorld, string) {
+	h := newPublishersWorld(t)
+	id := uuid.NewString()
+	p := h.Named("Ring", "ring")
+	p.Readers = wire.Accounts{Named: []string{h.Founder.Address(), h.Mallory.Address()}}
+	nodetest.Must(t, h.owner.Found(t.Context(), id, p))
+	h.Records()
+	return h, id
+}
+
+func (h *publishersWorld) sealer() *publish.Sealer {
+	return &publish.Sealer{Outbox: h.R.Outbox, State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.Id, Stored: func() {}, Done: &signal.Signal{},
+		Memory: publish.SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+}
+
+// minter is one that has this much to spend.
+func (h *publishersWorld) minter(free uint64) *publish.Minter {
+	h.T.Helper()
+	const locked = 100_000
+	algod := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"address":%q,"amount":%d,"min-balance":%d,"round":1}`, h.Self.Address(), locked+free, locked)
+	}))
+	h.T.Cleanup(algod.Close)
+	client, err := algorand.NewAlgod(algod.URL, "")
+	nodetest.Must(h.T, err)
+	return &publish.Minter{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Confirmed: &signal.Signal{}, Reopened: func() {},
+		Ledger: ledger.New(client, h.Self.Account, 10_000), Log: nodetest.Discard}
+}
+
+func (h *publishersWorld) publisher() *Publisher {
+	return &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+}
+
+// stores posts indicators into a collection and seals them.
+func (h *publishersWorld) stores(collection string, first, count int) taxii.Status {
+	h.T.Helper()
+	p := h.publisher()
+	into, err := p.target(taxii.Collection{ID: collection})
+	nodetest.Must(h.T, err)
+	var incoming []taxii.Incoming
+	for n := range count {
+		incoming = append(incoming, taxii.Incoming{Raw: []byte(nodetest.IndicatorJSON(first + n))})
+	}
+	id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: collection}, into, taxii.Addition{Objects: incoming})
+	nodetest.Must(h.T, err)
+	for {
+		items, err := h.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+		nodetest.Must(h.T, err)
+		if len(items) == 0 {
+			break
+		}
+		_, err = h.sealer().Seal(h.T.Context(), items)
+		nodetest.Must(h.T, err)
+	}
+	status, err := p.status(id)
+	nodetest.Must(h.T, err)
+	return status.Status
+}
+
+func count(items []repo.Item, kind wire.Kind) (n int) {
+	for _, item := range items {
+		if item.Note.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
+	h, ring := newRing(t)
+	second := uuid.NewString()
+	p := h.Named("Second", "second")
+	p.Readers = wire.Accounts{Members: true}
+	h.Takes(h.CollectionOf(h.Self, second, 1, p, h.Founder, h.Mallory))
+	if n := h.State.ToRekey(); n != 2 { // and not the one that nobody else reads
+		t.Fatalf("%d collections may need another key, want 2", n)
+	}
+	h.stores(ring, 1, 6)
+	const fee = 1000
+	m, params := h.minter(5*ledger.Cost(1, fee)), ledger.Params{MinFee: fee}
+	items, err := h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch)
+	nodetest.Must(t, err)
+	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	affordable, problem, err := m.Affordable(t.Context(), params, items)
+	if err != nil || problem != nil || len(affordable) != 3 {
+		t.Errorf("with ALGO for 5 NFTs %d objects are signed (%v, %v), want 3", len(affordable), problem, err)
+	}
+	poor := h.minter(2 * ledger.Cost(1, fee))
+	if affordable, problem, err = poor.Affordable(t.Context(), params, items); err != nil || problem == nil || problem.Problem != "funds" || !strings.Contains(problem.Detail, "0.202000 for other keys") {
+		t.Errorf("with ALGO for the keys alone %d objects are signed (%+v, %v)", len(affordable), problem, err)
+	}
+	h.Removes(h.Mallory)
+	nodetest.Must(t, h.owner.LookAfter(t.Context()))
+	if items, err = h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch); err != nil {
+		t.Fatal(err)
+	}
+	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	affordable, problem, err = poor.Affordable(t.Context(), params, items)
+	if err != nil || problem != nil || count(affordable, wire.KindCollection) != 2 || len(affordable) != 2 {
+		t.Errorf("after the removal %d items are signed (%v, %v), want both keys", len(affordable), problem, err)
+	}
+}
+
+func TestANewKeyComesBeforeAllThatWaits(t *testing.T) {
+	h, ring := newRing(t)
+	h.stores(ring, 1, publish.SignBatch+44)
+	h.Removes(h.Mallory)
+	nodetest.Must(t, h.owner.LookAfter(t.Context()))
+	items, err := h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch)
+	nodetest.Must(t, err)
+	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	if len(items) == 0 || items[0].Note.Kind != wire.KindCollection {
+		t.Errorf("%d items are signed next, the first is a %s", len(items), items[0].Note.Kind)
+	}
+	if counted := count(items, wire.KindCollection); counted != 1 {
+		t.Errorf("the record is signed %d times", counted)
+	}
+}
+
+func TestNothingIsPublishedUnderAKeyThatARemovedMemberHas(t *testing.T) {
+	h, ring := newRing(t)
+	h.stores(ring, 1, 3)
+	h.stores(h.Collection, 4, 1) // another's collection, which others read anyway
+	h.Removes(h.Mallory)
+	m := h.minter(0)
+	items, err := h.R.Outbox.Queue(repo.Stored, h.Recorded, 100)
+	nodetest.Must(t, err)
+	rest, problem, err := m.UpToDate(t.Context(), items)
+	if err != nil || problem == nil || problem.Problem != "rekeying" || !strings.Contains(problem.Detail, "mallory") {
+		t.Errorf("what is said is %+v (%v)", problem, err)
+	}
+	if len(rest) != 1 || rest[0].Collection != h.Collection {
+		t.Errorf("%d objects are signed, want that of the founder's collection", len(rest))
+	}
+	// The next epoch is on its way as long as it isn't on the chain.
+	nodetest.Must(t, h.owner.LookAfter(t.Context()))
+	if rest, problem, err = m.UpToDate(t.Context(), items); err != nil || problem == nil || len(rest) != 1 {
+		t.Errorf("%d objects are signed (%v, %v)", len(rest), problem, err)
+	}
+}
+
+// exposed is what a node says of one collection.
+func (h *publishersWorld) exposed(collection string) *collections.ExposedKey {
+	h.T.Helper()
+	list, err := h.owner.ExposedKeys()
+	nodetest.Must(h.T, err)
+	for _, e := range list {
+		if e.Collection == collection {
+			return &e
+		}
+	}
+	return nil
+}
+
+func TestWhoStillHasAKeyIsSaidToTheOwnerAndToWhoPublishes(t *testing.T) {
+	h, ring := newRing(t)
+	if status := h.stores(h.Collection, 1, 1); status.Pendings[0].Note != "" || h.exposed(h.Collection) != nil || h.exposed(ring) != nil {
+		t.Fatalf("it is said without a reason: %+v", status)
+	}
+	h.Removes(h.Mallory)
+	own, founders := h.exposed(ring), h.exposed(h.Collection)
+	if own == nil || !own.Own || len(own.Removed) != 1 || own.Removed[0] != "mallory" || own.Since != h.Round || !strings.Contains(own.Detail(), "a removed member still has the key of") {
+		t.Errorf("of its own collection the owner is told %+v", own)
+	}
+	if founders == nil || founders.Own || len(founders.Removed) != 1 || founders.Owner != "founder" {
+		t.Errorf("of the founder's collection it is told %+v", founders)
+	}
+	status := h.stores(h.Collection, 2, 1)
+	if note := status.Pendings[0].Note; !strings.Contains(note, "mallory") || !strings.Contains(note, "removed member") {
+		t.Errorf("who publishes in the founder's collection is told %q", note)
+	}
+	told := map[string]collections.ExposedKey{}
+	nodetest.Must(t, h.owner.TellExposed(told))
+	if len(told) != 2 {
+		t.Errorf("the log is told of %d collections, want 2", len(told))
+	}
+
+	nodetest.Must(t, h.owner.LookAfter(t.Context()))
+	h.Records()
+	h.Takes(h.CollectionOf(h.Founder, h.Collection, 2, h.Everybody(""), h.Self))
+	if own, founders := h.exposed(ring), h.exposed(h.Collection); own != nil || founders != nil {
+		t.Errorf("with other keys it is still said: %+v, %+v", own, founders)
+	}
+	if status := h.stores(h.Collection, 3, 1); status.Pendings[0].Note != "" {
+		t.Errorf("who publishes is still told %q", status.Pendings[0].Note)
+	}
+	nodetest.Must(t, h.owner.TellExposed(told))
+	if len(told) != 0 {
+		t.Errorf("the log is not told that it has ended: %v", told)
+	}
+	// A former identity is said as well, until its turn.
+	h.Rotates(h.Founder, worldtest.Changes{Identity: true})
+	if own := h.exposed(ring); own == nil || len(own.Replaced) != 1 || own.Replaced[0] != "founder" || len(own.Removed) != 0 {
+		t.Errorf("of a former identity the owner is told %+v", own)
+	}
+}
+
+// labelled is an indicator with a TLP level.
+func labelled(n int, level string) string {
+	return strings.Replace(nodetest.IndicatorJSON(n), `"name"`, `"labels":["tlp:`+level+`"],"name"`, 1)
+}
+
+func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *testing.T) {
+	for _, stage := range []string{"accepted", "sealed"} {
+		t.Run(stage, func(t *testing.T) {
+			h := newPublishersWorld(t)
+			ring := uuid.NewString()
+			p := h.Named("Ring", "ring")
+			p.Readers.Named, p.Contributors.Named = []string{h.Self.Address()}, []string{h.Self.Address()}
+			h.Takes(h.CollectionOf(h.Mallory, ring, 1, p, h.Self))
+			publisher := &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+			into, err := publisher.target(taxii.Collection{ID: ring})
+			nodetest.Must(t, err)
+			id, err := publisher.Accept(worldtest.PublisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
+				taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
+			nodetest.Must(t, err)
+			sealed := func() []repo.Item {
+				t.Helper()
+				items, err := h.R.Outbox.Queue(repo.Accepted, 0, 10)
+				nodetest.Must(t, err)
+				if len(items) > 0 {
+					_, err = h.sealer().Seal(t.Context(), items)
+					nodetest.Must(t, err)
+				}
+				items, err = h.R.Outbox.Queue(repo.Stored, 0, 10)
+				nodetest.Must(t, err)
+				return items
+			}
+			if stage == "sealed" {
+				if n := len(sealed()); n != 2 {
+					t.Fatalf("%d objects are sealed, want 2", n)
+				}
+			}
+			// The owner lets everybody in, without another key: everybody can be given the one that there is.
+			p.Readers, p.Contributors = wire.Accounts{Members: true}, wire.Accounts{Members: true}
+			h.Takes(h.CollectionOf(h.Mallory, ring, 1, p, h.Self))
+			if c, _ := h.State.Collection(ring); !c.Properties.Readers.Members {
+				t.Fatalf("the collection is %+v", c)
+			}
+			m := &publish.Minter{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Confirmed: &signal.Signal{}, Reopened: func() {}, Log: nodetest.Discard}
+			directories := h.Blocks.Count()
+			rest, problem, err := m.UpToDate(t.Context(), sealed())
+			if err != nil || problem != nil || len(rest) != 1 || rest[0].Level != uint8(stix.Green) {
+				t.Errorf("%+v are signed (%v, %v), want the green one", rest, problem, err)
+			}
+			if stage == "sealed" && h.Blocks.Count() != directories-1 {
+				t.Error("the blocks of the amber one are kept")
+			}
+			status, err := publisher.status(id)
+			nodetest.Must(t, err)
+			if len(status.Failures) != 1 || !strings.Contains(status.Failures[0].Message, "TLP:AMBER") {
+				t.Errorf("the status is %+v", status)
+			}
+			if _, err := h.R.Outbox.Payload(1); err == nil {
+				t.Error("its content is kept")
+			}
+		})
+	}
+}
+
+// A collection's id stands in a note on its way to the chain: another member can be first with it.
+func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t *testing.T) {
+	for name, hostile := range map[string]wire.Collection{
+		"which it can't read":   madeForOne("red", wire.Accounts{}, wire.Accounts{}),
+		"made to look the same": madeForOne("red", wire.Accounts{}, wire.Accounts{}),
+		"for everybody":         madeForOne("clear", wire.Accounts{Members: true}, wire.Accounts{Members: true}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newPublishersWorld(t)
+			p := &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+			to, err := h.owner.AdHoc(t.Context(), []string{"founder"})
+			nodetest.Must(t, err)
+			red := strings.Replace(nodetest.IndicatorJSON(1), `"name"`, `"labels":["tlp:red"],"name"`, 1)
+			id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(red)}, {Raw: []byte(nodetest.IndicatorJSON(2))}}})
+			nodetest.Must(t, err)
+			readers := []*nodetest.Org{h.Self}
+			if name == "which it can't read" {
+				readers = nil
+			}
+			if name == "made to look the same" {
+				hostile.Readers.Named, hostile.Contributors.Named = to.Properties.Readers.Named, []string{h.Self.Address()}
+			}
+			h.Takes(h.CollectionOf(h.Mallory, to.ID, 1, hostile, readers...))
+
+			s := h.sealer()
+			items, err := h.R.Outbox.Queue(repo.Accepted, 0, 10)
+			nodetest.Must(t, err)
+			_, err = s.Seal(t.Context(), items)
+			nodetest.Must(t, err)
+			if counts := h.R.Outbox.Count(); counts[repo.Accepted]+counts[repo.Stored]-1 != 0 { // the record that came too late
+				t.Errorf("%v wait to be published", counts)
+			}
+			status, err := p.status(id)
+			nodetest.Must(t, err)
+			if len(status.Failures) != 2 || !strings.Contains(status.Failures[0].Message, "taken the id") {
+				t.Errorf("the status is %+v", status)
+			}
+			again, err := h.owner.AdHoc(t.Context(), []string{"founder"})
+			if err != nil || again.ID == to.ID {
+				t.Errorf("what is posted again goes to %s (%v)", again.ID, err)
+			}
+			if c, err := h.owner.Await(t.Context(), to.ID, 1); err == nil {
+				t.Errorf("%+v passes for the collection that was made", c)
+			}
+		})
+	}
+}
+
+// madeForOne is an ad hoc collection.
+func madeForOne(level string, readers, contributors wire.Accounts) wire.Collection {
+	return wire.Collection{Title: "For founder", Readers: readers, Contributors: contributors, DefaultLevel: level, Metadata: wire.MetadataSealed, AdHoc: true}
+}
+
+func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	var free atomic.Uint64
+	p := &Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Disk: diskWith(&free)}
+	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
+		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
+	if !errors.Is(err, taxii.ErrFull) || w.R.Outbox.Count()[repo.Accepted] != 0 {
+		t.Errorf("%v, %v", err, w.R.Outbox.Count())
+	}
+}
+
+func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	post(w, nodetest.IndicatorJSON(1))
+	nodetest.Must(t, w.Deliver(w.Mint(w.Self, w.Object(2))))
+	var free atomic.Uint64
+	guard := diskWith(&free)
+	s := &publish.Sealer{Outbox: w.R.Outbox, State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Stored: func() {}, Done: &signal.Signal{},
+		Memory: 16 << 10, Disk: guard, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	w.Fetcher.Disk = guard
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- s.Run(ctx) }()
+	go func() { ended <- w.Fetcher.Run(ctx) }()
+	nodetest.Eventually(t, func() bool { return guard.Condition.Get().Problem == "disk" })
+	if w.Shown() != 0 || w.R.Outbox.Count()[repo.Stored] != 0 {
+		t.Errorf("%d objects are served, %v in the outbox", w.Shown(), w.R.Outbox.Count())
+	}
+	free.Store(1000)
+	nodetest.Eventually(t, func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[repo.Stored] == 1 })
+	stop()
+	nodetest.Must(t, errors.Join(<-ended, <-ended))
+}
+
+func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	const size, count = 4 << 10, 20
+	for n := range count {
+		if failures := post(w, nodetest.DescribedIndicator(n, strings.Repeat("x", size))); len(failures) > 0 {
+			t.Fatal(failures)
+		}
+	}
+	s := &publish.Sealer{Outbox: w.R.Outbox, State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Stored: func() {}, Done: &signal.Signal{}, Memory: 16 << 10,
+		Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	items, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+	nodetest.Must(t, err)
+	for portions := 0; len(items) > 0; portions++ {
+		_, err = s.Seal(t.Context(), items)
+		nodetest.Must(t, err)
+		rest, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+		nodetest.Must(t, err)
+		if len(rest) == 0 && portions == 0 {
+			t.Error("all were sealed at once")
+		}
+		if len(rest) == len(items) {
+			t.Fatal("nothing was sealed")
+		}
+		items = rest
+	}
+}
+
+// diskWith is a disk with so much room, of which 100 bytes are a reserve.
+func diskWith(free *atomic.Uint64) *problem.Disk {
+	return problem.NewDisk(100, func(string) (uint64, error) { return free.Load(), nil }, nodetest.Discard, "/")
+}

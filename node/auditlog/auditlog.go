@@ -1,0 +1,53 @@
+package auditlog
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Operator is the user that the command line publishes as.
+const Operator = "operator"
+
+// Trail writes the audit log.
+type Trail struct {
+	log *repo.Audit
+	dir string // of the repository
+}
+
+func New(r *repo.Repo) *Trail { return &Trail{log: r.Audit, dir: r.Dir} }
+
+var _ taxii.Auditor = (*Trail)(nil)
+
+// Record adds a line.
+func (a *Trail) Record(e taxii.Event) { a.log.Append(e) }
+
+// Read visits lines.
+func (a *Trail) Read(ctx context.Context, from time.Time, name, user string, visit func([]byte) error) error {
+	a.log.Flush()
+	return repo.ReadAudit(ctx, a.dir, repo.AuditFilter{Since: from, Event: name, User: user}, visit)
+}
+
+// Operator records what was done on the command line.
+func (a *Trail) Operator(e taxii.Event) { a.Record(byOperator(e)) }
+
+func byOperator(e taxii.Event) taxii.Event {
+	e.Time, e.User, e.Role, e.Credential = state.Now(), Operator, taxii.RoleAdmin.String(), "the repository"
+	return e
+}
+
+// NoteCommand records what was done on the command line without a node, on the repository in dir.
+func NoteCommand(dir, event, subject string) error {
+	return repo.AppendAudit(dir, byOperator(taxii.Event{Name: event, Subject: subject}))
+}
+
+// Changed records a change of a collection on the command line, unless it failed.
+func (a *Trail) Changed(event, collection string, organisations []string, err error) {
+	if err == nil {
+		a.Operator(taxii.Event{Name: event, Collection: collection, Subject: strings.Join(organisations, ",")})
+	}
+}

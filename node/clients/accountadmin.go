@@ -1,0 +1,306 @@
+package clients
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// The command line's side of accounts, API keys and tokens: what it can ask for under /admin/, and the answers.
+
+// AccountSpec is what an account is made of.
+type AccountSpec struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+	Role     string `json:"role"`
+	repo.Limits
+}
+
+// AccountInfo is an account as it is listed.
+type AccountInfo struct {
+	User    string    `json:"user"`
+	Role    string    `json:"role"`
+	Created time.Time `json:"created"`
+	repo.Limits
+	Certificates []string `json:"certificates,omitempty"` // SHA-256 in hex
+}
+
+// AccountChange changes what is set.
+type AccountChange struct {
+	User              string       `json:"user"`
+	Password          string       `json:"password,omitempty"`
+	Role              string       `json:"role,omitempty"`
+	Limits            *repo.Limits `json:"limits,omitempty"`
+	AddCertificate    string       `json:"add_certificate,omitempty"` // SHA-256 in hex
+	RemoveCertificate string       `json:"remove_certificate,omitempty"`
+}
+
+// KeySpec is what an API key is made of.
+type KeySpec struct {
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Expires time.Time `json:"expires,omitzero"` // never if it is zero
+	repo.Limits
+}
+
+// KeyInfo is an API key as it is listed.
+type KeyInfo struct {
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+	repo.Limits
+}
+
+// NewKey is an API key with its secret, which is shown this once.
+type NewKey struct {
+	KeyInfo
+	Secret string `json:"secret"`
+}
+
+// TokenSelection names tokens: one by its id, or all those of a user.
+type TokenSelection struct {
+	ID   string `json:"id,omitempty"`
+	User string `json:"user,omitempty"`
+}
+
+// Ended says how many tokens were ended.
+type Ended struct {
+	Tokens int `json:"ended"`
+}
+
+// AccountAdmin answers the command line. Collections finds the ids of collections that are given by id or alias.
+type AccountAdmin struct {
+	*Accounts
+	Collections func(names []string) (ids []string, err error)
+}
+
+func describeAccount(account repo.Account) AccountInfo {
+	return AccountInfo{User: account.User, Role: account.Role, Created: account.Created, Limits: account.Limits, Certificates: account.Certificates}
+}
+
+func describeKey(k repo.APIKey) KeyInfo {
+	return KeyInfo{Name: k.Name, Role: k.Role, Created: k.Created, Expires: k.Expires, Limits: k.Limits}
+}
+
+func (a AccountAdmin) ListAccounts() ([]AccountInfo, error) {
+	list, err := a.repo.List()
+	infos := make([]AccountInfo, len(list))
+	for i, account := range list {
+		infos[i] = describeAccount(account)
+	}
+	return infos, err
+}
+
+func (a AccountAdmin) AddAccount(s AccountSpec) (AccountInfo, error) {
+	role, limits, err := a.rights(s.Role, s.Limits)
+	if err != nil {
+		return AccountInfo{}, err
+	}
+	account, err := a.Add(s.User, s.Password, role, limits, false)
+	if err != nil {
+		return AccountInfo{}, mistaken(err)
+	}
+	a.audit.Operator(taxii.Event{Name: taxii.EventSignUp, Subject: s.User, Detail: rightsText(s.Role, limits)})
+	return describeAccount(account), nil
+}
+
+// rights checks a role and finds the collections of limits.
+func (a AccountAdmin) rights(name string, limits repo.Limits) (taxii.Role, repo.Limits, error) {
+	role, err := taxii.ParseRole(name)
+	if err != nil {
+		return role, limits, problem.Input(err)
+	}
+	limits, err = a.found(limits)
+	return role, limits, err
+}
+
+func (a AccountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
+	for _, list := range []struct{ from, to *[]string }{{&limits.Read, &found.Read}, {&limits.Write, &found.Write}} {
+		if *list.from == nil {
+			continue
+		}
+		ids, err := a.Collections(*list.from)
+		if err != nil {
+			return repo.Limits{}, problem.Input(err)
+		}
+		*list.to = append([]string{}, ids...) // never nil: that would lift the limit
+	}
+	return found, nil
+}
+
+// mistaken makes an error about what is there, or isn't, the caller's.
+func mistaken(err error) error {
+	if errors.Is(err, repo.ErrTaken) || errors.Is(err, repo.ErrUnknown) {
+		return problem.Input(err)
+	}
+	return err
+}
+
+// rightsText tells the audit log what somebody may do.
+func rightsText(role string, limits repo.Limits) string {
+	text := role
+	for _, list := range []struct {
+		what string
+		ids  []string
+	}{{"read", limits.Read}, {"write", limits.Write}} {
+		if list.ids != nil {
+			text += ", " + list.what + " only [" + strings.Join(list.ids, " ") + "]"
+		}
+	}
+	return text
+}
+
+// ChangeAccount makes one change after the other. A server that runs asks anew about the user's credentials.
+func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
+	account, err := a.repo.Account(c.User)
+	step := func(event, detail string, change func() (repo.Account, error)) {
+		if err != nil {
+			return
+		}
+		if account, err = change(); err == nil {
+			a.audit.Operator(taxii.Event{Name: event, Subject: c.User, Detail: detail})
+		}
+	}
+	if c.Password != "" {
+		step("set-password", "", func() (repo.Account, error) {
+			if err := checkPassword(c.Password); err != nil {
+				return account, problem.Input(err)
+			}
+			return a.repo.SetPassword(c.User, c.Password)
+		})
+	}
+	if c.Role != "" {
+		step("set-role", c.Role, func() (repo.Account, error) {
+			role, err := taxii.ParseRole(c.Role)
+			if err != nil {
+				return account, problem.Input(err)
+			}
+			return a.repo.SetRole(c.User, role.String())
+		})
+	}
+	if c.Limits != nil && err == nil {
+		var limits repo.Limits
+		if limits, err = a.found(*c.Limits); err == nil {
+			step("restrict", rightsText(account.Role, limits), func() (repo.Account, error) { return a.repo.SetLimits(c.User, limits) })
+		}
+	}
+	if c.AddCertificate != "" {
+		step("add-certificate", c.AddCertificate, func() (repo.Account, error) {
+			if sum, err := hex.DecodeString(c.AddCertificate); err != nil || len(sum) != 32 {
+				return account, problem.Input(errors.New("a certificate is named by its SHA-256, 64 hex digits"))
+			}
+			return a.repo.AddCertificate(c.User, strings.ToLower(c.AddCertificate))
+		})
+	}
+	if c.RemoveCertificate != "" {
+		step("remove-certificate", c.RemoveCertificate, func() (repo.Account, error) {
+			return a.repo.RemoveCertificate(c.User, strings.ToLower(c.RemoveCertificate))
+		})
+	}
+	a.Changed(c.User)
+	return describeAccount(account), mistaken(err)
+}
+
+func (a AccountAdmin) RemoveAccount(user string) error {
+	if err := a.repo.Remove(user, ""); err != nil {
+		return mistaken(err)
+	}
+	a.Changed(user)
+	a.audit.Operator(taxii.Event{Name: taxii.EventRemoveUser, Subject: user})
+	return nil
+}
+
+func (a AccountAdmin) ListKeys() ([]KeyInfo, error) {
+	list, err := a.repo.Keys()
+	infos := make([]KeyInfo, len(list))
+	for i, k := range list {
+		infos[i] = describeKey(k)
+	}
+	return infos, err
+}
+
+func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
+	role, limits, err := a.rights(s.Role, s.Limits)
+	if err == nil {
+		if nameErr := checkName(s.Name); nameErr != nil {
+			err = problem.Input(nameErr)
+		}
+	}
+	made := state.Now()
+	if err == nil && !s.Expires.IsZero() && !s.Expires.After(made) {
+		err = problem.Input(errors.New("the key would have expired already"))
+	}
+	if err != nil {
+		return NewKey{}, err
+	}
+	k := repo.APIKey{Name: s.Name, Role: role.String(), Created: made, Expires: s.Expires, Limits: limits}
+	secret, err := a.repo.AddKey(k)
+	if err != nil {
+		return NewKey{}, mistaken(err)
+	}
+	a.audit.Operator(taxii.Event{Name: "add-key", Subject: s.Name, Detail: rightsText(k.Role, limits)})
+	return NewKey{describeKey(k), secret}, nil
+}
+
+func (a AccountAdmin) RemoveKey(name string) error {
+	if err := a.repo.RemoveKey(name); err != nil {
+		return mistaken(err)
+	}
+	a.audit.Operator(taxii.Event{Name: "remove-key", Subject: name})
+	return nil
+}
+
+func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
+	if (s.ID == "") == (s.User == "") {
+		return Ended{}, problem.Input(errors.New("name the id of a token, or the user of all of them"))
+	}
+	n, err := a.repo.EndTokens(s.ID, s.User)
+	if err != nil {
+		return Ended{}, err
+	}
+	if n == 0 {
+		return Ended{}, problem.Input(fmt.Errorf("no such token: %w", repo.ErrUnknown))
+	}
+	a.audit.Operator(taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
+	return Ended{n}, nil
+}
+
+// KnownIDs takes collections by id only, where there is no node to ask what they are called.
+func KnownIDs(names []string) ([]string, error) {
+	for _, name := range names {
+		if uuid.Validate(name) != nil {
+			return nil, fmt.Errorf("collection %.60q: while the daemon does not run, collections are named by their ids", name)
+		}
+	}
+	return names, nil
+}
+
+// CollectionIDs finds collections that this organisation can read, as an operator names them.
+func CollectionIDs(f *state.Shared, own repo.Consortium, names []string) ([]string, error) {
+	everything := EverythingID(own)
+	ids := make([]string, 0, len(names))
+	for _, name := range names {
+		if name == everything || name == state.EverythingAlias {
+			ids = append(ids, everything)
+			continue
+		}
+		c, err := f.Called(name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
+func (a AccountAdmin) ListTokens() ([]repo.Token, error) { return a.repo.Tokens(state.Now()) }

@@ -1,0 +1,275 @@
+package clients
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/internal/outbound"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	webhookBatch   = 100              // objects in one POST
+	webhookBytes   = 1 << 20          // after which no further object is put in
+	webhookTimeout = 30 * time.Second // for one POST
+	webhookRetry   = time.Second      // the first pause after a failure; each one after it is twice as long
+	webhookPatient = 10 * time.Minute // the longest
+	webhookAway    = time.Hour        // the longest that a receiver can ask for
+)
+
+// Webhook sends what enters the view to one receiver, in order and at least once. Its place in the view is durable and
+// moves on when the receiver has answered with a success; until then it tries again. What leaves the view before it
+// was sent is not sent.
+type Webhook struct {
+	config    repo.Webhook
+	key       []byte
+	view      pages
+	memos     memos
+	shown     *signal.Signal
+	client    *http.Client
+	condition *problem.Monitor
+	retry     time.Duration // webhookRetry, but for tests
+}
+
+// pages are the view's.
+type pages interface {
+	Page(q repo.Query) (entries []*repo.Entry, more bool, err error)
+	Changed(collection string) (at int64, err error)
+}
+
+// memos keep small things durably.
+type memos interface {
+	Memo(name string) ([]byte, error)
+	SetMemo(name string, data []byte) error
+}
+
+// WebhookStatus is how a webhook is.
+type WebhookStatus struct {
+	Name string `json:"name"`
+	problem.Condition
+}
+
+func NewWebhook(config repo.Webhook, view *repo.View, memos memos, shown *signal.Signal, log *slog.Logger) (*Webhook, error) {
+	key, err := config.Key()
+	if err != nil {
+		return nil, fmt.Errorf("the secret of webhook %s: %w", config.Name, err)
+	}
+	if config.Collection == "" {
+		config.Collection = repo.Everything
+	}
+	return &Webhook{
+		config: config, key: key, view: view, memos: memos, shown: shown, client: outbound.NewClient(config.AllowPrivate, webhookTimeout),
+		condition: problem.NewMonitor("the webhook "+config.Name, log), retry: webhookRetry,
+	}, nil
+}
+
+// WebhookCollection is the collection of a webhook as the view knows it: however its id is written, and though it is that
+// by which clients know the collection with everything.
+func WebhookCollection(own repo.Consortium, id string) string {
+	parsed, err := uuid.Parse(id)
+	switch {
+	case err != nil: // there is none
+		return ""
+	case parsed.String() == EverythingID(own):
+		return repo.Everything
+	}
+	return parsed.String()
+}
+
+func (w *Webhook) Status() WebhookStatus {
+	return WebhookStatus{Name: w.config.Name, Condition: w.condition.Get()}
+}
+
+// run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view that
+// can't be read, is tried again.
+func (w *Webhook) run(ctx context.Context) error {
+	defer w.client.CloseIdleConnections()
+	after, err := w.place()
+	if err != nil {
+		return err
+	}
+	for failures := 0; ctx.Err() == nil; {
+		shown := w.shown.Changed()
+		entries, _, err := w.view.Page(repo.Query{
+			Collection: w.config.Collection, Types: w.config.Types, Versions: repo.Versions{All: true}, After: after, Limit: webhookBatch, WithObjects: true,
+		})
+		if err != nil { // of the view, which is derived: it is no reason to end the node
+			w.condition.Set("view", err.Error())
+			w.pause(ctx, failures, err)
+			failures++
+			continue
+		}
+		if len(entries) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-shown:
+			}
+			continue
+		}
+		entries = entries[:batchSize(entries)]
+		if err := w.send(ctx, entries); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			w.condition.Set("receiver", err.Error())
+			w.pause(ctx, failures, err)
+			failures++
+			continue
+		}
+		failures = 0
+		w.condition.Clear()
+		after = entries[len(entries)-1].DateAdded
+		if err := w.setPlace(after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *Webhook) memo() string { return "webhook/" + w.config.Name }
+
+// place is the date of the last entry that was sent. A new webhook begins with what comes next.
+func (w *Webhook) place() (int64, error) {
+	data, err := w.memos.Memo(w.memo())
+	if err != nil {
+		return 0, err
+	}
+	if data != nil {
+		after, err := strconv.ParseInt(string(data), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("the place of webhook %s: %w", w.config.Name, err)
+		}
+		return after, nil
+	}
+	after, err := w.view.Changed(w.config.Collection)
+	if err != nil {
+		return 0, err
+	}
+	return after, w.setPlace(after)
+}
+
+func (w *Webhook) setPlace(after int64) error {
+	return w.memos.SetMemo(w.memo(), strconv.AppendInt(nil, after, 10))
+}
+
+// batchSize is how many entries go in one POST: at least one.
+func batchSize(entries []*repo.Entry) int {
+	size := 0
+	for i, e := range entries {
+		if size += len(e.Object); i > 0 && size > webhookBytes {
+			return i
+		}
+	}
+	return len(entries)
+}
+
+// refusal is an answer that is not a success.
+type refusal struct {
+	status     int
+	retryAfter time.Duration
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("it answered %d %s", r.status, http.StatusText(r.status))
+}
+
+// send posts entries, signed as Standard Webhooks has it (standardwebhooks.com, version 1). The same entries have the
+// same id whenever they are sent.
+func (w *Webhook) send(ctx context.Context, entries []*repo.Entry) error {
+	body, err := w.body(entries)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.config.URL, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("its URL can't be used") // and is not for the log
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %d", w.config.Name, entries[0].DateAdded, entries[len(entries)-1].DateAdded, len(entries)))
+	id, timestamp := fmt.Sprintf("msg_%x", sum[:16]), strconv.FormatInt(state.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, w.key)
+	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "slnode")
+	request.Header.Set("Webhook-Id", id)
+	request.Header.Set("Webhook-Timestamp", timestamp)
+	request.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	response, err := w.client.Do(request)
+	if err != nil {
+		return errors.Unwrap(err) // without the URL, which may be a secret
+	}
+	defer response.Body.Close()
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again; nothing of it matters
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 where it is missing or a date
+		return &refusal{response.StatusCode, min(time.Duration(max(0, min(seconds, 1<<20)))*time.Second, webhookAway)}
+	}
+	return nil
+}
+
+// body is what is posted: an event in the form that Standard Webhooks recommends, with the objects byte for byte.
+func (w *Webhook) body(entries []*repo.Entry) ([]byte, error) {
+	collection := w.config.Collection
+	if collection == repo.Everything {
+		collection = ""
+	}
+	data, err := json.Marshal(struct {
+		Webhook    string `json:"webhook"`
+		Collection string `json:"collection,omitempty"`
+	}{w.config.Name, collection})
+	if err != nil {
+		return nil, fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"type":"objects.added","timestamp":%q,"data":%s,"objects":[`, entries[len(entries)-1].Added().Format(time.RFC3339Nano), bytes.TrimSuffix(data, []byte("}")))
+	for i, e := range entries {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(e.Object)
+	}
+	b.WriteString("]}}")
+	return b.Bytes(), nil
+}
+
+// pause waits before the next attempt: twice as long every time, or as the receiver asks for.
+func (w *Webhook) pause(ctx context.Context, failures int, because error) {
+	wait := min(w.retry<<min(failures, 20), webhookPatient)
+	wait = wait/2 + rand.N(wait/2)
+	var refused *refusal
+	if errors.As(because, &refused) {
+		wait = max(wait, refused.retryAfter)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// ServeWebhooks serves webhooks until the context ends.
+func ServeWebhooks(ctx context.Context, hooks []*Webhook) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, hook := range hooks {
+		group.Go(func() error { return hook.run(ctx) })
+	}
+	return group.Wait()
+}

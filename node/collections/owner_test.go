@@ -1,0 +1,100 @@
+package collections
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// newOwner looks after the collections of a founded world's own organisation.
+func newOwner(t *testing.T) (*worldtest.World, *Owner) {
+	t.Helper()
+	self := nodetest.NewOrg(t, "self")
+	w := worldtest.NewWorld(t, self)
+	events := w.Found(self)
+	w.Open()
+	nodetest.Must(t, w.Deliver(events...))
+	w.Drain()
+	return w, ownerIn(w)
+}
+
+// ownerIn makes one, as a start does.
+func ownerIn(w *worldtest.World) *Owner {
+	return &Owner{
+		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.Id,
+		Records:   publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}),
+		Recipient: w.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
+	}
+}
+
+// soon is a context that ends when somebody waits for the chain.
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// An alias is taken from the moment when its collection is stored, also after a restart, and by nothing that came to
+// nothing before.
+func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
+	w, o := newOwner(t)
+	spec := Spec{Title: "Reports", Alias: "reports"}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	// The client left before anything was stored: at its turn, or while the blocks were written.
+	if _, err := o.Create(gone, spec); !errors.Is(err, context.Canceled) || errors.Is(err, ErrOnItsWay) {
+		t.Fatal(err)
+	}
+	w.Blocks.PutFails = errors.New("no disk")
+	if _, err := o.Create(t.Context(), spec); err == nil || errors.Is(err, ErrOnItsWay) {
+		t.Fatal(err)
+	}
+	w.Blocks.PutFails = nil
+
+	if _, err := o.Create(soon(t), spec); !errors.Is(err, ErrOnItsWay) {
+		t.Fatalf("the first one that is stored: %v", err)
+	}
+	for range 2 {
+		if _, err := o.Create(soon(t), spec); !errors.Is(err, ErrOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("another while it is on its way: %v", err)
+		}
+		o = ownerIn(w) // as after a restart
+	}
+	if _, err := o.Create(soon(t), Spec{Title: "Reports", Alias: "other"}); !errors.Is(err, ErrOnItsWay) {
+		t.Errorf("another alias: %v", err)
+	}
+	if items, err := w.R.Outbox.Queue(repo.Stored, 0, 10); err != nil || len(items) != 2 {
+		t.Errorf("%d collections are on their way, %v", len(items), err)
+	}
+}
+
+// Nobody waits for the turn of somebody who waits for the chain: while a collection is on its way others are made, and
+// who gives up waiting is let go.
+func TestNobodyWaitsForWhoWaitsForTheChain(t *testing.T) {
+	_, o := newOwner(t)
+	waiting := make(chan error)
+	ctx, leave := context.WithCancel(t.Context())
+	go func() {
+		_, err := o.Create(ctx, Spec{Title: "One", Alias: "one"})
+		waiting <- err
+	}()
+	if _, err := o.Create(soon(t), Spec{Title: "Two", Alias: "two"}); !errors.Is(err, ErrOnItsWay) {
+		t.Error(err)
+	}
+	nodetest.Must(t, o.turn.take(t.Context()))
+	if _, err := o.AdHoc(soon(t), []string{"nobody"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who waits for a turn does not give up: %v", err)
+	}
+	o.turn.give()
+	leave()
+	if err := <-waiting; !errors.Is(err, ErrOnItsWay) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,52 @@
+package control
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/proof"
+)
+
+func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
+	var s Status
+	s.Member, s.Watching.CaughtUp = true, true
+	s.Peers = []PeerStatus{{ID: "A", Connected: true}, {ID: "B", Problem: "gone"}}
+	s.Missing = []proof.Missing{{Member: "bravo"}} // it may still come
+	if lines := s.Trouble(); len(lines) != 0 {
+		t.Fatalf("nothing is wrong, and it says %q", lines)
+	}
+	want := 0
+	for name, change := range map[string]func(*Status){
+		"member:":                   func(s *Status) { s.Member = false },
+		"publishing:":               func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
+		"account:":                  func(s *Status) { s.Publishing.Funds = "algod is away" },
+		"chain: behind:":            func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
+		"chain: the indexer gave 3": func(s *Status) { s.Watching.Forged = 3 },
+		"chain: the history of":     func(s *Status) { s.Watching.GivenUp = []string{"X"} },
+		"disk:":                     func(s *Status) { s.Disk.Condition = problem.Condition{Problem: "disk"} },
+		"clock:":                    func(s *Status) { s.Clock.Problem = "clock" },
+		"certificate:":              func(s *Status) { s.Certificate.Problem = "refused" },
+		"webhook siem:": func(s *Status) {
+			s.Webhooks = []clients.WebhookStatus{{Name: "siem", Condition: problem.Condition{Problem: "refused"}}}
+		},
+		"missing:": func(s *Status) { s.Missing[0].Overdue = true },
+		"omitted:": func(s *Status) { s.Omitted = []proof.Finding{{TxID: "T"}} },
+		"peer:":    func(s *Status) { s.Peers[0].Connected = false },
+	} {
+		change(&s)
+		want++
+		lines := s.Trouble()
+		found := false
+		for _, line := range lines {
+			found = found || strings.HasPrefix(line, name)
+			if strings.Contains(line, "\n") {
+				t.Errorf("a line is two: %q", line)
+			}
+		}
+		if !found || len(lines) != want {
+			t.Errorf("%s: %d lines, want %d: %q", name, len(lines), want, lines)
+		}
+	}
+}

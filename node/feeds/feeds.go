@@ -1,0 +1,332 @@
+package feeds
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Feeds pulls objects from elsewhere on a schedule, and publishes those that the readers of a collection don't have.
+// Feeds run while the daemon does; a command that runs the node itself runs none but the one it is asked for.
+type Feeds struct {
+	Repo      *repo.Repo
+	State     *state.Shared
+	Publisher *accept.Publisher
+	Watcher   state.Follower
+	Ledger    wallet
+	Trail     taxii.Auditor
+	Problem   func() error
+	changed   signal.Signal
+	Log       *slog.Logger
+
+	mu   sync.Mutex // also held while the config file is changed
+	list []*nodeFeed
+}
+
+// nodeFeed is one feed and how it is.
+type nodeFeed struct {
+	config repo.Feed
+	feed   *feed.Feed
+	one    chan struct{} // holds a token while the feed runs: one run at a time
+
+	mu   sync.Mutex
+	last *feed.Report
+	next time.Time // when it runs again; zero if nobody runs it
+}
+
+// Info is how a feed is. It holds no secrets.
+type Info struct {
+	Name        string       `json:"name"`
+	Kind        string       `json:"kind"`
+	URL         string       `json:"url"`
+	Collection  string       `json:"collection,omitempty"`
+	Into        string       `json:"into,omitempty"`
+	Interval    string       `json:"interval"`
+	Credentials string       `json:"credentials"`
+	Last        *feed.Report `json:"last_run,omitempty"`
+	Next        time.Time    `json:"next_run,omitzero"`
+}
+
+// Trial is what a test of a feed found. It is good if there is no problem.
+type Trial struct {
+	Feed  Info       `json:"feed"`
+	Trial feed.Trial `json:"trial"`
+	Into  string     `json:"into"`           // title of the collection
+	Free  uint64     `json:"free_microalgo"` // what the account can spend
+	// The limits of a run.
+	MaxObjects int    `json:"max_objects"`
+	MaxCost    uint64 `json:"max_cost_microalgo,omitempty"`
+}
+
+// Report tells what a run of a feed did.
+type Report = feed.Report
+
+// Run says how a feed is run.
+type Run struct {
+	Again bool `json:"again,omitempty"` // from the source's beginning
+}
+
+// Load makes the feeds of the configuration.
+func (f *Feeds) Load() error {
+	for _, config := range f.Repo.Config.Feeds {
+		one, err := f.make(config)
+		if err != nil {
+			return fmt.Errorf("in the configuration: %w", err)
+		}
+		f.list = append(f.list, one)
+	}
+	return nil
+}
+
+func (f *Feeds) make(c repo.Feed) (*nodeFeed, error) {
+	since, err := c.SinceTime()
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: since: %w", c.Name, err)
+	}
+	if _, err := unmarkedPolicy(c.Unmarked); err != nil {
+		return nil, fmt.Errorf("feed %s: unmarked: %w", c.Name, err)
+	}
+	made, err := feed.New(feed.Config{
+		Name: c.Name, Kind: c.Kind, URL: c.URL, Collection: c.Collection, Target: c.Into + " " + c.Unmarked, PageSize: c.PageSize,
+		Filter: feed.Filter{
+			Types: c.Types, Markings: c.Markings, MinConfidence: c.MinConfidence, Labels: c.Labels, Authors: c.Authors, Since: since,
+		},
+		Others: f.State.OtherMarkings, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
+	}, f.Repo.Outbox)
+	if err != nil {
+		return nil, err
+	}
+	return &nodeFeed{config: c, feed: made, one: make(chan struct{}, 1)}, nil
+}
+
+func maxCost(c repo.Feed) uint64 { return uint64(math.Round(c.MaxALGO * 1e6)) }
+
+func feedCredentials(c repo.Feed) feed.Credentials {
+	return feed.Credentials{
+		User: feed.Secret(c.User), Password: feed.Secret(c.Password), Token: feed.Secret(c.Token), APIKey: feed.Secret(c.APIKey),
+		APIKeyHeader: c.APIKeyHeader, ClientCert: c.ClientCert, ClientKey: c.ClientKey, CA: c.CA,
+	}
+}
+
+func (f *Feeds) snapshot() []*nodeFeed {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list)
+}
+
+func (f *Feeds) find(name string) (*nodeFeed, error) {
+	for _, one := range f.snapshot() {
+		if one.config.Name == name {
+			return one, nil
+		}
+	}
+	return nil, problem.Input(fmt.Errorf("%w: %q", repo.ErrNoFeed, name))
+}
+
+// Run runs the feeds on their schedules until the context ends. Everything that it started has ended when it returns.
+func (f *Feeds) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	running := map[*nodeFeed]context.CancelFunc{}
+	defer func() {
+		for _, stop := range running {
+			stop()
+		}
+	}()
+	for {
+		changed := f.changed.Changed()
+		list := f.snapshot()
+		for one, stop := range running {
+			if !slices.Contains(list, one) {
+				stop()
+				delete(running, one)
+			}
+		}
+		for _, one := range list {
+			if running[one] == nil {
+				feedCtx, stop := context.WithCancel(ctx)
+				running[one] = stop
+				group.Go(func() { f.schedule(feedCtx, one) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// firstFeedRetry is when a feed that failed is tried again. It doubles with every failure in a row, up to its interval.
+const firstFeedRetry = time.Minute
+
+// schedule runs one feed, again and again.
+func (f *Feeds) schedule(ctx context.Context, one *nodeFeed) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		_, err := f.pull(ctx, one, false)
+		if ctx.Err() != nil {
+			return
+		}
+		wait := one.config.Interval.Duration
+		switch {
+		case err == nil:
+			failures = 0
+		case !feed.Rejected(err):
+			wait = max(min(wait, firstFeedRetry<<min(failures, 16)), feed.Pause(err))
+			failures++
+		}
+		timer.Reset(wait)
+		one.mu.Lock()
+		one.next = state.Now().Add(wait)
+		one.mu.Unlock()
+	}
+}
+
+// pull runs a feed once.
+func (f *Feeds) pull(ctx context.Context, one *nodeFeed, again bool) (*feed.Report, error) {
+	select {
+	case one.one <- struct{}{}:
+		defer func() { <-one.one }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if again {
+		if err := one.feed.Forget(); err != nil {
+			return nil, err
+		}
+	}
+	sink := f.sink(one.config)
+	report, err := one.feed.Run(ctx, sink)
+	one.mu.Lock()
+	one.last = report
+	one.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil {
+			f.Log.Warn("a feed could not be pulled", "feed", one.config.Name, "new", report.New, "error", err)
+		}
+		return report, err
+	}
+	f.Log.Info("a feed was pulled", "feed", one.config.Name, "objects", report.Objects, "new", report.New, "known", report.Known,
+		"refused", report.Refused, "rest", report.Rest, "took", report.Ended.Sub(report.Started).Round(time.Millisecond))
+	return report, sink.confirmed(ctx)
+}
+
+// RunNow runs a feed when an operator asks for it. What went wrong is in the report.
+func (f *Feeds) RunNow(ctx context.Context, name string, again bool) (*feed.Report, error) {
+	one, err := f.find(name)
+	if err != nil {
+		return nil, err
+	}
+	report, err := f.pull(ctx, one, again)
+	if report == nil {
+		return nil, err
+	}
+	return report, nil
+}
+
+// Test finds out what a run would do, also while one is under way: it changes nothing.
+func (f *Feeds) Test(ctx context.Context, name string) (Trial, error) {
+	one, err := f.find(name)
+	if err != nil {
+		return Trial{}, err
+	}
+	sink := f.sink(one.config)
+	result := Trial{Feed: one.info(), MaxCost: maxCost(one.config), MaxObjects: one.config.MaxObjects}
+	into, err := sink.into()
+	if err == nil {
+		result.Into = into.Properties.Title
+	}
+	trial, failed := one.feed.Test(ctx, sink)
+	if result.Trial = *trial; failed == nil && err != nil {
+		result.Trial.Problem = err.Error()
+	}
+	result.Free = sink.free(ctx)
+	return result, ctx.Err()
+}
+
+// Add makes a feed and writes it into the config file.
+func (f *Feeds) Add(c repo.Feed) (Info, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if slices.ContainsFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == c.Name }) {
+		return Info{}, problem.Input(fmt.Errorf("there is a feed %q already", c.Name))
+	}
+	c = c.WithDefaults()
+	made, err := f.make(c)
+	if err != nil {
+		return Info{}, problem.Input(err)
+	}
+	if _, err := f.Repo.AddFeed(c); err != nil {
+		return Info{}, problem.Input(err)
+	}
+	f.list = append(f.list, made)
+	f.changed.Notify()
+	return made.info(), nil
+}
+
+// Remove ends a feed, takes it out of the config file, and forgets its place.
+func (f *Feeds) Remove(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.Repo.RemoveFeed(name)
+	if err != nil && !errors.Is(err, repo.ErrNoFeed) {
+		return err
+	}
+	i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == name })
+	if i < 0 {
+		return problem.Input(cmp.Or(err, fmt.Errorf("%w: %q", repo.ErrNoFeed, name)))
+	}
+	one := f.list[i]
+	f.list = slices.Delete(slices.Clone(f.list), i, i+1)
+	f.changed.Notify()
+	return one.feed.Forget()
+}
+
+// Configs gives the configurations of the feeds that there are.
+func (f *Feeds) Configs() (list []repo.Feed) {
+	for _, one := range f.snapshot() {
+		list = append(list, one.config)
+	}
+	return list
+}
+
+func (f *Feeds) Infos() []Info {
+	list := []Info{}
+	for _, one := range f.snapshot() {
+		list = append(list, one.info())
+	}
+	return list
+}
+
+func (one *nodeFeed) info() Info {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	c := one.config
+	return Info{
+		Name: c.Name, Kind: c.Kind, URL: c.URL, Collection: c.Collection, Into: c.Into, Interval: c.Interval.String(),
+		Credentials: feedCredentials(c).String(), Last: one.last, Next: one.next,
+	}
+}
+
+func (f *Feeds) sink(c repo.Feed) *sink { return &sink{Feeds: f, config: c} }

@@ -1,0 +1,345 @@
+package feeds
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// sink publishes what a feed pulls, for one run.
+type sink struct {
+	*Feeds
+	config repo.Feed
+	status string // of the last request that it made
+}
+
+var _ feed.Sink = (*sink)(nil)
+
+// into finds the collection that the feed publishes in.
+func (s *sink) into() (found consortium.Collection, err error) {
+	fold := s.Feeds.State
+	if s.config.Into != "" {
+		found, err = fold.Called(s.config.Into)
+	} else {
+		list := fold.Collections()
+		i := slices.IndexFunc(list, func(c consortium.Collection) bool { return c.Default })
+		if i < 0 {
+			return found, errors.New("into: the consortium's collection is not known yet")
+		}
+		found = list[i]
+	}
+	switch {
+	case err != nil:
+		return found, fmt.Errorf("into: %w", err)
+	case !found.MayPublish(fold.Self) || !fold.Active():
+		return found, fmt.Errorf("into: this organisation may not publish in %q", found.Properties.Title)
+	}
+	return found, nil
+}
+
+// feedPatience is how long a run waits for the blocks of what the chain tells of. Without them it can't see what an
+// object is, so that it might publish it again; the view would show it once all the same.
+const feedPatience = 20 * time.Second
+
+// caughtUp waits until the view is what the chain says: a source may be another member's node, which shows what we
+// are about to see. Nothing is published by guess.
+func (s *sink) caughtUp(ctx context.Context) error {
+	if err := s.Problem(); err != nil {
+		return fmt.Errorf("publishing waits, and nothing is taken until it goes on: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, feedPatience)
+	defer cancel()
+	if err := state.AwaitTip(limited, s.Watcher); err != nil {
+		return err
+	}
+	replicate.AwaitFetched(limited, s.Publisher.View)
+	return ctx.Err()
+}
+
+// Check tells which objects are new to the readers of the collection and may be published in it.
+func (s *sink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Verdict, error) {
+	if err := s.caughtUp(ctx); err != nil {
+		return nil, err
+	}
+	into, err := s.into()
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.Publisher.Batch(into, incoming(objects))
+	if err != nil {
+		return nil, err
+	}
+	unmarked, err := unmarkedPolicy(s.config.Unmarked)
+	if err != nil {
+		return nil, err
+	}
+	covering := s.covering(into)
+	cost := ledger.Cost(1, publish.MinFee(ctx, s.Ledger))
+	verdicts := make([]feed.Verdict, len(objects))
+	for i, object := range objects {
+		v, line := &verdicts[i], b.Lines[i]
+		if v.Known = line.Before != nil; !v.Known {
+			if *v, err = s.known(into, covering, object); err != nil {
+				return nil, err
+			}
+		}
+		if v.Known || v.Refused != "" {
+			continue
+		}
+		v.Cost, v.Refused, v.Note = cost, line.Failure, line.Note
+		if v.Refused == "" {
+			v.Refused = unmarked.refuses(object, s.State.Audience(into), b.Markings.Levels())
+		}
+	}
+	return verdicts, b.Markings.Err
+}
+
+func incoming(objects []*stix.Object) taxii.Addition {
+	a := taxii.Addition{Objects: make([]taxii.Incoming, len(objects))}
+	for i, object := range objects {
+		a.Objects[i].Raw = object.Raw
+	}
+	return a
+}
+
+// covering are the collections that everybody reads who reads the given one, that one among them.
+func (s *sink) covering(into consortium.Collection) map[string]consortium.Collection {
+	list := map[string]consortium.Collection{into.ID: into}
+	for _, c := range s.State.Collections() {
+		covers := c.Properties.Readers.Members || !into.Properties.Readers.Members
+		for _, m := range s.State.Members() {
+			covers = covers && (m.Removed != nil || !into.MayRead(m.Account) || c.MayRead(m.Account))
+		}
+		if covers {
+			list[c.ID] = c
+		}
+	}
+	return list
+}
+
+// backReason is why a feed does not publish an object.
+const backReason = "this organisation took it back, and a feed does not publish it again: somebody has to, by hand"
+
+// known finds out whether the readers have an object: the same version of it, with this content, is in the view or on its
+// way, in a collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
+// organisation with every export. What this organisation took back is refused.
+func (s *sink) known(into consortium.Collection, covering map[string]consortium.Collection, object *stix.Object) (v feed.Verdict, err error) {
+	hash, err := object.ContentHash()
+	if err != nil {
+		return v, nil // which is then refused
+	}
+	for id, c := range covering {
+		if !c.MayPublish(s.State.Self) {
+			continue // then it isn't on its way there
+		}
+		item, found, err := s.Publisher.Outbox.Find(accept.ObjectKey(state.EntryOf(id, object, hash, time.Time{})))
+		switch {
+		case err != nil:
+			return v, err
+		case !found || !bytes.Equal(item.Hash, hash[:]) && item.State != repo.Withdrawn:
+		case item.State != repo.Withdrawn:
+			v.Known = true
+		case id == into.ID:
+			v.Refused = backReason
+		}
+	}
+	if v.Known {
+		return feed.Verdict{Known: true}, nil
+	}
+	query := repo.Query{Collection: repo.Everything, IDs: []string{object.ID}, Versions: repo.Versions{All: true}, Limit: accept.MaxVersions}
+	if object.Version() != "" {
+		query.Versions = repo.Versions{At: []time.Time{object.VersionTime()}}
+	}
+	entries, _, err := s.Publisher.View.Page(query)
+	if err != nil {
+		return v, err
+	}
+	for _, e := range entries {
+		if _, covers := covering[e.Collection]; covers && bytes.Equal(e.Hash, hash[:]) {
+			return feed.Verdict{Known: true}, nil
+		}
+	}
+	if v.Refused != "" {
+		return v, nil
+	}
+	latest, err := s.Publisher.View.Latest(into.ID, object.ID)
+	if err != nil {
+		return v, err
+	}
+	if latest != nil && object.Version() != "" && sameButDates(latest.Object, object.Raw) {
+		return feed.Verdict{Known: true}, nil
+	}
+	back, err := s.tookBack(into, object.ID)
+	if err == nil && back {
+		v.Refused = backReason
+	}
+	return v, err
+}
+
+// tookBack reports whether this organisation took a version of an object back, and has none in force.
+func (s *sink) tookBack(into consortium.Collection, id string) (bool, error) {
+	back, err := withdraw.IsTakenBack(s.Publisher.Outbox, into.ID, id)
+	if err != nil || !back {
+		return false, err
+	}
+	own, err := (&accept.Batch{Publisher: s.Publisher, Into: into}).LatestOwn(id)
+	return err == nil && own == nil, err
+}
+
+// sameButDates compares two versions of an object without their created and modified.
+func sameButDates(a, b []byte) bool {
+	first, err := undated(a)
+	if err != nil {
+		return false
+	}
+	second, err := undated(b)
+	return err == nil && bytes.Equal(first, second)
+}
+
+func undated(raw []byte) ([]byte, error) {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, err
+	}
+	delete(members, "created")
+	delete(members, "modified")
+	text, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	value := jsontext.Value(text)
+	err = value.Canonicalize()
+	return value, err
+}
+
+// Publish takes objects into the outbox.
+func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdict, error) {
+	into, err := s.into()
+	if err != nil {
+		return nil, err
+	}
+	own := s.Repo.Config.Organisation.Name
+	who := taxii.Principal{User: "feed " + s.config.Name, Org: own, Role: taxii.RolePublisher}
+	id, err := s.Publisher.Accept(who, taxii.Collection{Root: own, ID: into.ID}, into, incoming(objects))
+	if err != nil {
+		return nil, err
+	}
+	s.status = id
+	s.Publisher.Wake()
+	status, _, found, err := s.Publisher.Outbox.Status(id)
+	if err == nil && !found {
+		err = errors.New("the status of what was published is gone")
+	}
+	if err != nil {
+		return nil, err
+	}
+	cost := ledger.Cost(1, publish.UsualFee)
+	verdicts := make([]feed.Verdict, len(objects))
+	failures := 0
+	for i, line := range status.Lines {
+		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note, Cost: cost}
+		if line.Failure != "" {
+			failures++
+		}
+	}
+	s.Trail.Record(taxii.Event{
+		Time: state.Now(), Name: taxii.EventPublish, User: who.User, Role: who.Role.String(), Credential: "the configuration",
+		Root: own, Collection: into.ID, Count: len(objects), Failures: failures, Status: id,
+	})
+	return verdicts, nil
+}
+
+// confirmed waits a moment for the confirmation of what was published last.
+func (s *sink) confirmed(ctx context.Context) error {
+	if s.status == "" {
+		return nil
+	}
+	_, err := s.Publisher.Await(ctx, s.status)
+	return err
+}
+
+// Marking finds a definition that was published.
+func (s *sink) Marking(id string) (*stix.Object, error) {
+	m := s.State.Markings(s.Publisher.Outbox, s.Publisher.View, s.State.Self)
+	definition := m.Resolve(id)
+	return definition, m.Err
+}
+
+// free is what the account can spend, as far as that can be found out.
+func (s *sink) free(ctx context.Context) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	funds, err := s.Ledger.Funds(ctx)
+	if err != nil {
+		return 0
+	}
+	return funds.Free() - min(funds.Free(), uint64(s.State.ToRekey())*ledger.Cost(1, publish.UsualFee))
+}
+
+// The words for what becomes of objects without a marking; a TLP level is another.
+const (
+	unmarkedCollection = "collection"
+	unmarkedRefuse     = "refuse"
+)
+
+// unmarked is what becomes of objects without a TLP marking.
+type unmarked struct {
+	refused bool
+	level   stix.Level // that they must be allowed at; 0 for the collection's own
+}
+
+func unmarkedPolicy(text string) (unmarked, error) {
+	switch text {
+	case unmarkedCollection:
+		return unmarked{}, nil
+	case unmarkedRefuse:
+		return unmarked{refused: true}, nil
+	}
+	level, err := stix.ParseLevel(text)
+	if err != nil {
+		return unmarked{}, fmt.Errorf("%.40q is neither %s nor %s nor a TLP level", text, unmarkedCollection, unmarkedRefuse)
+	}
+	return unmarked{level: level}, nil
+}
+
+// refuses says why an object is refused; "" if it isn't. Definitions of markings are no intelligence: they may be
+// unmarked.
+func (u unmarked) refuses(object *stix.Object, into stix.Audience, levels stix.Levels) string {
+	if _, marked, _ := levels.Of(object); marked || object.Type == "marking-definition" {
+		return ""
+	}
+	if u.refused {
+		return "it has no TLP marking, and this feed refuses such objects"
+	}
+	if u.level == 0 {
+		return ""
+	}
+	if err := stix.Permits(u.level, into); err != nil {
+		return fmt.Sprintf("it has no TLP marking, and this feed takes such objects for %s: %v", u.level, err)
+	}
+	return ""
+}
+
+// wallet is this organisation's account.
+type wallet interface {
+	publish.FeeSource
+	Funds(ctx context.Context) (ledger.Funds, error)
+}

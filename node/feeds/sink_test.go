@@ -1,0 +1,180 @@
+package feeds
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+func TestAVersionWithNothingNewButItsDatesIsNotNew(t *testing.T) {
+	const a = `{"type":"identity","name":"ACME","created":"2026-01-01T00:00:00Z","modified":"2026-01-01T00:00:00Z"}`
+	for b, want := range map[string]bool{
+		`{"modified":"2026-02-01T00:00:00Z","created":"2026-02-01T00:00:00Z","name":"ACME","type":"identity"}`: true,
+		`{"modified":"2026-02-01T00:00:00Z","name":"ACMÉ","type":"identity"}`:                                  false,
+		`{"modified":"2026-02-01T00:00:00Z","name":"ACME","type":"identity","revoked":true}`:                   false,
+		`[]`: false,
+	} {
+		if got := sameButDates([]byte(a), []byte(b)); got != want {
+			t.Errorf("%s: %t", b, got)
+		}
+	}
+}
+
+func TestUnmarkedObjectsGoAsFarAsTheFeedSays(t *testing.T) {
+	plain := &stix.Object{Type: "indicator"}
+	green := &stix.Object{Type: "indicator", Labels: []string{"tlp:green"}}
+	definition := &stix.Object{Type: "marking-definition"}
+	everybody := consortium.Collection{Properties: wire.Collection{Readers: wire.Accounts{Members: true}}}
+	named := consortium.Collection{Properties: wire.Collection{Readers: wire.Accounts{Named: []string{"A"}}}}
+	for _, test := range []struct {
+		policy  string
+		object  *stix.Object
+		into    consortium.Collection
+		refused bool
+	}{
+		{"collection", plain, everybody, false},
+		{"refuse", plain, named, true},
+		{"refuse", green, everybody, false},
+		{"refuse", definition, everybody, false},
+		{"amber", plain, everybody, true},
+		{"amber", plain, named, false},
+		{"red", plain, named, true},
+		{"red", green, named, false},
+	} {
+		policy, err := unmarkedPolicy(test.policy)
+		nodetest.Must(t, err)
+		if got := policy.refuses(test.object, (&state.Shared{Self: "self"}).Audience(test.into), stix.Levels{}); (got != "") != test.refused {
+			t.Errorf("%s: %q", test.policy, got)
+		}
+	}
+	if _, err := unmarkedPolicy("purple"); err == nil {
+		t.Error("a policy that is none is taken")
+	}
+}
+
+// A feed that is told again of what was withdrawn would publish it again (opencti#11132).
+func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	p := feedPublisher(w)
+	s := &sink{Feeds: &Feeds{State: w.State, Publisher: p}}
+	withdrawer := &withdraw.Withdrawer{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}), Log: nodetest.Discard}
+	into, err := intoOf(w)
+	nodetest.Must(t, err)
+	verdict := func(raw string) (known bool, refused string) {
+		t.Helper()
+		object, err := stix.Parse([]byte(raw))
+		nodetest.Must(t, err)
+		v, err := s.known(into, map[string]consortium.Collection{into.ID: into}, object)
+		nodetest.Must(t, err)
+		return v.Known, v.Refused
+	}
+	want := func(when, raw string, wantKnown, wantRefused bool) {
+		t.Helper()
+		if known, refused := verdict(raw); known != wantKnown || (refused != "") != wantRefused {
+			t.Errorf("%s: known %v, refused %q", when, known, refused)
+		}
+	}
+	later := worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, `"description":"edited",`)
+	sco := `{"type":"ipv4-addr","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"}`
+
+	want("new", nodetest.IndicatorJSON(1), false, false)
+	feedAdd(w, false, nodetest.IndicatorJSON(1))
+	want("on its way", nodetest.IndicatorJSON(1), true, false)
+	w.Confirm(7001, "ONE")
+	want("on the chain", nodetest.IndicatorJSON(1), true, false)
+	want("a new version", later, false, false)
+	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.FirstTime, Collection: w.Collection, TxID: "ONE", Asset: 7001})
+	nodetest.Must(t, err)
+	want("a new version of what is about to be withdrawn", later, false, true)
+	nodetest.Must(t, w.R.Outbox.Withdraw("ONE"))
+	want("withdrawn", nodetest.IndicatorJSON(1), false, true)
+	want("a new version of what is withdrawn", later, false, true)
+	want("something else", nodetest.IndicatorJSON(2), false, false)
+
+	// Somebody publishes it by hand: the feed goes on, but for the version that was taken back.
+	feedAdd(w, false, later)
+	want("published by hand", later, true, false)
+	want("a version after that", worldtest.VersionOf(1, worldtest.FirstTime, worldtest.ThirdTime, `"description":"again",`), false, false)
+	want("the one that was taken back", nodetest.IndicatorJSON(1), false, true)
+
+	// What has no versions.
+	w.Seal()
+	feedAdd(w, false, sco)
+	w.Confirm(7002, "LATER")
+	w.Confirm(7003, "SCO")
+	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", Collection: w.Collection, TxID: "SCO", Asset: 7003})
+	nodetest.Must(t, err)
+	nodetest.Must(t, w.R.Outbox.Withdraw("SCO"))
+	want("an observable", sco, false, true)
+	want("an observable with other content", strings.Replace(sco, `"value"`, `"x":1,"value"`, 1), false, true)
+
+	// One version of several is withdrawn: the others are in force.
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
+	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.SecondTime, Collection: w.Collection, TxID: "THREE", Asset: 7004})
+	nodetest.Must(t, err)
+	want("a version after one that was taken back", worldtest.VersionOf(3, worldtest.FirstTime, worldtest.ThirdTime, `"description":"c",`), false, false)
+}
+
+// Other content of a version counted as known, so that nobody was told.
+func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	s := &sink{Feeds: &Feeds{State: w.State, Publisher: feedPublisher(w)}}
+	into, err := intoOf(w)
+	nodetest.Must(t, err)
+	elsewhere := consortium.Collection{ID: "5d0092c5-5f74-4287-9642-33f4c354e56d", Properties: wire.Collection{Readers: wire.Accounts{Members: true}}}
+	covering := map[string]consortium.Collection{into.ID: into, elsewhere.ID: elsewhere}
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	feedAdd(w, false, nodetest.IndicatorJSON(2))
+	for n := 1; n <= 2; n++ {
+		for raw, want := range map[string]bool{nodetest.IndicatorJSON(n): true, worldtest.VersionOf(n, worldtest.FirstTime, worldtest.FirstTime, `"description":"other",`): false} {
+			object, err := stix.Parse([]byte(raw))
+			nodetest.Must(t, err)
+			v, err := s.known(into, covering, object)
+			nodetest.Must(t, err)
+			if v.Known != want {
+				t.Errorf("%s: %+v", raw, v)
+			}
+		}
+	}
+	if s := feedAdd(w, false, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"other",`)); len(s.Failures) != 1 || !strings.Contains(s.Failures[0].Message, "with other content") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// feedPublisher is a publisher that waits for nothing.
+func feedPublisher(w *worldtest.World) *accept.Publisher {
+	return &accept.Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Delay: accept.NewDelay(problem.NewMonitor("", nodetest.Discard), problem.NewMonitor("", nodetest.Discard))}
+}
+
+// feedAdd posts objects.
+func feedAdd(w *worldtest.World, replace bool, objects ...string) taxii.Status {
+	w.T.Helper()
+	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
+	for i, o := range objects {
+		addition.Objects[i].Raw = []byte(o)
+	}
+	status, err := feedPublisher(w).Publish(w.T.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection}, addition)
+	nodetest.Must(w.T, err)
+	return status
+}
+
+func intoOf(w *worldtest.World) (consortium.Collection, error) {
+	c, found := w.State.Collection(w.Collection)
+	if !found {
+		return c, errors.New("the collection is not known")
+	}
+	return c, nil
+}

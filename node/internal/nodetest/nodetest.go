@@ -1,0 +1,289 @@
+package nodetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/algorand/go-algorand-sdk/v2/crypto"
+	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
+	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// memStore is a replicaStore in memory.
+type memStore struct {
+	mu       sync.Mutex
+	Dirs     map[cid.Cid]p2p.Directory
+	FailNext error // Forget fails once with it
+	Reading  func()
+	peers    map[peer.ID]time.Time // Connected
+	Asked    int                   // how often Fetch was called
+	Silent   bool                  // Fetch waits until its context ends
+	PutFails error                 // Put fails with it
+}
+
+func NewMemStore() *memStore { return &memStore{Dirs: map[cid.Cid]p2p.Directory{}} }
+
+func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.PutFails != nil {
+		return m.PutFails
+	}
+	for _, d := range ds {
+		m.Dirs[d.Root()] = d
+	}
+	return nil
+}
+
+func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, found := m.Dirs[root]
+	return found, nil
+}
+
+func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.Reading != nil {
+		m.Reading()
+	}
+	d, ok := m.Dirs[root]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", root, p2p.ErrNotFound)
+	}
+	return d.Files()
+}
+
+func (m *memStore) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Asked++
+	if m.Silent {
+		m.mu.Unlock()
+		<-ctx.Done()
+		m.mu.Lock()
+		return p2p.Fetched{Missing: roots}, ctx.Err()
+	}
+	for _, r := range roots {
+		if _, ok := m.Dirs[r]; !ok {
+			f.Missing = append(f.Missing, r)
+		}
+	}
+	return f, nil
+}
+
+func (m *memStore) Fetches() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Asked
+}
+
+func (m *memStore) Forget(_ context.Context, roots []cid.Cid) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.FailNext; err != nil {
+		m.FailNext = nil
+		return err
+	}
+	for _, r := range roots {
+		delete(m.Dirs, r)
+	}
+	return nil
+}
+
+func (m *memStore) Connected() map[peer.ID]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.peers)
+}
+
+func (m *memStore) Connect(id peer.ID, since time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers = map[peer.ID]time.Time{id: since}
+}
+
+// Org is an organisation with its keys.
+type Org struct {
+	Account  crypto.Account
+	Identity *seal.Identity
+	Document wire.Member
+	Sequence uint64
+}
+
+func (o *Org) Address() string { return o.Account.Address.String() }
+
+func NewOrg(t testing.TB, name string) *Org {
+	t.Helper()
+	identity, err := seal.NewIdentity()
+	Must(t, err)
+	peerKey, _, err := p2pcrypto.GenerateEd25519Key(rand.Reader)
+	Must(t, err)
+	id, err := peer.IDFromPrivateKey(peerKey)
+	Must(t, err)
+	o := &Org{Account: crypto.GenerateAccount(), Identity: identity}
+	o.Document, err = wire.Member{Organisation: name, Title: strings.ToUpper(name), Account: o.Address(), Peer: id.String(), Recipient: identity.Recipient()}.Sign(o.Account.PrivateKey, peerKey)
+	Must(t, err)
+	return o
+}
+
+// Chain is one that exists only in the test, and the repository and the state of one node that follows it.
+type Chain struct {
+	T          testing.TB
+	R          *repo.Repo
+	Blocks     *memStore
+	Self       *Org
+	State      *state.Shared
+	assets     uint64
+	Id         uint64
+	charterTx  string
+	Collection string
+	Key        *seal.EpochKey
+	Round      uint64
+	N          int
+}
+
+var Discard = slog.New(slog.DiscardHandler)
+
+func NewChain(t testing.TB, self *Org) *Chain {
+	t.Helper()
+	dir := t.TempDir()
+	config := repo.DefaultConfig()
+	config.Organisation.Name = "self"
+	_, err := repo.Init(dir, config, "")
+	Must(t, err)
+	r, err := repo.Open(dir, nil)
+	Must(t, err)
+	w := &Chain{T: t, R: r, Blocks: NewMemStore(), Self: self, assets: 1000, Id: 1001, Collection: uuid.NewString()}
+	t.Cleanup(func() { Must(t, w.R.Close()) })
+	return w
+}
+
+// Begin begins with the state of somebody who knows nothing but the charter.
+func (w *Chain) Begin() repo.Consortium {
+	w.State = state.New(w.Self.Address(), consortium.New(w.Id, w.charterTx, w.Self.Identity), nil)
+	return repo.Consortium{ID: w.Id, Charter: w.charterTx}
+}
+
+// Mint puts a draft on the chain in a round of its own.
+func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
+	w.T.Helper()
+	dir, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+	Must(w.T, err)
+	Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{dir}))
+	hash := wire.MetadataHash(d.Metadata)
+	return w.MintDirectory(sender, d.Note, dir.Root(), hash[:])
+}
+
+func (w *Chain) MintDirectory(sender *Org, note wire.Note, root cid.Cid, hash []byte) consortium.Event {
+	w.assets++
+	w.Round++
+	w.N++
+	id := w.Id
+	if note.Kind == wire.KindCharter {
+		id = 0
+	} else {
+		sender.Sequence++
+		note.Sequence = sender.Sequence
+	}
+	return consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N), Sender: sender.Address(),
+		Asset: w.assets, Consortium: id, Note: note, Directory: root.String(), MetadataHash: hash}
+}
+
+func (w *Chain) Destroy(sender *Org, asset uint64) consortium.Event {
+	w.Round++
+	w.N++
+	sender.Sequence++
+	return consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N), Sender: sender.Address(),
+		Asset: asset, Consortium: w.Id, Note: wire.Note{Kind: wire.KindDestroy, Sequence: sender.Sequence}}
+}
+
+// Found gives the events of a founding: charter, the members, the default collection with keys for all members.
+func (w *Chain) Found(members ...*Org) []consortium.Event {
+	w.T.Helper()
+	founder := members[0]
+	charter, err := consortium.DraftCharter(wire.Charter{Name: "Test", GenesisID: "t-v1", GenesisHash: bytes.Repeat([]byte{7}, 32), Network: wire.NetworkPrivate,
+		Founder: founder.Address(), DefaultCollection: w.Collection, History: true}, time.Now())
+	Must(w.T, err)
+	e := w.Mint(founder, charter)
+	w.Id, w.charterTx = e.Asset, e.TxID
+	events := []consortium.Event{e}
+	var recipients []string
+	for _, m := range members {
+		d, err := consortium.DraftMember(w.Id, m.Document, time.Now())
+		Must(w.T, err)
+		events = append(events, w.Mint(founder, d))
+		recipients = append(recipients, m.Identity.Recipient())
+	}
+	w.Key, err = seal.NewEpochKey()
+	Must(w.T, err)
+	all := wire.Accounts{Members: true}
+	d, err := consortium.DraftCollection(w.Id, w.Collection, 1, wire.Collection{Title: "Default", Readers: all, Contributors: all, DefaultLevel: "green", Metadata: wire.MetadataOpen},
+		map[uint32]*seal.EpochKey{1: w.Key}, recipients, time.Now())
+	Must(w.T, err)
+	return append(events, w.Mint(founder, d))
+}
+
+func IndicatorJSON(n int) string {
+	return fmt.Sprintf(`{"type":"indicator","spec_version":"2.1","id":"indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f","created":"2026-01-02T03:04:05.678Z",`+
+		`"modified":"2026-01-02T03:04:05.678Z","name":"Indicator %d","pattern":"[file:hashes.MD5 = '%032x']","pattern_type":"stix","valid_from":"2026-01-02T03:04:05Z"}`, n, n, n)
+}
+
+// Object drafts an indicator in the default collection.
+func (w *Chain) Object(n int) consortium.Draft { return w.ObjectOf(n, "") }
+
+// ObjectOf drafts one with a description.
+func (w *Chain) ObjectOf(n int, description string) consortium.Draft {
+	w.T.Helper()
+	c := consortium.Collection{ID: w.Collection, Epoch: 1, Key: w.Key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
+	d, err := consortium.DraftObject(w.Id, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true,
+		[]byte(DescribedIndicator(n, description)), time.Now())
+	Must(w.T, err)
+	return d
+}
+
+func DescribedIndicator(n int, description string) string {
+	return strings.Replace(IndicatorJSON(n), `"name"`, `"description":"`+description+`","name"`, 1)
+}
+
+func (w *Chain) Shown() int64 { return w.R.View.CountObjects() }
+
+func (m *memStore) Count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.Dirs)
+}
+
+func Eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within a minute")
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// MemberDocument is what this organisation says of itself: its request for admission.
+func (r *Registrar) MemberDocument() (wire.Member, error) {
+	return Document(r.Repo.Config, r.Repo.Keys)
+}
+
+// Document makes and signs what an organisation says of itself.
+func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
+	id, err := peer.IDFromPrivateKey(keys.Peer)
+	if err != nil {
+		return wire.Member{}, err
+	}
+	title := config.Organisation.Title
+	if title == "" {
+		title = config.Organisation.Name
+	}
+	return wire.Member{
+		Organisation: config.Organisation.Name, Title: title, Account: keys.Address(), Peer: id.String(),
+		Recipient: keys.Identity.Recipient(),
+	}.Sign(keys.Account.PrivateKey, keys.Peer)
+}
+
+// storeMember takes the admission of an organisation into the outbox.
+func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (repo.Item, error) {
+	draft, err := consortium.DraftMember(r.Consortium.ID, m, time.Now())
+	if err != nil {
+		return repo.Item{}, err
+	}
+	removals := 0 // who was removed can be admitted again
+	r.State.Read(func(s *consortium.State) { removals = s.Removals(m.Account) })
+	item, err := r.Records.Store(ctx, memberKey(m, removals), draft)
+	return item, err
+}
+
+func memberKey(m wire.Member, removals int) []byte {
+	return publish.KeyOf("member", m.Organisation, m.Title, m.Account, m.Peer, m.Recipient, strconv.Itoa(removals))
+}
+
+// Admission is the answer to a request.
+type Admission struct {
+	Organisation string `json:"organisation"`
+	Account      string `json:"account"`
+	TxID         string `json:"txid"`
+	Round        uint64 `json:"round"`
+	Asset        uint64 `json:"asset_id"`
+	Invite       []byte `json:"invite,omitempty"`   // an age file for the newcomer
+	Proposal     []byte `json:"proposal,omitempty"` // instead of all that, where the governor is several: what they sign
+}
+
+// Admit makes an organisation a member, and returns when that is on the chain, the newcomer's keyring too. Repeating it
+// gives the same admission again and costs nothing. Where the governor is several accounts, it gives a proposal for them
+// or, if they have admitted the organisation, the invite.
+func (r *Registrar) Admit(ctx context.Context, request []byte) (Admission, error) {
+	m, err := wire.ParseMember(request)
+	if err != nil {
+		return Admission{}, problem.Input(err)
+	}
+	a, err := r.authority(ctx, "admit members")
+	if err != nil {
+		return Admission{}, err
+	}
+	admitted, err := r.mayAdmit(m)
+	if err != nil {
+		return Admission{}, err
+	}
+	if a.quorum != nil {
+		return r.admitTogether(ctx, a, m, admitted)
+	}
+	item, err := r.storeMember(ctx, m)
+	if err != nil {
+		return Admission{}, err
+	}
+	if item, err = r.awaitItem(ctx, item.Key); err != nil {
+		return Admission{}, fmt.Errorf("admitting %s: %w", m.Organisation, err)
+	}
+	if err := r.awaitKeyring(ctx, m); err != nil {
+		return Admission{}, fmt.Errorf("giving %s its keys: %w", m.Organisation, err)
+	}
+	invite, err := r.invite(m)
+	if err != nil {
+		return Admission{}, err
+	}
+	return Admission{Organisation: m.Organisation, Account: m.Account, TxID: item.TxID, Round: item.Round, Asset: item.Asset, Invite: invite}, nil
+}
+
+// admitTogether proposes an admission or, where it was made, gives the invite.
+func (r *Registrar) admitTogether(ctx context.Context, a authority, m wire.Member, admitted *consortium.Member) (Admission, error) {
+	answer := Admission{Organisation: m.Organisation, Account: m.Account}
+	if admitted != nil {
+		var err error
+		answer.TxID, answer.Round, answer.Asset = admitted.Admitted.TxID, admitted.Admitted.Round, admitted.Admitted.Asset
+		answer.Invite, err = r.invite(m)
+		return answer, err
+	}
+	draft, err := consortium.DraftMember(r.Consortium.ID, m, state.Now())
+	if err != nil {
+		return answer, err
+	}
+	signed, err := r.propose(ctx, a, draft, r.purposeOf(wire.KindMember, m.Account)...)
+	if err != nil {
+		return answer, fmt.Errorf("proposing to admit %s: %w", m.Organisation, err)
+	}
+	answer.Proposal = signed.File
+	return answer, nil
+}
+
+// mayAdmit refuses what belongs to another member. It gives the member that the document is about, if it is one with
+// this very document.
+func (r *Registrar) mayAdmit(m wire.Member) (*consortium.Member, error) {
+	for _, other := range r.State.Members() {
+		switch {
+		case other.Account == m.Account && other.Removed == nil && other.Known && other.Peer == m.Peer && other.Recipient == m.Recipient && other.Name == m.Organisation:
+			return &other, nil
+		case other.Account == m.Account && other.ID != m.Account:
+			return nil, problem.Input(fmt.Errorf("the account %s belongs to the member %s, which changed its keys", m.Account, other.Name))
+		case slices.Contains(other.Former, m.Account):
+			return nil, problem.Input(fmt.Errorf("the account %s was replaced by its member, %s", m.Account, other.Name))
+		case other.Account == m.Account:
+			continue
+		case other.Name == m.Organisation:
+			return nil, problem.Input(fmt.Errorf("the name %s belongs to another member, with account %s", m.Organisation, other.Account))
+		case other.Peer == m.Peer:
+			return nil, problem.Input(fmt.Errorf("the peer id %s belongs to another member, %s", m.Peer, other.Name))
+		}
+	}
+	return nil, nil
+}
+
+// awaitItem waits until what is published under a key is on the chain.
+func (r *Registrar) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
+	for {
+		changed := r.Done.Changed()
+		item, found, err := r.Repo.Outbox.Find(key)
+		if err != nil || found && item.State >= repo.Confirmed {
+			return item, err
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // it may not be in the outbox yet
+		case <-ctx.Done():
+			return repo.Item{}, errors.Join(ctx.Err(), r.Problem())
+		}
+	}
+}
+
+// awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.
+func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
+	if m.Account == r.State.Self {
+		return nil
+	}
+	for {
+		confirmed, changed := r.Done.Changed(), r.State.Changed.Changed()
+		waits, id := false, m.Account
+		if who, found := r.State.Member(m.Account); found {
+			id = who.ID
+		}
+		for _, c := range r.State.Collections() {
+			if !c.Default || c.Owner != r.State.Self {
+				continue
+			}
+			item, found, err := r.Repo.Outbox.Find(collections.KeyringKey(c, id, m.Recipient))
+			if err != nil {
+				return err
+			}
+			waits = !found || item.State < repo.Confirmed
+		}
+		if !waits {
+			return nil
+		}
+		select {
+		case <-confirmed:
+		case <-changed:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), r.Problem())
+		}
+	}
+}
+
+func (r *Registrar) invite(m wire.Member) ([]byte, error) {
+	addresses, err := r.addresses()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Invite{
+		Consortium: r.Consortium.ID, Charter: r.Consortium.Charter, Name: r.State.NameOf(r.Consortium), GenesisID: r.Consortium.GenesisID,
+		GenesisHash: r.Consortium.GenesisHash, Account: m.Account, Network: r.Consortium.Network, SwarmKey: string(r.Repo.Keys.SwarmKey()),
+		Peers: addresses,
+	}.Seal(m.Recipient)
+}

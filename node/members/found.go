@@ -1,0 +1,257 @@
+package members
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
+	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Charter is what a consortium is founded with.
+type Charter struct {
+	Name    string
+	History bool // newcomers may read what was published before their admission
+}
+
+// founding is what the founder keeps of it, so that an interrupted founding is taken up where it stopped and no second
+// charter is minted.
+type founding struct {
+	Charter  wire.Charter `json:"charter"`
+	Metadata []byte       `json:"metadata"`
+	Payload  []byte       `json:"payload"`
+	Group    ledger.Group `json:"group"`
+}
+
+// Found mints the charter of a new consortium and makes the repository belong to it. The founder's membership and the
+// default collection follow when the node runs. It can be repeated after a failure or a crash.
+func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, error) {
+	existing, err := r.Consortium()
+	if err != nil {
+		return nil, err
+	}
+	if existing != nil {
+		return nil, fmt.Errorf("this repository belongs to the consortium %q (%d) already", existing.Name, existing.ID)
+	}
+	client, err := algorand.NewAlgod(r.Config.Algorand.AlgodURL, r.Config.Algorand.AlgodToken, r.Config.Algorand.AlgodTokenHeader)
+	if err != nil {
+		return nil, err
+	}
+	l := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee)
+	chain, err := algorand.NewIndexer(r.Config.Algorand.IndexerURL, r.Config.Algorand.IndexerToken, r.Config.Algorand.IndexerTokenHeader)
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFounding(r)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		if f, err = prepareFounding(ctx, r, l, c); err != nil {
+			return nil, err
+		}
+	}
+	minted, err := mintCharter(ctx, r, l, chain, f)
+	if err != nil {
+		return nil, fmt.Errorf("minting the charter: %w", err)
+	}
+	own := repo.Consortium{
+		ID: minted.Asset, Charter: minted.TxID, Name: f.Charter.Name, GenesisID: f.Charter.GenesisID, GenesisHash: f.Charter.GenesisHash,
+		Network: f.Charter.Network,
+	}
+	err = r.SetConsortium(own)
+	auditlog.New(r).Changed("found-consortium", "", []string{own.Name}, err)
+	return &own, err
+}
+
+func readFounding(r *repo.Repo) (*founding, error) {
+	data, err := r.Outbox.Memo(foundingMemo)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	var f founding
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, fmt.Errorf("reading the founding: %w", err)
+	}
+	return &f, nil
+}
+
+const foundingMemo = "founding"
+
+func (f *founding) store(r *repo.Repo) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("storing the founding: %w", err)
+	}
+	return r.Outbox.SetMemo(foundingMemo, data)
+}
+
+// prepareFounding drafts and signs the charter, and makes the swarm key.
+func prepareFounding(ctx context.Context, r *repo.Repo, l *ledger.Ledger, c Charter) (*founding, error) {
+	params, err := l.Params(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := &founding{Charter: wire.Charter{
+		Name: c.Name, GenesisID: params.GenesisID, GenesisHash: params.GenesisHash[:], Network: r.Config.IPFS.Network,
+		Founder: r.Keys.Address(), DefaultCollection: uuid.NewString(), History: c.History,
+	}}
+	draft, err := consortium.DraftCharter(f.Charter, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	f.Metadata, f.Payload = draft.Metadata, draft.Payload
+	if f.Charter.Network == wire.NetworkPrivate {
+		swarmKey, err := repo.NewSwarmKey()
+		if err != nil {
+			return nil, err
+		}
+		if err := r.Keys.SetSwarmKey(swarmKey); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.sign(l, params); err != nil {
+		return nil, err
+	}
+	return f, f.store(r)
+}
+
+func (f *founding) directory() (p2p.Directory, error) {
+	return publish.DirectoryOf(consortium.Draft{Metadata: f.Metadata, Payload: f.Payload, PayloadName: wire.RecordName})
+}
+
+func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
+	directory, err := f.directory()
+	if err != nil {
+		return err
+	}
+	note, err := wire.Note{Kind: wire.KindCharter}.Encode(0)
+	if err != nil {
+		return err
+	}
+	hash := wire.MetadataHash(f.Metadata)
+	f.Group, err = l.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: hash, Note: note, Lease: hash}})
+	return err
+}
+
+// fate asks algod what has become of the charter and, where algod doesn't have it, the indexer: only what neither has may
+// be signed anew.
+func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, ledger.Minted, error) {
+	txid := f.Group.TxIDs[0]
+	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
+	if err != nil || fate == ledger.Pending || fate == ledger.Confirmed {
+		return fate, minted, err
+	}
+	round, err := l.Round(ctx)
+	if err != nil || round <= f.Group.LastValid {
+		return fate, minted, err
+	}
+	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid, l.Address(), f.Group.FirstValid, f.Group.LastValid)
+	switch {
+	case err != nil:
+		return ledger.Unknown, ledger.Minted{}, err
+	case asset > 0:
+		return ledger.Confirmed, ledger.Minted{TxID: txid, Round: round, Asset: asset}, nil
+	case tip > f.Group.LastValid:
+		return ledger.Absent, ledger.Minted{}, nil // nobody has it, and its rounds are over
+	}
+	return ledger.Unknown, ledger.Minted{}, nil
+}
+
+// mintCharter submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
+func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *indexer.Client, f *founding) (ledger.Minted, error) {
+	for {
+		fate, minted, err := f.fate(ctx, l, chain)
+		if err != nil {
+			return ledger.Minted{}, err
+		}
+		switch fate {
+		case ledger.Confirmed:
+			return minted, nil
+		case ledger.Absent:
+			params, err := l.Params(ctx)
+			if err != nil {
+				return ledger.Minted{}, err
+			}
+			if err := f.sign(l, params); err != nil {
+				return ledger.Minted{}, err
+			}
+			if err := f.store(r); err != nil {
+				return ledger.Minted{}, err
+			}
+		}
+		round, err := l.Round(ctx)
+		if err != nil {
+			return ledger.Minted{}, err
+		}
+		var refused *ledger.RefusedError
+		err = l.Submit(ctx, f.Group.Raw)
+		switch {
+		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
+			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
+		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
+			// The next look at its fate tells more.
+		case err != nil:
+			return ledger.Minted{}, err
+		}
+		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err = l.WaitAfter(waitCtx, round)
+		cancel()
+		if ctx.Err() != nil {
+			return ledger.Minted{}, ctx.Err()
+		}
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return ledger.Minted{}, err
+		}
+	}
+}
+
+// CompleteFounding publishes what follows a charter: its directory, the founder's membership and the default
+// collection with its first key epoch. It does nothing where that was done, or where somebody else founded: who
+// gave a founding up and joined another consortium must not bring its collection there.
+func (r *Registrar) CompleteFounding(ctx context.Context) error {
+	f, err := readFounding(r.Repo)
+	if err != nil || f == nil || f.Group.TxIDs[0] != r.Consortium.Charter {
+		return err
+	}
+	directory, err := f.directory()
+	if err != nil {
+		return err
+	}
+	if err := r.Host.Put(ctx, []p2p.Directory{directory}); err != nil {
+		return fmt.Errorf("storing the charter: %w", err)
+	}
+	id := f.Charter.DefaultCollection
+	if _, found, err := r.Repo.Outbox.Find(publish.RecordKey(id, 1)); err != nil || found {
+		return err // it is complete; who is the governor and which keys we have may have changed since
+	}
+	own, err := r.MemberDocument()
+	if err != nil {
+		return err
+	}
+	if _, err := r.storeMember(ctx, own); err != nil {
+		return err
+	}
+	metadata := wire.MetadataOpen
+	if f.Charter.Network == wire.NetworkPublic {
+		metadata = wire.MetadataSealed
+	}
+	all := wire.Accounts{Members: true}
+	return r.Collections.Found(ctx, id, wire.Collection{
+		Title: f.Charter.Name, Alias: "default", Description: "What the members of " + f.Charter.Name + " share with one another.",
+		Readers: all, Contributors: all, DefaultLevel: "green", Metadata: metadata,
+	})
+}

@@ -1,0 +1,311 @@
+package members
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// ErrRotated means that the node ended because its organisation has other keys now: it has to be opened again.
+var ErrRotated = errors.New("the organisation has other keys now")
+
+// Rotated is a member that has other keys.
+type Rotated struct {
+	Organisation string   `json:"organisation"`
+	Account      string   `json:"account"`
+	Peer         string   `json:"peer"`
+	Recipient    string   `json:"recipient"`
+	TxID         string   `json:"txid"`
+	Round        uint64   `json:"round"`
+	Advice       []string `json:"advice,omitempty"` // what else is to be done
+	Invite       []byte   `json:"invite,omitempty"`
+	Proposal     []byte   `json:"proposal,omitempty"` // where the governor is several: what they sign for it
+}
+
+// newAccountNeeds is what a new account must have before it takes over, in microalgo: Algorand's own minimum and a few
+// records.
+const newAccountNeeds = 500_000
+
+// RotateKeys gives this organisation other keys, signed with the old ones, and returns when the chain has them. The node
+// then ends with [ErrRotated]. Interrupted, it goes on by itself; repeating it is harmless.
+func (r *Registrar) RotateKeys(ctx context.Context, c repo.Change) (Rotated, error) {
+	if err := state.AwaitTip(ctx, r.Watcher); err != nil {
+		return Rotated{}, err
+	}
+	if !r.State.Active() {
+		return Rotated{}, problem.Input(errors.New("this organisation is not a member of the consortium"))
+	}
+	if c == (repo.Change{}) {
+		return Rotated{}, problem.Input(errors.New("say which keys: the account, the peer key, the identity"))
+	}
+	next, err := r.Repo.Keys.Prepare(c)
+	if err != nil {
+		return Rotated{}, problem.Input(err)
+	}
+	document, err := Document(r.Repo.Config, next)
+	if err != nil {
+		return Rotated{}, err
+	}
+	if c.Account {
+		if err := r.mayTakeOver(ctx, document.Account); err != nil {
+			return Rotated{}, err
+		}
+	}
+	item, err := r.storeRotation(ctx, document, next.Account.PrivateKey)
+	if err != nil {
+		return Rotated{}, fmt.Errorf("changing the keys: %w", err)
+	}
+	for {
+		changed := r.rotated.Changed()
+		if err := r.rotationFailed(item.Key); err != nil {
+			return Rotated{}, err
+		}
+		if r.switching.Load() {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Rotated{}, errors.Join(fmt.Errorf("the change of keys is stored and will be on the chain, but isn't yet: %w", ctx.Err()), r.Problem())
+		}
+	}
+	if item, _, err = r.Repo.Outbox.Find(item.Key); err != nil {
+		return Rotated{}, err
+	}
+	return Rotated{
+		Organisation: document.Organisation, Account: document.Account, Peer: document.Peer, Recipient: document.Recipient,
+		TxID: item.TxID, Round: item.Round, Advice: r.adviceOn(c),
+	}, nil
+}
+
+// mayTakeOver refuses a new account that could not pay for anything.
+func (r *Registrar) mayTakeOver(ctx context.Context, account string) error {
+	funds, err := r.Ledger.FundsOf(ctx, account)
+	if err != nil {
+		return err
+	}
+	if funds.Amount < newAccountNeeds {
+		return problem.Input(fmt.Errorf("the new account %s has %s ALGO: send it at least %s, then repeat the command", account, publish.Algo(funds.Amount), publish.Algo(newAccountNeeds)))
+	}
+	return nil
+}
+
+// storeRotation takes the record into the outbox and, where this organisation is the governor by itself, the amendment
+// by which the new account is. The new account's key consents.
+func (r *Registrar) storeRotation(ctx context.Context, document wire.Member, account ed25519.PrivateKey) (repo.Item, error) {
+	var governor string
+	r.State.Read(func(s *consortium.State) { governor = s.Governor() })
+	if governor == r.State.Self && document.Account != r.State.Self {
+		amendment, err := r.amendment(GovernorChange{Threshold: 1, Accounts: []string{document.Account}})
+		if err != nil {
+			return repo.Item{}, err
+		}
+		draft, err := consortium.DraftAmendment(r.Consortium.ID, amendment, state.Now())
+		if err != nil {
+			return repo.Item{}, err
+		}
+		if _, err := r.Records.Store(ctx, publish.KeyOf("amendment for", document.Account), draft); err != nil {
+			return repo.Item{}, err
+		}
+	}
+	key := publish.KeyOf("rotation", r.State.Self, document.Account, document.Peer, document.Recipient)
+	// First the plan: once the record is stored it can be signed at any time.
+	if err := (publish.RotationPlan{Key: key, Account: document.Account}).Keep(r.Repo.Outbox); err != nil {
+		return repo.Item{}, err
+	}
+	draft, err := consortium.DraftRotation(r.Consortium.ID, r.State.Self, document, account, state.Now())
+	if err != nil {
+		return repo.Item{}, err
+	}
+	return r.Records.Store(ctx, key, draft)
+}
+
+// adviceOn says what a change of keys doesn't do by itself.
+func (r *Registrar) adviceOn(c repo.Change) (advice []string) {
+	var quorum *wire.Quorum
+	r.State.Read(func(s *consortium.State) { quorum = s.Quorum() })
+	if c.Account {
+		advice = append(advice, "the old account keeps what ALGO it has, and what its NFTs keep locked")
+		if quorum != nil && len(quorum.Accounts) > 1 && slices.ContainsFunc(quorum.Accounts, r.State.Ours) {
+			advice = append(advice, "the governor is made up of the old account still: change that with \"slnode governor set\"")
+		}
+	}
+	return advice
+}
+
+// failedRotation is a change of keys that came to nothing: which one, and why.
+type failedRotation struct {
+	key []byte // of the record, in the outbox
+	err error
+}
+
+// rotationFailed tells whether the change of keys that a record says came to nothing. What became of an earlier one is
+// no matter.
+func (r *Registrar) rotationFailed(key []byte) error {
+	if failed := r.failed.Load(); failed != nil && bytes.Equal(failed.key, key) {
+		return failed.err
+	}
+	return nil
+}
+
+// FollowRotation waits until the chain has a change of our own keys, decides that they are switched, and ends the node.
+func (r *Registrar) FollowRotation(ctx context.Context) error {
+	for {
+		changed, confirmed := r.State.Changed.Changed(), r.Done.Changed()
+		done, err := r.rotationDone(ctx)
+		if err != nil {
+			return err
+		}
+		if done {
+			if err := r.Repo.Keys.Switch(); err != nil {
+				return err
+			}
+			r.switching.Store(true)
+			r.rotated.Notify()
+			r.Log.Info("the chain has this organisation's other keys; the node begins anew with them")
+			return ErrRotated
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-confirmed:
+		}
+	}
+}
+
+// rotationDone reports whether the chain has the keys that were prepared. If it has the record and does not count it,
+// they are forgotten.
+func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
+	plan, err := publish.ReadRotation(r.Repo.Outbox)
+	if err != nil || plan == nil {
+		return false, err
+	}
+	next, found, err := r.Repo.Keys.Next()
+	if err != nil || !found { // carried out before
+		return false, err
+	}
+	id, err := peer.IDFromPrivateKey(next.Peer)
+	if err != nil {
+		return false, err
+	}
+	m, known := r.State.Member(r.State.Self)
+	if known && m.Known && m.Rotated != nil && m.Account == next.Address() && m.Peer == id.String() && m.Recipient == next.Identity.Recipient() {
+		return true, nil
+	}
+	item, found, err := r.Repo.Outbox.Find(plan.Key)
+	if err != nil || !found || item.State < repo.Confirmed || r.Watcher.State().Cursor < item.Round {
+		return false, err
+	}
+	if _, counts, err := r.Repo.View.Event(item.TxID); err != nil || counts {
+		return false, err
+	}
+	failed := fmt.Errorf("transaction %s is on the chain and counts for nothing: the keys stay as they were", item.TxID)
+	r.Log.Error("a change of keys came to nothing", "error", failed)
+	if err := errors.Join(r.Repo.Keys.Abandon(), r.Repo.Outbox.ForgetMemo(publish.RotationMemo)); err != nil {
+		return false, err
+	}
+	r.failed.Store(&failedRotation{key: plan.Key, err: failed})
+	r.rotated.Notify()
+	r.Records.Wake()
+	return false, nil
+}
+
+// ReplaceKeys gives a member other keys that can't do it itself, because it has lost the old ones: those of a request that
+// it made with the new ones. Where the governor is several accounts, it gives a proposal for them.
+func (r *Registrar) ReplaceKeys(ctx context.Context, name string, request []byte) (Rotated, error) {
+	document, err := wire.ParseMember(request)
+	if err != nil {
+		return Rotated{}, problem.Input(err)
+	}
+	a, err := r.authority(ctx, "replace a member's keys")
+	if err != nil {
+		return Rotated{}, err
+	}
+	m, err := r.replaceable(name, document)
+	if err != nil {
+		return Rotated{}, problem.Input(err)
+	}
+	answer := Rotated{Organisation: document.Organisation, Account: document.Account, Peer: document.Peer, Recipient: document.Recipient}
+	if m.Known && m.Account == document.Account && m.Peer == document.Peer && m.Recipient == document.Recipient && m.Rotated != nil {
+		answer.TxID, answer.Round = m.Rotated.TxID, m.Rotated.Round
+		answer.Invite, err = r.invite(document)
+		return answer, err
+	}
+	draft, err := consortium.DraftRotation(r.Consortium.ID, m.Account, document, nil, state.Now())
+	if err != nil {
+		return answer, err
+	}
+	if a.quorum != nil {
+		signed, err := r.propose(ctx, a, draft, r.purposeOf(wire.KindRotation, document.Account)...)
+		if err != nil {
+			return answer, fmt.Errorf("proposing other keys for %s: %w", name, err)
+		}
+		answer.Proposal = signed.File
+		return answer, nil
+	}
+	item, err := r.mintRecord(ctx, publish.KeyOf("rotation", m.Account, document.Account, document.Peer, document.Recipient), draft)
+	if err != nil {
+		return answer, fmt.Errorf("replacing the keys of %s: %w", name, err)
+	}
+	answer.TxID, answer.Round = item.TxID, item.Round
+	answer.Invite, err = r.invite(document)
+	return answer, err
+}
+
+// replaceable finds a member and refuses a document that can't be its own.
+func (r *Registrar) replaceable(name string, document wire.Member) (m consortium.Member, err error) {
+	for _, one := range r.State.Members() {
+		switch {
+		case one.Name == name || one.Account == name:
+			m = one
+		case one.Account == document.Account || slices.Contains(one.Former, document.Account):
+			return m, fmt.Errorf("the account %s belongs to another member, %s", document.Account, one.Name)
+		case one.Peer == document.Peer:
+			return m, fmt.Errorf("the peer id %s belongs to another member, %s", document.Peer, one.Name)
+		}
+	}
+	switch {
+	case m.Account == "" || m.Removed != nil:
+		return m, fmt.Errorf("no member is called %.60q", name)
+	case document.Organisation != m.Name:
+		return m, fmt.Errorf("the request is of %s: a member can't take another name", document.Organisation)
+	case m.Account == r.State.Self:
+		return m, errors.New("this organisation changes its own keys with \"slnode member rotate\"")
+	case slices.Contains(m.Former, document.Account):
+		return m, fmt.Errorf("the account %s was replaced before", document.Account)
+	}
+	return m, nil
+}
+
+// BeginWithKeys makes the outbox that of the account that this node has now.
+func BeginWithKeys(r *repo.Repo, self string, s *publish.Sole) error {
+	if err := r.Outbox.SetPublisher(self); err != nil {
+		return err
+	}
+	plan, err := publish.ReadRotation(r.Outbox)
+	if err != nil || plan == nil {
+		return err
+	}
+	if plan.Account == self {
+		if err := s.Rotated(); err != nil {
+			return err
+		}
+	}
+	if _, prepared, err := r.Keys.Next(); err != nil || prepared {
+		return err // it is on its way
+	}
+	return r.Outbox.ForgetMemo(publish.RotationMemo)
+}

@@ -1,0 +1,202 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/evidence"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Verification is the evidence for one publication, step by step.
+type Verification struct {
+	evidence.Report
+	Explorer string `json:"explorer,omitempty"` // where people can look it up; on public networks
+}
+
+// verification is a Verification in the making.
+type verification struct {
+	Verification
+	*Notary
+	event consortium.Event
+}
+
+// Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
+// chain, which is asked anew, over IPFS to the object.
+func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) {
+	txid, err := n.transactionOf(what)
+	if err != nil {
+		return Verification{}, err
+	}
+	v := &verification{Notary: n, Verification: Verification{Report: evidence.NewReport(txid)}}
+	found, err := n.Watcher.Find(ctx, txid)
+	var invalid *chainwatch.InvalidError
+	if err != nil && !errors.As(err, &invalid) {
+		if _, refused := algorand.BadRequest(err); refused {
+			err = problem.Input(err)
+		}
+		return Verification{}, err
+	}
+	if err == nil && !found.Found {
+		if algod := n.Watcher.State().Algod; found.Round < algod {
+			return Verification{}, fmt.Errorf("the indexer does not have transaction %.60s; it is at round %d, algod at round %d", txid, found.Round, algod)
+		}
+		return Verification{}, problem.Input(fmt.Errorf("the indexer does not have transaction %.60s", txid))
+	}
+	if !v.Add("transaction signature", txid, err) {
+		return v.Verification, nil
+	}
+	v.event = found.Event
+	v.Explorer = n.explorer(txid)
+	v.round(ctx)
+	v.membership()
+	if metadata, payload, ok := v.contents(ctx); ok {
+		v.opening(metadata, payload)
+	}
+	return v.Verification, nil
+}
+
+// transactionOf finds the transaction that published something.
+func (n *Notary) transactionOf(what string) (string, error) {
+	if !strings.Contains(what, "--") {
+		if !isTransactionID(what) {
+			return "", problem.Input(fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction", what))
+		}
+		return what, nil
+	}
+	entry, err := n.View.Latest(repo.Everything, what)
+	if err != nil {
+		return "", err
+	}
+	if entry == nil {
+		return "", problem.Input(fmt.Errorf("no object %.80s is in the view of this node", what))
+	}
+	return entry.TxID, nil
+}
+
+// isTransactionID reports whether something has the form of a transaction's id: 32 bytes in base32.
+func isTransactionID(id string) bool {
+	return len(id) == 52 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// round asks algod, which is another source than the indexer, whether the transaction is in that block.
+func (v *verification) round(ctx context.Context) {
+	value := fmt.Sprintf("round %d, %s", v.event.Round, v.event.Time.Format(time.RFC3339))
+	at, err := v.Ledger.Included(ctx, v.event.Round, v.TxID, v.Consortium.GenesisHash)
+	switch {
+	case errors.Is(err, ledger.ErrNoBlock):
+		v.Note(evidence.NotChecked, "round and time", value, "algod no longer has the block; the indexer's word")
+	case errors.Is(err, ledger.ErrNotIncluded):
+		v.Add("round and time", value, err)
+	case err != nil:
+		v.Note(evidence.NotChecked, "round and time", value, err.Error())
+	case !at.Equal(v.event.Time):
+		v.Add("round and time", value, fmt.Errorf("algod says %s", at.Format(time.RFC3339)))
+	default:
+		v.Add("round and time", value, nil)
+	}
+}
+
+func (v *verification) membership() {
+	name := v.event.Sender
+	if m, found := v.State.Member(v.event.Sender); found && m.Name != "" {
+		name = fmt.Sprintf("%s (%s)", m.Name, v.event.Sender)
+	}
+	var err error
+	v.State.Read(func(s *consortium.State) { err = evidence.Membership(s, v.event) })
+	v.Add("creator was a member in that round", name, err)
+}
+
+// contents checks the files behind the CID, from this node's store or from other members'.
+func (v *verification) contents(ctx context.Context) (m wire.Metadata, payload []byte, ok bool) {
+	if v.event.Directory == "" {
+		v.Note(evidence.NotChecked, "CID", "none", "the transaction destroys asset "+fmt.Sprint(v.event.Asset))
+		return m, nil, false
+	}
+	metadata, payload, err := v.files(ctx, v.event.Directory)
+	if !v.Add("blocks are here", v.event.Directory, err) {
+		return m, nil, false
+	}
+	m, ok = v.Contents("", v.event, metadata, payload, directoryCID)
+	return m, payload, ok
+}
+
+// files gives the two files of a directory, from this node's store or from other members'.
+func (n *Notary) files(ctx context.Context, directory string) (metadata, payload []byte, err error) {
+	root, err := cid.Decode(directory)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := n.Blocks.Fetch(ctx, []cid.Cid{root}); err != nil {
+		return nil, nil, err
+	}
+	files, err := n.Blocks.Read(ctx, root)
+	for _, f := range files {
+		if f.Name == wire.MetadataName {
+			metadata = f.Data
+		} else {
+			payload = f.Data
+		}
+	}
+	return metadata, payload, err
+}
+
+// directoryCID computes the CID of a directory of metadata.json and a payload.
+func directoryCID(metadata []byte, payloadName string, payload []byte) (string, error) {
+	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: metadata}, p2p.File{Name: payloadName, Data: payload})
+	if err != nil {
+		return "", err
+	}
+	return directory.Root().String(), nil
+}
+
+// opening decrypts an object, if this organisation can.
+func (v *verification) opening(metadata wire.Metadata, payload []byte) {
+	if v.event.Note.Kind != wire.KindObject {
+		return
+	}
+	identifier := metadata.Properties.Identifier
+	ruling := v.rule(v.event, metadata)
+	switch ruling.Outcome {
+	case consortium.Readable:
+		entry, err := replicate.OpenObject(metadata, payload, ruling.Key)
+		value := ""
+		if err == nil {
+			in, _ := v.State.Collection(entry.Collection)
+			value = fmt.Sprintf("%s, version %s, in %q", entry.ID, entry.Version, in.Properties.Title)
+		}
+		v.Add("decryption", value, err)
+	case consortium.Refused:
+		v.Add("decryption", identifier, errors.New(ruling.Reason))
+	default:
+		v.Note(evidence.NotChecked, "decryption", identifier, ruling.Reason)
+	}
+}
+
+// rule decides about an object as the fold stands.
+func (n *Notary) rule(e consortium.Event, m wire.Metadata) (ruling consortium.Ruling) {
+	n.State.Read(func(s *consortium.State) { ruling = s.Rule(e, m) })
+	return ruling
+}
+
+// explorer is where people can look a transaction up: on networks that explorers know.
+func (n *Notary) explorer(txid string) string {
+	network, _, _ := strings.Cut(n.Consortium.GenesisID, "-")
+	if network != "mainnet" && network != "testnet" {
+		return ""
+	}
+	return strings.NewReplacer("{network}", network, "{txid}", txid).Replace(n.ExplorerURL)
+}

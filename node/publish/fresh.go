@@ -1,0 +1,64 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/p2p"
+)
+
+// maxFresh bounds the directories that are kept in memory, in bytes.
+const maxFresh = 32 << 20
+
+// Fresh are the directories that were stored a moment ago and are about to be announced. They are kept so
+// that they need not be read again; what doesn't fit is read from the disk.
+type Fresh struct {
+	blocks Blocks
+
+	mu    sync.Mutex
+	size  int
+	byCID map[string]p2p.Directory
+}
+
+func NewFresh(blocks Blocks) *Fresh { return &Fresh{blocks: blocks} }
+
+func (f *Fresh) add(directories []p2p.Directory) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.byCID == nil {
+		f.byCID = map[string]p2p.Directory{}
+	}
+	for _, d := range directories {
+		if f.size+d.Size() > maxFresh {
+			return
+		}
+		f.size += d.Size()
+		f.byCID[d.Root().String()] = d
+	}
+}
+
+// take gives a directory, and forgets it.
+func (f *Fresh) take(ctx context.Context, root string) (p2p.Directory, error) {
+	f.mu.Lock()
+	d, found := f.byCID[root]
+	if found {
+		f.size -= d.Size()
+		delete(f.byCID, root)
+	}
+	f.mu.Unlock()
+	if found {
+		return d, nil
+	}
+	c, err := cid.Decode(root)
+	if err != nil {
+		return p2p.Directory{}, fmt.Errorf("directory %.80q: %w", root, err)
+	}
+	files, err := f.blocks.Read(ctx, c)
+	if err != nil {
+		return p2p.Directory{}, err
+	}
+	return p2p.BuildDirectory(files...)
+}

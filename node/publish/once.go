@@ -1,0 +1,223 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any more.
+
+// unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
+// was lost, or because another member published the same while this waited.
+func (m *Minter) unpublished(items []repo.Item) ([]repo.Item, error) {
+	rest := items[:0:0]
+	for _, item := range items {
+		done, by, failure, err := m.Done(&item)
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			rest = append(rest, item)
+			continue
+		}
+		if err := m.Outbox.Resolve(item, by, failure); err != nil {
+			return nil, err
+		}
+		m.Confirmed.Notify()
+	}
+	return rest, nil
+}
+
+// Done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
+// is not what the item wanted if it isn't.
+func (m *Minter) Done(item *repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
+	if item.Destroys != 0 {
+		e, found, err := m.View.EventOf(item.Destroys)
+		if err != nil || found && e.State == repo.Ended {
+			return err == nil, by, "", err
+		}
+	}
+	if item.Note.Kind == wire.KindObject {
+		entry, err := PublishedAs(m.View, *item)
+		if err != nil {
+			return false, by, "", err
+		}
+		replaced := false
+		if entry != nil {
+			if replaced, err = m.replaces(*item, entry); err != nil {
+				return false, by, "", err
+			}
+		}
+		if entry != nil && !replaced {
+			if string(entry.Hash) != string(item.Hash) {
+				failure = Conflict
+			}
+			return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
+		}
+	}
+	e, err := m.signedBefore(item)
+	if err != nil || e == nil {
+		return false, by, "", err
+	}
+	return true, repo.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
+}
+
+// signedBefore finds the transaction with an item's lease that is on the chain already: this node, or the one that it
+// was restored from, signed it. If what it made was withdrawn since, the item is the next publication of its key.
+func (m *Minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
+	for {
+		e, found, err := m.View.Leased(m.Lease(*item))
+		if err != nil || !found {
+			return nil, err
+		}
+		if e.State != repo.Ended && (item.ReplacesAsset == 0 || e.Asset != item.ReplacesAsset) {
+			return &e, nil
+		}
+		item.Publication++
+	}
+}
+
+// UpToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
+// epoch that is over, and has the latter sealed anew: to mint them
+// as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
+// view was deleted, say) stay where they are.
+func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
+	reopened := false
+	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
+	for _, c := range m.State.Collections() {
+		collections[c.ID] = c
+	}
+	again := recheck{state: m.State, outbox: m.Outbox}
+	for _, item := range items {
+		if item.Note.Kind != wire.KindObject {
+			rest = append(rest, item)
+			continue
+		}
+		why, err := again.withholds(item)
+		if err != nil {
+			return nil, nil, err
+		}
+		if why != nil {
+			if err := m.giveUp(ctx, item, why); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		waits, err := again.holds(item)
+		if err != nil {
+			return nil, nil, err
+		}
+		if waits != nil {
+			problem = waits
+			continue
+		}
+		c, found := collections[item.Collection]
+		if found && c.Pending {
+			problem = &obstacle{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
+			continue
+		}
+		if found && c.Epoch == item.Epoch && c.MayPublish(m.State.Self) {
+			rest = append(rest, item)
+			continue
+		}
+		var keys map[uint32]*seal.EpochKey
+		m.State.Read(func(s *consortium.State) { keys = s.Keys(item.Collection) })
+		if keys[item.Epoch] == nil {
+			problem = &obstacle{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
+			continue
+		}
+		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
+			return nil, nil, fmt.Errorf("taking object %s back to be sealed anew: %w", item.ObjectID, err)
+		}
+		reopened = true
+		m.Log.Info("an object is sealed anew: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
+	}
+	if reopened {
+		m.Reopened()
+	}
+	return rest, problem, nil
+}
+
+// giveUp ends an item that must not be published, and deletes its blocks.
+func (m *Minter) giveUp(ctx context.Context, item repo.Item, why error) error {
+	root, err := cid.Decode(item.Directory)
+	if err != nil {
+		return fmt.Errorf("directory of item %d: %w", item.Number, err)
+	}
+	if err := m.Outbox.GiveUp(item, why.Error()); err != nil {
+		return err
+	}
+	m.Log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
+	m.Confirmed.Notify()
+	return m.Fresh.blocks.Forget(ctx, []cid.Cid{root})
+}
+
+func (m *Minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey) error {
+	directory, err := m.Fresh.take(ctx, item.Directory)
+	if err != nil {
+		return err
+	}
+	files, err := directory.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name != wire.ObjectName {
+			continue
+		}
+		sealed, err := wire.ParseSealedObject(f.Data)
+		if err != nil {
+			return err
+		}
+		plaintext, err := key.Open(sealed)
+		if err != nil {
+			return err
+		}
+		if err := m.Outbox.Reopen(item, plaintext); err != nil {
+			return err
+		}
+		return m.Fresh.blocks.Forget(ctx, []cid.Cid{directory.Root()})
+	}
+	return errors.New("its directory has no " + wire.ObjectName)
+}
+
+// PublishedAs finds what is in the view of the same version, or of the same content if there are no versions.
+func PublishedAs(view *repo.View, item repo.Item) (*repo.Entry, error) {
+	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
+	if !probe.Unversioned {
+		instant, err := stix.ParseTimestamp(item.Version)
+		if err != nil {
+			return nil, err
+		}
+		probe.Instant = instant
+	}
+	return view.Same(probe)
+}
+
+// replaces reports whether an entry of the view is what an item takes the place of.
+func (m *Minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
+	for {
+		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
+			return true, nil
+		}
+		if item.Replaces == 0 {
+			return false, nil
+		}
+		old, found, err := m.Outbox.Item(item.Replaces)
+		if err != nil || !found {
+			return false, err
+		}
+		item = old
+	}
+}
+
+const Conflict = "this version of the object is published already, with other content"

@@ -1,0 +1,69 @@
+package publish
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is stored.
+type Records struct {
+	outbox *repo.Outbox
+	blocks Blocks
+	fresh  *Fresh
+	Wake   func() // tells the minter that there is work
+}
+
+func NewRecords(outbox *repo.Outbox, blocks Blocks, fresh *Fresh, wake func()) *Records {
+	return &Records{outbox: outbox, blocks: blocks, fresh: fresh, Wake: wake}
+}
+
+// Store stores a record and takes it into the outbox as something to mint. A record with a key that is published, or on
+// its way, is not published again. It can be found by further keys also.
+func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (repo.Item, error) {
+	if item, found, err := r.outbox.Find(key); err != nil || found && item.State != repo.Withdrawn {
+		return item, err
+	}
+	directory, err := DirectoryOf(d)
+	if err != nil {
+		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+	}
+	if err := r.blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
+		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+	}
+	r.fresh.add([]p2p.Directory{directory})
+	hash := wire.MetadataHash(d.Metadata)
+	items, err := r.outbox.Accept([]repo.Submission{{Also: also, Item: repo.Item{
+		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
+		Destroys: d.Note.Asset,
+	}}})
+	if err != nil {
+		return repo.Item{}, err
+	}
+	r.Wake()
+	return items[0], nil
+}
+
+// DirectoryOf makes a draft the directory that is stored.
+func DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
+	return p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+}
+
+// RecordKey names a collection's records in the outbox.
+func RecordKey(id string, revision int) []byte {
+	return KeyOf("collection", id, strconv.Itoa(revision))
+}
+
+// KeyOf is a hash of words that contain no zero byte.
+func KeyOf(words ...string) []byte {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return sum[:]
+}

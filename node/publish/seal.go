@@ -1,0 +1,196 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// SealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
+const SealBatch = 256
+
+// SealBytes is how much of them is held in memory.
+const SealBytes = 16 << 20
+
+// Blocks is where directories are kept.
+type Blocks interface {
+	// Put returns nil when the directories survive a power loss.
+	Put(ctx context.Context, directories []p2p.Directory) error
+	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Forget deletes directories.
+	Forget(ctx context.Context, roots []cid.Cid) error
+}
+
+// Sealer is the second stretch of the publish pipeline: it seals what was accepted and stores it on IPFS.
+type Sealer struct {
+	Outbox     *repo.Outbox
+	State      *state.Shared
+	Blocks     Blocks
+	Fresh      *Fresh
+	Consortium uint64
+	Work       signal.Signal  // something was accepted
+	Stored     func()         // tells the minter that there is work
+	Done       *signal.Signal // an item was given up
+	Disk       *problem.Disk
+	Memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
+	Condition  *problem.Monitor
+	Log        *slog.Logger
+}
+
+// Run seals until the context ends. What comes in meanwhile and has its turn before what is left is sealed before it.
+func (s *Sealer) Run(ctx context.Context) error {
+	queue := s.Outbox.Reader(repo.Accepted)
+	for {
+		accepted, changed := s.Work.Changed(), s.State.Changed.Changed()
+		queue.Restart()
+		for {
+			items, err := queue.Next(SealBatch)
+			if err == nil && len(items) > 0 {
+				s.Disk.Await(ctx)
+				all := items
+				items = withoutTail(items)
+				var n int
+				if n, err = s.Seal(ctx, items); err == nil && n < len(all) {
+					queue.Return(all[n])
+				}
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-accepted:
+		case <-changed:
+		}
+	}
+}
+
+// Seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
+// looked at. Items of a collection in which this organisation may not publish any more wait until it may.
+func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error) {
+	var held atomic.Int64
+	drafts := make([]consortium.Draft, len(items))
+	ready := make([]bool, len(items))
+	again := recheck{state: s.State, outbox: s.Outbox}
+	collections := map[string]consortium.Collection{}
+	for _, c := range s.State.Collections() {
+		if c.MayPublish(s.State.Self) && !c.Pending {
+			collections[c.ID] = c
+		}
+	}
+	workers, _ := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, item := range items {
+		if held.Load() >= s.Memory {
+			items = items[:i]
+			break
+		}
+		into, may := collections[item.Collection]
+		gone, err := s.giveUp(&again, item)
+		if err != nil {
+			return 0, err
+		}
+		if gone {
+			continue
+		}
+		if !may || !s.State.Active() {
+			if onTheWay, err := s.onTheWay(item.Collection); err != nil {
+				return 0, err
+			} else if onTheWay {
+				continue
+			}
+			s.Condition.Set("permission", "this organisation may not publish in collection "+item.Collection+" now")
+			continue
+		}
+		ready[i] = true
+		workers.Go(func() error {
+			object, err := s.Outbox.Payload(item.Number)
+			if err != nil {
+				return err
+			}
+			held.Add(int64(len(object)))
+			drafts[i], err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
+			return err
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return 0, fmt.Errorf("sealing: %w", err)
+	}
+	n = len(items)
+	var stored []repo.Item
+	var directories []p2p.Directory
+	for i, item := range items {
+		if !ready[i] {
+			continue
+		}
+		directory, err := DirectoryOf(drafts[i])
+		if err != nil {
+			return 0, fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
+		}
+		hash := wire.MetadataHash(drafts[i].Metadata)
+		item.Epoch = collections[item.Collection].Epoch
+		item.Directory, item.MetadataHash = directory.Root().String(), hash[:]
+		stored, directories = append(stored, item), append(directories, directory)
+	}
+	if len(stored) == 0 {
+		return n, nil
+	}
+	if len(stored) == len(items) {
+		s.Condition.Clear()
+	}
+	if err := s.Blocks.Put(ctx, directories); err != nil {
+		return 0, fmt.Errorf("storing %d objects: %w", len(directories), err)
+	}
+	if err := s.Outbox.SetStored(stored); err != nil {
+		return 0, err
+	}
+	s.Fresh.add(directories)
+	s.Stored()
+	s.Log.Debug("objects are sealed and stored", "objects", len(stored))
+	return n, nil
+}
+
+// giveUp gives an item up if it must not be published any more, whatever may come.
+func (s *Sealer) giveUp(again *recheck, item repo.Item) (gone bool, err error) {
+	why, err := again.withholds(item)
+	if err != nil || why == nil {
+		return false, err
+	}
+	if err := s.Outbox.GiveUp(item, why.Error()); err != nil {
+		return false, err
+	}
+	s.Log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
+	s.Done.Notify()
+	return true, nil
+}
+
+// onTheWay reports whether a record of a collection will arrive that decides, or the first of one of ours.
+func (s *Sealer) onTheWay(collection string) (bool, error) {
+	if c, known := s.State.Collection(collection); known {
+		return c.Pending, nil
+	}
+	_, found, err := s.Outbox.Find(RecordKey(collection, 1))
+	return found, err
+}

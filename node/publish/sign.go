@@ -1,0 +1,412 @@
+package publish
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	maxFlights = 80  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
+	SignBatch  = 256 // items that are signed at once: the outbox is synced once for all of them
+
+	slowestPace = 5 * time.Second
+)
+
+// Announcer tells the other members.
+type Announcer interface {
+	Announce(ctx context.Context, directories []p2p.Directory) error
+	Hint(ctx context.Context, round uint64) error
+}
+
+// finder looks a transaction up in the indexer.
+type finder interface {
+	Find(ctx context.Context, txid string) (chainwatch.Finding, error)
+	// Trace is Find for one that is not expected to be there: what it doesn't find is absent up to the round it tells.
+	Trace(ctx context.Context, txid, sender string, first, last uint64) (chainwatch.Finding, error)
+}
+
+// minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
+// confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
+//
+// A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
+type Minter struct {
+	Outbox      *repo.Outbox
+	View        *repo.View
+	State       *state.Shared
+	Fresh       *Fresh
+	Ledger      *ledger.Ledger
+	GenesisHash []byte // of the network that the consortium lives on
+	GenesisID   string
+	Consortium  uint64
+	LeaseKey    []byte
+	Announcer   Announcer
+	Finder      finder
+	Hint        func(round uint64) // tells our own watcher
+	Reopened    func()             // tells the sealer that there is work
+	Confirmed   *signal.Signal     // something was
+	Disk        *problem.Disk
+	Sole        *Sole
+	Condition   *problem.Monitor
+	Log         *slog.Logger
+	Timeout     time.Duration // until a group that algod has taken is looked after
+	refusals    atomic.Int32  // in a row, of one request too many
+
+	Work signal.Signal // something was stored
+
+	mu      sync.Mutex
+	flights map[uint64]*flight
+	landed  signal.Signal // a flight ended, or began
+}
+
+// Run mints until the context ends.
+func (m *Minter) Run(ctx context.Context) error {
+	submissions := newSubmissions()
+	if err := m.resume(submissions); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.sign(ctx, submissions) })
+	group.Go(func() error { return m.follow(ctx) })
+	group.Go(func() error { return m.lookAfter(ctx, submissions) })
+	// One after the other: so what is referred to comes before what refers to it on the chain, too.
+	group.Go(func() error {
+		for {
+			f := submissions.next(ctx)
+			if f == nil {
+				return nil
+			}
+			if err := m.submit(ctx, m.now(f)); err != nil {
+				return err
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// sign turns what is stored into flights, as many as may be on their way at a time.
+func (m *Minter) sign(ctx context.Context, submissions submissions) error {
+	queue := m.Outbox.Reader(repo.Stored)
+	pause := time.Duration(0)
+	for {
+		stored, landed, changed, sole := m.Work.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
+		progress, problem, err := m.signNext(ctx, queue, submissions)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case progress:
+			m.Condition.Clear()
+			m.refusals.Store(0)
+			pause = 0
+			continue
+		case problem == nil: // nothing is there that may be signed
+			select {
+			case <-ctx.Done():
+			case <-stored:
+			case <-landed:
+			case <-changed:
+			case <-sole:
+			}
+			continue
+		case problem.Problem == notMember:
+			m.Condition.Set(problem.Problem, problem.Detail)
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		pause = min(max(2*pause, 250*time.Millisecond), slowestPace)
+		least := pause
+		if problem.err != nil {
+			m.algodFailed(problem.err)
+			least = algorand.Pause(problem.err, pause)
+		} else {
+			m.Condition.Set(problem.Problem, problem.Detail)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(least):
+		}
+	}
+}
+
+// notMember is the problem that only the chain can solve.
+const notMember = "membership"
+
+// lookAhead is how many batches are looked at for what may be signed, while what is before it has to wait.
+const lookAhead = 16
+
+// signNext signs what comes next and may be signed, once it is certain that nothing else is. Where that has to wait for
+// something that others don't wait for, as a collection's record, it is passed over. A problem is one that time or money
+// solves.
+func (m *Minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions submissions) (progress bool, problem *obstacle, err error) {
+	if !m.Sole.disputed() {
+		if err := m.awaitRecovery(ctx); err != nil || ctx.Err() != nil {
+			return false, nil, err
+		}
+	}
+	if m.Sole.disputed() {
+		items, err := m.otherKeys()
+		if err != nil || len(items) == 0 {
+			return false, nil, err
+		}
+		return m.signTheseNow(ctx, items, submissions)
+	}
+	queue.Restart()
+	for range lookAhead {
+		allowed := m.allowance()
+		if allowed.groups <= 0 {
+			return false, problem, nil
+		}
+		batch, err := queue.Next(SignBatch)
+		if err == nil {
+			batch, err = m.beforeRotation(batch)
+		}
+		if err != nil || len(batch) == 0 {
+			return false, problem, err
+		}
+		items := withoutTail(allowed.choose(batch))
+		if len(items) == 0 {
+			continue
+		}
+		progress, itsProblem, err := m.signTheseNow(ctx, items, submissions)
+		if err != nil || progress || itsProblem == nil || !itsProblem.isOfItems() {
+			return progress, itsProblem, err
+		}
+		problem = itsProblem
+	}
+	return false, problem, nil
+}
+
+// signTheseNow signs items, as far as nothing is in their way, and begins their flights.
+func (m *Minter) signTheseNow(ctx context.Context, items []repo.Item, submissions submissions) (progress bool, problem *obstacle, err error) {
+	if !m.State.MayWrite() {
+		if !m.State.Begun() { // at the start nobody is a member yet, as far as we know
+			return false, nil, nil
+		}
+		return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
+	}
+	m.Disk.Await(ctx)
+	groups, problem, err := m.signItems(ctx, items)
+	if err != nil || problem != nil || ctx.Err() != nil {
+		return false, problem, err
+	}
+	return true, nil, m.depart(ctx, groups, items, submissions)
+}
+
+// withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until all
+// of the batch is done. What is bulk only stays as it is.
+func withoutTail(items []repo.Item) []repo.Item {
+	for n := len(items); n > 0; n-- {
+		if !items[n-1].Bulk {
+			return items[:n]
+		}
+	}
+	return items
+}
+
+// signItems signs a batch of items and announces them. A problem is one that time or money solves.
+func (m *Minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *obstacle, err error) {
+	params, err := m.Ledger.Params(ctx)
+	if err != nil {
+		return nil, algodProblem(err), nil
+	}
+	if string(params.GenesisHash[:]) != string(m.GenesisHash) {
+		return nil, &obstacle{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.GenesisID)}, nil
+	}
+	items, problem, err = m.Affordable(ctx, params, items)
+	if err != nil || problem != nil {
+		return nil, problem, err
+	}
+	if items, err = m.unpublished(items); err != nil {
+		return nil, nil, err
+	}
+	if items, problem, err = m.UpToDate(ctx, items); err != nil || len(items) == 0 {
+		return nil, problem, err
+	}
+	// A node whose outbox was lost goes on where the chain shows that it had been.
+	highest, _ := m.State.Sequence(m.State.Self)
+	if err := m.Outbox.SkipSequence(highest); err != nil {
+		return nil, nil, err
+	}
+	if items, err = m.Outbox.Number(items); err != nil {
+		return nil, nil, err
+	}
+	// Destroys go apart: one that the network refuses must not hold up what is published beside it. So does bulk.
+	mints := Without(items, isDestroy)
+	items = slices.Concat(Without(mints, isBulk), Without(mints, isNoBulk), Without(items, isMint))
+	for chunk := range chunks(items) {
+		signed, err := m.signGroup(params, chunk)
+		var congested *ledger.CongestedError
+		if errors.As(err, &congested) {
+			return nil, &obstacle{Problem: "congestion", Detail: err.Error()}, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		groups = append(groups, repo.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid})
+	}
+	if groups, err = m.Outbox.AddGroups(groups, items); err != nil {
+		return nil, nil, err
+	}
+	m.announce(ctx, items)
+	return groups, nil, nil
+}
+
+// obstacle is what keeps a batch from being signed for now.
+type obstacle struct {
+	Problem, Detail string
+	err             error // if algod could not be asked
+}
+
+// isOfItems reports whether others than the items that have the problem can be signed.
+func (o *obstacle) isOfItems() bool { return o.Problem == "permission" || o.Problem == "rekeying" }
+
+func algodProblem(err error) *obstacle {
+	return &obstacle{Problem: "algod", Detail: err.Error(), err: err}
+}
+
+func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
+
+func isMint(item repo.Item) bool { return !isDestroy(item) }
+
+func isBulk(item repo.Item) bool { return item.Bulk }
+
+func isNoBulk(item repo.Item) bool { return !item.Bulk }
+
+func Without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
+	return slices.DeleteFunc(slices.Clone(items), drop)
+}
+
+// chunks cuts items into groups of one sort each.
+func chunks(items []repo.Item) iter.Seq[[]repo.Item] {
+	return func(yield func([]repo.Item) bool) {
+		for len(items) > 0 {
+			n := 1
+			for n < min(len(items), ledger.MaxGroup) && isMint(items[n]) == isMint(items[0]) && items[n].Bulk == items[0].Bulk {
+				n++
+			}
+			if !yield(items[:n]) {
+				return
+			}
+			items = items[n:]
+		}
+	}
+}
+
+func (m *Minter) signGroup(params ledger.Params, items []repo.Item) (ledger.Group, error) {
+	mints := make([]ledger.Mint, len(items))
+	for i, item := range items {
+		note, err := item.Note.Encode(m.Consortium)
+		if err != nil {
+			return ledger.Group{}, err
+		}
+		if isDestroy(item) {
+			mints[i] = ledger.Mint{Destroys: item.Destroys, Note: note, Lease: m.Lease(item)}
+			continue
+		}
+		directory, err := cid.Decode(item.Directory)
+		if err != nil {
+			return ledger.Group{}, fmt.Errorf("directory of item %d: %w", item.Number, err)
+		}
+		mints[i] = ledger.Mint{URL: wire.URL(directory), MetadataHash: [32]byte(item.MetadataHash), Note: note, Lease: m.Lease(item)}
+	}
+	return m.Ledger.Sign(params, mints)
+}
+
+// Lease is the same whenever the same is published: as long as one transaction can be confirmed, or was confirmed a
+// while ago, the network refuses another. It is keyed, since the hash of what can be guessed tells what it is.
+func (m *Minter) Lease(item repo.Item) (lease [32]byte) {
+	mac := hmac.New(sha256.New, m.LeaseKey)
+	mac.Write(binary.BigEndian.AppendUint32(nil, item.Publication))
+	mac.Write(item.Key)
+	mac.Sum(lease[:0])
+	return lease
+}
+
+// Affordable cuts a batch down to what the account can pay for beside what is in flight.
+func (m *Minter) Affordable(ctx context.Context, params ledger.Params, items []repo.Item) ([]repo.Item, *obstacle, error) {
+	funds, err := m.Ledger.Funds(ctx)
+	if err != nil {
+		return nil, algodProblem(err), nil
+	}
+	reserved := 0
+	for _, f := range m.inFlight() {
+		reserved += len(f.Items)
+	}
+	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
+	free -= min(free, uint64(reserved)*one)
+	// Objects leave what it takes to give each collection another key: a member can be removed when all is spent.
+	kept := uint64(m.State.ToRekey()) * one
+	affordable := items[:0:0]
+	for _, item := range items {
+		cost, leaves := one, uint64(0)
+		switch {
+		case isDestroy(item):
+			cost = params.MinFee
+		case item.Note.Kind == wire.KindObject:
+			leaves = kept
+		}
+		if cost+leaves <= free {
+			free -= cost
+			affordable = append(affordable, item)
+		}
+	}
+	if items = affordable; len(items) == 0 {
+		detail := fmt.Sprintf("account %s has %s ALGO to spend, an object costs %s", m.Ledger.Address(), Algo(funds.Free()), Algo(one))
+		if kept > 0 {
+			detail += fmt.Sprintf(" and leaves %s for other keys of this organisation's collections", Algo(kept))
+		}
+		return nil, &obstacle{Problem: "funds", Detail: detail + "; send it ALGO and publishing goes on by itself"}, nil
+	}
+	return items, nil, nil
+}
+
+// Algo writes an amount of microalgo in ALGO.
+func Algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
+
+// announce tells the other members, so that they have the objects before the chain tells them that they count. It is
+// a courtesy: who misses it fetches.
+func (m *Minter) announce(ctx context.Context, items []repo.Item) {
+	directories := make([]p2p.Directory, 0, len(items))
+	for _, item := range Without(items, isDestroy) {
+		directory, err := m.Fresh.take(ctx, item.Directory)
+		if err != nil {
+			m.Log.Warn("an object can't be announced", "item", item.Number, "error", err)
+			continue
+		}
+		directories = append(directories, directory)
+	}
+	if len(directories) == 0 {
+		return
+	}
+	if err := m.Announcer.Announce(ctx, directories); err != nil && ctx.Err() == nil {
+		m.Log.Warn("objects can't be announced; members will fetch them", "objects", len(directories), "error", err)
+	}
+}

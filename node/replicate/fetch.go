@@ -1,0 +1,273 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	fetchBatch    = 512             // directories that are asked for at once
+	freshTimeout  = 3 * time.Second // what isn't here by then gives way to what came after it
+	retryTimeout  = 5 * time.Minute
+	undisturbed   = time.Minute // for how long at least fetching goes on while members come and go
+	firstRetry    = time.Second
+	lastRetry     = 10 * time.Minute
+	lookAround    = time.Second     // how often it is checked whether a member was connected
+	betweenHastes = 5 * time.Second // how often at most that has everything asked for again
+)
+
+// Fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
+// and puts it into the view. Two lanes: what is new goes first; what could not be had waits longer each time.
+type Fetcher struct {
+	again signal.Signal // what was asked for in vain may be answered now
+
+	View   *repo.View
+	State  *state.Shared
+	Blocks Blocks
+	Work   *signal.Signal
+	Disk   *problem.Disk
+	Memory int64 // how much of what is opened may be held at once, in bytes, and one for each processor
+	// RecordTime is for how long the records of one load are read; those that are left come in the next.
+	RecordTime time.Duration
+	Log        *slog.Logger
+
+	settling sync.Mutex
+	reviews  pace
+}
+
+// Run fetches until the context ends.
+func (f *Fetcher) Run(ctx context.Context) error {
+	if err := f.reconsider(); err != nil { // the node may have stopped between a record and its objects
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return f.lane(ctx, repo.Fresh, freshTimeout) })
+	group.Go(func() error { return f.lane(ctx, repo.Retried, retryTimeout) })
+	group.Go(func() error { return f.watchMembers(ctx) })
+	return group.Wait()
+}
+
+// load is events whose blocks were asked for, on their way to be opened.
+type load struct {
+	events  []repo.LoggedEvent
+	roots   []cid.Cid
+	fetched p2p.Fetched
+	settled chan struct{} // closed when it is known what becomes of them
+}
+
+// lane works through one of the two queues. While the objects of one load are opened, the next is fetched.
+func (f *Fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration) error {
+	loads := make(chan load)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(loads)
+		return f.fetchAll(ctx, queue, timeout, loads)
+	})
+	group.Go(func() error {
+		for l := range loads {
+			if err := f.settle(ctx, l); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return fmt.Errorf("bringing objects into the view: %w", err)
+			}
+			close(l.settled)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// fetchAll asks for the blocks of everything in a queue, one load after the other.
+func (f *Fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration, loads chan<- load) error {
+	u := underway{}
+	for ctx.Err() == nil {
+		changed := f.Work.Changed()
+		u.release()
+		events, next, err := f.View.Due(queue, u.busy, time.Now(), fetchBatch)
+		if err != nil {
+			return err
+		}
+		if len(events) > 0 {
+			f.Disk.Await(ctx)
+			l, err := f.fetch(ctx, events, timeout)
+			if err != nil || ctx.Err() != nil { // what a node that stops didn't get was not asked for in vain
+				return err
+			}
+			select {
+			case loads <- l:
+			case <-ctx.Done():
+			}
+			u.add(l)
+			continue
+		}
+		var due <-chan time.Time
+		if !next.IsZero() {
+			due = time.After(time.Until(next))
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-due:
+		case <-u.oldest(): // what is left of it is due
+		case <-f.reviewDue():
+			if err := f.reconsider(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// underway is the loads of a lane whose outcomes are not known yet.
+type underway struct {
+	loads     []load
+	positions map[consortium.Position]bool
+}
+
+func (u *underway) busy(p consortium.Position) bool { return u.positions[p] }
+
+func (u *underway) add(l load) {
+	if u.positions == nil {
+		u.positions = map[consortium.Position]bool{}
+	}
+	for _, e := range l.events {
+		u.positions[e.Position] = true
+	}
+	u.loads = append(u.loads, l)
+}
+
+// release forgets what was settled; loads are, one after the other.
+func (u *underway) release() {
+	for len(u.loads) > 0 {
+		select {
+		case <-u.loads[0].settled:
+		default:
+			return
+		}
+		for _, e := range u.loads[0].events {
+			delete(u.positions, e.Position)
+		}
+		u.loads = u.loads[1:]
+	}
+}
+
+// oldest is closed when the oldest load is settled; nil if there is none.
+func (u *underway) oldest() <-chan struct{} {
+	if len(u.loads) == 0 {
+		return nil
+	}
+	return u.loads[0].settled
+}
+
+// watchMembers asks again for what is missing as soon as a member is connected that wasn't before, and when this
+// organisation becomes a member. Members that come and go all the time have it asked no oftener than every few seconds.
+func (f *Fetcher) watchMembers(ctx context.Context) error {
+	ticker := time.NewTicker(lookAround)
+	defer ticker.Stop()
+	var before map[peer.ID]time.Time
+	var hastened, interrupted time.Time
+	connected, wasMember := false, f.State.Active()
+	for {
+		now, member := f.Blocks.Connected(), f.State.Active()
+		admitted := member && !wasMember
+		for id, since := range now {
+			connected = connected || !before[id].Equal(since)
+		}
+		if admitted || connected && time.Since(hastened) > betweenHastes {
+			hastened, connected = time.Now(), false
+			if err := f.View.Hasten(); err != nil {
+				return err
+			}
+			f.Work.Notify()
+			if admitted || time.Since(interrupted) > undisturbed {
+				interrupted = time.Now()
+				f.again.Notify() // what is asked for in vain at this moment may be answered now
+			}
+		}
+		before, wasMember = now, member
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// retryAt is when something that could not be had is asked for next.
+func retryAt(tries int) time.Time {
+	pause := min(firstRetry<<min(tries, 20), lastRetry)
+	return time.Now().Add(pause/2 + rand.N(pause/2))
+}
+
+// fetch asks for the blocks of events.
+func (f *Fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout time.Duration) (load, error) {
+	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
+	for i, e := range events {
+		root, err := cid.Decode(e.Directory)
+		if err != nil {
+			return load{}, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+		}
+		l.roots[i] = root
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	again := f.again.Changed()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-again:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	var err error
+	l.fetched, err = f.Blocks.Fetch(ctx, l.roots)
+	if err != nil && ctx.Err() == nil {
+		return load{}, err
+	}
+	return l, nil
+}
+
+// Drain brings what is fresh into the view, one load after the other, and returns when nothing fresh waits any more.
+// [fetcher.run] does more at a time, and waits for more.
+func (f *Fetcher) Drain(ctx context.Context) error {
+	for {
+		events, _, err := f.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			if err := f.reconsider(); err != nil { // what was put off
+				return err
+			}
+			if events, _, err = f.View.Due(repo.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
+				return err
+			}
+			continue
+		}
+		l, err := f.fetch(ctx, events, freshTimeout)
+		if err != nil {
+			return err
+		}
+		if err := f.settle(ctx, l); err != nil {
+			return err
+		}
+	}
+}

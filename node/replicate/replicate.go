@@ -1,0 +1,276 @@
+package replicate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Replicator is the first stretch of the replicate pipeline: it folds the chain's events into the consortium's state
+// and into the log. What counts waits there for its blocks, see [fetcher].
+type Replicator struct {
+	Consortium repo.Consortium
+	Identity   *seal.Identity
+	Outbox     *repo.Outbox
+	View       *repo.View
+	State      *state.Shared
+	Blocks     Blocks
+	Confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
+	Saw        func([]consortium.Event) error               // is told what the chain shows, counts or not
+	Work       *signal.Signal                               // events wait for their blocks
+	Withdrawn  *signal.Signal
+	Log        *slog.Logger
+}
+
+// Blocks is where directories are kept, and others' are had from.
+type Blocks interface {
+	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Forget deletes directories.
+	Forget(ctx context.Context, roots []cid.Cid) error
+	// Has reports whether a whole directory is here.
+	Has(ctx context.Context, root cid.Cid) (bool, error)
+	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
+	Connected() map[peer.ID]time.Time
+}
+
+var _ chainwatch.Sink = (*Replicator)(nil)
+
+// Cursor is the last round that was folded.
+func (r *Replicator) Cursor() (uint64, error) { return r.View.Cursor() }
+
+// Publishers are the accounts whose events can count, and from when on.
+func (r *Replicator) Publishers(next []consortium.Event) (list []consortium.Publisher) {
+	r.State.Read(func(s *consortium.State) { list = s.Publishers(next) })
+	return list
+}
+
+// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
+// that comes after the last record in the log (see restore), and repeating changes nothing.
+func (r *Replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
+	if err := r.Saw(events); err != nil {
+		return err
+	}
+	var counted []repo.NewEvent
+	var sequences map[string]*consortium.Sequence
+	changes := false
+	r.State.Quietly(func(s *consortium.State) {
+		for _, e := range events {
+			effect, reason := s.Apply(e)
+			if effect == consortium.Nothing {
+				r.Log.Debug("an event does not count", "txid", e.TxID, "sender", e.Sender, "round", e.Round, "reason", reason)
+				continue
+			}
+			if e.Sender != r.State.Self {
+				e.Lease = nil // of others it says nothing, and they could copy ours
+			}
+			counted = append(counted, repo.NewEvent{Event: e, Effect: effect, Member: s.MemberOf(e.Sender)})
+			changes = changes || effect == consortium.Record
+		}
+		sequences = state.CopySequences(s)
+	})
+	for rest := counted; len(rest) > 0; {
+		n := stretch(rest)
+		if err := r.take(ctx, rest[:n], sequences); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	if err := r.View.Advance(last, sequences); err != nil {
+		return err
+	}
+	if changes {
+		r.State.Publish()
+	}
+	if len(counted) > 0 {
+		r.Work.Notify()
+	}
+	return nil
+}
+
+// stretch is how many events can be logged at once: up to the end of the first run of withdrawals. So a record is in
+// the log only when every withdrawal before it was carried out.
+func stretch(events []repo.NewEvent) int {
+	withdrawals := false
+	for i, e := range events {
+		if withdrawals && e.Effect != consortium.Withdrawal {
+			return i
+		}
+		withdrawals = e.Effect == consortium.Withdrawal
+	}
+	return len(events)
+}
+
+// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, and then,
+// since an NFT may end in the window in which it began, the withdrawals.
+func (r *Replicator) take(ctx context.Context, events []repo.NewEvent, sequences map[string]*consortium.Sequence) error {
+	if err := r.View.Append(events, sequences); err != nil {
+		return err
+	}
+	if err := r.Confirmed(ctx, r.own(events)); err != nil {
+		return err
+	}
+	var recalls []repo.Recall
+	r.State.Read(func(s *consortium.State) {
+		for _, e := range events {
+			if e.Effect != consortium.Withdrawal {
+				continue
+			}
+			recall := repo.Recall{Asset: e.Ends(), Senders: []string{e.Sender}}
+			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
+				recall.Senders = s.Accounts(e.Sender)
+			}
+			recalls = append(recalls, recall)
+		}
+	})
+	return r.withdraw(ctx, recalls)
+}
+
+// own gives the transactions of this organisation.
+func (r *Replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
+	for _, e := range events {
+		if r.State.Ours(e.Sender) {
+			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
+		}
+	}
+	return minted
+}
+
+// withdraw takes objects that were taken back by their publishers out of the view and deletes their blocks, unless
+// something else that may count needs them. It does so for many at once, since anybody can take back as many as it likes.
+func (r *Replicator) withdraw(ctx context.Context, recalls []repo.Recall) error {
+	if len(recalls) == 0 {
+		return nil
+	}
+	ended, err := r.View.Withdraw(recalls...)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	defer r.Withdrawn.Notify()
+	txids, unused := make([]string, len(ended)), cid.NewSet()
+	for i, e := range ended {
+		txids[i] = e.TxID
+		r.Log.Info("an object was withdrawn", "txid", e.TxID, "publisher", e.Sender)
+	}
+	if err := r.Outbox.Withdraw(txids...); err != nil {
+		return err
+	}
+	for _, e := range ended {
+		root, err := cid.Decode(e.Directory)
+		if err != nil {
+			return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+		}
+		if !unused.Has(root) {
+			if used, err := r.uses(e.Directory); err != nil {
+				return err
+			} else if !used {
+				unused.Add(root)
+			}
+		}
+	}
+	return r.Blocks.Forget(ctx, unused.Keys())
+}
+
+// uses reports whether anything needs a directory.
+func (r *Replicator) uses(directory string) (used bool, err error) {
+	if used, err = r.View.Uses(directory); err != nil || used {
+		return used, err
+	}
+	return r.Outbox.Uses(directory)
+}
+
+// Restore rebuilds the state from the log: the records that were folded, with the content that is here.
+func (r *Replicator) Restore(ctx context.Context) error {
+	state := consortium.New(r.Consortium.ID, r.Consortium.Charter, r.Identity)
+	cursor, err := r.View.Cursor()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	records, err := r.View.Records()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	for _, e := range records {
+		state.Apply(e.Event)
+	}
+	for _, e := range records {
+		if err := r.reattach(ctx, state, e); err != nil {
+			return fmt.Errorf("restoring the consortium's state: %w", err)
+		}
+	}
+	for wanted := state.Wanted(); len(wanted) > 0; wanted = state.Wanted() {
+		for _, txid := range wanted {
+			content, err := contentOf(r.View, txid)
+			if err != nil {
+				return fmt.Errorf("restoring the consortium's state: %w", err)
+			}
+			if content != nil {
+				state.Take(txid, *content)
+			}
+		}
+	}
+	sequences, err := r.View.Sequences()
+	if err != nil {
+		return fmt.Errorf("restoring the consortium's state: %w", err)
+	}
+	state.Resume(consortium.Position{Round: cursor, Intra: math.MaxUint64}, sequences)
+	r.State.Replace(state)
+	return nil
+}
+
+// reattach gives the state what is known of the content of a record. A record is not read again, unless what it said is
+// lost, or could say more to keys that this organisation has now.
+func (r *Replicator) reattach(ctx context.Context, state *consortium.State, e repo.LoggedEvent) error {
+	switch e.State {
+	case repo.Refused:
+		state.Void(e.TxID)
+		return nil
+	case repo.Held:
+	default:
+		return nil
+	}
+	root, err := cid.Decode(e.Directory)
+	if err != nil {
+		return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+	}
+	here, err := r.Blocks.Has(ctx, root)
+	if err != nil || !here {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// The block store was lost, or is damaged. Members have the record.
+		r.Log.Warn("a record is not here any more; members are asked for it", "txid", e.TxID, "error", err)
+		if err := r.View.Await(e); err != nil {
+			return err
+		}
+	}
+	encoded, err := r.View.Content(e)
+	if err != nil {
+		return err
+	}
+	content, err := consortium.DecodeContent(encoded)
+	switch {
+	case err == nil && content.Opened(r.Identity):
+		state.Take(e.TxID, content)
+		return nil
+	case !here:
+		return nil
+	}
+	r.Log.Info("a record is read anew", "txid", e.TxID)
+	return r.View.Await(e)
+}

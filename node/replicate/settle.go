@@ -1,0 +1,285 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+const (
+	RecordTime   = time.Second // for the records of one load
+	contentBytes = 1 << 20     // of contents of records that are stored at once
+)
+
+// settle opens what was fetched and records what becomes of every event. One load at a time, since the records of one
+// decide about the objects of the other.
+func (f *Fetcher) settle(ctx context.Context, l load) error {
+	f.settling.Lock()
+	defer f.settling.Unlock()
+	missing, malformed := setOf(l.fetched.Missing), setOf(l.fetched.Malformed)
+	var records, objects []int
+	var outcomes []repo.Outcome
+	var void []string
+	for i, e := range l.events {
+		switch {
+		case malformed.Has(l.roots[i]):
+			outcomes = append(outcomes, refused(e, "its CID is not that of a directory of the protocol's form"))
+			void = append(void, e.TxID)
+		case missing.Has(l.roots[i]):
+			outcomes = append(outcomes, repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)})
+		case e.Note.Kind == wire.KindObject:
+			objects = append(objects, i)
+		default:
+			records = append(records, i)
+		}
+	}
+	if err := f.record(outcomes); err != nil {
+		return err
+	}
+	f.void(void)
+	// Records first: they may decide about the objects beside them.
+	if err := f.readRecords(ctx, l, records); err != nil {
+		return err
+	}
+	if err := f.openObjects(ctx, l, objects); err != nil {
+		return err
+	}
+	if f.reviews.due() {
+		return f.reconsider()
+	}
+	return nil
+}
+
+func setOf(list []cid.Cid) *cid.Set {
+	set := cid.NewSet()
+	for _, c := range list {
+		set.Add(c)
+	}
+	return set
+}
+
+func refused(e repo.LoggedEvent, reason string) repo.Outcome {
+	return repo.Outcome{Event: e, State: repo.Refused, Reason: reason}
+}
+
+func (f *Fetcher) record(outcomes []repo.Outcome) error {
+	f.warn(outcomes)
+	if err := f.View.Settle(outcomes); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(outcomes, func(o repo.Outcome) bool { return o.State == repo.Waiting }) {
+		f.Work.Notify() // the lane of what is asked for again may be asleep, with nothing to wait for until now
+	}
+	return nil
+}
+
+// warn says what of others doesn't count, and why.
+func (f *Fetcher) warn(outcomes []repo.Outcome) {
+	for _, o := range outcomes {
+		if o.State == repo.Refused {
+			f.Log.Warn("what a member published does not count", "txid", o.Event.TxID, "sender", o.Event.Sender, "reason", o.Reason)
+		}
+	}
+}
+
+// void makes records as if they had never been minted: nothing waits for their content any more.
+func (f *Fetcher) void(txids []string) {
+	if len(txids) == 0 {
+		return
+	}
+	f.State.Change(func(s *consortium.State) {
+		for _, txid := range txids {
+			s.Void(txid)
+		}
+	})
+}
+
+// files gives the files of an event: from memory if they have just come, else from this node's store.
+func (f *Fetcher) files(ctx context.Context, l load, i int) ([]p2p.File, error) {
+	if d, ok := l.fetched.Brought[l.roots[i]]; ok {
+		return d.Files()
+	}
+	return f.Blocks.Read(ctx, l.roots[i])
+}
+
+// readRecords reads the records of a load, in chain order, stores what they say and tells the state. Anybody who may mint
+// can make them: they are read one by one and beside the state, whose readers wait for nothing, and where that takes long
+// the rest waits for the next load.
+func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error {
+	var outcomes []repo.Outcome
+	var contents []consortium.Content // nil for void ones: of the same length
+	size := 0
+	flush := func() error {
+		if len(outcomes) == 0 {
+			return nil
+		}
+		if err := f.record(outcomes); err != nil {
+			return err
+		}
+		f.State.Quietly(func(s *consortium.State) {
+			for i, o := range outcomes {
+				if o.State == repo.Held {
+					s.Take(o.Event.TxID, contents[i])
+				} else {
+					s.Void(o.Event.TxID)
+				}
+			}
+		})
+		outcomes, contents, size = nil, nil, 0
+		return f.supply()
+	}
+	began := time.Now()
+	for n, i := range records {
+		if n > 0 && time.Since(began) > f.RecordTime {
+			break
+		}
+		o, content, err := f.readRecord(ctx, l, i)
+		if err != nil {
+			return err
+		}
+		outcomes, contents, size = append(outcomes, o), append(contents, content), size+len(o.Content)
+		if size > contentBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if len(records) > 0 {
+		f.State.Publish()
+	}
+	return nil
+}
+
+// readRecord reads one record. An error is this node's own; whatever is wrong with the record is its outcome.
+func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o repo.Outcome, content consortium.Content, err error) {
+	e := l.events[i]
+	files, err := f.files(ctx, l, i)
+	if errors.Is(err, p2p.ErrNotFound) { // it was here a moment ago
+		return repo.Outcome{Event: e, State: repo.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, content, nil
+	}
+	if err != nil {
+		return o, content, err
+	}
+	content, encoded, problem, err := readContent(f.State, e.Event, files)
+	if err != nil {
+		return o, content, err
+	}
+	if problem != nil {
+		return refused(e, problem.Error()), content, nil
+	}
+	return repo.Outcome{Event: e, State: repo.Held, Content: encoded}, content, nil
+}
+
+// supply gives the state the contents that it wants again.
+func (f *Fetcher) supply() error {
+	for {
+		var wanted []string
+		f.State.Quietly(func(s *consortium.State) { wanted = s.Wanted() })
+		if len(wanted) == 0 {
+			return nil
+		}
+		for _, txid := range wanted {
+			content, err := contentOf(f.View, txid)
+			if err != nil {
+				return err
+			}
+			if content == nil { // it is read anew
+				f.Work.Notify()
+				continue
+			}
+			f.State.Quietly(func(s *consortium.State) { s.Take(txid, *content) })
+		}
+	}
+}
+
+// contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read anew.
+func contentOf(view *repo.View, txid string) (*consortium.Content, error) {
+	e, found, err := view.Event(txid)
+	if err != nil || !found {
+		return nil, err
+	}
+	encoded, err := view.Content(e)
+	if err != nil {
+		return nil, err
+	}
+	if encoded != nil {
+		if content, err := consortium.DecodeContent(encoded); err == nil {
+			return &content, nil
+		}
+	}
+	return nil, view.Await(e)
+}
+
+// reconsider makes undecided objects wait again that a record has decided about.
+func (f *Fetcher) reconsider() error {
+	defer f.reviews.took(time.Now())
+	n, err := f.View.Reconsider(func(e repo.LoggedEvent, collection string) (decided bool) {
+		f.State.Read(func(s *consortium.State) { decided = s.Decided(e.Event, collection, e.Epoch) })
+		return decided
+	})
+	if n > 0 {
+		f.Work.Notify()
+	}
+	return err
+}
+
+// reviewDue fires when it is time to reconsider what was put off.
+func (f *Fetcher) reviewDue() <-chan time.Time { return f.reviews.wait() }
+
+// pace lets something that others can cause be done a tenth of the time at most.
+type pace struct {
+	mu     sync.Mutex
+	next   time.Time
+	putOff bool
+}
+
+// due reports whether it is time; if it isn't, wait tells when it will be.
+func (p *pace) due() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.putOff = time.Now().Before(p.next)
+	return !p.putOff
+}
+
+// took notes that it was done, since a moment.
+func (p *pace) took(since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next, p.putOff = time.Now().Add(9*time.Since(since)), false
+}
+
+// wait fires when it is time, if it was put off.
+func (p *pace) wait() <-chan time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.putOff {
+		return nil
+	}
+	return time.After(time.Until(p.next))
+}
+
+// AwaitFetched waits until what the chain has told of has been asked for once.
+func AwaitFetched(ctx context.Context, view *repo.View) {
+	for ctx.Err() == nil {
+		events, _, err := view.Due(repo.Fresh, nil, time.Now(), 1)
+		if err != nil || len(events) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package replicate
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// world is a chain and one node's replicate side over it.
+type world struct {
+	*nodetest.Chain
+	Replicator *Replicator
+	Fetcher    *Fetcher
+	Saw        func([]consortium.Event) error
+}
+
+func newWorld(t testing.TB, self *nodetest.Org) *world {
+	return &world{Chain: nodetest.NewChain(t, self), Saw: func([]consortium.Event) error { return nil }}
+}
+
+// Open makes the parts, as node.Open does, and restores.
+func (w *world) Open() {
+	w.T.Helper()
+	own := w.Begin()
+	work := &signal.Signal{}
+	w.Replicator = &Replicator{Consortium: own, Identity: w.Self.Identity, Outbox: w.R.Outbox, View: w.R.View, State: w.State, Blocks: w.Blocks,
+		Confirmed: func(_ context.Context, minted []ledger.Minted) error {
+			var cs []repo.Confirmation
+			for _, m := range minted {
+				cs = append(cs, repo.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
+			}
+			_, err := w.R.Outbox.Confirm(cs)
+			return err
+		}, Work: work, Withdrawn: &signal.Signal{}, Log: nodetest.Discard,
+		Saw: func(events []consortium.Event) error { return w.Saw(events) }}
+	w.Fetcher = &Fetcher{View: w.R.View, State: w.State, Blocks: w.Blocks, Work: work, Memory: 32 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
+	nodetest.Must(w.T, w.Replicator.Restore(w.T.Context()))
+	nodetest.Must(w.T, w.Fetcher.reconsider())
+}
+
+// Drain does what the fetcher's lanes do, one load after the other, until nothing fresh waits.
+func (w *world) Drain() {
+	w.T.Helper()
+	nodetest.Must(w.T, w.Fetcher.Drain(w.T.Context()))
+}
+
+func (w *world) Deliver(events ...consortium.Event) error {
+	return w.Replicator.Deliver(w.T.Context(), events[len(events)-1].Round, events)
+}

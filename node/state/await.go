@@ -1,0 +1,26 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/chainwatch"
+)
+
+// Follower follows the chain.
+type Follower interface {
+	AwaitTip(ctx context.Context) error
+	State() chainwatch.State
+}
+
+// AwaitTip waits until the state has reached the tip of the chain once.
+func AwaitTip(ctx context.Context, f Follower) error {
+	if err := f.AwaitTip(ctx); err != nil {
+		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", f.State().Detail, err)
+	}
+	return nil
+}
+
+// Now is the time as it is kept: UTC, in microseconds.
+func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

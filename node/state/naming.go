@@ -1,0 +1,85 @@
+package state
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+)
+
+// CalledCollection is what a collection can be called by.
+type CalledCollection struct {
+	ID, Alias string
+	Owner     string // the member's name
+	Own       bool   // of this organisation
+	Common    bool   // the consortium's default one
+}
+
+// Choose finds the collection that an operator of this node means. Its id names it whatever anybody else calls theirs. An
+// alias is that of a collection of this organisation's or else of the consortium's own; another member's collection is
+// OWNER/ALIAS, as it is in a URL. So what some member calls its collection decides nothing that wasn't asked of that
+// member: neither which audience a name leads to, nor whether it leads anywhere.
+func Choose(list []CalledCollection, name string) (int, error) {
+	if i := slices.IndexFunc(list, func(c CalledCollection) bool { return c.ID == name }); i >= 0 {
+		return i, nil
+	}
+	owner, alias, others := strings.Cut(name, "/")
+	if !others {
+		alias = name
+	}
+	var own, common, theirs, similar []int
+	for i, c := range list {
+		if c.Alias == "" || c.Alias != alias {
+			continue
+		}
+		similar = append(similar, i)
+		switch {
+		case others && c.Owner == owner:
+			theirs = append(theirs, i)
+		case !others && c.Own:
+			own = append(own, i)
+		case !others && c.Common:
+			common = append(common, i)
+		}
+	}
+	for _, found := range [][]int{own, common, theirs} {
+		switch len(found) {
+		case 0:
+		case 1:
+			return found[0], nil
+		default:
+			return 0, fmt.Errorf("%d collections of one owner are called %.60q; name one by its id", len(found), name)
+		}
+	}
+	if len(similar) > 0 {
+		c := list[similar[0]]
+		return 0, fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
+			name, c.Owner, c.Alias)
+	}
+	return 0, fmt.Errorf("this organisation can read no collection %.60q", name)
+}
+
+// Called finds the collection that an operator means.
+func (f *Shared) Called(name string) (consortium.Collection, error) {
+	owners := map[string]string{}
+	for _, m := range f.Members() {
+		owners[m.Account] = m.Name
+	}
+	collections := f.Collections()
+	list := make([]CalledCollection, len(collections))
+	for i, c := range collections {
+		list[i] = CalledCollection{ID: c.ID, Alias: c.Properties.Alias, Owner: owners[c.Owner], Own: c.Owner == f.Self, Common: c.Default}
+	}
+	i, err := Choose(list, name)
+	if err != nil {
+		return consortium.Collection{}, err
+	}
+	return collections[i], nil
+}
+
+// AllMembers stands for every member, in lists of organisations.
+const AllMembers = "all"
+
+// EverythingAlias is the alias of that collection.
+const EverythingAlias = "everything"

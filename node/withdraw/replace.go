@@ -1,0 +1,106 @@
+package withdraw
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Replacer ends what other publications of this organisation take the place of. Both are publications of the same version,
+// of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old one is
+// withdrawn, and every member's view shows the new one in its place, without a gap.
+type Replacer struct {
+	Outbox    *repo.Outbox
+	End       func(ctx context.Context, asset uint64) (repo.Item, error)
+	Wake      func()         // tells the minter that there is work
+	Confirmed *signal.Signal // something was
+	Log       *slog.Logger
+}
+
+// Run ends what is replaced until the context ends.
+func (r *Replacer) Run(ctx context.Context) error {
+	for {
+		changed := r.Confirmed.Changed()
+		if err := r.EndAll(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// replacingBatch is how many replacements are looked at in one read.
+const replacingBatch = 256
+
+func (r *Replacer) EndAll(ctx context.Context) error {
+	ended := false
+	for after := uint64(0); ; {
+		items, err := r.Outbox.Replacing(after, replacingBatch)
+		if err != nil || len(items) == 0 {
+			if ended {
+				r.Wake()
+			}
+			return err
+		}
+		for _, item := range items {
+			after = item.Number
+			done, err := r.endOne(ctx, item)
+			if err != nil {
+				return fmt.Errorf("ending what object %s takes the place of: %w", item.ObjectID, err)
+			}
+			ended = ended || done
+		}
+	}
+}
+
+// endOne ends what an item replaces, if it is on the chain itself.
+func (r *Replacer) endOne(ctx context.Context, item repo.Item) (done bool, err error) {
+	switch {
+	case item.State < repo.Confirmed:
+		return false, nil
+	case item.Failure != "": // what was to be replaced stays
+		return false, r.Outbox.Replaced(item.Number)
+	}
+	assets, known, err := Replaced(r.Outbox, item)
+	if err != nil || !known {
+		return false, err
+	}
+	for _, asset := range assets {
+		if _, err := r.End(ctx, asset); err != nil {
+			return false, err
+		}
+	}
+	r.Log.Info("an object takes the place of other content of the same version", "object", item.ObjectID, "version", item.Version, "txid", item.TxID)
+	return true, r.Outbox.Replaced(item.Number)
+}
+
+// Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
+func Replaced(outbox *repo.Outbox, item repo.Item) (assets []uint64, known bool, err error) {
+	if item.ReplacesAsset != 0 {
+		assets = append(assets, item.ReplacesAsset)
+	}
+	if item.Replaces == 0 {
+		return assets, true, nil
+	}
+	old, found, err := outbox.Item(item.Replaces)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case !found || old.Failure != "" || old.State == repo.Withdrawn:
+		return assets, true, nil
+	case old.State < repo.Confirmed:
+		return nil, false, nil
+	case old.Asset != 0 && old.Asset != item.ReplacesAsset:
+		assets = append(assets, old.Asset)
+	}
+	return assets, true, nil
+}

@@ -1,0 +1,113 @@
+package withdraw
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Shown is everything that this node knows of an object's publications.
+type Shown struct {
+	Publications []Publication `json:"publications"`          // that are in the view
+	Withdrawals  []TakenBack   `json:"withdrawals,omitempty"` // by this organisation, of its last thousand
+}
+
+// Publication is one version of an object in one collection.
+type Publication struct {
+	ID         string    `json:"id"`
+	Version    string    `json:"version"`
+	Collection string    `json:"collection"`
+	Title      string    `json:"collection_title"`
+	Publisher  string    `json:"publisher"`
+	TxID       string    `json:"txid"`
+	Asset      uint64    `json:"asset_id"`
+	Round      uint64    `json:"round"`
+	CID        string    `json:"cid"`
+	StoredAt   time.Time `json:"stored_at"`
+	Added      time.Time `json:"date_added"` // when it entered the view of this node
+}
+
+// TakenBack is a withdrawal and what the other members say of it.
+type TakenBack struct {
+	Withdrawal
+	Members []Acknowledgement `json:"members"`
+}
+
+// Show tells what is known of an object, given by its STIX id or by a transaction that published it.
+func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
+	entries, err := w.entriesOf(what)
+	if err != nil {
+		return Shown{}, err
+	}
+	shown := Shown{Publications: []Publication{}}
+	for _, e := range entries {
+		one := Publication{
+			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset,
+			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(),
+		}
+		if c, found := w.State.Collection(e.Collection); found {
+			one.Title = c.Properties.Title
+		}
+		shown.Publications = append(shown.Publications, one)
+	}
+	if shown.Withdrawals, err = w.takenBack(ctx, what); err != nil {
+		return Shown{}, err
+	}
+	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
+		return Shown{}, problem.Input(fmt.Errorf("nothing is known of %.80s", what))
+	}
+	return shown, nil
+}
+
+// entriesOf finds the versions of an object in the view.
+func (w *Withdrawer) entriesOf(what string) ([]*repo.Entry, error) {
+	event, found, err := w.View.Event(what)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		entry, err := w.View.Entry(event)
+		if err != nil || entry == nil {
+			return nil, err
+		}
+		return []*repo.Entry{entry}, nil
+	}
+	entries, _, err := w.View.Page(repo.Query{Collection: repo.Everything, IDs: []string{what}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn})
+	return entries, err
+}
+
+// takenBack finds the withdrawals of an object and asks the members that have not acknowledged them.
+func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBack, err error) {
+	if err := w.askAround(ctx); err != nil {
+		return nil, err
+	}
+	assets, err := w.withdrawals()
+	if err != nil {
+		return nil, err
+	}
+	for _, asset := range assets {
+		kept, err := w.recall(asset)
+		if err != nil {
+			return nil, err
+		}
+		if kept == nil || kept.ID != what && kept.TxID != what {
+			continue
+		}
+		one := TakenBack{Withdrawal: kept.Withdrawal}
+		if one.Withdrawn = w.IsWithdrawn(asset); one.Withdrawn {
+			for _, m := range w.others() {
+				one.Members = append(one.Members, Acknowledgement{Member: m.Name, Account: m.Account, At: kept.By[m.Account]})
+			}
+		}
+		if item, found, err := w.Outbox.Find(destroyKey(asset)); err != nil {
+			return nil, err
+		} else if found {
+			one.Destroyed = item.TxID
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}

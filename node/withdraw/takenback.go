@@ -1,0 +1,43 @@
+package withdraw
+
+import (
+	"encoding/hex"
+
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// What this organisation took back is not published again by a feed, which may be given it again at any time: only when
+// somebody publishes a version of the object by hand does it go on.
+
+const takenBackPrefix = "taken back/"
+
+func takenBackMemo(collection, id string) string {
+	return takenBackPrefix + hex.EncodeToString(publish.KeyOf("taken back", collection, id))
+}
+
+// IsTakenBack reports whether the last that this organisation did with an object in a collection was to withdraw a version.
+func IsTakenBack(outbox *repo.Outbox, collection, id string) (bool, error) {
+	data, err := outbox.Memo(takenBackMemo(collection, id))
+	return data != nil, err
+}
+
+// takeBack remembers that an object is withdrawn.
+func takeBack(outbox *repo.Outbox, collection, id string) error {
+	return outbox.SetMemo(takenBackMemo(collection, id), []byte{1})
+}
+
+// AnyTakenBack reports whether this organisation has withdrawn anything since it published it last.
+func AnyTakenBack(outbox *repo.Outbox) (bool, error) {
+	names, err := outbox.Memos(takenBackPrefix, 1)
+	return len(names) > 0, err
+}
+
+// ShareAgain forgets that an object was withdrawn, since it is published again.
+func ShareAgain(outbox *repo.Outbox, collection, id string) error {
+	back, err := IsTakenBack(outbox, collection, id)
+	if err != nil || !back {
+		return err
+	}
+	return outbox.ForgetMemo(takenBackMemo(collection, id))
+}

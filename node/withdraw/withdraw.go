@@ -1,0 +1,247 @@
+package withdraw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Withdrawer takes back what this organisation has minted, by destroying the NFT: an object leaves every member's view,
+// a membership ends. It asks the other members whether they have seen that an object is withdrawn, and remembers.
+type Withdrawer struct {
+	Outbox     *repo.Outbox
+	View       *repo.View
+	State      *state.Shared
+	Records    *publish.Records
+	Watcher    state.Follower
+	Consortium uint64
+	Peers      interface {
+		Connected() map[peer.ID]time.Time
+		AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error)
+	}
+	Statuses interface {
+		Await(ctx context.Context, id string) (taxii.Status, error)
+	}
+	Done    *signal.Signal // something was withdrawn
+	Problem func() error
+	Log     *slog.Logger
+
+	asking sync.Mutex // one look around at a time
+
+	mu   sync.Mutex
+	open map[uint64]bool // assets whose withdrawal isn't acknowledged by everybody, as far as was looked
+}
+
+// Selection says which objects of this organisation to withdraw: all versions of one, or what a transaction published.
+type Selection struct {
+	What       string `json:"what"`                 // STIX id, or transaction id
+	Collection string `json:"collection,omitempty"` // the collection's id; empty for all
+}
+
+// Withdrawal is one version of an object that is withdrawn, or about to be.
+type Withdrawal struct {
+	ID         string    `json:"id"`
+	Version    string    `json:"version"`
+	Collection string    `json:"collection"`
+	TxID       string    `json:"txid"` // of its publication
+	Asset      uint64    `json:"asset_id"`
+	Withdrawn  bool      `json:"withdrawn"` // the chain has it
+	Destroyed  string    `json:"destroy_txid,omitempty"`
+	Requested  time.Time `json:"requested"`
+}
+
+// errNotPublisher means that an object was published by another organisation.
+var errNotPublisher = errors.New("only the organisation that published an object can withdraw it")
+
+// beginAll takes the withdrawal of every object that is selected into the outbox.
+func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, error) {
+	entries, err := w.selected(s)
+	if err != nil {
+		return nil, err
+	}
+	var list []Withdrawal
+	for _, e := range entries {
+		one := Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset}
+		if one, _, err = w.Begin(ctx, one); err != nil {
+			return list, err
+		}
+		list = append(list, one)
+	}
+	w.Records.Wake()
+	return list, nil
+}
+
+// Begin takes one withdrawal into the outbox.
+func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, repo.Item, error) {
+	item, err := w.End(ctx, one.Asset)
+	if err != nil {
+		return one, item, fmt.Errorf("withdrawing object %s: %w", one.ID, err)
+	}
+	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil {
+		return one, item, err
+	}
+	one.Requested, one.Destroyed = item.StoredAt, item.TxID
+	return one, item, w.remember(one)
+}
+
+// Withdraw takes records of a collection back.
+func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.Collection, records []taxii.Record) (taxii.Status, error) {
+	for _, record := range records {
+		event, found, err := w.View.EventOf(record.AssetID)
+		if err != nil {
+			return taxii.Status{}, err
+		}
+		if !found || !w.State.Ours(event.Sender) {
+			return taxii.Status{}, taxii.ErrForbidden
+		}
+	}
+	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
+	for _, record := range records {
+		one := Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
+		_, item, err := w.Begin(ctx, one)
+		if err != nil {
+			return taxii.Status{}, err
+		}
+		status.Lines = append(status.Lines, repo.StatusLine{ObjectID: record.ID, Version: record.Version, Item: item.Number})
+	}
+	if err := w.Outbox.AddStatus(status); err != nil {
+		return taxii.Status{}, err
+	}
+	w.Records.Wake()
+	return w.Statuses.Await(ctx, status.ID)
+}
+
+// selected finds the entries of this organisation that are selected.
+func (w *Withdrawer) selected(s Selection) ([]*repo.Entry, error) {
+	if event, found, err := w.View.Event(s.What); err != nil {
+		return nil, err
+	} else if found {
+		entry, err := w.View.Entry(event)
+		if err != nil {
+			return nil, err
+		}
+		if entry == nil {
+			return nil, problem.Input(fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State))
+		}
+		return w.ours([]*repo.Entry{entry})
+	}
+	query := repo.Query{Collection: repo.Everything, IDs: []string{s.What}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn}
+	if s.Collection != "" {
+		query.Collection = s.Collection
+	}
+	entries, more, err := w.View.Page(query)
+	switch {
+	case err != nil:
+		return nil, err
+	case more:
+		return nil, problem.Input(fmt.Errorf("object %.80s has more than %d versions; withdraw them by their transactions", s.What, maxWithdrawn))
+	case len(entries) == 0:
+		return nil, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", s.What))
+	}
+	return w.ours(entries)
+}
+
+// maxWithdrawn is how many versions one call withdraws.
+const maxWithdrawn = 10_000
+
+// ours leaves out what others published, unless that is all there is.
+func (w *Withdrawer) ours(entries []*repo.Entry) ([]*repo.Entry, error) {
+	own := slices.DeleteFunc(slices.Clone(entries), func(e *repo.Entry) bool { return !w.State.Ours(e.Publisher) })
+	if len(own) == 0 {
+		return nil, problem.Input(errNotPublisher)
+	}
+	return own, nil
+}
+
+// End takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
+// that this organisation had before, a record.
+func (w *Withdrawer) End(ctx context.Context, asset uint64) (repo.Item, error) {
+	event, found, err := w.View.EventOf(asset)
+	if err != nil {
+		return repo.Item{}, err
+	}
+	if !found || event.Sender == w.State.Self {
+		return w.Destroy(asset)
+	}
+	draft, err := consortium.DraftWithdrawal(w.Consortium, asset, state.Now())
+	if err != nil {
+		return repo.Item{}, err
+	}
+	return w.Records.Store(ctx, destroyKey(asset), draft)
+}
+
+// Destroy takes the destruction of an NFT into the outbox.
+func (w *Withdrawer) Destroy(asset uint64) (repo.Item, error) {
+	items, err := w.Outbox.Accept([]repo.Submission{{Item: repo.Item{
+		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals,
+	}}})
+	if err != nil {
+		return repo.Item{}, err
+	}
+	return items[0], nil
+}
+
+// withdrawals is who all withdrawals are published for: so they wait for nobody's objects, and let them pass.
+const withdrawals = "withdrawals:" // which is nobody's name
+
+func destroyKey(asset uint64) []byte { return publish.KeyOf("destroy", strconv.FormatUint(asset, 10)) }
+
+// await waits until everything in a list has left the view.
+func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
+	for {
+		changed := w.Done.Changed()
+		waiting := 0
+		for i := range list {
+			event, found, err := w.View.EventOf(list[i].Asset)
+			if err != nil {
+				return err
+			}
+			list[i].Withdrawn = found && event.State == repo.Ended
+			if item, found, err := w.Outbox.Find(destroyKey(list[i].Asset)); err != nil {
+				return err
+			} else if found {
+				list[i].Destroyed = item.TxID
+			}
+			if !list[i].Withdrawn {
+				waiting++
+			}
+		}
+		if waiting == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("%d withdrawals are stored and will be on the chain, but aren't yet: %w", waiting, ctx.Err()), w.Problem())
+		}
+	}
+}
+
+// WithdrawAll takes objects of this organisation back, and returns when the chain has it.
+func (w *Withdrawer) WithdrawAll(ctx context.Context, s Selection) ([]Withdrawal, error) {
+	if err := state.AwaitTip(ctx, w.Watcher); err != nil {
+		return nil, err
+	}
+	list, err := w.beginAll(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return list, w.await(ctx, list)
+}
