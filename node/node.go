@@ -194,7 +194,7 @@ func (n *Node) replicate(ctx context.Context) error {
 }
 
 // Rebuild deletes the view and begins to derive it again from the chain and the peers. It returns when the old view is
-// gone; [Node.Status] tells how far the new one is.
+// gone; the status tells how far the new one is.
 func (n *Node) Rebuild(ctx context.Context) error {
 	reply := make(chan error, 1)
 	select {

@@ -1,3 +1,4 @@
+// Package certs gives the HTTPS for TAXII clients its certificate: from files, from an ACME authority, or made here.
 package certs
 
 import (

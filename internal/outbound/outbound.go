@@ -1,3 +1,4 @@
+// Package outbound makes HTTP clients for URLs that a node is told to send to.
 package outbound
 
 import (

@@ -1,3 +1,4 @@
+// Package signal tells any number of waiters that something has changed.
 package signal
 
 import (

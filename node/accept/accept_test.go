@@ -24,7 +24,7 @@ func post(w *worldtest.World, objects ...string) map[string]string {
 	return failures
 }
 
-// publisher is one that waits for nothing.
+// publisherIn is one that waits for nothing.
 func publisherIn(w *worldtest.World) *Publisher {
 	return &Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
 }

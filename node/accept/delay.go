@@ -11,6 +11,7 @@ import (
 // can hold the address of a provider.
 type Delay struct{ Sealing, Publishing *problem.Monitor }
 
+// NewDelay tells of what keeps objects from being sealed, and from being signed.
 func NewDelay(sealing, publishing *problem.Monitor) Delay {
 	return Delay{Sealing: sealing, Publishing: publishing}
 }

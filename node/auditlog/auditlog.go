@@ -1,3 +1,4 @@
+// Package auditlog writes down who did what with this node.
 package auditlog
 
 import (
@@ -19,6 +20,7 @@ type Trail struct {
 	dir string // of the repository
 }
 
+// New writes the audit log of a repository.
 func New(r *repo.Repo) *Trail { return &Trail{log: r.Audit, dir: r.Dir} }
 
 var _ taxii.Auditor = (*Trail)(nil)

@@ -92,6 +92,7 @@ func describeKey(k repo.APIKey) KeyInfo {
 	return KeyInfo{Name: k.Name, Role: k.Role, Created: k.Created, Expires: k.Expires, Limits: k.Limits}
 }
 
+// ListAccounts lists the accounts.
 func (a AccountAdmin) ListAccounts() ([]AccountInfo, error) {
 	list, err := a.repo.List()
 	infos := make([]AccountInfo, len(list))
@@ -101,6 +102,7 @@ func (a AccountAdmin) ListAccounts() ([]AccountInfo, error) {
 	return infos, err
 }
 
+// AddAccount makes an account.
 func (a AccountAdmin) AddAccount(s AccountSpec) (AccountInfo, error) {
 	role, limits, err := a.rights(s.Role, s.Limits)
 	if err != nil {
@@ -211,6 +213,7 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 	return describeAccount(account), mistaken(err)
 }
 
+// RemoveAccount removes an account, its tokens and its certificates.
 func (a AccountAdmin) RemoveAccount(user string) error {
 	if err := a.repo.Remove(user, ""); err != nil {
 		return mistaken(err)
@@ -220,6 +223,7 @@ func (a AccountAdmin) RemoveAccount(user string) error {
 	return nil
 }
 
+// ListKeys lists the API keys.
 func (a AccountAdmin) ListKeys() ([]KeyInfo, error) {
 	list, err := a.repo.Keys()
 	infos := make([]KeyInfo, len(list))
@@ -229,6 +233,7 @@ func (a AccountAdmin) ListKeys() ([]KeyInfo, error) {
 	return infos, err
 }
 
+// AddKey makes an API key.
 func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
 	role, limits, err := a.rights(s.Role, s.Limits)
 	if err == nil {
@@ -252,6 +257,7 @@ func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
 	return NewKey{describeKey(k), secret}, nil
 }
 
+// RemoveKey ends an API key.
 func (a AccountAdmin) RemoveKey(name string) error {
 	if err := a.repo.RemoveKey(name); err != nil {
 		return mistaken(err)
@@ -260,6 +266,7 @@ func (a AccountAdmin) RemoveKey(name string) error {
 	return nil
 }
 
+// Revoke ends tokens.
 func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
 	if (s.ID == "") == (s.User == "") {
 		return Ended{}, problem.Input(errors.New("name the id of a token, or the user of all of them"))
@@ -303,4 +310,5 @@ func CollectionIDs(f *state.Shared, own repo.Consortium, names []string) ([]stri
 	return ids, nil
 }
 
+// ListTokens lists the logins that last.
 func (a AccountAdmin) ListTokens() ([]repo.Token, error) { return a.repo.Tokens(state.Now()) }

@@ -32,6 +32,7 @@ var (
 	_ taxii.Accounts                 = (*Accounts)(nil)
 )
 
+// NewAccounts are those of a repository.
 func NewAccounts(r *repo.Repo, audit *auditlog.Trail) *Accounts {
 	return &Accounts{
 		repo: r.Accounts, own: r.Config.Organisation.Name, address: r.Keys.Address(), session: r.Config.TAXII.Session.Duration,

@@ -33,6 +33,7 @@ type rootWords struct {
 // rootMemo is the name under which it is kept.
 const rootMemo = "api-root"
 
+// OpenAPIRoot reads how the root is described; title is what it is called as long as nobody has said so.
 func OpenAPIRoot(outbox *repo.Outbox, title string) (*APIRoot, error) {
 	o := &APIRoot{outbox: outbox, words: rootWords{Title: title}}
 	data, err := outbox.Memo(rootMemo)

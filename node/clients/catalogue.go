@@ -1,3 +1,4 @@
+// Package clients is what TAXII clients and webhooks see of a node: API roots, collections, exports, and accounts.
 package clients
 
 import (
@@ -21,7 +22,7 @@ import (
 // everythingRoot is the API root whose one collection holds everything that this organisation can read.
 const everythingRoot = "consortium"
 
-// catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
+// Catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
 // this organisation can read.
 //
 // The consortium's default collection belongs to the founder. It is under the founder's root and under this
@@ -32,7 +33,7 @@ type Catalogue struct {
 	Own        string // this organisation's name
 	Described  *APIRoot
 	Consortium repo.Consortium
-	Shown      *signal.Signal // see Node
+	Shown      *signal.Signal // objects came into the view, or left it
 	Exports    *semaphore.Weighted
 }
 

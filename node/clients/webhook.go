@@ -67,6 +67,7 @@ type WebhookStatus struct {
 	problem.Condition
 }
 
+// NewWebhook makes a webhook of the configuration, whose collection is as the view knows it.
 func NewWebhook(config repo.Webhook, view *repo.View, memos memos, shown *signal.Signal, log *slog.Logger) (*Webhook, error) {
 	key, err := config.Key()
 	if err != nil {
@@ -94,6 +95,7 @@ func WebhookCollection(own repo.Consortium, id string) string {
 	return parsed.String()
 }
 
+// Status tells how it is.
 func (w *Webhook) Status() WebhookStatus {
 	return WebhookStatus{Name: w.config.Name, Condition: w.condition.Get()}
 }

@@ -38,6 +38,7 @@ func (o *Owner) Run(ctx context.Context) error {
 // lookAgain is how often collections are looked after though nothing has changed.
 const lookAgain = time.Minute
 
+// LookAfter does once what Run does at every change.
 func (o *Owner) LookAfter(ctx context.Context) error {
 	if err := o.turn.take(ctx); err != nil {
 		return err

@@ -1,3 +1,4 @@
+// Package collections looks after the collections of this organisation: their properties, and who has their keys.
 package collections
 
 import (

@@ -166,7 +166,7 @@ func (c *Client) SetCollection(ctx context.Context, id string, change collection
 	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/set", change, &info)
 }
 
-// Evidence asks for a file that proves a publication, see [Node.Evidence].
+// Evidence asks for a file that proves a publication, see [proof.Notary.Evidence].
 func (c *Client) Evidence(ctx context.Context, what string, disclose bool) ([]byte, error) {
 	query := url.Values{"what": {what}, "disclose": {strconv.FormatBool(disclose)}}
 	response, err := c.ask(ctx, http.MethodGet, "/admin/evidence?"+query.Encode(), nil)
@@ -181,7 +181,7 @@ func (c *Client) Evidence(ctx context.Context, what string, disclose bool) ([]by
 	return data, nil
 }
 
-// Audit compares the event log with algod's blocks, see [Node.Audit].
+// Audit compares the event log with algod's blocks, see [proof.Notary.Audit].
 func (c *Client) Audit(ctx context.Context, o proof.AuditOptions, progress func(done, total uint64)) (proof.Audit, error) {
 	query := url.Values{"every_round": {strconv.FormatBool(o.EveryRound)}, "from": {strconv.FormatUint(o.From, 10)}}
 	response, err := c.ask(ctx, http.MethodGet, "/admin/audit?"+query.Encode(), nil)

@@ -100,6 +100,7 @@ type listening struct {
 	*http.Server
 }
 
+// NewServers are servers that answer browsers only under the given names.
 func NewServers(log *slog.Logger, hosts door.Hosts) *Servers {
 	return &Servers{log: log, hosts: hosts, bounds: boundsFor(maxFiles())}
 }

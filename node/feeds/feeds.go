@@ -1,3 +1,4 @@
+// Package feeds publishes what is pulled from elsewhere on a schedule, as far as readers don't have it.
 package feeds
 
 import (
@@ -311,6 +312,7 @@ func (f *Feeds) Configs() (list []repo.Feed) {
 	return list
 }
 
+// Infos tells how all feeds are.
 func (f *Feeds) Infos() []Info {
 	list := []Info{}
 	for _, one := range f.snapshot() {

@@ -19,6 +19,7 @@ type Info struct {
 	Self      bool   `json:"self"`
 }
 
+// Describe tells of a member as this organisation sees it.
 func Describe(f *state.Shared, m consortium.Member) Info {
 	one := Info{
 		Name: m.Name, Title: m.Title, Account: m.Account, Peer: m.Peer, Asset: m.Admitted.Asset, Admitted: m.Admitted.Round,

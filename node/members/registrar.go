@@ -1,3 +1,5 @@
+// Package members founds and joins consortia, admits, removes and gives other keys, alone or with others who are the governor,
+// and keeps this node connected to the members'.
 package members
 
 import (

@@ -19,6 +19,7 @@ type Clock struct {
 	known bool
 }
 
+// NewClock compares this machine's clock with the chain's.
 func NewClock(l blockTimes, log *slog.Logger) *Clock {
 	return &Clock{ledger: l, Condition: NewMonitor("the clock", log)}
 }

@@ -1,3 +1,4 @@
+// Package problem says what is wrong: a mistake in what the caller gave, or what a part of the node waits for, and why.
 package problem
 
 import (
@@ -23,6 +24,7 @@ type Monitor struct {
 	pinned bool
 }
 
+// NewMonitor keeps the condition of a part, which the log calls what.
 func NewMonitor(what string, log *slog.Logger) *Monitor { return &Monitor{what: what, log: log} }
 
 // Set records a problem.
@@ -34,7 +36,7 @@ func (c *Monitor) Set(problem, detail string) {
 	}
 }
 
-// Pin records a problem that only [monitor.release] ends, whatever else is recorded meanwhile.
+// Pin records a problem that only [Monitor.Release] ends, whatever else is recorded meanwhile.
 func (c *Monitor) Pin(problem, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,6 +85,7 @@ func (c *Monitor) IsPinned() bool {
 	return c.pinned
 }
 
+// Get gives the condition as it is now.
 func (c *Monitor) Get() Condition {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // diskLook is how often the free space is looked at.
 const diskLook = time.Second
 
-// diskGuard keeps the node from filling its disk. Badger writes into mapped files: a write that the disk has no room for
+// Disk keeps the node from filling its disk. Badger writes into mapped files: a write that the disk has no room for
 // is no error there, it kills the process (SIGBUS). So what can wait isn't begun while less than a reserve is free, and
 // the reserve is for what can't: confirmations, the chain's events, and the stores' own housekeeping.
 //
@@ -26,6 +26,7 @@ type Disk struct {
 	Condition *Monitor
 }
 
+// NewDisk keeps so many bytes of the folders' disks free, as free tells.
 func NewDisk(least uint64, free func(folder string) (uint64, error), log *slog.Logger, folders ...string) *Disk {
 	return &Disk{folders: folders, least: least, free: free, Condition: NewMonitor("taking objects in", log)}
 }

@@ -16,6 +16,7 @@ type Missing struct {
 	Overdue bool             `json:"overdue"`
 }
 
+// Missing lists the holes in all members' sequence numbers.
 func (n *Notary) Missing() (list []Missing) {
 	n.State.Read(func(s *consortium.State) { list = holes(s) })
 	round := n.Watcher.State().Cursor

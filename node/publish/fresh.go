@@ -23,6 +23,7 @@ type Fresh struct {
 	byCID map[string]p2p.Directory
 }
 
+// NewFresh keeps what is stored in blocks.
 func NewFresh(blocks Blocks) *Fresh { return &Fresh{blocks: blocks} }
 
 func (f *Fresh) add(directories []p2p.Directory) {

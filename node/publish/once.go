@@ -220,4 +220,5 @@ func (m *Minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
 	}
 }
 
+// Conflict is why an object is not published that another one is in the way of.
 const Conflict = "this version of the object is published already, with other content"

@@ -22,6 +22,7 @@ type Records struct {
 	Wake   func() // tells the minter that there is work
 }
 
+// NewRecords stores records; wake tells the minter that there is work.
 func NewRecords(outbox *repo.Outbox, blocks Blocks, fresh *Fresh, wake func()) *Records {
 	return &Records{outbox: outbox, blocks: blocks, fresh: fresh, Wake: wake}
 }

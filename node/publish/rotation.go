@@ -14,8 +14,10 @@ type RotationPlan struct {
 	Account string `json:"account"` // the next one
 }
 
+// RotationMemo is the name under which the plan is kept.
 const RotationMemo = "rotation"
 
+// Keep writes the plan down.
 func (p RotationPlan) Keep(outbox *repo.Outbox) error {
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -24,6 +26,7 @@ func (p RotationPlan) Keep(outbox *repo.Outbox) error {
 	return outbox.SetMemo(RotationMemo, data)
 }
 
+// ReadRotation reads the plan; nil if there is none.
 func ReadRotation(outbox *repo.Outbox) (*RotationPlan, error) {
 	data, err := outbox.Memo(RotationMemo)
 	if err != nil || data == nil {

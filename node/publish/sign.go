@@ -1,3 +1,14 @@
+// Package publish brings what is in the outbox onto IPFS and onto the chain, exactly once. Between the steps everything is
+// in the outbox: after a crash each of them is simply done again. In the order of the pipeline:
+//
+//	seal.go     what was accepted is sealed and stored; record.go: so are records, which need no sealing
+//	sign.go     what is stored is signed, in groups, as far as ALGO, flights and the order allow
+//	once.go     … unless the chain has it already, or it must not be published any more (recheck.go)
+//	submit.go   what is signed is announced and submitted
+//	confirm.go  what was submitted is seen confirmed, or proved never to be
+//
+// Beside them: flight.go (what is on its way), recover.go (a restored node, and its lost predecessor), sole.go (another node
+// with the same keys), rotation.go (a change of our own keys).
 package publish
 
 import (
@@ -48,7 +59,7 @@ type finder interface {
 	Trace(ctx context.Context, txid, sender string, first, last uint64) (chainwatch.Finding, error)
 }
 
-// minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
+// Minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
 // confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
 //
 // A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
@@ -300,6 +311,7 @@ func isBulk(item repo.Item) bool { return item.Bulk }
 
 func isNoBulk(item repo.Item) bool { return !item.Bulk }
 
+// Without leaves out the items for which drop reports true.
 func Without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
 }

@@ -246,7 +246,7 @@ func (f *Fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 }
 
 // Drain brings what is fresh into the view, one load after the other, and returns when nothing fresh waits any more.
-// [fetcher.run] does more at a time, and waits for more.
+// [Fetcher.Run] does more at a time, and waits for more.
 func (f *Fetcher) Drain(ctx context.Context) error {
 	for {
 		events, _, err := f.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)

@@ -1,3 +1,9 @@
+// Package replicate brings what counts on the chain into the view. In the order of the pipeline:
+//
+//	replicate.go  the chain's events are applied to the state and logged
+//	fetch.go      the blocks of what counts are asked for
+//	settle.go     records are read, and it is recorded what became of every event
+//	open.go       objects are opened
 package replicate
 
 import (
@@ -22,7 +28,7 @@ import (
 )
 
 // Replicator is the first stretch of the replicate pipeline: it folds the chain's events into the consortium's state
-// and into the log. What counts waits there for its blocks, see [fetcher].
+// and into the log. What counts waits there for its blocks, see [Fetcher].
 type Replicator struct {
 	Consortium repo.Consortium
 	Identity   *seal.Identity

@@ -1,3 +1,5 @@
+// Package state is the consortium's state as this node knows it, shared by its parts: who is who, who reads what, and what
+// markings mean.
 package state
 
 import (
@@ -37,6 +39,7 @@ type peerSet struct {
 	invited  []peer.ID
 }
 
+// New shares a state; invited are the peers of our invite.
 func New(self string, state *consortium.State, invited []peer.ID) *Shared {
 	f := &Shared{Self: self, state: state, invited: invited}
 	f.Publish()
@@ -115,11 +118,13 @@ func (f *Shared) Read(look func(*consortium.State)) {
 	look(f.state)
 }
 
+// Members lists all members, past and present.
 func (f *Shared) Members() (list []consortium.Member) {
 	f.Read(func(s *consortium.State) { list = s.Members() })
 	return list
 }
 
+// Charter is the charter as it stands; nil as long as it is not known.
 func (f *Shared) Charter() (charter *wire.Charter) {
 	f.Read(func(s *consortium.State) { charter = s.Charter() })
 	return charter
@@ -133,11 +138,13 @@ func (f *Shared) NameOf(c repo.Consortium) string {
 	return c.Name
 }
 
+// Collections lists the collections that this organisation can read, or could, by id.
 func (f *Shared) Collections() (list []consortium.Collection) {
 	f.Read(func(s *consortium.State) { list = s.Collections() })
 	return list
 }
 
+// Collection finds a collection by its id.
 func (f *Shared) Collection(id string) (c consortium.Collection, found bool) {
 	f.Read(func(s *consortium.State) { c, found = s.Collection(id) })
 	return c, found
@@ -218,7 +225,7 @@ func (f *Shared) Sequence(account string) (highest uint64, missing []consortium.
 	return highest, missing
 }
 
-// sequences copies the publishers' numbers.
+// CopySequences copies the publishers' numbers.
 func CopySequences(s *consortium.State) map[string]*consortium.Sequence {
 	copied := make(map[string]*consortium.Sequence, len(s.Sequences()))
 	for account, q := range maps.All(s.Sequences()) {

@@ -41,6 +41,7 @@ func (r *Replacer) Run(ctx context.Context) error {
 // replacingBatch is how many replacements are looked at in one read.
 const replacingBatch = 256
 
+// EndAll ends what is replaced and can be ended now.
 func (r *Replacer) EndAll(ctx context.Context) error {
 	ended := false
 	for after := uint64(0); ; {

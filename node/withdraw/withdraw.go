@@ -1,3 +1,4 @@
+// Package withdraw takes back what this organisation has published, and knows which members have seen that.
 package withdraw
 
 import (

@@ -1,3 +1,4 @@
+// Package nodetest is a chain that exists only in a test, with organisations, blocks, and one node's repository and state.
 package nodetest
 
 import (
