@@ -107,6 +107,11 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descWaiting, float64(s.View.Waiting))
 	gauge(descUndecided, float64(s.View.Undecided))
 	gauge(descMember, number(s.Member))
+	collectMembers(s, gauge)
+}
+
+// collectMembers collects what is about other members.
+func collectMembers(s Status, gauge func(d *prometheus.Desc, value float64, labels ...string)) {
 	connected := 0
 	for _, p := range s.Peers {
 		if p.Connected {

@@ -101,16 +101,21 @@ func (p *proposal) readFiles(file wire.Proposal, mint ledger.Mint, id uint64) (e
 	if err := metadata.CheckPayload(file.Record); err != nil {
 		return err
 	}
+	return p.readRecord(file.Record)
+}
+
+// readRecord reads the record, which has to be about the account that the transaction is about.
+func (p *proposal) readRecord(record []byte) error {
 	account := ""
 	switch p.note.Kind {
 	case wire.KindMember:
-		m, err := wire.ParseMember(file.Record)
+		m, err := wire.ParseMember(record)
 		if err != nil {
 			return err
 		}
 		p.member, account = &m, m.Account
 	case wire.KindRotation:
-		r, err := wire.ParseRotation(file.Record)
+		r, err := wire.ParseRotation(record)
 		if err != nil {
 			return err
 		}
@@ -122,13 +127,13 @@ func (p *proposal) readFiles(file wire.Proposal, mint ledger.Mint, id uint64) (e
 		if p.note.Asset != 0 {
 			return errors.New("a governor withdraws no objects")
 		}
-		r, err := wire.ParseRemoval(file.Record)
+		r, err := wire.ParseRemoval(record)
 		if err != nil {
 			return err
 		}
 		account = r.Account
 	case wire.KindAmendment:
-		a, err := wire.ParseAmendment(file.Record)
+		a, err := wire.ParseAmendment(record)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -90,74 +91,23 @@ func (s *Sealer) Run(ctx context.Context) error {
 // Seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
 // looked at. Items of a collection in which this organisation may not publish any more wait until it may.
 func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error) {
-	var held atomic.Int64
-	drafts := make([]consortium.Draft, len(items))
-	ready := make([]bool, len(items))
-	again := recheck{state: s.State, outbox: s.Outbox}
-	collections := map[string]consortium.Collection{}
-	for _, c := range s.State.Collections() {
-		if c.MayPublish(s.State.Self) && !c.Pending {
-			collections[c.ID] = c
-		}
-	}
-	workers, _ := errgroup.WithContext(ctx)
-	workers.SetLimit(runtime.GOMAXPROCS(0))
-	for i, item := range items {
-		if held.Load() >= s.Memory {
-			items = items[:i]
-			break
-		}
-		into, may := collections[item.Collection]
-		gone, err := s.giveUp(&again, item)
-		if err != nil {
-			return 0, err
-		}
-		if gone {
-			continue
-		}
-		if !may || !s.State.Active() {
-			if onTheWay, err := s.onTheWay(item.Collection); err != nil {
-				return 0, err
-			} else if onTheWay {
-				continue
-			}
-			s.Condition.Set("permission", "this organisation may not publish in collection "+item.Collection+" now")
-			continue
-		}
-		ready[i] = true
-		workers.Go(func() error {
-			object, err := s.Outbox.Payload(item.Number)
-			if err != nil {
-				return err
-			}
-			held.Add(int64(len(object)))
-			drafts[i], err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
-			return err
-		})
-	}
-	if err := workers.Wait(); err != nil {
+	drafts, n, err := s.draft(items)
+	if err != nil {
 		return 0, fmt.Errorf("sealing: %w", err)
 	}
-	n = len(items)
-	var stored []repo.Item
-	var directories []p2p.Directory
-	for i, item := range items {
-		if !ready[i] {
-			continue
-		}
-		directory, err := DirectoryOf(drafts[i])
-		if err != nil {
-			return 0, fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
-		}
-		hash := wire.MetadataHash(drafts[i].Metadata)
-		item.Epoch = collections[item.Collection].Epoch
-		item.Directory, item.MetadataHash = directory.Root().String(), hash[:]
-		stored, directories = append(stored, item), append(directories, directory)
-	}
-	if len(stored) == 0 {
+	if len(drafts) == 0 {
 		return n, nil
 	}
-	if len(stored) == len(items) {
+	stored, directories := make([]repo.Item, len(drafts)), make([]p2p.Directory, len(drafts))
+	for i, d := range drafts {
+		if directories[i], err = DirectoryOf(d.Draft); err != nil {
+			return 0, fmt.Errorf("sealing object %s: %w", d.item.ObjectID, err)
+		}
+		hash := wire.MetadataHash(d.Metadata)
+		stored[i] = d.item
+		stored[i].Epoch, stored[i].Directory, stored[i].MetadataHash = d.epoch, directories[i].Root().String(), hash[:]
+	}
+	if len(stored) == n {
 		s.Condition.Clear()
 	}
 	if err := s.Blocks.Put(ctx, directories); err != nil {
@@ -170,6 +120,67 @@ func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error)
 	s.Stored()
 	s.Log.Debug("objects are sealed and stored", "objects", len(stored))
 	return n, nil
+}
+
+// draft is an object that is sealed and not stored.
+type draft struct {
+	consortium.Draft
+	item  repo.Item
+	epoch uint32 // that it is sealed to
+}
+
+// draft seals those of the items that may be published now, on all processors, as far as they may be held in memory. It
+// returns how many items it looked at.
+func (s *Sealer) draft(items []repo.Item) (drafts []*draft, n int, err error) {
+	var held atomic.Int64
+	again := recheck{state: s.State, outbox: s.Outbox}
+	ours := map[string]consortium.Collection{}
+	for _, c := range s.State.Collections() {
+		if c.MayPublish(s.State.Self) && !c.Pending {
+			ours[c.ID] = c
+		}
+	}
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for n < len(items) && held.Load() < s.Memory {
+		item := items[n]
+		into, now, err := s.into(&again, ours, item)
+		if err != nil {
+			return nil, 0, errors.Join(err, workers.Wait())
+		}
+		n++
+		if !now {
+			continue
+		}
+		d := &draft{item: item, epoch: into.Epoch}
+		drafts = append(drafts, d)
+		workers.Go(func() error {
+			object, err := s.Outbox.Payload(item.Number)
+			if err != nil {
+				return err
+			}
+			held.Add(int64(len(object)))
+			d.Draft, err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
+			return err
+		})
+	}
+	return drafts, n, workers.Wait()
+}
+
+// into is the collection that an item is published in, if that may be now. It gives the item up if it never may be.
+func (s *Sealer) into(again *recheck, ours map[string]consortium.Collection, item repo.Item) (into consortium.Collection, now bool, err error) {
+	gone, err := s.giveUp(again, item)
+	if err != nil || gone {
+		return into, false, err
+	}
+	if into, now = ours[item.Collection]; now && s.State.Active() {
+		return into, true, nil
+	}
+	onTheWay, err := s.onTheWay(item.Collection)
+	if err == nil && !onTheWay {
+		s.Condition.Set("permission", "this organisation may not publish in collection "+item.Collection+" now")
+	}
+	return into, false, err
 }
 
 // giveUp gives an item up if it must not be published any more, whatever may come.

@@ -104,35 +104,15 @@ func (w *Withdrawer) Run(ctx context.Context) error {
 func (w *Withdrawer) askAround(ctx context.Context) error {
 	w.asking.Lock()
 	defer w.asking.Unlock()
-	open, err := w.unacknowledged()
-	if err != nil || len(open) == 0 {
+	missing, err := w.missing()
+	if err != nil || len(missing) == 0 {
 		return err
 	}
 	connected := map[string]peer.ID{}
 	for id := range w.Peers.Connected() {
 		connected[id.String()] = id
 	}
-	missing := map[string][]*acknowledged{} // member's account -> what it hasn't acknowledged
 	news := map[uint64]*acknowledged{}
-	for _, asset := range open {
-		kept, err := w.recall(asset)
-		if err != nil {
-			return err
-		}
-		if kept == nil || !w.IsWithdrawn(asset) {
-			continue // not on the chain yet
-		}
-		complete := true
-		for _, m := range w.others() {
-			if _, known := kept.By[m.Account]; !known {
-				missing[m.Account] = append(missing[m.Account], kept)
-				complete = false
-			}
-		}
-		if complete {
-			w.close(asset)
-		}
-	}
 	for _, m := range w.others() {
 		id, found := connected[m.Peer]
 		list := missing[m.Account]
@@ -165,6 +145,36 @@ func (w *Withdrawer) askAround(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// missing gives the withdrawals on the chain that other members have not acknowledged, by their accounts. What all of them
+// have is not open any more.
+func (w *Withdrawer) missing() (map[string][]*acknowledged, error) {
+	open, err := w.unacknowledged()
+	if err != nil {
+		return nil, err
+	}
+	missing, others := map[string][]*acknowledged{}, w.others()
+	for _, asset := range open {
+		kept, err := w.recall(asset)
+		if err != nil {
+			return nil, err
+		}
+		if kept == nil || !w.IsWithdrawn(asset) {
+			continue // not on the chain yet
+		}
+		complete := true
+		for _, m := range others {
+			if _, known := kept.By[m.Account]; !known {
+				missing[m.Account] = append(missing[m.Account], kept)
+				complete = false
+			}
+		}
+		if complete {
+			w.close(asset)
+		}
+	}
+	return missing, nil
 }
 
 // unacknowledged lists the open withdrawals.

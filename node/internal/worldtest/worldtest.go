@@ -78,9 +78,6 @@ func (w *World) Seal() {
 	nodetest.Must(w.T, w.R.Outbox.SetStored(items))
 }
 
-// enter brings somebody's object into the view.
-func (w *World) enter(object string) { w.EnterBy("", object) }
-
 // EnterBy brings an object of the member with an account into the view, and gives its NFT.
 func (w *World) EnterBy(account, object string) uint64 {
 	w.T.Helper()

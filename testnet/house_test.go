@@ -1,0 +1,77 @@
+package testnet
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The rooms of the node stay rooms: what doesn't fit any more is a reason for another one.
+const (
+	longestFile     = 450  // lines
+	longestFunction = 60   // lines
+	largestPackage  = 2500 // lines, without tests
+	largestWiring   = 1000 // … of package node itself
+)
+
+func TestTheRoomsOfTheNodeStaySmall(t *testing.T) {
+	t.Parallel()
+	sizes, said := map[string]int{}, map[string]int{}
+	for _, root := range []string{"node", "internal/certs", "internal/outbound", "internal/signal"} {
+		must(t, filepath.WalkDir(filepath.Join("..", root), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			files := token.NewFileSet()
+			file, err := parser.ParseFile(files, path, source, parser.ParseComments)
+			if err != nil {
+				return err
+			}
+			lines := bytes.Count(source, []byte("\n"))
+			if lines > longestFile {
+				t.Errorf("%s has %d lines", path, lines)
+			}
+			if !strings.HasSuffix(path, "_test.go") {
+				folder := filepath.Dir(path)
+				sizes[folder] += lines
+				if file.Doc != nil {
+					said[folder]++
+				}
+			}
+			for _, declaration := range file.Decls {
+				function, is := declaration.(*ast.FuncDecl)
+				if !is {
+					continue
+				}
+				if n := files.Position(function.End()).Line - files.Position(function.Pos()).Line + 1; n > longestFunction {
+					t.Errorf("%s: %s has %d lines", path, function.Name.Name, n)
+				}
+			}
+			return nil
+		}))
+	}
+	if len(sizes) < 10 {
+		t.Fatalf("%d packages were looked at", len(sizes))
+	}
+	for folder, lines := range sizes {
+		most := largestPackage
+		if folder == filepath.Join("..", "node") {
+			most = largestWiring
+		}
+		if lines > most {
+			t.Errorf("%s has %d lines", folder, lines)
+		}
+		if said[folder] != 1 {
+			t.Errorf("%s says in %d files what it is, want one", folder, said[folder])
+		}
+	}
+}
