@@ -14,7 +14,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/testnet/gateway"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
@@ -69,9 +70,9 @@ func TestHostileNotesThatNameABusyAccount(t *testing.T) {
 		t.Errorf("somebody else's history is read: %d requests, first %+v", len(asked), asked[0])
 	}
 	for _, o := range n.members {
-		members := cliJSON[node.ConsortiumInfo](o, "consortium", "show").Members
-		if len(members) != 3 || slices.ContainsFunc(members, func(m node.MemberInfo) bool { return m.Account == busy }) {
-			t.Errorf("%s: the members are %+v", o.name, members)
+		list := cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members
+		if len(list) != 3 || slices.ContainsFunc(list, func(m members.Info) bool { return m.Account == busy }) {
+			t.Errorf("%s: the members are %+v", o.name, list)
 		}
 	}
 }
