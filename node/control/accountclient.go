@@ -32,7 +32,7 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase
 	s := NewServers(log, door.Hosts{})
 	daemon, err := s.ListenOperator(dir, func(token string) (http.Handler, error) {
 		router := mux.NewRouter()
-		routeAccounts(operatorRoutes(router, token), clients.AccountAdmin{Accounts: clients.NewAccounts(r, auditlog.New(r)), Collections: clients.KnownIDs})
+		serveAccounts(operatorRoutes(router, token), auditlog.New(r), clients.AccountAdmin{Accounts: clients.NewAccounts(r, auditlog.New(r)), Collections: clients.KnownIDs})
 		return router, nil
 	})
 	if err != nil {
@@ -59,46 +59,48 @@ func newClient(daemon Daemon, close func() error) *Client {
 }
 
 // Accounts lists the accounts.
-func (c *Client) Accounts(ctx context.Context) (list []clients.AccountInfo, err error) {
-	return list, c.call(ctx, http.MethodGet, "/admin/accounts", nil, &list)
+func (c *Client) Accounts(ctx context.Context) ([]clients.AccountInfo, error) {
+	return listAccounts.ask(ctx, c, nothing{})
 }
 
 // AddAccount makes an account.
-func (c *Client) AddAccount(ctx context.Context, s clients.AccountSpec) (info clients.AccountInfo, err error) {
-	return info, c.say(ctx, "/admin/accounts", s, &info)
+func (c *Client) AddAccount(ctx context.Context, s clients.AccountSpec) (clients.AccountInfo, error) {
+	return addAccount.ask(ctx, c, s)
 }
 
 // ChangeAccount changes an account.
-func (c *Client) ChangeAccount(ctx context.Context, change clients.AccountChange) (info clients.AccountInfo, err error) {
-	return info, c.say(ctx, "/admin/accounts/change", change, &info)
+func (c *Client) ChangeAccount(ctx context.Context, change clients.AccountChange) (clients.AccountInfo, error) {
+	return changeAccount.ask(ctx, c, change)
 }
 
 // RemoveAccount removes an account, its tokens and its certificates.
 func (c *Client) RemoveAccount(ctx context.Context, user string) error {
-	return c.say(ctx, "/admin/accounts/remove", user, &struct{}{})
+	_, err := removeAccount.ask(ctx, c, user)
+	return err
 }
 
 // Keys lists the API keys.
-func (c *Client) Keys(ctx context.Context) (list []clients.KeyInfo, err error) {
-	return list, c.call(ctx, http.MethodGet, "/admin/keys", nil, &list)
+func (c *Client) Keys(ctx context.Context) ([]clients.KeyInfo, error) {
+	return listKeys.ask(ctx, c, nothing{})
 }
 
 // AddKey makes an API key.
-func (c *Client) AddKey(ctx context.Context, s clients.KeySpec) (k clients.NewKey, err error) {
-	return k, c.say(ctx, "/admin/keys", s, &k)
+func (c *Client) AddKey(ctx context.Context, s clients.KeySpec) (clients.NewKey, error) {
+	return addKey.ask(ctx, c, s)
 }
 
 // RemoveKey ends an API key.
 func (c *Client) RemoveKey(ctx context.Context, name string) error {
-	return c.say(ctx, "/admin/keys/remove", name, &struct{}{})
+	_, err := removeKey.ask(ctx, c, name)
+	return err
 }
 
 // Tokens lists the logins that last.
-func (c *Client) Tokens(ctx context.Context) (list []repo.Token, err error) {
-	return list, c.call(ctx, http.MethodGet, "/admin/tokens", nil, &list)
+func (c *Client) Tokens(ctx context.Context) ([]repo.Token, error) {
+	return listTokens.ask(ctx, c, nothing{})
 }
 
 // RevokeTokens ends tokens.
-func (c *Client) RevokeTokens(ctx context.Context, s clients.TokenSelection) (e clients.Ended, err error) {
-	return e, c.say(ctx, "/admin/tokens/revoke", s, &e)
+func (c *Client) RevokeTokens(ctx context.Context, s clients.TokenSelection) (clients.Ended, error) {
+	return revokeTokens.ask(ctx, c, s)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -17,7 +16,6 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
@@ -48,92 +46,110 @@ func (a *API) Handler(token string) (http.Handler, error) {
 	}
 	router := mux.NewRouter()
 	admin := operatorRoutes(router, token)
-	routeAccounts(admin, clients.AccountAdmin{Accounts: a.Accounts, Collections: func(names []string) ([]string, error) {
+	serveAccounts(admin, a.Trail, clients.AccountAdmin{Accounts: a.Accounts, Collections: func(names []string) ([]string, error) {
 		return clients.CollectionIDs(a.State, a.Consortium, names)
 	}})
-	admin.HandleFunc("/status", answer(func(r *http.Request) (any, error) { return a.Status(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/consortium", answer(func(r *http.Request) (any, error) { return a.describe(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/verify", answer(func(r *http.Request) (any, error) { return a.Notary.Verify(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
+	a.serveNode(admin)
+	a.serveMembers(admin)
+	a.serveCollections(admin)
+	a.serveFeeds(admin)
 	admin.HandleFunc("/evidence", a.serveEvidence).Methods(http.MethodGet)
 	admin.HandleFunc("/audit", a.serveAudit).Methods(http.MethodGet)
-	admin.HandleFunc("/rebuild", answer(func(r *http.Request) (any, error) {
-		err := a.Rebuild(r.Context())
-		a.Trail.Changed("rebuild-view", "", nil, err)
-		return struct{}{}, err
-	})).Methods(http.MethodPost)
-	admin.HandleFunc("/admit", answer(func(r *http.Request) (any, error) {
-		request, err := io.ReadAll(io.LimitReader(r.Body, wire.MaxMetadata))
-		if err != nil {
-			return nil, problem.Input(err)
-		}
-		admission, err := a.Members.Admit(r.Context(), request)
-		a.Trail.Changed("admit", "", []string{admission.Organisation}, err)
-		return admission, err
-	})).Methods(http.MethodPost)
-	admin.HandleFunc("/show", answer(func(r *http.Request) (any, error) { return a.Withdrawer.Show(r.Context(), r.URL.Query().Get("what")) })).Methods(http.MethodGet)
-	admin.HandleFunc("/remove", answer(asked(func(ctx context.Context, name string) (any, error) {
-		info, err := a.Members.Remove(ctx, name)
-		a.Trail.Changed("remove-member", "", []string{name}, err)
-		return info, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/governor", answer(func(r *http.Request) (any, error) { return a.Members.Governor(r.Context()) })).Methods(http.MethodGet)
-	admin.HandleFunc("/governor/set", answer(asked(func(ctx context.Context, c members.GovernorChange) (any, error) {
-		result, err := a.Members.SetGovernor(ctx, c)
-		a.Trail.Changed("set-governor", "", c.Accounts, err)
-		return result, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/governor/submit", answer(asked(func(ctx context.Context, files [][]byte) (any, error) {
-		result, err := a.Members.SubmitProposal(ctx, files)
-		a.Trail.Changed("submit-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
-		return result, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/governor/renew", answer(asked(func(ctx context.Context, file []byte) (any, error) {
-		result, err := a.Members.RenewProposal(ctx, file)
-		a.Trail.Changed("renew-proposal", "", []string{fmt.Sprintf("%s %s", result.Kind, result.Account)}, err)
-		return result, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/rotate", answer(asked(func(ctx context.Context, c repo.Change) (any, error) {
-		result, err := a.Members.RotateKeys(ctx, c)
-		a.Trail.Changed("rotate-keys", "", nil, err)
-		return result, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/sole", answer(func(r *http.Request) (any, error) {
-		err := a.Sole.Settle()
-		a.Trail.Changed("sole-keys", "", nil, err)
-		return struct{}{}, err
-	})).Methods(http.MethodPost)
-	admin.HandleFunc("/replace", answer(asked(func(ctx context.Context, r replacement) (any, error) {
-		result, err := a.Members.ReplaceKeys(ctx, r.Member, r.Request)
-		a.Trail.Changed("replace-keys", "", []string{r.Member}, err)
-		return result, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/withdraw", answer(asked(func(ctx context.Context, s withdraw.Selection) (any, error) {
-		list, err := a.Withdrawer.WithdrawAll(ctx, s)
-		if len(list) > 0 {
-			a.Trail.Operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
-		}
-		return list, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/collections", answer(asked(func(ctx context.Context, s collections.Spec) (any, error) {
-		c, err := a.Collections.Create(ctx, s)
-		a.Trail.Changed(taxii.EventCreateCollection, c.ID, s.Readers, err)
-		return collections.Describe(a.State, c), err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/collections/{id}/{change}", answer(a.changeCollection)).Methods(http.MethodPost)
 	admin.HandleFunc("/dump", a.serveDump).Methods(http.MethodGet)
-	admin.HandleFunc("/feeds", answer(func(*http.Request) (any, error) { return a.Feeds.Infos(), nil })).Methods(http.MethodGet)
-	admin.HandleFunc("/feeds", answer(asked(func(_ context.Context, f repo.Feed) (any, error) {
-		info, err := a.Feeds.Add(f)
-		a.Trail.Changed("add-feed", "", []string{info.Name}, err)
-		return info, err
-	}))).Methods(http.MethodPost)
-	admin.HandleFunc("/feeds/{name}/{do:test|run|remove}", unhurried(answer(a.doWithFeed))).Methods(http.MethodPost)
 	admin.HandleFunc("/pprof/profile", pprof.Profile) // for go tool pprof: where the node's time goes
 	admin.Handle("/pprof/{name:heap|goroutine|allocs|mutex|block}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(mux.Vars(r)["name"]).ServeHTTP(w, r)
 	}))
 	router.PathPrefix("/").Handler(protocol)
 	return router, nil
+}
+
+// serveNode serves what is about the node itself and about single objects.
+func (a *API) serveNode(admin *mux.Router) {
+	status.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (Status, error) { return a.Status(ctx) })
+	overview.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (ConsortiumInfo, error) { return a.describe(ctx) })
+	verify.serve(admin, a.Trail, a.Notary.Verify)
+	show.serve(admin, a.Trail, a.Withdrawer.Show)
+	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
+	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
+	takeBack.serve(admin, a.Trail, func(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
+		list, err := a.Withdrawer.WithdrawAll(ctx, s)
+		if len(list) > 0 {
+			a.Trail.Operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
+		}
+		return list, err
+	})
+}
+
+// serveMembers serves what is about members and the governor.
+func (a *API) serveMembers(admin *mux.Router) {
+	admit.serve(admin, a.Trail, a.Members.Admit)
+	remove.serve(admin, a.Trail, a.Members.Remove)
+	rotate.serve(admin, a.Trail, a.Members.RotateKeys)
+	replace.serve(admin, a.Trail, func(ctx context.Context, r replacement) (members.Rotated, error) {
+		return a.Members.ReplaceKeys(ctx, r.Member, r.Request)
+	})
+	governor.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (members.GovernorInfo, error) { return a.Members.Governor(ctx) })
+	appoint.serve(admin, a.Trail, a.Members.SetGovernor)
+	submit.serve(admin, a.Trail, a.Members.SubmitProposal)
+	renew.serve(admin, a.Trail, a.Members.RenewProposal)
+}
+
+// serveCollections serves what is about this organisation's collections.
+func (a *API) serveCollections(admin *mux.Router) {
+	create.serve(admin, a.Trail, func(ctx context.Context, s collections.Spec) (collections.Info, error) {
+		return a.described(a.Collections.Create(ctx, s))
+	})
+	serveChange(a, admin, grant, a.Collections.Grant)
+	serveChange(a, admin, revoke, a.Collections.Revoke)
+	serveChange(a, admin, configure, a.Collections.Set)
+	serveChange(a, admin, newKey, func(ctx context.Context, id string, _ nothing) (consortium.Collection, error) {
+		return a.Collections.Rotate(ctx, id)
+	})
+}
+
+// serveChange serves a change of a collection, which is found once the state has reached the tip of the chain.
+func serveChange[T any](a *API, admin *mux.Router, e endpoint[of[T], collections.Info], change func(context.Context, string, T) (consortium.Collection, error)) {
+	e.serve(admin, a.Trail, func(ctx context.Context, asked of[T]) (collections.Info, error) {
+		if err := state.AwaitTip(ctx, a.Watcher); err != nil {
+			return collections.Info{}, err
+		}
+		return a.described(change(ctx, asked.Collection, asked.Is))
+	})
+}
+
+func (a *API) described(c consortium.Collection, err error) (collections.Info, error) {
+	if err != nil {
+		return collections.Info{}, err
+	}
+	return collections.Describe(a.State, c), nil
+}
+
+// serveFeeds serves what is about feeds.
+func (a *API) serveFeeds(admin *mux.Router) {
+	listFeeds.serve(admin, a.Trail, func(context.Context, nothing) ([]feeds.Info, error) { return a.Feeds.Infos(), nil })
+	addFeed.serve(admin, a.Trail, func(_ context.Context, f repo.Feed) (feeds.Info, error) { return a.Feeds.Add(f) })
+	removeFeed.serve(admin, a.Trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.Feeds.Remove(name) })
+	testFeed.serve(admin, a.Trail, a.Feeds.Test)
+	// What it published has lines of its own.
+	runFeed.serve(admin, a.Trail, func(ctx context.Context, r feeds.Run) (*feeds.Report, error) {
+		return a.Feeds.RunNow(ctx, r.Name, r.Again)
+	})
+}
+
+// serveAccounts serves what is about accounts, API keys and tokens.
+func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAdmin) {
+	listAccounts.serve(admin, trail, func(context.Context, nothing) ([]clients.AccountInfo, error) { return a.ListAccounts() })
+	listKeys.serve(admin, trail, func(context.Context, nothing) ([]clients.KeyInfo, error) { return a.ListKeys() })
+	listTokens.serve(admin, trail, func(context.Context, nothing) ([]repo.Token, error) { return a.ListTokens() })
+	addAccount.serve(admin, trail, func(_ context.Context, s clients.AccountSpec) (clients.AccountInfo, error) { return a.AddAccount(s) })
+	changeAccount.serve(admin, trail, func(_ context.Context, c clients.AccountChange) (clients.AccountInfo, error) {
+		return a.ChangeAccount(c)
+	})
+	removeAccount.serve(admin, trail, func(_ context.Context, user string) (nothing, error) { return nothing{}, a.RemoveAccount(user) })
+	addKey.serve(admin, trail, func(_ context.Context, s clients.KeySpec) (clients.NewKey, error) { return a.AddKey(s) })
+	removeKey.serve(admin, trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.RemoveKey(name) })
+	revokeTokens.serve(admin, trail, func(_ context.Context, s clients.TokenSelection) (clients.Ended, error) { return a.Revoke(s) })
 }
 
 // operatorRoutes are the routes of /admin/, for whoever has the token.
@@ -148,80 +164,8 @@ func operatorRoutes(router *mux.Router, token string) *mux.Router {
 			next.ServeHTTP(w, r)
 		})
 	})
-	admin.HandleFunc("/alive", answer(func(*http.Request) (any, error) { return struct{}{}, nil })).Methods(http.MethodGet)
+	alive.serve(admin, nil, func(context.Context, nothing) (nothing, error) { return nothing{}, nil })
 	return admin
-}
-
-// maxRequest bounds what the command line says, in bytes.
-const maxRequest = 1 << 20
-
-// asked reads the JSON that a request says.
-func asked[T any](do func(context.Context, T) (any, error)) func(*http.Request) (any, error) {
-	return func(r *http.Request) (any, error) {
-		var body T
-		decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&body); err != nil {
-			return nil, problem.Input(fmt.Errorf("reading the request: %w", err))
-		}
-		return do(r.Context(), body)
-	}
-}
-
-// replacement is whose keys are to be replaced, and by those of which request.
-type replacement struct {
-	Member  string `json:"member"`
-	Request []byte `json:"request"`
-}
-
-// changeCollection does what the last segment of the path says with the collection that the one before names.
-func (a *API) changeCollection(r *http.Request) (any, error) {
-	id := mux.Vars(r)["id"]
-	noted := func(event string, organisations []string) func(consortium.Collection, error) (any, error) {
-		return func(c consortium.Collection, err error) (any, error) {
-			a.Trail.Changed(event, c.ID, organisations, err)
-			return collections.Describe(a.State, c), err
-		}
-	}
-	change, known := map[string]func(*http.Request) (any, error){
-		"grant": asked(func(ctx context.Context, g collections.Grant) (any, error) {
-			return noted("grant", g.Organisations)(a.Collections.Grant(ctx, id, g))
-		}),
-		"revoke": asked(func(ctx context.Context, names []string) (any, error) {
-			return noted("revoke", names)(a.Collections.Revoke(ctx, id, names))
-		}),
-		"rotate": asked(func(ctx context.Context, _ struct{}) (any, error) {
-			return noted("rotate", nil)(a.Collections.Rotate(ctx, id))
-		}),
-		"set": asked(func(ctx context.Context, c collections.Change) (any, error) {
-			return noted("set", nil)(a.Collections.Set(ctx, id, c))
-		}),
-	}[mux.Vars(r)["change"]]
-	if !known {
-		return nil, problem.Input(fmt.Errorf("a collection can't be asked to %.40s", mux.Vars(r)["change"]))
-	}
-	if err := state.AwaitTip(r.Context(), a.Watcher); err != nil {
-		return nil, err
-	}
-	return change(r)
-}
-
-// doWithFeed does what the last segment of the path says with the feed that the one before names.
-func (a *API) doWithFeed(r *http.Request) (any, error) {
-	name := mux.Vars(r)["name"]
-	switch mux.Vars(r)["do"] {
-	case "test":
-		return a.Feeds.Test(r.Context(), name)
-	case "run":
-		return asked(func(ctx context.Context, how feeds.Run) (any, error) {
-			report, err := a.Feeds.RunNow(ctx, name, how.Again)
-			a.Trail.Changed("run-feed", "", []string{name}, err) // what it published has lines of its own
-			return report, err
-		})(r)
-	}
-	err := a.Feeds.Remove(name)
-	a.Trail.Changed("remove-feed", "", []string{name}, err)
-	return struct{}{}, err
 }
 
 // unhurried lets an answer take longer than the server's time limit.

@@ -58,7 +58,8 @@ func FindDaemon(ctx context.Context, dir string) (*Client, error) {
 func (c *Client) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	return c.call(ctx, http.MethodGet, "/admin/alive", nil, &struct{}{}) == nil
+	_, err := alive.ask(ctx, c, nothing{})
+	return err == nil
 }
 
 // CatchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows
@@ -77,93 +78,93 @@ func (c *Client) TAXII() (*taxii.Client, error) {
 }
 
 // Status asks how the node is.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.call(ctx, http.MethodGet, "/admin/status", nil, &s)
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return status.ask(ctx, c, nothing{})
 }
 
 // Consortium asks about the consortium.
-func (c *Client) Consortium(ctx context.Context) (info ConsortiumInfo, err error) {
-	return info, c.call(ctx, http.MethodGet, "/admin/consortium", nil, &info)
+func (c *Client) Consortium(ctx context.Context) (ConsortiumInfo, error) {
+	return overview.ask(ctx, c, nothing{})
 }
 
 // Admit admits the organisation of a request.
-func (c *Client) Admit(ctx context.Context, request []byte) (a members.Admission, err error) {
-	return a, c.call(ctx, http.MethodPost, "/admin/admit", request, &a)
+func (c *Client) Admit(ctx context.Context, request []byte) (members.Admission, error) {
+	return admit.ask(ctx, c, request)
 }
 
 // Verify walks the evidence for an object or a transaction.
-func (c *Client) Verify(ctx context.Context, what string) (v proof.Verification, err error) {
-	return v, c.call(ctx, http.MethodGet, "/admin/verify?what="+url.QueryEscape(what), nil, &v)
+func (c *Client) Verify(ctx context.Context, what string) (proof.Verification, error) {
+	return verify.ask(ctx, c, what)
 }
 
 // Show asks what is known of an object.
-func (c *Client) Show(ctx context.Context, what string) (s withdraw.Shown, err error) {
-	return s, c.call(ctx, http.MethodGet, "/admin/show?what="+url.QueryEscape(what), nil, &s)
+func (c *Client) Show(ctx context.Context, what string) (withdraw.Shown, error) {
+	return show.ask(ctx, c, what)
 }
 
 // Remove ends the membership of an organisation.
-func (c *Client) Remove(ctx context.Context, name string) (r members.Removal, err error) {
-	return r, c.say(ctx, "/admin/remove", name, &r)
+func (c *Client) Remove(ctx context.Context, name string) (members.Removal, error) {
+	return remove.ask(ctx, c, name)
 }
 
 // RotateKeys gives this organisation other keys.
-func (c *Client) RotateKeys(ctx context.Context, change repo.Change) (r members.Rotated, err error) {
-	return r, c.say(ctx, "/admin/rotate", change, &r)
+func (c *Client) RotateKeys(ctx context.Context, change repo.Change) (members.Rotated, error) {
+	return rotate.ask(ctx, c, change)
 }
 
 // ReplaceKeys gives a member other keys, those of a request.
-func (c *Client) ReplaceKeys(ctx context.Context, member string, request []byte) (r members.Rotated, err error) {
-	return r, c.say(ctx, "/admin/replace", replacement{member, request}, &r)
+func (c *Client) ReplaceKeys(ctx context.Context, member string, request []byte) (members.Rotated, error) {
+	return replace.ask(ctx, c, replacement{member, request})
 }
 
 // Governor asks who the governor is.
-func (c *Client) Governor(ctx context.Context) (g members.GovernorInfo, err error) {
-	return g, c.call(ctx, http.MethodGet, "/admin/governor", nil, &g)
+func (c *Client) Governor(ctx context.Context) (members.GovernorInfo, error) {
+	return governor.ask(ctx, c, nothing{})
 }
 
 // SetGovernor amends the charter.
-func (c *Client) SetGovernor(ctx context.Context, change members.GovernorChange) (g members.GovernorInfo, err error) {
-	return g, c.say(ctx, "/admin/governor/set", change, &g)
+func (c *Client) SetGovernor(ctx context.Context, change members.GovernorChange) (members.GovernorInfo, error) {
+	return appoint.ask(ctx, c, change)
 }
 
 // SubmitProposal sends a proposal of the governor's, given by one copy or several.
-func (c *Client) SubmitProposal(ctx context.Context, files [][]byte) (s members.Submitted, err error) {
-	return s, c.say(ctx, "/admin/governor/submit", files, &s)
+func (c *Client) SubmitProposal(ctx context.Context, files [][]byte) (members.Submitted, error) {
+	return submit.ask(ctx, c, files)
 }
 
 // RenewProposal makes a proposal anew that took too long.
-func (c *Client) RenewProposal(ctx context.Context, file []byte) (p members.ProposalInfo, err error) {
-	return p, c.say(ctx, "/admin/governor/renew", file, &p)
+func (c *Client) RenewProposal(ctx context.Context, file []byte) (members.ProposalInfo, error) {
+	return renew.ask(ctx, c, file)
 }
 
 // Withdraw takes objects of this organisation back.
-func (c *Client) Withdraw(ctx context.Context, s withdraw.Selection) (list []withdraw.Withdrawal, err error) {
-	return list, c.say(ctx, "/admin/withdraw", s, &list)
+func (c *Client) Withdraw(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
+	return takeBack.ask(ctx, c, s)
 }
 
 // CreateCollection makes a collection of this organisation.
-func (c *Client) CreateCollection(ctx context.Context, spec collections.Spec) (info collections.Info, err error) {
-	return info, c.say(ctx, "/admin/collections", spec, &info)
+func (c *Client) CreateCollection(ctx context.Context, spec collections.Spec) (collections.Info, error) {
+	return create.ask(ctx, c, spec)
 }
 
 // Grant lets organisations read a collection of this one, given by id or alias.
-func (c *Client) Grant(ctx context.Context, id string, g collections.Grant) (info collections.Info, err error) {
-	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/grant", g, &info)
+func (c *Client) Grant(ctx context.Context, id string, g collections.Grant) (collections.Info, error) {
+	return grant.ask(ctx, c, of[collections.Grant]{id, g})
 }
 
 // Revoke takes organisations out of a collection's readers.
-func (c *Client) Revoke(ctx context.Context, id string, names []string) (info collections.Info, err error) {
-	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/revoke", names, &info)
+func (c *Client) Revoke(ctx context.Context, id string, names []string) (collections.Info, error) {
+	return revoke.ask(ctx, c, of[[]string]{id, names})
 }
 
 // Rotate begins a key epoch of a collection.
-func (c *Client) Rotate(ctx context.Context, id string) (info collections.Info, err error) {
-	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/rotate", struct{}{}, &info)
+func (c *Client) Rotate(ctx context.Context, id string) (collections.Info, error) {
+	return newKey.ask(ctx, c, of[nothing]{Collection: id})
 }
 
 // SetCollection changes the properties of a collection.
-func (c *Client) SetCollection(ctx context.Context, id string, change collections.Change) (info collections.Info, err error) {
-	return info, c.say(ctx, "/admin/collections/"+url.PathEscape(id)+"/set", change, &info)
+func (c *Client) SetCollection(ctx context.Context, id string, change collections.Change) (collections.Info, error) {
+	return configure.ask(ctx, c, of[collections.Change]{id, change})
 }
 
 // Evidence asks for a file that proves a publication, see [proof.Notary.Evidence].
@@ -205,67 +206,49 @@ func (c *Client) Audit(ctx context.Context, o proof.AuditOptions, progress func(
 }
 
 // Feeds lists the feeds.
-func (c *Client) Feeds(ctx context.Context) (list []feeds.Info, err error) {
-	return list, c.call(ctx, http.MethodGet, "/admin/feeds", nil, &list)
+func (c *Client) Feeds(ctx context.Context) ([]feeds.Info, error) {
+	return listFeeds.ask(ctx, c, nothing{})
 }
 
 // AddFeed makes a feed.
-func (c *Client) AddFeed(ctx context.Context, f repo.Feed) (info feeds.Info, err error) {
-	return info, c.say(ctx, "/admin/feeds", f, &info)
+func (c *Client) AddFeed(ctx context.Context, f repo.Feed) (feeds.Info, error) {
+	return addFeed.ask(ctx, c, f)
 }
 
 // RemoveFeed ends a feed.
 func (c *Client) RemoveFeed(ctx context.Context, name string) error {
-	return c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/remove", struct{}{}, &struct{}{})
+	_, err := removeFeed.ask(ctx, c, name)
+	return err
 }
 
 // TestFeed finds out what a feed would do.
-func (c *Client) TestFeed(ctx context.Context, name string) (trial feeds.Trial, err error) {
-	return trial, c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/test", struct{}{}, &trial)
+func (c *Client) TestFeed(ctx context.Context, name string) (feeds.Trial, error) {
+	return testFeed.ask(ctx, c, name)
 }
 
 // RunFeed runs a feed now.
-func (c *Client) RunFeed(ctx context.Context, name string, again bool) (report feed.Report, err error) {
-	return report, c.say(ctx, "/admin/feeds/"+url.PathEscape(name)+"/run", feeds.Run{Again: again}, &report)
+func (c *Client) RunFeed(ctx context.Context, name string, again bool) (feed.Report, error) {
+	report, err := runFeed.ask(ctx, c, feeds.Run{Name: name, Again: again})
+	if err != nil {
+		return feed.Report{}, err
+	}
+	return *report, nil
 }
 
 // Sole says that no other node has this organisation's keys any more.
 func (c *Client) Sole(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/admin/sole", nil, &struct{}{})
+	_, err := soleKeys.ask(ctx, c, nothing{})
+	return err
 }
 
 // Rebuild makes the node derive its view anew.
 func (c *Client) Rebuild(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/admin/rebuild", nil, &struct{}{})
+	_, err := rebuild.ask(ctx, c, nothing{})
+	return err
 }
 
 // maxAnswer bounds an answer of our own daemon, in bytes.
 const maxAnswer = 64 << 20
-
-// say posts something as JSON.
-func (c *Client) say(ctx context.Context, path string, what, result any) error {
-	body, err := json.Marshal(what)
-	if err != nil {
-		return fmt.Errorf("asking the node: %w", err)
-	}
-	return c.call(ctx, http.MethodPost, path, body, result)
-}
-
-func (c *Client) call(ctx context.Context, method, path string, body []byte, result any) error {
-	response, err := c.ask(ctx, method, path, body)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("reading the node's answer: %w", err)
-	}
-	if err := json.Unmarshal(data, result); err != nil {
-		return fmt.Errorf("reading the node's answer: %w", err)
-	}
-	return nil
-}
 
 // ask sends a request. The response is a success, and its body is the caller's to close.
 func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*http.Response, error) {

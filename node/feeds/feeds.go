@@ -78,7 +78,8 @@ type Report = feed.Report
 
 // Run says how a feed is run.
 type Run struct {
-	Again bool `json:"again,omitempty"` // from the source's beginning
+	Name  string `json:"name"`
+	Again bool   `json:"again,omitempty"` // from the source's beginning
 }
 
 // Load makes the feeds of the configuration.
