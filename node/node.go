@@ -54,6 +54,7 @@ type Node struct {
 	sole       *publish.Sole
 	replicator *replicate.Replicator
 	fetcher    *replicate.Fetcher
+	refiller   *replicate.Refiller
 
 	withdrawer *withdraw.Withdrawer
 	replacer   *withdraw.Replacer
@@ -78,15 +79,15 @@ type Node struct {
 	rebuild chan chan error
 }
 
-// collectEvery is how often disk space is given back.
-const collectEvery = time.Hour
-
 // ErrNoConsortium means that the repository belongs to no consortium yet.
 var ErrNoConsortium = errors.New("this node belongs to no consortium yet: found one with \"slnode consortium create\", or ask to be admitted with \"slnode member request\"")
 
 // Open brings up a node on an open repository: its IPFS part is started, nothing else runs before [Node.Run]. The
 // caller closes the repository after the node.
 func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err error) {
+	for _, note := range r.Notes {
+		log.Error("the repository was damaged", "what", note)
+	}
 	own, err := r.Consortium()
 	if err != nil {
 		return nil, err
@@ -116,15 +117,19 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if err := n.takeRestored(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.replicator.Restore(ctx); err != nil {
+	if err := n.refiller.Pending(ctx); err != nil {
 		return nil, err
+	}
+	if err := n.replicator.Restore(ctx); err != nil {
+		return nil, n.again(ctx, err)
 	}
 	n.host.KeepConnected(invited...)
 	return n, nil
 }
 
 // Run runs the node until the context ends, or until something of its own fails; troubles of the network, of other
-// members and of clients don't end it. Everything that it started has ended when it returns.
+// members and of clients don't end it. Everything that it started has ended when it returns. The error
+// wraps [ErrAgain] if the node has to be opened again.
 func (n *Node) Run(ctx context.Context) error {
 	topic, err := n.host.Join(ctx, fmt.Sprint(n.consortium.ID), n.gossip)
 	if err != nil {
@@ -135,23 +140,23 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.members.CompleteFounding(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(fmt.Errorf("completing the founding of the consortium: %w", err), topic.Close())
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, running := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "changing keys": n.members.FollowRotation,
-		"watching for omissions": n.omissions.Run, "keeping connected": n.members.KeepConnected, "collecting garbage": n.collect,
+		"watching for omissions": n.omissions.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
 		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
-		"watching the keys of collections": n.owner.WatchKeys,
+		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 	} {
 		group.Go(func() error {
-			if err := part(ctx); err != nil {
+			if err := part(running); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
 		})
 	}
 	err = group.Wait()
-	return errors.Join(err, topic.Close())
+	return errors.Join(n.again(ctx, err), topic.Close())
 }
 
 func (n *Node) serveWebhooks(ctx context.Context) error {
@@ -210,15 +215,16 @@ func (n *Node) Rebuild(ctx context.Context) error {
 	}
 }
 
-func (n *Node) collect(ctx context.Context) error {
-	ticker := time.NewTicker(collectEvery)
+// reclaim gives the disk space of what was deleted back, now and then.
+func (n *Node) reclaim(ctx context.Context) error {
+	ticker := time.NewTicker(n.repo.Config.Storage.Reclaim.Duration)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if err := n.repo.Collect(); err != nil {
+			if err := n.repo.Reclaim(); err != nil {
 				n.log.Warn("disk space could not be given back", "error", err)
 			}
 		}

@@ -59,19 +59,19 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 	if err := repo.WriteFile(repo.DaemonPath(n.repo.Dir), data); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.Run(ctx) })
-	group.Go(func() error { return n.feeds.Run(ctx) })
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.Run(running) })
+	group.Go(func() error { return n.feeds.Run(running) })
 	group.Go(func() error {
-		n.tryAlgod(ctx)
+		n.tryAlgod(running)
 		return nil
 	})
-	s.Serve(ctx, group)
+	s.Serve(running, group)
 	if secure.Acme != nil {
-		group.Go(func() error { return secure.Acme.Run(ctx) })
+		group.Go(func() error { return secure.Acme.Run(running) })
 	}
 	ready(daemon)
-	err = group.Wait()
+	err = n.again(ctx, group.Wait())
 	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 		err = errors.Join(err, removeErr)
 	}

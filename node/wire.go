@@ -24,6 +24,7 @@ import (
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -83,6 +84,7 @@ func (n *Node) wirePipelines() error {
 		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Withdrawn: n.done, Log: n.log,
 	}
 	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Log: n.log}
+	n.refiller = &replicate.Refiller{View: view, Outbox: outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
 	return nil
 }
 

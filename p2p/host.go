@@ -34,6 +34,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/boxo/bitswap"
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/semaphore"
@@ -48,6 +49,7 @@ type Host struct {
 	host    host.Host
 	bitswap *bitswap.Bitswap
 	store   *store
+	damage  *damage
 	staged  *staging
 	keeper  *keeper
 	cars    *carServer
@@ -84,7 +86,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("p2p configuration: %w", err)
 	}
-	repo, err := openRepository(fs, &cfg, kubo)
+	repo, err := openOrReplace(fs, &cfg, kubo, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("open the block store in %s: %w", cfg.Dir, err)
 	}
@@ -99,6 +101,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 		host:    node.Host,
 		bitswap: node.Bitswap,
 		store:   newStore(repo.Datastore(), node.Blockstore, node.Pinner),
+		damage:  repo.damage,
 		staged:  newStaging(cfg.Limits.StagedBytes, cfg.Limits.StagedBytesPerAuthor),
 		members: cfg.Members,
 		limits:  cfg.Limits,
@@ -108,6 +111,9 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 		log:     cfg.Logger,
 	}
 	h.lifetime.start()
+	h.store.damaged = func(c cid.Cid, err error) {
+		h.log.Warn("a block is damaged; it is fetched anew", "cid", c, "error", err)
+	}
 	fail := func(doing string, err error) (*Host, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", doing, err), h.Close(context.WithoutCancel(ctx)))
 	}

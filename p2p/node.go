@@ -28,6 +28,7 @@ type node struct {
 	nodeParts
 	app     *fx.App
 	release context.CancelFunc
+	repo    *repository
 }
 
 // nodeParts is filled by fx, which demands exported fields.
@@ -60,7 +61,7 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 		Routing:   routing,
 		Host:      hostOption(repo, dials),
 	}
-	n := &node{release: release}
+	n := &node{release: release, repo: repo}
 	assembling.Lock()
 	n.app = fx.New(
 		kubonode.IPFS(life, build),

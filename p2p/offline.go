@@ -4,30 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/go-cid"
+	pebbleds "github.com/ipfs/go-ds-pebble"
 )
 
 // Offline reads the store of a host that does not run.
 type Offline struct {
-	repo  *repository
+	data  *pebbleds.Datastore // nil: there is nothing in it
 	store *store
 }
 
-// OpenOffline opens the store in dir. No host may use it meanwhile.
+// OpenOffline opens the store in dir, to be read. No host may use it meanwhile. It may be damaged: what is read is checked.
 func OpenOffline(dir string) (*Offline, error) {
-	repo, err := openRepository(vfs.Default, &Config{Dir: dir}, nil)
+	data, err := openPebble(dir, &pebble.Options{
+		FS: vfs.Default, ReadOnly: true, EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
+	})
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, pebble.ErrDBDoesNotExist) {
+		return &Offline{}, nil // no host has run on it yet
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the block store in %s: %w", dir, err)
 	}
-	blocks := blockstore.NewGCBlockstore(blockstore.NewBlockstore(repo.Datastore()), blockstore.NewGCLocker())
-	return &Offline{repo: repo, store: &store{blocks: blocks}}, nil
+	blocks := blockstore.NewGCBlockstore(blockstore.NewBlockstore(data), blockstore.NewGCLocker())
+	return &Offline{data: data, store: &store{blocks: blocks}}, nil
 }
 
 // Read is [Host.Read].
 func (o *Offline) Read(ctx context.Context, root cid.Cid) ([]File, error) {
+	if o.data == nil {
+		return nil, fmt.Errorf("read directory %s: %w", root, ErrNotFound)
+	}
 	d, err := o.store.load(ctx, root)
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", root, err)
@@ -42,4 +53,9 @@ func (o *Offline) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 }
 
 // Close closes the store.
-func (o *Offline) Close() error { return o.repo.Close() }
+func (o *Offline) Close() error {
+	if o.data == nil {
+		return nil
+	}
+	return o.data.Close()
+}

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,6 +17,8 @@ import (
 	kuborepo "github.com/ipfs/kubo/repo"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/serviceledger/slnode/internal/disk"
 )
 
 // repository is Kubo's view of what the node keeps: one pebble store for blocks, pins and all else, and a
@@ -29,6 +32,9 @@ type repository struct {
 	swarmKey []byte
 	data     oneLog
 	keys     keystore.Keystore
+	lock     *pebble.Lock
+	marks    *disk.Marks
+	damage   *damage
 }
 
 // oneLog is a pebble store that does not wait for the disk when there is no need to: Kubo's pinner notes
@@ -55,21 +61,45 @@ const (
 	pebbleMemTable = 4 << 20
 )
 
-// openRepository opens the store in c.Dir, making it if absent.
-func openRepository(fs vfs.FS, c *Config, k *config.Config) (*repository, error) {
-	options := &pebble.Options{
-		FS:                 fs,
-		FormatMajorVersion: pebble.FormatNewest,
-		MemTableSize:       pebbleMemTable,
-		Logger:             quietPebble{},
-	}
-	// Most look-ups are for what is not here yet. The other levels follow the first.
-	options.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
-	data, err := pebbleds.NewDatastore(c.Dir, pebbleds.WithCacheSize(pebbleCache), pebbleds.WithPebbleOpts(options))
-	if err != nil {
+// openRepository opens the store in c.Dir, making it if absent. If it is damaged the error wraps [disk.ErrDamaged].
+func openRepository(fs vfs.FS, c *Config, k *config.Config) (_ *repository, err error) {
+	r := &repository{dir: c.Dir, config: k, swarmKey: c.SwarmKey, keys: keystore.NewMemKeystore(), damage: newDamage()}
+	if err := disk.MakeFolder(fs, c.Dir); err != nil {
 		return nil, err
 	}
-	return &repository{dir: c.Dir, config: k, swarmKey: c.SwarmKey, data: oneLog{data}, keys: keystore.NewMemKeystore()}, nil
+	if r.lock, err = pebble.LockDirectory(c.Dir, fs); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.lock.Close())
+		}
+	}()
+	if _, err := fs.Stat(damagedFile(c.Dir)); err == nil {
+		return nil, fmt.Errorf("%w: it was found so while the node ran", disk.ErrDamaged)
+	}
+	if r.marks, err = disk.OpenMarks(fs, c.Dir); err != nil {
+		return nil, err
+	}
+	data, err := openPebble(c.Dir, &pebble.Options{
+		FS: r.marks, Lock: r.lock, Cleaner: disk.NoRecycling{},
+		EventListener: &pebble.EventListener{
+			DataCorruption:  func(info pebble.DataCorruptionInfo) { r.damage.note(fmt.Errorf("%s: %w", info.Path, info.Details)) },
+			BackgroundError: func(err error) { r.damage.note(err) },
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(disk.AsDamage(err), r.marks.Close())
+	}
+	r.data = oneLog{data}
+	return r, nil
+}
+
+func openPebble(dir string, options *pebble.Options) (*pebbleds.Datastore, error) {
+	options.FormatMajorVersion, options.MemTableSize, options.Logger = pebble.FormatNewest, pebbleMemTable, disk.Quiet{}
+	// Most look-ups are for what is not here yet. The other levels follow the first.
+	options.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	return pebbleds.NewDatastore(dir, pebbleds.WithCacheSize(pebbleCache), pebbleds.WithPebbleOpts(options))
 }
 
 func (r *repository) Config() (*config.Config, error)     { return r.config, nil }
@@ -78,7 +108,23 @@ func (r *repository) Datastore() kuborepo.Datastore       { return r.data }
 func (r *repository) Keystore() keystore.Keystore         { return r.keys } // of IPNS keys, which this node has none of
 func (r *repository) SwarmKey() ([]byte, error)           { return r.swarmKey, nil }
 func (r *repository) FileManager() *filestore.FileManager { return nil } // the filestore experiment is off
-func (r *repository) Close() error                        { return r.data.Close() }
+
+// Close closes the store. One that was found damaged says so to the next start.
+func (r *repository) Close() error {
+	errs := []error{r.data.Close(), r.marks.Close()}
+	if r.damage.is() != nil {
+		errs = []error{r.markDamaged()} // what else went wrong is no news
+	}
+	return errors.Join(append(errs, r.lock.Close())...)
+}
+
+func (r *repository) markDamaged() error {
+	file, err := r.marks.Create(damagedFile(r.dir), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close(), disk.SyncFolder(r.marks, r.dir))
+}
 
 func (r *repository) UserResourceOverrides() (rcmgr.PartialLimitConfig, error) {
 	return rcmgr.PartialLimitConfig{}, nil
@@ -97,13 +143,3 @@ func (r *repository) SetConfigKey(string, any) error       { return errNoConfigF
 func (r *repository) GetConfigKey(string) (any, error)     { return nil, errNoConfigFile }
 func (r *repository) SetAPIAddr(multiaddr.Multiaddr) error { return errNoConfigFile }
 func (r *repository) SetGatewayAddr(net.Addr) error        { return errNoConfigFile }
-
-// quietPebble drops pebble's progress notes. A failure reaches the caller as an error; what pebble
-// calls fatal it cannot continue after, nor can anybody.
-type quietPebble struct{}
-
-func (quietPebble) Infof(string, ...any)  {}
-func (quietPebble) Errorf(string, ...any) {}
-func (quietPebble) Fatalf(format string, args ...any) {
-	pebble.DefaultLogger.Fatalf(format, args...)
-}

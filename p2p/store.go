@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/ipfs/boxo/blockstore"
 	pin "github.com/ipfs/boxo/pinning/pinner"
 	blocks "github.com/ipfs/go-block-format"
@@ -26,6 +27,8 @@ type store struct {
 	data   datastore.Batching
 	blocks blockstore.GCBlockstore
 	pins   pin.Pinner
+
+	damaged func(cid.Cid, error) // is told of a damaged block, if it is set
 }
 
 // autosyncer is what Kubo's pinner has beyond its interface.
@@ -109,12 +112,27 @@ func (s *store) source(ctx context.Context, want ...cid.Cid) ([]blocks.Block, er
 		switch {
 		case ipld.IsNotFound(err):
 			return nil, fmt.Errorf("block %s: %w", c, ErrNotFound)
+		case errors.Is(err, blockstore.ErrHashMismatch), pebble.IsCorruptionError(err):
+			return nil, s.dropDamaged(ctx, c, err)
 		case err != nil:
 			return nil, fmt.Errorf("read block %s: %w", c, err)
 		}
 		got[i] = b
 	}
 	return got, nil
+}
+
+// dropDamaged deletes a damaged block: it is as good as one that is not here, and is fetched like one. As long as it was
+// here it would be in the way of the one that is good.
+func (s *store) dropDamaged(ctx context.Context, c cid.Cid, damage error) error {
+	if s.damaged == nil {
+		return fmt.Errorf("block %s is damaged: %w: %w", c, ErrNotFound, damage)
+	}
+	s.damaged(c, damage)
+	if err := s.blocks.DeleteBlock(ctx, c); err != nil {
+		return fmt.Errorf("delete the damaged block %s: %w", c, err)
+	}
+	return fmt.Errorf("block %s was damaged: %w", c, ErrNotFound)
 }
 
 func (s *store) load(ctx context.Context, root cid.Cid) (Directory, error) {

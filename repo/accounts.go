@@ -7,8 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Accounts are the people and machines that may use this node.
@@ -74,7 +75,7 @@ func (a *Accounts) Add(user, password, role string, limits Limits, first bool, n
 		return Account{}, err
 	}
 	account := Account{User: user, ID: uuid.NewString(), Role: role, Created: now, Hash: hash, Limits: limits}
-	err = a.change(func(txn *badger.Txn) error {
+	err = a.change(func(txn *kv.Txn) error {
 		if first {
 			if claimed, err := isClaimed(txn); err != nil || claimed {
 				return errors.Join(err, ErrTaken)
@@ -92,16 +93,16 @@ func (a *Accounts) Add(user, password, role string, limits Limits, first bool, n
 }
 
 // change is one step that looks and changes.
-func (a *Accounts) change(step func(*badger.Txn) error) error {
+func (a *Accounts) change(step func(*kv.Txn) error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.store.write(step)
 }
 
 // claim notes that somebody was let in. Should all accounts be removed one day, the node is not up for grabs.
-func claim(txn *badger.Txn) error { return txn.Set(key(tableClaimed), nil) }
+func claim(txn *kv.Txn) error { return txn.Set(key(tableClaimed), nil) }
 
-func isClaimed(txn *badger.Txn) (bool, error) {
+func isClaimed(txn *kv.Txn) (bool, error) {
 	if _, any := last(txn, key(tableAccount)); any {
 		return true, nil
 	}
@@ -110,7 +111,7 @@ func isClaimed(txn *badger.Txn) (bool, error) {
 
 // Claimed reports whether anybody was ever let in.
 func (a *Accounts) Claimed() (claimed bool, err error) {
-	err = a.store.read(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *kv.Txn) error {
 		claimed, err = isClaimed(txn)
 		return err
 	})
@@ -119,7 +120,7 @@ func (a *Accounts) Claimed() (claimed bool, err error) {
 
 // List lists the accounts by name.
 func (a *Accounts) List() (list []Account, err error) {
-	err = a.store.read(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *kv.Txn) error {
 		return scanJSON(txn, key(tableAccount), func(_ []byte, account Account) error {
 			list = append(list, account.complete())
 			return nil
@@ -139,8 +140,8 @@ func (a Account) complete() Account {
 }
 
 // update changes an account.
-func (a *Accounts) update(user string, apply func(*badger.Txn, *Account) error) (account Account, err error) {
-	err = a.change(func(txn *badger.Txn) error {
+func (a *Accounts) update(user string, apply func(*kv.Txn, *Account) error) (account Account, err error) {
+	err = a.change(func(txn *kv.Txn) error {
 		found, err := getJSON(txn, key(tableAccount, []byte(user)), &account)
 		if err != nil || !found {
 			return errors.Join(err, ErrUnknown)
@@ -163,7 +164,7 @@ func (a *Accounts) SetPassword(user, password string) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return a.update(user, func(txn *badger.Txn, account *Account) error {
+	return a.update(user, func(txn *kv.Txn, account *Account) error {
 		account.Hash = hash
 		_, err := endTokens(txn, func(_ string, t tokenRecord) bool { return t.User == user })
 		return err
@@ -172,7 +173,7 @@ func (a *Accounts) SetPassword(user, password string) (Account, error) {
 
 // SetRole gives an account another role.
 func (a *Accounts) SetRole(user, role string) (Account, error) {
-	return a.update(user, func(_ *badger.Txn, account *Account) error {
+	return a.update(user, func(_ *kv.Txn, account *Account) error {
 		account.Role = role
 		return nil
 	})
@@ -180,7 +181,7 @@ func (a *Accounts) SetRole(user, role string) (Account, error) {
 
 // SetLimits restricts an account to some collections.
 func (a *Accounts) SetLimits(user string, limits Limits) (Account, error) {
-	return a.update(user, func(_ *badger.Txn, account *Account) error {
+	return a.update(user, func(_ *kv.Txn, account *Account) error {
 		account.Limits = limits
 		return nil
 	})
@@ -188,7 +189,7 @@ func (a *Accounts) SetLimits(user string, limits Limits) (Account, error) {
 
 // AddCertificate lets a client certificate stand for an account.
 func (a *Accounts) AddCertificate(user, fingerprint string) (Account, error) {
-	return a.update(user, func(txn *badger.Txn, account *Account) error {
+	return a.update(user, func(txn *kv.Txn, account *Account) error {
 		if taken, err := has(txn, key(tableCertificate, []byte(fingerprint))); err != nil || taken {
 			return errors.Join(err, ErrTaken)
 		}
@@ -199,7 +200,7 @@ func (a *Accounts) AddCertificate(user, fingerprint string) (Account, error) {
 
 // RemoveCertificate ends that.
 func (a *Accounts) RemoveCertificate(user, fingerprint string) (Account, error) {
-	return a.update(user, func(txn *badger.Txn, account *Account) error {
+	return a.update(user, func(txn *kv.Txn, account *Account) error {
 		i := slices.Index(account.Certificates, fingerprint)
 		if i < 0 {
 			return ErrUnknown
@@ -212,7 +213,7 @@ func (a *Accounts) RemoveCertificate(user, fingerprint string) (Account, error) 
 // Remove removes an account, its tokens and its certificates. If a role is given and the account is the only one that
 // has it, it stays, and the error wraps [ErrOnly].
 func (a *Accounts) Remove(user, onlyRole string) error {
-	err := a.change(func(txn *badger.Txn) error {
+	err := a.change(func(txn *kv.Txn) error {
 		var account Account
 		found, err := getJSON(txn, key(tableAccount, []byte(user)), &account)
 		if err != nil || !found {
@@ -264,7 +265,7 @@ func (a *Accounts) Check(user, password string) (Account, error) {
 // [ErrCredentials].
 func (a *Accounts) CheckCertificate(fingerprint string) (Caller, error) {
 	var user []byte
-	err := a.store.read(func(txn *badger.Txn) (err error) {
+	err := a.store.read(func(txn *kv.Txn) (err error) {
 		user, _, err = get(txn, key(tableCertificate, []byte(fingerprint)))
 		return err
 	})
@@ -286,7 +287,7 @@ func (a Account) caller(credential string) Caller {
 }
 
 func (a *Accounts) account(user string) (account Account, found bool, err error) {
-	err = a.store.read(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *kv.Txn) error {
 		found, err = getJSON(txn, key(tableAccount, []byte(user)), &account)
 		return err
 	})

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // backupFormat is the version of what is in a backup. A backup is a tar of plain files, in this order:
@@ -105,7 +105,7 @@ func (d *dump) write(ctx context.Context, r *Repo) error {
 			return err
 		}
 	}
-	err = r.state.read(func(txn *badger.Txn) error {
+	err = r.state.read(func(txn *kv.Txn) error {
 		if err := d.pending(ctx, txn); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (d *dump) directory(ctx context.Context, directory string) error {
 
 // pending adds the directories of what is on its way to the chain. Their plaintext is gone, and other members need not
 // have them.
-func (d *dump) pending(ctx context.Context, txn *badger.Txn) error {
+func (d *dump) pending(ctx context.Context, txn *kv.Txn) error {
 	return eachQueued(txn, []State{Stored, Signed}, func(item Item) error {
 		if d.seen[item.Directory] {
 			return nil
@@ -160,7 +160,7 @@ func (d *dump) pending(ctx context.Context, txn *badger.Txn) error {
 }
 
 // state adds the records of the state store, save the login sessions.
-func (d *dump) state(ctx context.Context, txn *badger.Txn) error {
+func (d *dump) state(ctx context.Context, txn *kv.Txn) error {
 	var chunk bytes.Buffer
 	number := 0
 	flush := func() error {
@@ -170,16 +170,15 @@ func (d *dump) state(ctx context.Context, txn *badger.Txn) error {
 		return err
 	}
 	// Values one at a time: to read ahead would be to hold a hundred large objects.
-	err := scan(txn, nil, nil, false, func(k []byte, item *badger.Item) (bool, error) {
-		if k[0] == tableToken {
+	err := scan(txn, nil, nil, func(k []byte, item *kv.Item) (bool, error) {
+		if k[0] == tableToken || k[0] == 0 { // what begins with 0 is the store's own
 			return true, nil
 		}
-		if err := item.Value(func(value []byte) error {
-			appendRecord(&chunk, record{key: k, value: value, expires: item.ExpiresAt()})
-			return nil
-		}); err != nil {
+		value, err := item.Value()
+		if err != nil {
 			return false, err
 		}
+		appendRecord(&chunk, record{key: k, value: value, expires: item.Expires()})
 		d.Records++
 		if chunk.Len() < stateChunk {
 			return true, ctx.Err()

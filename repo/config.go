@@ -69,7 +69,8 @@ type Config struct {
 		Hosts []string `toml:"hosts"` // by which browsers may call this node
 	} `toml:"console"`
 	Storage struct {
-		MinFree int64 `toml:"min_free"` // bytes; 0: the free space is not looked at
+		MinFree int64    `toml:"min_free"` // bytes; 0: the free space is not looked at
+		Reclaim Duration `toml:"reclaim"`  // how often the space of what was deleted is given back
 	} `toml:"storage"`
 	Metrics struct {
 		Listen string `toml:"listen"` // host:port
@@ -129,6 +130,7 @@ func DefaultConfig() Config {
 	c.Algorand.MaxFee = 10_000
 	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
 	c.Storage.MinFree = 256 << 20
+	c.Storage.Reclaim.Duration = 10 * time.Minute
 	c.Log.Level = "info"
 	c.Log.Format = "text"
 	return c
@@ -248,6 +250,7 @@ func (c *Config) Validate() error {
 		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
 		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
+		{"storage.reclaim", between(c.Storage.Reclaim.Duration, 100*time.Millisecond, 24*time.Hour)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
 	}
 	for _, check := range checks {

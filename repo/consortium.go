@@ -1,11 +1,15 @@
 package repo
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"reflect"
 )
 
 // Consortium is which consortium the node belongs to: what a fold needs to begin.
@@ -40,9 +44,68 @@ func ReadConsortium(dir string) (*Consortium, error) {
 
 // SetConsortium makes the node belong to a consortium.
 func (r *Repo) SetConsortium(c Consortium) error {
+	if r.Outbox != nil {
+		if err := r.rememberConsortium(c); err != nil {
+			return err
+		}
+	}
+	return writeConsortium(r.Dir, c)
+}
+
+func writeConsortium(dir string, c Consortium) error {
 	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the consortium: %w", err)
 	}
-	return WriteFile(consortiumPath(r.Dir), append(data, '\n'))
+	return WriteFile(consortiumPath(dir), append(data, '\n'))
+}
+
+const consortiumMemo = "consortium"
+
+// rememberedConsortium is what the state keeps of consortium.json, in which one digit makes another consortium, and of the
+// swarm's key, in which one makes another swarm.
+type rememberedConsortium struct {
+	Consortium
+	SwarmKey []byte `json:"swarm_key,omitzero"` // its SHA-256
+}
+
+func (r *Repo) rememberConsortium(c Consortium) error {
+	remembered := rememberedConsortium{Consortium: c}
+	if key := r.Keys.SwarmKey(); key != nil {
+		hash := sha256.Sum256(key)
+		remembered.SwarmKey = hash[:]
+	}
+	data, err := json.Marshal(remembered)
+	if err != nil {
+		return fmt.Errorf("remembering the consortium: %w", err)
+	}
+	return r.Outbox.SetMemo(consortiumMemo, data)
+}
+
+// mendConsortium compares consortium.json and the swarm's key with what the state keeps of them.
+func (r *Repo) mendConsortium() error {
+	data, err := r.Outbox.Memo(consortiumMemo)
+	if err != nil {
+		return err
+	}
+	found, problem := ReadConsortium(r.Dir)
+	if data == nil {
+		if problem != nil || found == nil {
+			return problem
+		}
+		return r.rememberConsortium(*found)
+	}
+	var remembered rememberedConsortium
+	if err := json.Unmarshal(data, &remembered); err != nil {
+		return fmt.Errorf("%w: the memo of the consortium: %w", ErrDamaged, err)
+	}
+	if hash := sha256.Sum256(r.Keys.SwarmKey()); remembered.SwarmKey != nil && !bytes.Equal(hash[:], remembered.SwarmKey) {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s is not what it was; if no member can be reached, put it back from a backup or an invite",
+			filepath.Join(keysPath(r.Dir), swarmFile)))
+	}
+	if problem == nil && found != nil && reflect.DeepEqual(*found, remembered.Consortium) {
+		return nil
+	}
+	r.Notes = append(r.Notes, fmt.Sprintf("%s is not what it was, and is written again", consortiumPath(r.Dir)))
+	return writeConsortium(r.Dir, remembered.Consortium)
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/go-json-experiment/json"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // LoggedEvent is an event of the chain that counts, and what has become of it here.
@@ -72,7 +72,7 @@ func parsePosition(k []byte) consortium.Position {
 
 // Cursor is the last round whose events are all in the log; 0 in a new view.
 func (v *View) Cursor() (round uint64, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaCursor)), &round)
 		return err
 	})
@@ -81,7 +81,7 @@ func (v *View) Cursor() (round uint64, err error) {
 
 // Sequences gives the publishers' sequence numbers as they were stored last.
 func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		_, err := getJSON(txn, key(tableMeta, []byte(metaSequences)), &sequences)
 		return err
 	})
@@ -104,7 +104,7 @@ func (v *View) Append(events []NewEvent, sequences map[string]*consortium.Sequen
 	defer v.mu.Unlock()
 	for len(events) > 0 {
 		n := min(len(events), chunkItems)
-		err := v.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *kv.Txn) error {
 			for _, e := range events[:n] {
 				if err := v.appendEvent(txn, e); err != nil {
 					return err
@@ -124,7 +124,7 @@ func (v *View) Append(events []NewEvent, sequences map[string]*consortium.Sequen
 func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err := v.write(func(txn *badger.Txn) error {
+	err := v.write(func(txn *kv.Txn) error {
 		if err := setJSON(txn, key(tableMeta, []byte(metaSequences)), sequences); err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) 
 	return nil
 }
 
-func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
+func (v *View) appendEvent(txn *kv.Txn, e NewEvent) error {
 	at := positionKey(e.Position)
 	if known, err := has(txn, key(tableEvent, at)); err != nil || known {
 		return err
@@ -173,7 +173,7 @@ func (v *View) appendEvent(txn *badger.Txn, e NewEvent) error {
 	return v.wait(txn, logged, time.Time{})
 }
 
-func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
+func eventAt(txn *kv.Txn, at []byte) (e LoggedEvent, err error) {
 	data, found, err := get(txn, key(tableEvent, at))
 	if err == nil && !found {
 		err = errStale
@@ -191,8 +191,8 @@ func eventAt(txn *badger.Txn, at []byte) (e LoggedEvent, err error) {
 
 // Records gives the events that change the consortium, in chain order.
 func (v *View) Records() (events []LoggedEvent, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableRecord), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+	err = v.store.read(func(txn *kv.Txn) error {
+		return scan(txn, key(tableRecord), nil, func(k []byte, _ *kv.Item) (bool, error) {
 			e, err := eventAt(txn, k[len(k)-16:])
 			if err == nil {
 				events = append(events, e)
@@ -231,7 +231,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			n++
 		}
-		err := v.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *kv.Txn) error {
 			for _, o := range outcomes[:n] {
 				if err := v.settle(txn, o); err != nil {
 					return fmt.Errorf("settling transaction %s: %w", o.Event.TxID, err)
@@ -239,7 +239,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			return nil
 		})
-		if errors.Is(err, badger.ErrTxnTooBig) && n > 1 {
+		if errors.Is(err, kv.ErrTooBig) && n > 1 {
 			limit = n / 2 // long identifiers, or many that take the places of others
 			continue
 		}
@@ -251,7 +251,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 	return nil
 }
 
-func (v *View) settle(txn *badger.Txn, o Outcome) error {
+func (v *View) settle(txn *kv.Txn, o Outcome) error {
 	at := positionKey(o.Event.Position)
 	e, err := eventAt(txn, at)
 	if v.stale(err) {
@@ -290,7 +290,7 @@ func (v *View) settle(txn *badger.Txn, o Outcome) error {
 }
 
 // conclude settles an event for good, without an object in the view.
-func (v *View) conclude(txn *badger.Txn, e LoggedEvent, content []byte) error {
+func (v *View) conclude(txn *kv.Txn, e LoggedEvent, content []byte) error {
 	if e.State == Held && content != nil {
 		if err := txn.Set(key(tableContent, positionKey(e.Position)), content); err != nil {
 			return err
@@ -314,7 +314,7 @@ func (v *View) conclude(txn *badger.Txn, e LoggedEvent, content []byte) error {
 
 // Content gives what was settled as the content of a record; nil if nothing was.
 func (v *View) Content(e LoggedEvent) (content []byte, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		content, _, err = get(txn, key(tableContent, positionKey(e.Position)))
 		return err
 	})
@@ -350,7 +350,7 @@ func (v *View) Leased(lease [32]byte) (e LoggedEvent, found bool, err error) {
 
 // eventBy gives the event whose position an index holds.
 func (v *View) eventBy(index []byte) (e LoggedEvent, found bool, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		at, ok, err := get(txn, index)
 		if err != nil || !ok {
 			return err

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // quickDir is a folder in memory where the system has that: a disk that is waited for is slower than what is fuzzed.
@@ -37,7 +37,7 @@ func FuzzRestoredState(f *testing.F) {
 	f.Add(records(record{key: key(tableQueue, []byte{1}, u64(1)), expires: 1}))
 	f.Add(records(record{key: key(tableToken, []byte("x")), value: []byte("{}")}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0})
-	s, err := openStore(quickDir(f), make([]byte, 32), derived)
+	s, err := openStore(quickDir(f), kv.Options{Key: make([]byte, 32), Create: true})
 	must(f, err)
 	f.Cleanup(func() { must(f, s.close()) })
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -66,10 +66,10 @@ func FuzzRestoredState(f *testing.F) {
 // deleteAll empties a store that has a few keys, a thousand times as fast as dropping its files.
 func deleteAll(t testing.TB, s *store) {
 	t.Helper()
-	must(t, s.write(func(txn *badger.Txn) error {
+	must(t, s.write(func(txn *kv.Txn) error {
 		var keys [][]byte
-		if err := scan(txn, nil, nil, false, func(_ []byte, item *badger.Item) (bool, error) {
-			keys = append(keys, item.KeyCopy(nil))
+		if err := scan(txn, nil, nil, func(_ []byte, item *kv.Item) (bool, error) {
+			keys = append(keys, slices.Clone(item.Key()))
 			return true, nil
 		}); err != nil {
 			return err

@@ -138,8 +138,18 @@ func (k *Keys) parsePeer(text string) error {
 	if err != nil {
 		return err
 	}
-	k.Peer, err = p2pcrypto.UnmarshalPrivateKey(raw)
-	return err
+	if k.Peer, err = p2pcrypto.UnmarshalPrivateKey(raw); err != nil {
+		return err
+	}
+	// The key holds its public half, too, and libp2p compares them not: of a damaged one, peers would refuse every word.
+	signature, err := k.Peer.Sign(nil)
+	if err != nil {
+		return err
+	}
+	if good, err := k.Peer.GetPublic().Verify(nil, signature); err != nil || !good {
+		return errors.Join(err, errors.New("its halves don't belong together"))
+	}
+	return nil
 }
 
 func (k *Keys) parseIdentity(text string) (err error) {

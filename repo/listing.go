@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // The lists of a collection: of all its entries and of those of each type, each of them apart by what the entry is
@@ -38,7 +38,7 @@ func (e *Entry) at() versionAt {
 	return versionAt{place: slices.Concat(instantKey(e.Instant), positionKey(e.Position)), date: u64(uint64(e.DateAdded))}
 }
 
-func getHead(txn *badger.Txn, collection []byte, id string) (h head, found bool, err error) {
+func getHead(txn *kv.Txn, collection []byte, id string) (h head, found bool, err error) {
 	data, found, err := get(txn, key(tableHead, collection, []byte(id)))
 	if err != nil || !found {
 		return head{}, false, err
@@ -51,7 +51,7 @@ func getHead(txn *badger.Txn, collection []byte, id string) (h head, found bool,
 	return head{first: part(data[:size]), last: part(data[size:])}, true, nil
 }
 
-func setHead(txn *badger.Txn, collection []byte, id string, h head) error {
+func setHead(txn *kv.Txn, collection []byte, id string, h head) error {
 	return txn.Set(key(tableHead, collection, []byte(id)), slices.Concat(h.first.place, h.first.date, h.last.place, h.last.date))
 }
 
@@ -90,14 +90,14 @@ func listPrefix(collection []byte, kind string, class byte, date []byte) []byte 
 }
 
 // relist moves a version from one class to another. All versions of an object have one type.
-func relist(txn *badger.Txn, collection []byte, kind string, v versionAt, from, to byte) error {
+func relist(txn *kv.Txn, collection []byte, kind string, v versionAt, from, to byte) error {
 	if from == to {
 		return nil
 	}
 	return errors.Join(unlist(txn, collection, kind, v, from), list(txn, collection, kind, v, to))
 }
 
-func list(txn *badger.Txn, collection []byte, kind string, v versionAt, class byte) error {
+func list(txn *kv.Txn, collection []byte, kind string, v versionAt, class byte) error {
 	for _, k := range listKeys(collection, kind, class, v.date) {
 		if err := txn.Set(k, nil); err != nil {
 			return err
@@ -106,7 +106,7 @@ func list(txn *badger.Txn, collection []byte, kind string, v versionAt, class by
 	return nil
 }
 
-func unlist(txn *badger.Txn, collection []byte, kind string, v versionAt, class byte) error {
+func unlist(txn *kv.Txn, collection []byte, kind string, v versionAt, class byte) error {
 	for _, k := range listKeys(collection, kind, class, v.date) {
 		if err := txn.Delete(k); err != nil {
 			return err
@@ -116,7 +116,7 @@ func unlist(txn *badger.Txn, collection []byte, kind string, v versionAt, class 
 }
 
 // place enters an entry into the indexes of a collection.
-func place(txn *badger.Txn, collection []byte, entry *Entry) error {
+func place(txn *kv.Txn, collection []byte, entry *Entry) error {
 	v := entry.at()
 	was, found, err := getHead(txn, collection, entry.ID)
 	if err != nil {
@@ -149,7 +149,7 @@ func place(txn *badger.Txn, collection []byte, entry *Entry) error {
 }
 
 // displace undoes place. What was next to an end becomes the end.
-func displace(txn *badger.Txn, collection []byte, entry *Entry) error {
+func displace(txn *kv.Txn, collection []byte, entry *Entry) error {
 	v := entry.at()
 	was, _, err := getHead(txn, collection, entry.ID)
 	if err != nil {
@@ -188,38 +188,36 @@ func displace(txn *badger.Txn, collection []byte, entry *Entry) error {
 }
 
 // endOf finds the last or the first of an object's versions.
-func endOf(txn *badger.Txn, versions []byte, last bool) (v versionAt, found bool, err error) {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix, opts.PrefetchValues, opts.Reverse = versions, false, last
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	from := versions
+func endOf(txn *kv.Txn, versions []byte, last bool) (v versionAt, found bool, err error) {
+	var it *kv.Iterator
 	if last {
-		from = append(slices.Clone(versions), bytes.Repeat([]byte{0xff}, placeSize+1)...)
+		it = txn.NewReverse(versions)
+	} else {
+		it = txn.NewIterator(versions)
+		it.Seek(versions)
 	}
-	if it.Seek(from); !it.Valid() {
+	defer it.Close()
+	if !it.Valid() {
 		return versionAt{}, false, nil
 	}
-	date, err := it.Item().ValueCopy(nil)
-	return versionAt{place: it.Item().KeyCopy(nil)[len(versions):], date: date}, err == nil, err
+	date, err := it.Item().Value()
+	return versionAt{place: slices.Clone(it.Item().Key()[len(versions):]), date: date}, err == nil, err
 }
 
 // dates visits the dates of the entries that the query asks for, ascending, until visit returns false.
-func (v *View) dates(txn *badger.Txn, q Query, visit func(date []byte) (bool, error)) error {
+func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)) error {
 	collection := collectionKey(q.Collection)
 	if len(q.IDs) > 0 {
 		return v.byID(txn, q, collection, visit)
 	}
-	var lists []*badger.Iterator
+	var lists []*kv.Iterator
 	defer func() {
 		for _, it := range lists {
 			it.Close()
 		}
 	}()
 	open := func(prefix []byte) {
-		opts := badger.DefaultIteratorOptions
-		opts.Prefix, opts.PrefetchValues = prefix, false
-		it := txn.NewIterator(opts)
+		it := txn.NewIterator(prefix)
 		if it.Seek(slices.Concat(prefix, u64(uint64(q.After+1)))); it.Valid() {
 			lists = append(lists, it)
 		} else { // there are clients that name more types than exist
@@ -273,9 +271,9 @@ func (v Versions) classes() []byte {
 }
 
 // merge visits the dates at the ends of the keys of several lists, ascending, each once.
-func merge(lists []*badger.Iterator, visit func(date []byte) (bool, error)) error {
+func merge(lists []*kv.Iterator, visit func(date []byte) (bool, error)) error {
 	lists = slices.Clone(lists)
-	date := func(it *badger.Iterator) []byte { k := it.Item().Key(); return k[len(k)-8:] }
+	date := func(it *kv.Iterator) []byte { k := it.Item().Key(); return k[len(k)-8:] }
 	var before []byte
 	for len(lists) > 0 {
 		at := 0
@@ -300,7 +298,7 @@ func merge(lists []*badger.Iterator, visit func(date []byte) (bool, error)) erro
 func unique(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
 // byID looks every object up. What it holds in memory grows with the limit, not with the number of versions.
-func (v *View) byID(txn *badger.Txn, q Query, collection []byte, visit func([]byte) (bool, error)) error {
+func (v *View) byID(txn *kv.Txn, q Query, collection []byte, visit func([]byte) (bool, error)) error {
 	after := u64(uint64(q.After))
 	var dates [][]byte
 	add := func(date []byte) {
@@ -344,10 +342,10 @@ func (v *View) byID(txn *badger.Txn, q Query, collection []byte, visit func([]by
 }
 
 // of gives the dates of the versions of one object.
-func (v Versions) of(txn *badger.Txn, versions []byte, h head, add func(date []byte)) error {
+func (v Versions) of(txn *kv.Txn, versions []byte, h head, add func(date []byte)) error {
 	addAll := func(from []byte) error {
-		return scan(txn, from, nil, true, func(_ []byte, item *badger.Item) (bool, error) {
-			date, err := item.ValueCopy(nil)
+		return scan(txn, from, nil, func(_ []byte, item *kv.Item) (bool, error) {
+			date, err := item.Value()
 			add(date)
 			return true, err
 		})

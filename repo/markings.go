@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Marking definitions are kept when they are sealed, unlike other objects: what is posted after one may carry it, and
@@ -18,9 +18,9 @@ func (i *Item) markingKey() []byte {
 
 // Markings gives up to limit definitions of a marking that were published here and are not withdrawn.
 func (o *Outbox) Markings(id string, limit int) (definitions [][]byte, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableMarking, []byte(id), []byte{0}), nil, true, func(_ []byte, item *badger.Item) (bool, error) {
-			definition, err := item.ValueCopy(nil)
+	err = o.store.read(func(txn *kv.Txn) error {
+		return scan(txn, key(tableMarking, []byte(id), []byte{0}), nil, func(_ []byte, item *kv.Item) (bool, error) {
+			definition, err := item.Value()
 			definitions = append(definitions, definition)
 			return len(definitions) < limit, err
 		})

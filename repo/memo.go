@@ -2,16 +2,15 @@ package repo
 
 import (
 	"fmt"
-	"slices"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 const tableMemo = 'M' // name -> bytes
 
 // Memo gives what was kept under a name; nil if nothing was.
 func (o *Outbox) Memo(name string) (data []byte, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		data, _, err = get(txn, key(tableMemo, []byte(name)))
 		return err
 	})
@@ -23,7 +22,7 @@ func (o *Outbox) Memo(name string) (data []byte, err error) {
 
 // SetMemo keeps something under a name, durably and encrypted like the rest of the outbox.
 func (o *Outbox) SetMemo(name string, data []byte) error {
-	err := o.store.write(func(txn *badger.Txn) error { return txn.Set(key(tableMemo, []byte(name)), data) })
+	err := o.store.write(func(txn *kv.Txn) error { return txn.Set(key(tableMemo, []byte(name)), data) })
 	if err != nil {
 		return fmt.Errorf("writing the memo %s: %w", name, err)
 	}
@@ -32,7 +31,7 @@ func (o *Outbox) SetMemo(name string, data []byte) error {
 
 // ForgetMemo forgets what was kept under a name.
 func (o *Outbox) ForgetMemo(name string) error {
-	if err := o.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableMemo, []byte(name))) }); err != nil {
+	if err := o.store.write(func(txn *kv.Txn) error { return txn.Delete(key(tableMemo, []byte(name))) }); err != nil {
 		return fmt.Errorf("forgetting the memo %s: %w", name, err)
 	}
 	return nil
@@ -40,13 +39,11 @@ func (o *Outbox) ForgetMemo(name string) error {
 
 // Memos lists the names of up to limit memos that begin with a prefix, the last ones first.
 func (o *Outbox) Memos(prefix string, limit int) (names []string, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
-		opts := badger.DefaultIteratorOptions
-		opts.PrefetchValues, opts.Reverse, opts.Prefix = false, true, key(tableMemo, []byte(prefix))
-		it := txn.NewIterator(opts)
+	err = o.store.read(func(txn *kv.Txn) error {
+		it := txn.NewReverse(key(tableMemo, []byte(prefix)))
 		defer it.Close()
-		for it.Seek(append(slices.Clone(opts.Prefix), 0xff)); it.Valid() && len(names) < limit; it.Next() {
-			names = append(names, prefix+string(it.Item().Key()[len(opts.Prefix):]))
+		for ; it.Valid() && len(names) < limit; it.Next() {
+			names = append(names, string(it.Item().Key()[len(key(tableMemo)):]))
 		}
 		return nil
 	})

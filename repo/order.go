@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // The order in which what was accepted goes on. Records come first: what waits for them is published under a key that
@@ -181,7 +181,7 @@ func (o *Outbox) scanQueue(state State, after *spot, visit func(Item) bool) erro
 	if after != nil {
 		from = after.key()
 	}
-	err := o.queues[state].scan(o.store, from, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+	err := o.queues[state].scan(o.store, from, func(txn *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
 		item, err := queuedItem(txn, k)
 		if err != nil || item.State != state { // else its place is one that it had
 			return err == nil, err

@@ -7,10 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/go-json-experiment/json"
-
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Outbox is what this organisation publishes, from its acceptance to its confirmation on the chain. Every method is
@@ -135,12 +133,12 @@ func openOutbox(s *store) (*Outbox, error) {
 	for state := range o.queues {
 		o.queues[state] = newWorkQueue(key(tableQueue, []byte{byte(state)}))
 	}
-	err := s.read(func(txn *badger.Txn) error {
+	err := s.read(func(txn *kv.Txn) error {
 		if _, err := getJSON(txn, key(tableCounter), &o.counters); err != nil {
 			return err
 		}
 		o.order.now = o.counters.Rank
-		return scan(txn, key(tableQueue), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+		return scan(txn, key(tableQueue), nil, func(k []byte, _ *kv.Item) (bool, error) {
 			o.counts[k[2]].Add(1)
 			return true, nil
 		})
@@ -184,7 +182,7 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.counters
-	err = o.write(func(txn *badger.Txn) error {
+	err = o.write(func(txn *kv.Txn) error {
 		for _, s := range submissions {
 			item := s.Item
 			existing, found, err := itemByKey(txn, item.Key)
@@ -237,7 +235,7 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 }
 
 // setKeys makes an item the one that publishes its key, and all others that aren't published.
-func setKeys(txn *badger.Txn, item Item, also [][]byte) error {
+func setKeys(txn *kv.Txn, item Item, also [][]byte) error {
 	for _, k := range also {
 		other, found, err := itemByKey(txn, k)
 		if err != nil {
@@ -254,7 +252,7 @@ func setKeys(txn *badger.Txn, item Item, also [][]byte) error {
 }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
-func (o *Outbox) write(transaction func(*badger.Txn) error) error {
+func (o *Outbox) write(transaction func(*kv.Txn) error) error {
 	o.moved, o.puts = [Confirmed]int64{}, [Confirmed]lowest{}
 	if err := o.store.write(transaction); err != nil {
 		return err
@@ -270,7 +268,7 @@ func (o *Outbox) write(transaction func(*badger.Txn) error) error {
 
 // put stores an item and moves it from the queue of its former state (0: none) to that of its state. Items that are
 // done are in no queue.
-func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
+func (o *Outbox) put(txn *kv.Txn, item Item, former State) error {
 	if former != 0 && former != item.State && former < Confirmed {
 		o.moved[former]--
 		if err := txn.Delete(item.queueKey(former)); err != nil {
@@ -288,11 +286,11 @@ func (o *Outbox) put(txn *badger.Txn, item Item, former State) error {
 	return setJSON(txn, key(tableItem, u64(item.Number)), item)
 }
 
-func itemByKey(txn *badger.Txn, k []byte) (item Item, found bool, err error) {
+func itemByKey(txn *kv.Txn, k []byte) (item Item, found bool, err error) {
 	return itemBy(txn, key(tableKey, k))
 }
 
-func itemBy(txn *badger.Txn, index []byte) (item Item, found bool, err error) {
+func itemBy(txn *kv.Txn, index []byte) (item Item, found bool, err error) {
 	n, found, err := get(txn, index)
 	if err != nil || !found {
 		return Item{}, false, err
@@ -303,7 +301,7 @@ func itemBy(txn *badger.Txn, index []byte) (item Item, found bool, err error) {
 
 // Find gives the item that publishes a key.
 func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		item, found, err = itemByKey(txn, k)
 		return err
 	})
@@ -312,7 +310,7 @@ func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
 
 // Item gives an item by its number.
 func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		found, err = getJSON(txn, key(tableItem, u64(n)), &item)
 		return err
 	})
@@ -321,7 +319,7 @@ func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
 
 // ItemByTxID gives the item that a transaction publishes.
 func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		item, found, err = itemBy(txn, key(tableTx, []byte(txid)))
 		return err
 	})
@@ -331,7 +329,7 @@ func (o *Outbox) ItemByTxID(txid string) (item Item, found bool, err error) {
 // Uses reports whether a directory is that of an item which was signed and is not withdrawn: others know of it before
 // the chain does.
 func (o *Outbox) Uses(directory string) (used bool, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		item, found, err := itemBy(txn, key(tableUse, []byte(directory)))
 		used = found && item.State != Withdrawn
 		return err
@@ -343,15 +341,15 @@ func (o *Outbox) Uses(directory string) (used bool, err error) {
 }
 
 // queuedItem reads the item that a key of the queue names.
-func queuedItem(txn *badger.Txn, k []byte) (item Item, err error) {
+func queuedItem(txn *kv.Txn, k []byte) (item Item, err error) {
 	_, err = getJSON(txn, key(tableItem, k[len(k)-8:]), &item)
 	return item, err
 }
 
 // eachQueued calls visit for every item in the given states, until it returns an error.
-func eachQueued(txn *badger.Txn, states []State, visit func(Item) error) error {
+func eachQueued(txn *kv.Txn, states []State, visit func(Item) error) error {
 	for _, state := range states {
-		err := scan(txn, key(tableQueue, []byte{byte(state)}), nil, false, func(k []byte, _ *badger.Item) (bool, error) {
+		err := scan(txn, key(tableQueue, []byte{byte(state)}), nil, func(k []byte, _ *kv.Item) (bool, error) {
 			item, err := queuedItem(txn, k)
 			if err != nil {
 				return false, err
@@ -395,7 +393,7 @@ func (o *Outbox) Count() map[State]int {
 
 // Payload gives the plaintext of an accepted item.
 func (o *Outbox) Payload(n uint64) (payload []byte, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		var found bool
 		payload, found, err = get(txn, key(tablePayload, u64(n)))
 		if err == nil && !found {
@@ -413,9 +411,9 @@ func (o *Outbox) Payload(n uint64) (payload []byte, err error) {
 func (o *Outbox) SetStored(items []Item) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.update(items, func(txn *badger.Txn, item *Item) error {
+	err := o.update(items, func(txn *kv.Txn, item *Item) error {
 		item.State = Stored
-		return txn.Delete(key(tablePayload, u64(item.Number)))
+		return txn.DeleteLarge(key(tablePayload, u64(item.Number)))
 	})
 	if err != nil {
 		return fmt.Errorf("recording stored items: %w", err)
@@ -428,7 +426,7 @@ func (o *Outbox) SetStored(items []Item) error {
 func (o *Outbox) Reopen(item Item, payload []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
+	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
 		item.State, item.Epoch, item.Directory, item.MetadataHash = Accepted, 0, "", nil
 		return txn.Set(key(tablePayload, u64(item.Number)), payload)
 	})
@@ -439,10 +437,10 @@ func (o *Outbox) Reopen(item Item, payload []byte) error {
 }
 
 // update changes items of state former in chunks of one transaction each.
-func (o *Outbox) update(items []Item, change func(*badger.Txn, *Item) error) error {
+func (o *Outbox) update(items []Item, change func(*kv.Txn, *Item) error) error {
 	for len(items) > 0 {
 		n := min(len(items), chunkItems)
-		err := o.write(func(txn *badger.Txn) error {
+		err := o.write(func(txn *kv.Txn) error {
 			for _, item := range items[:n] {
 				former := item.State
 				if err := change(txn, &item); err != nil {
@@ -469,7 +467,7 @@ func (o *Outbox) Number(items []Item) ([]Item, error) {
 	defer o.mu.Unlock()
 	next := o.counters
 	numbered := make([]Item, len(items))
-	err := o.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *kv.Txn) error {
 		for i, item := range items {
 			if item.Note.Sequence == 0 {
 				item.Note.Sequence = next.number()
@@ -524,7 +522,7 @@ func (o *Outbox) renumber() error {
 	defer o.mu.Unlock()
 	next := o.counters
 	next.Sequence, next.Free = 0, nil
-	if err := o.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+	if err := o.write(func(txn *kv.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
 		return err
 	}
 	o.counters = next
@@ -536,7 +534,7 @@ func (o *Outbox) Unnumber(taken func(number uint64) bool) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var numbered []Item
-	err := o.store.read(func(txn *badger.Txn) error { // what is sealed anew has its number, too
+	err := o.store.read(func(txn *kv.Txn) error { // what is sealed anew has its number, too
 		return eachQueued(txn, []State{Accepted, Stored}, func(item Item) error {
 			if item.Note.Sequence != 0 && taken(item.Note.Sequence) {
 				numbered = append(numbered, item)
@@ -545,7 +543,7 @@ func (o *Outbox) Unnumber(taken func(number uint64) bool) error {
 		})
 	})
 	if err == nil {
-		err = o.update(numbered, func(_ *badger.Txn, item *Item) error {
+		err = o.update(numbered, func(_ *kv.Txn, item *Item) error {
 			item.Note.Sequence = 0
 			return nil
 		})
@@ -566,7 +564,7 @@ func (o *Outbox) SkipSequence(seen uint64) error {
 	}
 	next := o.counters
 	next.Sequence = seen
-	if err := o.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
+	if err := o.write(func(txn *kv.Txn) error { return setJSON(txn, key(tableCounter), next) }); err != nil {
 		return fmt.Errorf("skipping sequence numbers: %w", err)
 	}
 	o.counters = next
@@ -580,7 +578,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 	defer o.mu.Unlock()
 	next := o.counters
 	numbered := make([]Group, len(groups))
-	err := o.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *kv.Txn) error {
 		rest := items
 		for i, g := range groups {
 			next.Groups++
@@ -616,7 +614,7 @@ func (o *Outbox) AddGroups(groups []Group, items []Item) ([]Group, error) {
 
 // HasGroup reports whether a group has transactions that are not confirmed.
 func (o *Outbox) HasGroup(n uint64) (found bool, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		found, err = has(txn, key(tableGroup, u64(n)))
 		return err
 	})
@@ -625,10 +623,10 @@ func (o *Outbox) HasGroup(n uint64) (found bool, err error) {
 
 // Groups gives up to limit of the groups that are not confirmed, beginning after a number.
 func (o *Outbox) Groups(after uint64, limit int) (groups []Group, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableGroup), u64(after+1), true, func(_ []byte, item *badger.Item) (bool, error) {
+	err = o.store.read(func(txn *kv.Txn) error {
+		return scan(txn, key(tableGroup), u64(after+1), func(_ []byte, item *kv.Item) (bool, error) {
 			var g Group
-			if err := item.Value(func(data []byte) error { return json.Unmarshal(data, &g) }); err != nil {
+			if err := itemJSON(item, &g); err != nil {
 				return false, err
 			}
 			groups = append(groups, g)
@@ -658,7 +656,7 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 	for len(confirmations) > 0 {
 		n := min(len(confirmations), chunkItems)
 		var confirmed []Item
-		err := o.write(func(txn *badger.Txn) error {
+		err := o.write(func(txn *kv.Txn) error {
 			confirmed = confirmed[:0]
 			for _, c := range confirmations[:n] {
 				item, found, err := itemBy(txn, key(tableTx, []byte(c.TxID)))
@@ -685,7 +683,7 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 }
 
 // forgetGroups deletes the groups of items if nothing in them is waiting.
-func forgetGroups(txn *badger.Txn, items []Item) error {
+func forgetGroups(txn *kv.Txn, items []Item) error {
 	seen := map[uint64]bool{}
 	for _, item := range items {
 		if seen[item.Group] {
@@ -722,7 +720,7 @@ func forgetGroups(txn *badger.Txn, items []Item) error {
 func (o *Outbox) Expire(g Group) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *kv.Txn) error {
 		for i, n := range g.Items {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, u64(n)), &item); err != nil {
@@ -758,7 +756,7 @@ func (o *Outbox) Expire(g Group) error {
 func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, found bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err = o.write(func(txn *badger.Txn) error {
+	err = o.write(func(txn *kv.Txn) error {
 		if found, err = getJSON(txn, key(tableGroup, u64(number)), &g); err != nil || !found {
 			return err
 		}
@@ -799,7 +797,7 @@ func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, fou
 func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.update([]Item{item}, func(txn *badger.Txn, item *Item) error {
+	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
 		item.State, item.TxID, item.Round, item.Asset, item.Failure = Confirmed, c.TxID, c.Round, c.Asset, failure
 		if c.Directory != "" {
 			item.Directory = c.Directory
@@ -821,7 +819,7 @@ func (o *Outbox) GiveUp(item Item, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.counters
-	err := o.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *kv.Txn) error {
 		former := item.State
 		if former != Accepted && former != Stored {
 			return fmt.Errorf("it is in state %d", former)
@@ -832,11 +830,11 @@ func (o *Outbox) GiveUp(item Item, failure string) error {
 		}
 		item.State, item.Failure = Withdrawn, failure
 		if item.isMarking() {
-			if err := txn.Delete(item.markingKey()); err != nil {
+			if err := txn.DeleteLarge(item.markingKey()); err != nil {
 				return err
 			}
 		}
-		if err := txn.Delete(key(tablePayload, u64(item.Number))); err != nil {
+		if err := txn.DeleteLarge(key(tablePayload, u64(item.Number))); err != nil {
 			return err
 		}
 		if err := setJSON(txn, key(tableCounter), next); err != nil {

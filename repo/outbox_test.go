@@ -12,11 +12,12 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 func newOutbox(t testing.TB, dir string) (*Outbox, func()) {
 	t.Helper()
-	s, err := openStore(dir, make([]byte, 32), durable)
+	s, err := openStore(dir, kv.Options{Key: make([]byte, 32), Durable: true, Create: true})
 	must(t, err)
 	o, err := openOutbox(s)
 	must(t, err)
@@ -346,8 +347,8 @@ func TestADamagedKeyIsNamedButNotShown(t *testing.T) {
 func TestAnotherVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, newRepo(t, dir).Close())
-	must(t, os.WriteFile(versionPath(dir), []byte("2\n"), 0o600))
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "2"`) {
+	must(t, os.WriteFile(versionPath(dir), []byte("3\n"), 0o600))
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "3"`) {
 		t.Errorf("opened another version: %v", err)
 	}
 	if _, err := Open(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "slnode init") {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Parts is a page that need not be in memory all at once.
@@ -30,7 +30,7 @@ const entryBytes = 1 << 10
 
 // Parts gives the entries that a query asks for in parts of the given size, in bytes, or of one entry if that is larger.
 func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		reader := newEntryReader(txn)
 		defer reader.close()
 		page := pager{reader: reader, view: v, query: q, part: size}
@@ -92,12 +92,12 @@ func (p *pager) visit(date []byte) (bool, error) {
 
 // Read reads the entries. Those that have left the view meanwhile are not among them.
 func (p Part) Read() (entries []*Entry, err error) {
-	err = p.view.store.read(func(txn *badger.Txn) error {
+	err = p.view.store.read(func(txn *kv.Txn) error {
 		reader := newEntryReader(txn)
 		defer reader.close()
 		for _, date := range p.Dates {
 			entry, err := reader.read(u64(uint64(date)), p.query)
-			if errors.Is(err, badger.ErrKeyNotFound) || p.view.stale(err) {
+			if errors.Is(err, kv.ErrNotFound) || p.view.stale(err) {
 				continue
 			}
 			if err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // What the memory of an argon2id check tells, its time tells too: who guesses names learns nothing from how long it takes.
@@ -149,7 +149,7 @@ func TestTheFirstVersionIsTheEarliestThatIsLeft(t *testing.T) {
 func TestANodeWithAnAccountIsClaimedWithoutAMark(t *testing.T) {
 	a := openAccounts(t)
 	addAccount(t, a, "ann", "admin")
-	must(t, a.change(func(txn *badger.Txn) error { return txn.Delete(key(tableClaimed)) }))
+	must(t, a.change(func(txn *kv.Txn) error { return txn.Delete(key(tableClaimed)) }))
 	if claimed, err := a.Claimed(); err != nil || !claimed {
 		t.Errorf("claimed: %v, %v", claimed, err)
 	}

@@ -7,9 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Recovery is what a node has before it that was restored from a backup: after the backup was made, the lost node may
@@ -25,7 +24,7 @@ var recoveryKey = key(tableMemo, []byte("recovery"))
 
 // Recovery gives what is before a restored node; nil if nothing is.
 func (o *Outbox) Recovery() (recovery *Recovery, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		var r Recovery
 		found, err := getJSON(txn, recoveryKey, &r)
 		if found {
@@ -41,7 +40,7 @@ func (o *Outbox) Recovery() (recovery *Recovery, err error) {
 
 // SetRecovery changes what is before a restored node; nil ends it.
 func (o *Outbox) SetRecovery(recovery *Recovery) error {
-	err := o.store.write(func(txn *badger.Txn) error {
+	err := o.store.write(func(txn *kv.Txn) error {
 		if recovery == nil {
 			return txn.Delete(recoveryKey)
 		}
@@ -63,7 +62,7 @@ func (o *Outbox) FillSequence(missing []consortium.Range) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.counters
-	err := o.write(func(txn *badger.Txn) error {
+	err := o.write(func(txn *kv.Txn) error {
 		given := map[uint64]bool{}
 		err := eachQueued(txn, []State{Accepted, Stored, Signed}, func(item Item) error {
 			given[item.Note.Sequence] = true

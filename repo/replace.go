@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Replaces reports whether a submission takes the place of an item with the same key.
@@ -14,7 +14,7 @@ func (s *Submission) Replaces(existing Item) bool {
 }
 
 // noteReplacing remembers that an item takes the place of another one.
-func noteReplacing(txn *badger.Txn, item Item) error {
+func noteReplacing(txn *kv.Txn, item Item) error {
 	if item.Replaces == 0 && item.ReplacesAsset == 0 {
 		return nil
 	}
@@ -24,8 +24,8 @@ func noteReplacing(txn *badger.Txn, item Item) error {
 // Replacing gives up to limit items, beginning after a number, that take the places of others. They stay in this list
 // until [Outbox.Replaced]: who ends what they replace can be killed at any moment, and does it again.
 func (o *Outbox) Replacing(after uint64, limit int) (items []Item, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
-		return scan(txn, key(tableReplace), u64(after+1), false, func(k []byte, _ *badger.Item) (bool, error) {
+	err = o.store.read(func(txn *kv.Txn) error {
+		return scan(txn, key(tableReplace), u64(after+1), func(k []byte, _ *kv.Item) (bool, error) {
 			var item Item
 			if _, err := getJSON(txn, key(tableItem, k[len(k)-8:]), &item); err != nil {
 				return false, fmt.Errorf("item %d: %w", binary.BigEndian.Uint64(k[len(k)-8:]), err)
@@ -44,7 +44,7 @@ func (o *Outbox) Replacing(after uint64, limit int) (items []Item, err error) {
 func (o *Outbox) Replaced(n uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err := o.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableReplace, u64(n))) }); err != nil {
+	if err := o.store.write(func(txn *kv.Txn) error { return txn.Delete(key(tableReplace, u64(n))) }); err != nil {
 		return fmt.Errorf("recording that item %d has taken its place: %w", n, err)
 	}
 	return nil

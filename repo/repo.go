@@ -1,10 +1,12 @@
-// Package repo is a node's directory on disk: its configuration, its keys, a lock, and two Badger stores. It promises:
+// Package repo is a node's directory on disk: its configuration, its keys, a lock, and two stores. It promises:
 //
 //   - One process at a time uses a repository ([ErrLocked]).
 //   - What a method of [Outbox] or [Accounts] returned from survives the death of the process and of the machine.
 //   - The view (package-level type [View]) is derived from the chain and from IPFS. It may lag after a power loss, or
 //     be deleted altogether; it is never ahead of its cursor and never holds half of a window of the chain.
 //   - Both stores are encrypted with a key of the repository: no plaintext of an object is in any file.
+//   - Damage is never taken for there being less. A damaged view is derived again; damaged keys or a damaged state, which
+//     can't be, are refused when the repository is opened ([ErrDamaged]).
 //   - The keys can be sealed with a passphrase. At every moment of sealing and unsealing they are all on the disk.
 //   - A backup is of one moment, and a restore is all or nothing.
 package repo
@@ -20,10 +22,12 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // version is the layout of the directory. It is in the file "version"; a program refuses a layout that it doesn't know.
-const version = "1"
+const version = "2"
 
 // The files and folders of a repository.
 func configPath(dir string) string     { return filepath.Join(dir, "config.toml") }
@@ -50,6 +54,8 @@ var (
 	ErrMissing = errors.New("no repository here")
 	// ErrExists means that there is one already.
 	ErrExists = errors.New("there is a repository already")
+	// ErrDamaged means that files of the repository are not as they were written.
+	ErrDamaged = kv.ErrDamaged
 )
 
 // Repo is an open repository.
@@ -61,6 +67,8 @@ type Repo struct {
 	Accounts *Accounts
 	Audit    *Audit
 	View     *View
+	// Notes say what of the repository was found damaged when it was opened, and mended.
+	Notes []string
 
 	lock  *flock.Flock
 	state *store
@@ -107,14 +115,15 @@ func Init(dir string, config Config, passphrase string) (Keys, error) {
 
 // beginSole records that nothing was ever signed with the keys.
 func beginSole(dir string, keys Keys) error {
-	state, err := openStore(statePath(dir), keys.store, durable)
+	state, err := openStore(statePath(dir), stateOptions(keys.store, true))
 	if err != nil {
 		return err
 	}
 	return errors.Join((&Outbox{store: state}).SetSole(Sole{Account: keys.Address()}), state.close())
 }
 
-// Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one.
+// Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one, and
+// [ErrDamaged] if what only this node knows is damaged.
 func Open(dir string, passphrase Passphrase) (_ *Repo, err error) {
 	if err := checkVersion(dir); err != nil {
 		return nil, err
@@ -135,33 +144,73 @@ func Open(dir string, passphrase Passphrase) (_ *Repo, err error) {
 	if r.Keys, err = openKeys(keysPath(dir), passphrase); err != nil {
 		return nil, err
 	}
-	if r.state, err = openStore(statePath(dir), r.Keys.store, durable); err != nil {
+	if r.state, err = openState(dir, r.Keys.store); err != nil {
 		return nil, err
 	}
 	if r.Outbox, err = openOutbox(r.state); err != nil {
+		return nil, err
+	}
+	if err = r.mendConsortium(); err != nil {
 		return nil, err
 	}
 	r.Accounts = &Accounts{store: r.state}
 	if r.Audit, err = openAudit(AuditPath(dir), r.Config.TAXII.AuditFileSize, int(r.Config.TAXII.AuditFiles), time.Now); err != nil {
 		return nil, err
 	}
-	if r.View, err = openView(viewPath(dir), r.Keys.store); err != nil {
+	r.View, err = openView(viewPath(dir), r.Keys.store)
+	if errors.Is(err, kv.ErrDamaged) || errors.Is(err, kv.ErrKey) {
+		r.Notes = append(r.Notes, "the view is damaged, and derived again from the chain and the members: "+err.Error())
+		if err = os.RemoveAll(viewPath(dir)); err == nil {
+			r.View, err = openView(viewPath(dir), r.Keys.store)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// Collect gives the disk space of large values that were deleted back. It is worth doing now and then.
-func (r *Repo) Collect() error { return errors.Join(r.state.collect(), r.View.store.collect()) }
+// openState opens the store of what only this node knows, and says what to do if it can't be.
+func openState(dir string, key []byte) (*store, error) {
+	state, err := openStore(statePath(dir), stateOptions(key, false))
+	if errors.Is(err, kv.ErrDamaged) || errors.Is(err, kv.ErrMissing) {
+		return nil, remedyOf(dir, err)
+	}
+	return state, err
+}
 
-// Close closes the stores and gives the lock back.
+func remedyOf(dir string, damage error) error {
+	return fmt.Errorf("%w: accounts, and what is not on the chain yet, can't be derived again: move %s away and restore a backup "+
+		"into it with \"slnode restore\"; without one, \"slnode restore --empty-state\" goes on with an empty state", damage, dir)
+}
+
+// Damaged is closed when the state is found damaged while it is open.
+func (r *Repo) Damaged() <-chan struct{} { return r.state.db.Damaged() }
+
+// Damage is what of the state was found damaged since it was opened, and what to do; or nil.
+func (r *Repo) Damage() error {
+	if damage := r.state.db.Damage(); damage != nil {
+		return remedyOf(r.Dir, damage)
+	}
+	return nil
+}
+
+// Reclaim gives the disk space of what was deleted back. It is worth doing now and then.
+func (r *Repo) Reclaim() error { return errors.Join(r.state.db.Reclaim(), r.View.reclaim()) }
+
+// Close closes the stores and gives the lock back. A view that was found damaged is deleted.
 func (r *Repo) Close() error {
 	var errs []error
 	if r.Audit != nil {
 		errs = append(errs, r.Audit.close())
 	}
 	if r.View != nil {
-		errs = append(errs, r.View.close())
+		damage := r.View.Damage()
+		if err := r.View.close(); damage == nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, os.RemoveAll(viewPath(r.Dir)))
+		}
 	}
 	if r.state != nil {
 		errs = append(errs, r.state.close())
@@ -179,7 +228,8 @@ func checkVersion(dir string) error {
 		return fmt.Errorf("reading the repository's version: %w", err)
 	}
 	if found := strings.TrimSpace(string(text)); found != version {
-		return fmt.Errorf("%s has the repository version %.20q, this program knows version %s", dir, found, version)
+		return fmt.Errorf("%s has the repository version %.20q, this program knows version %s; if no other program made it, restore it from a backup",
+			dir, found, version)
 	}
 	return nil
 }

@@ -11,8 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // maxSmallFile bounds config, manifest and the like, in bytes.
@@ -80,6 +81,44 @@ func restore(dir string, backup io.Reader, passphrase Passphrase) (m Manifest, e
 		return Manifest{}, err
 	}
 	return u.manifest, os.Remove(staging)
+}
+
+// EmptyState makes a repository whose state is damaged, and of which there is no backup, one with an empty state: the
+// damaged one is set aside, into the folder that is returned. The repository is as after a restore: it signs nothing before
+// the chain has shown what the lost state knew. Its accounts are gone, and nobody who comes along may make the first one.
+func EmptyState(dir string, passphrase Passphrase) (aside string, err error) {
+	if err := checkVersion(dir); err != nil {
+		return "", err
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Unlock()
+	keys, err := readKeys(keysPath(dir), passphrase)
+	if err != nil {
+		return "", err
+	}
+	if state, err := openState(dir, keys.store); !errors.Is(err, ErrDamaged) && !errors.Is(err, kv.ErrMissing) {
+		if err == nil {
+			err = errors.Join(fmt.Errorf("the state in %s is whole", statePath(dir)), state.close())
+		}
+		return "", err
+	}
+	aside = statePath(dir) + time.Now().UTC().Format(".damaged-20060102T150405.000Z")
+	if err := os.Rename(statePath(dir), aside); errors.Is(err, fs.ErrNotExist) {
+		aside = ""
+	} else if err != nil {
+		return "", fmt.Errorf("setting the damaged state aside: %w", err)
+	}
+	state, err := openStore(statePath(dir), stateOptions(keys.store, true))
+	if err != nil {
+		return "", err
+	}
+	err = state.write(func(txn *kv.Txn) error {
+		return errors.Join(claim(txn), setJSON(txn, recoveryKey, Recovery{}))
+	})
+	return aside, errors.Join(err, state.close())
 }
 
 // clearForRestore removes what an interrupted restore left and makes sure that there is nothing else.
@@ -240,7 +279,7 @@ func (u *unpacking) open() error {
 	if err != nil {
 		return err
 	}
-	u.state, err = openStore(statePath(u.dir), keys.store, durable)
+	u.state, err = openStore(statePath(u.dir), stateOptions(keys.store, true))
 	return err
 }
 
@@ -263,11 +302,9 @@ func (u *unpacking) records(archive archiveReader, size int64) error {
 			}
 			chunk, bytes = append(chunk, r), bytes+len(r.key)+len(r.value)
 		}
-		err := u.state.write(func(txn *badger.Txn) error {
+		err := u.state.write(func(txn *kv.Txn) error {
 			for _, r := range chunk {
-				entry := badger.NewEntry(r.key, r.value)
-				entry.ExpiresAt = r.expires
-				if err := txn.SetEntry(entry); err != nil {
+				if err := txn.Put(kv.Entry{Key: r.key, Body: r.value, Expires: r.expires}); err != nil {
 					return err
 				}
 			}

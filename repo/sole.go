@@ -3,7 +3,7 @@ package repo
 import (
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Sole is what an outbox knows of who else signs with its account. There is one node with an identity: what others signed
@@ -29,7 +29,7 @@ var soleKey = key(tableMemo, []byte("sole"))
 
 // Sole gives it; the zero value if nothing is known.
 func (o *Outbox) Sole() (sole Sole, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		_, err := getJSON(txn, soleKey, &sole)
 		return err
 	})
@@ -41,7 +41,7 @@ func (o *Outbox) Sole() (sole Sole, err error) {
 
 // SetSole changes it.
 func (o *Outbox) SetSole(sole Sole) error {
-	if err := o.store.write(func(txn *badger.Txn) error { return setJSON(txn, soleKey, sole) }); err != nil {
+	if err := o.store.write(func(txn *kv.Txn) error { return setJSON(txn, soleKey, sole) }); err != nil {
 		return fmt.Errorf("recording who signs with this account: %w", err)
 	}
 	return nil
@@ -49,7 +49,7 @@ func (o *Outbox) SetSole(sole Sole) error {
 
 // Unsigned gives those of some transactions that were never signed here.
 func (o *Outbox) Unsigned(txids []string) (unsigned []string, err error) {
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		for _, txid := range txids {
 			known := false
 			for _, table := range []byte{tableTx, tableExpired} {

@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/go-json-experiment/json"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // keepStatus is how long the status of a request can be asked for. TAXII 2.1 wants at least a day (section 4.3).
@@ -46,8 +47,8 @@ func (o *Outbox) AddStatus(s Status) error {
 	if err != nil {
 		return fmt.Errorf("writing status %s: %w", s.ID, err)
 	}
-	err = o.store.write(func(txn *badger.Txn) error {
-		return setFor(txn, key(tableStatus, []byte(s.ID)), data, keepStatus)
+	err = o.store.write(func(txn *kv.Txn) error {
+		return txn.Put(kv.Entry{Key: key(tableStatus, []byte(s.ID)), Body: data, Expires: uint64(time.Now().Add(keepStatus).Unix())})
 	})
 	if err != nil {
 		return fmt.Errorf("writing status %s: %w", s.ID, err)
@@ -58,7 +59,7 @@ func (o *Outbox) AddStatus(s Status) error {
 // Status gives the status of an earlier request and the items of its lines, by their numbers.
 func (o *Outbox) Status(id string) (s Status, items map[uint64]Item, found bool, err error) {
 	items = map[uint64]Item{}
-	err = o.store.read(func(txn *badger.Txn) error {
+	err = o.store.read(func(txn *kv.Txn) error {
 		if found, err = getJSON(txn, key(tableStatus, []byte(id)), &s); err != nil || !found {
 			return err
 		}

@@ -1,32 +1,32 @@
 package repo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"github.com/go-json-experiment/json"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
-// store is one encrypted Badger database.
+// store is one encrypted database.
 type store struct {
-	db    *badger.DB
-	reset sync.RWMutex // held while the database is emptied; Badger must not be read meanwhile
+	db    *kv.DB
+	reset sync.RWMutex // held while the database is emptied; it must not be read meanwhile
 }
 
 // read runs a read-only transaction.
-func (s *store) read(transaction func(*badger.Txn) error) error {
+func (s *store) read(transaction func(*kv.Txn) error) error {
 	s.reset.RLock()
 	defer s.reset.RUnlock()
 	return s.db.View(transaction)
 }
 
 // write runs a transaction.
-func (s *store) write(transaction func(*badger.Txn) error) error {
+func (s *store) write(transaction func(*kv.Txn) error) error {
 	s.reset.RLock()
 	defer s.reset.RUnlock()
 	return s.db.Update(transaction)
@@ -36,59 +36,37 @@ func (s *store) write(transaction func(*badger.Txn) error) error {
 func (s *store) empty() error {
 	s.reset.Lock()
 	defer s.reset.Unlock()
-	return s.db.DropAll()
+	return s.db.Empty()
 }
 
-// isEmpty reports whether there is nothing in the store, nor was.
-func (s *store) isEmpty() bool { return s.db.MaxVersion() == 0 }
+// isEmpty reports whether there is nothing in the store.
+func (s *store) isEmpty() (empty bool, err error) {
+	err = s.read(func(txn *kv.Txn) error {
+		_, found := last(txn, nil)
+		empty = !found
+		return nil
+	})
+	return empty, err
+}
 
-// Whether a commit waits for the disk.
-const (
-	durable = true  // for what only this node knows
-	derived = false // for what can be had again from the chain and from IPFS
-)
+// stateOptions are those of the store of what only this node knows.
+func stateOptions(key []byte, create bool) kv.Options {
+	return kv.Options{Key: key, Durable: true, Create: create}
+}
 
-// openStore opens a database with buffers that suit a node which is idle most of the time: Badger's defaults are for
-// servers that do nothing else.
-func openStore(path string, key []byte, sync bool) (*store, error) {
-	opts := badger.DefaultOptions(path).
-		WithEncryptionKey(key).
-		WithSyncWrites(sync).
-		WithMemTableSize(16 << 20).
-		WithNumMemtables(3).
-		WithNumCompactors(2).
-		WithBlockCacheSize(32 << 20).
-		WithIndexCacheSize(16 << 20). // must be bounded where tables are encrypted
-		WithValueThreshold(64 << 10).
-		WithValueLogFileSize(64 << 20).
-		WithCompression(options.Snappy).
-		WithMetricsEnabled(false).
-		WithDetectConflicts(false). // every store has one writer at a time
-		WithLogger(nil)
-	db, err := badger.Open(opts)
-	if errors.Is(err, badger.ErrEncryptionKeyMismatch) {
-		return nil, fmt.Errorf("opening %s: the store was made with another key than keys/%s", path, storeFile)
+// openStore opens a database.
+func openStore(path string, options kv.Options) (*store, error) {
+	db, err := kv.Open(path, options)
+	if errors.Is(err, kv.ErrKey) {
+		return nil, fmt.Errorf("opening %s: %w than keys/%s; put it back from a backup", path, kv.ErrKey, storeFile)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
+		return nil, err
 	}
 	return &store{db: db}, nil
 }
 
 func (s *store) close() error { return s.db.Close() }
-
-// collect gives disk space of large values back. It ends when there is nothing to gain.
-func (s *store) collect() error {
-	for {
-		err := s.db.RunValueLogGC(0.5)
-		if errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
 
 // key joins a one-letter table name and the parts of a key.
 func key(table byte, parts ...[]byte) []byte {
@@ -103,39 +81,29 @@ func key(table byte, parts ...[]byte) []byte {
 func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // get reads one value; found is false if there is none.
-func get(txn *badger.Txn, k []byte) (value []byte, found bool, err error) {
-	item, err := txn.Get(k)
-	if errors.Is(err, badger.ErrKeyNotFound) {
+func get(txn *kv.Txn, k []byte) (value []byte, found bool, err error) {
+	value, err = txn.Get(k)
+	if errors.Is(err, kv.ErrNotFound) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
-	}
-	value, err = item.ValueCopy(nil)
 	return value, err == nil, err
 }
 
 // getJSON reads one JSON value into v; found is false if there is none.
-func getJSON(txn *badger.Txn, k []byte, v any) (found bool, err error) {
-	data, found, err := get(txn, k)
-	if err != nil || !found {
-		return false, err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return false, fmt.Errorf("value of %q: %w", k, err)
-	}
-	return true, nil
-}
-
-func has(txn *badger.Txn, k []byte) (bool, error) {
-	_, err := txn.Get(k)
-	if errors.Is(err, badger.ErrKeyNotFound) {
+func getJSON(txn *kv.Txn, k []byte, v any) (found bool, err error) {
+	item, err := txn.Item(k)
+	if errors.Is(err, kv.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	return true, itemJSON(item, v)
 }
 
-func setJSON(txn *badger.Txn, k []byte, v any) error {
+func has(txn *kv.Txn, k []byte) (bool, error) { return txn.Has(k) }
+
+func setJSON(txn *kv.Txn, k []byte, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -143,50 +111,38 @@ func setJSON(txn *badger.Txn, k []byte, v any) error {
 	return txn.Set(k, data)
 }
 
-// setFor stores a value that disappears after a while.
-func setFor(txn *badger.Txn, k, value []byte, ttl time.Duration) error {
-	return txn.SetEntry(badger.NewEntry(k, value).WithTTL(ttl))
-}
-
 // scan calls visit for the keys with a prefix, in order, from prefix+from on, until it returns false.
-func scan(txn *badger.Txn, prefix, from []byte, values bool, visit func(key []byte, item *badger.Item) (bool, error)) error {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix = prefix
-	opts.PrefetchValues = values
-	it := txn.NewIterator(opts)
-	defer it.Close()
-	for it.Seek(append(append([]byte{}, prefix...), from...)); it.Valid(); it.Next() {
-		more, err := visit(it.Item().Key(), it.Item())
-		if err != nil || !more {
-			return err
-		}
-	}
-	return nil
+func scan(txn *kv.Txn, prefix, from []byte, visit func(key []byte, item *kv.Item) (bool, error)) error {
+	return txn.Scan(prefix, from, func(item *kv.Item) (bool, error) { return visit(item.Key(), item) })
 }
 
 // scanJSON calls visit for every JSON value whose key has a prefix, in the order of the keys.
-func scanJSON[T any](txn *badger.Txn, prefix []byte, visit func(key []byte, value T) error) error {
-	return scan(txn, prefix, nil, true, func(k []byte, item *badger.Item) (bool, error) {
+func scanJSON[T any](txn *kv.Txn, prefix []byte, visit func(key []byte, value T) error) error {
+	return scan(txn, prefix, nil, func(k []byte, item *kv.Item) (bool, error) {
 		var value T
-		err := item.Value(func(data []byte) error { return json.Unmarshal(data, &value) })
-		if err != nil {
-			return false, fmt.Errorf("value of %q: %w", k, err)
+		if err := itemJSON(item, &value); err != nil {
+			return false, err
 		}
 		return true, visit(k, value)
 	})
 }
 
+// itemJSON reads the JSON value at which an iterator stands.
+func itemJSON(item *kv.Item, v any) error {
+	return item.Show(func(data []byte) error {
+		if err := json.Unmarshal(data, v); err != nil {
+			return fmt.Errorf("%w: the value of %q: %w", kv.ErrDamaged, item.Key(), err)
+		}
+		return nil
+	})
+}
+
 // last gives the greatest key with a prefix.
-func last(txn *badger.Txn, prefix []byte) (k []byte, found bool) {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix = prefix
-	opts.PrefetchValues = false
-	opts.Reverse = true
-	it := txn.NewIterator(opts)
+func last(txn *kv.Txn, prefix []byte) (k []byte, found bool) {
+	it := txn.NewReverse(prefix)
 	defer it.Close()
-	it.Seek(append(append([]byte{}, prefix...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff))
 	if !it.Valid() {
 		return nil, false
 	}
-	return it.Item().KeyCopy(nil), true
+	return bytes.Clone(it.Item().Key()), true
 }

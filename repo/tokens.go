@@ -11,8 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/go-json-experiment/json"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Tokens and API keys are 256 random bits each. Only their SHA-256 is kept: with so much to guess, a slow hash would
@@ -70,13 +71,13 @@ func (a *Accounts) NewToken(checked Account, now, expires time.Time) (string, er
 	if err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
 	}
-	err = a.change(func(txn *badger.Txn) error {
+	err = a.change(func(txn *kv.Txn) error {
 		var account Account
 		found, err := getJSON(txn, key(tableAccount, []byte(checked.User)), &account)
 		if err != nil || !found || account.Hash != checked.Hash {
 			return errors.Join(err, ErrCredentials)
 		}
-		return setFor(txn, key(tableToken, hash[:]), record, expires.Sub(now))
+		return txn.Put(kv.Entry{Key: key(tableToken, hash[:]), Body: record, Expires: uint64(expires.Unix()) + 1})
 	})
 	if err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
@@ -88,7 +89,7 @@ func (a *Accounts) NewToken(checked Account, now, expires time.Time) (string, er
 func (a *Accounts) AddKey(k APIKey) (secret string, err error) {
 	secret, hash := newSecret(keyPrefix)
 	k.Hash = hex.EncodeToString(hash[:])
-	err = a.change(func(txn *badger.Txn) error {
+	err = a.change(func(txn *kv.Txn) error {
 		if taken, err := has(txn, key(tableAPIKey, []byte(k.Name))); err != nil || taken {
 			return errors.Join(err, ErrTaken)
 		}
@@ -103,7 +104,7 @@ func (a *Accounts) AddKey(k APIKey) (secret string, err error) {
 
 // Keys lists the API keys by name, the expired ones too.
 func (a *Accounts) Keys() (list []APIKey, err error) {
-	err = a.store.read(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *kv.Txn) error {
 		return scanJSON(txn, key(tableAPIKey), func(_ []byte, k APIKey) error {
 			list = append(list, k)
 			return nil
@@ -117,7 +118,7 @@ func (a *Accounts) Keys() (list []APIKey, err error) {
 
 // RemoveKey ends an API key.
 func (a *Accounts) RemoveKey(name string) error {
-	err := a.change(func(txn *badger.Txn) error {
+	err := a.change(func(txn *kv.Txn) error {
 		var k APIKey
 		found, err := getJSON(txn, key(tableAPIKey, []byte(name)), &k)
 		if err != nil || !found {
@@ -143,7 +144,7 @@ func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err 
 		check = checkKey
 	}
 	var found bool
-	err = a.store.read(func(txn *badger.Txn) (err error) {
+	err = a.store.read(func(txn *kv.Txn) (err error) {
 		caller, found, err = check(txn, hash, now)
 		return err
 	})
@@ -156,7 +157,7 @@ func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err 
 	return caller, nil
 }
 
-func checkToken(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
+func checkToken(txn *kv.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
 	var record tokenRecord
 	found, err := getJSON(txn, key(tableToken, hash[:]), &record)
 	if err != nil || !found || !now.Before(record.Expires) {
@@ -167,7 +168,7 @@ func checkToken(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller,
 	return account.caller("token " + hex.EncodeToString(hash[:])[:shortID]), found, err
 }
 
-func checkKey(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
+func checkKey(txn *kv.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool, error) {
 	name, found, err := get(txn, key(tableKeyHash, hash[:]))
 	if err != nil || !found {
 		return Caller{}, false, err
@@ -180,7 +181,7 @@ func checkKey(txn *badger.Txn, hash [sha256.Size]byte, now time.Time) (Caller, b
 
 // Tokens lists the logins that last, the latest to expire last.
 func (a *Accounts) Tokens(now time.Time) (list []Token, err error) {
-	err = a.store.read(func(txn *badger.Txn) error {
+	err = a.store.read(func(txn *kv.Txn) error {
 		return scanJSON(txn, key(tableToken), func(k []byte, record tokenRecord) error {
 			if now.Before(record.Expires) {
 				list = append(list, Token{ID: tokenID(k), User: record.User, Created: record.Created, Expires: record.Expires})
@@ -204,7 +205,7 @@ func (a *Accounts) EndToken(secret string) error {
 		return nil
 	}
 	hash := sha256.Sum256([]byte(secret))
-	if err := a.store.write(func(txn *badger.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
+	if err := a.store.write(func(txn *kv.Txn) error { return txn.Delete(key(tableToken, hash[:])) }); err != nil {
 		return fmt.Errorf("ending a token: %w", err)
 	}
 	return nil
@@ -212,7 +213,7 @@ func (a *Accounts) EndToken(secret string) error {
 
 // EndTokens ends the token with an id or, if that is empty, all those of a user, and returns how many there were.
 func (a *Accounts) EndTokens(id, user string) (ended int, err error) {
-	err = a.change(func(txn *badger.Txn) error {
+	err = a.change(func(txn *kv.Txn) error {
 		ended, err = endTokens(txn, func(of string, t tokenRecord) bool {
 			return of == id || id == "" && t.User == user
 		})
@@ -225,7 +226,7 @@ func (a *Accounts) EndTokens(id, user string) (ended int, err error) {
 }
 
 // endTokens deletes the tokens that are chosen by id and record.
-func endTokens(txn *badger.Txn, chosen func(string, tokenRecord) bool) (int, error) {
+func endTokens(txn *kv.Txn, chosen func(string, tokenRecord) bool) (int, error) {
 	var gone [][]byte
 	err := scanJSON(txn, key(tableToken), func(k []byte, record tokenRecord) error {
 		if chosen(tokenID(k), record) {

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // View is what the node serves, derived from the chain and IPFS: the log of events (events.go) and the objects that
@@ -70,10 +70,10 @@ func (v *View) passStale(err error) error {
 }
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
-func (v *View) write(transaction func(*badger.Txn) error) error {
+func (v *View) write(transaction func(*kv.Txn) error) error {
 	v.moved, v.changed, v.waits = viewCounts{}, false, v.waits[:0]
 	counts := *v.counts.Load()
-	err := v.store.write(func(txn *badger.Txn) error {
+	err := v.store.write(func(txn *kv.Txn) error {
 		if err := transaction(txn); err != nil || v.moved == (viewCounts{}) {
 			return err
 		}
@@ -139,7 +139,7 @@ const (
 const viewFormat = 3
 
 func openView(path string, storeKey []byte) (*View, error) {
-	s, err := openStore(path, storeKey, derived)
+	s, err := openStore(path, kv.Options{Key: storeKey, Create: true})
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func openView(path string, storeKey []byte) (*View, error) {
 func (v *View) restore() error {
 	var format int
 	var counts viewCounts
-	err := v.store.read(func(txn *badger.Txn) error {
+	err := v.store.read(func(txn *kv.Txn) error {
 		if k, found := last(txn, key(tableEntry)); found {
 			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
 		}
@@ -182,10 +182,12 @@ func (v *View) restore() error {
 
 // begin makes the view empty.
 func (v *View) begin() error {
-	if !v.store.isEmpty() {
-		if err := v.store.empty(); err != nil {
-			return err
-		}
+	empty, err := v.store.isEmpty()
+	if err == nil && !empty {
+		err = v.store.empty()
+	}
+	if err != nil {
+		return err
 	}
 	v.counts.Store(&viewCounts{})
 	for queue := range v.waiting {
@@ -193,7 +195,7 @@ func (v *View) begin() error {
 			v.waiting[queue][class].clear()
 		}
 	}
-	return v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat) })
+	return v.store.write(func(txn *kv.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat) })
 }
 
 // Reset deletes the view. The next fold begins at the charter. What was served before keeps its place in time: the
@@ -209,6 +211,20 @@ func (v *View) Reset() error {
 }
 
 func (v *View) close() error { return v.store.close() }
+
+// reclaim gives the disk space of what was deleted back.
+func (v *View) reclaim() error {
+	v.store.reset.RLock()
+	defer v.store.reset.RUnlock()
+	return v.store.db.Reclaim()
+}
+
+// Damage is what of the view was found damaged since it was opened, or nil. What is damaged can't be told from the rest:
+// the view is deleted when the repository is closed, and derived again when it is opened.
+func (v *View) Damage() error { return v.store.db.Damage() }
+
+// Damaged is closed when the view is found damaged.
+func (v *View) Damaged() <-chan struct{} { return v.store.db.Damaged() }
 
 // nextStamp is a date_added that no entry had: the time, but always later than the one before, whatever the clock
 // does.
@@ -240,7 +256,7 @@ func instantKey(t time.Time) []byte {
 
 // enter puts an object into the view, unless another transaction published it before: of two, the earlier on the
 // chain counts, whichever arrives first here. It completes the event.
-func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
+func (v *View) enter(txn *kv.Txn, e *LoggedEvent, entry *Entry) error {
 	collection := collectionKey(entry.Collection)
 	date, found, err := get(txn, key(tableIdentity, collection, entry.identity()))
 	if err != nil {
@@ -272,12 +288,12 @@ func (v *View) enter(txn *badger.Txn, e *LoggedEvent, entry *Entry) error {
 			return err
 		}
 	}
-	data, err := encodeEntry(entry)
+	head, err := encodeEntry(entry)
 	if err != nil {
 		return err
 	}
 	v.moved.Objects++
-	return txn.Set(key(tableEntry, u64(uint64(entry.DateAdded))), data)
+	return txn.Put(kv.Entry{Key: key(tableEntry, u64(uint64(entry.DateAdded))), Head: head, Body: entry.Object})
 }
 
 func duplicateReason(entry, other *Entry) string {
@@ -288,7 +304,7 @@ func duplicateReason(entry, other *Entry) string {
 }
 
 // replace makes an entry a duplicate of one that is earlier on the chain but arrived later.
-func (v *View) replace(txn *badger.Txn, later, earlier *Entry) error {
+func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
 	if err := v.remove(txn, later); err != nil {
 		return err
 	}
@@ -307,7 +323,7 @@ func (v *View) replace(txn *badger.Txn, later, earlier *Entry) error {
 }
 
 // leave takes an entry out of the view. The first duplicate of it takes its place.
-func (v *View) leave(txn *badger.Txn, date int64) error {
+func (v *View) leave(txn *kv.Txn, date int64) error {
 	entry, err := entryAt(txn, u64(uint64(date)))
 	if v.stale(err) {
 		return nil
@@ -326,9 +342,9 @@ func (e *Entry) publication() []byte { return slices.Concat(collectionKey(e.Coll
 
 // succeed makes the first duplicate of a publication wait again. The others stay duplicates, of that one: anybody can
 // make them, and a transaction must not grow with their number.
-func (v *View) succeed(txn *badger.Txn, publication []byte) error {
-	return scan(txn, key(tableDuplicate, publication), nil, false, func(_ []byte, item *badger.Item) (bool, error) {
-		k := item.KeyCopy(nil)
+func (v *View) succeed(txn *kv.Txn, publication []byte) error {
+	return scan(txn, key(tableDuplicate, publication), nil, func(_ []byte, item *kv.Item) (bool, error) {
+		k := slices.Clone(item.Key())
 		if err := txn.Delete(k); err != nil {
 			return false, err
 		}
@@ -344,12 +360,12 @@ func (v *View) succeed(txn *badger.Txn, publication []byte) error {
 }
 
 // duplicate makes an event a duplicate of an entry.
-func duplicate(txn *badger.Txn, e *LoggedEvent, entry, of *Entry) error {
+func duplicate(txn *kv.Txn, e *LoggedEvent, entry, of *Entry) error {
 	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.publication()
 	return txn.Set(key(tableDuplicate, e.Publication, positionKey(entry.Position)), nil)
 }
 
-func (v *View) remove(txn *badger.Txn, entry *Entry) error {
+func (v *View) remove(txn *kv.Txn, entry *Entry) error {
 	collection := collectionKey(entry.Collection)
 	if err := txn.Delete(key(tableIdentity, collection, entry.identity())); err != nil {
 		return err
@@ -364,11 +380,11 @@ func (v *View) remove(txn *badger.Txn, entry *Entry) error {
 		}
 	}
 	v.moved.Objects--
-	return txn.Delete(key(tableEntry, u64(uint64(entry.DateAdded))))
+	return txn.DeleteLarge(key(tableEntry, u64(uint64(entry.DateAdded))))
 }
 
 // touch records that a collection changed.
-func (v *View) touch(txn *badger.Txn, collection []byte, at int64) error {
+func (v *View) touch(txn *kv.Txn, collection []byte, at int64) error {
 	v.changed = true
 	return txn.Set(key(tableChanged, collection), u64(uint64(at)))
 }
@@ -376,7 +392,7 @@ func (v *View) touch(txn *badger.Txn, collection []byte, at int64) error {
 // Changed tells when objects last came into a collection or left it, in the unix microseconds of date_added: not before
 // any that it holds, and before any that will come. It is 0 for a collection that never held anything.
 func (v *View) Changed(collection string) (at int64, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		at, err = changedAt(txn, collection)
 		return err
 	})
@@ -386,7 +402,7 @@ func (v *View) Changed(collection string) (at int64, err error) {
 	return at, nil
 }
 
-func changedAt(txn *badger.Txn, collection string) (int64, error) {
+func changedAt(txn *kv.Txn, collection string) (int64, error) {
 	value, found, err := get(txn, key(tableChanged, collectionKey(collection)))
 	if err != nil {
 		return 0, err
@@ -397,12 +413,13 @@ func changedAt(txn *badger.Txn, collection string) (int64, error) {
 	return int64(binary.BigEndian.Uint64(value)), nil
 }
 
+// encodeEntry gives what stands before the object.
 func encodeEntry(e *Entry) ([]byte, error) {
 	header, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(header))), header, e.Object), nil
+	return slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(header))), header), nil
 }
 
 func splitEntry(data []byte) (header, object []byte, err error) {
@@ -433,7 +450,7 @@ func (v *View) Entry(e LoggedEvent) (entry *Entry, err error) {
 	if e.State != InView {
 		return nil, nil
 	}
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		entry, err = readEntry(txn, u64(uint64(e.Entered)), true)
 		if v.stale(err) {
 			return nil
@@ -446,17 +463,25 @@ func (v *View) Entry(e LoggedEvent) (entry *Entry, err error) {
 	return entry, nil
 }
 
-func entryAt(txn *badger.Txn, date []byte) (*Entry, error) { return readEntry(txn, date, false) }
+func entryAt(txn *kv.Txn, date []byte) (*Entry, error) { return readEntry(txn, date, false) }
 
-func readEntry(txn *badger.Txn, date []byte, withObject bool) (e *Entry, err error) {
-	item, err := txn.Get(key(tableEntry, date))
-	if errors.Is(err, badger.ErrKeyNotFound) {
+func readEntry(txn *kv.Txn, date []byte, withObject bool) (e *Entry, err error) {
+	item, err := txn.Item(key(tableEntry, date))
+	if errors.Is(err, kv.ErrNotFound) {
 		err = errStale
 	}
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", binary.BigEndian.Uint64(date), err)
 	}
-	err = item.Value(func(data []byte) error {
+	return itemEntry(item, withObject)
+}
+
+func itemEntry(item *kv.Item, withObject bool) (e *Entry, err error) {
+	show := item.ShowHead
+	if withObject {
+		show = item.Show
+	}
+	err = show(func(data []byte) error {
 		e, err = decodeEntry(data, withObject)
 		return err
 	})
@@ -488,19 +513,16 @@ const maxPage = 16 << 20
 
 // entryReader reads entries in ascending order of their dates. The entries of a page mostly lie side by side: stepping
 // from one to the next is several times faster than looking each of them up.
-type entryReader struct{ it *badger.Iterator }
+type entryReader struct{ it *kv.Iterator }
 
-func newEntryReader(txn *badger.Txn) *entryReader {
-	opts := badger.DefaultIteratorOptions
-	opts.Prefix = key(tableEntry)
-	opts.PrefetchValues = false
-	return &entryReader{txn.NewIterator(opts)}
+func newEntryReader(txn *kv.Txn) *entryReader {
+	return &entryReader{txn.NewIterator(key(tableEntry))}
 }
 
 func (r *entryReader) close() { r.it.Close() }
 
 // seek finds the entry with a date.
-func (r *entryReader) seek(date []byte) (*badger.Item, error) {
+func (r *entryReader) seek(date []byte) (*kv.Item, error) {
 	const steps = 8 // a seek costs about as much as these
 	wanted := key(tableEntry, date)
 	for range steps {
@@ -513,7 +535,7 @@ func (r *entryReader) seek(date []byte) (*badger.Item, error) {
 		r.it.Seek(wanted)
 	}
 	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
-		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), errStale, badger.ErrKeyNotFound)
+		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), errStale, kv.ErrNotFound)
 	}
 	return r.it.Item(), nil
 }
@@ -524,13 +546,12 @@ func (r *entryReader) read(date []byte, q Query) (e *Entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = item.Value(func(data []byte) error {
-		if q.OnlyObjects {
-			_, object, err := splitEntry(data)
-			e = &Entry{DateAdded: int64(binary.BigEndian.Uint64(date)), Object: bytes.Clone(object)}
-			return err
-		}
-		e, err = decodeEntry(data, q.WithObjects)
+	if !q.OnlyObjects {
+		return itemEntry(item, q.WithObjects)
+	}
+	err = item.Show(func(data []byte) error {
+		_, object, err := splitEntry(data)
+		e = &Entry{DateAdded: int64(binary.BigEndian.Uint64(date)), Object: bytes.Clone(object)}
 		return err
 	})
 	return e, err
@@ -542,12 +563,12 @@ func (r *entryReader) size(date []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return int(item.ValueSize()), nil
+	return item.Size()
 }
 
 // Has reports whether a collection holds any version of an object.
 func (v *View) Has(collection, id string) (found bool, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		found, err = has(txn, key(tableHead, collectionKey(collection), []byte(id)))
 		return err
 	})
@@ -565,7 +586,7 @@ func (v *View) Latest(collection, id string) (entry *Entry, err error) {
 
 // Same gives the entry that publishes the same as e does, by identity; nil if there is none.
 func (v *View) Same(e *Entry) (entry *Entry, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		date, found, err := get(txn, key(tableIdentity, collectionKey(e.Collection), e.identity()))
 		if err != nil || !found {
 			return err

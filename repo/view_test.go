@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 func must(t testing.TB, err error) {
@@ -312,7 +312,7 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	}
 	waiting := c.event()
 	must(t, v.Append([]NewEvent{waiting, c.event()}, nil))
-	must(t, v.store.write(func(txn *badger.Txn) error {
+	must(t, v.store.write(func(txn *kv.Txn) error {
 		return errors.Join(txn.Delete(key(tableEntry, u64(uint64(entries[1].DateAdded)))), txn.Delete(key(tableEvent, positionKey(waiting.Position))))
 	}))
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 2 {
@@ -623,7 +623,7 @@ func TestAViewOfAnotherFormatIsFoldedAnew(t *testing.T) {
 	first := c.event()
 	before := publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "one"))
 	must(t, v.Advance(9, nil))
-	must(t, v.store.write(func(txn *badger.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat-1) }))
+	must(t, v.store.write(func(txn *kv.Txn) error { return setJSON(txn, key(tableMeta, []byte(metaFormat)), viewFormat-1) }))
 	must(t, v.close())
 	for range 2 { // the second time there is nothing to do
 		v, err = openView(dir, make([]byte, 32))

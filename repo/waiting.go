@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -102,11 +102,11 @@ func (t *turns) clear() {
 func (v *View) turnsOf(k []byte) *turns { return &v.waiting[k[2]][k[3]] }
 
 // restoreWaiting finds the queues that something waits in.
-func (v *View) restoreWaiting(txn *badger.Txn) error {
+func (v *View) restoreWaiting(txn *kv.Txn) error {
 	var from []byte
 	for {
 		found := false
-		err := scan(txn, key(tableWaiting), from, false, func(k []byte, _ *badger.Item) (bool, error) {
+		err := scan(txn, key(tableWaiting), from, func(k []byte, _ *kv.Item) (bool, error) {
 			found = true
 			v.turnsOf(k).put(slices.Clone(k))
 			beginning := k[len(key(tableWaiting)) : len(k)-waitingPlace]
@@ -176,7 +176,7 @@ func (d *due) deal(queues []*workQueue, left int) error {
 
 // take takes up to n events of a queue, from after a place on, and says how many they were and where the last is.
 func (d *due) take(q *workQueue, after []byte, n int) (took int, last []byte, err error) {
-	err = q.scan(d.view.store, after, func(txn *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+	err = q.scan(d.view.store, after, func(txn *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
 		place := k[len(k)-waitingPlace:]
 		if at := time.UnixMilli(int64(binary.BigEndian.Uint64(place))); at.After(d.now) {
 			if d.next.IsZero() || at.Before(d.next) {
@@ -202,7 +202,7 @@ func (d *due) take(q *workQueue, after []byte, n int) (took int, last []byte, er
 func (v *View) Await(e LoggedEvent) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err := v.write(func(txn *badger.Txn) error {
+	err := v.write(func(txn *kv.Txn) error {
 		now, err := eventAt(txn, positionKey(e.Position))
 		if err != nil || now.State != Held {
 			return v.passStale(err)
@@ -216,7 +216,7 @@ func (v *View) Await(e LoggedEvent) error {
 }
 
 // wait makes an event wait until it is due; at the zero time it is due at once.
-func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
+func (v *View) wait(txn *kv.Txn, e LoggedEvent, due time.Time) error {
 	e.State, e.Due = Waiting, 0
 	if !due.IsZero() {
 		e.Due = due.UnixMilli()
@@ -231,7 +231,7 @@ func (v *View) wait(txn *badger.Txn, e LoggedEvent, due time.Time) error {
 }
 
 // unwait takes an event out of the waiting table.
-func (v *View) unwait(txn *badger.Txn, e LoggedEvent) error {
+func (v *View) unwait(txn *kv.Txn, e LoggedEvent) error {
 	v.moved.Waiting--
 	return txn.Delete(waitingKey(e))
 }
@@ -254,14 +254,14 @@ func (v *View) hasten(q *workQueue) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var places [][]byte
-	err := q.scan(v.store, nil, func(_ *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+	err := q.scan(v.store, nil, func(_ *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
 		places = append(places, slices.Clone(k[len(k)-16:]))
 		return len(places) < maxHasten, nil
 	})
 	if err != nil || len(places) == 0 {
 		return err
 	}
-	return v.write(func(txn *badger.Txn) error {
+	return v.write(func(txn *kv.Txn) error {
 		for _, at := range places {
 			e, err := eventAt(txn, at)
 			if v.stale(err) {
@@ -283,7 +283,7 @@ func (v *View) hasten(q *workQueue) error {
 
 // review asks for a collection's undecided objects to be reconsidered. The number tells whether that was asked for again
 // in the meantime.
-func review(txn *badger.Txn, collection string) error {
+func review(txn *kv.Txn, collection string) error {
 	k := key(tableReview, []byte(collection))
 	value, found, err := get(txn, k)
 	if err != nil {
@@ -301,10 +301,10 @@ func review(txn *badger.Txn, collection string) error {
 func (v *View) Reconsider(decided func(e LoggedEvent, collection string) bool) (n int, err error) {
 	for {
 		var collection, number []byte
-		err := v.store.read(func(txn *badger.Txn) error {
-			return scan(txn, key(tableReview), nil, true, func(k []byte, item *badger.Item) (_ bool, err error) {
+		err := v.store.read(func(txn *kv.Txn) error {
+			return scan(txn, key(tableReview), nil, func(k []byte, item *kv.Item) (_ bool, err error) {
 				collection = bytes.Clone(k[len(key(tableReview)):])
-				number, err = item.ValueCopy(nil)
+				number, err = item.Value()
 				return false, err
 			})
 		})
@@ -330,7 +330,7 @@ func (v *View) reconsider(collection, number []byte, decided func(LoggedEvent, s
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return n, v.write(func(txn *badger.Txn) error {
+	return n, v.write(func(txn *kv.Txn) error {
 		k := key(tableReview, collection)
 		if now, _, err := get(txn, k); err != nil || !bytes.Equal(now, number) {
 			return err // a record was settled meanwhile
@@ -343,10 +343,10 @@ func (v *View) reconsider(collection, number []byte, decided func(LoggedEvent, s
 func (v *View) reconsiderSome(collection, from []byte, decided func(LoggedEvent, string) bool) (again int, next []byte, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	err = v.write(func(txn *badger.Txn) error {
+	err = v.write(func(txn *kv.Txn) error {
 		var keys [][]byte
-		err := scan(txn, key(tableUndecided, collection), from, false, func(k []byte, item *badger.Item) (bool, error) {
-			keys = append(keys, item.KeyCopy(nil))
+		err := scan(txn, key(tableUndecided, collection), from, func(k []byte, item *kv.Item) (bool, error) {
+			keys = append(keys, slices.Clone(item.Key()))
 			return len(keys) < chunkItems, nil
 		})
 		if err != nil {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Recall is an NFT whose object its publisher took back, and the accounts that its publisher has or had.
@@ -25,7 +25,7 @@ func (v *View) Withdraw(recalls ...Recall) (ended []LoggedEvent, err error) {
 	defer v.mu.Unlock()
 	for some := range slices.Chunk(recalls, recallItems) {
 		var list []LoggedEvent
-		err := v.write(func(txn *badger.Txn) error {
+		err := v.write(func(txn *kv.Txn) error {
 			for _, r := range some {
 				e, found, err := v.withdraw(txn, r)
 				if err != nil {
@@ -45,7 +45,7 @@ func (v *View) Withdraw(recalls ...Recall) (ended []LoggedEvent, err error) {
 	return ended, nil
 }
 
-func (v *View) withdraw(txn *badger.Txn, r Recall) (e LoggedEvent, found bool, err error) {
+func (v *View) withdraw(txn *kv.Txn, r Recall) (e LoggedEvent, found bool, err error) {
 	at, ok, err := get(txn, key(tableAsset, u64(r.Asset)))
 	if err != nil || !ok {
 		return e, false, err
@@ -80,7 +80,7 @@ func (v *View) withdraw(txn *badger.Txn, r Recall) (e LoggedEvent, found bool, e
 
 // use counts the events that may count and name a directory. They are not looked for: anybody can mint any number of
 // NFTs about one directory.
-func use(txn *badger.Txn, directory string, by int) error {
+func use(txn *kv.Txn, directory string, by int) error {
 	k := key(tableDirectory, []byte(directory))
 	value, found, err := get(txn, k)
 	if err != nil {
@@ -99,7 +99,7 @@ func use(txn *badger.Txn, directory string, by int) error {
 // Uses reports whether an event that may count names a directory. Anybody can mint an NFT about somebody else's, and
 // destroying that one must not cost the others their blocks.
 func (v *View) Uses(directory string) (used bool, err error) {
-	err = v.store.read(func(txn *badger.Txn) error {
+	err = v.store.read(func(txn *kv.Txn) error {
 		used, err = has(txn, key(tableDirectory, []byte(directory)))
 		return err
 	})
@@ -124,7 +124,7 @@ func (o *Outbox) Withdraw(txids ...string) error {
 
 func (o *Outbox) withdraw(txids []string) error {
 	var items []Item
-	err := o.store.read(func(txn *badger.Txn) error {
+	err := o.store.read(func(txn *kv.Txn) error {
 		for _, txid := range txids {
 			item, found, err := itemBy(txn, key(tableTx, []byte(txid)))
 			if err != nil {
@@ -139,11 +139,11 @@ func (o *Outbox) withdraw(txids []string) error {
 	if err != nil || len(items) == 0 { // others' are none of ours, and nothing waits for the disk
 		return err
 	}
-	return o.write(func(txn *badger.Txn) error {
+	return o.write(func(txn *kv.Txn) error {
 		for _, item := range items {
 			item.State = Withdrawn
 			if item.isMarking() {
-				if err := txn.Delete(item.markingKey()); err != nil {
+				if err := txn.DeleteLarge(item.markingKey()); err != nil {
 					return err
 				}
 			}

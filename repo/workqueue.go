@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/dgraph-io/badger/v4"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // workQueue is a table that entries go into and out of, read from its beginning. It remembers where that is: what was taken
@@ -36,7 +36,7 @@ func (q *workQueue) watch(tell func(k []byte)) {
 
 // scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after, or,
 // if after is nil, at the head.
-func (q *workQueue) scan(s *store, after []byte, visit func(txn *badger.Txn, key []byte, item *badger.Item) (bool, error)) error {
+func (q *workQueue) scan(s *store, after []byte, visit func(txn *kv.Txn, key []byte, item *kv.Item) (bool, error)) error {
 	q.mu.Lock()
 	start, added := q.first, q.added
 	q.mu.Unlock()
@@ -45,8 +45,8 @@ func (q *workQueue) scan(s *store, after []byte, visit func(txn *badger.Txn, key
 	}
 	head := q.beyond() // unless there is a key
 	found := false
-	err := s.read(func(txn *badger.Txn) error {
-		return scan(txn, q.table, start[len(q.table):], false, func(k []byte, item *badger.Item) (bool, error) {
+	err := s.read(func(txn *kv.Txn) error {
+		return scan(txn, q.table, start[len(q.table):], func(k []byte, item *kv.Item) (bool, error) {
 			if !found {
 				found, head = true, slices.Clone(k)
 			}

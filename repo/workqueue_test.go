@@ -7,15 +7,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 const tableTest = 'z'
 
 func newTestStore(t testing.TB) *store {
 	t.Helper()
-	s, err := openStore(t.TempDir(), make([]byte, 32), derived)
+	s, err := openStore(t.TempDir(), kv.Options{Key: make([]byte, 32), Durable: false, Create: true})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.close()) })
 	return s
@@ -24,7 +25,7 @@ func newTestStore(t testing.TB) *store {
 func (q *workQueue) fill(t testing.TB, s *store, numbers ...uint64) {
 	t.Helper()
 	var l lowest
-	must(t, s.write(func(txn *badger.Txn) error {
+	must(t, s.write(func(txn *kv.Txn) error {
 		for _, n := range numbers {
 			k := key(tableTest, u64(n))
 			l.add(k)
@@ -39,12 +40,12 @@ func (q *workQueue) fill(t testing.TB, s *store, numbers ...uint64) {
 
 func (q *workQueue) take(t testing.TB, s *store, n uint64) {
 	t.Helper()
-	must(t, s.write(func(txn *badger.Txn) error { return txn.Delete(key(tableTest, u64(n))) }))
+	must(t, s.write(func(txn *kv.Txn) error { return txn.Delete(key(tableTest, u64(n))) }))
 }
 
 func (q *workQueue) list(t testing.TB, s *store, after []byte, limit int) (keys [][]byte) {
 	t.Helper()
-	must(t, q.scan(s, after, func(_ *badger.Txn, k []byte, _ *badger.Item) (bool, error) {
+	must(t, q.scan(s, after, func(_ *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
 		keys = append(keys, bytes.Clone(k))
 		return len(keys) < limit, nil
 	}))

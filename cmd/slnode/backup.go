@@ -94,8 +94,9 @@ func backupRecipients(c *cobra.Command, texts []string) ([]age.Recipient, error)
 
 func (a *app) restoreCommand() *cobra.Command {
 	var identity string
+	var empty bool
 	c := &cobra.Command{
-		Use:   "restore FILE",
+		Use:   "restore {FILE | --empty-state}",
 		Short: "Make a repository from a backup",
 		Long: `Restore unpacks a backup (- for standard input) into the repository's directory, which must be empty or absent. Everything
 is checked before any of it is put in place. Then "slnode daemon" derives the view again from the chain and the peers.
@@ -104,11 +105,24 @@ The restored node reads at once. It takes objects in, but publishes them only wh
 (about 25 minutes on Algorand's public networks): until then something that the lost node signed after the backup was
 made could still be confirmed. What the chain shows by then is not published twice; "slnode status" tells how far it is.
 
-Restore only what is lost for good: two nodes must never run from one backup, nor a restored node beside the old one.`,
+Restore only what is lost for good: two nodes must never run from one backup, nor a restored node beside the old one.
+
+Without a backup, --empty-state lets a node whose state is damaged, and whose keys are whole, go on with an empty one. The
+damaged one is set aside. Accounts, statuses, and what was not on the chain yet are lost: make accounts anew with
+"slnode account add", and post again what "slnode status" does not know.`,
 		Example: `  slnode --repo /var/lib/slnode restore acme-2026-11-22.backup
-  slnode restore --identity safe.key acme.backup`,
-		Args: exactArgs(1),
+  slnode restore --identity safe.key acme.backup
+  slnode restore --empty-state`,
+		Args: func(c *cobra.Command, args []string) error {
+			if empty {
+				return exactArgs(0)(c, args)
+			}
+			return exactArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if empty {
+				return a.emptyState(c)
+			}
 			identities, err := backupIdentities(c, identity)
 			if err != nil {
 				return err
@@ -143,7 +157,27 @@ Restore only what is lost for good: two nodes must never run from one backup, no
 		},
 	}
 	c.Flags().StringVar(&identity, "identity", "", "`file` with the age identity that the backup is sealed to")
+	c.Flags().BoolVar(&empty, "empty-state", false, "go on with an empty state in place of a damaged one, without a backup")
 	return c
+}
+
+func (a *app) emptyState(c *cobra.Command) error {
+	aside, err := repo.EmptyState(a.dir, a.passphrase(c))
+	if err != nil {
+		return err
+	}
+	a.note(c, "restore", "an empty state")
+	result := struct {
+		Repo  string `json:"repo"`
+		Aside string `json:"aside,omitempty"`
+	}{a.dir, aside}
+	return a.print(c, result, func(w io.Writer) {
+		fmt.Fprintf(w, "%s has an empty state now", a.dir)
+		if aside != "" {
+			fmt.Fprintf(w, "; the damaged one is in %s", aside)
+		}
+		fmt.Fprintf(w, "\n\nNext: slnode daemon, and slnode account add\n")
+	})
 }
 
 // backupIdentities is what a backup is opened with.

@@ -49,6 +49,10 @@ files of its certificate again; the log says what of the configuration counts fr
 				case c.Context().Err() != nil && errors.Is(err, context.Canceled):
 					fmt.Fprintln(c.ErrOrStderr(), "slnode: told to stop before the node was ready; nothing was lost")
 					return nil
+				case errors.Is(err, node.ErrAgain): // a disk that goes on like this must not keep the processor busy
+					if err := pause(c.Context(), time.Second); err != nil {
+						return err
+					}
 				default:
 					return err
 				}
@@ -79,7 +83,7 @@ func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
 	var reloads sync.WaitGroup
 	defer reloads.Wait()
 	defer close(ended)
-	return n.Serve(c.Context(), func(d control.Daemon) {
+	err = n.Serve(c.Context(), func(d control.Daemon) {
 		log.Info("the node is ready", "organisation", r.Config.Organisation.Name, "taxii", d.URL, "gateway", d.Gateway, "pid", d.PID)
 		reloads.Go(func() {
 			for {
@@ -94,6 +98,10 @@ func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
 			}
 		})
 	})
+	if errors.Is(err, node.ErrAgain) {
+		log.Error("the node begins again", "error", err)
+	}
+	return err
 }
 
 func (a *app) statusCommand() *cobra.Command {

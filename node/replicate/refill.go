@@ -1,0 +1,208 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Refiller brings the directories of a block store that was damaged into the one that took its place: from the damaged one,
+// as far as they can be read, or else from other members.
+type Refiller struct {
+	View   *repo.View
+	Outbox *repo.Outbox
+	Blocks refillStore
+	Aside  string // the damaged store
+	Log    *slog.Logger
+}
+
+// refillStore is [Blocks] that can be put in.
+type refillStore interface {
+	Blocks
+	Put(ctx context.Context, directories []p2p.Directory) error
+}
+
+// How often members are asked again for what nobody had.
+const (
+	firstRefill = 5 * time.Second
+	lastRefill  = time.Hour
+)
+
+// needed tells whether there is anything to do.
+func (r *Refiller) needed() (bool, error) {
+	_, err := os.Stat(r.Aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Run works until everything is here that counts.
+func (r *Refiller) Run(ctx context.Context) error {
+	if needed, err := r.needed(); err != nil || !needed {
+		return err
+	}
+	for pause := firstRefill; ; pause = min(2*pause, lastRefill) {
+		missing, err := r.pass(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("filling the block store again: %w", err)
+		case missing == 0:
+			r.Log.Info("the block store holds again what it held before it was damaged")
+			return os.RemoveAll(r.Aside)
+		}
+		r.Log.Warn("directories that were lost with the damaged block store are on no member's node that can be reached; they are asked for again",
+			"directories", missing, "in", pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// pass goes through all that counts, and returns how many directories are still missing.
+func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
+	aside := r.open()
+	defer aside.close()
+	var after consortium.Position
+	for {
+		events, err := r.View.Log(after, p2p.MaxFetch)
+		if err != nil || len(events) == 0 || ctx.Err() != nil {
+			return missing, err
+		}
+		var wanted []cid.Cid
+		for _, e := range events {
+			after = e.Position
+			if e.Directory == "" || e.State == repo.Waiting || e.State == repo.Refused || e.State == repo.Ended || e.State == repo.Done {
+				continue // or whoever waits for it asks for it
+			}
+			root, err := cid.Decode(e.Directory)
+			if err != nil {
+				return missing, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+			}
+			here, err := r.salvage(ctx, aside, root)
+			if err != nil {
+				return missing, err
+			}
+			if !here {
+				wanted = append(wanted, root)
+			}
+		}
+		if len(wanted) == 0 {
+			continue
+		}
+		fetched, err := r.Blocks.Fetch(ctx, wanted)
+		if err != nil && ctx.Err() == nil {
+			return missing, err
+		}
+		missing += len(fetched.Missing)
+	}
+}
+
+// salvage takes a directory over from the damaged store. It reports whether it is here then.
+func (r *Refiller) salvage(ctx context.Context, aside *asideStore, root cid.Cid) (bool, error) {
+	here, err := r.Blocks.Has(ctx, root)
+	if err != nil || here {
+		return here, err
+	}
+	files, err := aside.read(ctx, root)
+	if err != nil {
+		return false, nil // that it is damaged is why we are here
+	}
+	directory, err := p2p.BuildDirectory(files...)
+	if err != nil || directory.Root() != root {
+		return false, nil
+	}
+	return true, r.Blocks.Put(ctx, []p2p.Directory{directory})
+}
+
+// Pending takes over what is on its way to the chain and on no other member's node. What can't be is lost: an object has to
+// be posted again; a record, without which nothing goes on, has to come back from a backup.
+func (r *Refiller) Pending(ctx context.Context) error {
+	if needed, err := r.needed(); err != nil || !needed {
+		return err
+	}
+	aside := r.open()
+	defer aside.close()
+	for _, state := range []repo.State{repo.Stored, repo.Signed} {
+		for after := uint64(0); ; {
+			items, err := r.Outbox.Queue(state, after, fetchBatch)
+			if err != nil {
+				return err
+			}
+			if len(items) == 0 {
+				break
+			}
+			for _, item := range items {
+				after = item.Number
+				if err := r.takeOver(ctx, aside, item); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item repo.Item) error {
+	if item.Note.Kind == wire.KindDestroy {
+		return nil
+	}
+	root, err := cid.Decode(item.Directory)
+	if err != nil {
+		return fmt.Errorf("directory of item %d: %w", item.Number, err)
+	}
+	here, err := r.salvage(ctx, aside, root)
+	switch {
+	case err != nil || here:
+		return err
+	case item.Note.Kind != wire.KindObject && item.State == repo.Stored:
+		return fmt.Errorf("%w: a record that is not on the chain yet was lost with the block store; move the repository away and restore a backup "+
+			"into it with \"slnode restore\"", repo.ErrDamaged)
+	case item.State == repo.Stored:
+		r.Log.Error("an object was lost with the damaged block store; it has to be posted again", "object", item.ObjectID, "collection", item.Collection)
+		return r.Outbox.Resolve(item, repo.Confirmation{}, "its sealed form was lost with a damaged block store; post it again")
+	}
+	r.Log.Error("an object that is signed was lost with the damaged block store; withdraw it and post it again if no member has it",
+		"object", item.ObjectID, "collection", item.Collection, "txid", item.TxID)
+	return nil
+}
+
+// asideStore is the damaged store, if it can be opened at all.
+type asideStore struct{ *p2p.Offline }
+
+func (r *Refiller) open() *asideStore {
+	offline, err := p2p.OpenOffline(r.Aside)
+	if err != nil {
+		r.Log.Info("the damaged block store can't be opened; all of it is asked of members", "error", err)
+		return &asideStore{}
+	}
+	return &asideStore{offline}
+}
+
+func (a *asideStore) read(ctx context.Context, root cid.Cid) ([]p2p.File, error) {
+	if a.Offline == nil {
+		return nil, p2p.ErrNotFound
+	}
+	return a.Offline.Read(ctx, root)
+}
+
+func (a *asideStore) close() {
+	if a.Offline != nil {
+		_ = a.Offline.Close() // it was only read
+	}
+}
