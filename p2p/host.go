@@ -98,9 +98,9 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 
 	h := &Host{
 		node:    node,
-		host:    node.Host,
+		host:    node.PeerHost,
 		bitswap: node.Bitswap,
-		store:   newStore(repo.Datastore(), node.Blockstore, node.Pinner),
+		store:   newStore(repo.Datastore(), node.Blockstore, node.Pinning),
 		damage:  repo.damage,
 		staged:  newStaging(cfg.Limits.StagedBytes, cfg.Limits.StagedBytesPerAuthor),
 		members: cfg.Members,
@@ -147,7 +147,7 @@ func (h *Host) AddrInfo() peer.AddrInfo {
 
 // SwarmKeyFingerprint tells members whether they hold the same swarm key without showing it: 32 hex digits, the same
 // that a Kubo daemon prints. It is empty on the public network.
-func (h *Host) SwarmKeyFingerprint() string { return hex.EncodeToString(h.node.Fingerprint) }
+func (h *Host) SwarmKeyFingerprint() string { return hex.EncodeToString(h.node.PNetFingerprint) }
 
 // Connected gives the members this node has a connection to, and since when: so that a caller who looks now and then sees
 // that one was gone in between.

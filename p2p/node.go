@@ -8,12 +8,10 @@ import (
 
 	"github.com/ipfs/boxo/bitswap"
 	bsclient "github.com/ipfs/boxo/bitswap/client"
-	"github.com/ipfs/boxo/blockstore"
-	pin "github.com/ipfs/boxo/pinning/pinner"
 	"github.com/ipfs/go-cid"
+	"github.com/ipfs/kubo/core"
 	kubonode "github.com/ipfs/kubo/core/node"
 	kubolibp2p "github.com/ipfs/kubo/core/node/libp2p"
-	kuborouting "github.com/ipfs/kubo/routing"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	corenet "github.com/libp2p/go-libp2p/core/network"
@@ -23,28 +21,20 @@ import (
 	"go.uber.org/fx"
 )
 
-// node is the running Kubo node: its parts that this package uses.
+// node is the running Kubo node.
 type node struct {
-	nodeParts
+	core.IpfsNode
 	app     *fx.App
 	release context.CancelFunc
 	repo    *repository
 }
 
-// nodeParts is filled by fx, which demands exported fields.
-type nodeParts struct {
-	fx.In
+// IPFS is the node as Kubo knows it: coreapi.NewCoreAPI makes Kubo's own interface of it. (To link that package costs 4 MB
+// and ten modules, of which nothing here would run.) It ends with the host, not before: its Close is not to be called.
+func (h *Host) IPFS() *core.IpfsNode { return &h.node.IpfsNode }
 
-	Host        host.Host
-	Bitswap     *bitswap.Bitswap
-	Blockstore  blockstore.GCBlockstore
-	Pinner      pin.Pinner
-	Routing     kuborouting.ProvideManyRouter
-	Fingerprint kubolibp2p.PNetFingerprint
-}
-
-// startNode assembles Kubo's own parts list with this node's additions and starts it. It does by hand what
-// core.NewNode does, for two reasons: NewNode takes additions (here the bitswap options) only through a process-wide
+// startNode assembles Kubo's own node with this node's additions and starts it. It does by hand what core.NewNode
+// does, for two reasons: NewNode takes additions (here the bitswap options) only through a process-wide
 // registry, which two hosts in one process would share; and it starts a bootstrapper that a private swarm has
 // no use for and that outlives the node.
 func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate) (*node, error) {
@@ -68,7 +58,7 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 		fx.NopLogger,
 		fx.Provide(fx.Annotate(func() []bitswap.Option { return bitswapOptions(c) },
 			fx.ResultTags(`group:"bitswap-options,flatten"`))),
-		fx.Invoke(func(parts nodeParts) { n.nodeParts = parts }),
+		n.fill(),
 	)
 	assembling.Unlock()
 	if err := n.app.Err(); err != nil {
@@ -80,7 +70,37 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 		release()
 		return nil, err
 	}
+	n.IsOnline, n.IsDaemon = true, true
 	return n, nil
+}
+
+// fill takes the parts of the node out of what fx assembles, each by its type and, where there are several, by its name. A
+// part that this configuration leaves out stays nil.
+func (n *node) fill() fx.Option {
+	options := []fx.Option{fx.Populate(
+		&n.Identity, &n.Repo, &n.Pinning, &n.Peerstore, &n.Blockstore, &n.BaseBlocks, &n.GCLocker, &n.Blocks, &n.DAG, &n.FilesRoot,
+		&n.RecordValidator, &n.PeerHost, &n.DNSResolver, &n.Exchange, &n.Bitswap, &n.Namesys, &n.ResourceManager, &n.Routing, &n.Provider,
+	)}
+	for tags, parts := range map[string][]any{
+		`name:"ipldFetcher"`:               {&n.IPLDFetcherFactory},
+		`name:"unixfsFetcher"`:             {&n.UnixFSFetcherFactory},
+		`name:"offlineIpldFetcher"`:        {&n.OfflineIPLDFetcherFactory},
+		`name:"offlineUnixfsFetcher"`:      {&n.OfflineUnixFSFetcherFactory},
+		`name:"ipldPathResolver"`:          {&n.IPLDPathResolver},
+		`name:"unixFSPathResolver"`:        {&n.UnixFSPathResolver},
+		`name:"offlineIpldPathResolver"`:   {&n.OfflineIPLDPathResolver},
+		`name:"offlineUnixFSPathResolver"`: {&n.OfflineUnixFSPathResolver},
+		`name:"dhtc" optional:"true"`:      {&n.DHTClient},
+		`optional:"true"`: {
+			&n.PrivateKey, &n.PNetFingerprint, &n.Reporter, &n.Peering, &n.ContentDiscovery, &n.ProvidingStrategy,
+			&n.ProvidingKeyChanFunc, &n.IpnsRepub, &n.DHT, &n.P2P,
+		},
+	} {
+		for _, part := range parts {
+			options = append(options, fx.Populate(fx.Annotate(part, fx.ParamTags(tags))))
+		}
+	}
+	return fx.Options(options...)
 }
 
 // assembling is held while Kubo assembles a node: it then sets variables of its libraries (the same for every node of

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -60,6 +62,22 @@ const (
 	pebbleCache    = 8 << 20
 	pebbleMemTable = 4 << 20
 )
+
+// openOrReplace opens the store in c.Dir or, if it is damaged, sets it aside and begins a new one. An older one that is still
+// aside gives way: it was of less.
+func openOrReplace(fs vfs.FS, c *Config, k *config.Config, log *slog.Logger) (*repository, error) {
+	r, err := openRepository(fs, c, k)
+	if !errors.Is(err, disk.ErrDamaged) {
+		return r, err
+	}
+	aside := AsidePath(c.Dir)
+	log.Error("the block store is damaged: it is set aside, and its directories are fetched anew", "aside", aside, "error", err)
+	err = errors.Join(fs.RemoveAll(aside), fs.Rename(c.Dir, aside), disk.SyncFolder(fs, filepath.Dir(c.Dir)))
+	if err != nil {
+		return nil, fmt.Errorf("set the damaged store aside: %w", err)
+	}
+	return openRepository(fs, c, k)
+}
 
 // openRepository opens the store in c.Dir, making it if absent. If it is damaged the error wraps [disk.ErrDamaged].
 func openRepository(fs vfs.FS, c *Config, k *config.Config) (_ *repository, err error) {
