@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/serviceledger/slnode/node"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 // takes is how much the stores of a node take on the disk, in bytes.
@@ -66,7 +66,7 @@ func TestWithdrawnObjectsGiveTheirSpaceBack(t *testing.T) {
 		})
 	}
 	for i := range objects {
-		cliJSON[[]node.Withdrawal](alpha, "withdraw", objectID(i))
+		cliJSON[[]withdraw.Withdrawal](alpha, "withdraw", objectID(i))
 	}
 	for o := range before {
 		eventually(t, func() (bool, string) {
