@@ -15,6 +15,7 @@ import (
 // A store that is damaged in any place is told to be damaged when it is opened, or the damage is where it does no harm. A
 // durable one is never taken for a whole one with less in it, nor is another one that was closed.
 func TestDamageIsNeverLossWithoutAWord(t *testing.T) {
+	t.Parallel()
 	for _, durable := range []bool{true, false} {
 		for _, closed := range []bool{true, false} {
 			t.Run(fmt.Sprintf("durable=%v closed=%v", durable, closed), func(t *testing.T) {

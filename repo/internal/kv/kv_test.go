@@ -93,6 +93,7 @@ func value(seed, n int) []byte {
 
 // A store behaves like a map, over restarts, with values small and large, and heads.
 func TestAStoreIsAMap(t *testing.T) {
+	t.Parallel()
 	root, stores := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		dir := filepath.Join(root, fmt.Sprint(stores))
@@ -338,6 +339,7 @@ func TestNothingIsOnTheDiskInClear(t *testing.T) {
 
 // The space of what was deleted is given back, that of values of any size, and also if the store was closed in between.
 func TestTheSpaceOfWhatWasDeletedIsGivenBack(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{20 << 10, 200 << 10} {
 		for _, reopened := range []bool{false, true} {
 			dir := filepath.Join(t.TempDir(), "store")

@@ -34,6 +34,7 @@ func isLog(name string) bool { return strings.HasSuffix(name, logExtension) }
 // When the power goes in the middle of a transaction, the store is as it was before it or after it; and after it, once it was
 // acknowledged. A store that isn't durable is as it was after some transaction. No file of a large value is left over.
 func TestAStoreSurvivesTheLossOfPower(t *testing.T) {
+	t.Parallel()
 	for _, durable := range []bool{true, false} {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("durable=%v %d", durable, seed), func(t *testing.T) {
@@ -169,6 +170,7 @@ func twoLogs(t *testing.T, durable bool) (files, holding) {
 // Of two logs, the first was whole before the second began: if it is shorter, a durable store is damaged. One that isn't may
 // have lost the end of the first when the power went, and not the second: it ends there, and nothing is left out.
 func TestNothingIsLeftOutBetweenTwoLogs(t *testing.T) {
+	t.Parallel()
 	for _, durable := range []bool{true, false} {
 		killed, held := twoLogs(t, durable)
 		checkCrash(t, durable, killed, held[len(held)-1:])
