@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
@@ -33,7 +34,29 @@ func ownerIn(w *worldtest.World) *Owner {
 	}
 }
 
-// soon is a context that ends when somebody waits for the chain.
+// stored is a context that ends when so many collections are on their way: who waits then waits for the chain.
+func stored(t *testing.T, w *worldtest.World, n int) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		defer cancel()
+		for ctx.Err() == nil {
+			if items, err := w.R.Outbox.Queue(repo.Stored, 0, n); err != nil || len(items) == n {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-watching
+	})
+	return ctx
+}
+
+// soon is a context that ends when somebody waits for a turn.
 func soon(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -58,16 +81,16 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 	}
 	w.Blocks.PutFails = nil
 
-	if _, err := o.Create(soon(t), spec); !errors.Is(err, ErrOnItsWay) {
+	if _, err := o.Create(stored(t, w, 1), spec); !errors.Is(err, ErrOnItsWay) {
 		t.Fatalf("the first one that is stored: %v", err)
 	}
 	for range 2 {
-		if _, err := o.Create(soon(t), spec); !errors.Is(err, ErrOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
+		if _, err := o.Create(waiting.Context(t), spec); !errors.Is(err, ErrOnItsWay) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("another while it is on its way: %v", err)
 		}
 		o = ownerIn(w) // as after a restart
 	}
-	if _, err := o.Create(soon(t), Spec{Title: "Reports", Alias: "other"}); !errors.Is(err, ErrOnItsWay) {
+	if _, err := o.Create(stored(t, w, 2), Spec{Title: "Reports", Alias: "other"}); !errors.Is(err, ErrOnItsWay) {
 		t.Errorf("another alias: %v", err)
 	}
 	if items, err := w.R.Outbox.Queue(repo.Stored, 0, 10); err != nil || len(items) != 2 {
@@ -78,14 +101,14 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 // Nobody waits for the turn of somebody who waits for the chain: while a collection is on its way others are made, and
 // who gives up waiting is let go.
 func TestNobodyWaitsForWhoWaitsForTheChain(t *testing.T) {
-	_, o := newOwner(t)
-	waiting := make(chan error)
+	w, o := newOwner(t)
+	left := make(chan error)
 	ctx, leave := context.WithCancel(t.Context())
 	go func() {
 		_, err := o.Create(ctx, Spec{Title: "One", Alias: "one"})
-		waiting <- err
+		left <- err
 	}()
-	if _, err := o.Create(soon(t), Spec{Title: "Two", Alias: "two"}); !errors.Is(err, ErrOnItsWay) {
+	if _, err := o.Create(stored(t, w, 2), Spec{Title: "Two", Alias: "two"}); !errors.Is(err, ErrOnItsWay) {
 		t.Error(err)
 	}
 	nodetest.Must(t, o.turn.take(t.Context()))
@@ -94,7 +117,7 @@ func TestNobodyWaitsForWhoWaitsForTheChain(t *testing.T) {
 	}
 	o.turn.give()
 	leave()
-	if err := <-waiting; !errors.Is(err, ErrOnItsWay) {
+	if err := <-left; !errors.Is(err, ErrOnItsWay) {
 		t.Error(err)
 	}
 }
