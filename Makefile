@@ -5,7 +5,7 @@
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
 # make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
 # make bench           the benchmarks; see docs/PERFORMANCE.md
-# make lint            gofmt, go vet, staticcheck
+# make lint            gofmt, go vet, staticcheck, known vulnerabilities, and which modules are linked: scripts/modules.txt
 # make mutants         what the tests of PKG (./internal/wire) don't notice, of N mutants drawn with SEED or of all: scripts/mutants
 
 export CGO_ENABLED ?= 0
@@ -19,11 +19,14 @@ endif
 # The scenarios with a hostile member.
 HOSTILE := ^TestHostile
 
-.PHONY: build test race hostile test-algorand fuzz bench lint mutants testnet clean
+.PHONY: build test race hostile test-algorand fuzz bench lint modules mutants testnet clean
+
+# The same sources give the same program in every folder, and without what only a debugger reads.
+BUILD := go build -trimpath -ldflags='-s -w'
 
 build:
-	go build -o bin/slnode ./cmd/slnode
-	go build -o bin/devchain ./testnet/cmd/devchain
+	$(BUILD) -o bin/slnode ./cmd/slnode
+	$(BUILD) -o bin/devchain ./testnet/cmd/devchain
 
 testnet: build
 	scripts/testnet.sh up
@@ -53,6 +56,12 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	@go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u | diff scripts/modules.txt - || \
+		{ echo "other modules are linked than scripts/modules.txt says: look at them, then \"make modules\""; exit 1; }
+	go run ./scripts/vulncheck
+
+modules:
+	go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u > scripts/modules.txt
 
 mutants:
 	nice go run ./scripts/mutants -n $(or $(N),0) -seed $(or $(SEED),1) $(PKG)

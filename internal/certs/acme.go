@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -37,7 +38,7 @@ const (
 )
 
 // ACME is a certificate from an ACME authority (RFC 8555) for all names of the node. It is got in the
-// background when the node starts, and again when a third of its lifetime is left. Clients never wait for the authority:
+// background when the node starts, and again when a third of its lifetime is left, or when the authority wants it. Clients never wait for the authority:
 // they are shown what is there.
 type ACME struct {
 	names      []string
@@ -51,6 +52,7 @@ type ACME struct {
 	Again      signal.Signal // the authority is to be asked now
 
 	current atomic.Pointer[tls.Certificate] // nil until there is one
+	renewal renewal                         // Run's alone
 }
 
 // The files in the folder.
@@ -144,7 +146,7 @@ func (a *ACME) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (a *ACME) Run(ctx context.Context) error {
 	for failures := 0; ; {
 		again := a.Again.Changed()
-		wait := a.untilDue()
+		wait := a.untilDue(ctx)
 		if wait <= 0 {
 			err := a.obtain(ctx)
 			var refused acme.Problem
@@ -171,20 +173,10 @@ func (a *ACME) Run(ctx context.Context) error {
 			return nil
 		case <-again:
 			timer.Stop()
-			failures = 0
+			failures, a.renewal = 0, renewal{}
 		case <-timer.C:
 		}
 	}
-}
-
-// untilDue is how long the certificate need not be renewed.
-func (a *ACME) untilDue() time.Duration {
-	certificate := a.current.Load()
-	if certificate == nil {
-		return 0
-	}
-	leaf := certificate.Leaf
-	return time.Until(leaf.NotAfter.Add(-leaf.NotAfter.Sub(leaf.NotBefore) / 3))
 }
 
 // obtain asks the authority for a certificate with a new key. The error wraps an acme.Problem if the authority refuses.
@@ -200,7 +192,7 @@ func (a *ACME) obtain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chains, err := a.client.ObtainCertificateForSANs(ctx, account, key, a.names)
+	chains, err := a.order(ctx, account, key)
 	if err != nil {
 		return fmt.Errorf("a certificate of %s: %w", a.client.Directory, err)
 	}
@@ -218,6 +210,22 @@ func (a *ACME) obtain(ctx context.Context) error {
 	}
 	a.log.Info("an ACME authority gave a certificate for TAXII clients", "names", a.names, "issuer", now.Leaf.Issuer, "until", now.Leaf.NotAfter)
 	return nil
+}
+
+// order orders the certificate. An authority that tells when to renew is told what is replaced, too.
+func (a *ACME) order(ctx context.Context, account acme.Account, key crypto.Signer) ([]acme.Certificate, error) {
+	request, err := acmez.NewCSR(key, a.names)
+	if err != nil {
+		return nil, err
+	}
+	order, err := acmez.OrderParametersFromCSR(account, request)
+	if err != nil {
+		return nil, err
+	}
+	if !a.renewal.at.IsZero() {
+		order.Replaces = a.renewal.of
+	}
+	return a.client.ObtainCertificate(ctx, order)
 }
 
 // account makes an account at the authority, which gives the one that belongs to the key if there is one.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -237,19 +238,19 @@ func TestACertificateOfAnACMEAuthorityIsKept(t *testing.T) {
 		return secure.Acme
 	}
 	kept := again()
-	if c, err := kept.get(&tls.ClientHelloInfo{}); err != nil || !c.Leaf.Equal(leaf) || kept.untilDue() < 50*24*time.Hour {
+	if c, err := kept.get(&tls.ClientHelloInfo{}); err != nil || !c.Leaf.Equal(leaf) || kept.untilDue(t.Context()) < 50*24*time.Hour {
 		t.Errorf("after a restart it is another one, or due: %v", err)
 	}
 	s.config.TAXII.TLSNames = []string{acmeName, "new.acme.example"}
-	if again().untilDue() > 0 {
+	if again().untilDue(t.Context()) > 0 {
 		t.Error("a certificate without one of the names will do")
 	}
 	s.config.TAXII.TLSNames = []string{acmeName}
-	if again().untilDue() <= 0 {
+	if again().untilDue(t.Context()) <= 0 {
 		t.Error("a certificate with one name more won't do")
 	}
 	s.config.TAXII.ACMEDirectory = "https://acme.example/directory"
-	if again().untilDue() > 0 {
+	if again().untilDue(t.Context()) > 0 {
 		t.Error("the certificate of another authority will do")
 	}
 }
@@ -299,6 +300,32 @@ func TestACertificateOfAnACMEAuthorityIsRenewed(t *testing.T) {
 	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "authority" })
 	if _, err := s.shown(acmeName, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// As where it has to revoke many: RFC 9773.
+func TestACertificateIsRenewedWhenTheACMEAuthorityWantsIt(t *testing.T) {
+	s := startCertified(t, false, 90*24*time.Hour, nil)
+	first := s.await(t)
+	at := time.Now().Add(-time.Hour).UTC()
+	window := fmt.Sprintf(`{"suggestedWindow":{"start":%q,"end":%q}}`, at.Add(-time.Hour).Format(time.RFC3339), at.Format(time.RFC3339))
+	if err := s.names.SetARIResponse(first.SerialNumber, window); err != nil {
+		t.Fatal(err)
+	}
+	s.acme.Again.Notify() // rather than to wait until it is asked next
+	waitFor(t, "another certificate", func() bool {
+		leaf, err := s.shown(acmeName, nil)
+		return err == nil && !leaf.Equal(first)
+	})
+}
+
+func TestABuildWithAnUnsafeGoIsWarnedOf(t *testing.T) {
+	for built, warned := range map[string]bool{"go1.26.8": true, "go1.26.10": false, "go1.27.3": false, "devel go1.28-abc": false} {
+		var log strings.Builder
+		warnOfToolchain(built, slog.New(slog.NewTextHandler(&log, nil)))
+		if strings.Contains(log.String(), built) != warned {
+			t.Errorf("%s: %q", built, &log)
+		}
 	}
 }
 

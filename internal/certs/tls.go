@@ -45,6 +45,7 @@ func Open(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
 	}
 	if t.Config != nil {
 		t.Config.ClientAuth = tls.RequestClientCert
+		warnOfToolchain(builtWith(), log)
 	}
 	return t, nil
 }
