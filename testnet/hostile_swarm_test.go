@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -243,7 +244,7 @@ func TestHostileAskersThatDrip(t *testing.T) {
 						_ = stream.SetDeadline(time.Now().Add(patient))
 						drips.Go(func() { _ = hostile.Drip(stream, hostile.Question(question...), 1, time.Second) })
 						_, err = io.Copy(io.Discard, stream)
-						if errors.Is(err, os.ErrDeadlineExceeded) {
+						if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 							endless.Add(1)
 						}
 						_ = stream.Reset()
@@ -287,24 +288,18 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 			append([]byte{1}, binary.AppendUvarint(nil, i<<40)...),
 			hostile.Announcement(nil, d), append(hostile.Announcement(roots(d)), hostile.CARBlocks(d.Blocks()[1])...))
 	}
-	told := make(chan int, 100)
-	var streams atomic.Int64
+	var asked, told atomic.Int64 // streams that were opened, and bytes that were taken
 	mallory.Host.SetStreamHandler(hostile.PeersProtocol, func(stream libp2p.Stream) {
 		record, err := mallory.Record(uint64(time.Now().UnixNano()), "/ip4/127.0.0.1/tcp/1")
-		if streams.Add(1)%2 == 0 {
+		if asked.Add(1)%4 == 0 {
 			record = noisy(1, 4096)
 		}
-		size := 0
 		for err == nil {
 			var n int
 			n, err = stream.Write(append(binary.AppendUvarint(nil, uint64(len(record))), record...))
-			size += n
+			told.Add(int64(n))
 		}
 		_ = stream.Reset()
-		select {
-		case told <- size:
-		default:
-		}
 	})
 	measured := bravo.watch()
 	must(t, mallory.Host.Network().ClosePeer(mallory.peerOf(bravo)))
@@ -321,15 +316,11 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 	})
 	n.quickly(1, 15*time.Second)
 	n.quickly(2, 15*time.Second)
-	select {
-	case size := <-told: // it is cut off, some buffers later
-		if size > 2<<20 {
-			t.Errorf("%d bytes of records without end are read", size)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("records without end are read, or none is asked for")
-	}
 	flood.Wait()
+	t.Logf("in %d streams %d KiB of records were taken", asked.Load(), told.Load()>>10)
+	if streams := asked.Load(); streams == 0 || told.Load() > streams*(2<<20) { // with what is in buffers
+		t.Errorf("in %d streams %d bytes of records were taken", streams, told.Load())
+	}
 	after, err := os.Stat(bravo.log)
 	must(t, err)
 	if grown := after.Size() - before.Size(); grown > 256<<10 {
