@@ -10,6 +10,9 @@ import (
 
 // Replaces reports whether a submission takes the place of an item with the same key.
 func (s *Submission) Replaces(existing Item) bool {
+	if s.Item.ReplacesAsset != 0 && s.Item.ReplacesAsset == existing.Asset {
+		return true // the same content, perhaps: what is there is being withdrawn
+	}
 	return !bytes.Equal(existing.Hash, s.Item.Hash) && (s.Replace || s.Item.Revoked && !existing.Revoked)
 }
 

@@ -77,6 +77,40 @@ func TestWhatIsCompleteIsServedAtOnce(t *testing.T) {
 	}
 }
 
+// A client that waits for nothing withdraws an object and posts it again at once, over and over: what it posted last is
+// there, and stays; and what it withdrew last is gone, and stays so.
+func TestWhatIsWithdrawnAndPostedAgainIsThere(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, newChain(t), "alpha", "bravo")
+	o := n.members[0]
+	o.client()
+	o.stop()
+	o.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
+	path := "/" + o.name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"
+	for i := range 4 {
+		o.complete(o.postNow(n.collection, indicator(1)).ID)
+		if status, _, _ := o.get(path); status != http.StatusOK {
+			t.Errorf("what was posted is answered %d", status)
+		}
+		if status := o.delete(path); status != http.StatusAccepted && status != http.StatusOK {
+			t.Errorf("its withdrawal is answered %d", status)
+		}
+		o.complete(o.postNow(n.collection, indicator(1)).ID)
+		if status, _, _ := o.get(path); status != http.StatusOK {
+			t.Errorf("what was posted again is answered %d", status)
+		}
+		n.members[1].shows(n.collection, indicator(1))
+		eventually(t, func() (bool, string) {
+			status := o.delete(path)
+			return status == http.StatusOK || status == http.StatusNotFound, fmt.Sprintf("it is answered %d", status)
+		})
+		o.post(n.collection, indicator(2+i)) // some rounds later
+		if status, _, _ := o.get(path); status != http.StatusNotFound {
+			t.Errorf("what was withdrawn is answered %d", status)
+		}
+	}
+}
+
 // An indexer that stands still: the answer stays pending and says why, also after a restart, and is complete when the
 // indexer goes on.
 func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {

@@ -66,7 +66,7 @@ func (a *app) publishCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "publish FILE...",
 		Short: "Publish the STIX objects of bundles, envelopes, lists or single objects",
-		Long: `Publish takes STIX 2.1 objects from files (- for standard input) and waits until each is on the chain. What is
+		Long: `Publish takes STIX 2.1 objects from files (- for standard input) and waits until the node serves each. What is
 published already costs nothing and is reported with the transaction that minted it. With --to the objects are sealed
 for the named organisations alone: so TLP:RED can be shared. An object of which this organisation has published the same
 version with other content is refused; with --replace it takes the place of that, which is withdrawn.`,

@@ -8,7 +8,6 @@ package accept
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"time"
 
@@ -117,7 +116,7 @@ func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consort
 	if err := p.shareAgain(b.submissions); err != nil {
 		return "", err
 	}
-	items, err := p.Outbox.Accept(b.submissions)
+	items, err := p.take(b.submissions)
 	if err != nil {
 		return "", err
 	}
@@ -200,7 +199,7 @@ func (b *Batch) check(at int) {
 	}
 	entry := state.EntryOf(b.Into.ID, object, hash, stored)
 	submission := repo.Submission{Payload: object.Raw, Replace: b.replace, Item: repo.Item{
-		Key: ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
+		Key: publish.ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
 		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored, Level: uint8(level),
 	}}
 	notes := object.Notes()
@@ -208,10 +207,13 @@ func (b *Batch) check(at int) {
 	switch {
 	case err != nil:
 	case same != nil && bytes.Equal(same.Hash, hash[:]):
-		line.Version = same.Version
-		line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
-		line.Note = joinedNotes(notes...)
-		return
+		var stays bool
+		if stays, line.Failure, err = b.stays(same, &submission); stays && err == nil {
+			line.Version = same.Version
+			line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+			line.Note = joinedNotes(notes...)
+			return
+		}
 	case same != nil:
 		line.Failure, err = b.conflicts(same, &submission)
 	default:
@@ -229,14 +231,4 @@ func (b *Batch) check(at int) {
 	line.Note = joinedNotes(notes...)
 	b.submitted = append(b.submitted, b.at[at])
 	b.submissions = append(b.submissions, submission)
-}
-
-// ObjectKey is what is published exactly once: a version of an object in a collection, or, for an object without
-// versions, its content.
-func ObjectKey(e *repo.Entry) []byte {
-	version := e.Instant.UTC().Format(time.RFC3339Nano) // a version is an instant, however it is written
-	if e.Unversioned {
-		version = "#" + hex.EncodeToString(e.Hash)
-	}
-	return publish.KeyOf("object", e.Collection, e.ID, version)
 }

@@ -76,6 +76,9 @@ func (p *Publisher) fateOfDuplicate(item repo.Item) (fate, error) {
 	case entry == nil:
 		return fate{waits: "on the chain; its blocks are being read"}, nil
 	case string(entry.Hash) == string(item.Hash):
+		if gone, err := p.replacedIsGone(item); err != nil || !gone { // it is what leaves
+			return fate{waits: waitsForReplaced}, err
+		}
 		return fate{done: true}, nil
 	case item.Replaces != 0 || item.ReplacesAsset != 0:
 		return fate{waits: waitsForReplaced}, nil

@@ -3,6 +3,7 @@ package accept
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/serviceledger/slnode/internal/stix"
@@ -20,7 +21,7 @@ const MaxVersions = 256
 const (
 	ownConflict = "this organisation has published this version of the object with other content: give it a later version, " +
 		"or replace what is published (slnode publish --replace, or x_slnode_replace in the envelope)"
-	replacedNote = "takes the place of other content that this organisation had published as the same version"
+	replacedNote = "takes the place of what this organisation had published as the same version"
 )
 
 // maxNote bounds what is kept of the remarks about an object, in bytes: a status has them for each of its objects.
@@ -28,7 +29,7 @@ const maxNote = 300
 
 // joinedNotes makes one text of remarks.
 func joinedNotes(notes ...string) string {
-	text := strings.TrimPrefix(strings.Join(notes, "; "), "; ")
+	text := strings.Join(slices.DeleteFunc(slices.Clone(notes), func(note string) bool { return note == "" }), "; ")
 	if len(text) > maxNote {
 		text = strings.ToValidUTF8(text[:maxNote-len("...")], "") + "..."
 	}

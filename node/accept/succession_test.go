@@ -26,6 +26,9 @@ func taken(t *testing.T, s taxii.Status, words ...string) {
 		return
 	}
 	note := s.Pendings[0].Note
+	if strings.HasSuffix(note, "; ") {
+		t.Errorf("the note %q ends with nothing", note)
+	}
 	for _, word := range words {
 		if !strings.Contains(note, word) {
 			t.Errorf("the note %q does not speak of %s", note, word)
@@ -95,7 +98,8 @@ func TestOtherContentUnderTheSameVersionIsRefusedUnlessItReplaces(t *testing.T) 
 	}
 	// Nothing is to be replaced where nothing is there, or the same.
 	taken(t, add(w, true, nodetest.IndicatorJSON(2)))
-	if status := add(w, true, nodetest.IndicatorJSON(1)); len(status.Successes) != 1 {
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
+	if status := add(w, true, nodetest.IndicatorJSON(3)); len(status.Successes) != 1 {
 		t.Errorf("what is published already: %+v", status)
 	}
 }
@@ -215,7 +219,7 @@ func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 	version, err := stix.ParseTimestamp(worldtest.FirstTime)
 	nodetest.Must(t, err)
 	const id = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
-	key := ObjectKey(&repo.Entry{Collection: w.Collection, ID: id, Instant: version})
+	key := publish.ObjectKey(&repo.Entry{Collection: w.Collection, ID: id, Instant: version})
 	publish := func(description string, item repo.Item) consortium.Event {
 		e := w.Mint(w.Self, w.ObjectOf(1, description))
 		lease := m.Lease(item)

@@ -150,7 +150,7 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 		if !c.MayPublish(s.State.Self) {
 			continue // then it isn't on its way there
 		}
-		item, found, err := s.Publisher.Outbox.Find(accept.ObjectKey(state.EntryOf(id, object, hash, time.Time{})))
+		item, found, err := s.Publisher.Outbox.Find(publish.ObjectKey(state.EntryOf(id, object, hash, time.Time{})))
 		switch {
 		case err != nil:
 			return v, err
@@ -194,14 +194,14 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	return v, err
 }
 
-// tookBack reports whether this organisation took a version of an object back, and has none in force.
+// tookBack reports whether this organisation took a version of an object back, and has none that is to stay.
 func (s *sink) tookBack(into consortium.Collection, id string) (bool, error) {
 	back, err := withdraw.IsTakenBack(s.Publisher.Outbox, into.ID, id)
 	if err != nil || !back {
 		return false, err
 	}
-	own, err := (&accept.Batch{Publisher: s.Publisher, Into: into}).LatestOwn(id)
-	return err == nil && own == nil, err
+	kept, err := (&accept.Batch{Publisher: s.Publisher, Into: into}).InForce(id)
+	return err == nil && !kept, err
 }
 
 // sameButDates compares two versions of an object without their created and modified.

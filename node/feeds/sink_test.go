@@ -150,6 +150,33 @@ func TestAFeedNamesOtherContentUnderAPublishedVersion(t *testing.T) {
 	}
 }
 
+// While a withdrawal is on its way a feed publishes no later version of the object.
+func TestAFeedDoesNotPublishWhatIsBeingWithdrawn(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	asset := w.EnterBy(w.Self.Address(), nodetest.DescribedIndicator(1, "old"))
+	s := &sink{Feeds: &Feeds{State: w.State, Publisher: feedPublisher(w)}}
+	into, err := intoOf(w)
+	nodetest.Must(t, err)
+	into.Properties.Readers = wire.Accounts{Members: true}
+	refused := func() bool {
+		t.Helper()
+		object, err := stix.Parse([]byte(worldtest.VersionOf(1, worldtest.FirstTime, worldtest.SecondTime, `"description":"edited",`)))
+		nodetest.Must(t, err)
+		v, err := s.known(into, map[string]consortium.Collection{into.ID: into}, object)
+		nodetest.Must(t, err)
+		return strings.Contains(v.Refused, "took it back")
+	}
+	if refused() {
+		t.Error("a later version is refused")
+	}
+	withdrawer := &withdraw.Withdrawer{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}), Log: nodetest.Discard}
+	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Collection: w.Collection, Asset: asset})
+	nodetest.Must(t, err)
+	if !refused() {
+		t.Error("a later version of what is being withdrawn is taken")
+	}
+}
+
 // feedPublisher is a publisher that waits for nothing.
 func feedPublisher(w *worldtest.World) *accept.Publisher {
 	return &accept.Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Delay: accept.NewDelay(problem.NewMonitor("", nodetest.Discard), problem.NewMonitor("", nodetest.Discard))}

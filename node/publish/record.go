@@ -3,9 +3,11 @@ package publish
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -61,6 +63,16 @@ func DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
 // RecordKey names a collection's records in the outbox.
 func RecordKey(id string, revision int) []byte {
 	return KeyOf("collection", id, strconv.Itoa(revision))
+}
+
+// ObjectKey is what is published exactly once: a version of an object in a collection, or, for an object without
+// versions, its content.
+func ObjectKey(e *repo.Entry) []byte {
+	version := e.Instant.UTC().Format(time.RFC3339Nano) // a version is an instant, however it is written
+	if e.Unversioned {
+		version = "#" + hex.EncodeToString(e.Hash)
+	}
+	return KeyOf("object", e.Collection, e.ID, version)
 }
 
 // KeyOf is a hash of words that contain no zero byte.

@@ -80,7 +80,7 @@ func (r *Replacer) endOne(ctx context.Context, item repo.Item) (done bool, err e
 			return false, err
 		}
 	}
-	r.Log.Info("an object takes the place of other content of the same version", "object", item.ObjectID, "version", item.Version, "txid", item.TxID)
+	r.Log.Info("an object takes the place of what was published as the same version", "object", item.ObjectID, "version", item.Version, "txid", item.TxID)
 	return true, r.Outbox.Replaced(item.Number)
 }
 

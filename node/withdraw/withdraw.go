@@ -77,9 +77,19 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 	if err != nil {
 		return nil, err
 	}
+	wanted := make([]Withdrawal, len(entries))
+	for i, e := range entries {
+		wanted[i] = Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset}
+	}
+	wanted, err = w.withFollowing(wanted)
+	if errors.Is(err, taxii.ErrConflict) {
+		err = problem.Input(err)
+	}
+	if err != nil {
+		return nil, err
+	}
 	var list []Withdrawal
-	for _, e := range entries {
-		one := Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset}
+	for _, one := range wanted {
 		if one, _, err = w.Begin(ctx, one); err != nil {
 			return list, err
 		}
@@ -91,12 +101,12 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 
 // Begin takes one withdrawal into the outbox.
 func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, repo.Item, error) {
+	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
+		return one, repo.Item{}, err
+	}
 	item, err := w.End(ctx, one.Asset)
 	if err != nil {
 		return one, item, fmt.Errorf("withdrawing object %s: %w", one.ID, err)
-	}
-	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil {
-		return one, item, err
 	}
 	one.Requested, one.Destroyed = item.StoredAt, item.TxID
 	return one, item, w.remember(one)
@@ -113,14 +123,21 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 			return taxii.Status{}, taxii.ErrForbidden
 		}
 	}
+	wanted := make([]Withdrawal, len(records))
+	for i, record := range records {
+		wanted[i] = Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
+	}
+	wanted, err := w.withFollowing(wanted)
+	if err != nil {
+		return taxii.Status{}, err
+	}
 	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
-	for _, record := range records {
-		one := Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
+	for _, one := range wanted {
 		_, item, err := w.Begin(ctx, one)
 		if err != nil {
 			return taxii.Status{}, err
 		}
-		status.Lines = append(status.Lines, repo.StatusLine{ObjectID: record.ID, Version: record.Version, Item: item.Number})
+		status.Lines = append(status.Lines, repo.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number})
 	}
 	if err := w.Outbox.AddStatus(status); err != nil {
 		return taxii.Status{}, err

@@ -1,0 +1,77 @@
+package accept
+
+import (
+	"bytes"
+
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// stays reports whether a submission need not be published, since the view has the same and will keep it. Else the
+// submission takes the place of what is there, or of what follows that; or the failure says why it can't.
+func (b *Batch) stays(same *repo.Entry, submission *repo.Submission) (stays bool, failure string, err error) {
+	if !b.State.Ours(same.Publisher) {
+		return true, "", nil
+	}
+	next, found, err := withdraw.Follows(b.Outbox, submission.Item.Key, same)
+	switch {
+	case err != nil:
+		return false, "", err
+	case found && !bytes.Equal(next.Hash, submission.Item.Hash) && !submission.Replaces(next):
+		return false, ownConflict, nil
+	case found:
+		return false, "", nil
+	}
+	leaving, err := withdraw.IsLeaving(b.Outbox, same.Asset)
+	if leaving {
+		submission.Item.ReplacesAsset = same.Asset
+	}
+	return !leaving, "", err
+}
+
+// take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is published
+// anew.
+func (p *Publisher) take(submissions []repo.Submission) ([]repo.Item, error) {
+	items, err := p.Outbox.Accept(submissions)
+	if err != nil {
+		return nil, err
+	}
+	var ended []string
+	for _, item := range items {
+		if item.State != repo.Confirmed || item.Failure != "" {
+			continue
+		}
+		event, found, err := p.View.Event(item.TxID)
+		if err != nil {
+			return nil, err
+		}
+		if found && event.State == repo.Ended {
+			ended = append(ended, item.TxID)
+		}
+	}
+	if len(ended) == 0 {
+		return items, nil
+	}
+	if err := p.Outbox.Withdraw(ended...); err != nil {
+		return nil, err
+	}
+	return p.Outbox.Accept(submissions)
+}
+
+// InForce reports whether this organisation has a version of an object in a collection that is to stay.
+func (b *Batch) InForce(id string) (bool, error) {
+	query := repo.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: MaxVersions}
+	entries, _, err := b.View.Page(query)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if !b.State.Ours(e.Publisher) {
+			continue
+		}
+		if leaving, err := withdraw.IsLeaving(b.Outbox, e.Asset); err != nil || !leaving {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}

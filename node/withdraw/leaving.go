@@ -1,0 +1,58 @@
+package withdraw
+
+import (
+	"fmt"
+
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// What is in the view and about to leave it, as this organisation has said: it was withdrawn, or something takes its place.
+// Until the chain says so too it is served, and must not be taken for what a client wants published, nor be all that a
+// client wants withdrawn.
+
+// IsLeaving reports whether the end of an NFT is on its way to the chain.
+func IsLeaving(outbox *repo.Outbox, asset uint64) (bool, error) {
+	item, found, err := outbox.Find(destroyKey(asset))
+	return found && item.Failure == "", err
+}
+
+// Follows finds the publication that is to be where an entry of the view is, once that has left.
+func Follows(outbox *repo.Outbox, key []byte, entry *repo.Entry) (item repo.Item, found bool, err error) {
+	item, found, err = outbox.Find(key)
+	found = found && item.State != repo.Withdrawn && item.Failure == "" && item.TxID != entry.TxID
+	return item, found, err
+}
+
+// withFollowing adds to what is to be withdrawn what would come in its place. What is not on the chain yet can't be ended.
+func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
+	all := list[:len(list):len(list)]
+	for _, one := range list {
+		event, found, err := w.View.EventOf(one.Asset)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		entry, err := w.View.Entry(event)
+		if err != nil {
+			return nil, err
+		}
+		if entry == nil { // it has left
+			continue
+		}
+		next, found, err := Follows(w.Outbox, publish.ObjectKey(entry), entry)
+		switch {
+		case err != nil:
+			return nil, err
+		case found && next.State < repo.Confirmed:
+			return nil, fmt.Errorf("%w: version %s of object %s is being published once more; withdraw it when that is complete", taxii.ErrConflict, one.Version, one.ID)
+		case found && next.Asset != 0:
+			one.TxID, one.Asset = next.TxID, next.Asset
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
