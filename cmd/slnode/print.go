@@ -144,6 +144,9 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Publishing.Problem != "" {
 		publishing += fmt.Sprintf("; WAITS since %s: %s", s.Publishing.Since.Format(time.RFC3339), oneLine(s.Publishing.Detail))
 	}
+	for _, also := range s.Publishing.Also {
+		publishing += fmt.Sprintf("; and since %s: %s", also.Since.Format(time.RFC3339), oneLine(also.Detail))
+	}
 	fmt.Fprintf(w, "publishing\t%s\n", publishing)
 	if s.Publishing.Funds != "" {
 		fmt.Fprintf(w, "account\t%s (balance unknown: %s)\n", s.Publishing.Account, oneLine(s.Publishing.Funds))
@@ -186,6 +189,9 @@ func printStatus(w io.Writer, s control.Status) {
 			state = fmt.Sprintf("WAITS since %s: %s", hook.Since.Format(time.RFC3339), oneLine(hook.Detail))
 		}
 		fmt.Fprintf(w, "webhook\t%s: %s\n", hook.Name, state)
+	}
+	for _, f := range s.Feeds {
+		fmt.Fprintf(w, "feed\t%s: its last run ended early, at %s: %s\n", f.Name, f.Ended.Format(time.RFC3339), oneLine(f.Problem))
 	}
 	for _, m := range s.Missing {
 		late := "may still come"

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/problem"
 )
 
 const (
@@ -38,6 +39,7 @@ var (
 	descWatching     = describe("watching_problem", "1 for what keeps the chain from being followed.", "problem")
 	descClock        = describe("clock_ahead_seconds", "How far this machine's clock is ahead of the chain's.")
 	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
+	descFeed         = describe("feed_problem", "1 for a feed whose last run ended early.", "feed")
 	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
@@ -75,8 +77,15 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descOutbox, float64(s.Publishing.Accepted), "accepted")
 	gauge(descOutbox, float64(s.Publishing.Stored), "stored")
 	gauge(descOutbox, float64(s.Publishing.Signed), "signed")
-	if s.Publishing.Problem != "" {
-		gauge(descPublishing, 1, s.Publishing.Problem)
+	said := map[string]bool{"": true} // a metric that comes twice fails all of them
+	for _, one := range append([]problem.Condition{s.Publishing.Condition}, s.Publishing.Also...) {
+		if !said[one.Problem] {
+			said[one.Problem] = true
+			gauge(descPublishing, 1, one.Problem)
+		}
+	}
+	for _, f := range s.Feeds {
+		gauge(descFeed, 1, f.Name)
 	}
 	gauge(descDisk, float64(s.Disk.Free))
 	if s.Certificate.Problem != "" {

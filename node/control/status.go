@@ -7,6 +7,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
@@ -23,14 +24,15 @@ type Status struct {
 
 	Publishing struct {
 		problem.Condition
-		Accepted int    `json:"accepted"` // objects in each state before the chain
-		Stored   int    `json:"stored"`
-		Signed   int    `json:"signed"`
-		Account  string `json:"account"`
-		Free     uint64 `json:"free_microalgo"` // what can be spent
-		Locked   uint64 `json:"locked_microalgo"`
-		Reserved uint64 `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
-		Funds    string `json:"funds_error,omitempty"` // why that is not known
+		Also     []problem.Condition `json:"also,omitempty"` // what else keeps objects from being published
+		Accepted int                 `json:"accepted"`       // objects in each state before the chain
+		Stored   int                 `json:"stored"`
+		Signed   int                 `json:"signed"`
+		Account  string              `json:"account"`
+		Free     uint64              `json:"free_microalgo"` // what can be spent
+		Locked   uint64              `json:"locked_microalgo"`
+		Reserved uint64              `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
+		Funds    string              `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
 
 	// Watching's problem is one of chainwatch's Problem constants.
@@ -72,6 +74,8 @@ type Status struct {
 	Peers []PeerStatus `json:"peers"`
 	// Webhooks are those of the config.
 	Webhooks []clients.WebhookStatus `json:"webhooks,omitempty"`
+	// Feeds are those whose last run ended early, and why.
+	Feeds []feeds.Problem `json:"feeds,omitempty"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []proof.Missing `json:"missing,omitempty"`
 	// Exposed are collections, of this organisation's or that it publishes in, whose keys others have than their readers.
@@ -101,8 +105,12 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 	}
 	s.Disk.Condition = a.Disk.Condition.Get()
 	for _, part := range []*problem.Monitor{a.Disk.Condition, a.Publishing, a.Sealing} {
-		if s.Publishing.Problem == "" {
-			s.Publishing.Condition = part.Get()
+		switch now := part.Get(); {
+		case now.Problem == "":
+		case s.Publishing.Problem == "":
+			s.Publishing.Condition = now
+		default:
+			s.Publishing.Also = append(s.Publishing.Also, now)
 		}
 	}
 	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[repo.Accepted], counts[repo.Stored], counts[repo.Signed]
@@ -131,6 +139,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 	for _, hook := range a.Webhooks {
 		s.Webhooks = append(s.Webhooks, hook.Status())
 	}
+	s.Feeds = a.Feeds.Problems()
 	if s.Exposed, err = a.Collections.ExposedKeys(); err != nil {
 		return Status{}, err
 	}

@@ -7,6 +7,9 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 )
 
+// recentRounds is for how long a member's two nodes are trouble, after the last time that they showed: a day or so.
+const recentRounds = 30_000
+
 // Trouble lists what is wrong with a node, a line each; it is empty if nothing is. A line begins with the word under which
 // `slnode status` shows more.
 func (s Status) Trouble() (lines []string) {
@@ -22,6 +25,9 @@ func (s Status) Trouble() (lines []string) {
 		add("member: this organisation is not a member of the consortium")
 	}
 	waits("publishing", s.Publishing.Condition)
+	for _, also := range s.Publishing.Also {
+		waits("publishing", also)
+	}
 	if s.Publishing.Funds != "" {
 		add("account: the balance is not known: %s", s.Publishing.Funds)
 	}
@@ -35,13 +41,24 @@ func (s Status) Trouble() (lines []string) {
 	for _, account := range s.Watching.GivenUp {
 		add("chain: the history of account %s is not read: it is long, and nothing in it is of the consortium", account)
 	}
-	if s.Disk.Problem != s.Publishing.Problem {
+	if s.Disk.Problem != s.Publishing.Problem { // else it was said
 		waits("disk", s.Disk.Condition)
 	}
 	waits("clock", s.Clock.Condition)
 	waits("certificate", s.Certificate)
 	for _, hook := range s.Webhooks {
 		waits("webhook "+hook.Name, hook.Condition)
+	}
+	for _, f := range s.Feeds {
+		add("feed %s: %s", f.Name, f.Problem)
+	}
+	for _, e := range s.Exposed {
+		add("keys: %s", e.Detail())
+	}
+	for _, r := range s.Repeated {
+		if r.Round+recentRounds > s.Watching.Round {
+			add("repeated: %d sequence numbers of %s came twice, the last in round %d: it has two nodes, or has lost what its node remembers", r.Count, r.Member, r.Round)
+		}
 	}
 	for _, m := range s.Missing {
 		if m.Overdue {

@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 )
@@ -17,6 +20,11 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 	if lines := s.Trouble(); len(lines) != 0 {
 		t.Fatalf("nothing is wrong, and it says %q", lines)
 	}
+	s.Watching.CaughtUp = false
+	if lines := s.Trouble(); len(lines) != 1 || !strings.HasPrefix(lines[0], "chain: it is not followed to its end") {
+		t.Errorf("while it catches up it says %q", lines)
+	}
+	s.Watching.CaughtUp = true
 	want := 0
 	for name, change := range map[string]func(*Status){
 		"member:":                   func(s *Status) { s.Member = false },
@@ -30,6 +38,13 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		"certificate:":              func(s *Status) { s.Certificate.Problem = "refused" },
 		"webhook siem:": func(s *Status) {
 			s.Webhooks = []clients.WebhookStatus{{Name: "siem", Condition: problem.Condition{Problem: "refused"}}}
+		},
+		"publishing: permission": func(s *Status) { s.Publishing.Also = []problem.Condition{{Problem: "permission"}} },
+		"feed misp: ":            func(s *Status) { s.Feeds = []feeds.Problem{{Name: "misp", Problem: "the server answered 502"}} },
+		"keys: a removed member": func(s *Status) { s.Exposed = []collections.ExposedKey{{Removed: []string{"mallory"}}} },
+		"repeated: 2": func(s *Status) {
+			s.Watching.Round = 100_000
+			s.Repeated = []proof.RepeatedNumbers{{Member: "long ago", Repeated: consortium.Repeated{Count: 1, Round: 1000}}, {Member: "bravo", Repeated: consortium.Repeated{Count: 2, Round: 99_000}}}
 		},
 		"missing:": func(s *Status) { s.Missing[0].Overdue = true },
 		"omitted:": func(s *Status) { s.Omitted = []proof.Finding{{TxID: "T"}} },

@@ -313,6 +313,23 @@ func (f *Feeds) Configs() (list []repo.Feed) {
 	return list
 }
 
+// Problem is why the last run of a feed ended early.
+type Problem struct {
+	Name    string    `json:"name"`
+	Problem string    `json:"problem"`
+	Ended   time.Time `json:"ended"` // when that was
+}
+
+// Problems lists the feeds whose last run ended early.
+func (f *Feeds) Problems() (list []Problem) {
+	for _, one := range f.snapshot() {
+		if info := one.info(); info.Last != nil && info.Last.Problem != "" {
+			list = append(list, Problem{Name: info.Name, Problem: info.Last.Problem, Ended: info.Last.Ended})
+		}
+	}
+	return list
+}
+
 // Infos tells how all feeds are.
 func (f *Feeds) Infos() []Info {
 	list := []Info{}
