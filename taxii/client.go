@@ -437,6 +437,9 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	if date, err := http.ParseTime(value); err == nil {
+		if theirs, err := http.ParseTime(header.Get("Date")); err == nil { // by the clock that it was made with
+			now = theirs
+		}
 		return min(max(date.Sub(now), 0), maxRetryAfter)
 	}
 	return 0

@@ -221,6 +221,11 @@ func TestClientReadsBothFormsOfRetryAfter(t *testing.T) {
 			t.Errorf("%q: %s, want %s", value, got, want)
 		}
 	}
+	// A date is by the server's clock, whatever ours says.
+	header := http.Header{"Retry-After": {"Fri, 02 Jan 2026 03:05:05 GMT"}, "Date": {"Fri, 02 Jan 2026 03:05:00 GMT"}}
+	if got := RetryAfter(header, now.Add(-time.Hour)); got != 5*time.Second {
+		t.Errorf("with the server's date: %s", got)
+	}
 }
 
 func TestClientSendsItsHeadersToItsServer(t *testing.T) {

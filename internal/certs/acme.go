@@ -77,7 +77,10 @@ func newACMECertificate(c repo.Config, dir string, authorities *x509.CertPool, l
 		Condition: problem.NewMonitor("the certificate for TAXII clients", log), log: log,
 		client: acmez.Client{
 			Client: &acme.Client{
-				Directory: directory.String(), UserAgent: "slnode", HTTPClient: &http.Client{Transport: transport, Timeout: acmeTimeout},
+				Directory: directory.String(), UserAgent: "slnode", HTTPClient: &http.Client{
+					Transport: transport, Timeout: acmeTimeout,
+					CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the authority is who was configured
+				},
 			},
 			ChallengeSolvers: map[string]acmez.Solver{acme.ChallengeTypeTLSALPN01: byTLS{challenges}},
 		},

@@ -40,6 +40,8 @@ type acmeAuthority struct {
 	issuer *ca.CAImpl
 	away   atomic.Bool // it answers 502
 	orders atomic.Int32
+
+	elsewhere atomic.Pointer[string] // it sends everybody there
 }
 
 func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration) *acmeAuthority {
@@ -55,6 +57,10 @@ func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration)
 	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.away.Load() {
 			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if to := a.elsewhere.Load(); to != nil {
+			http.Redirect(w, r, *to+r.URL.Path, http.StatusTemporaryRedirect)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/order-plz") {
@@ -326,6 +332,16 @@ func TestABuildWithAnUnsafeGoIsWarnedOf(t *testing.T) {
 		if strings.Contains(log.String(), built) != warned {
 			t.Errorf("%s: %q", built, &log)
 		}
+	}
+}
+
+func TestAnACMEAuthoritySendsNobodyElsewhere(t *testing.T) {
+	var asked atomic.Int32
+	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	defer elsewhere.Close()
+	s := startCertified(t, false, time.Hour, func(a *acmeAuthority) { a.elsewhere.Store(&elsewhere.URL) })
+	if err := s.acme.obtain(t.Context()); err == nil || asked.Load() > 0 {
+		t.Errorf("the error is %v, and elsewhere was asked %d times", err, asked.Load())
 	}
 }
 

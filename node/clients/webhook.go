@@ -24,6 +24,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 const (
@@ -220,8 +221,7 @@ func (w *Webhook) send(ctx context.Context, entries []*repo.Entry) error {
 	defer response.Body.Close()
 	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again; nothing of it matters
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 where it is missing or a date
-		return &refusal{response.StatusCode, min(time.Duration(max(0, min(seconds, 1<<20)))*time.Second, webhookAway)}
+		return &refusal{response.StatusCode, min(taxii.RetryAfter(response.Header, time.Now()), webhookAway)}
 	}
 	return nil
 }

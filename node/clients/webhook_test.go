@@ -193,6 +193,29 @@ func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {
 	r.wants(described(2, 3, 4, 5)...)
 }
 
+func TestAWebhookWaitsAsLongAsItsReceiverAsksFor(t *testing.T) {
+	h := newHooked(t)
+	h.publish(1)
+	entries, _, err := h.R.View.Page(repo.Query{Collection: repo.Everything, Versions: repo.Versions{All: true}, Limit: 1, WithObjects: true})
+	nodetest.Must(t, err)
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second, "Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:00:00 GMT": 0, "99999999": webhookAway, "soon": 0,
+	} {
+		r := newReceiver(t, func(_ int, w http.ResponseWriter) bool {
+			w.Header().Set("Date", "Fri, 02 Jan 2026 03:04:05 GMT")
+			w.Header().Set("Retry-After", value)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return false
+		})
+		hook, err := NewWebhook(repo.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
+		nodetest.Must(t, err)
+		var refused *refusal
+		if err := hook.send(t.Context(), entries); !errors.As(err, &refused) || refused.retryAfter != want {
+			t.Errorf("%s: %v, %+v, want %v", value, err, refused, want)
+		}
+	}
+}
+
 func TestAWebhookTriesAgainUntilItIsTaken(t *testing.T) {
 	h := newHooked(t)
 	other := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
