@@ -45,6 +45,17 @@ func signNext(t testing.TB, o *Outbox, n int) (names []string) {
 	return names
 }
 
+// A request of one group is like any, whoever posts it; what comes after that is bulk, and leaves room for others.
+func TestWhatComesAfterTheFirstGroupOfARequestIsBulk(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer func() { done() }()
+	for i, item := range acceptFor(t, o, "opencti", "some", 100) {
+		if item.Bulk != (i >= 16) {
+			t.Errorf("object %d of a request counts as bulk: %v", i+1, item.Bulk)
+		}
+	}
+}
+
 func TestAFewObjectsDoNotWaitForMany(t *testing.T) {
 	o, done := newOutbox(t, t.TempDir())
 	defer func() { done() }()

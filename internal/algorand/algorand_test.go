@@ -154,8 +154,23 @@ func TestKeysInAURLReachTheServerAndNoError(t *testing.T) {
 	if _, password, _ := got.BasicAuth(); got.URL.Path != "/path-key-1234/v2/status" || got.URL.Query().Get("apikey") != "query-key-1234" || password != "pass-word" {
 		t.Errorf("the request is for %s, with %v", got.URL, got.Header)
 	}
+	// What net/http says of an answer that is none, in which the server sends back what it was sent.
+	echo := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.1 %s%s\r\n\r\n", r.URL.RequestURI(), r.Header.Get("X-Algo-API-Token"))
+	})
+	echoing, err := NewAlgod(strings.Replace(url, strings.TrimPrefix(s.URL, "http://"), strings.TrimPrefix(echo.URL, "http://"), 1), "token-1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(status(t, echoing, time.Minute))
 	s.Close()
-	check(status(t, c, time.Minute)) // what net/http says of a request that fails
+	check(status(t, c, time.Minute)) // … and of a request that fails
 	for _, bad := range []string{"http://user:pass-word@\x7f/", "ftp://path-key-1234", "path-key-1234"} {
 		_, err := NewAlgod(bad, "token-1234")
 		check(err)
