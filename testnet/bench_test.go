@@ -129,46 +129,57 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkComplete: one object, from the request until the answer says "complete", and until its publisher's node serves
-// it: who is answered can read it at once.
+// BenchmarkComplete: one object, and a request of 100, until the answer says "complete", and until its publisher's node serves
+// the last of them: who is answered can read it at once.
 func BenchmarkComplete(b *testing.B) {
 	n := benchNetwork(b, "alpha", "bravo")
 	o := n.members[0]
 	o.stop()
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=1m", "SLNODE_LOG_LEVEL=warn")
 	client := o.client()
-	var complete, served time.Duration
-	early := 0
-	for at := 0; b.Loop(); {
-		at++
-		begun := time.Now()
-		status, err := client.Add(b.Context(), "/alpha/", n.collection, envelope(indicator(at)))
-		must(b, err)
-		if status.Status != "complete" {
-			b.Fatalf("%+v", status)
-		}
-		complete += time.Since(begun)
-		for looks := 0; ; looks++ {
-			request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+o.daemon.TAXII+"/alpha/collections/"+n.collection+"/objects/"+objectID(at)+"/", nil)
-			must(b, err)
-			request.SetBasicAuth(o.user, o.secret)
-			response, err := http.DefaultClient.Do(request)
-			must(b, err)
-			_, err = io.Copy(io.Discard, response.Body)
-			must(b, errors.Join(err, response.Body.Close()))
-			if response.StatusCode == http.StatusOK {
-				break
+	first := 1
+	for _, count := range []int{1, 100} {
+		b.Run(fmt.Sprintf("objects=%d", count), func(b *testing.B) {
+			var complete, served time.Duration
+			early := 0
+			for b.Loop() {
+				begun := time.Now()
+				status, err := client.Add(b.Context(), "/alpha/", n.collection, envelope(indicators(first, count)...))
+				must(b, err)
+				if status.Status != "complete" {
+					b.Fatalf("%+v", status)
+				}
+				complete += time.Since(begun)
+				first += count
+				if looks := o.untilServed(n.collection, objectID(first-1)); looks > 1 {
+					early++
+				}
+				served += time.Since(begun)
 			}
-			if looks == 0 {
-				early++
-			}
-			time.Sleep(time.Millisecond)
-		}
-		served += time.Since(begun)
+			b.ReportMetric(float64(complete.Microseconds())/1000/float64(b.N), "ms-until-complete")
+			b.ReportMetric(float64(served.Microseconds())/1000/float64(b.N), "ms-until-served")
+			b.ReportMetric(float64(early)/float64(b.N), "not-served-at-once")
+		})
 	}
-	b.ReportMetric(float64(complete.Microseconds())/1000/float64(b.N), "ms-until-complete")
-	b.ReportMetric(float64(served.Microseconds())/1000/float64(b.N), "ms-until-served")
-	b.ReportMetric(float64(early)/float64(b.N), "not-served-at-once")
+}
+
+// untilServed asks for an object until it is there, and returns how often it asked.
+func (o *organisation) untilServed(collection, id string) (looks int) {
+	o.t.Helper()
+	for {
+		looks++
+		request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+"/"+o.name+"/collections/"+collection+"/objects/"+id+"/", nil)
+		must(o.t, err)
+		request.SetBasicAuth(o.user, o.secret)
+		response, err := http.DefaultClient.Do(request)
+		must(o.t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		must(o.t, errors.Join(err, response.Body.Close()))
+		if response.StatusCode == http.StatusOK {
+			return looks
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // BenchmarkGet: TAXII pages in a small and in a large store.
