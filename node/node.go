@@ -49,6 +49,7 @@ type Node struct {
 	clock   *problem.Clock
 	trail   *auditlog.Trail
 
+	outbox     *publish.Outbox
 	sealer     *publish.Sealer
 	minter     *publish.Minter
 	sole       *publish.Sole
@@ -73,7 +74,6 @@ type Node struct {
 	tlsFiles    *certs.Files // … from files, or nil
 	operator    *control.API
 
-	done    *signal.Signal // something of ours was confirmed, or withdrawn
 	arrived *signal.Signal // events wait for their blocks
 	shown   *signal.Signal // objects came into the view, or left it
 	rebuild chan chan error
@@ -100,7 +100,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 		return nil, fmt.Errorf("the peers of the invite: %w", err)
 	}
 	n := &Node{
-		repo: r, consortium: *own, log: log, done: &signal.Signal{}, arrived: &signal.Signal{}, shown: &signal.Signal{}, rebuild: make(chan chan error),
+		repo: r, consortium: *own, log: log, arrived: &signal.Signal{}, shown: &signal.Signal{}, rebuild: make(chan chan error),
 		state: state.New(r.Keys.Address(), consortium.New(own.ID, own.Charter, r.Keys.Identity), ids(invited)),
 	}
 	if n.host, err = n.openHost(ctx); err != nil {

@@ -56,14 +56,15 @@ func (n *Node) wirePipelines() error {
 	if n.state.OtherMarkings, err = state.ReadMarkings(config.TLP.Markings); err != nil {
 		return err
 	}
-	outbox, view := n.repo.Outbox, n.repo.View
+	n.outbox = publish.NewOutbox(n.repo.Outbox)
+	outbox, view := n.outbox, n.repo.View
 	n.trail = auditlog.New(n.repo)
 	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.Algorand.MaxFee)
 	n.clock = problem.NewClock(n.ledger, n.log)
 	n.disk = problem.NewDisk(uint64(config.Storage.MinFree), problem.FreeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
 	publishing := problem.NewMonitor("publishing", n.log)
-	n.sole = &publish.Sole{Outbox: outbox, Self: n.state.Self, Condition: publishing, Log: n.log}
+	n.sole = &publish.Sole{Outbox: n.repo.Outbox, Self: n.state.Self, Condition: publishing, Log: n.log}
 	if err := errors.Join(members.BeginWithKeys(n.repo, n.state.Self, n.sole), n.sole.Load()); err != nil {
 		return err
 	}
@@ -72,19 +73,18 @@ func (n *Node) wirePipelines() error {
 	n.minter = &publish.Minter{
 		Outbox: outbox, View: view, State: n.state, Fresh: fresh, Ledger: n.ledger, GenesisHash: n.consortium.GenesisHash,
 		GenesisID: n.consortium.GenesisID, Consortium: n.consortium.ID, LeaseKey: leaseKey, Announcer: n.gossip,
-		Confirmed: n.done, Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
+		Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
 	}
 	n.sealer = &publish.Sealer{
-		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Consortium: n.consortium.ID, Memory: publish.SealBytes, Stored: n.minter.Work.Notify, Done: n.done,
+		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Consortium: n.consortium.ID, Memory: publish.SealBytes,
 		Disk: n.disk, Condition: problem.NewMonitor("sealing", n.log), Log: n.log,
 	}
-	n.minter.Reopened = n.sealer.Work.Notify
 	n.replicator = &replicate.Replicator{
 		Consortium: n.consortium, Identity: n.repo.Keys.Identity, Outbox: outbox, View: view, State: n.state, Blocks: n.host,
-		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Withdrawn: n.done, Log: n.log,
+		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Log: n.log,
 	}
 	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Log: n.log}
-	n.refiller = &replicate.Refiller{View: view, Outbox: outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
+	n.refiller = &replicate.Refiller{View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
 	return nil
 }
 
@@ -106,25 +106,25 @@ func (n *Node) wireChain() error {
 
 // wireTasks makes what the node does beside its pipelines.
 func (n *Node) wireTasks() error {
-	outbox, view := n.repo.Outbox, n.repo.View
-	records := publish.NewRecords(outbox, n.host, n.minter.Fresh, n.minter.Work.Notify)
+	outbox, view := n.outbox, n.repo.View
+	records := publish.NewRecords(outbox, n.host, n.minter.Fresh)
 	n.owner = &collections.Owner{
-		Outbox: outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID,
+		Outbox: n.repo.Outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID,
 		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,
 	}
 	n.publisher = &accept.Publisher{
 		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Wait: n.repo.Config.TAXII.PublishWait.Duration,
-		Wake: n.sealer.Work.Notify, Done: n.done, Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
+		Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
 		Shown: n.shown, Watching: n.watcher.State,
 	}
 	n.withdrawer = &withdraw.Withdrawer{
 		Outbox: outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
-		Statuses: n.publisher, Done: n.done, Problem: n.minter.Problem, Log: n.log,
+		Statuses: n.publisher, Problem: n.minter.Problem, Log: n.log,
 	}
-	n.replacer = &withdraw.Replacer{Outbox: outbox, End: n.withdrawer.End, Wake: n.minter.Work.Notify, Confirmed: n.done, Log: n.log}
+	n.replacer = &withdraw.Replacer{Outbox: outbox, End: n.withdrawer.End, Log: n.log}
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
-		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Done: n.done, Log: n.log,
+		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,
 	}
 	n.notary = &proof.Notary{
 		View: view, State: n.state, Blocks: n.host, Ledger: n.ledger, Watcher: n.watcher, Consortium: n.consortium,

@@ -28,7 +28,7 @@ import (
 // Publisher is the first stretch of the publish pipeline: it checks objects and takes them into the outbox. What it
 // took in is published, whatever happens.
 type Publisher struct {
-	Outbox     *repo.Outbox
+	Outbox     *publish.Outbox
 	View       *repo.View
 	State      *state.Shared
 	Recipients recipients
@@ -36,8 +36,6 @@ type Publisher struct {
 	Wait       time.Duration // for confirmation, before the answer
 	Delay      Delay
 	Disk       *problem.Disk
-	Wake       func()         // tells the sealer that there is work
-	Done       *signal.Signal // an item was confirmed
 
 	Shown    *signal.Signal          // something entered the view, or left it
 	Watching func() chainwatch.State // how the chain is followed; nil: nobody does
@@ -66,7 +64,6 @@ func (p *Publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Co
 	if err != nil {
 		return taxii.Status{}, err
 	}
-	p.Wake()
 	return p.Await(ctx, status)
 }
 
@@ -92,7 +89,7 @@ func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch,
 
 // warn notes it where others can read what is taken in.
 func (b *Batch) warn() {
-	note, err := b.State.ExposedNote(b.Outbox, b.Into)
+	note, err := b.State.ExposedNote(b.Outbox.Outbox, b.Into)
 	b.err = errors.Join(b.err, err)
 	for i := range b.Lines {
 		if line := &b.Lines[i]; note != "" && line.Failure == "" && line.Before == nil {
@@ -158,7 +155,7 @@ type Batch struct {
 
 // parse reads the objects; those that are not STIX become failures.
 func (b *Batch) parse(objects []taxii.Incoming) {
-	b.Markings = b.State.Markings(b.Outbox, b.View, b.State.Self)
+	b.Markings = b.State.Markings(b.Outbox.Outbox, b.View, b.State.Self)
 	for i, incoming := range objects {
 		object, err := parseIncoming(incoming)
 		if err != nil {

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -26,7 +26,7 @@ func post(w *worldtest.World, objects ...string) map[string]string {
 
 // publisherIn is one that waits for nothing.
 func publisherIn(w *worldtest.World) *Publisher {
-	return &Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+	return &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Delay: noDelay()}
 }
 
 // add gives objects to the publisher and returns their status.
@@ -149,7 +149,7 @@ func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
 // A client is told at once, and why, when it would wait in vain; and as soon as it can be, when not.
 func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	p := &Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wait: time.Hour, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Wait: time.Hour, Delay: noDelay()}
 	p.Delay.Publishing.Set("funds", "account ABC has nothing left")
 	status, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
 		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})

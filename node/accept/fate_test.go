@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
@@ -30,7 +31,7 @@ func publishes(w *worldtest.World, n int) *publication {
 	w.T.Helper()
 	x := &publication{World: w}
 	x.p = &Publisher{
-		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Shown: &signal.Signal{}, Delay: noDelay(), Wait: time.Hour,
+		Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Shown: &signal.Signal{}, Delay: noDelay(), Wait: time.Hour,
 		Watching: func() chainwatch.State { return x.state },
 	}
 	w.R.View.OnChange(x.p.Shown.Notify)
@@ -60,7 +61,7 @@ func (x *publication) confirm() {
 	if len(confirmed) != 1 {
 		x.T.Fatal("it was not confirmed")
 	}
-	x.p.Done.Notify()
+	x.p.Outbox.Done.Notify()
 }
 
 // is tells what a client is told: "complete", "failed" or "pending", and the message.

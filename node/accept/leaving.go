@@ -13,7 +13,7 @@ func (b *Batch) stays(same *repo.Entry, submission *repo.Submission) (stays bool
 	if !b.State.Ours(same.Publisher) {
 		return true, "", nil
 	}
-	next, found, err := withdraw.Follows(b.Outbox, submission.Item.Key, same)
+	next, found, err := withdraw.Follows(b.Outbox.Outbox, submission.Item.Key, same)
 	switch {
 	case err != nil:
 		return false, "", err
@@ -22,7 +22,7 @@ func (b *Batch) stays(same *repo.Entry, submission *repo.Submission) (stays bool
 	case found:
 		return false, "", nil
 	}
-	leaving, err := withdraw.IsLeaving(b.Outbox, same.Asset)
+	leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, same.Asset)
 	if leaving {
 		submission.Item.ReplacesAsset = same.Asset
 	}
@@ -69,7 +69,7 @@ func (b *Batch) InForce(id string) (bool, error) {
 		if !b.State.Ours(e.Publisher) {
 			continue
 		}
-		if leaving, err := withdraw.IsLeaving(b.Outbox, e.Asset); err != nil || !leaving {
+		if leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, e.Asset); err != nil || !leaving {
 			return err == nil, err
 		}
 	}

@@ -21,7 +21,7 @@ func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) 
 	look := time.NewTicker(lasting)
 	defer look.Stop()
 	for rest := kept.Lines; len(rest) > 0; {
-		changed, shown := p.Done.Changed(), p.Shown.Changed()
+		changed, shown := p.Outbox.Done.Changed(), p.Shown.Changed()
 		for len(rest) > 0 { // each line is looked at until it is done, and not again
 			done, err := p.lineIsDone(rest[0])
 			if err != nil {

@@ -101,7 +101,7 @@ func (b *Batch) LatestOwn(id string) (*repo.Entry, error) {
 
 // replacedIsGone reports whether what an item replaces has left the view.
 func (p *Publisher) replacedIsGone(item repo.Item) (bool, error) {
-	assets, known, err := withdraw.Replaced(p.Outbox, item)
+	assets, known, err := withdraw.Replaced(p.Outbox.Outbox, item)
 	if err != nil || !known {
 		return false, err
 	}
@@ -115,7 +115,7 @@ func (p *Publisher) replacedIsGone(item repo.Item) (bool, error) {
 
 // shareAgain forgets that objects were taken back, since they are published again.
 func (p *Publisher) shareAgain(submissions []repo.Submission) error {
-	any, err := withdraw.AnyTakenBack(p.Outbox)
+	any, err := withdraw.AnyTakenBack(p.Outbox.Outbox)
 	if err != nil || !any {
 		return err
 	}
@@ -123,7 +123,7 @@ func (p *Publisher) shareAgain(submissions []repo.Submission) error {
 		if s.Item.ObjectID == "" {
 			continue
 		}
-		if err := withdraw.ShareAgain(p.Outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
+		if err := withdraw.ShareAgain(p.Outbox.Outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
 			return err
 		}
 	}

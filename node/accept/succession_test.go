@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
@@ -158,7 +157,7 @@ func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
 
 // replacing is a replacer that writes down what it ends.
 func replacing(w *worldtest.World, ended *[]uint64) *withdraw.Replacer {
-	return &withdraw.Replacer{Outbox: w.R.Outbox, Wake: func() {}, Confirmed: &signal.Signal{}, Log: nodetest.Discard, End: func(_ context.Context, asset uint64) (repo.Item, error) {
+	return &withdraw.Replacer{Outbox: publish.NewOutbox(w.R.Outbox), Log: nodetest.Discard, End: func(_ context.Context, asset uint64) (repo.Item, error) {
 		*ended = append(*ended, asset)
 		return repo.Item{}, nil
 	}}
@@ -215,7 +214,7 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 // The whole way: two publications of one version on the chain, and the end of the first.
 func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	m := &publish.Minter{Outbox: w.R.Outbox, View: w.R.View, LeaseKey: []byte("key")}
+	m := &publish.Minter{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, LeaseKey: []byte("key")}
 	version, err := stix.ParseTimestamp(worldtest.FirstTime)
 	nodetest.Must(t, err)
 	const id = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"

@@ -14,7 +14,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/collections"
@@ -36,7 +35,7 @@ func newPublishersWorld(t *testing.T) *publishersWorld {
 	h := worldtest.NewHostileWorld(t)
 	return &publishersWorld{h, &collections.Owner{
 		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Watcher: worldtest.CaughtUp{}, Consortium: h.Id,
-		Records:   publish.NewRecords(h.R.Outbox, h.Blocks, publish.NewFresh(h.Blocks), func() {}),
+		Records:   publish.NewRecords(publish.NewOutbox(h.R.Outbox), h.Blocks, publish.NewFresh(h.Blocks)),
 		Recipient: h.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}}
 }
@@ -53,7 +52,7 @@ func newRing(t *testing.T) (*publishersWorld, string) {
 }
 
 func (h *publishersWorld) sealer() *publish.Sealer {
-	return &publish.Sealer{Outbox: h.R.Outbox, State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.Id, Stored: func() {}, Done: &signal.Signal{},
+	return &publish.Sealer{Outbox: publish.NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.Id,
 		Memory: publish.SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 }
 
@@ -68,12 +67,12 @@ func (h *publishersWorld) minter(free uint64) *publish.Minter {
 	h.T.Cleanup(algod.Close)
 	client, err := algorand.NewAlgod(algod.URL, "")
 	nodetest.Must(h.T, err)
-	return &publish.Minter{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Confirmed: &signal.Signal{}, Reopened: func() {},
+	return &publish.Minter{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks),
 		Ledger: ledger.New(client, h.Self.Account, 10_000), Log: nodetest.Discard}
 }
 
 func (h *publishersWorld) publisher() *Publisher {
-	return &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+	return &Publisher{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Recipients: h.owner, Delay: noDelay()}
 }
 
 // stores posts indicators into a collection and seals them.
@@ -253,7 +252,7 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			p := h.Named("Ring", "ring")
 			p.Readers.Named, p.Contributors.Named = []string{h.Self.Address()}, []string{h.Self.Address()}
 			h.Takes(h.CollectionOf(h.Mallory, ring, 1, p, h.Self))
-			publisher := &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+			publisher := &Publisher{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Recipients: h.owner, Delay: noDelay()}
 			into, err := publisher.target(taxii.Collection{ID: ring})
 			nodetest.Must(t, err)
 			id, err := publisher.Accept(worldtest.PublisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
@@ -282,7 +281,7 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			if c, _ := h.State.Collection(ring); !c.Properties.Readers.Members {
 				t.Fatalf("the collection is %+v", c)
 			}
-			m := &publish.Minter{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Confirmed: &signal.Signal{}, Reopened: func() {}, Log: nodetest.Discard}
+			m := &publish.Minter{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Log: nodetest.Discard}
 			directories := h.Blocks.Count()
 			rest, problem, err := m.UpToDate(t.Context(), sealed())
 			if err != nil || problem != nil || len(rest) != 1 || rest[0].Level != uint8(stix.Green) {
@@ -312,7 +311,7 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newPublishersWorld(t)
-			p := &Publisher{Outbox: h.R.Outbox, View: h.R.View, State: h.State, Recipients: h.owner, Wake: func() {}, Done: &signal.Signal{}, Delay: noDelay()}
+			p := &Publisher{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Recipients: h.owner, Delay: noDelay()}
 			to, err := h.owner.AdHoc(t.Context(), []string{"founder"})
 			nodetest.Must(t, err)
 			red := strings.Replace(nodetest.IndicatorJSON(1), `"name"`, `"labels":["tlp:red"],"name"`, 1)
@@ -359,7 +358,7 @@ func madeForOne(level string, readers, contributors wire.Accounts) wire.Collecti
 func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	var free atomic.Uint64
-	p := &Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Disk: diskWith(&free)}
+	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Disk: diskWith(&free)}
 	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
 		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
 	if !errors.Is(err, taxii.ErrFull) || w.R.Outbox.Count()[repo.Accepted] != 0 {
@@ -373,7 +372,7 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	nodetest.Must(t, w.Deliver(w.Mint(w.Self, w.Object(2))))
 	var free atomic.Uint64
 	guard := diskWith(&free)
-	s := &publish.Sealer{Outbox: w.R.Outbox, State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Stored: func() {}, Done: &signal.Signal{},
+	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id,
 		Memory: 16 << 10, Disk: guard, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	w.Fetcher.Disk = guard
 	ctx, stop := context.WithCancel(t.Context())
@@ -398,7 +397,7 @@ func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 			t.Fatal(failures)
 		}
 	}
-	s := &publish.Sealer{Outbox: w.R.Outbox, State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Stored: func() {}, Done: &signal.Signal{}, Memory: 16 << 10,
+	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Memory: 16 << 10,
 		Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	items, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
 	nodetest.Must(t, err)

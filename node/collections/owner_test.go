@@ -29,7 +29,7 @@ func newOwner(t *testing.T) (*worldtest.World, *Owner) {
 func ownerIn(w *worldtest.World) *Owner {
 	return &Owner{
 		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.Id,
-		Records:   publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}),
+		Records:   publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
 		Recipient: w.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}
 }

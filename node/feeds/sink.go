@@ -196,7 +196,7 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 
 // tookBack reports whether this organisation took a version of an object back, and has none that is to stay.
 func (s *sink) tookBack(into consortium.Collection, id string) (bool, error) {
-	back, err := withdraw.IsTakenBack(s.Publisher.Outbox, into.ID, id)
+	back, err := withdraw.IsTakenBack(s.Publisher.Outbox.Outbox, into.ID, id)
 	if err != nil || !back {
 		return false, err
 	}
@@ -243,7 +243,6 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 		return nil, err
 	}
 	s.status = id
-	s.Publisher.Wake()
 	status, _, found, err := s.Publisher.Outbox.Status(id)
 	if err == nil && !found {
 		err = errors.New("the status of what was published is gone")
@@ -278,7 +277,7 @@ func (s *sink) confirmed(ctx context.Context) error {
 
 // Marking finds a definition that was published.
 func (s *sink) Marking(id string) (*stix.Object, error) {
-	m := s.State.Markings(s.Publisher.Outbox, s.Publisher.View, s.State.Self)
+	m := s.State.Markings(s.Publisher.Outbox.Outbox, s.Publisher.View, s.State.Self)
 	definition := m.Resolve(id)
 	return definition, m.Err
 }

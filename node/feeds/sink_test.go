@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/accept"
@@ -70,7 +69,7 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	p := feedPublisher(w)
 	s := &sink{Feeds: &Feeds{State: w.State, Publisher: p}}
-	withdrawer := &withdraw.Withdrawer{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}), Log: nodetest.Discard}
+	withdrawer := &withdraw.Withdrawer{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)), Log: nodetest.Discard}
 	into, err := intoOf(w)
 	nodetest.Must(t, err)
 	want := func(when, raw string, known, refused bool) {
@@ -179,7 +178,7 @@ func TestAFeedDoesNotPublishWhatIsBeingWithdrawn(t *testing.T) {
 
 // feedPublisher is a publisher that waits for nothing.
 func feedPublisher(w *worldtest.World) *accept.Publisher {
-	return &accept.Publisher{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Wake: func() {}, Done: &signal.Signal{}, Delay: accept.NewDelay(problem.NewMonitor("", nodetest.Discard), problem.NewMonitor("", nodetest.Discard))}
+	return &accept.Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Delay: accept.NewDelay(problem.NewMonitor("", nodetest.Discard), problem.NewMonitor("", nodetest.Discard))}
 }
 
 // feedAdd posts objects.

@@ -149,8 +149,8 @@ func (r *Registrar) mayAdmit(m wire.Member) (*consortium.Member, error) {
 // awaitItem waits until what is published under a key is on the chain.
 func (r *Registrar) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
 	for {
-		changed := r.Done.Changed()
-		item, found, err := r.Repo.Outbox.Find(key)
+		changed := r.Outbox.Done.Changed()
+		item, found, err := r.Outbox.Find(key)
 		if err != nil || found && item.State >= repo.Confirmed {
 			return item, err
 		}
@@ -169,7 +169,7 @@ func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
 		return nil
 	}
 	for {
-		confirmed, changed := r.Done.Changed(), r.State.Changed.Changed()
+		confirmed, changed := r.Outbox.Done.Changed(), r.State.Changed.Changed()
 		waits, id := false, m.Account
 		if who, found := r.State.Member(m.Account); found {
 			id = who.ID
@@ -178,7 +178,7 @@ func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
 			if !c.Default || c.Owner != r.State.Self {
 				continue
 			}
-			item, found, err := r.Repo.Outbox.Find(collections.KeyringKey(c, id, m.Recipient))
+			item, found, err := r.Outbox.Find(collections.KeyringKey(c, id, m.Recipient))
 			if err != nil {
 				return err
 			}

@@ -34,7 +34,7 @@ type Registrar struct {
 	Withdrawer  *withdraw.Withdrawer
 	Collections *collections.Owner
 	Problem     func() error
-	Done        *signal.Signal // something of ours was confirmed, or withdrawn
+	Outbox      *publish.Outbox
 	Log         *slog.Logger
 
 	remembered []string                       // the members' addresses as they are written down; keepConnected's alone

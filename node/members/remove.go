@@ -74,7 +74,6 @@ func (r *Registrar) endMembership(ctx context.Context, m consortium.Member) erro
 	r.State.Read(func(s *consortium.State) { since = s.InOffice() })
 	if m.InForce == 1 && m.Admitted.Sender == r.State.Self && since.Before(m.Admitted.Position) {
 		_, err := r.Withdrawer.Destroy(m.Admitted.Asset)
-		r.Records.Wake()
 		return err
 	}
 	draft, err := consortium.DraftRemoval(r.Consortium.ID, m.Account, state.Now())

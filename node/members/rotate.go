@@ -81,7 +81,7 @@ func (r *Registrar) RotateKeys(ctx context.Context, c repo.Change) (Rotated, err
 			return Rotated{}, errors.Join(fmt.Errorf("the change of keys is stored and will be on the chain, but isn't yet: %w", ctx.Err()), r.Problem())
 		}
 	}
-	if item, _, err = r.Repo.Outbox.Find(item.Key); err != nil {
+	if item, _, err = r.Outbox.Find(item.Key); err != nil {
 		return Rotated{}, err
 	}
 	return Rotated{
@@ -163,7 +163,7 @@ func (r *Registrar) rotationFailed(key []byte) error {
 // FollowRotation waits until the chain has a change of our own keys, decides that they are switched, and ends the node.
 func (r *Registrar) FollowRotation(ctx context.Context) error {
 	for {
-		changed, confirmed := r.State.Changed.Changed(), r.Done.Changed()
+		changed, confirmed := r.State.Changed.Changed(), r.Outbox.Done.Changed()
 		done, err := r.rotationDone(ctx)
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 	if known && m.Known && m.Rotated != nil && m.Account == next.Address() && m.Peer == id.String() && m.Recipient == next.Identity.Recipient() {
 		return true, nil
 	}
-	item, found, err := r.Repo.Outbox.Find(plan.Key)
+	item, found, err := r.Outbox.Find(plan.Key)
 	if err != nil || !found || item.State < repo.Confirmed || r.Watcher.State().Cursor < item.Round {
 		return false, err
 	}
@@ -219,7 +219,7 @@ func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 	}
 	r.failed.Store(&failedRotation{key: plan.Key, err: failed})
 	r.rotated.Notify()
-	r.Records.Wake()
+	r.Outbox.Stored.Notify() // it kept others from being signed
 	return false, nil
 }
 

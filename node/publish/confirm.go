@@ -122,7 +122,6 @@ func (m *Minter) Confirm(ctx context.Context, minted []ledger.Minted) error {
 		}
 	}
 	m.Log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
-	m.Confirmed.Notify()
 	m.Hint(round)
 	if err := m.Announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {
 		m.Log.Debug("members were not told of a round", "round", round, "error", err)
@@ -246,7 +245,6 @@ func (m *Minter) expire(f *flight) error {
 		return &outboxError{err}
 	}
 	m.end(f.Number)
-	m.Work.Notify()
 	return nil
 }
 

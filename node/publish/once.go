@@ -32,7 +32,6 @@ func (m *Minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 		if err := m.Outbox.Resolve(item, by, failure); err != nil {
 			return nil, err
 		}
-		m.Confirmed.Notify()
 	}
 	return rest, nil
 }
@@ -91,12 +90,11 @@ func (m *Minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
 func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
-	reopened := false
 	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
 	for _, c := range m.State.Collections() {
 		collections[c.ID] = c
 	}
-	again := recheck{state: m.State, outbox: m.Outbox}
+	again := recheck{state: m.State, outbox: m.Outbox.Outbox}
 	for _, item := range items {
 		if item.Note.Kind != wire.KindObject {
 			rest = append(rest, item)
@@ -138,11 +136,7 @@ func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
 			return nil, nil, fmt.Errorf("taking object %s back to be sealed anew: %w", item.ObjectID, err)
 		}
-		reopened = true
 		m.Log.Info("an object is sealed anew: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
-	}
-	if reopened {
-		m.Reopened()
 	}
 	return rest, problem, nil
 }
@@ -157,7 +151,6 @@ func (m *Minter) giveUp(ctx context.Context, item repo.Item, why error) error {
 		return err
 	}
 	m.Log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
-	m.Confirmed.Notify()
 	return m.Fresh.blocks.Forget(ctx, []cid.Cid{root})
 }
 

@@ -18,15 +18,14 @@ import (
 
 // Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is stored.
 type Records struct {
-	outbox *repo.Outbox
+	outbox *Outbox
 	blocks Blocks
 	fresh  *Fresh
-	Wake   func() // tells the minter that there is work
 }
 
-// NewRecords stores records; wake tells the minter that there is work.
-func NewRecords(outbox *repo.Outbox, blocks Blocks, fresh *Fresh, wake func()) *Records {
-	return &Records{outbox: outbox, blocks: blocks, fresh: fresh, Wake: wake}
+// NewRecords stores records.
+func NewRecords(outbox *Outbox, blocks Blocks, fresh *Fresh) *Records {
+	return &Records{outbox: outbox, blocks: blocks, fresh: fresh}
 }
 
 // Store stores a record and takes it into the outbox as something to mint. A record with a key that is published, or on
@@ -51,7 +50,6 @@ func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, als
 	if err != nil {
 		return repo.Item{}, err
 	}
-	r.Wake()
 	return items[0], nil
 }
 

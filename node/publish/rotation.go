@@ -42,7 +42,7 @@ func ReadRotation(outbox *repo.Outbox) (*RotationPlan, error) {
 // beforeRotation gives the items that may be signed now. A change of this organisation's account is signed when
 // nothing else of the old account is on its way, and nothing after it: that would not count.
 func (m *Minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
-	plan, err := ReadRotation(m.Outbox)
+	plan, err := ReadRotation(m.Outbox.Outbox)
 	if err != nil || plan == nil || plan.Account == m.State.Self {
 		return items, err
 	}
@@ -68,7 +68,7 @@ func (m *Minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
 // otherKeys gives the change of this organisation's own keys, if one is waiting and nothing is on its way: all that is signed
 // while another node has the same ones.
 func (m *Minter) otherKeys() ([]repo.Item, error) {
-	plan, err := ReadRotation(m.Outbox)
+	plan, err := ReadRotation(m.Outbox.Outbox)
 	if err != nil || plan == nil || plan.Account != m.State.Self && len(m.inFlight()) > 0 {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
@@ -38,14 +37,11 @@ type Blocks interface {
 
 // Sealer is the second stretch of the publish pipeline: it seals what was accepted and stores it on IPFS.
 type Sealer struct {
-	Outbox     *repo.Outbox
+	Outbox     *Outbox
 	State      *state.Shared
 	Blocks     Blocks
 	Fresh      *Fresh
 	Consortium uint64
-	Work       signal.Signal  // something was accepted
-	Stored     func()         // tells the minter that there is work
-	Done       *signal.Signal // an item was given up
 	Disk       *problem.Disk
 	Memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
 	Condition  *problem.Monitor
@@ -56,7 +52,7 @@ type Sealer struct {
 func (s *Sealer) Run(ctx context.Context) error {
 	queue := s.Outbox.Reader(repo.Accepted)
 	for {
-		accepted, changed := s.Work.Changed(), s.State.Changed.Changed()
+		accepted, changed := s.Outbox.Accepted.Changed(), s.State.Changed.Changed()
 		queue.Restart()
 		for {
 			items, err := queue.Next(SealBatch)
@@ -117,7 +113,6 @@ func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error)
 		return 0, err
 	}
 	s.Fresh.add(directories)
-	s.Stored()
 	s.Log.Debug("objects are sealed and stored", "objects", len(stored))
 	return n, nil
 }
@@ -133,7 +128,7 @@ type draft struct {
 // returns how many items it looked at.
 func (s *Sealer) draft(items []repo.Item) (drafts []*draft, n int, err error) {
 	var held atomic.Int64
-	again := recheck{state: s.State, outbox: s.Outbox}
+	again := recheck{state: s.State, outbox: s.Outbox.Outbox}
 	ours := map[string]consortium.Collection{}
 	for _, c := range s.State.Collections() {
 		if c.MayPublish(s.State.Self) && !c.Pending {
@@ -193,7 +188,6 @@ func (s *Sealer) giveUp(again *recheck, item repo.Item) (gone bool, err error) {
 		return false, err
 	}
 	s.Log.Warn("an object is not published", "object", item.ObjectID, "collection", item.Collection, "reason", why)
-	s.Done.Notify()
 	return true, nil
 }
 

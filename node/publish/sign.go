@@ -64,7 +64,7 @@ type finder interface {
 //
 // A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
 type Minter struct {
-	Outbox      *repo.Outbox
+	Outbox      *Outbox
 	View        *repo.View
 	State       *state.Shared
 	Fresh       *Fresh
@@ -76,16 +76,12 @@ type Minter struct {
 	Announcer   Announcer
 	Finder      finder
 	Hint        func(round uint64) // tells our own watcher
-	Reopened    func()             // tells the sealer that there is work
-	Confirmed   *signal.Signal     // something was
 	Disk        *problem.Disk
 	Sole        *Sole
 	Condition   *problem.Monitor
 	Log         *slog.Logger
 	Timeout     time.Duration // until a group that algod has taken is looked after
 	refusals    atomic.Int32  // in a row, of one request too many
-
-	Work signal.Signal // something was stored
 
 	mu      sync.Mutex
 	flights map[uint64]*flight
@@ -122,7 +118,7 @@ func (m *Minter) sign(ctx context.Context, submissions submissions) error {
 	queue := m.Outbox.Reader(repo.Stored)
 	pause := time.Duration(0)
 	for {
-		stored, landed, changed, sole := m.Work.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
+		stored, landed, changed, sole := m.Outbox.Stored.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
 		progress, problem, err := m.signNext(ctx, queue, submissions)
 		switch {
 		case ctx.Err() != nil:

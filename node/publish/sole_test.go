@@ -12,7 +12,6 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
@@ -151,7 +150,7 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	var round atomic.Uint64
 	round.Store(h.Round)
 	m := &Minter{
-		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Fresh: NewFresh(h.Blocks), Confirmed: &signal.Signal{}, Reopened: func() {}, Log: nodetest.Discard,
+		Outbox: NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: NewFresh(h.Blocks), Log: nodetest.Discard,
 		Sole: h.sole, Condition: h.sole.Condition, Ledger: algodAt(t, &round),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -222,7 +221,7 @@ func (h *soleWorld) stores(n int) {
 	nodetest.Must(h.T, err)
 	items, err := h.R.Outbox.Queue(repo.Accepted, 0, SealBatch)
 	nodetest.Must(h.T, err)
-	s := &Sealer{Outbox: h.R.Outbox, State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.Id, Stored: func() {}, Done: &signal.Signal{},
+	s := &Sealer{Outbox: NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.Id,
 		Memory: SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	_, err = s.Seal(h.T.Context(), items)
 	nodetest.Must(h.T, err)

@@ -32,15 +32,22 @@ import (
 type Replicator struct {
 	Consortium repo.Consortium
 	Identity   *seal.Identity
-	Outbox     *repo.Outbox
+	Outbox     outbox
 	View       *repo.View
 	State      *state.Shared
 	Blocks     Blocks
 	Confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
 	Saw        func([]consortium.Event) error               // is told what the chain shows, counts or not
 	Work       *signal.Signal                               // events wait for their blocks
-	Withdrawn  *signal.Signal
 	Log        *slog.Logger
+}
+
+// outbox is what this organisation publishes.
+type outbox interface {
+	// Withdraw records that what transactions made is withdrawn.
+	Withdraw(txids ...string) error
+	// Uses reports whether something in it needs a directory.
+	Uses(directory string) (bool, error)
 }
 
 // Blocks is where directories are kept, and others' are had from.
@@ -167,7 +174,6 @@ func (r *Replicator) withdraw(ctx context.Context, recalls []repo.Recall) error 
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	defer r.Withdrawn.Notify()
 	txids, unused := make([]string, len(ended)), cid.NewSet()
 	for i, e := range ended {
 		txids[i] = e.TxID

@@ -84,7 +84,7 @@ func (w *Withdrawer) Run(ctx context.Context) error {
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
 	for {
-		changed := w.Done.Changed()
+		changed := w.Outbox.Done.Changed()
 		if err := w.askAround(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil

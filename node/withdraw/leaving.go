@@ -43,7 +43,7 @@ func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 		if entry == nil { // it has left
 			continue
 		}
-		next, found, err := Follows(w.Outbox, publish.ObjectKey(entry), entry)
+		next, found, err := Follows(w.Outbox.Outbox, publish.ObjectKey(entry), entry)
 		switch {
 		case err != nil:
 			return nil, err

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -13,17 +13,15 @@ import (
 // of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old one is
 // withdrawn, and every member's view shows the new one in its place, without a gap.
 type Replacer struct {
-	Outbox    *repo.Outbox
-	End       func(ctx context.Context, asset uint64) (repo.Item, error)
-	Wake      func()         // tells the minter that there is work
-	Confirmed *signal.Signal // something was
-	Log       *slog.Logger
+	Outbox *publish.Outbox
+	End    func(ctx context.Context, asset uint64) (repo.Item, error)
+	Log    *slog.Logger
 }
 
 // Run ends what is replaced until the context ends.
 func (r *Replacer) Run(ctx context.Context) error {
 	for {
-		changed := r.Confirmed.Changed()
+		changed := r.Outbox.Done.Changed()
 		if err := r.EndAll(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -43,45 +41,39 @@ const replacingBatch = 256
 
 // EndAll ends what is replaced and can be ended now.
 func (r *Replacer) EndAll(ctx context.Context) error {
-	ended := false
 	for after := uint64(0); ; {
 		items, err := r.Outbox.Replacing(after, replacingBatch)
 		if err != nil || len(items) == 0 {
-			if ended {
-				r.Wake()
-			}
 			return err
 		}
 		for _, item := range items {
 			after = item.Number
-			done, err := r.endOne(ctx, item)
-			if err != nil {
+			if err := r.endOne(ctx, item); err != nil {
 				return fmt.Errorf("ending what object %s takes the place of: %w", item.ObjectID, err)
 			}
-			ended = ended || done
 		}
 	}
 }
 
 // endOne ends what an item replaces, if it is on the chain itself.
-func (r *Replacer) endOne(ctx context.Context, item repo.Item) (done bool, err error) {
+func (r *Replacer) endOne(ctx context.Context, item repo.Item) error {
 	switch {
 	case item.State < repo.Confirmed:
-		return false, nil
+		return nil
 	case item.Failure != "": // what was to be replaced stays
-		return false, r.Outbox.Replaced(item.Number)
+		return r.Outbox.Replaced(item.Number)
 	}
-	assets, known, err := Replaced(r.Outbox, item)
+	assets, known, err := Replaced(r.Outbox.Outbox, item)
 	if err != nil || !known {
-		return false, err
+		return err
 	}
 	for _, asset := range assets {
 		if _, err := r.End(ctx, asset); err != nil {
-			return false, err
+			return err
 		}
 	}
 	r.Log.Info("an object takes the place of what was published as the same version", "object", item.ObjectID, "version", item.Version, "txid", item.TxID)
-	return true, r.Outbox.Replaced(item.Number)
+	return r.Outbox.Replaced(item.Number)
 }
 
 // Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.

@@ -15,7 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -27,7 +26,7 @@ import (
 // Withdrawer takes back what this organisation has minted, by destroying the NFT: an object leaves every member's view,
 // a membership ends. It asks the other members whether they have seen that an object is withdrawn, and remembers.
 type Withdrawer struct {
-	Outbox     *repo.Outbox
+	Outbox     *publish.Outbox
 	View       *repo.View
 	State      *state.Shared
 	Records    *publish.Records
@@ -40,7 +39,6 @@ type Withdrawer struct {
 	Statuses interface {
 		Await(ctx context.Context, id string) (taxii.Status, error)
 	}
-	Done    *signal.Signal // something was withdrawn
 	Problem func() error
 	Log     *slog.Logger
 
@@ -95,13 +93,12 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 		}
 		list = append(list, one)
 	}
-	w.Records.Wake()
 	return list, nil
 }
 
 // Begin takes one withdrawal into the outbox.
 func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, repo.Item, error) {
-	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
+	if err := takeBack(w.Outbox.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
 		return one, repo.Item{}, err
 	}
 	item, err := w.End(ctx, one.Asset)
@@ -142,7 +139,6 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 	if err := w.Outbox.AddStatus(status); err != nil {
 		return taxii.Status{}, err
 	}
-	w.Records.Wake()
 	return w.Statuses.Await(ctx, status.ID)
 }
 
@@ -224,7 +220,7 @@ func destroyKey(asset uint64) []byte { return publish.KeyOf("destroy", strconv.F
 // await waits until everything in a list has left the view.
 func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 	for {
-		changed := w.Done.Changed()
+		changed := w.Outbox.Done.Changed()
 		waiting := 0
 		for i := range list {
 			event, found, err := w.View.EventOf(list[i].Asset)

@@ -47,7 +47,7 @@ func (w *World) Open() {
 			}
 			_, err := w.R.Outbox.Confirm(cs)
 			return err
-		}, Work: work, Withdrawn: &signal.Signal{}, Log: nodetest.Discard,
+		}, Work: work, Log: nodetest.Discard,
 		Saw: func(events []consortium.Event) error { return w.Saw(events) }}
 	w.Fetcher = &replicate.Fetcher{View: w.R.View, State: w.State, Blocks: w.Blocks, Work: work, Memory: 32 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
 	nodetest.Must(w.T, w.Replicator.Restore(w.T.Context()))

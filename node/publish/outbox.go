@@ -1,0 +1,81 @@
+package publish
+
+import (
+	"slices"
+
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/repo"
+)
+
+// Outbox is the repository's outbox, which wakes who waits for what comes into it, once it is on the disk: nobody who puts
+// something in need remember who is to take it out. A waiter takes a channel first and looks afterwards, see
+// [signal.Signal.Changed].
+type Outbox struct {
+	*repo.Outbox
+	Accepted signal.Signal // there are objects to be sealed
+	Stored   signal.Signal // there are items to be signed, or what kept them from it is gone
+	Done     signal.Signal // something was confirmed, given up, or withdrawn
+}
+
+// NewOutbox is that of a repository. There must be one only.
+func NewOutbox(o *repo.Outbox) *Outbox { return &Outbox{Outbox: o} }
+
+// Accept takes items in.
+func (o *Outbox) Accept(submissions []repo.Submission) ([]repo.Item, error) {
+	items, err := o.Outbox.Accept(submissions)
+	in := func(state repo.State) bool {
+		return slices.ContainsFunc(items, func(item repo.Item) bool { return item.State == state })
+	}
+	if in(repo.Accepted) {
+		o.Accepted.Notify()
+	}
+	if in(repo.Stored) {
+		o.Stored.Notify()
+	}
+	return items, err
+}
+
+// SetStored records that objects are sealed and stored.
+func (o *Outbox) SetStored(items []repo.Item) error {
+	defer o.Stored.Notify()
+	return o.Outbox.SetStored(items)
+}
+
+// Reopen takes a stored object back, to be sealed anew.
+func (o *Outbox) Reopen(item repo.Item, payload []byte) error {
+	defer o.Accepted.Notify()
+	return o.Outbox.Reopen(item, payload)
+}
+
+// Expire takes a group back that can't be confirmed any more, to be signed anew.
+func (o *Outbox) Expire(g repo.Group) error {
+	defer o.Stored.Notify()
+	return o.Outbox.Expire(g)
+}
+
+// Confirm records that transactions are on the chain, and gives the items that were not known to be.
+func (o *Outbox) Confirm(confirmations []repo.Confirmation) ([]repo.Item, error) {
+	items, err := o.Outbox.Confirm(confirmations)
+	if len(items) > 0 {
+		o.Done.Notify()
+	}
+	return items, err
+}
+
+// Resolve records that the chain has what an item is to bring about.
+func (o *Outbox) Resolve(item repo.Item, by repo.Confirmation, failure string) error {
+	defer o.Done.Notify()
+	return o.Outbox.Resolve(item, by, failure)
+}
+
+// GiveUp records that an item is not published.
+func (o *Outbox) GiveUp(item repo.Item, failure string) error {
+	defer o.Done.Notify()
+	return o.Outbox.GiveUp(item, failure)
+}
+
+// Withdraw records that what transactions made is withdrawn.
+func (o *Outbox) Withdraw(txids ...string) error {
+	defer o.Done.Notify()
+	return o.Outbox.Withdraw(txids...)
+}
