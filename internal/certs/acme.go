@@ -26,6 +26,7 @@ import (
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
@@ -161,7 +162,7 @@ func (a *ACME) Run(ctx context.Context) error {
 				a.Condition.Clear()
 				continue
 			case errors.As(err, &refused):
-				wait = min(a.retry<<min(failures, 16), acmeRetryMost)
+				wait = retry.Backoff{First: a.retry, Most: acmeRetryMost}.After(failures)
 				failures++
 				a.Condition.Set("refused", err.Error())
 			default:

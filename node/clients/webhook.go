@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/outbound"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
@@ -253,18 +253,12 @@ func (w *Webhook) body(entries []*repo.Entry) ([]byte, error) {
 
 // pause waits before the next attempt: twice as long every time, or as the receiver asks for.
 func (w *Webhook) pause(ctx context.Context, failures int, because error) {
-	wait := min(w.retry<<min(failures, 20), webhookPatient)
-	wait = wait/2 + rand.N(wait/2)
+	wait := retry.Backoff{First: w.retry, Most: webhookPatient}.After(failures)
 	var refused *refusal
 	if errors.As(because, &refused) {
 		wait = max(wait, refused.retryAfter)
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	retry.Wait(ctx, wait)
 }
 
 // ServeWebhooks serves webhooks until the context ends.

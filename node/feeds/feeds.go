@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/problem"
@@ -195,7 +196,7 @@ func (f *Feeds) schedule(ctx context.Context, one *nodeFeed) {
 		case err == nil:
 			failures = 0
 		case !feed.Rejected(err):
-			wait = max(min(wait, firstFeedRetry<<min(failures, 16)), feed.Pause(err))
+			wait = max(retry.Backoff{First: firstFeedRetry, Most: wait}.After(failures), feed.Pause(err))
 			failures++
 		}
 		timer.Reset(wait)

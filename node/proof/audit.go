@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/onchain"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
@@ -315,6 +315,9 @@ func (a *auditor) read(ctx context.Context, batch []*auditedRound) error {
 	return group.Wait()
 }
 
+// auditBackoff is for an algod that is busy, or away for a moment.
+var auditBackoff = retry.Backoff{First: 350 * time.Millisecond, Most: 16 * time.Second}
+
 // block reads a block, again and again if algod is busy or away for a moment.
 func (a *auditor) block(ctx context.Context, round uint64) (types.Block, error) {
 	for try := 1; ; try++ {
@@ -325,12 +328,7 @@ func (a *auditor) block(ctx context.Context, round uint64) (types.Block, error) 
 		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == auditTries || ctx.Err() != nil {
 			return block, err
 		}
-		pause := algorand.Pause(err, 250*time.Millisecond<<try)
-		timer := time.NewTimer(pause/2 + rand.N(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !retry.Wait(ctx, algorand.Pause(err, auditBackoff.After(try))) {
 			return block, ctx.Err()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -16,7 +17,7 @@ import (
 
 // follow reads every block while groups are in flight: one request a round finds all confirmations.
 func (m *Minter) follow(ctx context.Context) error {
-	round, pause := uint64(0), time.Duration(0)
+	round, failures := uint64(0), 0
 	for ctx.Err() == nil {
 		changed := m.landed.Changed()
 		flights := m.inFlight()
@@ -34,7 +35,7 @@ func (m *Minter) follow(ctx context.Context) error {
 		reached, err := m.scan(ctx, round)
 		round = reached
 		if err == nil {
-			pause = 0
+			failures = 0
 			continue
 		}
 		if ctx.Err() != nil {
@@ -47,11 +48,8 @@ func (m *Minter) follow(ctx context.Context) error {
 		if !errors.Is(err, ledger.ErrNoBlock) { // one server behind algod's address has it, another not yet
 			m.algodFailed(err)
 		}
-		pause = min(max(2*pause, 100*time.Millisecond), slowestPace)
-		select {
-		case <-ctx.Done():
-		case <-time.After(algorand.Pause(err, pause)):
-		}
+		retry.Wait(ctx, algorand.Pause(err, algodBackoff.After(failures)))
+		failures++
 	}
 	return nil
 }

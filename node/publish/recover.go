@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -91,10 +92,8 @@ func (m *Minter) beginSole(ctx context.Context) error {
 			return m.Sole.begin(round)
 		}
 		m.Condition.Set("algod", err.Error())
-		select {
-		case <-ctx.Done():
+		if !retry.Wait(ctx, slowestPace) {
 			return nil
-		case <-time.After(slowestPace):
 		}
 	}
 }
@@ -111,10 +110,8 @@ func (m *Minter) beginRecovery(ctx context.Context, recovery *repo.Recovery) err
 			return m.Outbox.SetRecovery(recovery)
 		}
 		m.Condition.Set("algod", err.Error())
-		select {
-		case <-ctx.Done():
+		if !retry.Wait(ctx, algorand.Pause(err, slowestPace)) {
 			return nil
-		case <-time.After(algorand.Pause(err, slowestPace)):
 		}
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
@@ -45,6 +46,9 @@ const (
 
 	slowestPace = 5 * time.Second
 )
+
+// algodBackoff is for algod, and for what time or money solves.
+var algodBackoff = retry.Backoff{First: 200 * time.Millisecond, Most: slowestPace}
 
 // Announcer tells the other members.
 type Announcer interface {
@@ -116,7 +120,7 @@ func (m *Minter) Run(ctx context.Context) error {
 // sign turns what is stored into flights, as many as may be on their way at a time.
 func (m *Minter) sign(ctx context.Context, submissions submissions) error {
 	queue := m.Outbox.Reader(repo.Stored)
-	pause := time.Duration(0)
+	failures := 0
 	for {
 		stored, landed, changed, sole := m.Outbox.Stored.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
 		progress, problem, err := m.signNext(ctx, queue, submissions)
@@ -128,7 +132,7 @@ func (m *Minter) sign(ctx context.Context, submissions submissions) error {
 		case progress:
 			m.Condition.Clear()
 			m.refusals.Store(0)
-			pause = 0
+			failures = 0
 			continue
 		case problem == nil: // nothing is there that may be signed
 			select {
@@ -147,18 +151,16 @@ func (m *Minter) sign(ctx context.Context, submissions submissions) error {
 			}
 			continue
 		}
-		pause = min(max(2*pause, 250*time.Millisecond), slowestPace)
-		least := pause
+		pause := algodBackoff.After(failures)
+		failures++
 		if problem.err != nil {
 			m.algodFailed(problem.err)
-			least = algorand.Pause(problem.err, pause)
+			pause = algorand.Pause(problem.err, pause)
 		} else {
 			m.Condition.Set(problem.Problem, problem.Detail)
 		}
-		select {
-		case <-ctx.Done():
+		if !retry.Wait(ctx, pause) {
 			return nil
-		case <-time.After(least):
 		}
 	}
 }

@@ -13,8 +13,7 @@ import (
 
 // submit sends a group until algod has taken it, or its flight is over.
 func (m *Minter) submit(ctx context.Context, f *flight) error {
-	pause := 100 * time.Millisecond
-	for {
+	for failures := 0; ; failures++ {
 		err := m.Ledger.Submit(ctx, f.Raw)
 		if err == nil {
 			f.setTaken(time.Now())
@@ -43,9 +42,8 @@ func (m *Minter) submit(ctx context.Context, f *flight) error {
 			return nil
 		case <-f.over:
 			return nil
-		case <-time.After(algorand.Pause(err, pause)):
+		case <-time.After(algorand.Pause(err, algodBackoff.After(failures))):
 		}
-		pause = min(2*pause, slowestPace)
 	}
 }
 

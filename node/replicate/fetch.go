@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
@@ -24,9 +24,7 @@ const (
 	fetchBatch    = 512             // directories that are asked for at once
 	freshTimeout  = 3 * time.Second // what isn't here by then gives way to what came after it
 	retryTimeout  = 5 * time.Minute
-	undisturbed   = time.Minute // for how long at least fetching goes on while members come and go
-	firstRetry    = time.Second
-	lastRetry     = 10 * time.Minute
+	undisturbed   = time.Minute     // for how long at least fetching goes on while members come and go
 	lookAround    = time.Second     // how often it is checked whether a member was connected
 	betweenHastes = 5 * time.Second // how often at most that has everything asked for again
 )
@@ -211,8 +209,7 @@ func (f *Fetcher) watchMembers(ctx context.Context) error {
 
 // retryAt is when something that could not be had is asked for next.
 func retryAt(tries int) time.Time {
-	pause := min(firstRetry<<min(tries, 20), lastRetry)
-	return time.Now().Add(pause/2 + rand.N(pause/2))
+	return time.Now().Add(retry.Backoff{First: time.Second, Most: 10 * time.Minute}.After(tries))
 }
 
 // fetch asks for the blocks of events.

@@ -12,6 +12,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -53,7 +54,8 @@ func (r *Refiller) Run(ctx context.Context) error {
 	if needed, err := r.needed(); err != nil || !needed {
 		return err
 	}
-	for pause := firstRefill; ; pause = min(2*pause, lastRefill) {
+	backoff := retry.Backoff{First: firstRefill, Most: lastRefill}
+	for failures := 0; ; failures++ {
 		missing, err := r.pass(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -64,12 +66,11 @@ func (r *Refiller) Run(ctx context.Context) error {
 			r.Log.Info("the block store holds again what it held before it was damaged")
 			return os.RemoveAll(r.Aside)
 		}
+		pause := backoff.After(failures)
 		r.Log.Warn("directories that were lost with the damaged block store are on no member's node that can be reached; they are asked for again",
-			"directories", missing, "in", pause)
-		select {
-		case <-ctx.Done():
+			"directories", missing, "in", pause.Round(time.Second))
+		if !retry.Wait(ctx, pause) {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }
