@@ -53,9 +53,9 @@ func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, l
 	}), nil
 }
 
-// awaitView waits until the fold has reached the tip of the chain and what is new has been asked for once.
+// awaitView waits until the state has reached the tip of the chain and what is new has been asked for once.
 func (n *Node) awaitView(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, control.CatchUpPatience)
+	ctx, cancel := context.WithTimeout(ctx, control.CatchUpTimeout)
 	defer cancel()
 	if err := state.AwaitTip(ctx, n.watcher); err != nil {
 		n.log.Warn("the chain can't be followed; what is known is shown", "error", err)

@@ -149,7 +149,7 @@ func (n *Node) wireDoors() (err error) {
 	staleNow := rate.Sometimes{First: 10, Interval: time.Minute}
 	view.OnStale(func(err error) {
 		staleNow.Do(func() {
-			n.log.Error("the view is damaged; the entry is passed over, \"slnode view rebuild\" makes the view anew", "error", err)
+			n.log.Error("the view is damaged; the entry is skipped, \"slnode view rebuild\" makes the view again", "error", err)
 		})
 	})
 	for _, config := range n.repo.Config.Webhooks {

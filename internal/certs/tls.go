@@ -197,7 +197,7 @@ func selfSigned(folder string, names []string, now time.Time) (tls.Certificate, 
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return tls.Certificate{}, err
 	}
-	// The certificate comes last: should the machine stop in between, the next start makes both anew.
+	// The certificate comes last: should the machine stop in between, the next start makes both again.
 	err = errors.Join(os.RemoveAll(certPath), repo.WriteFile(keyPath, keyPEM), repo.WriteFile(certPath, certPEM))
 	if err != nil {
 		return tls.Certificate{}, err

@@ -1,8 +1,8 @@
-// Package accept takes what clients post into the outbox, and tells them what became of it. It is where the pipeline that
+// Package accept takes what clients post into the outbox, and tells them the result. It is where the pipeline that
 // publishes begins; package publish goes on.
 //
-// accept.go (check, take in), succession.go (what a version means beside earlier ones), status.go and fate.go (what became of
-// it), rehearse.go (what would).
+// accept.go (check, take in), succession.go (what a version means beside earlier ones), status.go and fate.go (the
+// result), rehearse.go (what would).
 package accept
 
 import (

@@ -146,7 +146,7 @@ func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
 	}
 }
 
-// A client is told at once, and why, when it would wait in vain; and as soon as it can be, when not.
+// A client is told at once, and why, when it would wait without success; and as soon as it can be, when not.
 func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Wait: time.Hour, Delay: noDelay()}

@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// fate is what has become of an item, as its client sees it. It is done when the node serves what was published, and
+// fate is the result of an item, as its client sees it. It is done when the node serves what was published, and
 // nothing any more of what was withdrawn: not when the chain has it, which is a moment earlier.
 type fate struct {
 	done    bool

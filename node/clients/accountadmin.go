@@ -162,7 +162,7 @@ func rightsText(role string, limits repo.Limits) string {
 	return text
 }
 
-// ChangeAccount makes one change after the other. A server that runs asks anew about the user's credentials.
+// ChangeAccount makes one change after the other. A server that runs asks again about the user's credentials.
 func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 	account, err := a.repo.Account(c.User)
 	step := func(event, detail string, change func() (repo.Account, error)) {

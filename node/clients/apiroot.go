@@ -81,10 +81,10 @@ func (a *Administration) DescribeRoot(_ context.Context, _ taxii.Principal, titl
 	return a.Described.set(rootWords{title, description})
 }
 
-// creationPatience is how long a request for a collection waits for the chain, and then how long the client is to.
+// creationTimeout is how long a request for a collection waits for the chain, and then how long the client is to.
 const (
-	creationPatience = 2 * time.Minute
-	creationRetry    = 30 * time.Second
+	creationTimeout = 2 * time.Minute
+	creationRetry   = 30 * time.Second
 )
 
 // CreateCollection makes a collection on the chain. If that takes too long it goes on; a client that asks again is told
@@ -98,7 +98,7 @@ func (a *Administration) CreateCollection(ctx context.Context, _ taxii.Principal
 			return taxii.Collection{}, fmt.Errorf("%w: there is a collection with the alias %q", taxii.ErrConflict, spec.Alias)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, creationPatience)
+	ctx, cancel := context.WithTimeout(ctx, creationTimeout)
 	defer cancel()
 	c, err := a.Collections.Create(ctx, collections.Spec{
 		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: spec.Readers, Contributors: spec.Contributors,

@@ -141,7 +141,7 @@ func (c *Catalogue) under(who taxii.Principal, root string) ([]shown, error) {
 		}
 		list = append(list, shown{guest: !belongs, Collection: c.describe(root, one, active && who.Role >= taxii.RolePublisher)})
 	}
-	return list, nil // the fold gives them sorted by id
+	return list, nil // the state gives them sorted by id
 }
 
 func (c *Catalogue) describe(root string, one consortium.Collection, mayWrite bool) taxii.Collection {

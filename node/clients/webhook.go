@@ -32,7 +32,7 @@ const (
 	webhookBytes   = 1 << 20          // after which no further object is put in
 	webhookTimeout = 30 * time.Second // for one POST
 	webhookRetry   = time.Second      // the first pause after a failure; each one after it is twice as long
-	webhookPatient = 10 * time.Minute // the longest
+	webhookLongest = 10 * time.Minute // the longest
 	webhookAway    = time.Hour        // the longest that a receiver can ask for
 )
 
@@ -253,7 +253,7 @@ func (w *Webhook) body(entries []*repo.Entry) ([]byte, error) {
 
 // pause waits before the next attempt: twice as long every time, or as the receiver asks for.
 func (w *Webhook) pause(ctx context.Context, failures int, because error) {
-	wait := retry.Backoff{First: w.retry, Most: webhookPatient}.After(failures)
+	wait := retry.Backoff{First: w.retry, Most: webhookLongest}.After(failures)
 	var refused *refusal
 	if errors.As(because, &refused) {
 		wait = max(wait, refused.retryAfter)

@@ -78,7 +78,7 @@ func (o *Owner) WatchKeys(ctx context.Context) error {
 	}
 }
 
-// TellExposed logs what has become of the keys since it was called last: told is what it has said.
+// TellExposed logs what has changed about the keys since it was called last: told is what it has said.
 func (o *Owner) TellExposed(told map[string]ExposedKey) error {
 	now, err := o.ExposedKeys()
 	if err != nil {

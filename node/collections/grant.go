@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 )
 
-// Run does what no order is needed for, until the context ends: whoever may read a collection and has no keys gets
+// Run does what no order is needed for, until the context ends: anyone who may read a collection and has no keys gets
 // them, and where a reader was removed from the consortium a new key epoch begins.
 func (o *Owner) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lookAgain) // for what waits for its time

@@ -35,7 +35,7 @@ type Owner struct {
 	Log        *slog.Logger
 
 	turn turn // one change at a time; nobody has it while they wait for the chain
-	// Where the fold stood when the change was begun, and who the members were: that decides who gets keys. What the chain
+	// Where the state stood when the change was begun, and who the members were: that decides who gets keys. What the chain
 	// tells later is not in it, and is looked at afterwards.
 	asOf    consortium.Position
 	members []consortium.Member

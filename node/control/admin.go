@@ -152,7 +152,7 @@ func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAd
 	revokeTokens.serve(admin, trail, func(_ context.Context, s clients.TokenSelection) (clients.Ended, error) { return a.Revoke(s) })
 }
 
-// operatorRoutes are the routes of /admin/, for whoever has the token.
+// operatorRoutes are the routes of /admin/, for anyone who has the token.
 func operatorRoutes(router *mux.Router, token string) *mux.Router {
 	admin := router.PathPrefix("/admin/").Subrouter()
 	admin.Use(func(next http.Handler) http.Handler {
@@ -202,7 +202,7 @@ func demote(level slog.Level) slog.Level {
 	return level
 }
 
-// operator lets whoever has the daemon's token in, as an administrator.
+// operator lets anyone who has the daemon's token in, as an administrator.
 type operator struct{ token, organisation string }
 
 func (o operator) Password(context.Context, string, string) (taxii.Principal, error) {

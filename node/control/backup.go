@@ -69,7 +69,7 @@ type directoryReader interface {
 	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
 }
 
-// readFrom reads directories for a dump, which passes over what is not here.
+// readFrom reads directories for a dump, which skips what is not here.
 func readFrom(blocks directoryReader) func(context.Context, string) ([]repo.File, error) {
 	return func(ctx context.Context, directory string) ([]repo.File, error) {
 		root, err := cid.Decode(directory)

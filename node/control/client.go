@@ -62,9 +62,9 @@ func (c *Client) answers(ctx context.Context) bool {
 	return err == nil
 }
 
-// CatchUpPatience is how long a command waits for the view to be what the chain says. A command that only reads shows
+// CatchUpTimeout is how long a command waits for the view to be what the chain says. A command that only reads shows
 // what is known after that.
-const CatchUpPatience = 15 * time.Second
+const CatchUpTimeout = 15 * time.Second
 
 // IsDaemon reports whether the node is another process, which logs elsewhere.
 func (c *Client) IsDaemon() bool { return !c.own }
@@ -132,7 +132,7 @@ func (c *Client) SubmitProposal(ctx context.Context, files [][]byte) (members.Su
 	return submit.ask(ctx, c, files)
 }
 
-// RenewProposal makes a proposal anew that took too long.
+// RenewProposal makes a proposal again that took too long.
 func (c *Client) RenewProposal(ctx context.Context, file []byte) (members.ProposalInfo, error) {
 	return renew.ask(ctx, c, file)
 }
@@ -241,7 +241,7 @@ func (c *Client) Sole(ctx context.Context) error {
 	return err
 }
 
-// Rebuild makes the node derive its view anew.
+// Rebuild makes the node derive its view again.
 func (c *Client) Rebuild(ctx context.Context) error {
 	_, err := rebuild.ask(ctx, c, nothing{})
 	return err

@@ -25,13 +25,13 @@ type ConsortiumInfo struct {
 	Collections       []collections.Info `json:"collections"`
 }
 
-// describe describes the consortium, once the fold has reached the tip of the chain. Where the indexer can't be
+// describe describes the consortium, once the state has reached the tip of the chain. Where the indexer can't be
 // followed it tells what is known after a while, and that it may be old.
 func (a *API) describe(ctx context.Context) (ConsortiumInfo, error) {
 	info := ConsortiumInfo{
 		ID: a.Consortium.ID, Name: a.Consortium.Name, Charter: a.Consortium.Charter, GenesisID: a.Consortium.GenesisID, Network: a.Consortium.Network,
 	}
-	waiting, cancel := context.WithTimeout(ctx, CatchUpPatience)
+	waiting, cancel := context.WithTimeout(ctx, CatchUpTimeout)
 	defer cancel()
 	if err := state.AwaitTip(waiting, a.Watcher); err != nil {
 		if ctx.Err() != nil || !a.State.Begun() {

@@ -39,7 +39,7 @@ type Daemon struct {
 const shutdownTimeout = 2 * time.Second
 
 // ListenOperator listens for the command line, on a free port of loopback or, on a machine that has none, on a socket in
-// the repository. The handler is made for whoever has a new token.
+// the repository. The handler is made for anyone who has a new token.
 func (s *Servers) ListenOperator(dir string, make func(token string) (http.Handler, error)) (Daemon, error) {
 	token := [32]byte{}
 	rand.Read(token[:]) // never fails: it ends the process rather
@@ -185,7 +185,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 		defer cancel()
 		err := server.Shutdown(shutdown)
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close() // whoever isn't done by now is cut off
+			err = server.Close() // anyone who isn't done by now is cut off
 		}
 		stopped <- err
 	})

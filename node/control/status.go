@@ -38,7 +38,7 @@ type Status struct {
 	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {
 		problem.Condition
-		Round      uint64    `json:"round"`         // folded up to here
+		Round      uint64    `json:"round"`         // applied up to here
 		Tip        uint64    `json:"tip"`           // the chain's last round, as far as it is known
 		Indexer    uint64    `json:"indexer_round"` // … as the indexer says; 0 if it didn't since the start
 		Algod      uint64    `json:"algod_round"`   // … as algod says

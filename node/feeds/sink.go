@@ -35,11 +35,11 @@ var _ feed.Sink = (*sink)(nil)
 
 // into finds the collection that the feed publishes in.
 func (s *sink) into() (found consortium.Collection, err error) {
-	fold := s.Feeds.State
+	all := s.Feeds.State
 	if s.config.Into != "" {
-		found, err = fold.Called(s.config.Into)
+		found, err = all.Called(s.config.Into)
 	} else {
-		list := fold.Collections()
+		list := all.Collections()
 		i := slices.IndexFunc(list, func(c consortium.Collection) bool { return c.Default })
 		if i < 0 {
 			return found, errors.New("into: the consortium's collection is not known yet")
@@ -49,15 +49,15 @@ func (s *sink) into() (found consortium.Collection, err error) {
 	switch {
 	case err != nil:
 		return found, fmt.Errorf("into: %w", err)
-	case !found.MayPublish(fold.Self) || !fold.Active():
+	case !found.MayPublish(all.Self) || !all.Active():
 		return found, fmt.Errorf("into: this organisation may not publish in %q", found.Properties.Title)
 	}
 	return found, nil
 }
 
-// feedPatience is how long a run waits for the blocks of what the chain tells of. Without them it can't see what an
+// catchUpTimeout is how long a run waits for the blocks of what the chain tells of. Without them it can't see what an
 // object is, so that it might publish it again; the view would show it once all the same.
-const feedPatience = 20 * time.Second
+const catchUpTimeout = 20 * time.Second
 
 // caughtUp waits until the view is what the chain says: a source may be another member's node, which shows what we
 // are about to see. Nothing is published by guess.
@@ -65,7 +65,7 @@ func (s *sink) caughtUp(ctx context.Context) error {
 	if err := s.Problem(); err != nil {
 		return fmt.Errorf("publishing waits, and nothing is taken until it goes on: %w", err)
 	}
-	limited, cancel := context.WithTimeout(ctx, feedPatience)
+	limited, cancel := context.WithTimeout(ctx, catchUpTimeout)
 	defer cancel()
 	if err := state.AwaitTip(limited, s.Watcher); err != nil {
 		return err
@@ -293,13 +293,13 @@ func (s *sink) free(ctx context.Context) uint64 {
 	return funds.Free() - min(funds.Free(), uint64(s.State.ToRekey())*ledger.Cost(1, publish.UsualFee))
 }
 
-// The words for what becomes of objects without a marking; a TLP level is another.
+// The words for how objects without a marking are treated; a TLP level is another.
 const (
 	unmarkedCollection = "collection"
 	unmarkedRefuse     = "refuse"
 )
 
-// unmarked is what becomes of objects without a TLP marking.
+// unmarked is how objects without a TLP marking are treated.
 type unmarked struct {
 	refused bool
 	level   stix.Level // that they must be allowed at; 0 for the collection's own

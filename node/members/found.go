@@ -147,8 +147,8 @@ func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
 	return err
 }
 
-// fate asks algod what has become of the charter and, where algod doesn't have it, the indexer: only what neither has may
-// be signed anew.
+// fate asks algod about the charter and, where algod doesn't have it, the indexer: only what neither has may
+// be signed again.
 func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, ledger.Minted, error) {
 	txid := f.Group.TxIDs[0]
 	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)

@@ -114,7 +114,7 @@ func (r *Registrar) propose(ctx context.Context, a authority, draft consortium.D
 	return p.withFile()
 }
 
-// proposalLease is the same whoever proposes the same. It tells nothing that the note doesn't.
+// proposalLease is the same for anyone who proposes the same. It tells nothing that the note doesn't.
 func proposalLease(purpose ...string) [32]byte {
 	return [32]byte(publish.KeyOf(append([]string{"serviceledger/1 governor"}, purpose...)...))
 }
@@ -240,7 +240,7 @@ func (r *Registrar) mintRecord(ctx context.Context, key []byte, draft consortium
 	return item, r.awaitCounted(ctx, item.TxID, item.Round)
 }
 
-// awaitCounted waits until the fold has come past a round, and tells whether the transaction in it counts: what the
+// awaitCounted waits until the state has come past a round, and tells whether the transaction in it counts: what the
 // governor mints may come after the end of its office.
 func (r *Registrar) awaitCounted(ctx context.Context, txid string, round uint64) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
@@ -275,7 +275,7 @@ func (r *Registrar) awaitCounted(ctx context.Context, txid string, round uint64)
 	}
 }
 
-// Submitted is what has become of a proposal.
+// Submitted is the result of a proposal.
 type Submitted struct {
 	ProposalInfo
 	Round  uint64 `json:"round"`
@@ -357,9 +357,9 @@ func (r *Registrar) bringToChain(ctx context.Context, p *proposal) (round uint64
 				return found.Event.Round, nil
 			}
 			if found.Round <= last {
-				return 0, fmt.Errorf("it is not known yet what has become of the proposal: it could be confirmed until round %d, and the indexer is at round %d", last, found.Round)
+				return 0, fmt.Errorf("the result of the proposal is not known yet: it could be confirmed until round %d, and the indexer is at round %d", last, found.Round)
 			}
-			return 0, problem.Input(fmt.Errorf("the proposal could be confirmed until round %d, which is over: make it anew with \"slnode governor renew\"", last))
+			return 0, problem.Input(fmt.Errorf("the proposal could be confirmed until round %d, which is over: make it again with \"slnode governor renew\"", last))
 		case governor != p.joint.Sender():
 			return 0, problem.Input(fmt.Errorf("the proposal is for the governor %s, the governor is %s now", p.joint.Sender(), governor))
 		}
@@ -388,7 +388,7 @@ func (r *Registrar) bringToChain(ctx context.Context, p *proposal) (round uint64
 	}
 }
 
-// RenewProposal makes a proposal anew that took too long to be signed: the same record, to be confirmed within the
+// RenewProposal makes a proposal again that took too long to be signed: the same record, to be confirmed within the
 // next thousand rounds. It has this organisation's signature only.
 func (r *Registrar) RenewProposal(ctx context.Context, file []byte) (ProposalInfo, error) {
 	old, err := readProposal(file, r.Consortium, r.Repo.Config.Algorand.MaxFee)

@@ -174,7 +174,7 @@ func (r *Registrar) FollowRotation(ctx context.Context) error {
 			}
 			r.switching.Store(true)
 			r.rotated.Notify()
-			r.Log.Info("the chain has this organisation's other keys; the node begins anew with them")
+			r.Log.Info("the chain has this organisation's other keys; the node begins again with them")
 			return ErrRotated
 		}
 		select {

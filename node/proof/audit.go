@@ -86,7 +86,7 @@ type AuditOptions struct {
 	Member     string // whose missing sequence numbers are looked for, by name; empty for everybody's
 }
 
-// Audit compares every event of the log with the block that it is in, as algod has it, and folds what it finds there by
+// Audit compares every event of the log with the block that it is in, as algod has it, and applies what it finds there by
 // the rules of the consortium. It tells how far it has come, in rounds. Memory doesn't grow with the log.
 func (n *Notary) Audit(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error) {
 	if err := state.AwaitTip(ctx, n.Watcher); err != nil {
@@ -142,7 +142,7 @@ type auditor struct {
 	report  Audit
 	log     logReader
 	ranges  []consortium.Range // rounds to read beside those of the log; ascending, apart
-	derived *consortium.State  // folded from the blocks; from the log where they are not to be had
+	derived *consortium.State  // from the blocks; from the log where they are not to be had
 }
 
 // auditedRound is what the log and the block have of one round.
@@ -244,7 +244,7 @@ func joined(ranges []consortium.Range) (list []consortium.Range) {
 	return list
 }
 
-// skip folds the events before a round without looking at their blocks.
+// skip applies the events before a round without looking at their blocks.
 func (a *auditor) skip(first uint64) error {
 	for {
 		e, found, err := a.log.peek()

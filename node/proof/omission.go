@@ -17,7 +17,7 @@ import (
 // while; one that stays is held against algod's blocks, once, and told to the operator.
 type Omissions struct {
 	Missing func() []Missing
-	Round   func() uint64 // up to which the chain was folded
+	Round   func() uint64 // up to which the chain was applied
 	Audit   func(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error)
 	Log     *slog.Logger
 
@@ -32,7 +32,7 @@ const (
 	suspicious = 60
 	maxOmitted = 100
 	// A member can leave numbers out as often as it likes: algod is asked about all of its holes at once, and after each time
-	// in vain the next one is put off for longer.
+	// without success the next one is put off for longer.
 	firstPause, lastPause = time.Minute, time.Hour
 )
 
@@ -135,7 +135,7 @@ func (o *Omissions) List() []Finding {
 	return slices.Clone(o.found)
 }
 
-// Forget begins anew, with a new view.
+// Forget begins again, with a new view.
 func (o *Omissions) Forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -35,7 +35,7 @@ type verification struct {
 }
 
 // Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
-// chain, which is asked anew, over IPFS to the object.
+// chain, which is asked again, over IPFS to the object.
 func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) {
 	txid, err := n.transactionOf(what)
 	if err != nil {
@@ -186,7 +186,7 @@ func (v *verification) opening(metadata wire.Metadata, payload []byte) {
 	}
 }
 
-// rule decides about an object as the fold stands.
+// rule decides about an object as the state stands.
 func (n *Notary) rule(e consortium.Event, m wire.Metadata) (ruling consortium.Ruling) {
 	n.State.Read(func(s *consortium.State) { ruling = s.Rule(e, m) })
 	return ruling

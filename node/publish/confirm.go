@@ -127,7 +127,7 @@ func (m *Minter) Confirm(ctx context.Context, minted []ledger.Minted) error {
 	return nil
 }
 
-// lookAfter finds out what has become of groups that are not confirmed in time: sends them again, or gives them up
+// lookAfter finds out the result of groups that are not confirmed in time: sends them again, or gives them up
 // when it is proved that they can never be confirmed.
 func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
 	ticker := time.NewTicker(m.Timeout / 4)
@@ -162,7 +162,7 @@ func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
 				if _, throttled := algorand.IsThrottled(err); throttled {
 					break // the others wait, too
 				}
-				m.Log.Warn("it is not known yet what has become of a group", "group", f.Number, "error", err)
+				m.Log.Warn("the result of a group is not known yet", "group", f.Number, "error", err)
 			}
 		}
 	}
@@ -228,7 +228,7 @@ func (m *Minter) search(ctx context.Context, txid string, f *flight, over bool) 
 	return m.Finder.Trace(ctx, txid, m.Ledger.Address(), f.FirstValid, f.LastValid)
 }
 
-// expire lets a group be signed anew that can't be confirmed any more: algod is past its last round and doesn't have it,
+// expire lets a group be signed again that can't be confirmed any more: algod is past its last round and doesn't have it,
 // nor has the indexer. What was followed of the chain has to be past that round, too: it would have shown the group.
 func (m *Minter) expire(f *flight) error {
 	cursor, err := m.View.Cursor()
@@ -238,7 +238,7 @@ func (m *Minter) expire(f *flight) error {
 	if cursor <= f.LastValid {
 		return nil
 	}
-	m.Log.Info("a group was never confirmed and is signed anew", "group", f.Number, "last_valid", f.LastValid)
+	m.Log.Info("a group was never confirmed and is signed again", "group", f.Number, "last_valid", f.LastValid)
 	if err := m.Outbox.Expire(f.Group); err != nil {
 		return &outboxError{err}
 	}

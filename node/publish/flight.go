@@ -122,7 +122,7 @@ func (m *Minter) replace(g repo.Group) *flight {
 	old := m.flights[g.Number]
 	f := &flight{Group: g, over: make(chan struct{})}
 	if old != nil {
-		f.over = old.over // whoever waits for the group's end waits on
+		f.over = old.over // anyone who waits for the group's end waits on
 		f.bulk, f.users = old.bulk, old.users
 	}
 	m.flights[g.Number] = f

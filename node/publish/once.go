@@ -86,7 +86,7 @@ func (m *Minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 }
 
 // UpToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
-// epoch that is over, and has the latter sealed anew: to mint them
+// epoch that is over, and has the latter sealed again: to mint them
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
 func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
@@ -134,9 +134,9 @@ func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 			continue
 		}
 		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
-			return nil, nil, fmt.Errorf("taking object %s back to be sealed anew: %w", item.ObjectID, err)
+			return nil, nil, fmt.Errorf("taking object %s back to be sealed again: %w", item.ObjectID, err)
 		}
-		m.Log.Info("an object is sealed anew: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
+		m.Log.Info("an object is sealed again: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
 	}
 	return rest, problem, nil
 }

@@ -41,13 +41,13 @@ func (o *Outbox) SetStored(items []repo.Item) error {
 	return o.Outbox.SetStored(items)
 }
 
-// Reopen takes a stored object back, to be sealed anew.
+// Reopen takes a stored object back, to be sealed again.
 func (o *Outbox) Reopen(item repo.Item, payload []byte) error {
 	defer o.Accepted.Notify()
 	return o.Outbox.Reopen(item, payload)
 }
 
-// Expire takes a group back that can't be confirmed any more, to be signed anew.
+// Expire takes a group back that can't be confirmed any more, to be signed again.
 func (o *Outbox) Expire(g repo.Group) error {
 	defer o.Stored.Notify()
 	return o.Outbox.Expire(g)

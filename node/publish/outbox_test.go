@@ -72,7 +72,7 @@ func TestWhoWaitsForTheOutboxIsWokenByEveryChange(t *testing.T) {
 			item := o.object("c")
 			return func() error { o.store(item); return nil }
 		}},
-		"an object is sealed anew": {&o.Accepted, func() func() error {
+		"an object is sealed again": {&o.Accepted, func() func() error {
 			item := o.store(o.object("d"))
 			return func() error { return o.Reopen(item, []byte(nodetest.IndicatorJSON(1))) }
 		}},

@@ -172,7 +172,7 @@ const notMember = "membership"
 const lookAhead = 16
 
 // signNext signs what comes next and may be signed, once it is certain that nothing else is. Where that has to wait for
-// something that others don't wait for, as a collection's record, it is passed over. A problem is one that time or money
+// something that others don't wait for, as a collection's record, it is skipped. A problem is one that time or money
 // solves.
 func (m *Minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions submissions) (progress bool, problem *obstacle, err error) {
 	if !m.Sole.disputed() {

@@ -74,7 +74,7 @@ func (m *Minter) refused(ctx context.Context, f *flight, refused *ledger.Refused
 	return nil, true, nil
 }
 
-// raise signs a group anew with the fee that the network asks for now. It returns nil if that can't be done.
+// raise signs a group again with the fee that the network asks for now. It returns nil if that can't be done.
 func (m *Minter) raise(ctx context.Context, f *flight) (*flight, error) {
 	params, err := m.Ledger.Params(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (m *Minter) raise(ctx context.Context, f *flight) (*flight, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	m.Log.Info("a group is signed anew with a higher fee", "group", f.Number)
+	m.Log.Info("a group is signed again with a higher fee", "group", f.Number)
 	raised := m.replace(group)
 	// The one before may have been confirmed in this moment.
 	return raised, m.endIfDone(f.Number)

@@ -32,7 +32,7 @@ const (
 // Fetcher is the last stretch of the replicate pipeline: it gets the blocks of what counts, opens what can be opened,
 // and puts it into the view. Two lanes: what is new goes first; what could not be had waits longer each time.
 type Fetcher struct {
-	again signal.Signal // what was asked for in vain may be answered now
+	again signal.Signal // what was asked for without success may be answered now
 
 	View   *repo.View
 	State  *state.Shared
@@ -65,7 +65,7 @@ type load struct {
 	events  []repo.LoggedEvent
 	roots   []cid.Cid
 	fetched p2p.Fetched
-	settled chan struct{} // closed when it is known what becomes of them
+	settled chan struct{} // closed when their results are known
 }
 
 // lane works through one of the two queues. While the objects of one load are opened, the next is fetched.
@@ -104,7 +104,7 @@ func (f *Fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout
 		if len(events) > 0 {
 			f.Disk.Await(ctx)
 			l, err := f.fetch(ctx, events, timeout)
-			if err != nil || ctx.Err() != nil { // what a node that stops didn't get was not asked for in vain
+			if err != nil || ctx.Err() != nil { // what a node that stops didn't get is no failed attempt
 				return err
 			}
 			select {
@@ -195,7 +195,7 @@ func (f *Fetcher) watchMembers(ctx context.Context) error {
 			f.Work.Notify()
 			if admitted || time.Since(interrupted) > undisturbed {
 				interrupted = time.Now()
-				f.again.Notify() // what is asked for in vain at this moment may be answered now
+				f.again.Notify() // what is asked for without success at this moment may be answered now
 			}
 		}
 		before, wasMember = now, member

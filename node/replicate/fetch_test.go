@@ -65,7 +65,7 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 	}
 }
 
-// What was asked for in vain so often that it rests for minutes is asked for again when a member is back, however short
+// What was asked for without success so often that it rests for minutes is asked for again when a member is back, however short
 // it was away.
 func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	t.Parallel()

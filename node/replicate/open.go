@@ -26,7 +26,7 @@ const (
 	readAhead = 4 << 20  // what a payload counts for while it is read from the disk, and its size isn't known
 )
 
-// openObjects opens the objects of a load and records what becomes of them, as many at once as may be held in memory.
+// openObjects opens the objects of a load and records the results, as many at once as may be held in memory.
 // Those that name one directory are opened once: anybody can mint any number of them.
 func (f *Fetcher) openObjects(ctx context.Context, l load, objects []int) error {
 	at := map[cid.Cid]int{}
@@ -49,7 +49,7 @@ func (f *Fetcher) openObjects(ctx context.Context, l load, objects []int) error 
 	return nil
 }
 
-// openSome opens groups of a load, as many as may be held in memory, and records what becomes of them. It returns how
+// openSome opens groups of a load, as many as may be held in memory, and records the results. It returns how
 // many they were.
 func (f *Fetcher) openSome(ctx context.Context, l load, groups [][]int) (n int, err error) {
 	outcomes := make([][]repo.Outcome, len(groups))

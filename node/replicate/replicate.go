@@ -2,7 +2,7 @@
 //
 //	replicate.go  the chain's events are applied to the state and logged
 //	fetch.go      the blocks of what counts are asked for
-//	settle.go     records are read, and it is recorded what became of every event
+//	settle.go     records are read, and the result of every event is recorded
 //	open.go       objects are opened
 package replicate
 
@@ -27,7 +27,7 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// Replicator is the first stretch of the replicate pipeline: it folds the chain's events into the consortium's state
+// Replicator is the first stretch of the replicate pipeline: it applies the chain's events to the consortium's state
 // and into the log. What counts waits there for its blocks, see [Fetcher].
 type Replicator struct {
 	Consortium repo.Consortium
@@ -64,7 +64,7 @@ type Blocks interface {
 
 var _ chainwatch.Sink = (*Replicator)(nil)
 
-// Cursor is the last round that was folded.
+// Cursor is the last round that was applied.
 func (r *Replicator) Cursor() (uint64, error) { return r.View.Cursor() }
 
 // Publishers are the accounts whose events can count, and from when on.
@@ -73,7 +73,7 @@ func (r *Replicator) Publishers(next []consortium.Event) (list []consortium.Publ
 	return list
 }
 
-// Deliver folds the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
+// Deliver applies the events of the rounds up to last. The cursor moves last: a crash before that repeats everything
 // that comes after the last record in the log (see restore), and repeating changes nothing.
 func (r *Replicator) Deliver(ctx context.Context, last uint64, events []consortium.Event) error {
 	if err := r.Saw(events); err != nil {
@@ -206,7 +206,7 @@ func (r *Replicator) uses(directory string) (used bool, err error) {
 	return r.Outbox.Uses(directory)
 }
 
-// Restore rebuilds the state from the log: the records that were folded, with the content that is here.
+// Restore rebuilds the state from the log: the records that were applied, with the content that is here.
 func (r *Replicator) Restore(ctx context.Context) error {
 	state := consortium.New(r.Consortium.ID, r.Consortium.Charter, r.Identity)
 	cursor, err := r.View.Cursor()
@@ -283,6 +283,6 @@ func (r *Replicator) reattach(ctx context.Context, state *consortium.State, e re
 	case !here:
 		return nil
 	}
-	r.Log.Info("a record is read anew", "txid", e.TxID)
+	r.Log.Info("a record is read again", "txid", e.TxID)
 	return r.View.Await(e)
 }

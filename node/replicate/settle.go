@@ -20,7 +20,7 @@ const (
 	contentBytes = 1 << 20     // of contents of records that are stored at once
 )
 
-// settle opens what was fetched and records what becomes of every event. One load at a time, since the records of one
+// settle opens what was fetched and records the result of every event. One load at a time, since the records of one
 // decide about the objects of the other.
 func (f *Fetcher) settle(ctx context.Context, l load) error {
 	f.settling.Lock()
@@ -195,7 +195,7 @@ func (f *Fetcher) supply() error {
 			if err != nil {
 				return err
 			}
-			if content == nil { // it is read anew
+			if content == nil { // it is read again
 				f.Work.Notify()
 				continue
 			}
@@ -204,7 +204,7 @@ func (f *Fetcher) supply() error {
 	}
 }
 
-// contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read anew.
+// contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read again.
 func contentOf(view *repo.View, txid string) (*consortium.Content, error) {
 	e, found, err := view.Event(txid)
 	if err != nil || !found {

@@ -9,7 +9,7 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// givenMemo is the name under which is kept where the fold stood when an epoch's key was given out, by collection. The
+// givenMemo is the name under which is kept where the state stood when an epoch's key was given out, by collection. The
 // record is on the chain only later: who was removed in between was given the key all the same.
 func givenMemo(collection string) string { return "given/" + collection }
 
@@ -18,7 +18,7 @@ type givenKeys struct {
 	At    consortium.Position `json:"at"`
 }
 
-// GivenAt is where the fold stood when this organisation gave out the keys of a collection's epoch or, if that isn't
+// GivenAt is where the state stood when this organisation gave out the keys of a collection's epoch or, if that isn't
 // known, where the epoch began.
 func GivenAt(outbox *repo.Outbox, c consortium.Collection) (consortium.Position, error) {
 	data, err := outbox.Memo(givenMemo(c.ID))

@@ -16,7 +16,7 @@ const maxDefinitions = 1024
 // definitionPage is how many of them are read at once.
 const definitionPage = 64
 
-// Markings says what the markings of one member's objects mean. Nobody owns an id, and whoever publishes a definition of
+// Markings says what the markings of one member's objects mean. Nobody owns an id, and anyone who publishes a definition of
 // it would decide for all others what their marking means. So the member's own definitions decide: those in the request
 // itself, those that it published and those on their way. Without one of them a marking is unknown, whatever others say
 // of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what is no TLP marking by
@@ -44,7 +44,7 @@ func (f *Shared) Markings(outbox *repo.Outbox, view *repo.View, publisher string
 	return m
 }
 
-// Add makes a definition known that the request itself has; other objects are passed over.
+// Add makes a definition known that the request itself has; other objects are skipped.
 func (m *Markings) Add(object *stix.Object) {
 	if object.Type != "marking-definition" {
 		return
