@@ -63,7 +63,7 @@ type Node struct {
 	publisher  *accept.Publisher
 	members    *members.Registrar
 	notary     *proof.Notary
-	omissions  *proof.Omissions
+	gaps       *proof.GapWatch
 	feeds      *feeds.Feeds
 
 	accounts    *clients.Accounts
@@ -144,7 +144,7 @@ func (n *Node) Run(ctx context.Context) error {
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "changing keys": n.members.FollowRotation,
-		"watching for omissions": n.omissions.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
+		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
 		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 	} {
@@ -186,7 +186,7 @@ func (n *Node) replicate(ctx context.Context) error {
 			return err
 		}
 		n.watcher.Reset()
-		n.omissions.Forget()
+		n.gaps.Forget()
 		err = n.repo.View.Reset()
 		if err == nil {
 			err = n.replicator.Restore(ctx)

@@ -130,7 +130,7 @@ func (n *Node) wireTasks() error {
 		View: view, State: n.state, Blocks: n.host, Ledger: n.ledger, Watcher: n.watcher, Consortium: n.consortium,
 		ExplorerURL: n.repo.Config.Algorand.Explorer,
 	}
-	n.omissions = &proof.Omissions{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Audit: n.notary.Audit, Log: n.log}
+	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
 		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Ledger: n.ledger, Trail: n.trail, Problem: n.minter.Problem, Log: n.log,
 	}
@@ -162,7 +162,7 @@ func (n *Node) wireDoors() (err error) {
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
-		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Omissions: n.omissions, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
+		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
 		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
 		Certificate: n.certificateCondition, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // audit runs an audit, whatever it finds.
-func (o *organisation) audit(options ...string) (a proof.Audit, code int) {
+func (o *organisation) audit(options ...string) (a proof.Crosscheck, code int) {
 	o.t.Helper()
 	out, stderr, code := o.try(append([]string{"--json", "audit"}, options...)...)
 	if err := json.Unmarshal([]byte(out), &a); err != nil {

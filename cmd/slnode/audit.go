@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	var options proof.AuditOptions
+	var options proof.CrosscheckOptions
 	c := &cobra.Command{
 		Use:   "audit",
 		Short: "Compare all that this node took from the indexer with algod's blocks",
@@ -32,7 +32,7 @@ exits with 3 if something was found.`,
 				return err
 			}
 			bar := newProgress(c, "auditing rounds")
-			audit, err := client.Audit(c.Context(), options, func(done, total uint64) { bar.set(int(done), int(total)) })
+			audit, err := client.Crosscheck(c.Context(), options, func(done, total uint64) { bar.set(int(done), int(total)) })
 			bar.done()
 			if err = errors.Join(err, client.Close()); err != nil {
 				return err
@@ -51,7 +51,7 @@ exits with 3 if something was found.`,
 	return c
 }
 
-func printAudit(w io.Writer, a proof.Audit) {
+func printAudit(w io.Writer, a proof.Crosscheck) {
 	scope := "those of the event log"
 	if a.EveryRound {
 		scope = "every one"

@@ -261,7 +261,7 @@ func (a *API) serveEvidence(w http.ResponseWriter, r *http.Request) {
 
 // serveAudit answers with a line of JSON whenever the audit has come further, and with the result in the last.
 func (a *API) serveAudit(w http.ResponseWriter, r *http.Request) {
-	options := proof.AuditOptions{EveryRound: r.URL.Query().Get("every_round") == "true"}
+	options := proof.CrosscheckOptions{EveryRound: r.URL.Query().Get("every_round") == "true"}
 	if from := r.URL.Query().Get("from"); from != "" {
 		var err error
 		if options.From, err = strconv.ParseUint(from, 10, 64); err != nil {
@@ -270,7 +270,7 @@ func (a *API) serveAudit(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	lines, flush, begun := json.NewEncoder(w), http.NewResponseController(w), false
-	audit, err := a.Notary.Audit(r.Context(), options, func(done, total uint64) {
+	audit, err := a.Notary.Crosscheck(r.Context(), options, func(done, total uint64) {
 		begun = true
 		_ = lines.Encode(auditLine{Done: done, Total: total}) // if the caller has gone, the context ends
 		_ = flush.Flush()
@@ -287,10 +287,10 @@ func (a *API) serveAudit(w http.ResponseWriter, r *http.Request) {
 
 // auditLine is one line of the answer to an audit: how far it is, what it found, or why it ended.
 type auditLine struct {
-	Done   uint64       `json:"done,omitempty"`
-	Total  uint64       `json:"total,omitempty"`
-	Result *proof.Audit `json:"result,omitempty"`
-	Error  string       `json:"error,omitempty"`
+	Done   uint64            `json:"done,omitempty"`
+	Total  uint64            `json:"total,omitempty"`
+	Result *proof.Crosscheck `json:"result,omitempty"`
+	Error  string            `json:"error,omitempty"`
 }
 
 type adminError struct {

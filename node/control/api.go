@@ -35,7 +35,7 @@ type API struct {
 	Members     *members.Registrar
 	Withdrawer  *withdraw.Withdrawer
 	Notary      *proof.Notary
-	Omissions   *proof.Omissions
+	Gaps        *proof.GapWatch
 	Sole        *publish.Sole
 	Feeds       *feeds.Feeds
 	Accounts    *clients.Accounts

@@ -182,22 +182,22 @@ func (c *Client) Evidence(ctx context.Context, what string, disclose bool) ([]by
 	return data, nil
 }
 
-// Audit compares the event log with algod's blocks, see [proof.Notary.Audit].
-func (c *Client) Audit(ctx context.Context, o proof.AuditOptions, progress func(done, total uint64)) (proof.Audit, error) {
+// Crosscheck compares the event log with algod's blocks, see [proof.Notary.Crosscheck].
+func (c *Client) Crosscheck(ctx context.Context, o proof.CrosscheckOptions, progress func(done, total uint64)) (proof.Crosscheck, error) {
 	query := url.Values{"every_round": {strconv.FormatBool(o.EveryRound)}, "from": {strconv.FormatUint(o.From, 10)}}
 	response, err := c.ask(ctx, http.MethodGet, "/admin/audit?"+query.Encode(), nil)
 	if err != nil {
-		return proof.Audit{}, err
+		return proof.Crosscheck{}, err
 	}
 	defer response.Body.Close()
 	for lines := json.NewDecoder(response.Body); ; {
 		var line auditLine
 		if err := lines.Decode(&line); err != nil {
-			return proof.Audit{}, fmt.Errorf("reading the node's answer: %w", err)
+			return proof.Crosscheck{}, fmt.Errorf("reading the node's answer: %w", err)
 		}
 		switch {
 		case line.Error != "":
-			return proof.Audit{}, errors.New(line.Error)
+			return proof.Crosscheck{}, errors.New(line.Error)
 		case line.Result != nil:
 			return *line.Result, nil
 		}

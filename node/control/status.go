@@ -144,7 +144,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 		return Status{}, err
 	}
 	s.Publishing.Reserved = uint64(a.State.ToRekey()) * ledger.Cost(1, publish.UsualFee)
-	s.Peers, s.Missing, s.Repeated, s.Omitted = a.peerStatus(), a.Notary.Missing(), a.Notary.Repeated(), a.Omissions.List()
+	s.Peers, s.Missing, s.Repeated, s.Omitted = a.peerStatus(), a.Notary.Missing(), a.Notary.Repeated(), a.Gaps.List()
 	return s, nil
 }
 

@@ -23,25 +23,25 @@ import (
 	"github.com/serviceledger/slnode/repo"
 )
 
-// Audit is what a comparison of this node's event log, which comes from the indexer, with the blocks of algod has shown.
-type Audit struct {
-	Passed     bool        `json:"passed"` // nothing was found
-	First      uint64      `json:"first_round"`
-	Last       uint64      `json:"last_round"`
-	EveryRound bool        `json:"every_round"` // not only those of the log, and those near to missing sequence numbers
-	Rounds     uint64      `json:"rounds"`      // whose blocks were read
-	Events     uint64      `json:"events"`      // of the log, in these rounds
-	Confirmed  uint64      `json:"confirmed"`   // of these, exactly so in algod's block
-	Unread     AuditUnread `json:"unread"`
+// Crosscheck is what a comparison of this node's event log, which comes from the indexer, with the blocks of algod has shown.
+type Crosscheck struct {
+	Passed     bool   `json:"passed"` // nothing was found
+	First      uint64 `json:"first_round"`
+	Last       uint64 `json:"last_round"`
+	EveryRound bool   `json:"every_round"` // not only those of the log, and those near to missing sequence numbers
+	Rounds     uint64 `json:"rounds"`      // whose blocks were read
+	Events     uint64 `json:"events"`      // of the log, in these rounds
+	Confirmed  uint64 `json:"confirmed"`   // of these, exactly so in algod's block
+	Unread     Unread `json:"unread"`
 	// Findings are at most maxFindings; More says how many there were beside them.
 	Findings []Finding `json:"findings"`
 	More     int       `json:"more_findings,omitempty"`
-	// Missing are sequence numbers that the audited rounds don't have either.
+	// Missing are sequence numbers that the crosschecked rounds don't have either.
 	Missing []Missing `json:"missing,omitempty"`
 }
 
-// AuditUnread is what could not be compared, because algod doesn't have the blocks.
-type AuditUnread struct {
+// Unread is what could not be compared, because algod doesn't have the blocks.
+type Unread struct {
 	Rounds uint64 `json:"rounds"`
 	Events uint64 `json:"events"`
 	First  uint64 `json:"first_round,omitempty"`
@@ -70,63 +70,63 @@ const (
 
 const (
 	maxFindings  = 1000
-	auditBatch   = 64  // rounds that are read at once
-	auditLog     = 512 // events of the log that are read at once
-	auditReaders = 2   // public providers allow no more blocks at a time
-	auditTries   = 6
-	// auditWindow is for how many rounds a transaction that was signed between two others can be confirmed before or after
+	roundsAtOnce = 64  // rounds that are read at once
+	logAtOnce    = 512 // events of the log that are read at once
+	blockReaders = 2   // public providers allow no more blocks at a time
+	blockTries   = 6
+	// windowAround is for how many rounds a transaction that was signed between two others can be confirmed before or after
 	// them: Algorand's longest validity.
-	auditWindow = 1000
+	windowAround = 1000
 )
 
-// AuditOptions say how far an audit goes.
-type AuditOptions struct {
+// CrosscheckOptions say how far a crosscheck goes.
+type CrosscheckOptions struct {
 	EveryRound bool   // read every round, since a transaction that was left out can be in any
 	From       uint64 // the first round whose block is read; 0 for the charter's
 	Member     string // whose missing sequence numbers are looked for, by name; empty for everybody's
 }
 
-// Audit compares every event of the log with the block that it is in, as algod has it, and applies what it finds there by
+// Crosscheck compares every event of the log with the block that it is in, as algod has it, and applies what it finds there by
 // the rules of the consortium. It tells how far it has come, in rounds. Memory doesn't grow with the log.
-func (n *Notary) Audit(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error) {
+func (n *Notary) Crosscheck(ctx context.Context, o CrosscheckOptions, progress func(done, total uint64)) (Crosscheck, error) {
 	if err := state.AwaitTip(ctx, n.Watcher); err != nil {
-		return Audit{}, err
+		return Crosscheck{}, err
 	}
 	cursor, err := n.View.Cursor()
 	if err != nil {
-		return Audit{}, err
+		return Crosscheck{}, err
 	}
 	charter, err := n.logged(n.Consortium.Charter)
 	if err != nil {
-		return Audit{}, err
+		return Crosscheck{}, err
 	}
 	first := max(o.From, charter.Round)
 	if first > cursor {
-		return Audit{}, problem.Input(fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor))
+		return Crosscheck{}, problem.Input(fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor))
 	}
-	a := &auditor{
+	a := &crosschecker{
 		Notary: n, derived: consortium.New(n.Consortium.ID, n.Consortium.Charter, nil), log: logReader{view: n.View, last: cursor},
-		report: Audit{Passed: true, First: first, Last: cursor, EveryRound: o.EveryRound, Findings: []Finding{}},
+		report: Crosscheck{Passed: true, First: first, Last: cursor, EveryRound: o.EveryRound, Findings: []Finding{}},
 	}
 	if o.EveryRound {
 		a.ranges = []consortium.Range{{First: first, Last: cursor}}
 	} else if a.ranges, err = n.suspects(first, cursor, o.Member); err != nil {
-		return Audit{}, err
+		return Crosscheck{}, err
 	}
 	if err := a.skip(first); err != nil {
-		return Audit{}, err
+		return Crosscheck{}, err
 	}
 	for next := first; ; {
 		batch, err := a.plan(next)
 		if err != nil {
-			return Audit{}, err
+			return Crosscheck{}, err
 		}
 		if len(batch) == 0 {
 			a.report.Missing = named(n.State, holes(a.derived))
 			return a.report, nil
 		}
 		if err := a.read(ctx, batch); err != nil {
-			return Audit{}, err
+			return Crosscheck{}, err
 		}
 		for _, r := range batch {
 			a.compare(r)
@@ -136,17 +136,17 @@ func (n *Notary) Audit(ctx context.Context, o AuditOptions, progress func(done, 
 	}
 }
 
-// auditor is an audit under way.
-type auditor struct {
+// crosschecker is a crosscheck under way.
+type crosschecker struct {
 	*Notary
-	report  Audit
+	report  Crosscheck
 	log     logReader
 	ranges  []consortium.Range // rounds to read beside those of the log; ascending, apart
 	derived *consortium.State  // from the blocks; from the log where they are not to be had
 }
 
-// auditedRound is what the log and the block have of one round.
-type auditedRound struct {
+// crosscheckedRound is what the log and the block have of one round.
+type crosscheckedRound struct {
 	number uint64
 	log    []consortium.Event
 	block  []consortium.Event
@@ -165,7 +165,7 @@ type logReader struct {
 // peek gives the next event.
 func (l *logReader) peek() (e consortium.Event, found bool, err error) {
 	if len(l.held) == 0 && !l.ended {
-		if l.held, err = l.view.Log(l.after, auditLog); err != nil {
+		if l.held, err = l.view.Log(l.after, logAtOnce); err != nil {
 			return e, false, err
 		}
 		l.ended = len(l.held) == 0
@@ -223,7 +223,7 @@ func (n *Notary) suspects(first, last uint64, member string) ([]consortium.Range
 		for _, r := range list {
 			// Neighbours can be confirmed in another order than they were signed in.
 			low, high := min(r.First, r.Last), max(r.First, r.Last)
-			ranges = append(ranges, consortium.Range{First: max(first, low-min(low, auditWindow)), Last: min(last, high+auditWindow)})
+			ranges = append(ranges, consortium.Range{First: max(first, low-min(low, windowAround)), Last: min(last, high+windowAround)})
 		}
 	}
 	return joined(ranges), nil
@@ -245,7 +245,7 @@ func joined(ranges []consortium.Range) (list []consortium.Range) {
 }
 
 // skip applies the events before a round without looking at their blocks.
-func (a *auditor) skip(first uint64) error {
+func (a *crosschecker) skip(first uint64) error {
 	for {
 		e, found, err := a.log.peek()
 		if err != nil || !found || e.Round >= first {
@@ -257,8 +257,8 @@ func (a *auditor) skip(first uint64) error {
 }
 
 // plan chooses the next rounds, from one on, and gives what the log has of them. It returns none at the end.
-func (a *auditor) plan(next uint64) (batch []*auditedRound, err error) {
-	for events := 0; len(batch) < auditBatch && events < auditBatch*auditLog; {
+func (a *crosschecker) plan(next uint64) (batch []*crosscheckedRound, err error) {
+	for events := 0; len(batch) < roundsAtOnce && events < roundsAtOnce*logAtOnce; {
 		round, found := a.inRanges(next)
 		e, more, err := a.log.peek()
 		if err != nil {
@@ -270,7 +270,7 @@ func (a *auditor) plan(next uint64) (batch []*auditedRound, err error) {
 		if !found {
 			break
 		}
-		r := &auditedRound{number: round}
+		r := &crosscheckedRound{number: round}
 		for more && e.Round == round {
 			r.log = append(r.log, e)
 			a.log.take()
@@ -284,7 +284,7 @@ func (a *auditor) plan(next uint64) (batch []*auditedRound, err error) {
 }
 
 // inRanges gives the first round from the given one on that is in a range.
-func (a *auditor) inRanges(next uint64) (uint64, bool) {
+func (a *crosschecker) inRanges(next uint64) (uint64, bool) {
 	for len(a.ranges) > 0 && a.ranges[0].Last < next {
 		a.ranges = a.ranges[1:]
 	}
@@ -295,9 +295,9 @@ func (a *auditor) inRanges(next uint64) (uint64, bool) {
 }
 
 // read gets the blocks of a batch and keeps what is of this consortium.
-func (a *auditor) read(ctx context.Context, batch []*auditedRound) error {
+func (a *crosschecker) read(ctx context.Context, batch []*crosscheckedRound) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(auditReaders)
+	group.SetLimit(blockReaders)
 	for _, r := range batch {
 		group.Go(func() error {
 			block, err := a.block(ctx, r.number)
@@ -315,20 +315,20 @@ func (a *auditor) read(ctx context.Context, batch []*auditedRound) error {
 	return group.Wait()
 }
 
-// auditBackoff is for an algod that is busy, or away for a moment.
-var auditBackoff = retry.Backoff{First: 350 * time.Millisecond, Most: 16 * time.Second}
+// blockBackoff is for an algod that is busy, or away for a moment.
+var blockBackoff = retry.Backoff{First: 350 * time.Millisecond, Most: 16 * time.Second}
 
 // block reads a block, again and again if algod is busy or away for a moment.
-func (a *auditor) block(ctx context.Context, round uint64) (types.Block, error) {
+func (a *crosschecker) block(ctx context.Context, round uint64) (types.Block, error) {
 	for try := 1; ; try++ {
 		block, err := a.Ledger.Block(ctx, round)
 		if err == nil && string(block.GenesisHash[:]) != string(a.Consortium.GenesisHash) {
 			return block, fmt.Errorf("algod's block %d is of another network, %s", round, block.GenesisID)
 		}
-		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == auditTries || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == blockTries || ctx.Err() != nil {
 			return block, err
 		}
-		if !retry.Wait(ctx, algorand.Pause(err, auditBackoff.After(try))) {
+		if !retry.Wait(ctx, algorand.Pause(err, blockBackoff.After(try))) {
 			return block, ctx.Err()
 		}
 	}
@@ -353,7 +353,7 @@ func eventsOf(block *types.Block, id uint64, network [32]byte) (events []consort
 }
 
 // compare holds the log's events of a round against the block's.
-func (a *auditor) compare(r *auditedRound) {
+func (a *crosschecker) compare(r *crosscheckedRound) {
 	a.report.Events += uint64(len(r.log))
 	if r.absent {
 		u := &a.report.Unread
@@ -418,7 +418,7 @@ func difference(log, block consortium.Event) string {
 	return strings.Join(list, "; ")
 }
 
-func (a *auditor) found(problem Problem, e consortium.Event, detail string) {
+func (a *crosschecker) found(problem Problem, e consortium.Event, detail string) {
 	a.report.Passed = false
 	if len(a.report.Findings) == maxFindings {
 		a.report.More++

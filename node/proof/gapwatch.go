@@ -13,13 +13,13 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 )
 
-// Omissions watches for transactions that the indexer leaves out. A hole in a member's sequence numbers is ordinary for a
+// GapWatch watches for transactions that the indexer leaves out. A hole in a member's sequence numbers is ordinary for a
 // while; one that stays is held against algod's blocks, once, and told to the operator.
-type Omissions struct {
-	Missing func() []Missing
-	Round   func() uint64 // up to which the chain was applied
-	Audit   func(ctx context.Context, o AuditOptions, progress func(done, total uint64)) (Audit, error)
-	Log     *slog.Logger
+type GapWatch struct {
+	Missing    func() []Missing
+	Round      func() uint64 // up to which the chain was applied
+	Crosscheck func(ctx context.Context, o CrosscheckOptions, progress func(done, total uint64)) (Crosscheck, error)
+	Log        *slog.Logger
 
 	mu    sync.Mutex
 	found []Finding
@@ -45,7 +45,7 @@ type suspicion struct {
 }
 
 // Run watches until the context ends.
-func (o *Omissions) Run(ctx context.Context) error {
+func (o *GapWatch) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	members := map[string]*suspicion{}
@@ -70,7 +70,7 @@ func (o *Omissions) Run(ctx context.Context) error {
 }
 
 // look tells of the holes of one member, and asks algod about those that are new and have stayed.
-func (o *Omissions) look(ctx context.Context, s *suspicion, holes []Missing) {
+func (o *GapWatch) look(ctx context.Context, s *suspicion, holes []Missing) {
 	overdue := slices.DeleteFunc(slices.Clone(holes), func(m Missing) bool { return !m.Overdue })
 	if len(overdue) > 2*s.told || len(overdue) > 0 && s.told == 0 {
 		s.told = len(overdue)
@@ -109,11 +109,11 @@ func (o *Omissions) look(ctx context.Context, s *suspicion, holes []Missing) {
 }
 
 // ask looks for what is missing of a member since a round in algod's blocks.
-func (o *Omissions) ask(ctx context.Context, member string, since uint64) (found bool, err error) {
-	from := since - min(since, auditWindow)
-	result, err := o.Audit(ctx, AuditOptions{From: from, Member: member}, func(uint64, uint64) {})
+func (o *GapWatch) ask(ctx context.Context, member string, since uint64) (found bool, err error) {
+	from := since - min(since, windowAround)
+	result, err := o.Crosscheck(ctx, CrosscheckOptions{From: from, Member: member}, func(uint64, uint64) {})
 	if err != nil {
-		return false, fmt.Errorf("auditing from round %d: %w", from, err)
+		return false, fmt.Errorf("crosschecking from round %d: %w", from, err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -129,14 +129,14 @@ func (o *Omissions) ask(ctx context.Context, member string, since uint64) (found
 }
 
 // List gives what was found since the view was begun.
-func (o *Omissions) List() []Finding {
+func (o *GapWatch) List() []Finding {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.found)
 }
 
 // Forget begins again, with a new view.
-func (o *Omissions) Forget() {
+func (o *GapWatch) Forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.found = nil

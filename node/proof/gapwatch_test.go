@@ -21,7 +21,7 @@ func TestSkippedSequenceNumbersCostFewAudits(t *testing.T) {
 		var mu sync.Mutex
 		asked := map[string]int{}
 		skipped, honest := uint64(0), false
-		o := &Omissions{
+		o := &GapWatch{
 			Log:   nodetest.Discard,
 			Round: func() uint64 { return 3600 + uint64(time.Since(began)/time.Second) },
 			Missing: func() (list []Missing) {
@@ -35,14 +35,14 @@ func TestSkippedSequenceNumbersCostFewAudits(t *testing.T) {
 				}
 				return list
 			},
-			Audit: func(_ context.Context, o AuditOptions, _ func(uint64, uint64)) (Audit, error) {
+			Crosscheck: func(_ context.Context, o CrosscheckOptions, _ func(uint64, uint64)) (Crosscheck, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				asked[o.Member]++
 				if o.Member == "alpha" {
-					return Audit{Findings: []Finding{{Problem: Omitted, TxID: fmt.Sprint(asked[o.Member])}}}, nil
+					return Crosscheck{Findings: []Finding{{Problem: Omitted, TxID: fmt.Sprint(asked[o.Member])}}}, nil
 				}
-				return Audit{}, nil
+				return Crosscheck{}, nil
 			},
 		}
 		ended := make(chan error, 1)

@@ -27,7 +27,7 @@ func TestJoinedRangesHoldTheSameRoundsOnce(t *testing.T) {
 				t.Fatalf("round %d: %v became %v", round, ranges, got)
 			}
 		}
-		a := auditor{ranges: got}
+		a := crosschecker{ranges: got}
 		next, rounds := uint64(0), 0
 		for {
 			round, more := a.inRanges(next)
@@ -93,8 +93,8 @@ func TestARoundIsComparedInBothDirections(t *testing.T) {
 	stranger := record(5, 1, "S", wire.Note{Kind: wire.KindObject, Sequence: 1})
 	stranger.Sender = "X"
 
-	a := &auditor{Notary: &Notary{State: state.New("", consortium.New(7, "C", nil), nil)}, derived: consortium.New(7, "C", nil), report: Audit{Passed: true}}
-	for _, r := range []auditedRound{
+	a := &crosschecker{Notary: &Notary{State: state.New("", consortium.New(7, "C", nil), nil)}, derived: consortium.New(7, "C", nil), report: Crosscheck{Passed: true}}
+	for _, r := range []crosscheckedRound{
 		{number: 1, log: []consortium.Event{charter}, absent: true},
 		{number: 2, log: []consortium.Event{admission}, block: []consortium.Event{admission}},
 		{number: 3, log: []consortium.Event{one, record(3, 2, "?", one.Note)}, block: []consortium.Event{one, two}},
@@ -116,7 +116,7 @@ func TestARoundIsComparedInBothDirections(t *testing.T) {
 			t.Errorf("%s: %q, want %q", txid, got[txid], problem)
 		}
 	}
-	if r := a.report; r.Events != 5 || r.Confirmed != 2 || r.Rounds != 4 || r.Unread != (AuditUnread{Rounds: 1, Events: 1, First: 1, Last: 1}) {
+	if r := a.report; r.Events != 5 || r.Confirmed != 2 || r.Rounds != 4 || r.Unread != (Unread{Rounds: 1, Events: 1, First: 1, Last: 1}) {
 		t.Errorf("%+v", r)
 	}
 }
