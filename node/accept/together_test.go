@@ -34,7 +34,7 @@ type publishersWorld struct {
 func newPublishersWorld(t *testing.T) *publishersWorld {
 	h := worldtest.NewHostileWorld(t)
 	return &publishersWorld{h, &collections.Owner{
-		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Watcher: worldtest.CaughtUp{}, Consortium: h.Id,
+		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Watcher: worldtest.CaughtUp{}, Consortium: h.ID,
 		Records:   publish.NewRecords(publish.NewOutbox(h.R.Outbox), h.Blocks, publish.NewFresh(h.Blocks)),
 		Recipient: h.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}}
@@ -52,7 +52,7 @@ func newRing(t *testing.T) (*publishersWorld, string) {
 }
 
 func (h *publishersWorld) sealer() *publish.Sealer {
-	return &publish.Sealer{Outbox: publish.NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.Id,
+	return &publish.Sealer{Outbox: publish.NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.ID,
 		Memory: publish.SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 }
 
@@ -372,7 +372,7 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	nodetest.Must(t, w.Deliver(w.Mint(w.Self, w.Object(2))))
 	var free atomic.Uint64
 	guard := diskWith(&free)
-	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id,
+	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.ID,
 		Memory: 16 << 10, Disk: guard, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	w.Fetcher.Disk = guard
 	ctx, stop := context.WithCancel(t.Context())
@@ -397,7 +397,7 @@ func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 			t.Fatal(failures)
 		}
 	}
-	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.Id, Memory: 16 << 10,
+	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.ID, Memory: 16 << 10,
 		Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	items, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
 	nodetest.Must(t, err)

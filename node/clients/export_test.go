@@ -17,7 +17,7 @@ import (
 
 func TestTheViewIsExported(t *testing.T) {
 	h := newHooked(t)
-	c := &Catalogue{View: h.R.View, State: h.State, Own: "self", Consortium: repo.Consortium{ID: h.Id}, Shown: &h.shown, Exports: semaphore.NewWeighted(1)}
+	c := &Catalogue{View: h.R.View, State: h.State, Own: "self", Consortium: repo.Consortium{ID: h.ID}, Shown: &h.shown, Exports: semaphore.NewWeighted(1)}
 	box := taxii.Collection{Root: "self", ID: h.Collection}
 	changes := c.Changes()
 	expired, cancel := context.WithCancel(t.Context())

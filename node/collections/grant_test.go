@@ -84,7 +84,7 @@ func TestTheGovernorsReplacementOfAMembersIdentityIsActedUponAtOnce(t *testing.T
 	h, ring := newOwningWorld(t)
 	for epoch := uint32(2); epoch < 5; epoch++ {
 		next := nodetest.NewOrg(t, "mallory")
-		draft, err := consortium.DraftRotation(h.Id, h.Mallory.Address(), next.Document, nil, time.Now())
+		draft, err := consortium.DraftRotation(h.ID, h.Mallory.Address(), next.Document, nil, time.Now())
 		nodetest.Must(t, err)
 		h.Takes(h.Mint(h.Founder, draft))
 		*h.Mallory = *next
@@ -126,7 +126,7 @@ func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T
 	nodetest.Must(t, err)
 	rotates := func(digest string) {
 		t.Helper()
-		draft, err := consortium.DraftRotation(h.Id, h.Mallory.Address(), h.Mallory.Document, nil, time.Now())
+		draft, err := consortium.DraftRotation(h.ID, h.Mallory.Address(), h.Mallory.Document, nil, time.Now())
 		nodetest.Must(t, err)
 		draft.Note.PeerDigest = digest
 		dir, err := publish.DirectoryOf(draft)

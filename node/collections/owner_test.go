@@ -28,7 +28,7 @@ func newOwner(t *testing.T) (*worldtest.World, *Owner) {
 // ownerIn makes one, as a start does.
 func ownerIn(w *worldtest.World) *Owner {
 	return &Owner{
-		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.Id,
+		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.ID,
 		Records:   publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
 		Recipient: w.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}

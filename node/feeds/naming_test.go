@@ -49,7 +49,7 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 					return c.ID, err
 				},
 				"an account's limit": func() (string, error) {
-					ids, err := clients.CollectionIDs(h.State, repo.Consortium{ID: h.Id}, []string{name})
+					ids, err := clients.CollectionIDs(h.State, repo.Consortium{ID: h.ID}, []string{name})
 					return strings.Join(ids, " "), err
 				},
 			} {
@@ -58,8 +58,8 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 				}
 			}
 		}
-		everything, err := clients.CollectionIDs(h.State, repo.Consortium{ID: h.Id}, []string{state.EverythingAlias})
-		if err != nil || everything[0] != clients.EverythingID(repo.Consortium{ID: h.Id}) {
+		everything, err := clients.CollectionIDs(h.State, repo.Consortium{ID: h.ID}, []string{state.EverythingAlias})
+		if err != nil || everything[0] != clients.EverythingID(repo.Consortium{ID: h.ID}) {
 			t.Errorf("others call theirs %q: everything is %v (%v)", alias, everything, err)
 		}
 		for _, c := range h.State.Collections() {
@@ -108,7 +108,7 @@ func TestWhoHasOurNameInTheConsortiumGetsNothingThatIsPostedToOurRoot(t *testing
 	h := &namedWorld{HostileWorld: &worldtest.HostileWorld{World: worldtest.NewWorld(t, self), Founder: founder, Mallory: mallory, Keys: map[string]*seal.EpochKey{}, Own: uuid.NewString()}}
 	events := h.Found(founder, mallory, self)
 	h.Open()
-	h.catalogue = &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.Id}}
+	h.catalogue = &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.ID}}
 	h.Takes(events...)
 	theirs := "00000000" + uuid.NewString()[8:]
 	h.Takes(h.CollectionOf(mallory, theirs, 1, h.Everybody("notes"), self), h.CollectionOf(self, h.Own, 1, h.Named("Own", "notes")))
@@ -133,6 +133,6 @@ type namedWorld struct {
 func newNamedWorld(t *testing.T) *namedWorld {
 	h := worldtest.NewHostileWorld(t)
 	return &namedWorld{
-		h, &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.Id}}, &collections.Owner{State: h.State},
+		h, &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.ID}}, &collections.Owner{State: h.State},
 	}
 }

@@ -39,7 +39,7 @@ func TestTheGovernorsRecordsAreInTheEvidenceIfTheyShowThatNoneIsLeftOut(t *testi
 	if list, err := n.numbered(later); err != nil || len(list) != 0 {
 		t.Errorf("%d records (%v), and a number between them is an object's", len(list), err)
 	}
-	amendment, err := consortium.DraftAmendment(h.Id, wire.Amendment{Name: "Test", Governor: wire.Quorum{Threshold: 1, Accounts: []string{h.Self.Address()}}}, time.Now())
+	amendment, err := consortium.DraftAmendment(h.ID, wire.Amendment{Name: "Test", Governor: wire.Quorum{Threshold: 1, Accounts: []string{h.Self.Address()}}}, time.Now())
 	nodetest.Must(t, err)
 	h.Takes(h.Mint(h.Founder, amendment))
 	if list, err := n.numbered(h.Mint(h.Mallory, h.Object(4))); err != nil || len(list) != 0 {

@@ -221,7 +221,7 @@ func (h *soleWorld) stores(n int) {
 	nodetest.Must(h.T, err)
 	items, err := h.R.Outbox.Queue(repo.Accepted, 0, SealBatch)
 	nodetest.Must(h.T, err)
-	s := &Sealer{Outbox: NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.Id,
+	s := &Sealer{Outbox: NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.ID,
 		Memory: SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	_, err = s.Seal(h.T.Context(), items)
 	nodetest.Must(h.T, err)

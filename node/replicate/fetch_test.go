@@ -20,7 +20,7 @@ func TestObjectsAreReconsideredWhenTheNodeStoppedRightAfterTheirRecord(t *testin
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
 	w := newWorld(t, bravo)
 	events := w.Found(alpha)
-	d, err := consortium.DraftMember(w.Id, bravo.Document, events[0].Time)
+	d, err := consortium.DraftMember(w.ID, bravo.Document, events[0].Time)
 	nodetest.Must(t, err)
 	events = append(events, w.Mint(alpha, d), w.Mint(alpha, w.Object(1)))
 	w.Open()

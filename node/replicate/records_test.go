@@ -36,7 +36,7 @@ func (w *world) record(owner *nodetest.Org, id string, epoch uint32, recipients 
 	for _, o := range recipients {
 		to = append(to, o.Identity.Recipient())
 	}
-	draft, err := consortium.DraftCollection(w.Id, id, epoch, wire.Collection{
+	draft, err := consortium.DraftCollection(w.ID, id, epoch, wire.Collection{
 		Title: "A collection", DefaultLevel: "green", Metadata: wire.MetadataOpen, Readers: wire.Accounts{Members: true},
 	}, map[uint32]*seal.EpochKey{epoch: key}, to, time.Now())
 	nodetest.Must(w.T, err)

@@ -74,7 +74,7 @@ func TestDestroyingANFTAboutAnAnnouncedDirectoryLeavesItsBlocks(t *testing.T) {
 // keyring mints a record, which changes nothing here.
 func (w *world) keyring(owner, reader *nodetest.Org) consortium.Event {
 	w.T.Helper()
-	d, err := consortium.DraftKeyring(w.Id, w.Collection, map[uint32]*seal.EpochKey{1: w.Key}, []string{reader.Identity.Recipient()}, time.Now())
+	d, err := consortium.DraftKeyring(w.ID, w.Collection, map[uint32]*seal.EpochKey{1: w.Key}, []string{reader.Identity.Recipient()}, time.Now())
 	nodetest.Must(w.T, err)
 	return w.Mint(owner, d)
 }
@@ -162,7 +162,7 @@ func TestARecordThatWasRefusedStaysVoidAfterARestart(t *testing.T) {
 			nodetest.Must(t, w.Deliver(events...))
 			w.Drain()
 			// A record about another collection than its note says.
-			other, err := consortium.DraftCollection(w.Id, uuid.NewString(), 1, wire.Collection{Title: "Other", DefaultLevel: "green", Metadata: wire.MetadataOpen},
+			other, err := consortium.DraftCollection(w.ID, uuid.NewString(), 1, wire.Collection{Title: "Other", DefaultLevel: "green", Metadata: wire.MetadataOpen},
 				map[uint32]*seal.EpochKey{1: w.Key}, []string{alpha.Identity.Recipient()}, time.Now())
 			nodetest.Must(t, err)
 			other.Note.Collection = w.Collection

@@ -161,7 +161,7 @@ type Chain struct {
 	Self       *Org
 	State      *state.Shared
 	assets     uint64
-	Id         uint64
+	ID         uint64
 	charterTx  string
 	Collection string
 	Key        *seal.EpochKey
@@ -180,15 +180,15 @@ func NewChain(t testing.TB, self *Org) *Chain {
 	Must(t, err)
 	r, err := repo.Open(dir, nil)
 	Must(t, err)
-	w := &Chain{T: t, R: r, Blocks: NewMemStore(), Self: self, assets: 1000, Id: 1001, Collection: uuid.NewString()}
+	w := &Chain{T: t, R: r, Blocks: NewMemStore(), Self: self, assets: 1000, ID: 1001, Collection: uuid.NewString()}
 	t.Cleanup(func() { Must(t, w.R.Close()) })
 	return w
 }
 
 // Begin begins with the state of somebody who knows nothing but the charter.
 func (w *Chain) Begin() repo.Consortium {
-	w.State = state.New(w.Self.Address(), consortium.New(w.Id, w.charterTx, w.Self.Identity), nil)
-	return repo.Consortium{ID: w.Id, Charter: w.charterTx}
+	w.State = state.New(w.Self.Address(), consortium.New(w.ID, w.charterTx, w.Self.Identity), nil)
+	return repo.Consortium{ID: w.ID, Charter: w.charterTx}
 }
 
 // Mint puts a draft on the chain in a round of its own.
@@ -205,7 +205,7 @@ func (w *Chain) MintDirectory(sender *Org, note wire.Note, root cid.Cid, hash []
 	w.assets++
 	w.Round++
 	w.N++
-	id := w.Id
+	id := w.ID
 	if note.Kind == wire.KindCharter {
 		id = 0
 	} else {
@@ -221,7 +221,7 @@ func (w *Chain) Destroy(sender *Org, asset uint64) consortium.Event {
 	w.N++
 	sender.Sequence++
 	return consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N), Sender: sender.Address(),
-		Asset: asset, Consortium: w.Id, Note: wire.Note{Kind: wire.KindDestroy, Sequence: sender.Sequence}}
+		Asset: asset, Consortium: w.ID, Note: wire.Note{Kind: wire.KindDestroy, Sequence: sender.Sequence}}
 }
 
 // Found gives the events of a founding: charter, the members, the default collection with keys for all members.
@@ -232,11 +232,11 @@ func (w *Chain) Found(members ...*Org) []consortium.Event {
 		Founder: founder.Address(), DefaultCollection: w.Collection, History: true}, time.Now())
 	Must(w.T, err)
 	e := w.Mint(founder, charter)
-	w.Id, w.charterTx = e.Asset, e.TxID
+	w.ID, w.charterTx = e.Asset, e.TxID
 	events := []consortium.Event{e}
 	var recipients []string
 	for _, m := range members {
-		d, err := consortium.DraftMember(w.Id, m.Document, time.Now())
+		d, err := consortium.DraftMember(w.ID, m.Document, time.Now())
 		Must(w.T, err)
 		events = append(events, w.Mint(founder, d))
 		recipients = append(recipients, m.Identity.Recipient())
@@ -244,7 +244,7 @@ func (w *Chain) Found(members ...*Org) []consortium.Event {
 	w.Key, err = seal.NewEpochKey()
 	Must(w.T, err)
 	all := wire.Accounts{Members: true}
-	d, err := consortium.DraftCollection(w.Id, w.Collection, 1, wire.Collection{Title: "Default", Readers: all, Contributors: all, DefaultLevel: "green", Metadata: wire.MetadataOpen},
+	d, err := consortium.DraftCollection(w.ID, w.Collection, 1, wire.Collection{Title: "Default", Readers: all, Contributors: all, DefaultLevel: "green", Metadata: wire.MetadataOpen},
 		map[uint32]*seal.EpochKey{1: w.Key}, recipients, time.Now())
 	Must(w.T, err)
 	return append(events, w.Mint(founder, d))
@@ -262,7 +262,7 @@ func (w *Chain) Object(n int) consortium.Draft { return w.ObjectOf(n, "") }
 func (w *Chain) ObjectOf(n int, description string) consortium.Draft {
 	w.T.Helper()
 	c := consortium.Collection{ID: w.Collection, Epoch: 1, Key: w.Key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
-	d, err := consortium.DraftObject(w.Id, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true,
+	d, err := consortium.DraftObject(w.ID, c, fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n), "2026-01-02T03:04:05.678Z", true,
 		[]byte(DescribedIndicator(n, description)), time.Now())
 	Must(w.T, err)
 	return d

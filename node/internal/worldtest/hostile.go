@@ -45,7 +45,7 @@ func (h *HostileWorld) CollectionOf(owner *nodetest.Org, id string, epoch uint32
 	payload, err := wire.CollectionRecord{Collection: id, Keyrings: [][]byte{forReaders}, Sealed: sealed}.Encode()
 	nodetest.Must(h.T, err)
 	metadata := wire.NewMetadata(wire.Properties{
-		Kind: wire.KindCollection, Consortium: h.Id, Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
+		Kind: wire.KindCollection, Consortium: h.ID, Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
 	}, payload)
 	encoded, err := metadata.Encode()
 	nodetest.Must(h.T, err)
@@ -111,7 +111,7 @@ func (h *HostileWorld) Rotates(o *nodetest.Org, k Changes) {
 	}
 	now.Document, err = now.Document.Sign(now.Account.PrivateKey, peerKey)
 	nodetest.Must(h.T, err)
-	draft, err := consortium.DraftRotation(h.Id, o.Address(), now.Document, now.Account.PrivateKey, time.Now())
+	draft, err := consortium.DraftRotation(h.ID, o.Address(), now.Document, now.Account.PrivateKey, time.Now())
 	nodetest.Must(h.T, err)
 	h.Takes(h.Mint(o, draft))
 	*o = now
@@ -119,14 +119,14 @@ func (h *HostileWorld) Rotates(o *nodetest.Org, k Changes) {
 
 func (h *HostileWorld) Removes(o *nodetest.Org) {
 	h.T.Helper()
-	draft, err := consortium.DraftRemoval(h.Id, o.Address(), time.Now())
+	draft, err := consortium.DraftRemoval(h.ID, o.Address(), time.Now())
 	nodetest.Must(h.T, err)
 	h.Takes(h.Mint(h.Founder, draft))
 }
 
 func (h *HostileWorld) Admits(o *nodetest.Org) {
 	h.T.Helper()
-	draft, err := consortium.DraftMember(h.Id, o.Document, time.Now())
+	draft, err := consortium.DraftMember(h.ID, o.Document, time.Now())
 	nodetest.Must(h.T, err)
 	h.Takes(h.Mint(h.Founder, draft))
 }
