@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"node/publish": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/retry", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/problem", "node/state", "p2p", "repo"},
 	"node/withdraw":    {"internal/consortium", "internal/signal", "internal/wire", "node/problem", "node/publish", "node/state", "repo", "taxii"},
-	"node/collections": {"internal/consortium", "internal/seal", "internal/stix", "internal/wire", "node/problem", "node/publish", "node/state", "repo"},
+	"node/collections": {"internal/consortium", "internal/seal", "internal/signal", "internal/stix", "internal/wire", "node/problem", "node/publish", "node/state", "repo"},
 	"node/proof": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/ledger", "internal/onchain", "internal/retry", "internal/wire",
 		"node/problem", "node/replicate", "node/state", "p2p", "repo"},
 	"node/accept": {"chainwatch", "internal/consortium", "internal/ledger", "internal/signal", "internal/stix", "internal/wire", "node/problem",

@@ -2,6 +2,8 @@
 package signal
 
 import (
+	"context"
+	"reflect"
 	"sync"
 )
 
@@ -32,5 +34,23 @@ func (s *Signal) Notify() {
 	if s.ch != nil {
 		close(s.ch)
 		s.ch = nil
+	}
+}
+
+// Until waits until done reports that it is, and looks again at every change of the signals. It gives done's error or, if the
+// context ends first, the context's.
+func Until(ctx context.Context, done func() (bool, error), signals ...*Signal) error {
+	cases := make([]reflect.SelectCase, len(signals)+1)
+	cases[0] = reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
+	for {
+		for i, s := range signals {
+			cases[i+1] = reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(s.Changed())}
+		}
+		if is, err := done(); is || err != nil {
+			return err
+		}
+		if ended, _, _ := reflect.Select(cases); ended == 0 {
+			return ctx.Err()
+		}
 	}
 }

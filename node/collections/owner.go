@@ -13,6 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -234,22 +235,21 @@ func (o *Owner) keys(c consortium.Collection, from uint32) map[uint32]*seal.Epoc
 }
 
 // Await waits until a collection has a revision.
-func (o *Owner) Await(ctx context.Context, id string, revision int) (consortium.Collection, error) {
-	for {
-		changed := o.State.Changed.Changed()
+func (o *Owner) Await(ctx context.Context, id string, revision int) (c consortium.Collection, err error) {
+	err = signal.Until(ctx, func() (is bool, err error) {
 		if o.State.Taken(id) {
-			return consortium.Collection{}, fmt.Errorf("collection %s: %w", id, errTaken)
+			return false, fmt.Errorf("collection %s: %w", id, errTaken)
 		}
-		if c, found := o.State.Collection(id); found && c.Revision >= revision && !c.Pending {
-			return c, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return consortium.Collection{}, errors.Join(
-				fmt.Errorf("the change of collection %s is stored and will be on the chain, but isn't yet: %w", id, ctx.Err()), o.Problem())
-		}
+		c, is = o.State.Collection(id)
+		return is && c.Revision >= revision && !c.Pending, nil
+	}, &o.State.Changed)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = publish.NotYet("the change of collection "+id, err, o.Problem)
 	}
+	if err != nil {
+		return consortium.Collection{}, err
+	}
+	return c, nil
 }
 
 // sinceMemo is the name under which the first epoch is kept that a reader was given the key of: should it ever need its

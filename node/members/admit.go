@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/problem"
@@ -147,20 +148,15 @@ func (r *Registrar) mayAdmit(m wire.Member) (*consortium.Member, error) {
 }
 
 // awaitItem waits until what is published under a key is on the chain.
-func (r *Registrar) awaitItem(ctx context.Context, key []byte) (repo.Item, error) {
-	for {
-		changed := r.Outbox.Done.Changed()
-		item, found, err := r.Outbox.Find(key)
-		if err != nil || found && item.State >= repo.Confirmed {
-			return item, err
-		}
-		select {
-		case <-changed:
-		case <-time.After(time.Second): // it may not be in the outbox yet
-		case <-ctx.Done():
-			return repo.Item{}, errors.Join(ctx.Err(), r.Problem())
-		}
+func (r *Registrar) awaitItem(ctx context.Context, key []byte) (item repo.Item, err error) {
+	err = signal.Until(ctx, func() (found bool, err error) {
+		item, found, err = r.Outbox.Find(key)
+		return found && item.State >= repo.Confirmed, err
+	}, &r.Outbox.Done)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = errors.Join(err, r.Problem())
 	}
+	return item, err
 }
 
 // awaitKeyring waits until the newcomer's keyring of the default collection, if that is ours, is on the chain.
@@ -168,9 +164,8 @@ func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
 	if m.Account == r.State.Self {
 		return nil
 	}
-	for {
-		confirmed, changed := r.Outbox.Done.Changed(), r.State.Changed.Changed()
-		waits, id := false, m.Account
+	err := signal.Until(ctx, func() (bool, error) {
+		id := m.Account
 		if who, found := r.State.Member(m.Account); found {
 			id = who.ID
 		}
@@ -179,21 +174,16 @@ func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
 				continue
 			}
 			item, found, err := r.Outbox.Find(collections.KeyringKey(c, id, m.Recipient))
-			if err != nil {
-				return err
+			if err != nil || !found || item.State < repo.Confirmed {
+				return false, err
 			}
-			waits = !found || item.State < repo.Confirmed
 		}
-		if !waits {
-			return nil
-		}
-		select {
-		case <-confirmed:
-		case <-changed:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), r.Problem())
-		}
+		return true, nil
+	}, &r.Outbox.Done, &r.State.Changed)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = errors.Join(err, r.Problem())
 	}
+	return err
 }
 
 func (r *Registrar) invite(m wire.Member) ([]byte, error) {

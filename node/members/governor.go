@@ -10,6 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -261,18 +262,10 @@ func (r *Registrar) awaitCounted(ctx context.Context, txid string, round uint64)
 	if err != nil || e.Note.Kind != wire.KindAmendment {
 		return err
 	}
-	for known := false; ; { // its content is here; it is about to be read
-		changed := r.State.Changed.Changed()
+	return signal.Until(ctx, func() (known bool, err error) { // its content is here; it is about to be read
 		r.State.Read(func(s *consortium.State) { known = s.Quorum() != nil })
-		if known {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
-	}
+		return known, nil
+	}, &r.State.Changed)
 }
 
 // Submitted is the result of a proposal.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -38,17 +39,15 @@ func (r *Registrar) Remove(ctx context.Context, name string) (Removal, error) {
 	if err := r.endMembership(ctx, m); err != nil {
 		return Removal{}, fmt.Errorf("removing %s: %w", m.Name, err)
 	}
-	for {
-		changed := r.State.Changed.Changed()
-		if one, _ := r.State.Member(m.Account); one.Removed != nil {
-			return Removal{Info: Describe(r.State, one)}, nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return Removal{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, ctx.Err()), r.Problem())
-		}
+	removed := m
+	err = signal.Until(ctx, func() (bool, error) {
+		removed, _ = r.State.Member(m.Account)
+		return removed.Removed != nil, nil
+	}, &r.State.Changed)
+	if err != nil {
+		return Removal{}, errors.Join(fmt.Errorf("removing %s: %w", m.Name, err), r.Problem())
 	}
+	return Removal{Info: Describe(r.State, removed)}, nil
 }
 
 // removable finds a member by its name or account.

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -67,19 +68,12 @@ func (r *Registrar) RotateKeys(ctx context.Context, c repo.Change) (Rotated, err
 	if err != nil {
 		return Rotated{}, fmt.Errorf("changing the keys: %w", err)
 	}
-	for {
-		changed := r.rotated.Changed()
-		if err := r.rotationFailed(item.Key); err != nil {
-			return Rotated{}, err
-		}
-		if r.switching.Load() {
-			break
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return Rotated{}, errors.Join(fmt.Errorf("the change of keys is stored and will be on the chain, but isn't yet: %w", ctx.Err()), r.Problem())
-		}
+	err = signal.Until(ctx, func() (bool, error) { return r.switching.Load(), r.rotationFailed(item.Key) }, &r.rotated)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = publish.NotYet("the change of keys", err, r.Problem)
+	}
+	if err != nil {
+		return Rotated{}, err
 	}
 	if item, _, err = r.Outbox.Find(item.Key); err != nil {
 		return Rotated{}, err

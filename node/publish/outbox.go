@@ -1,6 +1,8 @@
 package publish
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/signal"
@@ -78,4 +80,9 @@ func (o *Outbox) GiveUp(item repo.Item, failure string) error {
 func (o *Outbox) Withdraw(txids ...string) error {
 	defer o.Done.Notify()
 	return o.Outbox.Withdraw(txids...)
+}
+
+// NotYet is the error of who does not wait any longer for something on its way to the chain.
+func NotYet(what string, ended error, problem func() error) error {
+	return errors.Join(fmt.Errorf("%s is stored and will be on the chain, but isn't yet: %w", what, ended), problem())
 }

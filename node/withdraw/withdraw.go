@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -219,17 +220,17 @@ func destroyKey(asset uint64) []byte { return publish.KeyOf("destroy", strconv.F
 
 // await waits until everything in a list has left the view.
 func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
-	for {
-		changed := w.Outbox.Done.Changed()
-		waiting := 0
+	waiting := 0
+	err := signal.Until(ctx, func() (bool, error) {
+		waiting = 0
 		for i := range list {
 			event, found, err := w.View.EventOf(list[i].Asset)
 			if err != nil {
-				return err
+				return false, err
 			}
 			list[i].Withdrawn = found && event.State == repo.Ended
 			if item, found, err := w.Outbox.Find(destroyKey(list[i].Asset)); err != nil {
-				return err
+				return false, err
 			} else if found {
 				list[i].Destroyed = item.TxID
 			}
@@ -237,15 +238,12 @@ func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 				waiting++
 			}
 		}
-		if waiting == 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%d withdrawals are stored and will be on the chain, but aren't yet: %w", waiting, ctx.Err()), w.Problem())
-		}
+		return waiting == 0, nil
+	}, &w.Outbox.Done)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = publish.NotYet(fmt.Sprintf("each of %d withdrawals", waiting), err, w.Problem)
 	}
+	return err
 }
 
 // WithdrawAll takes objects of this organisation back, and returns when the chain has it.

@@ -1,0 +1,53 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestNoChangeIsMissedBetweenTheLookAndTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first, second Signal
+		var n atomic.Int32
+		looks := 0
+		done := func() (bool, error) {
+			if looks++; looks == 1 { // it changes while it is looked at
+				n.Add(1)
+				first.Notify()
+			}
+			return n.Load() >= 3, nil
+		}
+		go func() {
+			time.Sleep(time.Hour)
+			n.Add(1)
+			second.Notify()
+			time.Sleep(time.Hour)
+			n.Add(1)
+			first.Notify()
+		}()
+		began := time.Now()
+		if err := Until(t.Context(), done, &first, &second); err != nil || time.Since(began) != 2*time.Hour || looks != 4 {
+			t.Errorf("after %s and %d looks: %v", time.Since(began), looks, err)
+		}
+	})
+}
+
+func TestWhoWaitsLeavesWithItsContextOrWithAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Signal
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		never := func() (bool, error) { return false, nil }
+		if err := Until(ctx, never, &s, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("its context has ended: %v", err)
+		}
+		failure := errors.New("the disk")
+		if err := Until(t.Context(), func() (bool, error) { return false, failure }, &s); !errors.Is(err, failure) {
+			t.Errorf("%v", err)
+		}
+	})
+}
