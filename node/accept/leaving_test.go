@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
@@ -19,8 +18,8 @@ const firstID = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f" // of nodetest
 
 func withdrawerIn(w *worldtest.World) *withdraw.Withdrawer {
 	return &withdraw.Withdrawer{
-		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}),
-		Watcher: worldtest.CaughtUp{}, Done: &signal.Signal{}, Statuses: publisherIn(w), Problem: func() error { return nil }, Log: nodetest.Discard,
+		Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
+		Watcher: worldtest.CaughtUp{}, Statuses: publisherIn(w), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}
 }
 
@@ -48,7 +47,7 @@ func stateOf(s taxii.Status) string {
 // Who withdraws an object and then posts it again was answered "complete", with the transaction that was about to end.
 func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	m := &publish.Minter{Outbox: w.R.Outbox, View: w.R.View, LeaseKey: []byte("key")}
+	m := &publish.Minter{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, LeaseKey: []byte("key")}
 	first := show(w, w.ObjectOf(1, "old"), [32]byte{1})
 	if s := add(w, false, nodetest.DescribedIndicator(1, "old")); stateOf(s) != "complete" {
 		t.Fatalf("the same again: %+v", s)
@@ -96,7 +95,7 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 // A withdrawal takes with it what would come in the place of what is withdrawn.
 func TestAWithdrawalEndsWhatFollows(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	m := &publish.Minter{Outbox: w.R.Outbox, View: w.R.View, LeaseKey: []byte("key")}
+	m := &publish.Minter{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, LeaseKey: []byte("key")}
 	first := show(w, w.ObjectOf(1, "old"), [32]byte{1})
 	taken(t, add(w, true, nodetest.DescribedIndicator(1, "new")), "takes the place")
 	item := w.LastItem()

@@ -168,7 +168,7 @@ func TestAFeedDoesNotPublishWhatIsBeingWithdrawn(t *testing.T) {
 	if refused() {
 		t.Error("a later version is refused")
 	}
-	withdrawer := &withdraw.Withdrawer{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.R.Outbox, w.Blocks, publish.NewFresh(w.Blocks), func() {}), Log: nodetest.Discard}
+	withdrawer := &withdraw.Withdrawer{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)), Log: nodetest.Discard}
 	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Collection: w.Collection, Asset: asset})
 	nodetest.Must(t, err)
 	if !refused() {
