@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		if slnode = os.Getenv("SLNODE_TEST_PROGRAM"); slnode != "" { // another build, to compare it with
+			return m.Run()
+		}
 		slnode = filepath.Join(dir, "slnode")
 		args := []string{"build", "-o", slnode}
 		if os.Getenv("SLNODE_TEST_RACE") != "" { // three times as slow; see "make race"
