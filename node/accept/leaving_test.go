@@ -92,6 +92,26 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	}
 }
 
+// So it is where the outbox knows what is being withdrawn.
+func TestWhatTheOutboxHasAndIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	object := nodetest.DescribedIndicator(1, "")
+	taken(t, add(w, false, object))
+	item := w.LastItem()
+	w.Seal()
+	first := show(w, w.Object(1), [32]byte{1})
+	nodetest.Must(t, w.R.Outbox.Resolve(item, repo.Confirmation{TxID: first.TxID, Round: first.Round, Asset: first.Asset}, ""))
+	if s := add(w, false, object); stateOf(s) != "complete" {
+		t.Fatalf("the same again: %+v", s)
+	}
+	_, _, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, TxID: first.TxID, Asset: first.Asset})
+	nodetest.Must(t, err)
+	taken(t, add(w, false, object), "takes the place")
+	if last := w.LastItem(); last.Replaces != item.Number || last.Publication != 1 {
+		t.Errorf("it is published as %+v", last)
+	}
+}
+
 // A withdrawal takes with it what would come in the place of what is withdrawn.
 func TestAWithdrawalEndsWhatFollows(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
