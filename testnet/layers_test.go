@@ -75,6 +75,7 @@ var layers = map[string][]string{
 	"testnet/cmd/devchain": {"testnet/devchain"},
 	"testnet/cmd/gateway":  {"testnet/gateway"},
 	"scripts/mutants":      {},
+	"scripts/vulncheck":    {},
 }
 
 func goList(t *testing.T, args ...string) []string {

@@ -12,61 +12,78 @@ const recentRounds = 30_000
 
 // Trouble lists what is wrong with a node, a line each; it is empty if nothing is. A line begins with the word under which
 // `slnode status` shows more.
-func (s Status) Trouble() (lines []string) {
-	add := func(format string, values ...any) {
-		lines = append(lines, strings.Join(strings.Fields(fmt.Sprintf(format, values...)), " "))
+func (s Status) Trouble() []string {
+	var t troubles
+	s.ownTrouble(&t)
+	s.othersTrouble(&t)
+	return t
+}
+
+// troubles is what was found.
+type troubles []string
+
+func (t *troubles) add(format string, values ...any) {
+	*t = append(*t, strings.Join(strings.Fields(fmt.Sprintf(format, values...)), " "))
+}
+
+func (t *troubles) waits(what string, c problem.Condition) {
+	if c.Problem != "" {
+		t.add("%s: %s: %s", what, c.Problem, c.Detail)
 	}
-	waits := func(what string, c problem.Condition) {
-		if c.Problem != "" {
-			add("%s: %s: %s", what, c.Problem, c.Detail)
-		}
-	}
+}
+
+// ownTrouble is what is wrong here, and with what this node asks.
+func (s Status) ownTrouble(t *troubles) {
 	if !s.Member {
-		add("member: this organisation is not a member of the consortium")
+		t.add("member: this organisation is not a member of the consortium")
 	}
-	waits("publishing", s.Publishing.Condition)
+	t.waits("publishing", s.Publishing.Condition)
 	for _, also := range s.Publishing.Also {
-		waits("publishing", also)
+		t.waits("publishing", also)
 	}
 	if s.Publishing.Funds != "" {
-		add("account: the balance is not known: %s", s.Publishing.Funds)
+		t.add("account: the balance is not known: %s", s.Publishing.Funds)
 	}
-	waits("chain", s.Watching.Condition)
+	t.waits("chain", s.Watching.Condition)
 	if s.Watching.Problem == "" && !s.Watching.CaughtUp {
-		add("chain: it is not followed to its end yet: round %d of %d", s.Watching.Round, s.Watching.Tip)
+		t.add("chain: it is not followed to its end yet: round %d of %d", s.Watching.Round, s.Watching.Tip)
 	}
 	if s.Watching.Forged > 0 {
-		add("chain: the indexer gave %d transactions that nobody signed", s.Watching.Forged)
+		t.add("chain: the indexer gave %d transactions that nobody signed", s.Watching.Forged)
 	}
 	for _, account := range s.Watching.GivenUp {
-		add("chain: the history of account %s is not read: it is long, and nothing in it is of the consortium", account)
+		t.add("chain: the history of account %s is not read: it is long, and nothing in it is of the consortium", account)
 	}
 	if s.Disk.Problem != s.Publishing.Problem { // else it was said
-		waits("disk", s.Disk.Condition)
+		t.waits("disk", s.Disk.Condition)
 	}
-	waits("clock", s.Clock.Condition)
-	waits("certificate", s.Certificate)
+	t.waits("clock", s.Clock.Condition)
+	t.waits("certificate", s.Certificate)
 	for _, hook := range s.Webhooks {
-		waits("webhook "+hook.Name, hook.Condition)
+		t.waits("webhook "+hook.Name, hook.Condition)
 	}
 	for _, f := range s.Feeds {
-		add("feed %s: %s", f.Name, f.Problem)
+		t.add("feed %s: %s", f.Name, f.Problem)
 	}
+}
+
+// othersTrouble is what this node sees of the other members.
+func (s Status) othersTrouble(t *troubles) {
 	for _, e := range s.Exposed {
-		add("keys: %s", e.Detail())
+		t.add("keys: %s", e.Detail())
 	}
 	for _, r := range s.Repeated {
 		if r.Round+recentRounds > s.Watching.Round {
-			add("repeated: %d sequence numbers of %s came twice, the last in round %d: it has two nodes, or has lost what its node remembers", r.Count, r.Member, r.Round)
+			t.add("repeated: %d sequence numbers of %s came twice, the last in round %d: it has two nodes, or has lost what its node remembers", r.Count, r.Member, r.Round)
 		}
 	}
 	for _, m := range s.Missing {
 		if m.Overdue {
-			add("missing: sequence numbers %d to %d of %s, since round %d", m.Range.First, m.Range.Last, m.Member, m.Range.Since)
+			t.add("missing: sequence numbers %d to %d of %s, since round %d", m.Range.First, m.Range.Last, m.Member, m.Range.Since)
 		}
 	}
 	for _, o := range s.Omitted {
-		add("omitted: the indexer leaves out transaction %s of %s in round %d", o.TxID, o.Sender, o.Round)
+		t.add("omitted: the indexer leaves out transaction %s of %s in round %d", o.TxID, o.Sender, o.Round)
 	}
 	connected := 0
 	for _, p := range s.Peers {
@@ -75,7 +92,6 @@ func (s Status) Trouble() (lines []string) {
 		}
 	}
 	if len(s.Peers) > 0 && connected == 0 {
-		add("peer: no other member's node is connected; the last attempt: %s", s.Peers[0].Problem)
+		t.add("peer: no other member's node is connected; the last attempt: %s", s.Peers[0].Problem)
 	}
-	return lines
 }
