@@ -43,7 +43,7 @@ hostile:
 
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
-	go test -count=1 -timeout 60m ./testnet/
+	go test -count=1 -timeout 60m -skip '$(HOSTILE)' ./testnet/
 
 fuzz:
 	scripts/fuzz.sh $(or $(FUZZ),60)
