@@ -190,15 +190,17 @@ type markedFile struct {
 
 	mu      sync.Mutex
 	written mark
+	partly  bool // a write ended early: from there on it isn't known what is in the file
 }
 
 // Write implements [vfs.File].
 func (f *markedFile) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	sum := crc32.Update(f.written.sum, sums, p) // a vfs.File may change p
 	n, err := f.File.Write(p)
-	f.written.size += int64(n)
-	f.written.sum = crc32.Update(f.written.sum, sums, p[:n])
+	f.written.size, f.written.sum = f.written.size+int64(n), sum
+	f.partly = f.partly || n < len(p)
 	return n, err
 }
 
@@ -206,9 +208,9 @@ func (f *markedFile) Write(p []byte) (int, error) {
 // marker file name a new manifest that could.
 func (f *markedFile) after(sync func() error) error {
 	f.mu.Lock()
-	written := f.written
+	written, partly := f.written, f.partly
 	f.mu.Unlock()
-	if err := sync(); err != nil {
+	if err := sync(); err != nil || partly {
 		return err
 	}
 	if !f.named.Load() {
