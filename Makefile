@@ -56,12 +56,12 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
-	@go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u | diff scripts/modules.txt - || \
+	@CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u | diff scripts/modules.txt - || \
 		{ echo "other modules are linked than scripts/modules.txt says: look at them, then \"make modules\""; exit 1; }
 	go run ./scripts/vulncheck
 
 modules:
-	go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u > scripts/modules.txt
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u > scripts/modules.txt
 
 mutants:
 	nice go run ./scripts/mutants -n $(or $(N),0) -seed $(or $(SEED),1) $(PKG)
