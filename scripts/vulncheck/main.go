@@ -50,15 +50,18 @@ func run(ctx context.Context, out io.Writer) (failed bool, err error) {
 	}
 	defer os.RemoveAll(work)
 	db, err := index(ctx, work)
+	if err == nil {
+		_, err = command(ctx, ".", "env", "GOBIN="+work, "go", "install", tool)
+	}
 	if err != nil {
-		fmt.Fprintln(out, "vulncheck: nothing was looked for, since the database can't be had:", err)
+		fmt.Fprintln(out, "vulncheck: nothing was looked for, since the database or the tool can't be had:", err)
 		return false, nil
 	}
 	program := filepath.Join(work, "slnode")
 	if _, err := command(ctx, ".", "go", "build", "-o", program, "./cmd/slnode"); err != nil {
 		return false, err
 	}
-	found, err := command(ctx, ".", "go", "run", tool, "-db", "file://"+db, "-mode", "binary", "-format", "json", program)
+	found, err := command(ctx, ".", filepath.Join(work, "govulncheck"), "-db", "file://"+db, "-mode", "binary", "-format", "json", program)
 	if err != nil {
 		return false, err
 	}
