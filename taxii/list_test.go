@@ -192,19 +192,30 @@ func TestReadersThatDoNotReadHoldLittle(t *testing.T) {
 	})
 }
 
+// downloading is a connection on which a list with an object of so many bytes was asked for. The server ends with end.
+func downloading(t *testing.T, size int) (near net.Conn, end func()) {
+	t.Helper()
+	f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+	f.handler = f.newHandler()
+	f.backend.add(boxID, "indicator", indicatorID(1), "2026-01-01T00:00:00Z", bytes.Repeat([]byte("x"), size))
+	server := NewServer(f.handler, nil, slog.New(slog.DiscardHandler))
+	listener := pipes{make(chan net.Conn), make(chan struct{})}
+	done := make(chan error)
+	go func() { done <- server.Serve(listener) }()
+	near, far := net.Pipe()
+	listener.accept <- far
+	fmt.Fprintf(near, "GET %sobjects/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tok-rita\r\n\r\n", boxPath)
+	return near, func() {
+		near.Close()
+		server.Close()
+		<-done
+	}
+}
+
 // A client that takes a byte now and then does not hold its place for hours.
 func TestDrippingDownloadsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
-		f.handler = f.newHandler()
-		f.backend.add(boxID, "indicator", indicatorID(1), "2026-01-01T00:00:00Z", bytes.Repeat([]byte("x"), 1<<20))
-		server := NewServer(f.handler, nil, slog.New(slog.DiscardHandler))
-		listener := pipes{make(chan net.Conn), make(chan struct{})}
-		done := make(chan error)
-		go func() { done <- server.Serve(listener) }()
-		near, far := net.Pipe()
-		listener.accept <- far
-		fmt.Fprintf(near, "GET %sobjects/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tok-rita\r\n\r\n", boxPath)
+		near, end := downloading(t, 1<<20)
 		begun := time.Now()
 		block := make([]byte, 64)
 		for {
@@ -216,25 +227,14 @@ func TestDrippingDownloadsEnd(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Minute {
 			t.Errorf("it was fed for %v", took)
 		}
-		near.Close()
-		server.Close()
-		<-done
+		end()
 	})
 }
 
 // … but a slow line that keeps moving gets all of it.
 func TestSlowDownloadsGetThrough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
-		f.handler = f.newHandler()
-		f.backend.add(boxID, "indicator", indicatorID(1), "2026-01-01T00:00:00Z", bytes.Repeat([]byte("x"), 4<<20))
-		server := NewServer(f.handler, nil, slog.New(slog.DiscardHandler))
-		listener := pipes{make(chan net.Conn), make(chan struct{})}
-		done := make(chan error)
-		go func() { done <- server.Serve(listener) }()
-		near, far := net.Pipe()
-		listener.accept <- far
-		fmt.Fprintf(near, "GET %sobjects/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer tok-rita\r\n\r\n", boxPath)
+		near, end := downloading(t, 4<<20)
 		begun := time.Now()
 		response, err := http.ReadResponse(bufio.NewReaderSize(&slowly{near}, 2*downloadRate), nil)
 		if err != nil {
@@ -243,9 +243,7 @@ func TestSlowDownloadsGetThrough(t *testing.T) {
 		if n, err := io.Copy(io.Discard, response.Body); err != nil || n < 4<<20 {
 			t.Errorf("%d bytes came in %v: %v", n, time.Since(begun), err)
 		}
-		near.Close()
-		server.Close()
-		<-done
+		end()
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func Open(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
 	}
 	if t.Config != nil {
 		t.Config.ClientAuth = tls.RequestClientCert
-		warnOfToolchain(builtWith(), log)
+		warnOfToolchain(runtime.Version(), log)
 	}
 	return t, nil
 }

@@ -3,20 +3,16 @@ package certs
 import (
 	"go/version"
 	"log/slog"
-	"runtime"
 )
 
-// SafeGo is the earliest release of Go in whose TLS and HTTP/2 servers no hole is known that anybody can use before a
+// safeGo is the earliest release of Go in whose TLS and HTTP/2 servers no hole is known that anybody can use before a
 // login (GO-2026-6603, 6611, 6612, 6617, 6809).
-const SafeGo = "go1.26.10"
+const safeGo = "go1.26.10"
 
 // warnOfToolchain says it where the program was built with an earlier one.
 func warnOfToolchain(built string, log *slog.Logger) {
-	if version.IsValid(built) && version.Compare(built, SafeGo) < 0 {
+	if version.IsValid(built) && version.Compare(built, safeGo) < 0 {
 		log.Warn("the node speaks TLS itself and was built with a Go release whose HTTP/2 has known holes; build it with a later one, or put a proxy before it",
-			"built_with", built, "needed", SafeGo)
+			"built_with", built, "needed", safeGo)
 	}
 }
-
-// builtWith is this program's Go release.
-func builtWith() string { return runtime.Version() }

@@ -125,7 +125,7 @@ func (l strictLedger) Check(ctx context.Context, objects []*stix.Object) ([]Verd
 		return l.markings[id]
 	}
 	for i, o := range objects {
-		if level, _, because := stix.LevelOf(o, resolve); level > stix.Green && !verdicts[i].Known {
+		if level, _, because := (stix.Levels{Resolve: resolve}).Of(o); level > stix.Green && !verdicts[i].Known {
 			verdicts[i].Refused = because
 		}
 	}

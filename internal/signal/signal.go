@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"time"
 )
 
 // Signal tells any number of waiters that something has changed. A waiter takes the channel first and looks at the
@@ -51,6 +52,32 @@ func Until(ctx context.Context, done func() (bool, error), signals ...*Signal) e
 		}
 		if ended, _, _ := reflect.Select(cases); ended == 0 {
 			return ctx.Err()
+		}
+	}
+}
+
+// Each calls do at once, at every change of a signal and, if every is not 0, when so much time has passed since the last tick,
+// until the context ends. A change while do works is not missed. It gives do's error, if the context has not ended.
+func Each(ctx context.Context, s *Signal, every time.Duration, do func() error) error {
+	var tick <-chan time.Time
+	if every != 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		changed := s.Changed()
+		if err := do(); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-tick:
 		}
 	}
 }

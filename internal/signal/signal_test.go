@@ -51,3 +51,44 @@ func TestWhoWaitsLeavesWithItsContextOrWithAnError(t *testing.T) {
 		}
 	})
 }
+
+func TestWorkIsDoneAtOnceAtEveryChangeAndNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Signal
+		ctx, stop := context.WithCancel(t.Context())
+		var calls atomic.Int32
+		ended := make(chan error)
+		go func() {
+			ended <- Each(ctx, &s, time.Minute, func() error {
+				if calls.Add(1) == 2 {
+					s.Notify() // while it works: it is done once more
+				}
+				return nil
+			})
+		}()
+		after := func(want int32) {
+			t.Helper()
+			synctest.Wait()
+			if got := calls.Load(); got != want {
+				t.Errorf("it was done %d times, want %d", got, want)
+			}
+		}
+		after(1)
+		s.Notify()
+		after(3)
+		time.Sleep(time.Minute)
+		after(4)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	wrong := errors.New("wrong")
+	if err := Each(t.Context(), &Signal{}, 0, func() error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("the error is %v", err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	if err := Each(ctx, &Signal{}, 0, func() error { stop(); return wrong }); err != nil {
+		t.Errorf("who is told to end says %v", err)
+	}
+}

@@ -43,7 +43,7 @@ func FuzzParse(f *testing.F) {
 		if typ, _, ok := splitID(o.ID); !ok || typ != o.Type || o.SpecVersion != SpecVersion {
 			t.Errorf("%q of type %q, spec_version %q", o.ID, o.Type, o.SpecVersion)
 		}
-		level, marked, because := LevelOf(o, func(string) *Object { return o })
+		level, marked, because := Levels{Resolve: func(string) *Object { return o }}.Of(o)
 		if marked != (level != 0) || marked != (because != "") {
 			t.Errorf("%v, %v, %q", level, marked, because)
 		}

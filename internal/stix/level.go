@@ -65,11 +65,6 @@ type Levels struct {
 	Others map[string]Level
 }
 
-// LevelOf is [Levels.Of] where nothing is said of other markings.
-func LevelOf(o *Object, resolve func(id string) *Object) (level Level, marked bool, because string) {
-	return Levels{Resolve: resolve}.Of(o)
-}
-
 // Of is the strictest level among the markings of an object, those of parts of it included, its labels that speak of the
 // TLP, and the properties that are called after it. It is 0 and marked is false if there are none. because names what
 // decided, for a message.

@@ -49,7 +49,7 @@ func TestParseLevel(t *testing.T) {
 }
 
 // Checklist 13.7, and labels.
-func TestLevelOf(t *testing.T) {
+func TestLevelsOfMarkingsLabelsAndProperties(t *testing.T) {
 	mark := func(ids ...string) string { return `"object_marking_refs":["` + strings.Join(ids, `","`) + `"]` }
 	define := func(more string) string {
 		return object(`"type":"marking-definition","spec_version":"2.1","id":"`+custom+`","created":"2024-01-01T00:00:00Z"`, more)
@@ -120,7 +120,7 @@ func TestLevelOf(t *testing.T) {
 				}
 				return nil
 			}
-			level, marked, because := LevelOf(mustParse(t, domainObject(c.properties)), resolve)
+			level, marked, because := Levels{Resolve: resolve}.Of(mustParse(t, domainObject(c.properties)))
 			if level != c.want || marked != (c.want != 0) || !strings.Contains(because, c.because) || (because == "") != (c.because == "") {
 				t.Errorf("%v, %v, because %q", level, marked, because)
 			}
@@ -129,7 +129,7 @@ func TestLevelOf(t *testing.T) {
 }
 
 func TestLevelOfNeedsNobodyToResolveMarkings(t *testing.T) {
-	if level, _, _ := LevelOf(mustParse(t, domainObject(`"object_marking_refs":["`+custom+`"]`)), nil); level != Red {
+	if level, _, _ := (Levels{}).Of(mustParse(t, domainObject(`"object_marking_refs":["`+custom+`"]`))); level != Red {
 		t.Errorf("an unknown marking counts as %v", level)
 	}
 }
@@ -137,12 +137,12 @@ func TestLevelOfNeedsNobodyToResolveMarkings(t *testing.T) {
 func TestADefinitionIsNotRestrictedByWhatItDefinesButByWhatItCarries(t *testing.T) {
 	red := mustParse(t, object(`"type":"marking-definition","spec_version":"2.1","id":"`+custom+`","created":"2024-01-01T00:00:00Z"`,
 		`"definition_type":"tlp","definition":{"tlp":"red"}`))
-	if level, marked, _ := LevelOf(red, nil); marked {
+	if level, marked, _ := (Levels{}).Of(red); marked {
 		t.Errorf("the definition of TLP:RED counts as %v", level)
 	}
 	secret := mustParse(t, object(`"type":"marking-definition","spec_version":"2.1","id":"`+custom+`","created":"2024-01-01T00:00:00Z"`,
 		`"definition_type":"statement","definition":{"statement":"Known to nobody"},"object_marking_refs":["`+tlp1Amber+`"]`))
-	if level, _, _ := LevelOf(secret, nil); level != Amber {
+	if level, _, _ := (Levels{}).Of(secret); level != Amber {
 		t.Errorf("a definition marked TLP:AMBER counts as %v", level)
 	}
 }
@@ -155,13 +155,13 @@ func TestAnotherMarkingNeverWidensAnObject(t *testing.T) {
 			Markings: rapid.SliceOfN(known, 0, 4).Draw(t, "markings"),
 			Labels:   rapid.SliceOfN(labels, 0, 3).Draw(t, "labels"),
 		}
-		before, marked, because := LevelOf(o, nil)
+		before, marked, because := Levels{}.Of(o)
 		if marked != (before != 0) || marked != (because != "") {
 			t.Errorf("%v, %v, %q", before, marked, because)
 		}
 		o.Markings = append([]string{known.Draw(t, "another marking")}, o.Markings...)
 		o.Labels = append([]string{labels.Draw(t, "another label")}, o.Labels...)
-		if after, _, _ := LevelOf(o, nil); after < before {
+		if after, _, _ := (Levels{}).Of(o); after < before {
 			t.Errorf("from %v to %v", before, after)
 		}
 	})

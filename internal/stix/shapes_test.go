@@ -74,7 +74,7 @@ func TestRealShapes(t *testing.T) {
 }
 
 func levelOf(o *stix.Object, resolve func(string) *stix.Object) string {
-	level, marked, _ := stix.LevelOf(o, resolve)
+	level, marked, _ := stix.Levels{Resolve: resolve}.Of(o)
 	if !marked {
 		return ""
 	}
@@ -117,7 +117,7 @@ func (s shape) check(t *testing.T) {
 	if got := levelOf(o, resolve); got != s.Becomes.Level {
 		t.Errorf("level %q, want %q", got, s.Becomes.Level)
 	}
-	if _, _, because := stix.LevelOf(o, resolve); !strings.Contains(because, s.Becomes.Because) {
+	if _, _, because := (stix.Levels{Resolve: resolve}).Of(o); !strings.Contains(because, s.Becomes.Because) {
 		t.Errorf("decided by %q, want %q", because, s.Becomes.Because)
 	}
 	if s.Becomes.Version != nil && o.Version() != *s.Becomes.Version {

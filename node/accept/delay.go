@@ -11,11 +11,6 @@ import (
 // can hold the address of a provider.
 type Delay struct{ Sealing, Publishing *problem.Monitor }
 
-// NewDelay tells of what keeps objects from being sealed, and from being signed.
-func NewDelay(sealing, publishing *problem.Monitor) Delay {
-	return Delay{Sealing: sealing, Publishing: publishing}
-}
-
 // delays are the words for a [Condition]'s problem.
 var delays = map[string]string{
 	"funds":      "the node's account can't pay",

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/serviceledger/slnode/internal/signal"
 )
 
 // Who has the key of a collection and should not: said to the owner, who begins the next epoch, and to everybody who
@@ -65,17 +67,7 @@ func (o *Owner) ExposedKeys() (list []ExposedKey, err error) {
 // WatchKeys tells the log who has a key and should not, until the context ends.
 func (o *Owner) WatchKeys(ctx context.Context) error {
 	told := map[string]ExposedKey{}
-	for {
-		changed := o.State.Changed.Changed()
-		if err := o.TellExposed(told); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
+	return signal.Each(ctx, &o.State.Changed, 0, func() error { return o.TellExposed(told) })
 }
 
 // TellExposed logs what has changed about the keys since it was called last: told is what it has said.

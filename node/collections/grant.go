@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 )
@@ -16,26 +17,10 @@ import (
 // Run does what no order is needed for, until the context ends: anyone who may read a collection and has no keys gets
 // them, and where a reader was removed from the consortium a new key epoch begins.
 func (o *Owner) Run(ctx context.Context) error {
-	ticker := time.NewTicker(lookAgain) // for what waits for its time
-	defer ticker.Stop()
-	for {
-		changed := o.State.Changed.Changed()
-		if err := o.LookAfter(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-ticker.C:
-		}
-	}
+	return signal.Each(ctx, &o.State.Changed, lookAgain, func() error { return o.LookAfter(ctx) })
 }
 
-// lookAgain is how often collections are looked after though nothing has changed.
+// lookAgain is how often collections are looked after though nothing has changed, for what waits for its time.
 const lookAgain = time.Minute
 
 // LookAfter does once what Run does at every change.

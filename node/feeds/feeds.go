@@ -150,8 +150,7 @@ func (f *Feeds) Run(ctx context.Context) error {
 			stop()
 		}
 	}()
-	for {
-		changed := f.changed.Changed()
+	return signal.Each(ctx, &f.changed, 0, func() error {
 		list := f.snapshot()
 		for one, stop := range running {
 			if !slices.Contains(list, one) {
@@ -166,12 +165,8 @@ func (f *Feeds) Run(ctx context.Context) error {
 				group.Go(func() { f.schedule(feedCtx, one) })
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
+		return nil
+	})
 }
 
 // firstFeedRetry is when a feed that failed is tried again. It doubles with every failure in a row, up to its interval.

@@ -178,7 +178,7 @@ func TestAFeedDoesNotPublishWhatIsBeingWithdrawn(t *testing.T) {
 
 // feedPublisher is a publisher that waits for nothing.
 func feedPublisher(w *worldtest.World) *accept.Publisher {
-	return &accept.Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Delay: accept.NewDelay(problem.NewMonitor("", nodetest.Discard), problem.NewMonitor("", nodetest.Discard))}
+	return &accept.Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Delay: accept.Delay{Sealing: problem.NewMonitor("", nodetest.Discard), Publishing: problem.NewMonitor("", nodetest.Discard)}}
 }
 
 // feedAdd posts objects.

@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/signal"
 )
 
 // KeepConnected lets the IPFS node know of every change of membership: newcomers are connected to at once, and the
 // connection to a member that was removed is cut.
 func (r *Registrar) KeepConnected(ctx context.Context) error {
-	ticker := time.NewTicker(rememberEvery)
-	defer ticker.Stop()
-	for {
-		changed := r.State.Changed.Changed()
+	return signal.Each(ctx, &r.State.Changed, rememberEvery, func() error {
 		r.Host.KeepConnected()
 		for _, m := range r.State.Members() {
 			id, err := peer.Decode(m.Peer)
@@ -29,13 +28,8 @@ func (r *Registrar) KeepConnected(ctx context.Context) error {
 		if err := r.rememberPeers(); err != nil { // it is tried again
 			r.Log.Warn("the addresses of members' nodes could not be written down", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-ticker.C:
-		}
-	}
+		return nil
+	})
 }
 
 // rememberEvery is how often the addresses of the other members are written down.

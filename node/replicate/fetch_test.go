@@ -44,10 +44,7 @@ func TestObjectsAreReconsideredWhenTheNodeStoppedRightAfterTheirRecord(t *testin
 // Large objects are opened some at a time: what was opened is in the view before the last is read.
 func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha)
 	w.Drain()
 	const size, count = 4 << 10, 20 // more than twice the fetcher's memory
 	for n := range count {
@@ -70,10 +67,7 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	t.Parallel()
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha, bravo)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha, bravo)
 	w.Drain()
 	e, bring := w.withheld(alpha)
 	nodetest.Must(t, w.Deliver(e))
@@ -96,10 +90,7 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
 	t.Parallel()
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha)
 	w.Drain()
 	e, bring := w.withheld(alpha)
 	w.Blocks.Asked = 0
@@ -137,10 +128,7 @@ func (w *world) runFetcher() {
 func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T) {
 	t.Parallel()
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha)
 	w.Drain()
 	nodetest.Must(t, w.Deliver(w.Mint(alpha, w.Object(1))))
 	w.Blocks.Asked, w.Blocks.Silent = 0, true

@@ -50,10 +50,7 @@ func TestDestroyingANFTAboutSomebodyElsesDirectoryLeavesItsBlocks(t *testing.T) 
 // A directory is known to others from its announcement on, which is before its transaction is confirmed.
 func TestDestroyingANFTAboutAnAnnouncedDirectoryLeavesItsBlocks(t *testing.T) {
 	alpha, mallory := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "mallory")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha, mallory)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha, mallory)
 	w.Drain()
 	announced := w.Mint(alpha, w.Object(1)) // not confirmed yet
 	items, err := w.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("k"), Directory: announced.Directory}}})
@@ -81,10 +78,7 @@ func (w *world) keyring(owner, reader *nodetest.Org) consortium.Event {
 
 func TestADeliveryThatIsInterruptedLosesNothingBeforeItsLastRecord(t *testing.T) {
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha, bravo)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha, bravo)
 	one, two := w.Mint(bravo, w.Object(1)), w.Mint(bravo, w.Object(2))
 	nodetest.Must(t, w.Deliver(one, two))
 	w.Drain()
@@ -109,10 +103,7 @@ func TestADeliveryThatIsInterruptedLosesNothingBeforeItsLastRecord(t *testing.T)
 // The node stops after a record was logged and before the cursor moves.
 func TestSequenceNumbersBeforeALoggedRecordAreKept(t *testing.T) {
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha, bravo)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha, bravo)
 	object := w.Mint(bravo, w.Object(1))
 	window := []consortium.Event{object, w.keyring(alpha, bravo), w.Destroy(bravo, object.Asset)}
 	w.Blocks.FailNext = errors.New("the node is stopped here")
@@ -130,10 +121,7 @@ func TestSequenceNumbersBeforeALoggedRecordAreKept(t *testing.T) {
 
 func TestAnObjectThatIsMadeAndDestroyedInOneWindowMayBePublishedAgain(t *testing.T) {
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newWorld(t, alpha)
-	events := w.Found(alpha)
-	w.Open()
-	nodetest.Must(t, w.Deliver(events...))
+	w := newFoundedWorld(t, alpha)
 	items, err := w.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("k")}}})
 	nodetest.Must(t, err)
 	object := w.Mint(alpha, w.Object(1))

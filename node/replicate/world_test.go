@@ -24,6 +24,16 @@ func newWorld(t testing.TB, self *nodetest.Org) *world {
 	return &world{Chain: nodetest.NewChain(t, self), Saw: func([]consortium.Event) error { return nil }}
 }
 
+// newFoundedWorld is that of the first of the organisations, which has founded the consortium with the others.
+func newFoundedWorld(t testing.TB, members ...*nodetest.Org) *world {
+	t.Helper()
+	w := newWorld(t, members[0])
+	events := w.Found(members...)
+	w.Open()
+	nodetest.Must(t, w.Deliver(events...))
+	return w
+}
+
 // Open makes the parts, as node.Open does, and restores.
 func (w *world) Open() {
 	w.T.Helper()

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -81,23 +82,7 @@ const askEvery = time.Minute
 
 // Run asks around until the context ends: after every withdrawal, and now and then.
 func (w *Withdrawer) Run(ctx context.Context) error {
-	ticker := time.NewTicker(askEvery)
-	defer ticker.Stop()
-	for {
-		changed := w.Outbox.Done.Changed()
-		if err := w.askAround(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-ticker.C:
-		}
-	}
+	return signal.Each(ctx, &w.Outbox.Done, askEvery, func() error { return w.askAround(ctx) })
 }
 
 // askAround asks every connected member about the withdrawals that it hasn't acknowledged.

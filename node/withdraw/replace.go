@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -20,20 +21,7 @@ type Replacer struct {
 
 // Run ends what is replaced until the context ends.
 func (r *Replacer) Run(ctx context.Context) error {
-	for {
-		changed := r.Outbox.Done.Changed()
-		if err := r.EndAll(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
+	return signal.Each(ctx, &r.Outbox.Done, 0, func() error { return r.EndAll(ctx) })
 }
 
 // replacingBatch is how many replacements are looked at in one read.

@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 const (
@@ -128,7 +129,7 @@ func parse(stream []byte) ([]finding, error) {
 
 // report says what was found, and whether any of it must not be.
 func report(out io.Writer, findings []finding) (failed bool) {
-	slices.SortFunc(findings, func(a, b finding) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	slices.SortFunc(findings, func(a, b finding) int { return strings.Compare(a.ID, b.ID) })
 	for _, f := range findings {
 		switch why, known := accepted[f.ID]; {
 		case f.Module == "stdlib":

@@ -19,7 +19,6 @@ import (
 	"github.com/ipfs/go-cid"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -86,20 +85,6 @@ func (m *Member) Close() error {
 
 // Address is the member's account.
 func (m *Member) Address() string { return m.Keys.Address() }
-
-// Connect dials members' nodes at multiaddresses that end in /p2p/<peer id>.
-func (m *Member) Connect(ctx context.Context, addresses ...string) error {
-	for _, text := range addresses {
-		address, err := peer.AddrInfoFromString(text)
-		if err != nil {
-			return err
-		}
-		if err := m.Host.Connect(ctx, *address); err != nil {
-			return fmt.Errorf("connecting to %s: %w", text, err)
-		}
-	}
-	return nil
-}
 
 // DirectoryOf is the directory of a draft.
 func DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
