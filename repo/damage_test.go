@@ -12,7 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // damagedRepo is a repository with something of everything in it, as a stopped node leaves it.
@@ -295,7 +296,7 @@ func TestTheSpaceOfWhatWasWithdrawnIsGivenBack(t *testing.T) {
 				t.Errorf("%d bytes more than before, though no space was given back yet", use()-before)
 			}
 			must(t, r.Reclaim())
-			eventually(t, "the stores are as small as before", func() bool { return use() < before+10<<20 })
+			waiting.Until(t, "the stores are as small as before", func() bool { return use() < before+10<<20 })
 		})
 	}
 }
@@ -305,14 +306,4 @@ func incompressible(seed, size int) []byte {
 	noise := make([]byte, size*3/4)
 	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(noise)
 	return base64.StdEncoding.AppendEncode(nil, noise)
-}
-
-// eventually waits until something is so. What else the machine does may take a while.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("in two minutes not: " + what)
-		}
-	}
 }

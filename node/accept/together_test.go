@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
@@ -379,12 +380,12 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	ended := make(chan error, 2)
 	go func() { ended <- s.Run(ctx) }()
 	go func() { ended <- w.Fetcher.Run(ctx) }()
-	nodetest.Eventually(t, func() bool { return guard.Condition.Get().Problem == "disk" })
+	waiting.Until(t, "the disk is full", func() bool { return guard.Condition.Get().Problem == "disk" })
 	if w.Shown() != 0 || w.R.Outbox.Count()[repo.Stored] != 0 {
 		t.Errorf("%d objects are served, %v in the outbox", w.Shown(), w.R.Outbox.Count())
 	}
 	free.Store(1000)
-	nodetest.Eventually(t, func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[repo.Stored] == 1 })
+	waiting.Until(t, "one object is shown and one stored", func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[repo.Stored] == 1 })
 	stop()
 	nodetest.Must(t, errors.Join(<-ended, <-ended))
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
@@ -179,7 +180,7 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	if err := m.Sole.Settle(); err == nil {
 		t.Error("it is settled twice")
 	}
-	nodetest.Eventually(t, func() bool { return m.Condition.Get().Problem == "restored" })
+	waiting.Until(t, "it waits as a restored node does", func() bool { return m.Condition.Get().Problem == "restored" })
 	if detail := m.Condition.Get().Detail; !strings.Contains(detail, "another node had") {
 		t.Errorf("what is said is %q", detail)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/p2p"
@@ -81,10 +82,10 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	began := time.Now()
 	w.Blocks.Connect("bravo", began)
 	w.runFetcher()
-	nodetest.Eventually(t, func() bool { return w.Blocks.Fetches() > 0 })
+	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
 	bring()
 	w.Blocks.Connect("bravo", began.Add(time.Millisecond))
-	nodetest.Eventually(t, func() bool { return w.Shown() == 1 })
+	waiting.Until(t, "the object is shown", func() bool { return w.Shown() == 1 })
 }
 
 func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
@@ -96,9 +97,9 @@ func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
 	w.Blocks.Asked = 0
 	w.runFetcher()
 	nodetest.Must(t, w.Deliver(e))
-	nodetest.Eventually(t, func() bool { return w.Blocks.Fetches() > 0 })
+	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
 	bring()
-	nodetest.Eventually(t, func() bool { return w.Shown() == 1 })
+	waiting.Until(t, "the object is shown", func() bool { return w.Shown() == 1 })
 }
 
 // withheld mints an object whose blocks nobody has before bring is called.
@@ -135,7 +136,7 @@ func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Fetcher.Run(ctx) }()
-	nodetest.Eventually(t, func() bool { return w.Blocks.Fetches() > 0 })
+	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
 	stop()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)

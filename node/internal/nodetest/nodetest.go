@@ -279,12 +279,3 @@ func (m *memStore) Count() int {
 	defer m.mu.Unlock()
 	return len(m.Dirs)
 }
-
-func Eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("not within a minute")
-		}
-	}
-}

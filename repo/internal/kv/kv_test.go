@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 var testKey = bytes.Repeat([]byte{7}, 32)
@@ -361,11 +363,10 @@ func TestTheSpaceOfWhatWasDeletedIsGivenBack(t *testing.T) {
 				must(t, err)
 			}
 			must(t, db.Reclaim())
-			for deadline := time.Now().Add(2 * time.Minute); use(t, dir) > before+worthwhile; time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(deadline) { // the files of tables go a moment after the compaction
-					t.Fatalf("values of %d bytes, reopened=%v: nothing is left, and takes %d bytes, before there were %d", size, reopened, use(t, dir), before)
-				}
-			}
+			waiting.See(t, func() (bool, string) { // the files of tables go a moment after the compaction
+				now := use(t, dir)
+				return now <= before+worthwhile, fmt.Sprintf("values of %d bytes, reopened=%v: nothing is left, and takes %d bytes, before there were %d", size, reopened, now, before)
+			})
 			must(t, db.Close())
 		}
 	}
