@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/serviceledger/slnode/internal/retry"
 )
 
 // Client speaks to a TAXII 2.1 server. It lives with what servers get wrong:
@@ -429,18 +431,7 @@ func responseError(response *http.Response, body []byte) *ResponseError {
 // duration must hold it.
 const maxRetryAfter = 7 * 24 * time.Hour
 
-// RetryAfter reads when to come again from an answer's Retry-After, which is in
-// seconds or a date (RFC 9110 section 10.2.3); 0 if the answer names no time.
+// RetryAfter is when to come again after an answer; 0 if it names no time.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
-	value := header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		if theirs, err := http.ParseTime(header.Get("Date")); err == nil { // by the clock that it was made with
-			now = theirs
-		}
-		return min(max(date.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
+	return retry.Asked(header, now, maxRetryAfter)
 }

@@ -16,7 +16,7 @@ var layers = map[string][]string{
 	"internal/waiting":    {}, // for tests only
 	"internal/seal":       {},
 	"internal/stix":       {},
-	"internal/algorand":   {},
+	"internal/algorand":   {"internal/retry"},
 	"internal/export":     {},
 	"internal/splice":     {}, // for tests only
 	"internal/retry":      {},
@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"repo/internal/kv":    {"internal/disk"},
 	"chainwatch":          {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
 	"p2p":                 {"internal/disk"},
-	"taxii":               {"internal/door"},
+	"taxii":               {"internal/door", "internal/retry"},
 	"taxii/conformance":   {},
 	"node/problem":        {"taxii"},
 	"node/state":          {"chainwatch", "internal/consortium", "internal/signal", "internal/stix", "internal/wire", "repo"},

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/retry"
 )
 
 // Throttled is a server's wish for fewer requests: answer 429, 503 or, from providers whose daily quota is used up, 403;
@@ -47,24 +48,8 @@ func Pause(err error, least time.Duration) time.Duration {
 // maxRetryAfter bounds what a server can ask for.
 const maxRetryAfter = 10 * time.Minute
 
-// retryAfter reads both forms of the header (RFC 9110, section 10.2.3): seconds, and a date. The date is by the server's
-// clock, which its own Date tells.
 func retryAfter(header http.Header, now time.Time) time.Duration {
-	text := header.Get("Retry-After")
-	if text == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, min(at.Sub(now), maxRetryAfter))
+	return retry.Asked(header, now, maxRetryAfter)
 }
 
 // The gap that is kept between requests to a server that refused one without saying for how long. It doubles with every

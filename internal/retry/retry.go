@@ -4,6 +4,8 @@ package retry
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -36,4 +38,21 @@ func Wait(ctx context.Context, pause time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// Asked is how long a server asks to wait in Retry-After, at most so long, in either of its forms (RFC 9110, section 10.2.3):
+// seconds, or a date, which is by the server's clock if its own Date tells that. It is 0 if the server names no time.
+func Asked(header http.Header, now time.Time, most time.Duration) time.Duration {
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return max(0, min(at.Sub(now), most))
 }
