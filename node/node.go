@@ -27,6 +27,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
@@ -49,6 +50,7 @@ type Node struct {
 	clock   *problem.Clock
 	trail   *auditlog.Trail
 
+	stages     *stages.Stages
 	outbox     *publish.Outbox
 	sealer     *publish.Sealer
 	minter     *publish.Minter

@@ -22,6 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
@@ -57,6 +58,8 @@ func (n *Node) wirePipelines() error {
 		return err
 	}
 	n.outbox = publish.NewOutbox(n.repo.Outbox)
+	n.stages = stages.New()
+	n.outbox.Stages = n.stages
 	outbox, view := n.outbox, n.repo.View
 	n.trail = auditlog.New(n.repo)
 	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
@@ -83,7 +86,7 @@ func (n *Node) wirePipelines() error {
 		Consortium: n.consortium, Identity: n.repo.Keys.Identity, Outbox: outbox, View: view, State: n.state, Blocks: n.host,
 		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Log: n.log,
 	}
-	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Log: n.log}
+	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log}
 	n.refiller = &replicate.Refiller{View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
 	return nil
 }
@@ -163,7 +166,7 @@ func (n *Node) wireDoors() (err error) {
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
-		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
+		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Stages: n.stages, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
 		Certificate: n.certificateCondition, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
@@ -43,6 +44,7 @@ type API struct {
 	Trail       *auditlog.Trail
 	Disk        *problem.Disk
 	Clock       *problem.Clock
+	Stages      *stages.Stages
 	Sealing     *problem.Monitor
 	Publishing  *problem.Monitor
 	Certificate func() problem.Condition // of an ACME authority's certificate

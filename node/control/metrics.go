@@ -22,7 +22,7 @@ const (
 // carry no object, no identifier and no title.
 func (a *API) Metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{a}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics{a}, a.Stages, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout, MaxRequestsInFlight: metricsAtOnce})
 }
 

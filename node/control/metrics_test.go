@@ -16,12 +16,15 @@ func TestTheMetricsThatOperatorsAreToldOfExist(t *testing.T) {
 	nodetest.Must(t, err)
 	source, err := os.ReadFile("metrics.go")
 	nodetest.Must(t, err)
+	counted, err := os.ReadFile("../stages/stages.go")
+	nodetest.Must(t, err)
 	names := regexp.MustCompile(`\bslnode_[a-z_]+`).FindAllString(string(document), -1)
 	if len(names) < 10 {
 		t.Errorf("the document names %q only", names)
 	}
 	for _, name := range names {
-		if !strings.Contains(string(source), `describe("`+strings.TrimPrefix(name, "slnode_")+`"`) {
+		name = strings.TrimSuffix(name, "_bucket") // of a histogram
+		if !strings.Contains(string(source), `describe("`+strings.TrimPrefix(name, "slnode_")+`"`) && !strings.Contains(string(counted), `"`+name+`"`) {
 			t.Errorf("there is no metric %s", name)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -17,6 +19,7 @@ type Outbox struct {
 	Accepted signal.Signal // there are objects to be sealed
 	Stored   signal.Signal // there are items to be signed, or what kept them from it is gone
 	Done     signal.Signal // something was confirmed, given up, or withdrawn
+	Stages   *stages.Stages
 }
 
 // NewOutbox is that of a repository. There must be one only.
@@ -25,6 +28,7 @@ func NewOutbox(o *repo.Outbox) *Outbox { return &Outbox{Outbox: o} }
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []repo.Submission) ([]repo.Item, error) {
 	items, err := o.Outbox.Accept(submissions)
+	o.passed(stages.Accepted, newIn(submissions, items))
 	in := func(state repo.State) bool {
 		return slices.ContainsFunc(items, func(item repo.Item) bool { return item.State == state })
 	}
@@ -40,7 +44,20 @@ func (o *Outbox) Accept(submissions []repo.Submission) ([]repo.Item, error) {
 // SetStored records that objects are sealed and stored.
 func (o *Outbox) SetStored(items []repo.Item) error {
 	defer o.Stored.Notify()
-	return o.Outbox.SetStored(items)
+	if err := o.Outbox.SetStored(items); err != nil {
+		return err
+	}
+	o.passed(stages.Stored, items)
+	return nil
+}
+
+// AddGroups records that items are signed.
+func (o *Outbox) AddGroups(groups []repo.Group, items []repo.Item) ([]repo.Group, error) {
+	groups, err := o.Outbox.AddGroups(groups, items)
+	if err == nil {
+		o.passed(stages.Signed, items)
+	}
+	return groups, err
 }
 
 // Reopen takes a stored object back, to be sealed again.
@@ -58,6 +75,7 @@ func (o *Outbox) Expire(g repo.Group) error {
 // Confirm records that transactions are on the chain, and gives the items that were not known to be.
 func (o *Outbox) Confirm(confirmations []repo.Confirmation) ([]repo.Item, error) {
 	items, err := o.Outbox.Confirm(confirmations)
+	o.passed(stages.Confirmed, items)
 	if len(items) > 0 {
 		o.Done.Notify()
 	}
@@ -80,6 +98,27 @@ func (o *Outbox) GiveUp(item repo.Item, failure string) error {
 func (o *Outbox) Withdraw(txids ...string) error {
 	defer o.Done.Notify()
 	return o.Outbox.Withdraw(txids...)
+}
+
+// newIn is what came in of submissions: the others were there before, under an earlier number.
+func newIn(submissions []repo.Submission, items []repo.Item) (fresh []repo.Item) {
+	highest := uint64(0)
+	for i, item := range items {
+		if item.Number > highest && item.StoredAt.Equal(submissions[i].Item.StoredAt) {
+			fresh = append(fresh, item)
+		}
+		highest = max(highest, item.Number)
+	}
+	return fresh
+}
+
+// passed counts the objects among items.
+func (o *Outbox) passed(stage stages.Stage, items []repo.Item) {
+	for _, item := range items {
+		if item.Note.Kind == wire.KindObject {
+			o.Stages.Passed(stage, stages.Own, item.StoredAt)
+		}
+	}
 }
 
 // NotYet is the error of who does not wait any longer for something on its way to the chain.

@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -106,6 +107,7 @@ func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error)
 	if len(stored) == n {
 		s.Condition.Clear()
 	}
+	s.Outbox.passed(stages.Sealed, stored)
 	if err := s.Blocks.Put(ctx, directories); err != nil {
 		return 0, fmt.Errorf("storing %d objects: %w", len(directories), err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -42,6 +43,7 @@ type Fetcher struct {
 	Memory int64 // how much of what is opened may be held at once, in bytes, and one for each processor
 	// RecordTime is for how long the records of one load are read; those that are left come in the next.
 	RecordTime time.Duration
+	Stages     *stages.Stages
 	Log        *slog.Logger
 
 	settling sync.Mutex

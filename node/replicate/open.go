@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -104,8 +105,23 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 	o := opening{content: inspect(files)}
 	for n, i := range group {
 		outcomes[n] = f.decide(&o, l.events[i])
+		f.count(&o, outcomes[n])
 	}
 	return outcomes, nil
+}
+
+// count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch already.
+func (f *Fetcher) count(o *opening, outcome repo.Outcome) {
+	stored, err := wire.ParseTime(o.content.metadata.Properties.StoredAt)
+	if err != nil || outcome.State == repo.Refused {
+		return
+	}
+	if outcome.Event.Epoch == 0 {
+		f.passed(stages.Fetched, outcome.Event, stored)
+	}
+	if outcome.State == repo.InView {
+		f.passed(stages.Opened, outcome.Event, stored)
+	}
 }
 
 // weigh is how much memory the files of an event take, as far as that is known before they are read.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -76,10 +77,20 @@ func (f *Fetcher) record(outcomes []repo.Outcome) error {
 	if err := f.View.Settle(outcomes); err != nil {
 		return err
 	}
+	for _, o := range outcomes {
+		if o.State == repo.InView {
+			f.passed(stages.Visible, o.Event, o.Entry.StoredAt)
+		}
+	}
 	if slices.ContainsFunc(outcomes, func(o repo.Outcome) bool { return o.State == repo.Waiting }) {
 		f.Work.Notify() // the lane of what is asked for again may be asleep, with nothing to wait for until now
 	}
 	return nil
+}
+
+// passed counts an object that its publisher accepted at a time.
+func (f *Fetcher) passed(stage stages.Stage, e repo.LoggedEvent, accepted time.Time) {
+	f.Stages.Passed(stage, stages.Of(f.State.Ours(e.Sender)), accepted)
 }
 
 // warn says what of others doesn't count, and why.
