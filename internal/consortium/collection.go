@@ -1,6 +1,7 @@
 package consortium
 
 import (
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"sort"
@@ -24,18 +25,17 @@ type collection struct {
 	records []*collectionRecord // of both kinds
 	made    uint32              // collection records: no more epochs can have begun
 	unread  int                 // records whose content hasn't arrived
-	keys    map[uint32]givenKey
+	keys    map[uint32]*seal.EpochKey
+
+	// What never changes, since it follows from what has once arrived without a gap.
+	arrived int                 // records
+	begun   []*collectionRecord // by which the epochs began, from epoch 1
+	late    int                 // records whose keys are to be given again
 
 	// What is known of the beginning, up to the first collection record that hasn't arrived: it may change everything after it.
 	known   int // records
 	periods []period
 	last    *collectionRecord // of the last period that we can read
-}
-
-// givenKey is the key of an epoch. Where the owner gave different ones, it is the first on the chain.
-type givenKey struct {
-	key *seal.EpochKey
-	by  Position // of the record
 }
 
 // collectionRecord is one collection or keyring record. Anybody can make very many: it holds little.
@@ -49,16 +49,18 @@ type collectionRecord struct {
 	stanzas int    // that its keyrings can have
 
 	read, void bool // void: the content breaks the rules
+	late       bool // its keys are to be given again, when all before it has arrived
 
 	// What a collection record says, where it is read and not void.
 	epoch     uint32
-	opens     bool             // we have the key to the properties
-	everybody bool             // who reads may publish
-	named     []string         // else these accounts, sorted, beside the owner's
-	sealed    []byte           // the properties, if there is room
-	opened    *wire.Collection // … opened: the present ones, others if there is room
-	length    int              // … in bytes
-	spare     int              // of both, what counts as spare
+	key       [sha256.Size]byte // the commitment to the epoch's key
+	opens     bool              // we have the key to the properties
+	everybody bool              // who reads may publish
+	named     []string          // else these accounts, sorted, beside the owner's
+	sealed    []byte            // the properties, if there is room
+	opened    *wire.Collection  // … opened: the present ones, others if there is room
+	length    int               // … in bytes
+	spare     int               // of both, what counts as spare
 }
 
 // period is a stretch of the chain, up to the next one, in which a collection doesn't change.
@@ -81,7 +83,7 @@ func (s *State) record(e Event) (Effect, string) {
 		return Nothing, "the collection belongs to another member"
 	case c == nil:
 		owner.owns++
-		c = &collection{id: id, owner: owner, keys: map[uint32]givenKey{}}
+		c = &collection{id: id, owner: owner, keys: map[uint32]*seal.EpochKey{}}
 		s.collections[id] = c
 	}
 	owner.mint(e.Directory)
@@ -91,10 +93,10 @@ func (s *State) record(e Event) (Effect, string) {
 	if !r.keyring {
 		c.made++
 	}
-	r.epochs = c.made + ahead
+	r.epochs = c.made
 	c.records = append(c.records, r)
 	c.unread++
-	c.extend()
+	c.extend(s)
 	s.records[e.TxID] = r
 	return Record, ""
 }
@@ -126,19 +128,25 @@ func (r *collectionRecord) reader() Reader {
 // take takes a collection or keyring record. A record that isn't for us is in order; a void one is as if it had never
 // been minted.
 func (r *collectionRecord) take(s *State, content *Content) {
-	if r.read {
+	if r.read && !r.late {
 		return
 	}
 	c := r.in
 	touched := []*collectionRecord{r, c.last}
-	if content != nil {
-		touched = append(touched, c.give(s, content.Keys, r.at)...)
-		r.epoch = content.Epoch
-		r.open(s, content.Sealed)
+	if !r.read {
+		r.read, r.void = true, content == nil
+		r.setLate(false) // they are here
+		c.unread--
+		if content != nil {
+			r.epoch = content.Epoch
+			copy(r.key[:], content.Key)
+			r.open(s, content.Sealed)
+		}
+		c.extend(s)
 	}
-	r.read, r.void = true, content == nil
-	c.unread--
-	c.extend()
+	if content != nil {
+		touched = append(touched, r.give(s, content.Keys)...)
+	}
 	for _, t := range append(touched, c.last) {
 		t.tidy(s)
 	}
@@ -147,29 +155,51 @@ func (r *collectionRecord) take(s *State, content *Content) {
 	}
 }
 
-// give takes the keys of a record; records arrive in any order. The records whose properties have another key by it are
-// opened anew, and returned.
-func (c *collection) give(s *State, keys []wire.KeyringEpoch, by Position) (reopened []*collectionRecord) {
-	changed := map[uint32]bool{}
+// fits reports whether a key is the one that a collection record is committed to.
+func (r *collectionRecord) fits(key *seal.EpochKey) bool {
+	return !r.keyring && !r.void && key.Commitment(r.in.id, r.epoch) == r.key
+}
+
+// give takes the keys of a record: of epochs that begin with it or before it, those that their beginning is committed to.
+// Which these are is known when all before it has arrived; until then they are to be given again. The records whose
+// properties are opened by them are returned.
+func (r *collectionRecord) give(s *State, keys []wire.KeyringEpoch) (opened []*collectionRecord) {
+	c := r.in
+	r.setLate(len(keys) > 0 && c.arrived <= r.index)
+	if r.late {
+		return nil
+	}
+	taken := map[uint32]*seal.EpochKey{}
 	for _, given := range keys {
-		known, found := c.keys[given.Epoch]
-		if found && known.by.Before(by) {
-			continue
-		}
 		key, err := seal.ParseEpochKey(given.Secret)
-		if err != nil {
-			continue // it is none
+		if err != nil || c.keys[given.Epoch] != nil {
+			continue // it is none, or we have it
 		}
-		c.keys[given.Epoch] = givenKey{key: key, by: by}
-		if !key.Equal(known.key) {
-			changed[given.Epoch] = true
+		if began := c.beginning(given.Epoch); began != nil && began.index <= r.index && began.fits(key) {
+			c.keys[given.Epoch], taken[given.Epoch] = key, key
 		}
 	}
-	if len(changed) == 0 {
+	return c.reopen(s, taken)
+}
+
+func (r *collectionRecord) setLate(late bool) {
+	if late && !r.late {
+		r.in.late++
+	}
+	if !late && r.late {
+		r.in.late--
+	}
+	r.late = late
+}
+
+// reopen opens the properties of the records of epochs whose keys have come.
+func (c *collection) reopen(s *State, keys map[uint32]*seal.EpochKey) (opened []*collectionRecord) {
+	if len(keys) == 0 {
 		return nil
 	}
 	for _, r := range c.records {
-		if r.keyring || !r.read || r.void || !changed[r.epoch] {
+		key := keys[r.epoch]
+		if !r.read || r.opens || key == nil || !r.fits(key) {
 			continue
 		}
 		if r.sealed == nil {
@@ -178,19 +208,20 @@ func (c *collection) give(s *State, keys []wire.KeyringEpoch, by Position) (reop
 		}
 		c.rewind(r)
 		r.open(s, r.sealed)
-		reopened = append(reopened, r)
+		opened = append(opened, r)
 	}
-	return reopened
+	c.extend(s)
+	return opened
 }
 
 // key finds an epoch's key; nil if we weren't given it. It is called for every object.
-func (c *collection) key(epoch uint32) *seal.EpochKey { return c.keys[epoch].key }
+func (c *collection) key(epoch uint32) *seal.EpochKey { return c.keys[epoch] }
 
-// open opens the properties with the key of their epoch.
+// open opens the properties with the key of their epoch, if we have it.
 func (r *collectionRecord) open(s *State, sealed []byte) {
 	r.opens, r.everybody, r.named, r.sealed, r.opened, r.length = false, false, nil, sealed, nil, 0
 	key := r.in.key(r.epoch)
-	if r.keyring || key == nil {
+	if key == nil || !r.fits(key) {
 		return
 	}
 	plaintext, err := key.Open(sealed)
@@ -257,22 +288,32 @@ func (r *collectionRecord) want(s *State) {
 
 // extend derives periods from the records that have become known. Each is looked at once, unless something before it
 // changes.
-func (c *collection) extend() {
+func (c *collection) extend(s *State) {
 	for ; c.known < len(c.records); c.known++ {
 		r := c.records[c.known]
+		if !r.read && !r.keyring {
+			return
+		}
+		if c.known == c.arrived {
+			c.arrived++
+			if r.late {
+				s.wanted = append(s.wanted, r.txid)
+			}
+		}
 		if r.keyring || r.void {
 			continue
 		}
-		if !r.read {
-			return
-		}
 		epoch, began := c.epoch()
-		switch r.epoch {
-		case epoch + 1:
+		first := c.beginning(epoch)
+		switch {
+		case r.epoch == epoch+1:
 			began = r.at
-		case epoch:
+			if c.beginning(r.epoch) == nil {
+				c.begun = append(c.begun, r)
+			}
+		case first != nil && r.epoch == epoch && r.key == first.key:
 		default:
-			continue // skips an epoch or goes back: as if it had never been minted
+			continue // skips an epoch, goes back, or has another key: as if it had never been minted
 		}
 		c.periods = append(c.periods, period{by: r, began: began})
 		if r.opens {
@@ -287,6 +328,14 @@ func (c *collection) epoch() (epoch uint32, began Position) {
 		return c.periods[n-1].by.epoch, c.periods[n-1].began
 	}
 	return 0, Position{}
+}
+
+// beginning is the record that began an epoch; nil if none is known to.
+func (c *collection) beginning(epoch uint32) *collectionRecord {
+	if epoch < 1 || int(epoch) > len(c.begun) {
+		return nil
+	}
+	return c.begun[epoch-1]
 }
 
 // ended is the round in which the epoch after a given one began. There must be one.
@@ -363,7 +412,7 @@ func (s *State) Collection(id string) (Collection, bool) {
 	}
 	one.Properties.Readers, one.Properties.Contributors = s.present(one.Properties.Readers), s.present(one.Properties.Contributors)
 	// Who has no keyring that hasn't arrived yet may get one yet.
-	one.Pending = one.Pending || one.Former && c.unread > 0
+	one.Pending = one.Pending || one.Former && c.unread+c.late > 0
 	return one, true
 }
 
@@ -398,8 +447,8 @@ func (s *State) Collections() []Collection {
 func (s *State) Keys(collection string) map[uint32]*seal.EpochKey {
 	keys := map[uint32]*seal.EpochKey{}
 	if c := s.collections[collection]; c != nil {
-		for epoch, given := range c.keys {
-			keys[epoch] = given.key
+		for epoch, key := range c.keys {
+			keys[epoch] = key
 		}
 	}
 	return keys

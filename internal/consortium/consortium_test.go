@@ -184,7 +184,25 @@ func (h *history) fold(viewer *organisation, order ...int) *State {
 		}
 		h.attach(s, records[i])
 	}
+	h.supply(s)
 	return s
+}
+
+// supply gives the state what it wants again, until it wants nothing.
+func (h *history) supply(s *State) {
+	h.t.Helper()
+	for again := 0; ; again++ {
+		wanted := s.Wanted()
+		if len(wanted) == 0 {
+			return
+		}
+		if again > 2*len(h.events) {
+			h.t.Fatalf("it wants %v again and again", wanted)
+		}
+		for _, txid := range wanted {
+			h.attach(s, Event{TxID: txid})
+		}
+	}
 }
 
 // attach gives the state the content of one event. Void content is part of some tests; it is not an error here.
@@ -313,22 +331,53 @@ func TestAReaderOpensWhatItsKeyringAllows(t *testing.T) {
 	}
 }
 
-func TestOfTwoKeysOfAnEpochTheFirstOnTheChainCountsWhicheverArrivesFirst(t *testing.T) {
+// Whichever arrives first, and wherever it stands on the chain: an owner can't split those who publish in an epoch.
+func TestTheKeyOfAnEpochIsTheOneItBeganWith(t *testing.T) {
 	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
 	h := newHistory(t)
-	id, _ := h.founding(founder)
+	h.founding(founder)
 	h.admit(founder, reader)
-	var keys []*seal.EpochKey
-	for range 2 {
-		key, err := seal.NewEpochKey()
-		must(t, err)
-		keys = append(keys, key)
-		h.keyring(founder, id, map[uint32]*seal.EpochKey{7: key}, reader)
-	}
-	for _, order := range [][]int{{0, 1, 2, 3, 4, 5}, {5, 4, 3, 2, 1, 0}} {
-		if got := h.fold(reader, order...).Keys(id)[7]; got == nil || got.Secret() != keys[0].Secret() {
-			t.Errorf("in the order %v it is another key", order)
+	group := uuid.NewString()
+	early, err := seal.NewEpochKey()
+	must(t, err)
+	wrong, err := seal.NewEpochKey()
+	must(t, err)
+	key := h.collection(founder, group, 1, everybody, nil, founder)
+	h.keyring(founder, group, map[uint32]*seal.EpochKey{1: wrong}, reader)
+	h.keyring(founder, group, map[uint32]*seal.EpochKey{2: early}, reader) // before the epoch begins
+	next := h.collection(founder, group, 2, everybody, map[uint32]*seal.EpochKey{1: wrong}, founder, reader)
+	h.keyring(founder, group, map[uint32]*seal.EpochKey{1: key}, reader)
+	object, metadata := h.object(founder, group, 1, key)
+	for _, order := range [][]int{{0, 1, 2, 3, 4, 5, 6, 7, 8}, {8, 7, 6, 5, 4, 3, 2, 1, 0}, {0, 1, 2, 7, 8, 6, 5, 4, 3}} {
+		s := h.fold(reader, order...)
+		keys := s.Keys(group)
+		if len(keys) != 2 || !keys[1].Equal(key) || !keys[2].Equal(next) {
+			t.Errorf("in the order %v it holds %d keys, of which %v and %v are the right ones", order, len(keys), keys[1].Equal(key), keys[2].Equal(next))
 		}
+		if ruling := s.Rule(object, metadata); ruling.Outcome != Readable || !ruling.Key.Equal(key) {
+			t.Errorf("in the order %v: %v (%s)", order, ruling.Outcome, ruling.Reason)
+		}
+	}
+}
+
+// Two nodes of an owner, or one that lost its journal, make a second key for an epoch: the record that comes second does nothing.
+func TestARecordWithAnotherKeyOfTheSameEpochChangesNothing(t *testing.T) {
+	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
+	h := newHistory(t)
+	id, key := h.founding(founder)
+	h.admit(founder, reader)
+	h.keyring(founder, id, map[uint32]*seal.EpochKey{1: key}, reader)
+	before := h.fold(reader)
+	other := h.collection(founder, id, 1, wire.Accounts{}, nil, founder, reader)
+	object, metadata := h.object(reader, id, 1, key)
+	after := h.fold(reader)
+	c, _ := before.Collection(id)
+	d, ok := after.Collection(id)
+	if !ok || !d.Key.Equal(key) || d.Key.Equal(other) || !d.Properties.Contributors.Members || d.Began != c.Began || d.Epoch != 1 || d.Pending {
+		t.Errorf("it is %+v, %v", d, ok)
+	}
+	if ruling := after.Rule(object, metadata); ruling.Outcome != Readable {
+		t.Errorf("an object after it: %v (%s)", ruling.Outcome, ruling.Reason)
 	}
 }
 
@@ -502,13 +551,18 @@ func TestTheOrderInWhichContentArrivesChangesNothing(t *testing.T) {
 		var metadata []wire.Metadata
 		for step := range rapid.IntRange(1, 6).Draw(rt, "steps") {
 			epoch := uint32(len(keys))
-			switch rapid.IntRange(0, 4).Draw(rt, "record") {
+			switch rapid.IntRange(0, 5).Draw(rt, "record") {
 			case 0:
 				h.keyring(founder, id, keys, member)
 			case 1:
 				keys[epoch+1] = h.collection(founder, id, epoch+1, everybody, keys, founder, member)
 			case 2:
 				h.collection(founder, id, epoch+2, everybody, nil, founder, member) // skips an epoch: void
+			case 5: // properties again, with the epoch's key or another
+				draft, err := DraftCollection(theConsortium, id, epoch, wire.Collection{Title: "Again", Readers: everybody, Metadata: wire.MetadataOpen},
+					map[uint32]*seal.EpochKey{epoch: []*seal.EpochKey{keys[epoch], key}[step%2]}, recipients([]*organisation{founder, member}), noon)
+				must(t, err)
+				h.mint(founder, draft)
 			case 3:
 				h.admit(founder, late)
 				wrong, err := seal.NewEpochKey()

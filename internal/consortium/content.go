@@ -12,10 +12,6 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// ahead is by how many epochs a keyring can be ahead of its collection: keys of epochs that are further away than that
-// are passed over. So an owner can't make its readers hold more keys than it has minted records, and a few.
-const ahead = 16
-
 // Content is all that a state wants to know of the content of a record. It follows from the record, from its event and
 // those before it, and from the identity that opens keyrings; it is small, can be stored, and never has to be found out
 // again.
@@ -24,6 +20,7 @@ type Content struct {
 	Amendment *wire.Amendment `json:"amendment,omitzero"`
 	Member    *wire.Member    `json:"member,omitzero"` // of an admission or a rotation
 	Epoch     uint32          `json:"epoch,omitzero"`  // of a collection record
+	Key       []byte          `json:"key,omitzero"`    // … the commitment to the epoch's key
 	Sealed    []byte          `json:"sealed,omitzero"` // … the properties
 
 	// Keys are what its keyrings have for us, ascending. They were opened with the identity of the fingerprint: another
@@ -116,7 +113,8 @@ func (r Reader) readKeys(m wire.Metadata, payload []byte) (c Content, err error)
 		if err != nil {
 			return Content{}, err
 		}
-		about, keyrings, c.Epoch, c.Sealed = record.Collection, record.Keyrings, m.Properties.Epoch, record.Sealed
+		about, keyrings = record.Collection, record.Keyrings
+		c.Epoch, c.Key, c.Sealed = m.Properties.Epoch, record.Key, record.Sealed
 	} else {
 		record, err := wire.ParseKeyringRecord(payload)
 		if err != nil {

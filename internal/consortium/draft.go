@@ -118,7 +118,8 @@ func DraftCollection(consortium uint64, id string, epoch uint32, properties wire
 	if err != nil {
 		return Draft{}, fmt.Errorf("drafting collection %s: %w", id, err)
 	}
-	payload, err := wire.CollectionRecord{Collection: id, Keyrings: keyrings, Sealed: sealed}.Encode()
+	commitment := key.Commitment(id, epoch)
+	payload, err := wire.CollectionRecord{Collection: id, Key: commitment[:], Keyrings: keyrings, Sealed: sealed}.Encode()
 	if err != nil {
 		return Draft{}, err
 	}

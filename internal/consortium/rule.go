@@ -69,7 +69,7 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 	}
 	key := c.key(p.Epoch)
 	if key == nil || !now.by.opens {
-		if c.unread > 0 {
+		if c.unread+c.late > 0 {
 			return Ruling{Outcome: Waits, Reason: "a keyring of the collection has not arrived"}
 		}
 		return Ruling{Outcome: NotForUs, Reason: fmt.Sprintf("we hold no key of epoch %d", p.Epoch)}

@@ -133,16 +133,17 @@ func TestWhatIsSealedToNobodyIsNotDisclosed(t *testing.T) {
 	must(t, err)
 	passphrase, err := age.NewScryptRecipient("x")
 	must(t, err)
-	passphrase.SetWorkFactor(1)
+	passphrase.SetWorkFactor(2)
 	post, err := age.ParseHybridRecipient(hybrid.Recipient())
 	must(t, err)
 	for what, recipient := range map[string]age.Recipient{
-		"a passphrase": passphrase, "an organisation's key": post,
-		"a point that gives no secret": stanza{"X25519", []string{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, make([]byte, 32)},
-		"a share that is too short":    stanza{"X25519", []string{"AAAA"}, make([]byte, 32)},
-		"no share":                     stanza{"X25519", nil, make([]byte, 32)},
-		"a body that holds no key":     stanza{"X25519", []string{"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, make([]byte, 16)},
-		"another kind of key":          stanza{"X25520", []string{"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, make([]byte, 32)},
+		"a person's passphrase": passphrase, "an organisation's key": post,
+		"a share":                  stanza{"X25519", []string{"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, make([]byte, 32)},
+		"a salt that is too short": stanza{"scrypt", []string{"AAAA", "1"}, make([]byte, 32)},
+		"a salt that is none":      stanza{"scrypt", []string{"AAAAAAAAAAAAAAAAAAAAA!", "1"}, make([]byte, 32)},
+		"no work factor":           stanza{"scrypt", []string{"AAAAAAAAAAAAAAAAAAAAAA"}, make([]byte, 32)},
+		"a body that holds no key": stanza{"scrypt", []string{"AAAAAAAAAAAAAAAAAAAAAA", "1"}, make([]byte, 16)},
+		"another kind of key":      stanza{"scrypt2", []string{"AAAAAAAAAAAAAAAAAAAAAA", "1"}, make([]byte, 32)},
 	} {
 		kept := &keeping{Recipient: recipient}
 		var sealed strings.Builder

@@ -3,12 +3,17 @@ package seal
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"filippo.io/age"
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // handleInfo separates the key of handles from every other use of an epoch key.
@@ -17,42 +22,66 @@ const handleInfo = "serviceledger/1 handle"
 // HandlePrefix begins every handle, so that nobody takes one for a STIX identifier.
 const HandlePrefix = "hmac-sha256:"
 
-// EpochKey is the secret of one key epoch of a collection: an age X25519 identity. It seals and opens objects and
-// makes their handles. It is safe for concurrent use.
+// EpochKeySize is the size of an epoch key, in bytes. Its text form has twice as many characters.
+const EpochKeySize = 32
+
+// workFactor is that of the scrypt stanza: it protects passphrases that can be guessed, and none of 256 random bits can.
+const workFactor = 1
+
+// saltSize is that of a scrypt stanza, in bytes.
+const saltSize = 16
+
+// commitInfo separates the commitment to an epoch key from every other hash.
+const commitInfo = "serviceledger/1 epoch"
+
+// EpochKey is the secret of one key epoch of a collection: 32 random bytes. It seals and opens objects and makes their
+// handles. It is safe for concurrent use.
 type EpochKey struct {
-	identity  *age.X25519Identity
-	recipient *age.X25519Recipient
+	secret    string // lower-case hexadecimal
+	identity  *age.ScryptIdentity
+	recipient *age.ScryptRecipient
 	handleKey []byte
 }
 
 // NewEpochKey makes the key of a new epoch.
 func NewEpochKey() (*EpochKey, error) {
-	identity, err := age.GenerateX25519Identity()
-	if err != nil {
-		return nil, fmt.Errorf("making an epoch key: %w", err)
-	}
-	return newEpochKey(identity), nil
+	random := make([]byte, EpochKeySize)
+	rand.Read(random)
+	return ParseEpochKey(hex.EncodeToString(random))
 }
 
-// ParseEpochKey reads what [EpochKey.Secret] gives ("AGE-SECRET-KEY-1…"). The error never repeats the input.
+// ParseEpochKey reads what [EpochKey.Secret] gives: 64 lower-case hexadecimal digits. The error never repeats the input.
 func ParseEpochKey(secret string) (*EpochKey, error) {
-	identity, err := age.ParseX25519Identity(secret)
-	if err != nil {
-		return nil, errors.New("not an age X25519 identity")
+	raw, err := hex.DecodeString(secret)
+	if err != nil || len(raw) != EpochKeySize || hex.EncodeToString(raw) != secret {
+		return nil, errors.New("not an epoch key: 64 lower-case hexadecimal digits")
 	}
-	return newEpochKey(identity), nil
+	identity, err := age.NewScryptIdentity(secret)
+	if err != nil {
+		return nil, fmt.Errorf("making an identity of an epoch key: %w", err)
+	}
+	identity.SetMaxWorkFactor(workFactor)
+	recipient, err := age.NewScryptRecipient(secret)
+	if err != nil {
+		return nil, fmt.Errorf("making a recipient of an epoch key: %w", err)
+	}
+	recipient.SetWorkFactor(workFactor)
+	handleKey, err := hkdf.Key(sha256.New, []byte(secret), nil, handleInfo, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key of handles: %w", err)
+	}
+	return &EpochKey{secret: secret, identity: identity, recipient: recipient, handleKey: handleKey}, nil
 }
 
-func newEpochKey(identity *age.X25519Identity) *EpochKey {
-	handleKey, err := hkdf.Key(sha256.New, []byte(identity.String()), nil, handleInfo, sha256.Size)
-	if err != nil {
-		panic(err) // HKDF refuses only lengths that this one is far from
-	}
-	return &EpochKey{identity: identity, recipient: identity.Recipient(), handleKey: handleKey}
-}
+// Secret is the epoch key as text, which is the passphrase of its objects. Whoever has it reads every object of the epoch.
+func (k *EpochKey) Secret() string { return k.secret }
 
-// Secret is the age identity as the age tool reads it. Whoever has it reads every object of the epoch.
-func (k *EpochKey) Secret() string { return k.identity.String() }
+// Commitment is what the record that begins an epoch says of its key: SHA-256 over "serviceledger/1 epoch", the
+// collection's id, the epoch in decimal and the key as text, with a zero byte between them. There is no second key that
+// fits.
+func (k *EpochKey) Commitment(collection string, epoch uint32) [sha256.Size]byte {
+	return sha256.Sum256([]byte(strings.Join([]string{commitInfo, collection, strconv.FormatUint(uint64(epoch), 10), k.secret}, "\x00")))
+}
 
 // Equal reports whether two keys are the same; no key is no key's.
 func (k *EpochKey) Equal(other *EpochKey) bool {
@@ -81,7 +110,7 @@ func (k *EpochKey) Open(sealed []byte) ([]byte, error) {
 }
 
 // Handle stands for the identifier and version of an object wherever they must not be seen: an HMAC-SHA-256 under a
-// key derived from the epoch's secret (HKDF-SHA-256, input the identity's text form, no salt, info
+// key derived from the epoch's secret (HKDF-SHA-256, input the key's text form, no salt, info
 // "serviceledger/1 handle"), over the identifier, a zero byte and the version.
 func (k *EpochKey) Handle(id, version string) string {
 	mac := hmac.New(sha256.New, k.handleKey)
@@ -91,13 +120,25 @@ func (k *EpochKey) Handle(id, version string) string {
 	return HandlePrefix + hex.EncodeToString(mac.Sum(nil))
 }
 
-// soleStanza refuses a header with more than one stanza: objects have exactly one, and a hostile header with
-// thousands would cost a key exchange each.
+// soleStanza refuses every header but that of an object: one scrypt stanza with the work factor 1. A hostile header could
+// have thousands of stanzas, or one that costs seconds and a gigabyte.
 type soleStanza struct{ age.Identity }
 
 func (s soleStanza) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	if len(stanzas) != 1 {
 		return nil, fmt.Errorf("%d stanzas in the header, want exactly one", len(stanzas))
 	}
+	if !isOfEpoch(stanzas[0]) {
+		return nil, errors.New("it is sealed to no epoch key")
+	}
 	return s.Identity.Unwrap(stanzas)
+}
+
+// isOfEpoch reports whether a stanza has the form that an epoch key makes.
+func isOfEpoch(s *age.Stanza) bool {
+	if s.Type != "scrypt" || len(s.Args) != 2 || s.Args[1] != strconv.Itoa(workFactor) || len(s.Body) != FileKeySize+chacha20poly1305.Overhead {
+		return false
+	}
+	salt, err := base64.RawStdEncoding.Strict().DecodeString(s.Args[0])
+	return err == nil && len(salt) == saltSize
 }

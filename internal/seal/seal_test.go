@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -98,13 +99,15 @@ func TestAChangedByteAnywhereIsNoticed(t *testing.T) {
 
 func TestAnObjectWithMoreThanOneStanzaIsRefused(t *testing.T) {
 	key := newEpoch(t)
-	sealed, err := encrypt([]byte("{}"), newEpoch(t).recipient, key.recipient)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := key.Open(sealed); err == nil || !strings.Contains(err.Error(), "2 stanzas") {
+	if _, err := key.Open(twice(t, key)); err == nil || !strings.Contains(err.Error(), "2 stanzas") {
 		t.Errorf("opened with two stanzas: %v", err)
 	}
+}
+
+// twice is an object with its stanza twice in the header: age itself makes none.
+func twice(t testing.TB, key *EpochKey) []byte {
+	t.Helper()
+	return hostileKeyring(t, must[[]byte](t)(key.Seal([]byte("{}"))))
 }
 
 func TestHandlesDependOnKeyIdentifierAndVersion(t *testing.T) {
@@ -209,13 +212,14 @@ func TestSecretsDoNotPrintThemselves(t *testing.T) {
 	epoch, identity := newEpoch(t), newOrganisation(t)
 	for _, verb := range []string{"%v", "%s", "%+v", "%#v"} {
 		printed := fmt.Sprintf(verb, epoch) + fmt.Sprintf(verb, identity)
-		if strings.Contains(printed, "AGE-SECRET-KEY") {
+		if strings.Contains(printed, "AGE-SECRET-KEY") || strings.Contains(printed, epoch.Secret()) {
 			t.Errorf("%s prints a secret", verb)
 		}
 	}
-	_, err := ParseEpochKey("AGE-SECRET-KEY-1NOTAKEY")
-	if err == nil || strings.Contains(err.Error(), "NOTAKEY") {
-		t.Errorf("the parse error repeats its input: %v", err)
+	for _, bad := range []string{"", "NOTAKEY", epoch.Secret()[1:], epoch.Secret() + "0", strings.Repeat("A", 64), " " + epoch.Secret()[1:]} {
+		if _, err := ParseEpochKey(bad); err == nil || bad != "" && strings.Contains(err.Error(), bad) {
+			t.Errorf("an epoch key is read from %q: %v", bad, err)
+		}
 	}
 }
 
@@ -242,26 +246,94 @@ func TestPaddingLeavesTheTextAndFewSizes(t *testing.T) {
 	}
 }
 
-// The promise of no lock-in: the stock tool opens an object with the epoch's identity file.
+// The promise of no lock-in: the stock tool opens an object with the epoch's key as its passphrase.
 func TestTheStockAgeToolOpensAnObject(t *testing.T) {
-	tool := filepath.Join(t.TempDir(), "age")
-	if out, err := exec.Command("go", "build", "-o", tool, "filippo.io/age/cmd/age").CombinedOutput(); err != nil {
-		t.Fatalf("building the age tool: %v\n%s", err, out)
+	tools := t.TempDir()
+	for _, tool := range []string{"age", "age-plugin-batchpass"} {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(tools, tool), "filippo.io/age/cmd/"+tool).CombinedOutput(); err != nil {
+			t.Fatalf("building %s: %v\n%s", tool, err, out)
+		}
 	}
 	key := newEpoch(t)
-	sealed, err := key.Seal([]byte(`{"type":"indicator"}`))
+	for _, object := range []string{`{"type":"indicator"}`, `{"name":"` + strings.Repeat("x", 100_000) + `"}`} {
+		sealed, err := key.Seal([]byte(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		command := exec.Command(filepath.Join(tools, "age"), "-d", "-j", "batchpass")
+		command.Env = append(os.Environ(), "PATH="+tools+":"+os.Getenv("PATH"), "AGE_PASSPHRASE="+key.Secret())
+		command.Stdin = bytes.NewReader(sealed)
+		out, err := command.CombinedOutput()
+		if err != nil || string(bytes.TrimSpace(out)) != object {
+			t.Errorf("age -d: %.200q, %v", out, err)
+		}
+	}
+}
+
+// Files of one chunk are opened by this package, longer ones by age: the same bytes open to the same text, or not at all.
+func TestAShortFileOpensAsAgeOpensIt(t *testing.T) {
+	key := newEpoch(t)
+	rapid.Check(t, func(t *rapid.T) {
+		plaintext := bytes.Repeat([]byte("x"), rapid.OneOf(rapid.IntRange(0, 2000), rapid.IntRange(65_500, 65_600), rapid.Just(131_072)).Draw(t, "size"))
+		sealed, err := encrypt(plaintext, key.recipient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch rapid.IntRange(0, 3).Draw(t, "damage") {
+		case 0:
+			sealed[rapid.IntRange(0, len(sealed)-1).Draw(t, "at")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+		case 1:
+			sealed = sealed[:rapid.IntRange(0, len(sealed)-1).Draw(t, "cut")]
+		case 2:
+			sealed = append(sealed, rapid.SliceOfN(rapid.Byte(), 1, 40).Draw(t, "more")...)
+		}
+		got, err := decrypt(sealed, soleStanza{key.identity})
+		want, wantErr := decryptLong(sealed, soleStanza{key.identity})
+		if (err == nil) != (wantErr == nil) || !bytes.Equal(got, want) || errors.Is(err, ErrNotForUs) != errors.Is(wantErr, ErrNotForUs) {
+			t.Fatalf("opened %d bytes, %v; age %d bytes, %v", len(got), err, len(want), wantErr)
+		}
+	})
+}
+
+// A passphrase's work is bounded by who opens, and an object's header is always the same: whatever else costs time.
+func TestAnotherHeaderThanAnObjectsIsRefused(t *testing.T) {
+	key := newEpoch(t)
+	strong, err := age.NewScryptRecipient(key.Secret())
 	if err != nil {
 		t.Fatal(err)
 	}
-	identityFile := filepath.Join(t.TempDir(), "epoch.key")
-	if err := os.WriteFile(identityFile, []byte(key.Secret()+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	strong.SetWorkFactor(2)
+	for name, recipients := range map[string][]age.Recipient{
+		"a greater work factor": {strong}, "an X25519 stanza": {must[*age.X25519Identity](t)(age.GenerateX25519Identity()).Recipient()},
+		"a hybrid stanza": {newOrganisation(t).hybrid.Recipient()},
+	} {
+		sealed, err := encrypt([]byte("{}"), recipients...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := key.Open(sealed); err == nil || !strings.Contains(err.Error(), "sealed to no epoch key") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := OpenWithFileKey(make([]byte, FileKeySize), sealed); err == nil || !strings.Contains(err.Error(), "sealed to no epoch key") {
+			t.Errorf("%s, with a file key: %v", name, err)
+		}
 	}
-	command := exec.Command(tool, "-d", "-i", identityFile)
-	command.Stdin = bytes.NewReader(sealed)
-	out, err := command.CombinedOutput()
-	if err != nil || string(bytes.TrimSpace(out)) != `{"type":"indicator"}` {
-		t.Errorf("age -d: %q, %v", out, err)
+}
+
+func TestACommitmentFitsOneKeyOfOneEpochOfOneCollection(t *testing.T) {
+	key := must[*EpochKey](t)(ParseEpochKey(strings.Repeat("0123456789abcdef", 4)))
+	commitment := key.Commitment("2c5bf98e-17d4-4cbf-938f-98ee46b3cd3f", 7)
+	want := sha256.Sum256([]byte("serviceledger/1 epoch\x002c5bf98e-17d4-4cbf-938f-98ee46b3cd3f\x007\x00" + strings.Repeat("0123456789abcdef", 4)))
+	if commitment != want {
+		t.Errorf("it is %x", commitment)
+	}
+	for name, other := range map[string][32]byte{
+		"another epoch": key.Commitment("2c5bf98e-17d4-4cbf-938f-98ee46b3cd3f", 8), "another collection": key.Commitment("2c5bf98e-17d4-4cbf-938f-98ee46b3cd30", 7),
+		"another key": newEpoch(t).Commitment("2c5bf98e-17d4-4cbf-938f-98ee46b3cd3f", 7),
+	} {
+		if other == commitment {
+			t.Errorf("%s has the same", name)
+		}
 	}
 }
 
@@ -280,6 +352,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add(good)
 	f.Add([]byte("age-encryption.org/v1\n-> X25519 AAAA\n"))
+	f.Add(bytes.Replace(good, []byte(" 1\n"), []byte(" 30\n"), 1))
 	f.Fuzz(func(t *testing.T, sealed []byte) {
 		if opened, err := key.Open(sealed); err == nil && string(opened) != "{}" {
 			t.Errorf("forged: %q", opened)

@@ -91,7 +91,7 @@ func documents(t testing.TB) []document {
 		kind(t, "removal", Removal{Account: anAccount}, Removal.Encode, ParseRemoval),
 		kind(t, "removal of an object", Removal{Asset: 1}, Removal.Encode, ParseRemoval),
 		kind(t, "rotation", Rotation{Member: unmarked}, Rotation.Encode, ParseRotation),
-		kind(t, "collection", CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: []byte{2}}, CollectionRecord.Encode, ParseCollectionRecord),
+		kind(t, "collection", CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: []byte{2}}, CollectionRecord.Encode, ParseCollectionRecord),
 		kind(t, "keyring", KeyringRecord{Collection: aCollection, Keyrings: [][]byte{{1}, {2}}}, KeyringRecord.Encode, ParseKeyringRecord),
 		kind(t, "proposal", Proposal{Transaction: []byte{1}, Metadata: []byte{2}, Record: []byte{3}}, Proposal.Encode, ParseProposal),
 		kind(t, "object", []byte{7}, EncodeSealedObject, ParseSealedObject),
@@ -228,9 +228,12 @@ func TestARemovalIsOfAnAccountOrOfAnAsset(t *testing.T) {
 }
 
 func TestACollectionRecordSealsSomethingForItsReaders(t *testing.T) {
-	refuse(t, must(t)(CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: []byte{1}}.Encode()),
+	refuse(t, must(t)(CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: []byte{1}}.Encode()),
 		CollectionRecord.Encode, ParseCollectionRecord, map[string]func(*CollectionRecord){
 			"nothing sealed": func(c *CollectionRecord) { c.Sealed = nil },
+			"no key":         func(c *CollectionRecord) { c.Key = nil },
+			"half a key":     func(c *CollectionRecord) { c.Key = c.Key[:16] },
+			"a longer key":   func(c *CollectionRecord) { c.Key = make([]byte, 33) },
 			"no keyring":     func(c *CollectionRecord) { c.Keyrings = nil },
 			"no collection":  func(c *CollectionRecord) { c.Collection = "" },
 		})
@@ -570,3 +573,6 @@ func TestTheErrorsOfAnInviteDoNotRepeatIt(t *testing.T) {
 		t.Errorf("what is no age file: %v", err)
 	}
 }
+
+// aCommitment is what a collection record says of its epoch's key.
+var aCommitment = bytes.Repeat([]byte{9}, 32)

@@ -139,7 +139,7 @@ func TestNoDocumentIsWrittenBeyondItsLimit(t *testing.T) {
 			return Collection{Title: "T", Metadata: MetadataOpen, Readers: Accounts{Named: []string{strings.Repeat("A", MaxProperties)}}}.Encode()
 		},
 		"a record of sealed properties": func() ([]byte, error) {
-			return CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}.Encode()
+			return CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}.Encode()
 		},
 		"a record": func() ([]byte, error) {
 			return KeyringRecord{Collection: aCollection, Keyrings: [][]byte{make([]byte, MaxKeyrings)}}.Encode()
@@ -187,7 +187,7 @@ func TestARecordHas1To64Keyrings(t *testing.T) {
 	for n, good := range map[int]bool{0: false, 1: true, 64: true, 65: false} {
 		keyrings := make([][]byte, n)
 		for what, err := range map[string]error{
-			"collection": second(CollectionRecord{Collection: aCollection, Keyrings: keyrings, Sealed: []byte{1}}.Encode()),
+			"collection": second(CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: keyrings, Sealed: []byte{1}}.Encode()),
 			"keyring":    second(KeyringRecord{Collection: aCollection, Keyrings: keyrings}.Encode()),
 		} {
 			if (err == nil) != good || err != nil && !strings.HasSuffix(err.Error(), "want 1 to 64") {

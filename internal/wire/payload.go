@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -41,6 +42,7 @@ type CollectionRecord struct {
 	Format     string   `json:"format"`
 	Kind       Kind     `json:"kind"`
 	Collection string   `json:"collection"`
+	Key        []byte   `json:"key"`      // SHA-256, what the epoch's key is committed by
 	Keyrings   [][]byte `json:"keyrings"` // age files for organisations; each opens to a Keyring
 	Sealed     []byte   `json:"sealed"`   // an age file for the epoch's key; opens to a Collection
 }
@@ -65,7 +67,7 @@ type Keyring struct {
 	Epochs     []KeyringEpoch `json:"epochs"`
 }
 
-// KeyringEpoch is one key. Secret is an age identity file's line, "AGE-SECRET-KEY-1…".
+// KeyringEpoch is one key. Secret is 64 lower-case hexadecimal digits.
 type KeyringEpoch struct {
 	Epoch  uint32 `json:"epoch"`
 	Secret string `json:"secret"`
@@ -130,6 +132,9 @@ func ParseCollectionRecord(data []byte) (CollectionRecord, error) {
 func (c *CollectionRecord) check() error {
 	if len(c.Sealed) == 0 || len(c.Sealed) > maxSealed {
 		return fmt.Errorf("%d bytes are sealed in it, want 1 to %d", len(c.Sealed), maxSealed)
+	}
+	if len(c.Key) != sha256.Size {
+		return fmt.Errorf("the commitment to its key has %d bytes, want %d", len(c.Key), sha256.Size)
 	}
 	return checkKeyrings(c.Collection, c.Keyrings)
 }

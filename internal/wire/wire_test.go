@@ -362,7 +362,7 @@ func FuzzParseRecords(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	collection, err := CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: []byte{2}}.Encode()
+	collection, err := CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: []byte{2}}.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -509,7 +509,7 @@ func TestAPayloadIsNoLargerThanItsKindAllows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	collection, err := CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: []byte{1}}.Encode()
+	collection, err := CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: []byte{1}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -543,7 +543,7 @@ func TestAPayloadIsNoLargerThanItsKindAllows(t *testing.T) {
 			}
 		}
 	}
-	if _, err := (CollectionRecord{Collection: aCollection, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}).Encode(); err == nil {
+	if _, err := (CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: make([]byte, maxSealed+1)}).Encode(); err == nil {
 		t.Error("properties of any size are read")
 	}
 }

@@ -28,7 +28,8 @@ func (m *Member) Collection(id string, epoch uint32, properties any, key *seal.E
 	if err != nil {
 		return consortium.Draft{}, err
 	}
-	payload, err := wire.CollectionRecord{Collection: id, Keyrings: [][]byte{given}, Sealed: sealed}.Encode()
+	commitment := key.Commitment(id, epoch)
+	payload, err := wire.CollectionRecord{Collection: id, Key: commitment[:], Keyrings: [][]byte{given}, Sealed: sealed}.Encode()
 	if err != nil {
 		return consortium.Draft{}, err
 	}

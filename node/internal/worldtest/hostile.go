@@ -42,7 +42,8 @@ func (h *HostileWorld) CollectionOf(owner *nodetest.Org, id string, epoch uint32
 	}
 	forReaders, err := seal.SealTo(recipients, keyring)
 	nodetest.Must(h.T, err)
-	payload, err := wire.CollectionRecord{Collection: id, Keyrings: [][]byte{forReaders}, Sealed: sealed}.Encode()
+	commitment := key.Commitment(id, epoch)
+	payload, err := wire.CollectionRecord{Collection: id, Key: commitment[:], Keyrings: [][]byte{forReaders}, Sealed: sealed}.Encode()
 	nodetest.Must(h.T, err)
 	metadata := wire.NewMetadata(wire.Properties{
 		Kind: wire.KindCollection, Consortium: h.ID, Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
