@@ -406,7 +406,7 @@ func open(e consortium.Event, m wire.Metadata, f File) (object *stix.Object, han
 	if string(plaintext) != f.Disclosed.Object {
 		return nil, false, errors.New("the payload holds another object")
 	}
-	if object, err = stix.Parse(plaintext); err != nil {
+	if object, err = stix.Read(plaintext); err != nil {
 		return nil, false, fmt.Errorf("it is not a STIX object: %w", err)
 	}
 	switch p := m.Properties; {

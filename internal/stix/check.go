@@ -51,16 +51,8 @@ func (o *Object) checkSpecVersion() *Error {
 }
 
 func (o *Object) checkTimes() *Error {
-	var err error
-	if o.Created != "" {
-		if o.created, err = ParseTimestamp(o.Created); err != nil {
-			return broken("created", "must be a timestamp: "+err.Error())
-		}
-	}
-	if o.Modified != "" {
-		if o.modified, err = ParseTimestamp(o.Modified); err != nil {
-			return broken("modified", "must be a timestamp: "+err.Error())
-		}
+	if err := o.readTimes(); err != nil {
+		return err
 	}
 	switch {
 	case o.isObservable():

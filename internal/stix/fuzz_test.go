@@ -24,6 +24,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := bytes.Clone(raw)
 		o, err := Parse(raw)
+		sameToBoth(t, raw)
 		if !bytes.Equal(raw, before) {
 			t.Fatal("the input was altered")
 		}

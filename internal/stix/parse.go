@@ -52,7 +52,8 @@ func parse(raw []byte) (*Object, *Error) {
 // scanner fills an object in one pass over its text.
 type scanner struct {
 	object     *Object
-	properties int // seen so far, at any depth
+	properties int  // seen so far, at any depth
+	blind      bool // no property means anything
 }
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
@@ -229,6 +230,9 @@ const (
 
 // meaning tells it by the name of the property, at whatever depth it stands: producers put objects into objects.
 func (s *scanner) meaning(name []byte) meaning {
+	if s.blind {
+		return plain
+	}
 	if n := len(name); n > 0 && (name[n-1] == 'f' || name[n-1] == 's') {
 		switch {
 		case string(name) == "object_marking_refs", string(name) == "marking_ref":

@@ -198,7 +198,7 @@ func OpenObject(metadata wire.Metadata, payload []byte, key *seal.EpochKey) (*re
 	if err != nil {
 		return nil, err
 	}
-	object, err := stix.Parse(plaintext)
+	object, err := stix.Read(plaintext)
 	if err != nil {
 		return nil, fmt.Errorf("it does not hold a STIX object: %w", err)
 	}
