@@ -49,7 +49,7 @@ fuzz:
 	scripts/fuzz.sh $(or $(FUZZ),60)
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./internal/... ./repo ./chainwatch ./p2p ./taxii
+	go test -run '^$$' -bench . -benchmem ./internal/... ./repo/... ./chainwatch ./p2p ./taxii
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./testnet/
 
 lint:

@@ -13,10 +13,11 @@ import (
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Connect finds the daemon of a repository, or runs the node in this process, for which sealed keys are opened.
-func Connect(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*control.Client, error) {
+func Connect(ctx context.Context, dir string, passphrase keys.Passphrase, log *slog.Logger) (*control.Client, error) {
 	if client, err := control.FindDaemon(ctx, dir); client != nil || err != nil {
 		return client, err
 	}
@@ -24,7 +25,7 @@ func Connect(ctx context.Context, dir string, passphrase repo.Passphrase, log *s
 }
 
 // runInProcess runs a node that serves nobody but this client.
-func runInProcess(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (_ *control.Client, err error) {
+func runInProcess(ctx context.Context, dir string, passphrase keys.Passphrase, log *slog.Logger) (_ *control.Client, err error) {
 	r, err := repo.Open(dir, passphrase)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package node
 import (
 	"log/slog"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // Reload reads the configuration again, and the files of the certificate for TAXII clients. Of the configuration it takes
@@ -12,7 +12,7 @@ import (
 func (n *Node) Reload() (level string) {
 	now := n.repo.Config
 	now.Feeds = n.feeds.Configs() // which come and go while the node runs
-	next, err := repo.ReadConfig(n.repo.Dir)
+	next, err := config.Read(n.repo.Dir)
 	if err != nil {
 		n.log.Error("the configuration can't be read again; everything stays as it is", "error", err)
 		return ""

@@ -16,10 +16,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/certs"
+	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -56,7 +58,7 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 	if err != nil {
 		return fmt.Errorf("writing how to reach the daemon: %w", err)
 	}
-	if err := repo.WriteFile(repo.DaemonPath(n.repo.Dir), data); err != nil {
+	if err := disk.WriteFile(repo.DaemonPath(n.repo.Dir), data); err != nil {
 		return err
 	}
 	group, running := errgroup.WithContext(ctx)
@@ -121,7 +123,7 @@ func (n *Node) listenClients(s *control.Servers, daemon *control.Daemon, clients
 func (n *Node) hosts() door.Hosts {
 	c := n.repo.Config
 	names := slices.Concat(c.TAXII.TLSNames, c.Console.Hosts, []string{c.TAXII.Listen, c.IPFS.Gateway, c.Metrics.Listen})
-	if c.TAXII.TLS == repo.TLSSelfSigned {
+	if c.TAXII.TLS == config.TLSSelfSigned {
 		names = append(names, certs.SelfSignedNames(c)...)
 	}
 	return door.NewHosts(names...)
@@ -129,18 +131,18 @@ func (n *Node) hosts() door.Hosts {
 
 // clientHandler is what TAXII clients see.
 func (n *Node) clientHandler() (http.Handler, error) {
-	config, err := n.taxiiConfig()
+	settings, err := n.taxiiConfig()
 	if err != nil {
 		return nil, err
 	}
-	config.Authenticator, config.Accounts = n.accounts, n.accounts
-	config.Owner = &clients.Administration{Own: n.repo.Config.Organisation.Name, Described: n.described, State: n.state, Collections: n.owner}
-	config.Hosts = n.hosts()
-	config.RateLimit = int(n.repo.Config.TAXII.RateLimit)
-	if config.TrustedProxies, err = repo.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
+	settings.Authenticator, settings.Accounts = n.accounts, n.accounts
+	settings.Owner = &clients.Administration{Own: n.repo.Config.Organisation.Name, Described: n.described, State: n.state, Collections: n.owner}
+	settings.Hosts = n.hosts()
+	settings.RateLimit = int(n.repo.Config.TAXII.RateLimit)
+	if settings.TrustedProxies, err = config.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
 		return nil, err
 	}
-	handler, err := taxii.NewHandler(config)
+	handler, err := taxii.NewHandler(settings)
 	if err == nil {
 		n.accounts.Changed = handler.Forget
 	}

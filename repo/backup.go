@@ -16,7 +16,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/internal/archive"
 	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/keys"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // backupFormat is the version of what is in a backup. A backup is a tar of plain files, in this order:
@@ -74,7 +79,7 @@ const stateChunk = 1 << 20
 // what belongs to it. It may run beside everything else. Read gives the files of a directory of the block store; none if
 // it is not here.
 func (r *Repo) Dump(ctx context.Context, w io.Writer, read func(ctx context.Context, directory string) ([]File, error)) error {
-	d := dump{archive: newArchiveWriter(w), read: read, seen: map[string]bool{}}
+	d := dump{archive: archive.NewWriter(w), read: read, seen: map[string]bool{}}
 	if err := d.write(ctx, r); err != nil {
 		return fmt.Errorf("dumping the repository: %w", err)
 	}
@@ -82,7 +87,7 @@ func (r *Repo) Dump(ctx context.Context, w io.Writer, read func(ctx context.Cont
 }
 
 type dump struct {
-	archive archiveWriter
+	archive archive.Writer
 	read    func(ctx context.Context, directory string) ([]File, error)
 	seen    map[string]bool // the records' directories
 	Contents
@@ -105,7 +110,7 @@ func (d *dump) write(ctx context.Context, r *Repo) error {
 			return err
 		}
 	}
-	err = r.state.read(func(txn *kv.Txn) error {
+	err = r.state.Read(func(txn *kv.Txn) error {
 		if err := d.pending(ctx, txn); err != nil {
 			return err
 		}
@@ -118,7 +123,7 @@ func (d *dump) write(ctx context.Context, r *Repo) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.archive.add(endFile, end), d.archive.close())
+	return errors.Join(d.archive.Add(endFile, end), d.archive.Close())
 }
 
 func (d *dump) consortium(r *Repo) error {
@@ -130,7 +135,7 @@ func (d *dump) consortium(r *Repo) error {
 	if err != nil {
 		return err
 	}
-	return d.archive.add(path.Base(consortiumPath("")), data)
+	return d.archive.Add(path.Base(consortiumPath("")), data)
 }
 
 // directory adds a directory, if it is here.
@@ -140,7 +145,7 @@ func (d *dump) directory(ctx context.Context, directory string) error {
 		return err
 	}
 	for _, file := range files {
-		if err := d.archive.add(path.Join(objectsFolder, directory, file.Name), file.Data); err != nil {
+		if err := d.archive.Add(path.Join(objectsFolder, directory, file.Name), file.Data); err != nil {
 			return err
 		}
 		d.Files++
@@ -151,11 +156,11 @@ func (d *dump) directory(ctx context.Context, directory string) error {
 // pending adds the directories of what is on its way to the chain. Their plaintext is gone, and other members need not
 // have them.
 func (d *dump) pending(ctx context.Context, txn *kv.Txn) error {
-	return eachQueued(txn, []State{Stored, Signed}, func(item Item) error {
-		if d.seen[item.Directory] {
+	return outbox.EachPending(txn, func(directory string) error {
+		if d.seen[directory] {
 			return nil
 		}
-		return d.directory(ctx, item.Directory)
+		return d.directory(ctx, directory)
 	})
 }
 
@@ -165,13 +170,13 @@ func (d *dump) state(ctx context.Context, txn *kv.Txn) error {
 	number := 0
 	flush := func() error {
 		number++
-		err := d.archive.add(fmt.Sprintf("%s/%08d", stateFolder, number), chunk.Bytes())
+		err := d.archive.Add(fmt.Sprintf("%s/%08d", stateFolder, number), chunk.Bytes())
 		chunk.Reset()
 		return err
 	}
 	// Values one at a time: to read ahead would be to hold a hundred large objects.
-	err := scan(txn, nil, nil, func(k []byte, item *kv.Item) (bool, error) {
-		if k[0] == tableToken || k[0] == 0 { // what begins with 0 is the store's own
+	err := store.Scan(txn, nil, nil, func(k []byte, item *kv.Item) (bool, error) {
+		if k[0] == store.TableToken || k[0] == 0 { // what begins with 0 is the store's own
 			return true, nil
 		}
 		value, err := item.Value()
@@ -216,76 +221,54 @@ func appendRecord(to *bytes.Buffer, r record) {
 
 // Backup writes a backup of the repository in dir: what can be read beside a daemon, and a dump.
 func Backup(dir string, dump io.Reader, w io.Writer) (Manifest, error) {
-	m, err := backup(dir, dump, newArchiveWriter(w))
+	m, err := backup(dir, dump, archive.NewWriter(w))
 	if err != nil {
 		return Manifest{}, fmt.Errorf("backing %s up: %w", dir, err)
 	}
 	return m, nil
 }
 
-func backup(dir string, dump io.Reader, to archiveWriter) (Manifest, error) {
-	config, err := ReadConfig(dir)
+func backup(dir string, dump io.Reader, to archive.Writer) (Manifest, error) {
+	c, err := config.Read(dir)
 	if err != nil {
 		return Manifest{}, err
 	}
-	m := Manifest{Format: backupFormat, Repository: version, Organisation: config.Organisation.Name, Created: time.Now().UTC().Truncate(time.Second)}
+	m := Manifest{Format: backupFormat, Repository: version, Organisation: c.Organisation.Name, Created: time.Now().UTC().Truncate(time.Second)}
 	head, err := json.Marshal(m)
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := to.add(manifestFile, head); err != nil {
+	if err := to.Add(manifestFile, head); err != nil {
 		return Manifest{}, err
 	}
-	text, err := os.ReadFile(configPath(dir))
+	text, err := os.ReadFile(config.Path(dir))
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := to.add(filepath.Base(configPath(dir)), text); err != nil {
+	if err := to.Add(filepath.Base(config.Path(dir)), text); err != nil {
 		return Manifest{}, err
 	}
-	if err := backupKeys(keysPath(dir), to); err != nil {
+	files, err := keys.Files(keysPath(dir))
+	if err != nil {
 		return Manifest{}, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := to.Add(path.Join(keysFolder, name), files[name]); err != nil {
+			return Manifest{}, err
+		}
 	}
 	if err := m.Contents.copyDump(dump, to); err != nil {
 		return Manifest{}, err
 	}
-	return m, to.close()
-}
-
-// backupKeys adds the key files as they are. Keys in clear must be good; the sealed ones nobody can look into.
-func backupKeys(keys string, to archiveWriter) error {
-	sealed, err := isSealed(keys)
-	if err != nil {
-		return err
-	}
-	if sealed {
-		content, err := readKeyFile(filepath.Join(keys, sealedFile), maxSealed)
-		if err != nil {
-			return err
-		}
-		return to.add(path.Join(keysFolder, sealedFile), content)
-	}
-	files, err := readClear(keys)
-	if err != nil {
-		return err
-	}
-	if _, err := parseKeys(keys, files, ""); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := to.add(path.Join(keysFolder, name), files[name]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return m, to.Close()
 }
 
 // copyDump copies a dump and makes sure that it is complete.
-func (c *Contents) copyDump(dump io.Reader, to archiveWriter) error {
-	from := newArchiveReader(dump)
+func (c *Contents) copyDump(dump io.Reader, to archive.Writer) error {
+	from := archive.NewReader(dump)
 	ended := false
 	for {
-		name, size, err := from.next()
+		name, size, err := from.Next()
 		if errors.Is(err, io.EOF) && ended {
 			return nil
 		}
@@ -294,22 +277,22 @@ func (c *Contents) copyDump(dump io.Reader, to archiveWriter) error {
 		}
 		if name == endFile {
 			ended = true
-			end, err := from.content(name, size, maxSmallFile)
+			end, err := from.Content(name, size, maxSmallFile)
 			if err != nil {
 				return err
 			}
 			if err := json.Unmarshal(end, c); err != nil {
 				return err
 			}
-			if err := to.add(name, end); err != nil {
+			if err := to.Add(name, end); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := to.file(name, size); err != nil {
+		if err := to.File(name, size); err != nil {
 			return err
 		}
-		if _, err := io.Copy(to.to, from.tar); err != nil {
+		if _, err := io.Copy(to, from); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/internal/archive"
+	"github.com/serviceledger/slnode/repo/keys"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 const someCID = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
@@ -31,18 +35,18 @@ func usedRepo(t testing.TB) *Repo {
 	r := newRepo(t, t.TempDir())
 	must(t, r.Keys.SetSwarmKey([]byte("the swarm's key")))
 	must(t, r.SetConsortium(Consortium{ID: 7, Name: "Testers", Peers: []string{"/ip4/192.0.2.1/tcp/4001"}}))
-	_, err := r.Accounts.Add("ann", "a long secret", "admin", Limits{Read: []string{}}, true, monday)
+	_, err := r.Accounts.Add("ann", "a long secret", "admin", accounts.Limits{Read: []string{}}, true, monday)
 	must(t, err)
 	items := accept(t, r.Outbox, "waiting", "stored", "signed", "confirmed")
 	for i := range items {
 		items[i].Directory = someCID
 	}
 	must(t, r.Outbox.SetStored(items[1:]))
-	group(t, r.Outbox, queue(t, r.Outbox, Stored)[1:2])
-	g := group(t, r.Outbox, queue(t, r.Outbox, Stored)[1:])
-	_, err = r.Outbox.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
+	group(t, r.Outbox, queue(t, r.Outbox, outbox.Stored)[1:2])
+	g := group(t, r.Outbox, queue(t, r.Outbox, outbox.Stored)[1:])
+	_, err = r.Outbox.Confirm([]outbox.Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
 	must(t, err)
-	must(t, r.Outbox.AddStatus(Status{ID: "s", Root: "acme", User: "ann", Requested: monday}))
+	must(t, r.Outbox.AddStatus(outbox.Status{ID: "s", Root: "acme", User: "ann", Requested: monday}))
 	return r
 }
 
@@ -63,7 +67,7 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	must(t, err)
 	token, err := r.Accounts.NewToken(ann, now, now.Add(time.Hour))
 	must(t, err)
-	apiKey, err := r.Accounts.AddKey(APIKey{Name: "siem", Role: "reader", Created: now})
+	apiKey, err := r.Accounts.AddKey(accounts.APIKey{Name: "siem", Role: "reader", Created: now})
 	must(t, err)
 	backup := backUp(t, r)
 	must(t, r.Close())
@@ -76,7 +80,7 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	}
 	again := openRepo(t, dir)
 	defer func() { must(t, again.Close()) }()
-	if again.Keys.Address() != r.Keys.Address() || !bytes.Equal(again.Keys.store, r.Keys.store) || string(again.Keys.SwarmKey()) != "the swarm's key" {
+	if again.Keys.Address() != r.Keys.Address() || !bytes.Equal(again.Keys.Store, r.Keys.Store) || string(again.Keys.SwarmKey()) != "the swarm's key" {
 		t.Error("the keys have changed")
 	}
 	if again.Config.Organisation != r.Config.Organisation {
@@ -87,7 +91,7 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	if own.ID != 7 || !slices.Equal(own.Peers, []string{"/ip4/192.0.2.1/tcp/4001"}) {
 		t.Errorf("the consortium is %+v", own)
 	}
-	for state, want := range map[State]int{Accepted: 1, Stored: 1, Signed: 1} {
+	for state, want := range map[outbox.State]int{outbox.Accepted: 1, outbox.Stored: 1, outbox.Signed: 1} {
 		if got := again.Outbox.Count()[state]; got != want {
 			t.Errorf("%d items are %s, want %d", got, state, want)
 		}
@@ -95,8 +99,8 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	if payload, err := again.Outbox.Payload(1); err != nil || string(payload) != "payload of waiting" {
 		t.Errorf("payload %q, %v", payload, err)
 	}
-	if again.Outbox.counters.Sequence != r.Outbox.counters.Sequence {
-		t.Errorf("the last sequence number is %d, was %d", again.Outbox.counters.Sequence, r.Outbox.counters.Sequence)
+	if numbered, err := again.Outbox.Number(queue(t, again.Outbox, outbox.Stored)); err != nil || numbered[0].Note.Sequence != 3 {
+		t.Errorf("two numbers were given before the backup; the first after it: %+v, %v", numbered, err)
 	}
 	if groups, err := again.Outbox.Groups(0, 10); err != nil || len(groups) != 1 {
 		t.Errorf("groups %+v, %v", groups, err)
@@ -107,7 +111,7 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	if _, err := again.Accounts.CheckToken(apiKey, time.Now()); err != nil {
 		t.Errorf("an API key: %v", err)
 	}
-	if _, err := again.Accounts.CheckToken(token, time.Now()); !errors.Is(err, ErrCredentials) {
+	if _, err := again.Accounts.CheckToken(token, time.Now()); !errors.Is(err, accounts.ErrCredentials) {
 		t.Errorf("a login from before: %v", err)
 	}
 	if _, _, found, err := again.Outbox.Status("s"); err != nil || !found {
@@ -133,7 +137,7 @@ func TestABackupIsOfOneMoment(t *testing.T) {
 	r := newRepo(t, t.TempDir())
 	defer func() { must(t, r.Close()) }()
 	accept(t, r.Outbox, "before")
-	items := queue(t, r.Outbox, Accepted)
+	items := queue(t, r.Outbox, outbox.Accepted)
 	items[0].Directory = someCID
 	must(t, r.Outbox.SetStored(items))
 	var dump, out bytes.Buffer
@@ -172,7 +176,7 @@ func TestSealedKeysStaySealedInABackup(t *testing.T) {
 		t.Error("the backup holds the account's words in clear")
 	}
 	to := filepath.Join(t.TempDir(), "new")
-	if _, err := Restore(to, bytes.NewReader(backup), says("battery staple")); !errors.Is(err, ErrPassphrase) {
+	if _, err := Restore(to, bytes.NewReader(backup), says("battery staple")); !errors.Is(err, keys.ErrPassphrase) {
 		t.Errorf("restored with a wrong passphrase: %v", err)
 	}
 	if names := namesIn(t, to); !slices.Equal(names, []string{"lock"}) {
@@ -251,20 +255,20 @@ func TestADamagedBackupIsRefusedAsAWhole(t *testing.T) {
 	must(t, r.Close())
 	entries := func(change func(name string, content []byte) (string, []byte, bool)) io.Reader {
 		var out bytes.Buffer
-		from, to := newArchiveReader(bytes.NewReader(backup)), newArchiveWriter(&out)
+		from, to := archive.NewReader(bytes.NewReader(backup)), archive.NewWriter(&out)
 		for {
-			name, size, err := from.next()
+			name, size, err := from.Next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			must(t, err)
-			content, err := from.content(name, size, 1<<20)
+			content, err := from.Content(name, size, 1<<20)
 			must(t, err)
 			if name, content, keep := change(name, content); keep {
-				must(t, to.add(name, content))
+				must(t, to.Add(name, content))
 			}
 		}
-		must(t, to.close())
+		must(t, to.Close())
 		return &out
 	}
 	without := func(unwanted string) io.Reader {
@@ -286,7 +290,7 @@ func TestADamagedBackupIsRefusedAsAWhole(t *testing.T) {
 		"no manifest":             without(manifestFile),
 		"no end":                  without(endFile),
 		"no keys":                 without(keysFolder),
-		"no identity":             without(keysFolder + "/" + identityFile),
+		"no identity":             without(keysFolder + "/identity.age"),
 		"no state":                without(stateFolder),
 		"no configuration":        without("config.toml"),
 		"a missing directory":     without(objectsFolder),
@@ -294,7 +298,7 @@ func TestADamagedBackupIsRefusedAsAWhole(t *testing.T) {
 		"another organisation":    replaced(`"organisation":"acme"`, `"organisation":"evil"`),
 		"a way out of the folder": replaced(someCID+"/metadata.json", "../../../evil"),
 		"a foreign file":          replaced("consortium.json", "daemon.json"),
-		"an unknown key file":     replaced(storeFile, "../evil"),
+		"an unknown key file":     replaced("store.key", "../evil"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -323,58 +327,39 @@ func TestAnIncompleteDumpMakesNoBackup(t *testing.T) {
 	}
 }
 
-func TestMissingSequenceNumbersAreFilledIn(t *testing.T) {
-	dir := t.TempDir()
-	o, done := newOutbox(t, dir)
-	accept(t, o, "a", "b", "c", "d")
-	must(t, o.SetStored(queue(t, o, Accepted)))
-	group(t, o, queue(t, o, Stored)[:1]) // has the number 1
-	must(t, o.SkipSequence(10))
-	must(t, o.FillSequence([]consortium.Range{{First: 1, Last: 2}, {First: 7, Last: 7}, {First: 11, Last: 1 << 60}}))
-	done()
-	o, done = newOutbox(t, dir)
-	defer done()
-	items, err := o.Number(queue(t, o, Stored))
-	must(t, err)
-	var numbers []uint64
-	for _, item := range items {
-		numbers = append(numbers, item.Note.Sequence)
-	}
-	if !slices.Equal(numbers, []uint64{2, 7, 11}) {
-		t.Errorf("the numbers are %d", numbers)
-	}
-}
+func TestABackupHoldsTheKeysOfAChange(t *testing.T) {
+	for name, passphrase := range map[string]string{"in clear": "", "sealed": "correct horse battery"} {
+		t.Run(name, func(t *testing.T) {
+			given := func() (string, error) { return passphrase, nil }
+			dir := t.TempDir()
+			c := config.Default()
+			c.Organisation.Name = "acme"
+			old, err := Init(dir, c, passphrase)
+			must(t, err)
+			_, err = old.Prepare(keys.Change{Account: true, Identity: true})
+			must(t, err)
+			must(t, old.Switch())
+			r, err := Open(dir, given)
+			must(t, err)
+			next, err := r.Keys.Prepare(keys.Change{Peer: true})
+			must(t, err)
+			var dump, backup bytes.Buffer
+			must(t, r.Dump(t.Context(), &dump, func(context.Context, string) ([]File, error) { return nil, nil }))
+			must(t, r.Close())
+			_, err = Backup(dir, &dump, &backup)
+			must(t, err)
 
-func TestALeaseFindsWhatWasPublished(t *testing.T) {
-	v := newView(t)
-	c := chain{}
-	e := c.event()
-	lease := [32]byte{1, 2, 3}
-	e.Lease = lease[:]
-	must(t, v.Append([]NewEvent{e, c.event()}, nil))
-	found, ok, err := v.Leased(lease)
-	must(t, err)
-	if !ok || found.TxID != e.TxID {
-		t.Errorf("found %+v, %v", found, ok)
-	}
-	if _, ok, err := v.Leased([32]byte{9}); err != nil || ok {
-		t.Errorf("found what nobody published: %v, %v", ok, err)
-	}
-	must(t, v.Reset())
-	if _, ok, err := v.Leased(lease); err != nil || ok {
-		t.Errorf("found after a reset: %v, %v", ok, err)
-	}
-}
-
-func TestAHashThatCostsTooMuchIsNoPassword(t *testing.T) {
-	for _, hash := range []string{
-		"$argon2id$v=19$m=4294967295,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		"$argon2id$v=19$m=64,t=4294967295,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		"$argon2id$v=19$m=64,t=1,p=0$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-		"$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$",
-	} {
-		if checkPassword(hash, "") {
-			t.Errorf("the password fits %s", hash)
-		}
+			again := filepath.Join(t.TempDir(), "again")
+			_, err = Restore(again, &backup, given)
+			must(t, err)
+			now, err := ReadKeys(again, given)
+			must(t, err)
+			after, found, err := now.Next()
+			must(t, err)
+			if now.Address() != r.Keys.Address() || len(now.Former) != 1 || now.Former[0].Address != old.Account.Address ||
+				!found || !after.Peer.Equals(next.Peer) {
+				t.Errorf("restored the account %s with %d before it, a next change %v", now.Address(), len(now.Former), found)
+			}
+		})
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+
+	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Consortium is which consortium the node belongs to: what a fold needs to begin.
@@ -57,7 +60,7 @@ func writeConsortium(dir string, c Consortium) error {
 	if err != nil {
 		return fmt.Errorf("writing the consortium: %w", err)
 	}
-	return WriteFile(consortiumPath(dir), append(data, '\n'))
+	return disk.WriteFile(consortiumPath(dir), append(data, '\n'))
 }
 
 const consortiumMemo = "consortium"
@@ -101,7 +104,7 @@ func (r *Repo) mendConsortium() error {
 	}
 	if hash := sha256.Sum256(r.Keys.SwarmKey()); remembered.SwarmKey != nil && !bytes.Equal(hash[:], remembered.SwarmKey) {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s is not what it was; if no member can be reached, put it back from a backup or an invite",
-			filepath.Join(keysPath(r.Dir), swarmFile)))
+			filepath.Join(keysPath(r.Dir), keys.SwarmFile)))
 	}
 	if problem == nil && found != nil && reflect.DeepEqual(*found, remembered.Consortium) {
 		return nil

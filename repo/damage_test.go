@@ -13,7 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // damagedRepo is a repository with something of everything in it, as a stopped node leaves it.
@@ -22,33 +25,31 @@ func damagedRepo(t *testing.T) string {
 	r := usedRepo(t)
 	large := submission("large")
 	large.Payload = bytes.Repeat([]byte("secret"), 20<<10)
-	_, err := r.Outbox.Accept([]Submission{large})
+	_, err := r.Outbox.Accept([]outbox.Submission{large})
 	must(t, err)
-	c := &chain{}
 	for i := range 20 {
 		content := fmt.Sprintf("content %d", i)
 		if i%10 == 0 {
 			content = strings.Repeat(content, 10<<10)
 		}
-		e := c.event()
-		publish(t, r.View, e, entryOf(e, collectionA, fmt.Sprintf("indicator--%d", i), monday, content))
+		publish(t, r.View, uint64(i)+1, fmt.Sprintf("indicator--%d", i), content)
 	}
 	must(t, r.Close())
 	return r.Dir
 }
 
 // told is all that a repository tells: a backup of it, and its view.
-func told(t *testing.T, r *Repo) (state string, view string, err error) {
+func told(t *testing.T, r *Repo) (state string, served string, err error) {
 	t.Helper()
 	var dump bytes.Buffer
 	if err := r.Dump(t.Context(), &dump, someFiles); err != nil {
 		return "", "", err
 	}
-	entries, _, err := r.View.Page(Query{Collection: Everything, Versions: Versions{All: true}, Limit: 1000, WithObjects: true})
+	entries, _, err := r.View.Page(view.Query{Collection: view.Everything, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true})
 	if err != nil {
 		return "", "", err
 	}
-	events, err := r.View.Log(parsePosition(make([]byte, 16)), 1000)
+	events, err := r.View.Log(consortium.Position{}, 1000)
 	if err != nil {
 		return "", "", err
 	}
@@ -67,10 +68,10 @@ func TestDamageOfARepositoryIsMendedOrRefused(t *testing.T) {
 	template := damagedRepo(t)
 	whole, err := Open(template, nil)
 	must(t, err)
-	state, view, err := told(t, whole)
+	state, served, err := told(t, whole)
 	must(t, errors.Join(err, whole.Close()))
-	if len(whole.Notes) > 0 || !strings.Contains(view, "content 19") || !strings.Contains(state, "secret") {
-		t.Fatalf("the repository to begin with: notes %q, a view of %d and a state of %d bytes", whole.Notes, len(view), len(state))
+	if len(whole.Notes) > 0 || !strings.Contains(served, "content 19") || !strings.Contains(state, "secret") {
+		t.Fatalf("the repository to begin with: notes %q, a view of %d and a state of %d bytes", whole.Notes, len(served), len(state))
 	}
 	counts := map[string]int{}
 	must(t, filepath.WalkDir(template, func(path string, entry fs.DirEntry, err error) error {
@@ -88,7 +89,7 @@ func TestDamageOfARepositoryIsMendedOrRefused(t *testing.T) {
 			if damaged != nil {
 				must(t, os.WriteFile(filepath.Join(dir, name), damaged, 0o600))
 			}
-			outcome := outcomeOf(t, dir, state, view)
+			outcome := outcomeOf(t, dir, state, served)
 			counts[strings.SplitN(name, "/", 2)[0]+": "+outcome]++
 			if strings.HasPrefix(outcome, "BAD") {
 				t.Errorf("%s, %s: %s", name, what, outcome)
@@ -138,7 +139,7 @@ func keepModes(t *testing.T, dir string) {
 }
 
 // outcomeOf opens a damaged repository.
-func outcomeOf(t *testing.T, dir, state, view string) string {
+func outcomeOf(t *testing.T, dir, state, served string) string {
 	t.Helper()
 	r, err := Open(dir, nil)
 	if err != nil {
@@ -170,9 +171,9 @@ func outcomeOf(t *testing.T, dir, state, view string) string {
 		return "derived again"
 	case gotState != state:
 		return "BAD: the state is another, and nobody says so"
-	case gotView != view && strings.Contains(notes, "derived again"):
+	case gotView != served && strings.Contains(notes, "derived again"):
 		return "derived again"
-	case gotView != view:
+	case gotView != served:
 		return "BAD: the view is another, and nobody says so"
 	case notes != "":
 		return "mended"
@@ -195,7 +196,7 @@ func TestAViewThatIsFoundDamagedIsDerivedAgain(t *testing.T) {
 	default:
 	}
 	must(t, os.WriteFile(files[0], []byte("not what was written"), 0o600))
-	_, _, err = r.View.Page(Query{Collection: Everything, Versions: Versions{All: true}, Limit: 1000, WithObjects: true})
+	_, _, err = r.View.Page(view.Query{Collection: view.Everything, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true})
 	if !errors.Is(err, ErrDamaged) || !errors.Is(r.View.Damage(), ErrDamaged) {
 		t.Errorf("reading it: %v; its damage: %v", err, r.View.Damage())
 	}
@@ -271,22 +272,21 @@ func TestTheSpaceOfWhatWasWithdrawnIsGivenBack(t *testing.T) {
 			r := newRepo(t, t.TempDir())
 			defer func() { must(t, r.Close()) }()
 			use := func() int64 { return diskUse(t, statePath(r.Dir)) + diskUse(t, viewPath(r.Dir)) }
-			before, c := use(), &chain{}
+			before := use()
 			const all = 50 << 20
 			for i := range all / size {
 				s := submission(fmt.Sprintf("indicator--%d", i))
 				s.Payload = incompressible(i, size)
-				items, err := r.Outbox.Accept([]Submission{s})
+				items, err := r.Outbox.Accept([]outbox.Submission{s})
 				must(t, err)
-				e := c.event()
-				publish(t, r.View, e, entryOf(e, collectionA, fmt.Sprintf("indicator--%d", i), monday, string(s.Payload)))
+				publish(t, r.View, uint64(i)+1, fmt.Sprintf("indicator--%d", i), string(s.Payload))
 				must(t, r.Outbox.SetStored(items))
 			}
 			if use() < before+all {
 				t.Errorf("%d bytes are in the view, the stores take %d", all, use()-before)
 			}
-			for n := range c.round {
-				ended, err := r.View.Withdraw(Recall{Asset: 1000 + n + 1, Senders: []string{"PUBLISHER"}})
+			for n := range uint64(all / size) {
+				ended, err := r.View.Withdraw(view.Recall{Asset: 1000 + n + 1, Senders: []string{"PUBLISHER"}})
 				must(t, err)
 				if len(ended) != 1 {
 					t.Fatalf("object %d is not found", n)

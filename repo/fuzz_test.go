@@ -9,7 +9,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/serviceledger/slnode/repo/internal/archive"
 	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // quickDir is a folder in memory where the system has that: a disk that is waited for is slower than what is fuzzed.
@@ -32,43 +35,43 @@ func FuzzRestoredState(f *testing.F) {
 		}
 		return out.Bytes()
 	}
-	f.Add(records(record{key: key(tableItem, u64(1)), value: []byte(`{"n":1}`)}, record{key: key(tableCounter), value: []byte(`{"items":1}`)}))
-	f.Add(records(record{key: key(tableQueue, []byte{9}, u64(1))}))
-	f.Add(records(record{key: key(tableQueue, []byte{1}, u64(1)), expires: 1}))
-	f.Add(records(record{key: key(tableToken, []byte("x")), value: []byte("{}")}))
+	f.Add(records(record{key: store.Key(store.TableItem, store.U64(1)), value: []byte(`{"n":1}`)}, record{key: store.Key(store.TableCounter), value: []byte(`{"items":1}`)}))
+	f.Add(records(record{key: store.Key(store.TableQueue, []byte{9}, store.U64(1))}))
+	f.Add(records(record{key: store.Key(store.TableQueue, []byte{1}, store.U64(1)), expires: 1}))
+	f.Add(records(record{key: store.Key(store.TableToken, []byte("x")), value: []byte("{}")}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0})
-	s, err := openStore(quickDir(f), kv.Options{Key: make([]byte, 32), Create: true})
+	s, err := store.Open(quickDir(f), kv.Options{Key: make([]byte, 32), Create: true})
 	must(f, err)
-	f.Cleanup(func() { must(f, s.close()) })
+	f.Cleanup(func() { must(f, s.Close()) })
 	f.Fuzz(func(t *testing.T, data []byte) {
 		defer deleteAll(t, s)
 		var out bytes.Buffer
-		w := newArchiveWriter(&out)
-		must(t, w.add("state/1", data))
-		must(t, w.close())
-		archive := newArchiveReader(&out)
-		_, size, err := archive.next()
+		w := archive.NewWriter(&out)
+		must(t, w.Add("state/1", data))
+		must(t, w.Close())
+		in := archive.NewReader(&out)
+		_, size, err := in.Next()
 		must(t, err)
 		u := unpacking{state: s}
-		if u.records(archive, size) != nil {
+		if u.records(in, size) != nil {
 			return
 		}
-		o, err := openOutbox(s)
+		o, err := outbox.Open(s)
 		if err != nil {
 			return
 		}
-		for _, state := range []State{Accepted, Stored, Signed} {
+		for _, state := range []outbox.State{outbox.Accepted, outbox.Stored, outbox.Signed} {
 			_, _ = o.Queue(state, 0, 10) // an error is as good as any answer
 		}
 	})
 }
 
 // deleteAll empties a store that has a few keys, a thousand times as fast as dropping its files.
-func deleteAll(t testing.TB, s *store) {
+func deleteAll(t testing.TB, s *store.Store) {
 	t.Helper()
-	must(t, s.write(func(txn *kv.Txn) error {
+	must(t, s.Write(func(txn *kv.Txn) error {
 		var keys [][]byte
-		if err := scan(txn, nil, nil, func(_ []byte, item *kv.Item) (bool, error) {
+		if err := store.Scan(txn, nil, nil, func(_ []byte, item *kv.Item) (bool, error) {
 			keys = append(keys, slices.Clone(item.Key()))
 			return true, nil
 		}); err != nil {
@@ -98,8 +101,8 @@ func FuzzRestore(f *testing.F) {
 	dir := filepath.Join(parent, "repository")
 	f.Fuzz(func(t *testing.T, first, second string, content []byte) {
 		var out bytes.Buffer
-		w := newArchiveWriter(&out)
-		for _, err := range []error{w.add(manifestFile, manifest), w.add(first, content), w.add(second, content), w.close()} {
+		w := archive.NewWriter(&out)
+		for _, err := range []error{w.Add(manifestFile, manifest), w.Add(first, content), w.Add(second, content), w.Close()} {
 			if err != nil {
 				return // an archive can't have such a name
 			}

@@ -13,7 +13,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/internal/archive"
 	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/keys"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // maxSmallFile bounds config, manifest and the like, in bytes.
@@ -34,13 +41,13 @@ func restoredPath(dir string) string { return filepath.Join(dir, "restored") }
 
 // restorable is what a restore puts in place, in this order. The version follows.
 func restorable(dir string) []string {
-	return []string{statePath(dir), restoredPath(dir), consortiumPath(dir), configPath(dir), keysPath(dir)}
+	return []string{statePath(dir), restoredPath(dir), consortiumPath(dir), config.Path(dir), keysPath(dir)}
 }
 
 // Restore makes a repository from a backup in dir, which must be empty or absent: else the error wraps [ErrExists]. The
 // passphrase is for the keys, if they are sealed. Everything is unpacked beside and checked to its end before any of it
 // is put in place; a restore that was interrupted can be repeated.
-func Restore(dir string, backup io.Reader, passphrase Passphrase) (Manifest, error) {
+func Restore(dir string, backup io.Reader, passphrase keys.Passphrase) (Manifest, error) {
 	m, err := restore(dir, backup, passphrase)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("restoring into %s: %w", dir, err)
@@ -48,7 +55,7 @@ func Restore(dir string, backup io.Reader, passphrase Passphrase) (Manifest, err
 	return m, nil
 }
 
-func restore(dir string, backup io.Reader, passphrase Passphrase) (m Manifest, err error) {
+func restore(dir string, backup io.Reader, passphrase keys.Passphrase) (m Manifest, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Manifest{}, err
 	}
@@ -74,10 +81,10 @@ func restore(dir string, backup io.Reader, passphrase Passphrase) (m Manifest, e
 			return Manifest{}, err
 		}
 	}
-	if err := syncFolder(dir); err != nil {
+	if err := disk.Sync(dir); err != nil {
 		return Manifest{}, err
 	}
-	if err := WriteFile(versionPath(dir), []byte(version+"\n")); err != nil {
+	if err := disk.WriteFile(versionPath(dir), []byte(version+"\n")); err != nil {
 		return Manifest{}, err
 	}
 	return u.manifest, os.Remove(staging)
@@ -86,7 +93,7 @@ func restore(dir string, backup io.Reader, passphrase Passphrase) (m Manifest, e
 // EmptyState makes a repository whose state is damaged, and of which there is no backup, one with an empty state: the
 // damaged one is set aside, into the folder that is returned. The repository is as after a restore: it signs nothing before
 // the chain has shown what the lost state knew. Its accounts are gone, and nobody who comes along may make the first one.
-func EmptyState(dir string, passphrase Passphrase) (aside string, err error) {
+func EmptyState(dir string, passphrase keys.Passphrase) (aside string, err error) {
 	if err := checkVersion(dir); err != nil {
 		return "", err
 	}
@@ -95,13 +102,13 @@ func EmptyState(dir string, passphrase Passphrase) (aside string, err error) {
 		return "", err
 	}
 	defer lock.Unlock()
-	keys, err := readKeys(keysPath(dir), passphrase)
+	k, err := keys.Read(keysPath(dir), passphrase)
 	if err != nil {
 		return "", err
 	}
-	if state, err := openState(dir, keys.store); !errors.Is(err, ErrDamaged) && !errors.Is(err, kv.ErrMissing) {
+	if state, err := openState(dir, k.Store); !errors.Is(err, ErrDamaged) && !errors.Is(err, kv.ErrMissing) {
 		if err == nil {
-			err = errors.Join(fmt.Errorf("the state in %s is whole", statePath(dir)), state.close())
+			err = errors.Join(fmt.Errorf("the state in %s is whole", statePath(dir)), state.Close())
 		}
 		return "", err
 	}
@@ -111,14 +118,14 @@ func EmptyState(dir string, passphrase Passphrase) (aside string, err error) {
 	} else if err != nil {
 		return "", fmt.Errorf("setting the damaged state aside: %w", err)
 	}
-	state, err := openStore(statePath(dir), stateOptions(keys.store, true))
+	state, err := newState(dir, k)
 	if err != nil {
 		return "", err
 	}
-	err = state.write(func(txn *kv.Txn) error {
-		return errors.Join(claim(txn), setJSON(txn, recoveryKey, Recovery{}))
+	err = state.Write(func(txn *kv.Txn) error {
+		return errors.Join(accounts.Claim(txn), outbox.BeginRecovery(txn))
 	})
-	return aside, errors.Join(err, state.close())
+	return aside, errors.Join(err, state.Close())
 }
 
 // clearForRestore removes what an interrupted restore left and makes sure that there is nothing else.
@@ -149,20 +156,20 @@ func clearForRestore(dir string) error {
 // make one.
 type unpacking struct {
 	dir        string
-	passphrase Passphrase
+	passphrase keys.Passphrase
 	manifest   Manifest
-	state      *store
+	state      *store.Store
 	found      Contents
 	ended      bool
 }
 
 func (u *unpacking) unpack(backup io.Reader) error {
-	archive := newArchiveReader(backup)
-	name, size, err := archive.next()
+	in := archive.NewReader(backup)
+	name, size, err := in.Next()
 	if err != nil || name != manifestFile {
 		return errors.Join(errors.New("this is not a backup of slnode"), notEOF(err))
 	}
-	if err := u.readJSON(archive, name, size, &u.manifest); err != nil {
+	if err := u.readJSON(in, name, size, &u.manifest); err != nil {
 		return err
 	}
 	if u.manifest.Format != backupFormat || u.manifest.Repository != version {
@@ -170,7 +177,7 @@ func (u *unpacking) unpack(backup io.Reader) error {
 			u.manifest.Format, u.manifest.Repository, backupFormat, version)
 	}
 	for {
-		name, size, err := archive.next()
+		name, size, err := in.Next()
 		if errors.Is(err, io.EOF) {
 			return u.finish()
 		}
@@ -180,7 +187,7 @@ func (u *unpacking) unpack(backup io.Reader) error {
 		if u.ended {
 			return fmt.Errorf("%.80q comes after the end", name)
 		}
-		if err := u.file(archive, name, size); err != nil {
+		if err := u.file(in, name, size); err != nil {
 			return fmt.Errorf("%.200q of the backup: %w", name, err)
 		}
 	}
@@ -194,32 +201,32 @@ func notEOF(err error) error {
 }
 
 // file unpacks one file.
-func (u *unpacking) file(archive archiveReader, name string, size int64) error {
+func (u *unpacking) file(in archive.Reader, name string, size int64) error {
 	folder, rest, _ := strings.Cut(name, "/")
 	switch {
-	case name == filepath.Base(configPath("")):
-		return u.small(archive, name, size, configPath(u.dir))
+	case name == filepath.Base(config.Path("")):
+		return u.small(in, name, size, config.Path(u.dir))
 	case name == filepath.Base(consortiumPath("")):
 		var c Consortium
-		if err := u.readJSON(archive, name, size, &c); err != nil {
+		if err := u.readJSON(in, name, size, &c); err != nil {
 			return err
 		}
 		return (&Repo{Dir: u.dir}).SetConsortium(c)
-	case folder == keysFolder && (rest == sealedFile || isKeyFile(rest)):
+	case folder == keysFolder && keys.IsFile(rest):
 		if u.state != nil {
 			return errors.New("keys come before the state store")
 		}
 		if err := mkdir(keysPath(u.dir)); err != nil {
 			return err
 		}
-		return u.small(archive, name, size, filepath.Join(keysPath(u.dir), rest))
+		return u.small(in, name, size, filepath.Join(keysPath(u.dir), rest))
 	case folder == objectsFolder:
-		return u.object(archive, rest, size)
+		return u.object(in, rest, size)
 	case folder == stateFolder:
-		return u.records(archive, size)
+		return u.records(in, size)
 	case name == endFile:
 		u.ended = true
-		return u.readJSON(archive, name, size, &u.manifest.Contents)
+		return u.readJSON(in, name, size, &u.manifest.Contents)
 	}
 	return errors.New("no such file belongs in a backup")
 }
@@ -231,25 +238,25 @@ func mkdir(path string) error {
 	return nil
 }
 
-func (u *unpacking) readJSON(archive archiveReader, name string, size int64, v any) error {
-	data, err := archive.content(name, size, maxSmallFile)
+func (u *unpacking) readJSON(in archive.Reader, name string, size int64, v any) error {
+	data, err := in.Content(name, size, maxSmallFile)
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(data, v)
 }
 
-func (u *unpacking) small(archive archiveReader, name string, size int64, path string) error {
-	data, err := archive.content(name, size, maxSmallFile)
+func (u *unpacking) small(in archive.Reader, name string, size int64, path string) error {
+	data, err := in.Content(name, size, maxSmallFile)
 	if err != nil {
 		return err
 	}
-	return WriteFile(path, data)
+	return disk.WriteFile(path, data)
 }
 
 // object unpacks a file of a directory. Whether the directory is the one that its name says is seen when it is taken
 // into the block store.
-func (u *unpacking) object(archive archiveReader, name string, size int64) error {
+func (u *unpacking) object(in archive.Reader, name string, size int64) error {
 	directory, file, _ := strings.Cut(name, "/")
 	if !checkCID(directory) || file == "" || file == "." || file == ".." || strings.ContainsAny(file, "/\\\x00") || len(file) > 200 {
 		return errors.New("this is not the name of a directory's file")
@@ -266,8 +273,8 @@ func (u *unpacking) object(archive archiveReader, name string, size int64) error
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(to, archive.tar)
-	return errors.Join(err, to.Sync(), to.Close(), syncFolder(folder))
+	_, err = io.Copy(to, in)
+	return errors.Join(err, to.Sync(), to.Close(), disk.Sync(folder))
 }
 
 // open makes the state store, for which the keys must have come.
@@ -275,23 +282,23 @@ func (u *unpacking) open() error {
 	if u.state != nil {
 		return nil
 	}
-	keys, err := readKeys(keysPath(u.dir), u.passphrase)
+	k, err := keys.Read(keysPath(u.dir), u.passphrase)
 	if err != nil {
 		return err
 	}
-	u.state, err = openStore(statePath(u.dir), stateOptions(keys.store, true))
+	u.state, err = newState(u.dir, k)
 	return err
 }
 
 // records unpacks a file with records of the state store.
-func (u *unpacking) records(archive archiveReader, size int64) error {
+func (u *unpacking) records(in archive.Reader, size int64) error {
 	if err := u.open(); err != nil {
 		return err
 	}
-	from := bufio.NewReader(io.LimitReader(archive.tar, size))
+	from := bufio.NewReader(io.LimitReader(in, size))
 	for done := false; !done; {
 		var chunk []record
-		for bytes := 0; len(chunk) < restoreChunk && bytes < chunkBytes; {
+		for bytes := 0; len(chunk) < restoreChunk && bytes < store.ChunkBytes; {
 			r, err := readRecord(from)
 			if errors.Is(err, io.EOF) {
 				done = true
@@ -302,7 +309,7 @@ func (u *unpacking) records(archive archiveReader, size int64) error {
 			}
 			chunk, bytes = append(chunk, r), bytes+len(r.key)+len(r.value)
 		}
-		err := u.state.write(func(txn *kv.Txn) error {
+		err := u.state.Write(func(txn *kv.Txn) error {
 			for _, r := range chunk {
 				if err := txn.Put(kv.Entry{Key: r.key, Body: r.value, Expires: r.expires}); err != nil {
 					return err
@@ -353,9 +360,9 @@ func (r record) check() error {
 	k := r.key
 	letter := len(k) >= 2 && k[1] == '/' && (k[0] >= 'a' && k[0] <= 'z' || k[0] >= 'A' && k[0] <= 'Z')
 	switch {
-	case !letter, k[0] == tableToken:
+	case !letter, k[0] == store.TableToken:
 		return fmt.Errorf("a record with the key %.20q", k)
-	case k[0] == tableQueue && (len(k) != len(key(tableQueue))+1+8+8 || k[2] < byte(Accepted) || k[2] >= byte(Confirmed)):
+	case k[0] == store.TableQueue && (len(k) != len(store.Key(store.TableQueue))+1+8+8 || k[2] < byte(outbox.Accepted) || k[2] >= byte(outbox.Confirmed)):
 		return fmt.Errorf("a record with the key %.20q, which is no place in a queue", k)
 	}
 	return nil
@@ -369,31 +376,31 @@ func (u *unpacking) finish() error {
 	if u.found != u.manifest.Contents {
 		return fmt.Errorf("the backup should have %+v, it has %+v", u.manifest.Contents, u.found)
 	}
-	config, err := loadConfig(configPath(u.dir), nil)
+	c, err := config.Load(config.Path(u.dir), nil)
 	if err != nil {
 		return err
 	}
-	if config.Organisation.Name != u.manifest.Organisation {
-		return fmt.Errorf("the backup is of %.80q, its configuration of %q", u.manifest.Organisation, config.Organisation.Name)
+	if c.Organisation.Name != u.manifest.Organisation {
+		return fmt.Errorf("the backup is of %.80q, its configuration of %q", u.manifest.Organisation, c.Organisation.Name)
 	}
 	if err := u.open(); err != nil {
 		return err
 	}
-	outbox, err := openOutbox(u.state)
+	o, err := outbox.Open(u.state)
 	if err != nil {
 		return err
 	}
 	if u.found.Files > 0 {
-		if err := syncFolder(restoredPath(u.dir)); err != nil {
+		if err := disk.Sync(restoredPath(u.dir)); err != nil {
 			return err
 		}
 	}
-	return outbox.SetRecovery(&Recovery{})
+	return o.SetRecovery(&outbox.Recovery{})
 }
 
 func (u *unpacking) close() error {
 	if u.state == nil {
 		return nil
 	}
-	return u.state.close()
+	return u.state.Close()
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/waiting"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // ownMemory is what a process holds of its own, in bytes: what is mapped from files the system can take back.
@@ -174,7 +174,7 @@ func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 // ipfs is where the node listens for other members' nodes.
 func (o *organisation) ipfs() string {
 	o.t.Helper()
-	c, err := repo.ReadConfig(o.dir)
+	c, err := config.Read(o.dir)
 	must(o.t, err)
 	return "127.0.0.1:" + c.IPFS.Listen[0][strings.LastIndex(c.IPFS.Listen[0], "/")+1:]
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -93,7 +93,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 	}
 
 	t.Run("a wrong password is a clear answer", func(t *testing.T) {
-		config, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
+		settings, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
 		must(t, err)
 		wrong := filepath.Join(t.TempDir(), "wrong")
 		must(t, os.WriteFile(wrong, []byte("an old password"), 0o600))
@@ -103,11 +103,11 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 			t.Errorf("exit code %d: %s%s", code, out, stderr)
 		}
 		alpha.cli("feed", "remove", "wrong")
-		after, err := repo.ReadConfig(alpha.dir)
+		after, err := config.Read(alpha.dir)
 		must(t, err)
 		text, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
 		must(t, err)
-		if len(after.Feeds) != 1 || strings.TrimSpace(string(text)) != strings.TrimSpace(string(config)) {
+		if len(after.Feeds) != 1 || strings.TrimSpace(string(text)) != strings.TrimSpace(string(settings)) {
 			t.Errorf("adding and removing a feed changed the configuration to\n%s", text)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // governedBy hands a consortium over to so many of its members, and gives the multisig account some ALGO.
@@ -82,7 +83,7 @@ func mintWith(t testing.TB, n *network, account crypto.Account, mints ...ledger.
 }
 
 // keys reads an organisation's keys, as somebody does who has stolen them.
-func (o *organisation) keys() repo.Keys {
+func (o *organisation) keys() keys.Keys {
 	o.t.Helper()
 	keys, err := repo.ReadKeys(o.dir, nil)
 	must(o.t, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // rareObjects is how many objects of a filled view have the type x-rare.
@@ -48,25 +49,25 @@ func fillView(b *testing.B, o *organisation, collection string, count int) {
 	random := rand.NewChaCha8([32]byte{})
 	const batch = 500
 	for first := 0; first < count; first += batch {
-		var events []repo.NewEvent
-		objects := map[string]*repo.Entry{}
+		var events []view.NewEvent
+		objects := map[string]*view.Entry{}
 		for n := first; n < first+batch; n++ {
 			e, entry := filled(n, count, collection, random)
-			events = append(events, repo.NewEvent{Event: e, Effect: consortium.Object})
+			events = append(events, view.NewEvent{Event: e, Effect: consortium.Object})
 			objects[e.TxID] = entry
 		}
 		must(b, r.View.Append(events, sequences))
-		due, _, err := r.View.Due(repo.Fresh, nil, time.Now(), batch)
+		due, _, err := r.View.Due(view.Fresh, nil, time.Now(), batch)
 		must(b, err)
-		var outcomes []repo.Outcome
+		var outcomes []view.Outcome
 		for _, e := range due {
-			outcomes = append(outcomes, repo.Outcome{Event: e, State: repo.InView, Entry: objects[e.TxID]})
+			outcomes = append(outcomes, view.Outcome{Event: e, State: view.InView, Entry: objects[e.TxID]})
 		}
 		must(b, r.View.Settle(outcomes))
 	}
 }
 
-func filled(n, of int, collection string, random *rand.ChaCha8) (consortium.Event, *repo.Entry) {
+func filled(n, of int, collection string, random *rand.ChaCha8) (consortium.Event, *view.Entry) {
 	noise := make([]byte, 500) // so that it does not compress to nothing
 	_, _ = random.Read(noise)  // it never fails
 	hash := sha256.Sum256(noise)
@@ -81,7 +82,7 @@ func filled(n, of int, collection string, random *rand.ChaCha8) (consortium.Even
 	object := fmt.Sprintf(`{"type":%q,"spec_version":"2.1","id":%q,"created":"2026-01-01T00:00:00.000Z","modified":%q,"name":"Object %d",`+
 		`"pattern":"[ipv4-addr:value = '198.%d.%d.%d']","pattern_type":"stix","valid_from":"2026-01-01T00:00:00Z","description":%q}`,
 		kind, id, wire.FormatTime(at), n, 18+n>>16, n>>8&255, n&255, base64.StdEncoding.EncodeToString(noise))
-	return e, &repo.Entry{
+	return e, &view.Entry{
 		Collection: collection, ID: id, Type: kind, Version: wire.FormatTime(at), Instant: at, Hash: hash[:], Position: e.Position,
 		Publisher: e.Sender, TxID: e.TxID, Asset: e.Asset, Directory: e.Directory, StoredAt: at, Object: []byte(object),
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
 )
 
 // onAccounts does something with the accounts of the repository.
@@ -149,14 +149,14 @@ func (l *limitFlags) add(c *cobra.Command) {
 }
 
 // limits gives a list only where there was a flag.
-func (l *limitFlags) limits() repo.Limits {
+func (l *limitFlags) limits() accounts.Limits {
 	list := func(names []string) []string {
 		if len(names) == 1 && names[0] == "none" {
 			return []string{}
 		}
 		return names
 	}
-	return repo.Limits{Read: list(l.read), Write: list(l.write)}
+	return accounts.Limits{Read: list(l.read), Write: list(l.write)}
 }
 
 func (a *app) accountCertificateCommand() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
 )
 
 func (a *app) apikeyCommand() *cobra.Command {
@@ -131,7 +131,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 		Short: "List the logins that last",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			list, err := onAccounts(a, c, func(client *control.Client) ([]repo.Token, error) { return client.Tokens(c.Context()) })
+			list, err := onAccounts(a, c, func(client *control.Client) ([]accounts.Token, error) { return client.Tokens(c.Context()) })
 			if err != nil {
 				return err
 			}

@@ -7,11 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/auditlog"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func (a *app) auditLogCommand() *cobra.Command {
-	var filter repo.AuditFilter
+	var filter auditlog.Filter
 	var since string
 	c := &cobra.Command{
 		Use:   "audit-log",
@@ -24,7 +25,7 @@ to its last second. "slnode audit" is something else: it checks the chain.`,
   slnode audit-log --user key:opencti > opencti.jsonl`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if _, err := repo.ReadConfig(a.dir); err != nil {
+			if _, err := config.Read(a.dir); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
 			if since != "" {
@@ -33,7 +34,7 @@ to its last second. "slnode audit" is something else: it checks the chain.`,
 				}
 			}
 			out := bufio.NewWriter(c.OutOrStdout())
-			err = repo.ReadAudit(c.Context(), a.dir, filter, func(line []byte) error {
+			err = auditlog.Read(c.Context(), a.dir, filter, func(line []byte) error {
 				_, err := out.Write(line)
 				return errors.Join(err, out.WriteByte('\n'))
 			})

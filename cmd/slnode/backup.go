@@ -12,9 +12,11 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // backedUp is what backup and restore print.
@@ -65,7 +67,7 @@ Two nodes must never run from one backup: both would publish under the same name
 			if args[0] == "-" {
 				return write(c.OutOrStdout())
 			}
-			if err := repo.WriteStream(args[0], write); err != nil {
+			if err := disk.WriteStream(args[0], write); err != nil {
 				return err
 			}
 			return a.printBackedUp(c, manifest, "the backup is in "+args[0])
@@ -142,7 +144,7 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
 				return fmt.Errorf("%w: the backup is sealed to a key, not with a passphrase; give the key with --identity", errUsage)
 			case errors.Is(err, seal.ErrNotForUs):
 				return fmt.Errorf("%w: the backup is not sealed to the identity in %s", errUsage, identity)
-			case errors.Is(err, repo.ErrPassphrase):
+			case errors.Is(err, keys.ErrPassphrase):
 				return fmt.Errorf("opening the backup: %w", err)
 			case err != nil:
 				return fmt.Errorf("%w: %s can't be opened as a backup: %w", errUsage, args[0], err)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/feeds"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func (a *app) feedCommand() *cobra.Command {
@@ -22,7 +22,7 @@ func (a *app) feedCommand() *cobra.Command {
 }
 
 func (a *app) feedAddCommand() *cobra.Command {
-	f := repo.Feed{}
+	f := config.Feed{}
 	c := &cobra.Command{
 		Use:   "add NAME URL",
 		Short: "Pull from a source, on a schedule",
@@ -75,7 +75,7 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 }
 
 // readSecrets reads the secrets that are given as -, and refuses those that are given as themselves.
-func readSecrets(c *cobra.Command, f *repo.Feed) error {
+func readSecrets(c *cobra.Command, f *config.Feed) error {
 	stdin := ""
 	for _, one := range []struct {
 		flag   string

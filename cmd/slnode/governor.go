@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func (a *app) governorCommand() *cobra.Command {
@@ -128,8 +129,8 @@ func (a *app) writeProposal(c *cobra.Command, name, usual string, file []byte) e
 }
 
 // offline reads what a command needs that works without a network and beside a daemon.
-func (a *app) offline() (repo.Consortium, repo.Config, error) {
-	config, err := repo.ReadConfig(a.dir)
+func (a *app) offline() (repo.Consortium, config.Config, error) {
+	config, err := config.Read(a.dir)
 	if err != nil {
 		return repo.Consortium{}, config, err
 	}

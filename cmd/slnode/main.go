@@ -20,6 +20,8 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -55,14 +57,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	var input *problem.InputError
 	var no *noError
 	var answer *taxii.ResponseError
-	var config *repo.ConfigError
+	var config *config.Error
 	var owner *repo.OwnerError
 	switch {
 	case errors.As(err, &no):
 		return exitNo
 	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
 		return exitUsage
-	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
+	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, keys.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
 		return exitUsage
 	}
 	return exitFailed
@@ -116,7 +118,7 @@ refused).`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	directory := os.Getenv(repo.DirectoryVariable)
+	directory := os.Getenv(config.DirectoryVariable)
 	if directory == "" {
 		directory = ".slnode"
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // The operator's documents name commands, flags, variables, config keys and log messages. These tests hold them to the
@@ -92,7 +92,7 @@ func hasFlag(c *cobra.Command, word string) bool {
 
 // configKeys are the keys of the config file, "section.key".
 func configKeys() (keys []string) {
-	sections := reflect.TypeFor[repo.Config]()
+	sections := reflect.TypeFor[config.Config]()
 	for i := range sections.NumField() {
 		section := sections.Field(i)
 		table := section.Type
@@ -132,7 +132,7 @@ func TestTheManualsNameConfigKeysAndVariablesThatExist(t *testing.T) {
 			}
 		}
 		for _, block := range regexp.MustCompile("(?ms)^```toml\n(.*?)^```").FindAllStringSubmatch(text, -1) {
-			config := repo.DefaultConfig()
+			config := config.Default()
 			meta, err := toml.Decode(block[1], &config)
 			if err != nil || len(meta.Undecoded()) > 0 {
 				t.Errorf("%s: its example of a config has the unknown keys %v (%v)", name, meta.Undecoded(), err)

@@ -8,11 +8,11 @@ import (
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 func (a *app) memberRotateCommand() *cobra.Command {
-	var change repo.Change
+	var change keys.Change
 	c := &cobra.Command{
 		Use:   "rotate",
 		Short: "Give this organisation new keys",
@@ -27,8 +27,8 @@ what it has. Interrupted at any point, the change goes on by itself or by repeat
 Who has lost its keys makes a new repository and a request, and asks the governor for "slnode member replace".`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if change == (repo.Change{}) {
-				change = repo.Change{Account: true, Peer: true, Identity: true}
+			if change == (keys.Change{}) {
+				change = keys.Change{Account: true, Peer: true, Identity: true}
 			}
 			r, err := ask(a, c, func(client *control.Client) (members.Rotated, error) { return client.RotateKeys(c.Context(), change) })
 			if err != nil {

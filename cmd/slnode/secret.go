@@ -12,15 +12,16 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // The environment variables that hold a passphrase. With _FILE after them they name a file that does, such as a
 // credential of systemd.
 const (
-	keysPassphrase   = repo.KeysPassphraseVariable
-	newPassphrase    = repo.NewPassphraseVariable
-	backupPassphrase = repo.BackupPassphraseVariable
+	keysPassphrase   = config.KeysPassphraseVariable
+	newPassphrase    = config.NewPassphraseVariable
+	backupPassphrase = config.BackupPassphraseVariable
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 var errNoTerminal = errors.New("there is no terminal")
 
 // passphrase asks for the passphrase of the repository's keys, once for a command however often it is needed.
-func (a *app) passphrase(c *cobra.Command) repo.Passphrase {
+func (a *app) passphrase(c *cobra.Command) keys.Passphrase {
 	return func() (string, error) {
 		if a.secret != "" {
 			return a.secret, nil

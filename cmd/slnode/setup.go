@@ -20,10 +20,12 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 func (a *app) initCommand() *cobra.Command {
-	config := repo.DefaultConfig()
+	config := config.Default()
 	var sealed bool
 	c := &cobra.Command{
 		Use:   "init --org NAME",
@@ -90,7 +92,7 @@ keep a backup ("slnode backup"). With --seal the keys are encrypted on the disk;
 }
 
 // chooseFreePorts replaces every port 0 by one that is free now.
-func chooseFreePorts(config *repo.Config) error {
+func chooseFreePorts(config *config.Config) error {
 	for _, address := range []*string{&config.TAXII.Listen, &config.IPFS.Gateway} {
 		host, port, err := net.SplitHostPort(*address)
 		if err != nil || port != "0" {
@@ -257,11 +259,11 @@ func (a *app) joinCommand() *cobra.Command {
 }
 
 // own reads who this organisation is, for commands that need no node.
-func (a *app) own(c *cobra.Command) (config repo.Config, keys repo.Keys, err error) {
-	if config, err = repo.ReadConfig(a.dir); err == nil {
+func (a *app) own(c *cobra.Command) (settings config.Config, keys keys.Keys, err error) {
+	if settings, err = config.Read(a.dir); err == nil {
 		keys, err = repo.ReadKeys(a.dir, a.passphrase(c))
 	}
-	return config, keys, err
+	return settings, keys, err
 }
 
 func (a *app) walletCommand() *cobra.Command {

@@ -26,10 +26,11 @@ import (
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
+	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 const (
@@ -63,7 +64,7 @@ const (
 )
 
 // newACMECertificate reads what is on the disk already.
-func newACMECertificate(c repo.Config, dir string, authorities *x509.CertPool, log *slog.Logger) (*ACME, error) {
+func newACMECertificate(c config.Config, dir string, authorities *x509.CertPool, log *slog.Logger) (*ACME, error) {
 	directory, err := url.Parse(c.TAXII.ACMEDirectory)
 	if err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (a *ACME) obtain(ctx context.Context) error {
 		return fmt.Errorf("a certificate of %s: %w", a.client.Directory, err)
 	}
 	text := slices.Concat(keyPEM, chains[0].ChainPEM) // the first chain is the one that the authority prefers
-	if err := repo.WriteFile(filepath.Join(a.folder, acmeCertificateFile), text); err != nil {
+	if err := disk.WriteFile(filepath.Join(a.folder, acmeCertificateFile), text); err != nil {
 		return err
 	}
 	before := a.current.Load()
@@ -238,7 +239,7 @@ func (a *ACME) account(ctx context.Context) (acme.Account, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, text, err = makeKey(); err == nil {
-			err = repo.WriteFile(path, text)
+			err = disk.WriteFile(path, text)
 		}
 	}
 	if err != nil {

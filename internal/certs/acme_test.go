@@ -28,7 +28,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/serviceledger/slnode/internal/waiting"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -79,7 +79,7 @@ type certified struct {
 	*acmeAuthority
 	acme    *ACME
 	dir     string // of the repository
-	config  repo.Config
+	config  config.Config
 	address string
 }
 
@@ -97,7 +97,7 @@ func startCertified(t *testing.T, overHTTP bool, lifetime time.Duration, prepare
 	}
 	clients, tlsPort := listen()
 	challenges, httpPort := listen()
-	s := &certified{dir: t.TempDir(), config: tlsConfig(repo.TLSACME), address: clients.Addr().String()}
+	s := &certified{dir: t.TempDir(), config: tlsConfig(config.TLSACME), address: clients.Addr().String()}
 	if overHTTP {
 		s.acmeAuthority = startAuthority(t, httpPort, 1, lifetime)
 		s.config.TAXII.ACMEListen = challenges.Addr().String()

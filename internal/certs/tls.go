@@ -25,7 +25,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // TLS is how TAXII clients are served.
@@ -39,7 +40,7 @@ type TLS struct {
 
 // Open makes what the configuration says. Every certificate is presented to every client; client certificates are
 // asked for and not verified by a chain: those that count are known by their fingerprints.
-func Open(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
+func Open(c config.Config, dir string, log *slog.Logger) (TLS, error) {
 	t, err := certificates(c, dir, log)
 	if err != nil {
 		return t, fmt.Errorf("HTTPS for TAXII clients (taxii.tls = %q): %w", c.TAXII.TLS, err)
@@ -51,7 +52,7 @@ func Open(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
 	return t, nil
 }
 
-func certificates(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
+func certificates(c config.Config, dir string, log *slog.Logger) (TLS, error) {
 	within := func(path string) string {
 		if filepath.IsAbs(path) {
 			return path
@@ -59,20 +60,20 @@ func certificates(c repo.Config, dir string, log *slog.Logger) (TLS, error) {
 		return filepath.Join(dir, path)
 	}
 	switch c.TAXII.TLS {
-	case repo.TLSFiles:
+	case config.TLSFiles:
 		files := &Files{certificate: within(c.TAXII.TLSCertificate), key: within(c.TAXII.TLSKey), now: time.Now, log: log}
 		if err := files.load(); err != nil {
 			return TLS{}, err
 		}
 		return TLS{Config: &tls.Config{GetCertificate: files.get}, Files: files}, nil
-	case repo.TLSSelfSigned:
+	case config.TLSSelfSigned:
 		certificate, err := selfSigned(filepath.Join(dir, "tls"), SelfSignedNames(c), time.Now())
 		if err != nil {
 			return TLS{}, err
 		}
 		sum := sha256.Sum256(certificate.Certificate[0])
 		return TLS{Config: &tls.Config{Certificates: []tls.Certificate{certificate}}, Fingerprint: fmt.Sprintf("%x", sum)}, nil
-	case repo.TLSACME:
+	case config.TLSACME:
 		var authorities *x509.CertPool // nil: the system's
 		if path := c.TAXII.ACMECA; path != "" {
 			var err error
@@ -161,7 +162,7 @@ func (f *Files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // SelfSignedNames are the names that a self-signed certificate is for: the configured ones, the address that is
 // listened on, and this machine's.
-func SelfSignedNames(c repo.Config) []string {
+func SelfSignedNames(c config.Config) []string {
 	names := append([]string{"localhost", "127.0.0.1", "::1"}, c.TAXII.TLSNames...)
 	if host, _, err := net.SplitHostPort(c.TAXII.Listen); err == nil && host != "" && !net.ParseIP(host).IsUnspecified() {
 		names = append(names, host)
@@ -199,7 +200,7 @@ func selfSigned(folder string, names []string, now time.Time) (tls.Certificate, 
 		return tls.Certificate{}, err
 	}
 	// The certificate comes last: should the machine stop in between, the next start makes both again.
-	err = errors.Join(os.RemoveAll(certPath), repo.WriteFile(keyPath, keyPEM), repo.WriteFile(certPath, certPEM))
+	err = errors.Join(os.RemoveAll(certPath), disk.WriteFile(keyPath, keyPEM), disk.WriteFile(certPath, certPEM))
 	if err != nil {
 		return tls.Certificate{}, err
 	}

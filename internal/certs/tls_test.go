@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -30,8 +30,8 @@ func writeCertificate(t *testing.T, folder string, names ...string) (certificate
 	return certificate, key
 }
 
-func tlsConfig(kind string) repo.Config {
-	c := repo.DefaultConfig()
+func tlsConfig(kind string) config.Config {
+	c := config.Default()
 	c.TAXII.TLS = kind
 	return c
 }
@@ -60,7 +60,7 @@ func handshake(t *testing.T, server *tls.Config, client *tls.Config) (*x509.Cert
 
 func TestASelfSignedCertificateStaysTheSame(t *testing.T) {
 	dir := t.TempDir()
-	c := tlsConfig(repo.TLSSelfSigned)
+	c := tlsConfig(config.TLSSelfSigned)
 	c.TAXII.TLSNames = []string{"taxii.acme.example", "192.0.2.1"}
 	first, err := Open(c, dir, slog.Default())
 	if err != nil {
@@ -98,7 +98,7 @@ func TestASelfSignedCertificateStaysTheSame(t *testing.T) {
 
 // TAXII 2.1 section 8.2.2: TLS 1.2 is accepted, older ones are not, nor what RFC 7540 rules out.
 func TestTheVersionsAndSuitesOfTLS(t *testing.T) {
-	secure, err := Open(tlsConfig(repo.TLSSelfSigned), t.TempDir(), slog.Default())
+	secure, err := Open(tlsConfig(config.TLSSelfSigned), t.TempDir(), slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestCertificateFilesAreReadAgainWhenTheyChange(t *testing.T) {
 }
 
 func TestHTTPSNeedsWhatItIsMadeOf(t *testing.T) {
-	c := tlsConfig(repo.TLSFiles)
+	c := tlsConfig(config.TLSFiles)
 	c.TAXII.TLSCertificate, c.TAXII.TLSKey = "cert.pem", "key.pem"
 	if _, err := Open(c, t.TempDir(), slog.Default()); err == nil {
 		t.Error("files that are not there will do")
@@ -178,7 +178,7 @@ func TestHTTPSNeedsWhatItIsMadeOf(t *testing.T) {
 	if secure, err := Open(c, dir, slog.Default()); err != nil || secure.Config == nil {
 		t.Error(err)
 	}
-	if secure, err := Open(tlsConfig(repo.TLSOff), dir, slog.Default()); err != nil || secure.Config != nil {
+	if secure, err := Open(tlsConfig(config.TLSOff), dir, slog.Default()); err != nil || secure.Config != nil {
 		t.Errorf("off: %+v, %v", secure, err)
 	}
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -29,7 +30,7 @@ import (
 // took in is published, whatever happens.
 type Publisher struct {
 	Outbox     *publish.Outbox
-	View       *repo.View
+	View       *view.View
 	State      *state.Shared
 	Recipients recipients
 	Fees       publish.FeeSource
@@ -78,7 +79,7 @@ func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
 
 // Batch checks every object, in an order in which what is referred to comes first.
 func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch, error) {
-	b := &Batch{Publisher: p, Into: into, replace: a.Replace, Lines: make([]repo.StatusLine, len(a.Objects)), now: time.Now().UTC()}
+	b := &Batch{Publisher: p, Into: into, replace: a.Replace, Lines: make([]outbox.StatusLine, len(a.Objects)), now: time.Now().UTC()}
 	b.parse(a.Objects)
 	for _, at := range stix.Order(b.objects) {
 		b.check(at)
@@ -120,12 +121,12 @@ func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consort
 	for i, item := range items {
 		b.accepted(&b.Lines[b.submitted[i]], b.submissions[i].Item, item)
 	}
-	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.Lines}
+	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.Lines}
 	return status.ID, p.Outbox.AddStatus(status)
 }
 
 // accepted takes down which item publishes an object.
-func (b *Batch) accepted(line *repo.StatusLine, wanted, item repo.Item) {
+func (b *Batch) accepted(line *outbox.StatusLine, wanted, item outbox.Item) {
 	if !bytes.Equal(item.Hash, wanted.Hash) {
 		line.Failure, line.Note = ownConflict, ""
 		return
@@ -143,13 +144,13 @@ type Batch struct {
 	now     time.Time
 	err     error // of this node, not of an object
 
-	Lines   []repo.StatusLine // one for each object, in the request's order
-	objects []*stix.Object    // the well-formed ones
-	at      []int             // … and which line each of them has
+	Lines   []outbox.StatusLine // one for each object, in the request's order
+	objects []*stix.Object      // the well-formed ones
+	at      []int               // … and which line each of them has
 
 	Markings *state.Markings
 
-	submissions []repo.Submission
+	submissions []outbox.Submission
 	submitted   []int // which line each of them has
 }
 
@@ -195,7 +196,7 @@ func (b *Batch) check(at int) {
 		line.Version = wire.FormatTime(stored)
 	}
 	entry := state.EntryOf(b.Into.ID, object, hash, stored)
-	submission := repo.Submission{Payload: object.Raw, Replace: b.replace, Item: repo.Item{
+	submission := outbox.Submission{Payload: object.Raw, Replace: b.replace, Item: outbox.Item{
 		Key: publish.ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
 		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored, Level: uint8(level),
 	}}
@@ -207,7 +208,7 @@ func (b *Batch) check(at int) {
 		var stays bool
 		if stays, line.Failure, err = b.stays(same, &submission); stays && err == nil {
 			line.Version = same.Version
-			line.Before = &repo.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+			line.Before = &outbox.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
 			line.Note = joinedNotes(notes...)
 			return
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -141,7 +141,7 @@ func TestAVersionInTwoSpellingsIsPublishedOnce(t *testing.T) {
 	for _, spelling := range []string{"05.678Z", "05.678000Z"} {
 		post(w, strings.Replace(nodetest.IndicatorJSON(1), `"modified":"2026-01-02T03:04:05.678Z"`, `"modified":"2026-01-02T03:04:`+spelling+`"`, 1))
 	}
-	if n := w.R.Outbox.Count()[repo.Accepted]; n != 1 {
+	if n := w.R.Outbox.Count()[outbox.Accepted]; n != 1 {
 		t.Errorf("%d items are to be published, want 1", n)
 	}
 }

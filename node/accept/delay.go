@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Delay tells clients why what they posted is not on the chain yet. They are told less than the operator: the details
@@ -28,8 +28,8 @@ var delays = map[string]string{
 const lasting = time.Second
 
 // of says why an item is not on the chain, as far as something is wrong.
-func (d Delay) of(item repo.Item) string {
-	if item.State == repo.Accepted {
+func (d Delay) of(item outbox.Item) string {
+	if item.State == outbox.Accepted {
 		if text := d.text(d.Sealing.Get()); text != "" {
 			return text
 		}

@@ -6,13 +6,13 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 func TestWhatIsSignedAndWaitsSaysWhy(t *testing.T) {
 	publishing := problem.NewMonitor("publishing", slog.New(slog.DiscardHandler))
 	d := Delay{Sealing: problem.NewMonitor("sealing", slog.New(slog.DiscardHandler)), Publishing: publishing}
-	item := repo.Item{State: repo.Signed, TxID: "TX"}
+	item := outbox.Item{State: outbox.Signed, TxID: "TX"}
 	if got := d.of(item); got != "" {
 		t.Errorf("without a problem it says %q", got)
 	}

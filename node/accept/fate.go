@@ -8,7 +8,8 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // fate is the result of an item, as its client sees it. It is done when the node serves what was published, and
@@ -21,15 +22,15 @@ type fate struct {
 
 const waitsForReplaced = "on the chain; it is served when what it replaces is withdrawn"
 
-func (p *Publisher) fate(item repo.Item) (fate, error) {
+func (p *Publisher) fate(item outbox.Item) (fate, error) {
 	switch {
 	case item.Failure != "":
 		return fate{failure: item.Failure}, nil
 	case item.Destroys != 0:
 		return p.fateOfWithdrawal(item)
-	case item.State < repo.Confirmed:
+	case item.State < outbox.Confirmed:
 		return fate{waits: p.Delay.of(item)}, nil
-	case item.State == repo.Withdrawn, item.Note.Kind != wire.KindObject:
+	case item.State == outbox.Withdrawn, item.Note.Kind != wire.KindObject:
 		return fate{done: true}, nil
 	}
 	event, found, err := p.View.Event(item.TxID)
@@ -40,35 +41,35 @@ func (p *Publisher) fate(item repo.Item) (fate, error) {
 		return p.fateUnseen(item)
 	}
 	switch event.State {
-	case repo.InView, repo.Ended:
+	case view.InView, view.Ended:
 		if gone, err := p.replacedIsGone(item); err != nil || !gone {
 			return fate{waits: waitsForReplaced}, err
 		}
 		return fate{done: true}, nil
-	case repo.Refused:
+	case view.Refused:
 		return fate{failure: fmt.Sprintf("transaction %s is on the chain and does not count: %s", item.TxID, event.Reason)}, nil
-	case repo.Duplicate:
+	case view.Duplicate:
 		return p.fateOfDuplicate(item)
-	case repo.Undecided:
+	case view.Undecided:
 		return fate{waits: "on the chain; it waits for a record of its collection"}, nil
 	}
 	return fate{waits: "on the chain; its blocks are being read"}, nil
 }
 
 // fateOfWithdrawal: the object is gone when the view says so.
-func (p *Publisher) fateOfWithdrawal(item repo.Item) (fate, error) {
+func (p *Publisher) fateOfWithdrawal(item outbox.Item) (fate, error) {
 	event, found, err := p.View.EventOf(item.Destroys)
 	switch {
-	case err != nil || found && event.State == repo.Ended:
+	case err != nil || found && event.State == view.Ended:
 		return fate{done: true}, err
-	case item.State < repo.Confirmed:
+	case item.State < outbox.Confirmed:
 		return fate{waits: p.Delay.of(item)}, nil
 	}
 	return p.fateUnseen(item)
 }
 
 // fateOfDuplicate is that of an object which somebody else's transaction published before.
-func (p *Publisher) fateOfDuplicate(item repo.Item) (fate, error) {
+func (p *Publisher) fateOfDuplicate(item outbox.Item) (fate, error) {
 	entry, err := publish.PublishedAs(p.View, item)
 	switch {
 	case err != nil:
@@ -87,7 +88,7 @@ func (p *Publisher) fateOfDuplicate(item repo.Item) (fate, error) {
 }
 
 // fateUnseen is that of an item which is on the chain and of which the indexer has not told.
-func (p *Publisher) fateUnseen(item repo.Item) (fate, error) {
+func (p *Publisher) fateUnseen(item outbox.Item) (fate, error) {
 	followed, err := p.View.Cursor()
 	if err != nil {
 		return fate{}, err

@@ -12,7 +12,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -21,7 +22,7 @@ type publication struct {
 	*worldtest.World
 	p     *Publisher
 	id    string // of the status
-	item  repo.Item
+	item  outbox.Item
 	event consortium.Event
 	state chainwatch.State
 }
@@ -40,23 +41,23 @@ func publishes(w *worldtest.World, n int) *publication {
 	nodetest.Must(w.T, err)
 	x.id, err = x.p.Accept(taxii.Principal{User: "u"}, collection, into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(n))}}})
 	nodetest.Must(w.T, err)
-	items, err := w.R.Outbox.Queue(repo.Accepted, 0, 10)
+	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, 10)
 	nodetest.Must(w.T, err)
 	x.item = items[0]
 	x.event = w.Mint(w.Self, w.Object(n))
 	x.item.Directory = x.event.Directory
-	nodetest.Must(w.T, w.R.Outbox.SetStored([]repo.Item{x.item}))
-	items, err = w.R.Outbox.Queue(repo.Stored, 0, 10)
+	nodetest.Must(w.T, w.R.Outbox.SetStored([]outbox.Item{x.item}))
+	items, err = w.R.Outbox.Queue(outbox.Stored, 0, 10)
 	nodetest.Must(w.T, err)
 	items[0].Note.Sequence = x.event.Note.Sequence
-	_, err = w.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{x.event.TxID}, LastValid: 1000}}, items[:1])
+	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{x.event.TxID}, LastValid: 1000}}, items[:1])
 	nodetest.Must(w.T, err)
 	return x
 }
 
 func (x *publication) confirm() {
 	x.T.Helper()
-	confirmed, err := x.R.Outbox.Confirm([]repo.Confirmation{{TxID: x.event.TxID, Round: x.event.Round, Asset: x.event.Asset}})
+	confirmed, err := x.R.Outbox.Confirm([]outbox.Confirmation{{TxID: x.event.TxID, Round: x.event.Round, Asset: x.event.Asset}})
 	nodetest.Must(x.T, err)
 	if len(confirmed) != 1 {
 		x.T.Fatal("it was not confirmed")
@@ -107,7 +108,7 @@ func TestCompleteMeansServed(t *testing.T) {
 	x.want("pending", "blocks")
 	w.Drain()
 	x.want("complete", x.event.TxID)
-	if entries, _, err := w.R.View.Page(repo.Query{Collection: w.Collection, Versions: repo.Versions{All: true}, Limit: 10}); err != nil || len(entries) != 1 {
+	if entries, _, err := w.R.View.Page(view.Query{Collection: w.Collection, Versions: view.Versions{All: true}, Limit: 10}); err != nil || len(entries) != 1 {
 		t.Errorf("%d objects are served, %v", len(entries), err)
 	}
 	// It is so after a restart, and when it was withdrawn since.
@@ -203,14 +204,14 @@ func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 		earlier := x.event
 		earlier.TxID, earlier.Asset, earlier.Note.Sequence = "EARLIER", 77, 0
 		x.event.Position.Intra = 1
-		nodetest.Must(t, w.R.View.Append([]repo.NewEvent{{Event: earlier, Effect: consortium.Object}}, nil))
+		nodetest.Must(t, w.R.View.Append([]view.NewEvent{{Event: earlier, Effect: consortium.Object}}, nil))
 		parsed, err := parseIncoming(taxii.Incoming{Raw: []byte(object)})
 		nodetest.Must(t, err)
 		hash, err := parsed.ContentHash()
 		nodetest.Must(t, err)
 		entry := state.EntryOf(w.Collection, parsed, hash, time.Now())
 		entry.Position, entry.TxID, entry.Asset = earlier.Position, earlier.TxID, earlier.Asset
-		nodetest.Must(t, w.R.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: earlier}, State: repo.InView, Entry: entry}}))
+		nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: view.Event{Event: earlier}, State: view.InView, Entry: entry}}))
 		nodetest.Must(t, w.Deliver(x.event))
 		w.Drain()
 		if same {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // stays reports whether a submission need not be published, since the view has the same and will keep it. Else the
 // submission takes the place of what is there, or of what follows that; or the failure says why it can't.
-func (b *Batch) stays(same *repo.Entry, submission *repo.Submission) (stays bool, failure string, err error) {
+func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bool, failure string, err error) {
 	if !b.State.Ours(same.Publisher) {
 		return true, "", nil
 	}
@@ -31,21 +32,21 @@ func (b *Batch) stays(same *repo.Entry, submission *repo.Submission) (stays bool
 
 // take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is published
 // anew.
-func (p *Publisher) take(submissions []repo.Submission) ([]repo.Item, error) {
+func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := p.Outbox.Accept(submissions)
 	if err != nil {
 		return nil, err
 	}
 	var ended []string
 	for _, item := range items {
-		if item.State != repo.Confirmed || item.Failure != "" {
+		if item.State != outbox.Confirmed || item.Failure != "" {
 			continue
 		}
 		event, found, err := p.View.Event(item.TxID)
 		if err != nil {
 			return nil, err
 		}
-		if found && event.State == repo.Ended {
+		if found && event.State == view.Ended {
 			ended = append(ended, item.TxID)
 		}
 	}
@@ -60,7 +61,7 @@ func (p *Publisher) take(submissions []repo.Submission) ([]repo.Item, error) {
 
 // InForce reports whether this organisation has a version of an object in a collection that is to stay.
 func (b *Batch) InForce(id string) (bool, error) {
-	query := repo.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: MaxVersions}
+	query := view.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: MaxVersions}
 	entries, _, err := b.View.Page(query)
 	if err != nil {
 		return false, err

@@ -8,7 +8,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -60,7 +60,7 @@ func (b *Batch) foresee() error {
 			return err
 		}
 		line := &b.Lines[b.submitted[i]]
-		differs := found && item.State != repo.Withdrawn && !bytes.Equal(item.Hash, s.Item.Hash)
+		differs := found && item.State != outbox.Withdrawn && !bytes.Equal(item.Hash, s.Item.Hash)
 		switch {
 		case s.Item.ReplacesAsset != 0, differs && s.Replaces(item):
 			line.Note = joinedNotes(replacedNote, line.Note)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -54,7 +54,7 @@ func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) 
 }
 
 // lineIsDone reports whether nothing will become of a line of a status any more.
-func (p *Publisher) lineIsDone(line repo.StatusLine) (bool, error) {
+func (p *Publisher) lineIsDone(line outbox.StatusLine) (bool, error) {
 	if line.Failure != "" || line.Before != nil {
 		return true, nil
 	}

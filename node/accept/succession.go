@@ -8,7 +8,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // MaxVersions bounds how many publications of one object are looked at.
@@ -38,7 +39,7 @@ func joinedNotes(notes ...string) string {
 
 // conflicts decides about an object that is in the view as the same version with other content: it says why it can't be
 // published, or lets the submission take the place of what is there.
-func (b *Batch) conflicts(same *repo.Entry, submission *repo.Submission) (failure string, err error) {
+func (b *Batch) conflicts(same *view.Entry, submission *outbox.Submission) (failure string, err error) {
 	if !b.State.Ours(same.Publisher) {
 		return fmt.Sprintf("%s has published this version of the object before, with other content", b.State.Name(same.Publisher)), nil
 	}
@@ -53,7 +54,7 @@ func (b *Batch) conflicts(same *repo.Entry, submission *repo.Submission) (failur
 	}
 	// It may be on its way already, to take the place of what the view still shows.
 	item, found, err := b.Outbox.Find(submission.Item.Key)
-	if err != nil || found && item.State != repo.Withdrawn && bytes.Equal(item.Hash, submission.Item.Hash) {
+	if err != nil || found && item.State != outbox.Withdrawn && bytes.Equal(item.Hash, submission.Item.Hash) {
 		return "", err
 	}
 	return ownConflict, nil
@@ -80,12 +81,12 @@ func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
 
 // LatestOwn is the latest version of an object that this organisation has published in the collection; nil if there is
 // none.
-func (b *Batch) LatestOwn(id string) (*repo.Entry, error) {
+func (b *Batch) LatestOwn(id string) (*view.Entry, error) {
 	latest, err := b.View.Latest(b.Into.ID, id)
 	if err != nil || latest == nil || b.State.Ours(latest.Publisher) {
 		return latest, err
 	}
-	query := repo.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: MaxVersions, WithObjects: true}
+	query := view.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: MaxVersions, WithObjects: true}
 	entries, _, err := b.View.Page(query)
 	if err != nil {
 		return nil, err
@@ -100,13 +101,13 @@ func (b *Batch) LatestOwn(id string) (*repo.Entry, error) {
 }
 
 // replacedIsGone reports whether what an item replaces has left the view.
-func (p *Publisher) replacedIsGone(item repo.Item) (bool, error) {
+func (p *Publisher) replacedIsGone(item outbox.Item) (bool, error) {
 	assets, known, err := withdraw.Replaced(p.Outbox.Outbox, item)
 	if err != nil || !known {
 		return false, err
 	}
 	for _, asset := range assets {
-		if event, found, err := p.View.EventOf(asset); err != nil || found && event.State != repo.Ended {
+		if event, found, err := p.View.EventOf(asset); err != nil || found && event.State != view.Ended {
 			return false, err
 		}
 	}
@@ -114,7 +115,7 @@ func (p *Publisher) replacedIsGone(item repo.Item) (bool, error) {
 }
 
 // shareAgain forgets that objects were taken back, since they are published again.
-func (p *Publisher) shareAgain(submissions []repo.Submission) error {
+func (p *Publisher) shareAgain(submissions []outbox.Submission) error {
 	any, err := withdraw.AnyTakenBack(p.Outbox.Outbox)
 	if err != nil || !any {
 		return err

@@ -13,7 +13,8 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -122,7 +123,7 @@ func TestOtherContentOfWhatIsOnItsWayIsRefusedUnlessItReplaces(t *testing.T) {
 }
 
 // rehearse tells what would become of one object.
-func rehearse(w *worldtest.World, replace bool, object string) repo.StatusLine {
+func rehearse(w *worldtest.World, replace bool, object string) outbox.StatusLine {
 	w.T.Helper()
 	p := publisherIn(w)
 	into, err := p.target(taxii.Collection{ID: w.Collection})
@@ -157,9 +158,9 @@ func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
 
 // replacing is a replacer that writes down what it ends.
 func replacing(w *worldtest.World, ended *[]uint64) *withdraw.Replacer {
-	return &withdraw.Replacer{Outbox: publish.NewOutbox(w.R.Outbox), Log: nodetest.Discard, End: func(_ context.Context, asset uint64) (repo.Item, error) {
+	return &withdraw.Replacer{Outbox: publish.NewOutbox(w.R.Outbox), Log: nodetest.Discard, End: func(_ context.Context, asset uint64) (outbox.Item, error) {
 		*ended = append(*ended, asset)
-		return repo.Item{}, nil
+		return outbox.Item{}, nil
 	}}
 }
 
@@ -199,15 +200,15 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 	earlier := w.LastItem()
 	add(w, true, worldtest.VersionOf(4, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
 	w.Seal()
-	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), repo.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), outbox.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
 	look("only the later one is confirmed")
-	nodetest.Must(t, w.R.Outbox.Resolve(earlier, repo.Confirmation{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(earlier, outbox.Confirmation{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
 	look("now the earlier one is, too", 7004)
 
 	// What failed replaces nothing.
 	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
 	add(w, true, worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
-	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), repo.Confirmation{}, "refused"))
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), outbox.Confirmation{}, "refused"))
 	look("failed")
 }
 
@@ -218,8 +219,8 @@ func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 	version, err := stix.ParseTimestamp(worldtest.FirstTime)
 	nodetest.Must(t, err)
 	const id = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"
-	key := publish.ObjectKey(&repo.Entry{Collection: w.Collection, ID: id, Instant: version})
-	publish := func(description string, item repo.Item) consortium.Event {
+	key := publish.ObjectKey(&view.Entry{Collection: w.Collection, ID: id, Instant: version})
+	publish := func(description string, item outbox.Item) consortium.Event {
 		e := w.Mint(w.Self, w.ObjectOf(1, description))
 		lease := m.Lease(item)
 		e.Lease = lease[:]
@@ -233,7 +234,7 @@ func TestAReplacementTakesThePlaceInEveryView(t *testing.T) {
 		nodetest.Must(t, err)
 		return string(entry.Object)
 	}
-	first := publish("old", repo.Item{Key: key})
+	first := publish("old", outbox.Item{Key: key})
 	taken(t, add(w, true, nodetest.DescribedIndicator(1, "new")), "takes the place")
 	item := w.LastItem()
 	other := item

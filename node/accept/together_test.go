@@ -22,7 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -89,7 +89,7 @@ func (h *publishersWorld) stores(collection string, first, count int) taxii.Stat
 	id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: collection}, into, taxii.Addition{Objects: incoming})
 	nodetest.Must(h.T, err)
 	for {
-		items, err := h.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+		items, err := h.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
 		nodetest.Must(h.T, err)
 		if len(items) == 0 {
 			break
@@ -102,7 +102,7 @@ func (h *publishersWorld) stores(collection string, first, count int) taxii.Stat
 	return status.Status
 }
 
-func count(items []repo.Item, kind wire.Kind) (n int) {
+func count(items []outbox.Item, kind wire.Kind) (n int) {
 	for _, item := range items {
 		if item.Note.Kind == kind {
 			n++
@@ -123,9 +123,9 @@ func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
 	h.stores(ring, 1, 6)
 	const fee = 1000
 	m, params := h.minter(5*ledger.Cost(1, fee)), ledger.Params{MinFee: fee}
-	items, err := h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch)
+	items, err := h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch)
 	nodetest.Must(t, err)
-	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
 	affordable, problem, err := m.Affordable(t.Context(), params, items)
 	if err != nil || problem != nil || len(affordable) != 3 {
 		t.Errorf("with ALGO for 5 NFTs %d objects are signed (%v, %v), want 3", len(affordable), problem, err)
@@ -136,10 +136,10 @@ func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
 	}
 	h.Removes(h.Mallory)
 	nodetest.Must(t, h.owner.LookAfter(t.Context()))
-	if items, err = h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch); err != nil {
+	if items, err = h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch); err != nil {
 		t.Fatal(err)
 	}
-	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
 	affordable, problem, err = poor.Affordable(t.Context(), params, items)
 	if err != nil || problem != nil || count(affordable, wire.KindCollection) != 2 || len(affordable) != 2 {
 		t.Errorf("after the removal %d items are signed (%v, %v), want both keys", len(affordable), problem, err)
@@ -151,9 +151,9 @@ func TestANewKeyComesBeforeAllThatWaits(t *testing.T) {
 	h.stores(ring, 1, publish.SignBatch+44)
 	h.Removes(h.Mallory)
 	nodetest.Must(t, h.owner.LookAfter(t.Context()))
-	items, err := h.R.Outbox.Reader(repo.Stored).Next(publish.SignBatch)
+	items, err := h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch)
 	nodetest.Must(t, err)
-	items = publish.Without(items, func(item repo.Item) bool { return item.Number <= h.Recorded })
+	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
 	if len(items) == 0 || items[0].Note.Kind != wire.KindCollection {
 		t.Errorf("%d items are signed next, the first is a %s", len(items), items[0].Note.Kind)
 	}
@@ -168,7 +168,7 @@ func TestNothingIsPublishedUnderAKeyThatARemovedMemberHas(t *testing.T) {
 	h.stores(h.Collection, 4, 1) // another's collection, which others read anyway
 	h.Removes(h.Mallory)
 	m := h.minter(0)
-	items, err := h.R.Outbox.Queue(repo.Stored, h.Recorded, 100)
+	items, err := h.R.Outbox.Queue(outbox.Stored, h.Recorded, 100)
 	nodetest.Must(t, err)
 	rest, problem, err := m.UpToDate(t.Context(), items)
 	if err != nil || problem == nil || problem.Problem != "rekeying" || !strings.Contains(problem.Detail, "mallory") {
@@ -259,15 +259,15 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			id, err := publisher.Accept(worldtest.PublisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
 				taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
 			nodetest.Must(t, err)
-			sealed := func() []repo.Item {
+			sealed := func() []outbox.Item {
 				t.Helper()
-				items, err := h.R.Outbox.Queue(repo.Accepted, 0, 10)
+				items, err := h.R.Outbox.Queue(outbox.Accepted, 0, 10)
 				nodetest.Must(t, err)
 				if len(items) > 0 {
 					_, err = h.sealer().Seal(t.Context(), items)
 					nodetest.Must(t, err)
 				}
-				items, err = h.R.Outbox.Queue(repo.Stored, 0, 10)
+				items, err = h.R.Outbox.Queue(outbox.Stored, 0, 10)
 				nodetest.Must(t, err)
 				return items
 			}
@@ -328,11 +328,11 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 			h.Takes(h.CollectionOf(h.Mallory, to.ID, 1, hostile, readers...))
 
 			s := h.sealer()
-			items, err := h.R.Outbox.Queue(repo.Accepted, 0, 10)
+			items, err := h.R.Outbox.Queue(outbox.Accepted, 0, 10)
 			nodetest.Must(t, err)
 			_, err = s.Seal(t.Context(), items)
 			nodetest.Must(t, err)
-			if counts := h.R.Outbox.Count(); counts[repo.Accepted]+counts[repo.Stored]-1 != 0 { // the record that came too late
+			if counts := h.R.Outbox.Count(); counts[outbox.Accepted]+counts[outbox.Stored]-1 != 0 { // the record that came too late
 				t.Errorf("%v wait to be published", counts)
 			}
 			status, err := p.status(id)
@@ -362,7 +362,7 @@ func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
 	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Disk: diskWith(&free)}
 	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
 		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
-	if !errors.Is(err, taxii.ErrFull) || w.R.Outbox.Count()[repo.Accepted] != 0 {
+	if !errors.Is(err, taxii.ErrFull) || w.R.Outbox.Count()[outbox.Accepted] != 0 {
 		t.Errorf("%v, %v", err, w.R.Outbox.Count())
 	}
 }
@@ -381,11 +381,11 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	go func() { ended <- s.Run(ctx) }()
 	go func() { ended <- w.Fetcher.Run(ctx) }()
 	waiting.Until(t, "the disk is full", func() bool { return guard.Condition.Get().Problem == "disk" })
-	if w.Shown() != 0 || w.R.Outbox.Count()[repo.Stored] != 0 {
+	if w.Shown() != 0 || w.R.Outbox.Count()[outbox.Stored] != 0 {
 		t.Errorf("%d objects are served, %v in the outbox", w.Shown(), w.R.Outbox.Count())
 	}
 	free.Store(1000)
-	waiting.Until(t, "one object is shown and one stored", func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[repo.Stored] == 1 })
+	waiting.Until(t, "one object is shown and one stored", func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[outbox.Stored] == 1 })
 	stop()
 	nodetest.Must(t, errors.Join(<-ended, <-ended))
 }
@@ -400,12 +400,12 @@ func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
 	}
 	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.ID, Memory: 16 << 10,
 		Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
-	items, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
 	nodetest.Must(t, err)
 	for portions := 0; len(items) > 0; portions++ {
 		_, err = s.Seal(t.Context(), items)
 		nodetest.Must(t, err)
-		rest, err := w.R.Outbox.Queue(repo.Accepted, 0, publish.SealBatch)
+		rest, err := w.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
 		nodetest.Must(t, err)
 		if len(rest) == 0 && portions == 0 {
 			t.Error("all were sealed at once")

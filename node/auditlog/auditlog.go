@@ -8,6 +8,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -16,7 +17,7 @@ const Operator = "operator"
 
 // Trail writes the audit log.
 type Trail struct {
-	log *repo.Audit
+	log *auditlog.Log
 	dir string // of the repository
 }
 
@@ -31,7 +32,7 @@ func (a *Trail) Record(e taxii.Event) { a.log.Append(e) }
 // Read visits lines.
 func (a *Trail) Read(ctx context.Context, from time.Time, name, user string, visit func([]byte) error) error {
 	a.log.Flush()
-	return repo.ReadAudit(ctx, a.dir, repo.AuditFilter{Since: from, Event: name, User: user}, visit)
+	return auditlog.Read(ctx, a.dir, auditlog.Filter{Since: from, Event: name, User: user}, visit)
 }
 
 // Operator records what was done on the command line.
@@ -44,7 +45,7 @@ func byOperator(e taxii.Event) taxii.Event {
 
 // NoteCommand records what was done on the command line without a node, on the repository in dir.
 func NoteCommand(dir, event, subject string) error {
-	return repo.AppendAudit(dir, byOperator(taxii.Event{Name: event, Subject: subject}))
+	return auditlog.Append(dir, byOperator(taxii.Event{Name: event, Subject: subject}))
 }
 
 // Changed records a change of a collection on the command line, unless it failed.

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -22,7 +23,7 @@ type AccountSpec struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
 	Role     string `json:"role"`
-	repo.Limits
+	accounts.Limits
 }
 
 // AccountInfo is an account as it is listed.
@@ -30,18 +31,18 @@ type AccountInfo struct {
 	User    string    `json:"user"`
 	Role    string    `json:"role"`
 	Created time.Time `json:"created"`
-	repo.Limits
+	accounts.Limits
 	Certificates []string `json:"certificates,omitempty"` // SHA-256 in hex
 }
 
 // AccountChange changes what is set.
 type AccountChange struct {
-	User              string       `json:"user"`
-	Password          string       `json:"password,omitempty"`
-	Role              string       `json:"role,omitempty"`
-	Limits            *repo.Limits `json:"limits,omitempty"`
-	AddCertificate    string       `json:"add_certificate,omitempty"` // SHA-256 in hex
-	RemoveCertificate string       `json:"remove_certificate,omitempty"`
+	User              string           `json:"user"`
+	Password          string           `json:"password,omitempty"`
+	Role              string           `json:"role,omitempty"`
+	Limits            *accounts.Limits `json:"limits,omitempty"`
+	AddCertificate    string           `json:"add_certificate,omitempty"` // SHA-256 in hex
+	RemoveCertificate string           `json:"remove_certificate,omitempty"`
 }
 
 // KeySpec is what an API key is made of.
@@ -49,7 +50,7 @@ type KeySpec struct {
 	Name    string    `json:"name"`
 	Role    string    `json:"role"`
 	Expires time.Time `json:"expires,omitzero"` // never if it is zero
-	repo.Limits
+	accounts.Limits
 }
 
 // KeyInfo is an API key as it is listed.
@@ -58,7 +59,7 @@ type KeyInfo struct {
 	Role    string    `json:"role"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"`
-	repo.Limits
+	accounts.Limits
 }
 
 // NewKey is an API key with its secret, which is shown this once.
@@ -84,11 +85,11 @@ type AccountAdmin struct {
 	Collections func(names []string) (ids []string, err error)
 }
 
-func describeAccount(account repo.Account) AccountInfo {
+func describeAccount(account accounts.Account) AccountInfo {
 	return AccountInfo{User: account.User, Role: account.Role, Created: account.Created, Limits: account.Limits, Certificates: account.Certificates}
 }
 
-func describeKey(k repo.APIKey) KeyInfo {
+func describeKey(k accounts.APIKey) KeyInfo {
 	return KeyInfo{Name: k.Name, Role: k.Role, Created: k.Created, Expires: k.Expires, Limits: k.Limits}
 }
 
@@ -117,7 +118,7 @@ func (a AccountAdmin) AddAccount(s AccountSpec) (AccountInfo, error) {
 }
 
 // rights checks a role and finds the collections of limits.
-func (a AccountAdmin) rights(name string, limits repo.Limits) (taxii.Role, repo.Limits, error) {
+func (a AccountAdmin) rights(name string, limits accounts.Limits) (taxii.Role, accounts.Limits, error) {
 	role, err := taxii.ParseRole(name)
 	if err != nil {
 		return role, limits, problem.Input(err)
@@ -126,14 +127,14 @@ func (a AccountAdmin) rights(name string, limits repo.Limits) (taxii.Role, repo.
 	return role, limits, err
 }
 
-func (a AccountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
+func (a AccountAdmin) found(limits accounts.Limits) (found accounts.Limits, err error) {
 	for _, list := range []struct{ from, to *[]string }{{&limits.Read, &found.Read}, {&limits.Write, &found.Write}} {
 		if *list.from == nil {
 			continue
 		}
 		ids, err := a.Collections(*list.from)
 		if err != nil {
-			return repo.Limits{}, problem.Input(err)
+			return accounts.Limits{}, problem.Input(err)
 		}
 		*list.to = append([]string{}, ids...) // never nil: that would lift the limit
 	}
@@ -142,14 +143,14 @@ func (a AccountAdmin) found(limits repo.Limits) (found repo.Limits, err error) {
 
 // mistaken makes an error about what is there, or isn't, the caller's.
 func mistaken(err error) error {
-	if errors.Is(err, repo.ErrTaken) || errors.Is(err, repo.ErrUnknown) {
+	if errors.Is(err, accounts.ErrTaken) || errors.Is(err, accounts.ErrUnknown) {
 		return problem.Input(err)
 	}
 	return err
 }
 
 // rightsText tells the audit log what somebody may do.
-func rightsText(role string, limits repo.Limits) string {
+func rightsText(role string, limits accounts.Limits) string {
 	text := role
 	for _, list := range []struct {
 		what string
@@ -165,7 +166,7 @@ func rightsText(role string, limits repo.Limits) string {
 // ChangeAccount makes one change after the other. A server that runs asks again about the user's credentials.
 func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 	account, err := a.repo.Account(c.User)
-	step := func(event, detail string, change func() (repo.Account, error)) {
+	step := func(event, detail string, change func() (accounts.Account, error)) {
 		if err != nil {
 			return
 		}
@@ -174,7 +175,7 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 		}
 	}
 	if c.Password != "" {
-		step("set-password", "", func() (repo.Account, error) {
+		step("set-password", "", func() (accounts.Account, error) {
 			if err := checkPassword(c.Password); err != nil {
 				return account, problem.Input(err)
 			}
@@ -182,7 +183,7 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 		})
 	}
 	if c.Role != "" {
-		step("set-role", c.Role, func() (repo.Account, error) {
+		step("set-role", c.Role, func() (accounts.Account, error) {
 			role, err := taxii.ParseRole(c.Role)
 			if err != nil {
 				return account, problem.Input(err)
@@ -191,13 +192,13 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 		})
 	}
 	if c.Limits != nil && err == nil {
-		var limits repo.Limits
+		var limits accounts.Limits
 		if limits, err = a.found(*c.Limits); err == nil {
-			step("restrict", rightsText(account.Role, limits), func() (repo.Account, error) { return a.repo.SetLimits(c.User, limits) })
+			step("restrict", rightsText(account.Role, limits), func() (accounts.Account, error) { return a.repo.SetLimits(c.User, limits) })
 		}
 	}
 	if c.AddCertificate != "" {
-		step("add-certificate", c.AddCertificate, func() (repo.Account, error) {
+		step("add-certificate", c.AddCertificate, func() (accounts.Account, error) {
 			if sum, err := hex.DecodeString(c.AddCertificate); err != nil || len(sum) != 32 {
 				return account, problem.Input(errors.New("a certificate is named by its SHA-256, 64 hex digits"))
 			}
@@ -205,7 +206,7 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 		})
 	}
 	if c.RemoveCertificate != "" {
-		step("remove-certificate", c.RemoveCertificate, func() (repo.Account, error) {
+		step("remove-certificate", c.RemoveCertificate, func() (accounts.Account, error) {
 			return a.repo.RemoveCertificate(c.User, strings.ToLower(c.RemoveCertificate))
 		})
 	}
@@ -248,7 +249,7 @@ func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
 	if err != nil {
 		return NewKey{}, err
 	}
-	k := repo.APIKey{Name: s.Name, Role: role.String(), Created: made, Expires: s.Expires, Limits: limits}
+	k := accounts.APIKey{Name: s.Name, Role: role.String(), Created: made, Expires: s.Expires, Limits: limits}
 	secret, err := a.repo.AddKey(k)
 	if err != nil {
 		return NewKey{}, mistaken(err)
@@ -276,7 +277,7 @@ func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
 		return Ended{}, err
 	}
 	if n == 0 {
-		return Ended{}, problem.Input(fmt.Errorf("no such token: %w", repo.ErrUnknown))
+		return Ended{}, problem.Input(fmt.Errorf("no such token: %w", accounts.ErrUnknown))
 	}
 	a.audit.Operator(taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
 	return Ended{n}, nil
@@ -311,4 +312,4 @@ func CollectionIDs(f *state.Shared, own repo.Consortium, names []string) ([]stri
 }
 
 // ListTokens lists the logins that last.
-func (a AccountAdmin) ListTokens() ([]repo.Token, error) { return a.repo.Tokens(state.Now()) }
+func (a AccountAdmin) ListTokens() ([]accounts.Token, error) { return a.repo.Tokens(state.Now()) }

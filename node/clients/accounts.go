@@ -13,12 +13,13 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // Accounts lets the repository's accounts and keys in, and changes them.
 type Accounts struct {
-	repo    *repo.Accounts
+	repo    *accounts.Accounts
 	own     string // this organisation's name
 	address string // of its account on the chain
 	session time.Duration
@@ -46,7 +47,7 @@ func (a *Accounts) Password(_ context.Context, user, password string) (taxii.Pri
 	if err != nil {
 		return taxii.Principal{}, authError(err)
 	}
-	return a.principal(repo.Caller{User: account.User, Role: account.Role, Limits: account.Limits, Credential: "password"}, nil)
+	return a.principal(accounts.Caller{User: account.User, Role: account.Role, Limits: account.Limits, Credential: "password"}, nil)
 }
 
 // Token checks a bearer token or API key.
@@ -59,7 +60,7 @@ func (a *Accounts) Certificate(_ context.Context, fingerprint [32]byte) (taxii.P
 	return a.principal(a.repo.CheckCertificate(hex.EncodeToString(fingerprint[:])))
 }
 
-func (a *Accounts) principal(caller repo.Caller, err error) (taxii.Principal, error) {
+func (a *Accounts) principal(caller accounts.Caller, err error) (taxii.Principal, error) {
 	if err != nil {
 		return taxii.Principal{}, authError(err)
 	}
@@ -77,7 +78,7 @@ func (a *Accounts) SignupAdmin(_ context.Context, s taxii.SignUp) (taxii.Organis
 	}
 	// Somebody was let in on most nodes: they need no slow hash to say so.
 	if claimed, err := a.repo.Claimed(); err != nil || claimed {
-		return taxii.Organisation{}, taxii.Account{}, errors.Join(err, takenError(repo.ErrTaken, true))
+		return taxii.Organisation{}, taxii.Account{}, errors.Join(err, takenError(accounts.ErrTaken, true))
 	}
 	account, err := a.signUp(s, taxii.RoleAdmin, true)
 	return taxii.Organisation{Name: a.own, Address: a.address}, account, err
@@ -92,22 +93,22 @@ func (a *Accounts) SignupUser(_ context.Context, by taxii.Principal, s taxii.Sig
 }
 
 func (a *Accounts) signUp(s taxii.SignUp, role taxii.Role, first bool) (taxii.Account, error) {
-	account, err := a.Add(s.User, s.Password, role, repo.Limits{}, first)
+	account, err := a.Add(s.User, s.Password, role, accounts.Limits{}, first)
 	if err != nil {
 		return taxii.Account{}, problem.ForClient(takenError(err, first))
 	}
 	return a.describe(account)
 }
 
-func (a *Accounts) describe(account repo.Account) (taxii.Account, error) {
+func (a *Accounts) describe(account accounts.Account) (taxii.Account, error) {
 	role, err := taxii.ParseRole(account.Role)
 	return taxii.Account{User: account.User, Org: a.own, ID: account.ID, Role: role, Created: account.Created}, err
 }
 
 // Add makes an account if its name and password will do.
-func (a *Accounts) Add(user, password string, role taxii.Role, limits repo.Limits, first bool) (repo.Account, error) {
+func (a *Accounts) Add(user, password string, role taxii.Role, limits accounts.Limits, first bool) (accounts.Account, error) {
 	if err := errors.Join(checkName(user), checkPassword(password)); err != nil {
-		return repo.Account{}, problem.Input(err)
+		return accounts.Account{}, problem.Input(err)
 	}
 	return a.repo.Add(user, password, role.String(), limits, first, state.Now())
 }
@@ -171,9 +172,9 @@ func (a *Accounts) Users(context.Context, taxii.Principal) ([]string, error) {
 func (a *Accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string) error {
 	err := a.repo.Remove(user, taxii.RoleAdmin.String())
 	switch {
-	case errors.Is(err, repo.ErrUnknown):
+	case errors.Is(err, accounts.ErrUnknown):
 		return taxii.ErrNotFound
-	case errors.Is(err, repo.ErrOnly):
+	case errors.Is(err, accounts.ErrOnly):
 		return fmt.Errorf("%w: this is the only administrator; the operator can remove it with \"slnode account remove\"", taxii.ErrConflict)
 	case err != nil:
 		return err
@@ -184,7 +185,7 @@ func (a *Accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string)
 
 // authError says in the server's words that a credential is wrong.
 func authError(err error) error {
-	if errors.Is(err, repo.ErrCredentials) {
+	if errors.Is(err, accounts.ErrCredentials) {
 		return taxii.ErrUnauthorized
 	}
 	return err
@@ -194,7 +195,7 @@ func authError(err error) error {
 // any at any time.
 func takenError(err error, first bool) error {
 	switch {
-	case !errors.Is(err, repo.ErrTaken):
+	case !errors.Is(err, accounts.ErrTaken):
 		return err
 	case first:
 		return fmt.Errorf("%w: this node has let somebody in before; its administrators make further accounts, or its operator with \"slnode account add\"", taxii.ErrConflict)

@@ -13,13 +13,13 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // APIRoot is how this node describes its organisation's API root to its own clients. Other members know nothing of it.
 type APIRoot struct {
-	outbox *repo.Outbox
+	outbox *outbox.Outbox
 
 	mu    sync.RWMutex
 	words rootWords
@@ -34,7 +34,7 @@ type rootWords struct {
 const rootMemo = "api-root"
 
 // OpenAPIRoot reads how the root is described; title is what it is called as long as nobody has said so.
-func OpenAPIRoot(outbox *repo.Outbox, title string) (*APIRoot, error) {
+func OpenAPIRoot(outbox *outbox.Outbox, title string) (*APIRoot, error) {
 	o := &APIRoot{outbox: outbox, words: rootWords{Title: title}}
 	data, err := outbox.Memo(rootMemo)
 	if err != nil || data == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -28,7 +29,7 @@ const everythingRoot = "consortium"
 // The consortium's default collection belongs to the founder. It is under the founder's root and under this
 // organisation's own, where its clients look first.
 type Catalogue struct {
-	View       *repo.View
+	View       *view.View
 	State      *state.Shared
 	Own        string // this organisation's name
 	Described  *APIRoot
@@ -166,9 +167,9 @@ func (c *Catalogue) Objects(_ context.Context, _ taxii.Principal, of taxii.Colle
 	if len(q.SpecVersions) > 0 && !slices.Contains(q.SpecVersions, stix.SpecVersion) {
 		return taxii.Page{}, nil // everything here is STIX 2.1
 	}
-	parts, err := c.View.Parts(repo.Query{
+	parts, err := c.View.Parts(view.Query{
 		Collection: c.collectionOf(of), IDs: q.IDs, Types: q.Types,
-		Versions: repo.Versions{All: q.Version.All, First: q.Version.First, Last: q.Version.Last, At: q.Version.At},
+		Versions: view.Versions{All: q.Version.All, First: q.Version.First, Last: q.Version.Last, At: q.Version.At},
 		After:    q.After, Limit: q.Limit, OnlyObjects: q.WithObjects,
 	}, pagePart)
 	if err != nil {
@@ -192,7 +193,7 @@ const pagePart = 256 << 10
 
 func added(date int64) time.Time { return time.UnixMicro(date).UTC() }
 
-func recordsOf(entries []*repo.Entry) []taxii.Record {
+func recordsOf(entries []*view.Entry) []taxii.Record {
 	list := make([]taxii.Record, len(entries))
 	for i, e := range entries {
 		list[i] = taxii.Record{
@@ -210,7 +211,7 @@ func (c *Catalogue) HasObject(_ context.Context, _ taxii.Principal, of taxii.Col
 
 func (c *Catalogue) collectionOf(of taxii.Collection) string {
 	if of.Root == everythingRoot {
-		return repo.Everything
+		return view.Everything
 	}
 	return of.ID
 }

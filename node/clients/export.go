@@ -10,7 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/export"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -74,15 +74,15 @@ func takeTurn(ctx context.Context, turns *semaphore.Weighted) error {
 }
 
 // indicatorsOf gives the indicators of a collection, each in its latest version.
-func indicatorsOf(view *repo.View, collection string) export.Source {
+func indicatorsOf(served *view.View, collection string) export.Source {
 	return func(ctx context.Context) iter.Seq2[[]byte, error] {
 		return func(yield func([]byte, error) bool) {
-			q := repo.Query{Collection: collection, Types: []string{"indicator"}, Versions: repo.Versions{Last: true}, Limit: exportPage, OnlyObjects: true}
+			q := view.Query{Collection: collection, Types: []string{"indicator"}, Versions: view.Versions{Last: true}, Limit: exportPage, OnlyObjects: true}
 			for more := true; more; {
-				var entries []*repo.Entry
+				var entries []*view.Entry
 				err := ctx.Err()
 				if err == nil {
-					entries, more, err = view.Page(q)
+					entries, more, err = served.Page(q)
 				}
 				if err != nil {
 					yield(nil, err)

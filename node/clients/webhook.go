@@ -24,6 +24,8 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -40,7 +42,7 @@ const (
 // moves on when the receiver has answered with a success; until then it tries again. What leaves the view before it
 // was sent is not sent.
 type Webhook struct {
-	config    repo.Webhook
+	config    config.Webhook
 	key       []byte
 	view      pages
 	memos     memos
@@ -52,7 +54,7 @@ type Webhook struct {
 
 // pages are the view's.
 type pages interface {
-	Page(q repo.Query) (entries []*repo.Entry, more bool, err error)
+	Page(q view.Query) (entries []*view.Entry, more bool, err error)
 	Changed(collection string) (at int64, err error)
 }
 
@@ -69,16 +71,16 @@ type WebhookStatus struct {
 }
 
 // NewWebhook makes a webhook of the configuration, whose collection is as the view knows it.
-func NewWebhook(config repo.Webhook, view *repo.View, memos memos, shown *signal.Signal, log *slog.Logger) (*Webhook, error) {
+func NewWebhook(config config.Webhook, served *view.View, memos memos, shown *signal.Signal, log *slog.Logger) (*Webhook, error) {
 	key, err := config.Key()
 	if err != nil {
 		return nil, fmt.Errorf("the secret of webhook %s: %w", config.Name, err)
 	}
 	if config.Collection == "" {
-		config.Collection = repo.Everything
+		config.Collection = view.Everything
 	}
 	return &Webhook{
-		config: config, key: key, view: view, memos: memos, shown: shown, client: outbound.NewClient(config.AllowPrivate, webhookTimeout),
+		config: config, key: key, view: served, memos: memos, shown: shown, client: outbound.NewClient(config.AllowPrivate, webhookTimeout),
 		condition: problem.NewMonitor("the webhook "+config.Name, log), retry: webhookRetry,
 	}, nil
 }
@@ -91,7 +93,7 @@ func WebhookCollection(own repo.Consortium, id string) string {
 	case err != nil: // there is none
 		return ""
 	case parsed.String() == EverythingID(own):
-		return repo.Everything
+		return view.Everything
 	}
 	return parsed.String()
 }
@@ -111,8 +113,8 @@ func (w *Webhook) run(ctx context.Context) error {
 	}
 	for failures := 0; ctx.Err() == nil; {
 		shown := w.shown.Changed()
-		entries, _, err := w.view.Page(repo.Query{
-			Collection: w.config.Collection, Types: w.config.Types, Versions: repo.Versions{All: true}, After: after, Limit: webhookBatch, WithObjects: true,
+		entries, _, err := w.view.Page(view.Query{
+			Collection: w.config.Collection, Types: w.config.Types, Versions: view.Versions{All: true}, After: after, Limit: webhookBatch, WithObjects: true,
 		})
 		if err != nil { // of the view, which is derived: it is no reason to end the node
 			w.condition.Set("view", err.Error())
@@ -174,7 +176,7 @@ func (w *Webhook) setPlace(after int64) error {
 }
 
 // batchSize is how many entries go in one POST: at least one.
-func batchSize(entries []*repo.Entry) int {
+func batchSize(entries []*view.Entry) int {
 	size := 0
 	for i, e := range entries {
 		if size += len(e.Object); i > 0 && size > webhookBytes {
@@ -196,7 +198,7 @@ func (r *refusal) Error() string {
 
 // send posts entries, signed as Standard Webhooks has it (standardwebhooks.com, version 1). The same entries have the
 // same id whenever they are sent.
-func (w *Webhook) send(ctx context.Context, entries []*repo.Entry) error {
+func (w *Webhook) send(ctx context.Context, entries []*view.Entry) error {
 	body, err := w.body(entries)
 	if err != nil {
 		return err
@@ -227,9 +229,9 @@ func (w *Webhook) send(ctx context.Context, entries []*repo.Entry) error {
 }
 
 // body is what is posted: an event in the form that Standard Webhooks recommends, with the objects byte for byte.
-func (w *Webhook) body(entries []*repo.Entry) ([]byte, error) {
+func (w *Webhook) body(entries []*view.Entry) ([]byte, error) {
 	collection := w.config.Collection
-	if collection == repo.Everything {
+	if collection == view.Everything {
 		collection = ""
 	}
 	data, err := json.Marshal(struct {

@@ -25,6 +25,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 var webhookSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret key"))
@@ -130,7 +132,7 @@ func (h *hooked) publish(numbers ...int) {
 }
 
 // run runs a webhook; the function that it returns ends it.
-func (h *hooked) run(config repo.Webhook, log *slog.Logger) (stop func()) {
+func (h *hooked) run(config config.Webhook, log *slog.Logger) (stop func()) {
 	h.T.Helper()
 	config.Name, config.Secret = "siem", webhookSecret
 	hook, err := NewWebhook(config, h.R.View, h.R.Outbox, &h.shown, log)
@@ -152,7 +154,7 @@ func (h *hooked) run(config repo.Webhook, log *slog.Logger) (stop func()) {
 // batch again.
 func (h *hooked) noted() {
 	h.T.Helper()
-	last, err := h.R.View.Changed(repo.Everything)
+	last, err := h.R.View.Changed(view.Everything)
 	nodetest.Must(h.T, err)
 	for deadline := waiting.End(); ; {
 		place, err := h.R.Outbox.Memo("webhook/siem")
@@ -178,7 +180,7 @@ func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {
 	h := newHooked(t)
 	h.publish(1)
 	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
-	config := repo.Webhook{URL: r.URL + "/hook", AllowPrivate: true}
+	config := config.Webhook{URL: r.URL + "/hook", AllowPrivate: true}
 	stop := h.run(config, nodetest.Discard)
 	defer stop()
 	h.publish(2, 3)
@@ -196,7 +198,7 @@ func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {
 func TestAWebhookWaitsAsLongAsItsReceiverAsksFor(t *testing.T) {
 	h := newHooked(t)
 	h.publish(1)
-	entries, _, err := h.R.View.Page(repo.Query{Collection: repo.Everything, Versions: repo.Versions{All: true}, Limit: 1, WithObjects: true})
+	entries, _, err := h.R.View.Page(view.Query{Collection: view.Everything, Versions: view.Versions{All: true}, Limit: 1, WithObjects: true})
 	nodetest.Must(t, err)
 	for value, want := range map[string]time.Duration{
 		"7": 7 * time.Second, "Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:00:00 GMT": 0, "99999999": webhookAway, "soon": 0,
@@ -207,7 +209,7 @@ func TestAWebhookWaitsAsLongAsItsReceiverAsksFor(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return false
 		})
-		hook, err := NewWebhook(repo.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
+		hook, err := NewWebhook(config.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
 		nodetest.Must(t, err)
 		var refused *refusal
 		if err := hook.send(t.Context(), entries); !errors.As(err, &refused) || refused.retryAfter != want {
@@ -238,7 +240,7 @@ func TestAWebhookTriesAgainUntilItIsTaken(t *testing.T) {
 		return false
 	})
 	var log strings.Builder
-	stop := h.run(repo.Webhook{URL: r.URL + "/hook?key=hunter2", AllowPrivate: true}, slog.New(slog.NewTextHandler(&log, nil)))
+	stop := h.run(config.Webhook{URL: r.URL + "/hook?key=hunter2", AllowPrivate: true}, slog.New(slog.NewTextHandler(&log, nil)))
 	h.publish(1)
 	r.wants(described(1)...)
 	stop()
@@ -259,7 +261,7 @@ type torn struct {
 	failures int
 }
 
-func (v *torn) Page(q repo.Query) ([]*repo.Entry, bool, error) {
+func (v *torn) Page(q view.Query) ([]*view.Entry, bool, error) {
 	if v.failures--; v.failures >= 0 {
 		return nil, false, errors.New("the disk says no")
 	}
@@ -270,7 +272,7 @@ func TestAPageThatCantBeReadEndsNoWebhook(t *testing.T) {
 	h := newHooked(t)
 	h.publish(1)
 	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
-	hook, err := NewWebhook(repo.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
+	hook, err := NewWebhook(config.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook", AllowPrivate: true}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
 	nodetest.Must(t, err)
 	nodetest.Must(t, hook.setPlace(0))
 	hook.view, hook.retry = &torn{pages: hook.view, failures: 3}, time.Millisecond
@@ -290,10 +292,10 @@ func TestAWebhookIsSentTheTypesAndTheCollectionThatItIsFor(t *testing.T) {
 	h := newHooked(t)
 	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
 	none := newReceiver(t, func(int, http.ResponseWriter) bool { t.Error("a malware came"); return true })
-	defer h.run(repo.Webhook{URL: r.URL + "/hook", AllowPrivate: true, Types: []string{"indicator"}, Collection: h.Collection}, nodetest.Discard)()
+	defer h.run(config.Webhook{URL: r.URL + "/hook", AllowPrivate: true, Types: []string{"indicator"}, Collection: h.Collection}, nodetest.Discard)()
 	h.publish(1)
 	r.wants(described(1)...)
-	malware, err := NewWebhook(repo.Webhook{Name: "malware", Secret: webhookSecret, URL: none.URL, Types: []string{"malware"}}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
+	malware, err := NewWebhook(config.Webhook{Name: "malware", Secret: webhookSecret, URL: none.URL, Types: []string{"malware"}}, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
 	nodetest.Must(t, err)
 	nodetest.Must(t, malware.setPlace(0))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -302,13 +304,13 @@ func TestAWebhookIsSentTheTypesAndTheCollectionThatItIsFor(t *testing.T) {
 }
 
 func TestABatchIsBounded(t *testing.T) {
-	entries := func(sizes ...int) (list []*repo.Entry) {
+	entries := func(sizes ...int) (list []*view.Entry) {
 		for _, size := range sizes {
-			list = append(list, &repo.Entry{Object: make([]byte, size)})
+			list = append(list, &view.Entry{Object: make([]byte, size)})
 		}
 		return list
 	}
-	for want, list := range map[int][]*repo.Entry{
+	for want, list := range map[int][]*view.Entry{
 		1: entries(webhookBytes+1, 1), 2: entries(webhookBytes-1, 1, 1), 3: entries(1, 1, 1),
 	} {
 		if got := batchSize(list); got != want {
@@ -320,7 +322,7 @@ func TestABatchIsBounded(t *testing.T) {
 func TestAWebhooksCollectionIsTheOneThatItsIdNames(t *testing.T) {
 	own, id := repo.Consortium{ID: 7}, uuid.NewString()
 	for written, want := range map[string]string{
-		EverythingID(own): repo.Everything, strings.ToUpper(EverythingID(own)): repo.Everything, strings.ToUpper(id): id, id: id, "": "",
+		EverythingID(own): view.Everything, strings.ToUpper(EverythingID(own)): view.Everything, strings.ToUpper(id): id, id: id, "": "",
 	} {
 		if got := WebhookCollection(own, written); got != want {
 			t.Errorf("%q is %q, want %q", written, got, want)

@@ -15,7 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 func TestAnOwnerPaysForNoChangeOfAKeyThatOpensNothing(t *testing.T) {
@@ -203,7 +203,7 @@ func TestACollectionWhoseIdIsTakenIsMadeAgain(t *testing.T) {
 	go func() {
 		defer close(done)
 		for after := uint64(0); ; {
-			items, err := h.R.Outbox.Queue(repo.Stored, after, 10)
+			items, err := h.R.Outbox.Queue(outbox.Stored, after, 10)
 			if err != nil || t.Context().Err() != nil {
 				return
 			}

@@ -18,14 +18,15 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Owner looks after the collections that belong to this organisation: it makes and changes them, and says by keyrings
 // who reads them. Every change is the collection's next record on the chain; there is one at a time.
 type Owner struct {
-	Outbox     *repo.Outbox
-	View       *repo.View
+	Outbox     *outbox.Outbox
+	View       *view.View
 	State      *state.Shared
 	Records    *publish.Records
 	Watcher    state.Follower
@@ -138,7 +139,7 @@ func (o *Owner) isOnItsWay(id string) (bool, error) {
 	if err != nil || !found {
 		return false, err
 	}
-	if item.State < repo.Confirmed {
+	if item.State < outbox.Confirmed {
 		return true, nil
 	}
 	followed, err := o.View.Cursor()

@@ -10,7 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // newOwner looks after the collections of a founded world's own organisation.
@@ -43,7 +43,7 @@ func stored(t *testing.T, w *worldtest.World, n int) context.Context {
 		defer close(watching)
 		defer cancel()
 		for ctx.Err() == nil {
-			if items, err := w.R.Outbox.Queue(repo.Stored, 0, n); err != nil || len(items) == n {
+			if items, err := w.R.Outbox.Queue(outbox.Stored, 0, n); err != nil || len(items) == n {
 				return
 			}
 			time.Sleep(time.Millisecond)
@@ -93,7 +93,7 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 	if _, err := o.Create(stored(t, w, 2), Spec{Title: "Reports", Alias: "other"}); !errors.Is(err, ErrOnItsWay) {
 		t.Errorf("another alias: %v", err)
 	}
-	if items, err := w.R.Outbox.Queue(repo.Stored, 0, 10); err != nil || len(items) != 2 {
+	if items, err := w.R.Outbox.Queue(outbox.Stored, 0, 10); err != nil || len(items) != 2 {
 		t.Errorf("%d collections are on their way, %v", len(items), err)
 	}
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // ConnectAccounts finds the daemon of a repository or, if none runs, opens the repository alone: accounts need neither
 // a consortium nor the chain. The client is for accounts, API keys and tokens only.
-func ConnectAccounts(ctx context.Context, dir string, passphrase repo.Passphrase, log *slog.Logger) (*Client, error) {
+func ConnectAccounts(ctx context.Context, dir string, passphrase keys.Passphrase, log *slog.Logger) (*Client, error) {
 	client, err := FindDaemon(ctx, dir)
 	if err != nil || client != nil {
 		return client, err
@@ -96,7 +98,7 @@ func (c *Client) RemoveKey(ctx context.Context, name string) error {
 }
 
 // Tokens lists the logins that last.
-func (c *Client) Tokens(ctx context.Context) ([]repo.Token, error) {
+func (c *Client) Tokens(ctx context.Context) ([]accounts.Token, error) {
 	return listTokens.ask(ctx, c, nothing{})
 }
 

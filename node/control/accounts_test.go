@@ -13,6 +13,8 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -20,7 +22,7 @@ import (
 func accountsOf(t *testing.T) (*Client, string) {
 	t.Helper()
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	if _, err := repo.Init(dir, config, ""); err != nil {
 		t.Fatal(err)
@@ -75,7 +77,7 @@ func TestTheCommandLinesMistakesAreTold(t *testing.T) {
 		"no token":           func() error { _, err := c.RevokeTokens(ctx, clients.TokenSelection{}); return err },
 		"a token and a user": func() error { _, err := c.RevokeTokens(ctx, clients.TokenSelection{ID: "x", User: "y"}); return err },
 		"a collection's alias without a node": func() error {
-			_, err := c.ChangeAccount(ctx, clients.AccountChange{User: "alice", Limits: &repo.Limits{Read: []string{"default"}}})
+			_, err := c.ChangeAccount(ctx, clients.AccountChange{User: "alice", Limits: &accounts.Limits{Read: []string{"default"}}})
 			return err
 		},
 	} {
@@ -97,7 +99,7 @@ func TestRestrictionsArriveAsTheyWereMeant(t *testing.T) {
 	if _, err := c.AddAccount(t.Context(), clients.AccountSpec{User: "alice", Password: "correct horse", Role: "admin"}); err != nil {
 		t.Fatal(err)
 	}
-	for _, limits := range []repo.Limits{{}, {Read: []string{}}, {Write: []string{}}, {Read: []string{id}, Write: []string{}}, {Write: []string{id}}, {}} {
+	for _, limits := range []accounts.Limits{{}, {Read: []string{}}, {Write: []string{}}, {Read: []string{id}, Write: []string{}}, {Write: []string{id}}, {}} {
 		info, err := c.ChangeAccount(t.Context(), clients.AccountChange{User: "alice", Limits: &limits})
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +108,7 @@ func TestRestrictionsArriveAsTheyWereMeant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, got := range []repo.Limits{info.Limits, list[0].Limits} {
+		for _, got := range []accounts.Limits{info.Limits, list[0].Limits} {
 			for _, pair := range [][2][]string{{got.Read, limits.Read}, {got.Write, limits.Write}} {
 				if (pair[0] == nil) != (pair[1] == nil) || !slices.Equal(pair[0], pair[1]) {
 					t.Errorf("%+v arrives as %+v", limits, got)
@@ -118,7 +120,7 @@ func TestRestrictionsArriveAsTheyWereMeant(t *testing.T) {
 
 func TestTheLastAdministratorStays(t *testing.T) {
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	if _, err := repo.Init(dir, config, ""); err != nil {
 		t.Fatal(err)
@@ -136,7 +138,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	var forgotten []string
 	a.Changed = func(user string) { forgotten = append(forgotten, user) }
 	for user, role := range map[string]taxii.Role{"ann": taxii.RoleAdmin, "ben": taxii.RoleAdmin, "rita": taxii.RoleReader} {
-		if _, err := a.Add(user, "correct horse", role, repo.Limits{}, false); err != nil {
+		if _, err := a.Add(user, "correct horse", role, accounts.Limits{}, false); err != nil {
 			t.Fatal(err)
 		}
 	}

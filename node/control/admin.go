@@ -25,7 +25,8 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -128,7 +129,7 @@ func (a *API) described(c consortium.Collection, err error) (collections.Info, e
 // serveFeeds serves what is about feeds.
 func (a *API) serveFeeds(admin *mux.Router) {
 	listFeeds.serve(admin, a.Trail, func(context.Context, nothing) ([]feeds.Info, error) { return a.Feeds.Infos(), nil })
-	addFeed.serve(admin, a.Trail, func(_ context.Context, f repo.Feed) (feeds.Info, error) { return a.Feeds.Add(f) })
+	addFeed.serve(admin, a.Trail, func(_ context.Context, f config.Feed) (feeds.Info, error) { return a.Feeds.Add(f) })
 	removeFeed.serve(admin, a.Trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.Feeds.Remove(name) })
 	testFeed.serve(admin, a.Trail, a.Feeds.Test)
 	// What it published has lines of its own.
@@ -141,7 +142,7 @@ func (a *API) serveFeeds(admin *mux.Router) {
 func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAdmin) {
 	listAccounts.serve(admin, trail, func(context.Context, nothing) ([]clients.AccountInfo, error) { return a.ListAccounts() })
 	listKeys.serve(admin, trail, func(context.Context, nothing) ([]clients.KeyInfo, error) { return a.ListKeys() })
-	listTokens.serve(admin, trail, func(context.Context, nothing) ([]repo.Token, error) { return a.ListTokens() })
+	listTokens.serve(admin, trail, func(context.Context, nothing) ([]accounts.Token, error) { return a.ListTokens() })
 	addAccount.serve(admin, trail, func(_ context.Context, s clients.AccountSpec) (clients.AccountInfo, error) { return a.AddAccount(s) })
 	changeAccount.serve(admin, trail, func(_ context.Context, c clients.AccountChange) (clients.AccountInfo, error) {
 		return a.ChangeAccount(c)

@@ -15,11 +15,12 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Backup writes a backup of the repository in dir, in clear: the caller seals it on its way. If a daemon runs on the
 // repository, it gives its part, which holds no key; else the repository is opened, for which sealed keys are opened.
-func Backup(ctx context.Context, dir string, passphrase repo.Passphrase, w io.Writer) (repo.Manifest, error) {
+func Backup(ctx context.Context, dir string, passphrase keys.Passphrase, w io.Writer) (repo.Manifest, error) {
 	client, err := FindDaemon(ctx, dir)
 	if err != nil {
 		return repo.Manifest{}, err

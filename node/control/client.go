@@ -22,6 +22,8 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -108,7 +110,7 @@ func (c *Client) Remove(ctx context.Context, name string) (members.Removal, erro
 }
 
 // RotateKeys gives this organisation other keys.
-func (c *Client) RotateKeys(ctx context.Context, change repo.Change) (members.Rotated, error) {
+func (c *Client) RotateKeys(ctx context.Context, change keys.Change) (members.Rotated, error) {
 	return rotate.ask(ctx, c, change)
 }
 
@@ -211,7 +213,7 @@ func (c *Client) Feeds(ctx context.Context) ([]feeds.Info, error) {
 }
 
 // AddFeed makes a feed.
-func (c *Client) AddFeed(ctx context.Context, f repo.Feed) (feeds.Info, error) {
+func (c *Client) AddFeed(ctx context.Context, f config.Feed) (feeds.Info, error) {
 	return addFeed.ask(ctx, c, f)
 }
 

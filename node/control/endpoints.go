@@ -18,7 +18,9 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -69,7 +71,7 @@ var (
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
-	rotate  = order[repo.Change, members.Rotated]("/rotate", "rotate-keys", nil)
+	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
 	admit   = order("/admit", "admit", func(_ []byte, a members.Admission) about { return named(a.Organisation) })
 	remove  = order("/remove", "remove-member", func(name string, _ members.Removal) about { return named(name) })
 	replace = order("/replace", "replace-keys", func(r replacement, _ members.Rotated) about { return named(r.Member) })
@@ -83,7 +85,7 @@ var (
 	newKey    = order("/collections/rotate", "rotate", func(_ of[nothing], c collections.Info) about { return about{collection: c.ID} })
 	configure = order("/collections/set", "set", func(_ of[collections.Change], c collections.Info) about { return about{collection: c.ID} })
 
-	addFeed    = order("/feeds/add", "add-feed", func(_ repo.Feed, f feeds.Info) about { return named(f.Name) })
+	addFeed    = order("/feeds/add", "add-feed", func(_ config.Feed, f feeds.Info) about { return named(f.Name) })
 	removeFeed = order("/feeds/remove", "remove-feed", func(name string, _ nothing) about { return named(name) }).unhurried()
 	testFeed   = order[string, feeds.Trial]("/feeds/test", "", nil).unhurried()
 	runFeed    = order("/feeds/run", "run-feed", func(r feeds.Run, _ *feeds.Report) about { return named(r.Name) }).unhurried()
@@ -91,7 +93,7 @@ var (
 	// Accounts write lines of their own: they tell more than who it was.
 	listAccounts  = question[nothing, []clients.AccountInfo]("/accounts")
 	listKeys      = question[nothing, []clients.KeyInfo]("/keys")
-	listTokens    = question[nothing, []repo.Token]("/tokens")
+	listTokens    = question[nothing, []accounts.Token]("/tokens")
 	addAccount    = order[clients.AccountSpec, clients.AccountInfo]("/accounts/add", "", nil)
 	changeAccount = order[clients.AccountChange, clients.AccountInfo]("/accounts/change", "", nil)
 	removeAccount = order[string, nothing]("/accounts/remove", "", nil)

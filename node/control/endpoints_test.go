@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 type shout struct {
@@ -23,7 +24,7 @@ type shout struct {
 
 func TestAnEndpointIsServedAskedAndWrittenDownInOnePlace(t *testing.T) {
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	_, err := repo.Init(dir, config, "")
 	fatal(t, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Status is how a node is, for its operator.
@@ -113,7 +113,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 			s.Publishing.Also = append(s.Publishing.Also, now)
 		}
 	}
-	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[repo.Accepted], counts[repo.Stored], counts[repo.Signed]
+	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[outbox.Accepted], counts[outbox.Stored], counts[outbox.Signed]
 	s.Publishing.Account = a.State.Self
 	fundsCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()

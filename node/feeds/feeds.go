@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -41,7 +42,7 @@ type Feeds struct {
 
 // nodeFeed is one feed and how it is.
 type nodeFeed struct {
-	config repo.Feed
+	config config.Feed
 	feed   *feed.Feed
 	one    chan struct{} // holds a token while the feed runs: one run at a time
 
@@ -95,7 +96,7 @@ func (f *Feeds) Load() error {
 	return nil
 }
 
-func (f *Feeds) make(c repo.Feed) (*nodeFeed, error) {
+func (f *Feeds) make(c config.Feed) (*nodeFeed, error) {
 	since, err := c.SinceTime()
 	if err != nil {
 		return nil, fmt.Errorf("feed %s: since: %w", c.Name, err)
@@ -116,9 +117,9 @@ func (f *Feeds) make(c repo.Feed) (*nodeFeed, error) {
 	return &nodeFeed{config: c, feed: made, one: make(chan struct{}, 1)}, nil
 }
 
-func maxCost(c repo.Feed) uint64 { return uint64(math.Round(c.MaxALGO * 1e6)) }
+func maxCost(c config.Feed) uint64 { return uint64(math.Round(c.MaxALGO * 1e6)) }
 
-func feedCredentials(c repo.Feed) feed.Credentials {
+func feedCredentials(c config.Feed) feed.Credentials {
 	return feed.Credentials{
 		User: feed.Secret(c.User), Password: feed.Secret(c.Password), Token: feed.Secret(c.Token), APIKey: feed.Secret(c.APIKey),
 		APIKeyHeader: c.APIKeyHeader, ClientCert: c.ClientCert, ClientKey: c.ClientKey, CA: c.CA,
@@ -137,7 +138,7 @@ func (f *Feeds) find(name string) (*nodeFeed, error) {
 			return one, nil
 		}
 	}
-	return nil, problem.Input(fmt.Errorf("%w: %q", repo.ErrNoFeed, name))
+	return nil, problem.Input(fmt.Errorf("%w: %q", config.ErrNoFeed, name))
 }
 
 // Run runs the feeds on their schedules until the context ends. Everything that it started has ended when it returns.
@@ -264,7 +265,7 @@ func (f *Feeds) Test(ctx context.Context, name string) (Trial, error) {
 }
 
 // Add makes a feed and writes it into the config file.
-func (f *Feeds) Add(c repo.Feed) (Info, error) {
+func (f *Feeds) Add(c config.Feed) (Info, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if slices.ContainsFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == c.Name }) {
@@ -275,7 +276,7 @@ func (f *Feeds) Add(c repo.Feed) (Info, error) {
 	if err != nil {
 		return Info{}, problem.Input(err)
 	}
-	if _, err := f.Repo.AddFeed(c); err != nil {
+	if _, err := config.AddFeed(f.Repo.Dir, c); err != nil {
 		return Info{}, problem.Input(err)
 	}
 	f.list = append(f.list, made)
@@ -287,13 +288,13 @@ func (f *Feeds) Add(c repo.Feed) (Info, error) {
 func (f *Feeds) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, err := f.Repo.RemoveFeed(name)
-	if err != nil && !errors.Is(err, repo.ErrNoFeed) {
+	_, err := config.RemoveFeed(f.Repo.Dir, name)
+	if err != nil && !errors.Is(err, config.ErrNoFeed) {
 		return err
 	}
 	i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == name })
 	if i < 0 {
-		return problem.Input(cmp.Or(err, fmt.Errorf("%w: %q", repo.ErrNoFeed, name)))
+		return problem.Input(cmp.Or(err, fmt.Errorf("%w: %q", config.ErrNoFeed, name)))
 	}
 	one := f.list[i]
 	f.list = slices.Delete(slices.Clone(f.list), i, i+1)
@@ -302,7 +303,7 @@ func (f *Feeds) Remove(name string) error {
 }
 
 // Configs gives the configurations of the feeds that there are.
-func (f *Feeds) Configs() (list []repo.Feed) {
+func (f *Feeds) Configs() (list []config.Feed) {
 	for _, one := range f.snapshot() {
 		list = append(list, one.config)
 	}
@@ -345,4 +346,4 @@ func (one *nodeFeed) info() Info {
 	}
 }
 
-func (f *Feeds) sink(c repo.Feed) *sink { return &sink{Feeds: f, config: c} }
+func (f *Feeds) sink(c config.Feed) *sink { return &sink{Feeds: f, config: c} }

@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/feed"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func TestTheStatusNamesTheFeedsWhoseLastRunEndedEarly(t *testing.T) {
 	f := &Feeds{list: []*nodeFeed{
-		{config: repo.Feed{Name: "never-ran"}},
-		{config: repo.Feed{Name: "works"}, last: &feed.Report{New: 3}},
-		{config: repo.Feed{Name: "fails"}, last: &feed.Report{Problem: "the server answered 502"}},
+		{config: config.Feed{Name: "never-ran"}},
+		{config: config.Feed{Name: "works"}, last: &feed.Report{New: 3}},
+		{config: config.Feed{Name: "fails"}, last: &feed.Report{Problem: "the server answered 502"}},
 	}}
 	if list := f.Problems(); len(list) != 1 || list[0].Name != "fails" || list[0].Problem != "the server answered 502" {
 		t.Errorf("%+v", list)

@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -44,7 +45,7 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 			for what, find := range map[string]func() (string, error){
 				"an owner's change": func() (string, error) { c, err := h.owner.Find(name); return c.ID, err },
 				"a feed": func() (string, error) {
-					s := &sink{Feeds: &Feeds{State: h.State}, config: repo.Feed{Into: name}}
+					s := &sink{Feeds: &Feeds{State: h.State}, config: config.Feed{Into: name}}
 					c, err := s.into()
 					return c.ID, err
 				},

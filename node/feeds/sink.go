@@ -20,14 +20,16 @@ import (
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // sink publishes what a feed pulls, for one run.
 type sink struct {
 	*Feeds
-	config repo.Feed
+	config config.Feed
 	status string // of the last request that it made
 }
 
@@ -154,8 +156,8 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 		switch {
 		case err != nil:
 			return v, err
-		case !found || !bytes.Equal(item.Hash, hash[:]) && item.State != repo.Withdrawn:
-		case item.State != repo.Withdrawn:
+		case !found || !bytes.Equal(item.Hash, hash[:]) && item.State != outbox.Withdrawn:
+		case item.State != outbox.Withdrawn:
 			v.Known = true
 		case id == into.ID:
 			v.Refused = backReason
@@ -164,9 +166,9 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	if v.Known {
 		return feed.Verdict{Known: true}, nil
 	}
-	query := repo.Query{Collection: repo.Everything, IDs: []string{object.ID}, Versions: repo.Versions{All: true}, Limit: accept.MaxVersions}
+	query := view.Query{Collection: view.Everything, IDs: []string{object.ID}, Versions: view.Versions{All: true}, Limit: accept.MaxVersions}
 	if object.Version() != "" {
-		query.Versions = repo.Versions{At: []time.Time{object.VersionTime()}}
+		query.Versions = view.Versions{At: []time.Time{object.VersionTime()}}
 	}
 	entries, _, err := s.Publisher.View.Page(query)
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // MemberDocument is what this organisation says of itself: its request for admission.
@@ -26,7 +28,7 @@ func (r *Registrar) MemberDocument() (wire.Member, error) {
 }
 
 // Document makes and signs what an organisation says of itself.
-func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
+func Document(config config.Config, keys keys.Keys) (wire.Member, error) {
 	id, err := peer.IDFromPrivateKey(keys.Peer)
 	if err != nil {
 		return wire.Member{}, err
@@ -42,10 +44,10 @@ func Document(config repo.Config, keys repo.Keys) (wire.Member, error) {
 }
 
 // storeMember takes the admission of an organisation into the outbox.
-func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (repo.Item, error) {
+func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (outbox.Item, error) {
 	draft, err := consortium.DraftMember(r.Consortium.ID, m, time.Now())
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	removals := 0 // who was removed can be admitted again
 	r.State.Read(func(s *consortium.State) { removals = s.Removals(m.Account) })
@@ -148,10 +150,10 @@ func (r *Registrar) mayAdmit(m wire.Member) (*consortium.Member, error) {
 }
 
 // awaitItem waits until what is published under a key is on the chain.
-func (r *Registrar) awaitItem(ctx context.Context, key []byte) (item repo.Item, err error) {
+func (r *Registrar) awaitItem(ctx context.Context, key []byte) (item outbox.Item, err error) {
 	err = signal.Until(ctx, func() (found bool, err error) {
 		item, found, err = r.Outbox.Find(key)
-		return found && item.State >= repo.Confirmed, err
+		return found && item.State >= outbox.Confirmed, err
 	}, &r.Outbox.Done)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.Join(err, r.Problem())
@@ -174,7 +176,7 @@ func (r *Registrar) awaitKeyring(ctx context.Context, m wire.Member) error {
 				continue
 			}
 			item, found, err := r.Outbox.Find(collections.KeyringKey(c, id, m.Recipient))
-			if err != nil || !found || item.State < repo.Confirmed {
+			if err != nil || !found || item.State < outbox.Confirmed {
 				return false, err
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Charter is what a consortium is founded with.
@@ -115,7 +116,7 @@ func prepareFounding(ctx context.Context, r *repo.Repo, l *ledger.Ledger, c Char
 	}
 	f.Metadata, f.Payload = draft.Metadata, draft.Payload
 	if f.Charter.Network == wire.NetworkPrivate {
-		swarmKey, err := repo.NewSwarmKey()
+		swarmKey, err := keys.NewSwarmKey()
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // GovernorInfo is who the governor is.
@@ -230,7 +230,7 @@ func (r *Registrar) amendment(c GovernorChange) (wire.Amendment, error) {
 }
 
 // mintRecord takes a record of the governor's into the outbox, and returns when it is on the chain and counts.
-func (r *Registrar) mintRecord(ctx context.Context, key []byte, draft consortium.Draft) (repo.Item, error) {
+func (r *Registrar) mintRecord(ctx context.Context, key []byte, draft consortium.Draft) (outbox.Item, error) {
 	item, err := r.Records.Store(ctx, key, draft)
 	if err != nil {
 		return item, err

@@ -11,6 +11,8 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // ProposalInfo is what a proposal does, read from its transaction and from files whose hashes are in it: nothing of it
@@ -196,7 +198,7 @@ func (p *proposal) withFile() (info ProposalInfo, err error) {
 }
 
 // sign adds the signature of an organisation's account. It reports whether the account is one of the governor's.
-func (p *proposal) sign(keys repo.Keys) bool {
+func (p *proposal) sign(keys keys.Keys) bool {
 	signed := p.joint.Sign(keys.Account)
 	for _, former := range keys.Former { // the governor may be made up of it still
 		signed = p.joint.Sign(former) || signed
@@ -226,7 +228,7 @@ func merge(files [][]byte, own repo.Consortium, maxFee uint64) (*proposal, error
 }
 
 // ReadProposal says what a proposal, or several copies of it, does. It needs no network and no running node.
-func ReadProposal(own repo.Consortium, config repo.Config, files ...[]byte) (ProposalInfo, error) {
+func ReadProposal(own repo.Consortium, config config.Config, files ...[]byte) (ProposalInfo, error) {
 	p, err := merge(files, own, config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, problem.Input(err)
@@ -235,7 +237,7 @@ func ReadProposal(own repo.Consortium, config repo.Config, files ...[]byte) (Pro
 }
 
 // SignProposal adds the signature of this repository's account. It needs no network and no running node.
-func SignProposal(own repo.Consortium, config repo.Config, keys repo.Keys, files ...[]byte) (ProposalInfo, error) {
+func SignProposal(own repo.Consortium, config config.Config, keys keys.Keys, files ...[]byte) (ProposalInfo, error) {
 	p, err := merge(files, own, config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, problem.Input(err)

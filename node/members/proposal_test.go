@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 var proposalsOwn = repo.Consortium{ID: 1001, GenesisID: "test-v1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
@@ -45,7 +46,7 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 	}{{removal, "ends the membership"}, {amendment, "makes 1 of 1 accounts the governor"}} {
 		data, err := aProposal(t, one.draft, one.draft.Note, a, b).Encode()
 		nodetest.Must(t, err)
-		info, err := ReadProposal(proposalsOwn, repo.DefaultConfig(), data)
+		info, err := ReadProposal(proposalsOwn, config.Default(), data)
 		if err != nil || info.Account != c || !strings.Contains(info.Does, one.does) || info.Complete || len(info.Signers) != 2 {
 			t.Errorf("read %+v, %v", info, err)
 		}
@@ -63,18 +64,18 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 	} {
 		data, err := p.Encode()
 		nodetest.Must(t, err)
-		if info, err := ReadProposal(proposalsOwn, repo.DefaultConfig(), data); err == nil {
+		if info, err := ReadProposal(proposalsOwn, config.Default(), data); err == nil {
 			t.Errorf("%s passes: it %s", what, info.Does)
 		}
 	}
 	data, err := good.Encode()
 	nodetest.Must(t, err)
-	elsewhere, otherNetwork, stingy := proposalsOwn, proposalsOwn, repo.DefaultConfig()
+	elsewhere, otherNetwork, stingy := proposalsOwn, proposalsOwn, config.Default()
 	elsewhere.ID, otherNetwork.GenesisHash, stingy.Algorand.MaxFee = 5, bytes.Repeat([]byte{8}, 32), 999
-	if _, err := ReadProposal(elsewhere, repo.DefaultConfig(), data); err == nil {
+	if _, err := ReadProposal(elsewhere, config.Default(), data); err == nil {
 		t.Error("a proposal for another consortium passes")
 	}
-	if _, err := ReadProposal(otherNetwork, repo.DefaultConfig(), data); err == nil {
+	if _, err := ReadProposal(otherNetwork, config.Default(), data); err == nil {
 		t.Error("a proposal for another network passes")
 	}
 	if _, err := ReadProposal(proposalsOwn, stingy, data); err == nil {

@@ -17,6 +17,8 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // ErrRotated means that the node ended because its organisation has other keys now: it has to be opened again.
@@ -41,14 +43,14 @@ const newAccountNeeds = 500_000
 
 // RotateKeys gives this organisation other keys, signed with the old ones, and returns when the chain has them. The node
 // then ends with [ErrRotated]. Interrupted, it goes on by itself; repeating it is harmless.
-func (r *Registrar) RotateKeys(ctx context.Context, c repo.Change) (Rotated, error) {
+func (r *Registrar) RotateKeys(ctx context.Context, c keys.Change) (Rotated, error) {
 	if err := state.AwaitTip(ctx, r.Watcher); err != nil {
 		return Rotated{}, err
 	}
 	if !r.State.Active() {
 		return Rotated{}, problem.Input(errors.New("this organisation is not a member of the consortium"))
 	}
-	if c == (repo.Change{}) {
+	if c == (keys.Change{}) {
 		return Rotated{}, problem.Input(errors.New("say which keys: the account, the peer key, the identity"))
 	}
 	next, err := r.Repo.Keys.Prepare(c)
@@ -98,36 +100,36 @@ func (r *Registrar) mayTakeOver(ctx context.Context, account string) error {
 
 // storeRotation takes the record into the outbox and, where this organisation is the governor by itself, the amendment
 // by which the new account is. The new account's key consents.
-func (r *Registrar) storeRotation(ctx context.Context, document wire.Member, account ed25519.PrivateKey) (repo.Item, error) {
+func (r *Registrar) storeRotation(ctx context.Context, document wire.Member, account ed25519.PrivateKey) (outbox.Item, error) {
 	var governor string
 	r.State.Read(func(s *consortium.State) { governor = s.Governor() })
 	if governor == r.State.Self && document.Account != r.State.Self {
 		amendment, err := r.amendment(GovernorChange{Threshold: 1, Accounts: []string{document.Account}})
 		if err != nil {
-			return repo.Item{}, err
+			return outbox.Item{}, err
 		}
 		draft, err := consortium.DraftAmendment(r.Consortium.ID, amendment, state.Now())
 		if err != nil {
-			return repo.Item{}, err
+			return outbox.Item{}, err
 		}
 		if _, err := r.Records.Store(ctx, publish.KeyOf("amendment for", document.Account), draft); err != nil {
-			return repo.Item{}, err
+			return outbox.Item{}, err
 		}
 	}
 	key := publish.KeyOf("rotation", r.State.Self, document.Account, document.Peer, document.Recipient)
 	// First the plan: once the record is stored it can be signed at any time.
 	if err := (publish.RotationPlan{Key: key, Account: document.Account}).Keep(r.Repo.Outbox); err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	draft, err := consortium.DraftRotation(r.Consortium.ID, r.State.Self, document, account, state.Now())
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	return r.Records.Store(ctx, key, draft)
 }
 
 // adviceOn says what a change of keys doesn't do by itself.
-func (r *Registrar) adviceOn(c repo.Change) (advice []string) {
+func (r *Registrar) adviceOn(c keys.Change) (advice []string) {
 	var quorum *wire.Quorum
 	r.State.Read(func(s *consortium.State) { quorum = s.Quorum() })
 	if c.Account {
@@ -200,7 +202,7 @@ func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	item, found, err := r.Outbox.Find(plan.Key)
-	if err != nil || !found || item.State < repo.Confirmed || r.Watcher.State().Cursor < item.Round {
+	if err != nil || !found || item.State < outbox.Confirmed || r.Watcher.State().Cursor < item.Round {
 		return false, err
 	}
 	if _, counts, err := r.Repo.View.Event(item.TxID); err != nil || counts {

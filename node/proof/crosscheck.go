@@ -20,7 +20,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Crosscheck is what a comparison of this node's event log, which comes from the indexer, with the blocks of algod has shown.
@@ -155,10 +155,10 @@ type crosscheckedRound struct {
 
 // logReader reads the event log from its beginning up to a round.
 type logReader struct {
-	view  *repo.View
+	view  *view.View
 	last  uint64
 	after consortium.Position
-	held  []repo.LoggedEvent
+	held  []view.Event
 	ended bool
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Evidence makes a file that proves the publication of an object, given by its STIX id (its latest version) or by its
@@ -29,7 +29,7 @@ func (n *Notary) Evidence(ctx context.Context, what string, disclose bool) ([]by
 	if err != nil {
 		return nil, err
 	}
-	if subject.State == repo.Ended {
+	if subject.State == view.Ended {
 		return nil, problem.Input(errors.New("it was withdrawn, and this node has deleted its files"))
 	}
 	f := evidence.File{Consortium: n.Consortium.ID}
@@ -75,7 +75,7 @@ func (n *Notary) Evidence(ctx context.Context, what string, disclose bool) ([]by
 }
 
 // logged finds a transaction in the event log.
-func (n *Notary) logged(txid string) (repo.LoggedEvent, error) {
+func (n *Notary) logged(txid string) (view.Event, error) {
 	e, found, err := n.View.Event(txid)
 	if err == nil && !found {
 		err = problem.Input(fmt.Errorf("this node knows no transaction %.60s that counts", txid))
@@ -107,7 +107,7 @@ func (n *Notary) grounds(of consortium.Event) ([]consortium.Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		first := slices.IndexFunc(all, func(e repo.LoggedEvent) bool {
+		first := slices.IndexFunc(all, func(e view.Event) bool {
 			return e.Note.Kind == wire.KindCollection && e.Note.Collection == of.Note.Collection
 		})
 		if first >= 0 {

@@ -12,11 +12,12 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Notary proves what the chain says of this consortium, asking both algod and the indexer.
 type Notary struct {
-	View        *repo.View
+	View        *view.View
 	State       *state.Shared
 	Blocks      fileSource
 	Ledger      *ledger.Ledger

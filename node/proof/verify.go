@@ -18,7 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Verification is the evidence for one publication, step by step.
@@ -77,7 +77,7 @@ func (n *Notary) transactionOf(what string) (string, error) {
 		}
 		return what, nil
 	}
-	entry, err := n.View.Latest(repo.Everything, what)
+	entry, err := n.View.Latest(view.Everything, what)
 	if err != nil {
 		return "", err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/retry"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // What becomes of the groups that were submitted.
@@ -98,9 +98,9 @@ func (m *Minter) scan(ctx context.Context, round uint64) (uint64, error) {
 
 // Confirm records that transactions of ours are on the chain. It may be told twice, by algod and by the indexer.
 func (m *Minter) Confirm(ctx context.Context, minted []ledger.Minted) error {
-	confirmations := make([]repo.Confirmation, len(minted))
+	confirmations := make([]outbox.Confirmation, len(minted))
 	for i, one := range minted {
-		confirmations[i] = repo.Confirmation{TxID: one.TxID, Round: one.Round, Asset: one.Asset}
+		confirmations[i] = outbox.Confirmation{TxID: one.TxID, Round: one.Round, Asset: one.Asset}
 	}
 	items, err := m.Outbox.Confirm(confirmations)
 	if err != nil || len(items) == 0 {

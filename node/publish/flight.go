@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // flight is a group on its way.
 type flight struct {
-	repo.Group
+	outbox.Group
 	over  chan struct{} // closed when the flight has ended
 	bulk  bool          // some of it is
 	users []string      // who it is for
@@ -83,7 +83,7 @@ func (m *Minter) resume(submissions submissions) error {
 		return err
 	}
 	for _, g := range groups {
-		items := map[uint64]repo.Item{}
+		items := map[uint64]outbox.Item{}
 		for _, number := range g.Items {
 			if items[number], _, err = m.Outbox.Item(number); err != nil {
 				return err
@@ -96,7 +96,7 @@ func (m *Minter) resume(submissions submissions) error {
 }
 
 // begin begins the flight of a group, whose items are among the given ones.
-func (m *Minter) begin(g repo.Group, items map[uint64]repo.Item) *flight {
+func (m *Minter) begin(g outbox.Group, items map[uint64]outbox.Item) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.flights == nil {
@@ -116,7 +116,7 @@ func (m *Minter) begin(g repo.Group, items map[uint64]repo.Item) *flight {
 }
 
 // replace puts a flight of a group's latest signing in the place of the one before.
-func (m *Minter) replace(g repo.Group) *flight {
+func (m *Minter) replace(g outbox.Group) *flight {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.flights[g.Number]
@@ -184,8 +184,8 @@ func (m *Minter) inFlight() []*flight {
 }
 
 // depart begins the flights of groups.
-func (m *Minter) depart(ctx context.Context, groups []repo.Group, items []repo.Item, submissions submissions) error {
-	byNumber := make(map[uint64]repo.Item, len(items))
+func (m *Minter) depart(ctx context.Context, groups []outbox.Group, items []outbox.Item, submissions submissions) error {
+	byNumber := make(map[uint64]outbox.Item, len(items))
 	for _, item := range items {
 		byNumber[item.Number] = item
 	}
@@ -229,7 +229,7 @@ func (m *Minter) allowance() allowance {
 }
 
 // choose leaves those of the items that may be signed, in their order.
-func (a allowance) choose(items []repo.Item) (chosen []repo.Item) {
+func (a allowance) choose(items []outbox.Item) (chosen []outbox.Item) {
 	bulk, users := 0, map[string]int{}
 	for _, item := range items {
 		switch {

@@ -11,14 +11,15 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any more.
 
 // unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
 // was lost, or because another member published the same while this waited.
-func (m *Minter) unpublished(items []repo.Item) ([]repo.Item, error) {
+func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
 		done, by, failure, err := m.Done(&item)
@@ -38,10 +39,10 @@ func (m *Minter) unpublished(items []repo.Item) ([]repo.Item, error) {
 
 // Done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
 // is not what the item wanted if it isn't.
-func (m *Minter) Done(item *repo.Item) (done bool, by repo.Confirmation, failure string, err error) {
+func (m *Minter) Done(item *outbox.Item) (done bool, by outbox.Confirmation, failure string, err error) {
 	if item.Destroys != 0 {
 		e, found, err := m.View.EventOf(item.Destroys)
-		if err != nil || found && e.State == repo.Ended {
+		if err != nil || found && e.State == view.Ended {
 			return err == nil, by, "", err
 		}
 	}
@@ -60,25 +61,25 @@ func (m *Minter) Done(item *repo.Item) (done bool, by repo.Confirmation, failure
 			if string(entry.Hash) != string(item.Hash) {
 				failure = Conflict
 			}
-			return true, repo.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
+			return true, outbox.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
 		}
 	}
 	e, err := m.signedBefore(item)
 	if err != nil || e == nil {
 		return false, by, "", err
 	}
-	return true, repo.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
+	return true, outbox.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
 }
 
 // signedBefore finds the transaction with an item's lease that is on the chain already: this node, or the one that it
 // was restored from, signed it. If what it made was withdrawn since, the item is the next publication of its key.
-func (m *Minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
+func (m *Minter) signedBefore(item *outbox.Item) (*view.Event, error) {
 	for {
 		e, found, err := m.View.Leased(m.Lease(*item))
 		if err != nil || !found {
 			return nil, err
 		}
-		if e.State != repo.Ended && (item.ReplacesAsset == 0 || e.Asset != item.ReplacesAsset) {
+		if e.State != view.Ended && (item.ReplacesAsset == 0 || e.Asset != item.ReplacesAsset) {
 			return &e, nil
 		}
 		item.Publication++
@@ -89,7 +90,7 @@ func (m *Minter) signedBefore(item *repo.Item) (*repo.LoggedEvent, error) {
 // epoch that is over, and has the latter sealed again: to mint them
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
-func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.Item, problem *obstacle, err error) {
+func (m *Minter) UpToDate(ctx context.Context, items []outbox.Item) (rest []outbox.Item, problem *obstacle, err error) {
 	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
 	for _, c := range m.State.Collections() {
 		collections[c.ID] = c
@@ -142,7 +143,7 @@ func (m *Minter) UpToDate(ctx context.Context, items []repo.Item) (rest []repo.I
 }
 
 // giveUp ends an item that must not be published, and deletes its blocks.
-func (m *Minter) giveUp(ctx context.Context, item repo.Item, why error) error {
+func (m *Minter) giveUp(ctx context.Context, item outbox.Item, why error) error {
 	root, err := cid.Decode(item.Directory)
 	if err != nil {
 		return fmt.Errorf("directory of item %d: %w", item.Number, err)
@@ -154,7 +155,7 @@ func (m *Minter) giveUp(ctx context.Context, item repo.Item, why error) error {
 	return m.Fresh.blocks.Forget(ctx, []cid.Cid{root})
 }
 
-func (m *Minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey) error {
+func (m *Minter) reopen(ctx context.Context, item outbox.Item, key *seal.EpochKey) error {
 	directory, err := m.Fresh.take(ctx, item.Directory)
 	if err != nil {
 		return err
@@ -184,8 +185,8 @@ func (m *Minter) reopen(ctx context.Context, item repo.Item, key *seal.EpochKey)
 }
 
 // PublishedAs finds what is in the view of the same version, or of the same content if there are no versions.
-func PublishedAs(view *repo.View, item repo.Item) (*repo.Entry, error) {
-	probe := &repo.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
+func PublishedAs(served *view.View, item outbox.Item) (*view.Entry, error) {
+	probe := &view.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {
 		instant, err := stix.ParseTimestamp(item.Version)
 		if err != nil {
@@ -193,11 +194,11 @@ func PublishedAs(view *repo.View, item repo.Item) (*repo.Entry, error) {
 		}
 		probe.Instant = instant
 	}
-	return view.Same(probe)
+	return served.Same(probe)
 }
 
 // replaces reports whether an entry of the view is what an item takes the place of.
-func (m *Minter) replaces(item repo.Item, entry *repo.Entry) (bool, error) {
+func (m *Minter) replaces(item outbox.Item, entry *view.Entry) (bool, error) {
 	for {
 		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
 			return true, nil

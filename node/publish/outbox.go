@@ -8,14 +8,14 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Outbox is the repository's outbox, which wakes who waits for what comes into it, once it is on the disk: nobody who puts
 // something in need remember who is to take it out. A waiter takes a channel first and looks afterwards, see
 // [signal.Signal.Changed].
 type Outbox struct {
-	*repo.Outbox
+	*outbox.Outbox
 	Accepted signal.Signal // there are objects to be sealed
 	Stored   signal.Signal // there are items to be signed, or what kept them from it is gone
 	Done     signal.Signal // something was confirmed, given up, or withdrawn
@@ -23,26 +23,26 @@ type Outbox struct {
 }
 
 // NewOutbox is that of a repository. There must be one only.
-func NewOutbox(o *repo.Outbox) *Outbox { return &Outbox{Outbox: o} }
+func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 
 // Accept takes items in.
-func (o *Outbox) Accept(submissions []repo.Submission) ([]repo.Item, error) {
+func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := o.Outbox.Accept(submissions)
 	o.passed(stages.Accepted, newIn(submissions, items))
-	in := func(state repo.State) bool {
-		return slices.ContainsFunc(items, func(item repo.Item) bool { return item.State == state })
+	in := func(state outbox.State) bool {
+		return slices.ContainsFunc(items, func(item outbox.Item) bool { return item.State == state })
 	}
-	if in(repo.Accepted) {
+	if in(outbox.Accepted) {
 		o.Accepted.Notify()
 	}
-	if in(repo.Stored) {
+	if in(outbox.Stored) {
 		o.Stored.Notify()
 	}
 	return items, err
 }
 
 // SetStored records that objects are sealed and stored.
-func (o *Outbox) SetStored(items []repo.Item) error {
+func (o *Outbox) SetStored(items []outbox.Item) error {
 	defer o.Stored.Notify()
 	if err := o.Outbox.SetStored(items); err != nil {
 		return err
@@ -52,7 +52,7 @@ func (o *Outbox) SetStored(items []repo.Item) error {
 }
 
 // AddGroups records that items are signed.
-func (o *Outbox) AddGroups(groups []repo.Group, items []repo.Item) ([]repo.Group, error) {
+func (o *Outbox) AddGroups(groups []outbox.Group, items []outbox.Item) ([]outbox.Group, error) {
 	groups, err := o.Outbox.AddGroups(groups, items)
 	if err == nil {
 		o.passed(stages.Signed, items)
@@ -61,19 +61,19 @@ func (o *Outbox) AddGroups(groups []repo.Group, items []repo.Item) ([]repo.Group
 }
 
 // Reopen takes a stored object back, to be sealed again.
-func (o *Outbox) Reopen(item repo.Item, payload []byte) error {
+func (o *Outbox) Reopen(item outbox.Item, payload []byte) error {
 	defer o.Accepted.Notify()
 	return o.Outbox.Reopen(item, payload)
 }
 
 // Expire takes a group back that can't be confirmed any more, to be signed again.
-func (o *Outbox) Expire(g repo.Group) error {
+func (o *Outbox) Expire(g outbox.Group) error {
 	defer o.Stored.Notify()
 	return o.Outbox.Expire(g)
 }
 
 // Confirm records that transactions are on the chain, and gives the items that were not known to be.
-func (o *Outbox) Confirm(confirmations []repo.Confirmation) ([]repo.Item, error) {
+func (o *Outbox) Confirm(confirmations []outbox.Confirmation) ([]outbox.Item, error) {
 	items, err := o.Outbox.Confirm(confirmations)
 	o.passed(stages.Confirmed, items)
 	if len(items) > 0 {
@@ -83,13 +83,13 @@ func (o *Outbox) Confirm(confirmations []repo.Confirmation) ([]repo.Item, error)
 }
 
 // Resolve records that the chain has what an item is to bring about.
-func (o *Outbox) Resolve(item repo.Item, by repo.Confirmation, failure string) error {
+func (o *Outbox) Resolve(item outbox.Item, by outbox.Confirmation, failure string) error {
 	defer o.Done.Notify()
 	return o.Outbox.Resolve(item, by, failure)
 }
 
 // GiveUp records that an item is not published.
-func (o *Outbox) GiveUp(item repo.Item, failure string) error {
+func (o *Outbox) GiveUp(item outbox.Item, failure string) error {
 	defer o.Done.Notify()
 	return o.Outbox.GiveUp(item, failure)
 }
@@ -101,7 +101,7 @@ func (o *Outbox) Withdraw(txids ...string) error {
 }
 
 // newIn is what came in of submissions: the others were there before, under an earlier number.
-func newIn(submissions []repo.Submission, items []repo.Item) (fresh []repo.Item) {
+func newIn(submissions []outbox.Submission, items []outbox.Item) (fresh []outbox.Item) {
 	highest := uint64(0)
 	for i, item := range items {
 		if item.Number > highest && item.StoredAt.Equal(submissions[i].Item.StoredAt) {
@@ -113,7 +113,7 @@ func newIn(submissions []repo.Submission, items []repo.Item) (fresh []repo.Item)
 }
 
 // passed counts the objects among items.
-func (o *Outbox) passed(stage stages.Stage, items []repo.Item) {
+func (o *Outbox) passed(stage stages.Stage, items []outbox.Item) {
 	for _, item := range items {
 		if item.Note.Kind == wire.KindObject {
 			o.Stages.Passed(stage, stages.Own, item.StoredAt)

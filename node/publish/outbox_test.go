@@ -7,7 +7,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // waitedFor is an outbox with what a test puts into it.
@@ -17,39 +17,39 @@ type waitedFor struct {
 	collection string
 }
 
-func (o *waitedFor) accept(s repo.Submission) repo.Item {
+func (o *waitedFor) accept(s outbox.Submission) outbox.Item {
 	o.t.Helper()
-	items, err := o.Accept([]repo.Submission{s})
+	items, err := o.Accept([]outbox.Submission{s})
 	nodetest.Must(o.t, err)
 	return items[0]
 }
 
-func (o *waitedFor) object(key string) repo.Item {
+func (o *waitedFor) object(key string) outbox.Item {
 	o.t.Helper()
-	return o.accept(repo.Submission{Payload: []byte(nodetest.IndicatorJSON(1)), Item: repo.Item{
+	return o.accept(outbox.Submission{Payload: []byte(nodetest.IndicatorJSON(1)), Item: outbox.Item{
 		Key: []byte(key), Note: wire.Note{Kind: wire.KindObject}, Collection: o.collection, ObjectID: "indicator--" + key, StoredAt: state.Now(),
 	}})
 }
 
-func (o *waitedFor) store(item repo.Item) repo.Item {
+func (o *waitedFor) store(item outbox.Item) outbox.Item {
 	o.t.Helper()
 	item.Directory, item.MetadataHash = "directory", make([]byte, 32)
-	nodetest.Must(o.t, o.SetStored([]repo.Item{item}))
+	nodetest.Must(o.t, o.SetStored([]outbox.Item{item}))
 	item, _, err := o.Item(item.Number)
 	nodetest.Must(o.t, err)
 	return item
 }
 
-func (o *waitedFor) sign(key string) repo.Group {
+func (o *waitedFor) sign(key string) outbox.Group {
 	o.t.Helper()
-	groups, err := o.AddGroups([]repo.Group{{TxIDs: []string{key}, FirstValid: 1, LastValid: 1000}}, []repo.Item{o.store(o.object(key))})
+	groups, err := o.AddGroups([]outbox.Group{{TxIDs: []string{key}, FirstValid: 1, LastValid: 1000}}, []outbox.Item{o.store(o.object(key))})
 	nodetest.Must(o.t, err)
 	return groups[0]
 }
 
 func (o *waitedFor) confirm(txid string) {
 	o.t.Helper()
-	_, err := o.Confirm([]repo.Confirmation{{TxID: txid, Round: 1, Asset: 7}})
+	_, err := o.Confirm([]outbox.Confirmation{{TxID: txid, Round: 1, Asset: 7}})
 	nodetest.Must(o.t, err)
 }
 
@@ -65,7 +65,7 @@ func TestWhoWaitsForTheOutboxIsWokenByEveryChange(t *testing.T) {
 			return func() error { o.object("a"); return nil }
 		}},
 		"a record comes in": {&o.Stored, func() func() error {
-			record := repo.Submission{Item: repo.Item{Key: []byte("b"), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: 7}}
+			record := outbox.Submission{Item: outbox.Item{Key: []byte("b"), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: 7}}
 			return func() error { o.accept(record); return nil }
 		}},
 		"an object is stored": {&o.Stored, func() func() error {
@@ -86,7 +86,7 @@ func TestWhoWaitsForTheOutboxIsWokenByEveryChange(t *testing.T) {
 		}},
 		"the chain has it already": {&o.Done, func() func() error {
 			item := o.store(o.object("g"))
-			return func() error { return o.Resolve(item, repo.Confirmation{TxID: "G", Round: 1, Asset: 8}, "") }
+			return func() error { return o.Resolve(item, outbox.Confirmation{TxID: "G", Round: 1, Asset: 8}, "") }
 		}},
 		"an object is given up": {&o.Done, func() func() error {
 			item := o.object("h")

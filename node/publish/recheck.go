@@ -7,7 +7,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // recheck looks again, before an object is sealed and before it is signed, at who would read it: between its acceptance
@@ -15,7 +15,7 @@ import (
 // become another member's. It is for one batch of items; collections are looked at once.
 type recheck struct {
 	state  *state.Shared
-	outbox *repo.Outbox
+	outbox *outbox.Outbox
 	seen   map[string]audienceNow
 }
 
@@ -54,7 +54,7 @@ func (r *recheck) look(collection string) (now audienceNow, err error) {
 
 // holds says why an object of a collection of our own has to wait: a removed member can read it until the next epoch has
 // begun, which is on its way. nil if it needn't.
-func (r *recheck) holds(item repo.Item) (*obstacle, error) {
+func (r *recheck) holds(item outbox.Item) (*obstacle, error) {
 	now, err := r.look(item.Collection)
 	if err != nil || len(now.removed) == 0 {
 		return nil, err
@@ -65,7 +65,7 @@ func (r *recheck) holds(item repo.Item) (*obstacle, error) {
 
 // withholds says why an object must not be published any more, whatever may come; nil if it may be, or if that isn't
 // known yet.
-func (r *recheck) withholds(item repo.Item) (why, err error) {
+func (r *recheck) withholds(item outbox.Item) (why, err error) {
 	now, err := r.look(item.Collection)
 	switch {
 	case err != nil:

@@ -13,7 +13,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is stored.
@@ -30,25 +31,25 @@ func NewRecords(outbox *Outbox, blocks Blocks, fresh *Fresh) *Records {
 
 // Store stores a record and takes it into the outbox as something to mint. A record with a key that is published, or on
 // its way, is not published again. It can be found by further keys also.
-func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (repo.Item, error) {
-	if item, found, err := r.outbox.Find(key); err != nil || found && item.State != repo.Withdrawn {
+func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (outbox.Item, error) {
+	if item, found, err := r.outbox.Find(key); err != nil || found && item.State != outbox.Withdrawn {
 		return item, err
 	}
 	directory, err := DirectoryOf(d)
 	if err != nil {
-		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+		return outbox.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
 	}
 	if err := r.blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
-		return repo.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
+		return outbox.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
 	}
 	r.fresh.add([]p2p.Directory{directory})
 	hash := wire.MetadataHash(d.Metadata)
-	items, err := r.outbox.Accept([]repo.Submission{{Also: also, Item: repo.Item{
+	items, err := r.outbox.Accept([]outbox.Submission{{Also: also, Item: outbox.Item{
 		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
 		Destroys: d.Note.Asset,
 	}}})
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	return items[0], nil
 }
@@ -65,7 +66,7 @@ func RecordKey(id string, revision int) []byte {
 
 // ObjectKey is what is published exactly once: a version of an object in a collection, or, for an object without
 // versions, its content.
-func ObjectKey(e *repo.Entry) []byte {
+func ObjectKey(e *view.Entry) []byte {
 	version := e.Instant.UTC().Format(time.RFC3339Nano) // a version is an instant, however it is written
 	if e.Unversioned {
 		version = "#" + hex.EncodeToString(e.Hash)

@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/retry"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // recoveryPace is how often a restored node looks how far the chain has come.
@@ -68,7 +68,7 @@ func (m *Minter) awaitRecovery(ctx context.Context) error {
 	return m.Outbox.SetRecovery(nil)
 }
 
-func whoElseSigned(recovery *repo.Recovery) string {
+func whoElseSigned(recovery *outbox.Recovery) string {
 	if recovery.Disputed {
 		return "another node had this organisation's keys"
 	}
@@ -99,7 +99,7 @@ func (m *Minter) beginSole(ctx context.Context) error {
 }
 
 // beginRecovery finds out for how long to wait, and records it.
-func (m *Minter) beginRecovery(ctx context.Context, recovery *repo.Recovery) error {
+func (m *Minter) beginRecovery(ctx context.Context, recovery *outbox.Recovery) error {
 	for {
 		round, err := m.Ledger.Tip(ctx) // of one that is behind, the round would come too early
 		if err == nil {

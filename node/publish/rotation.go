@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // RotationPlan is kept from the moment when a change of our own keys is stored until it is carried out.
@@ -18,7 +18,7 @@ type RotationPlan struct {
 const RotationMemo = "rotation"
 
 // Keep writes the plan down.
-func (p RotationPlan) Keep(outbox *repo.Outbox) error {
+func (p RotationPlan) Keep(outbox *outbox.Outbox) error {
 	data, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("storing a change of keys: %w", err)
@@ -27,7 +27,7 @@ func (p RotationPlan) Keep(outbox *repo.Outbox) error {
 }
 
 // ReadRotation reads the plan; nil if there is none.
-func ReadRotation(outbox *repo.Outbox) (*RotationPlan, error) {
+func ReadRotation(outbox *outbox.Outbox) (*RotationPlan, error) {
 	data, err := outbox.Memo(RotationMemo)
 	if err != nil || data == nil {
 		return nil, err
@@ -41,7 +41,7 @@ func ReadRotation(outbox *repo.Outbox) (*RotationPlan, error) {
 
 // beforeRotation gives the items that may be signed now. A change of this organisation's account is signed when
 // nothing else of the old account is on its way, and nothing after it: that would not count.
-func (m *Minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
+func (m *Minter) beforeRotation(items []outbox.Item) ([]outbox.Item, error) {
 	plan, err := ReadRotation(m.Outbox.Outbox)
 	if err != nil || plan == nil || plan.Account == m.State.Self {
 		return items, err
@@ -50,10 +50,10 @@ func (m *Minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
 	switch {
 	case err != nil || !found:
 		return items, err
-	case record.State > repo.Stored:
+	case record.State > outbox.Stored:
 		return nil, nil
 	}
-	at := slices.IndexFunc(items, func(item repo.Item) bool { return !item.Before(record) })
+	at := slices.IndexFunc(items, func(item outbox.Item) bool { return !item.Before(record) })
 	switch {
 	case at < 0: // it is further behind
 		return items, nil
@@ -67,14 +67,14 @@ func (m *Minter) beforeRotation(items []repo.Item) ([]repo.Item, error) {
 
 // otherKeys gives the change of this organisation's own keys, if one is waiting and nothing is on its way: all that is signed
 // while another node has the same ones.
-func (m *Minter) otherKeys() ([]repo.Item, error) {
+func (m *Minter) otherKeys() ([]outbox.Item, error) {
 	plan, err := ReadRotation(m.Outbox.Outbox)
 	if err != nil || plan == nil || plan.Account != m.State.Self && len(m.inFlight()) > 0 {
 		return nil, err
 	}
 	record, found, err := m.Outbox.Find(plan.Key)
-	if err != nil || !found || record.State != repo.Stored {
+	if err != nil || !found || record.State != outbox.Stored {
 		return nil, err
 	}
-	return []repo.Item{record}, nil
+	return []outbox.Item{record}, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // SealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
@@ -51,7 +51,7 @@ type Sealer struct {
 
 // Run seals until the context ends. What comes in meanwhile and has its turn before what is left is sealed before it.
 func (s *Sealer) Run(ctx context.Context) error {
-	queue := s.Outbox.Reader(repo.Accepted)
+	queue := s.Outbox.Reader(outbox.Accepted)
 	for {
 		accepted, changed := s.Outbox.Accepted.Changed(), s.State.Changed.Changed()
 		queue.Restart()
@@ -87,7 +87,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 
 // Seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
 // looked at. Items of a collection in which this organisation may not publish any more wait until it may.
-func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error) {
+func (s *Sealer) Seal(ctx context.Context, items []outbox.Item) (n int, err error) {
 	drafts, n, err := s.draft(items)
 	if err != nil {
 		return 0, fmt.Errorf("sealing: %w", err)
@@ -95,7 +95,7 @@ func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error)
 	if len(drafts) == 0 {
 		return n, nil
 	}
-	stored, directories := make([]repo.Item, len(drafts)), make([]p2p.Directory, len(drafts))
+	stored, directories := make([]outbox.Item, len(drafts)), make([]p2p.Directory, len(drafts))
 	for i, d := range drafts {
 		if directories[i], err = DirectoryOf(d.Draft); err != nil {
 			return 0, fmt.Errorf("sealing object %s: %w", d.item.ObjectID, err)
@@ -122,13 +122,13 @@ func (s *Sealer) Seal(ctx context.Context, items []repo.Item) (n int, err error)
 // draft is an object that is sealed and not stored.
 type draft struct {
 	consortium.Draft
-	item  repo.Item
+	item  outbox.Item
 	epoch uint32 // that it is sealed to
 }
 
 // draft seals those of the items that may be published now, on all processors, as far as they may be held in memory. It
 // returns how many items it looked at.
-func (s *Sealer) draft(items []repo.Item) (drafts []*draft, n int, err error) {
+func (s *Sealer) draft(items []outbox.Item) (drafts []*draft, n int, err error) {
 	var held atomic.Int64
 	again := recheck{state: s.State, outbox: s.Outbox.Outbox}
 	ours := map[string]consortium.Collection{}
@@ -165,7 +165,7 @@ func (s *Sealer) draft(items []repo.Item) (drafts []*draft, n int, err error) {
 }
 
 // into is the collection that an item is published in, if that may be now. It gives the item up if it never may be.
-func (s *Sealer) into(again *recheck, ours map[string]consortium.Collection, item repo.Item) (into consortium.Collection, now bool, err error) {
+func (s *Sealer) into(again *recheck, ours map[string]consortium.Collection, item outbox.Item) (into consortium.Collection, now bool, err error) {
 	gone, err := s.giveUp(again, item)
 	if err != nil || gone {
 		return into, false, err
@@ -181,7 +181,7 @@ func (s *Sealer) into(again *recheck, ours map[string]consortium.Collection, ite
 }
 
 // giveUp gives an item up if it must not be published any more, whatever may come.
-func (s *Sealer) giveUp(again *recheck, item repo.Item) (gone bool, err error) {
+func (s *Sealer) giveUp(again *recheck, item outbox.Item) (gone bool, err error) {
 	why, err := again.withholds(item)
 	if err != nil || why == nil {
 		return false, err

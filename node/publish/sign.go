@@ -37,7 +37,8 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 const (
@@ -69,7 +70,7 @@ type finder interface {
 // A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
 type Minter struct {
 	Outbox      *Outbox
-	View        *repo.View
+	View        *view.View
 	State       *state.Shared
 	Fresh       *Fresh
 	Ledger      *ledger.Ledger
@@ -119,7 +120,7 @@ func (m *Minter) Run(ctx context.Context) error {
 
 // sign turns what is stored into flights, as many as may be on their way at a time.
 func (m *Minter) sign(ctx context.Context, submissions submissions) error {
-	queue := m.Outbox.Reader(repo.Stored)
+	queue := m.Outbox.Reader(outbox.Stored)
 	failures := 0
 	for {
 		stored, landed, changed, sole := m.Outbox.Stored.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
@@ -174,7 +175,7 @@ const lookAhead = 16
 // signNext signs what comes next and may be signed, once it is certain that nothing else is. Where that has to wait for
 // something that others don't wait for, as a collection's record, it is skipped. A problem is one that time or money
 // solves.
-func (m *Minter) signNext(ctx context.Context, queue *repo.QueueReader, submissions submissions) (progress bool, problem *obstacle, err error) {
+func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader, submissions submissions) (progress bool, problem *obstacle, err error) {
 	if !m.Sole.disputed() {
 		if err := m.awaitRecovery(ctx); err != nil || ctx.Err() != nil {
 			return false, nil, err
@@ -214,7 +215,7 @@ func (m *Minter) signNext(ctx context.Context, queue *repo.QueueReader, submissi
 }
 
 // signTheseNow signs items, as far as nothing is in their way, and begins their flights.
-func (m *Minter) signTheseNow(ctx context.Context, items []repo.Item, submissions submissions) (progress bool, problem *obstacle, err error) {
+func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item, submissions submissions) (progress bool, problem *obstacle, err error) {
 	if !m.State.MayWrite() {
 		if !m.State.Begun() { // at the start nobody is a member yet, as far as we know
 			return false, nil, nil
@@ -231,7 +232,7 @@ func (m *Minter) signTheseNow(ctx context.Context, items []repo.Item, submission
 
 // withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until all
 // of the batch is done. What is bulk only stays as it is.
-func withoutTail(items []repo.Item) []repo.Item {
+func withoutTail(items []outbox.Item) []outbox.Item {
 	for n := len(items); n > 0; n-- {
 		if !items[n-1].Bulk {
 			return items[:n]
@@ -241,7 +242,7 @@ func withoutTail(items []repo.Item) []repo.Item {
 }
 
 // signItems signs a batch of items and announces them. A problem is one that time or money solves.
-func (m *Minter) signItems(ctx context.Context, items []repo.Item) (groups []repo.Group, problem *obstacle, err error) {
+func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []outbox.Group, problem *obstacle, err error) {
 	params, err := m.Ledger.Params(ctx)
 	if err != nil {
 		return nil, algodProblem(err), nil
@@ -279,7 +280,7 @@ func (m *Minter) signItems(ctx context.Context, items []repo.Item) (groups []rep
 		if err != nil {
 			return nil, nil, err
 		}
-		groups = append(groups, repo.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid})
+		groups = append(groups, outbox.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid})
 	}
 	if groups, err = m.Outbox.AddGroups(groups, items); err != nil {
 		return nil, nil, err
@@ -301,22 +302,22 @@ func algodProblem(err error) *obstacle {
 	return &obstacle{Problem: "algod", Detail: err.Error(), err: err}
 }
 
-func isDestroy(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy }
+func isDestroy(item outbox.Item) bool { return item.Note.Kind == wire.KindDestroy }
 
-func isMint(item repo.Item) bool { return !isDestroy(item) }
+func isMint(item outbox.Item) bool { return !isDestroy(item) }
 
-func isBulk(item repo.Item) bool { return item.Bulk }
+func isBulk(item outbox.Item) bool { return item.Bulk }
 
-func isNoBulk(item repo.Item) bool { return !item.Bulk }
+func isNoBulk(item outbox.Item) bool { return !item.Bulk }
 
 // Without leaves out the items for which drop reports true.
-func Without(items []repo.Item, drop func(repo.Item) bool) []repo.Item {
+func Without(items []outbox.Item, drop func(outbox.Item) bool) []outbox.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
 }
 
 // chunks cuts items into groups of one sort each.
-func chunks(items []repo.Item) iter.Seq[[]repo.Item] {
-	return func(yield func([]repo.Item) bool) {
+func chunks(items []outbox.Item) iter.Seq[[]outbox.Item] {
+	return func(yield func([]outbox.Item) bool) {
 		for len(items) > 0 {
 			n := 1
 			for n < min(len(items), ledger.MaxGroup) && isMint(items[n]) == isMint(items[0]) && items[n].Bulk == items[0].Bulk {
@@ -330,7 +331,7 @@ func chunks(items []repo.Item) iter.Seq[[]repo.Item] {
 	}
 }
 
-func (m *Minter) signGroup(params ledger.Params, items []repo.Item) (ledger.Group, error) {
+func (m *Minter) signGroup(params ledger.Params, items []outbox.Item) (ledger.Group, error) {
 	mints := make([]ledger.Mint, len(items))
 	for i, item := range items {
 		note, err := item.Note.Encode(m.Consortium)
@@ -352,7 +353,7 @@ func (m *Minter) signGroup(params ledger.Params, items []repo.Item) (ledger.Grou
 
 // Lease is the same whenever the same is published: as long as one transaction can be confirmed, or was confirmed a
 // while ago, the network refuses another. It is keyed, since the hash of what can be guessed tells what it is.
-func (m *Minter) Lease(item repo.Item) (lease [32]byte) {
+func (m *Minter) Lease(item outbox.Item) (lease [32]byte) {
 	mac := hmac.New(sha256.New, m.LeaseKey)
 	mac.Write(binary.BigEndian.AppendUint32(nil, item.Publication))
 	mac.Write(item.Key)
@@ -361,7 +362,7 @@ func (m *Minter) Lease(item repo.Item) (lease [32]byte) {
 }
 
 // Affordable cuts a batch down to what the account can pay for beside what is in flight.
-func (m *Minter) Affordable(ctx context.Context, params ledger.Params, items []repo.Item) ([]repo.Item, *obstacle, error) {
+func (m *Minter) Affordable(ctx context.Context, params ledger.Params, items []outbox.Item) ([]outbox.Item, *obstacle, error) {
 	funds, err := m.Ledger.Funds(ctx)
 	if err != nil {
 		return nil, algodProblem(err), nil
@@ -403,7 +404,7 @@ func Algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%
 
 // announce tells the other members, so that they have the objects before the chain tells them that they count. It is
 // a courtesy: who misses it fetches.
-func (m *Minter) announce(ctx context.Context, items []repo.Item) {
+func (m *Minter) announce(ctx context.Context, items []outbox.Item) {
 	directories := make([]p2p.Directory, 0, len(items))
 	for _, item := range Without(items, isDestroy) {
 		directory, err := m.Fresh.take(ctx, item.Directory)

@@ -11,23 +11,23 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // itemsOf makes items of a user, numbered from a number on.
-func itemsOf(user string, bulk bool, from uint64, n int) (list []repo.Item) {
+func itemsOf(user string, bulk bool, from uint64, n int) (list []outbox.Item) {
 	for i := range n {
-		list = append(list, repo.Item{Number: from + uint64(i), User: user, Bulk: bulk})
+		list = append(list, outbox.Item{Number: from + uint64(i), User: user, Bulk: bulk})
 	}
 	return list
 }
 
 // flying makes a minter of which groups are in flight.
-func flying(groups ...[]repo.Item) *Minter {
+func flying(groups ...[]outbox.Item) *Minter {
 	m := &Minter{}
 	for i, items := range groups {
-		g := repo.Group{Number: uint64(i + 1)}
-		byNumber := map[uint64]repo.Item{}
+		g := outbox.Group{Number: uint64(i + 1)}
+		byNumber := map[uint64]outbox.Item{}
 		for _, item := range items {
 			g.Items, byNumber[item.Number] = append(g.Items, item.Number), item
 		}
@@ -36,7 +36,7 @@ func flying(groups ...[]repo.Item) *Minter {
 	return m
 }
 
-func counts(items []repo.Item) map[string]int {
+func counts(items []outbox.Item) map[string]int {
 	n := map[string]int{}
 	for _, item := range items {
 		n[fmt.Sprint(item.User, " ", item.Bulk)]++
@@ -46,7 +46,7 @@ func counts(items []repo.Item) map[string]int {
 
 // However much bulk is on its way, there is room for what is not; and for others than the one who has most of that.
 func TestBulkLeavesRoomForOthers(t *testing.T) {
-	var bulk [][]repo.Item
+	var bulk [][]outbox.Item
 	for i := range bulkFlights {
 		bulk = append(bulk, itemsOf("opencti", true, uint64(i*ledger.MaxGroup), ledger.MaxGroup))
 	}
@@ -75,7 +75,7 @@ func TestBulkLeavesRoomForOthers(t *testing.T) {
 // What is not bulk is done before the bulk behind it, and bulk alone as a whole.
 func TestABatchEndsWithWhatIsNotBulk(t *testing.T) {
 	for _, test := range []struct {
-		items []repo.Item
+		items []outbox.Item
 		want  int
 	}{
 		{nil, 0},
@@ -93,7 +93,7 @@ func TestABatchEndsWithWhatIsNotBulk(t *testing.T) {
 func TestWhatIsNotBulkIsSubmittedFirst(t *testing.T) {
 	s := newSubmissions()
 	for i, bulk := range []bool{true, true, false, true, false} {
-		f := &flight{Group: repo.Group{Number: uint64(i)}, bulk: bulk}
+		f := &flight{Group: outbox.Group{Number: uint64(i)}, bulk: bulk}
 		s.of(f) <- f
 	}
 	var order []uint64

@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Sole watches that no other node has this organisation's identity: a copied machine, a restored backup whose original still
@@ -20,7 +20,7 @@ import (
 // nothing is signed here, until an operator says that the other one is gone. Only other keys can still be taken, which is
 // what helps against a thief.
 type Sole struct {
-	Outbox    *repo.Outbox
+	Outbox    *outbox.Outbox
 	Self      string
 	Condition *problem.Monitor // of publishing
 	changed   signal.Signal
@@ -38,7 +38,7 @@ func (s *Sole) Load() error {
 	return err
 }
 
-func (s *Sole) say(f repo.Foreign) {
+func (s *Sole) say(f outbox.Foreign) {
 	s.Condition.Pin("duplicate", fmt.Sprintf("the chain has %d transactions of this organisation's account that this node never signed, the last is %s in "+
 		"round %d: another node has the same keys. Stop that one, then say \"slnode keys sole\" here; if it is not yours, \"slnode member rotate\" at once",
 		f.Count, f.TxID, f.Round))
@@ -80,7 +80,7 @@ func (s *Sole) Saw(events []consortium.Event) error {
 	before := known.Foreign.Count
 	for _, txid := range unsigned {
 		if e := own[txid]; e.Round > known.From && e.Round >= known.Foreign.Round && e.TxID != known.Foreign.TxID { // the log can be told again
-			known.Foreign = repo.Foreign{Count: known.Foreign.Count + 1, TxID: e.TxID, Sequence: e.Note.Sequence, Round: e.Round}
+			known.Foreign = outbox.Foreign{Count: known.Foreign.Count + 1, TxID: e.TxID, Sequence: e.Note.Sequence, Round: e.Round}
 		}
 	}
 	if known.Foreign.Count == before {
@@ -107,7 +107,7 @@ func (s *Sole) begin(round uint64) error {
 	if err != nil || known.Account == s.Self {
 		return err
 	}
-	return s.Outbox.SetSole(repo.Sole{Account: s.Self, From: round + ledger.Window})
+	return s.Outbox.SetSole(outbox.Sole{Account: s.Self, From: round + ledger.Window})
 }
 
 // known reports whether that is known.
@@ -124,14 +124,14 @@ func (s *Sole) Rotated() error {
 	if err != nil || known.Account == s.Self {
 		return err
 	}
-	return s.Outbox.SetSole(repo.Sole{Account: s.Self})
+	return s.Outbox.SetSole(outbox.Sole{Account: s.Self})
 }
 
 // recovers records that until a round what others have signed may be confirmed, and is no sign of another node.
 func (s *Sole) recovers(until uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Outbox.SetSole(repo.Sole{Account: s.Self, From: until})
+	return s.Outbox.SetSole(outbox.Sole{Account: s.Self, From: until})
 }
 
 // Settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed may
@@ -146,10 +146,10 @@ func (s *Sole) Settle() error {
 	if err != nil {
 		return err
 	}
-	if err := s.Outbox.SetRecovery(&repo.Recovery{Disputed: true}); err != nil {
+	if err := s.Outbox.SetRecovery(&outbox.Recovery{Disputed: true}); err != nil {
 		return err
 	}
-	known.Foreign = repo.Foreign{}
+	known.Foreign = outbox.Foreign{}
 	if err := s.Outbox.SetSole(known); err != nil {
 		return err
 	}

@@ -19,14 +19,16 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // signs takes objects of self's into the outbox as signed, and gives them as the chain will.
 func (h *soleWorld) signs(n int) consortium.Event {
 	h.T.Helper()
-	before := h.R.Outbox.Count()[repo.Stored]
+	before := h.R.Outbox.Count()[outbox.Stored]
 	h.stores(n)
-	items, err := h.R.Outbox.Queue(repo.Stored, 0, 1000)
+	items, err := h.R.Outbox.Queue(outbox.Stored, 0, 1000)
 	nodetest.Must(h.T, err)
 	if len(items) != before+1 {
 		h.T.Fatalf("%d items are stored, want %d", len(items), before+1)
@@ -35,7 +37,7 @@ func (h *soleWorld) signs(n int) consortium.Event {
 	item, err = h.R.Outbox.Number(item)
 	nodetest.Must(h.T, err)
 	e := h.Mint(h.Self, h.Object(n))
-	_, err = h.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{e.TxID}, FirstValid: 1, LastValid: 1000}}, item)
+	_, err = h.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{e.TxID}, FirstValid: 1, LastValid: 1000}}, item)
 	nodetest.Must(h.T, err)
 	return e
 }
@@ -44,7 +46,7 @@ func (h *soleWorld) disputed() bool { return h.sole.disputed() }
 
 func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 	h := newSoleWorld(t)
-	nodetest.Must(t, h.R.Outbox.SetSole(repo.Sole{Account: h.Self.Address()}))
+	nodetest.Must(t, h.R.Outbox.SetSole(outbox.Sole{Account: h.Self.Address()}))
 	own, expired := h.signs(1), h.signs(2)
 	groups, err := h.R.Outbox.Groups(0, 10)
 	nodetest.Must(t, err)
@@ -104,28 +106,28 @@ func TestWhatALostNodeSignedIsNoSignOfAnotherOne(t *testing.T) {
 func (h *soleWorld) begins(round uint64) { nodetest.Must(h.T, h.sole.begin(round)) }
 
 func (h *soleWorld) restored(until uint64) {
-	nodetest.Must(h.T, h.R.Outbox.SetSole(repo.Sole{Account: h.Self.Address()}))
-	nodetest.Must(h.T, h.R.Outbox.SetRecovery(&repo.Recovery{Until: until}))
+	nodetest.Must(h.T, h.R.Outbox.SetSole(outbox.Sole{Account: h.Self.Address()}))
+	nodetest.Must(h.T, h.R.Outbox.SetRecovery(&outbox.Recovery{Until: until}))
 	if until > 0 {
 		nodetest.Must(h.T, h.sole.recovers(until))
 	}
 }
 
 func (h *soleWorld) changed() {
-	nodetest.Must(h.T, h.R.Outbox.SetSole(repo.Sole{Account: "BEFORE", Foreign: repo.Foreign{Count: 1}}))
+	nodetest.Must(h.T, h.R.Outbox.SetSole(outbox.Sole{Account: "BEFORE", Foreign: outbox.Foreign{Count: 1}}))
 	nodetest.Must(h.T, h.sole.Rotated())
 }
 
 func TestANewRepositoryIsTheOnlyOneWithItsKeys(t *testing.T) {
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "self"
 	keys, err := repo.Init(dir, config, "")
 	nodetest.Must(t, err)
 	r, err := repo.Open(dir, nil)
 	nodetest.Must(t, err)
 	defer func() { nodetest.Must(t, r.Close()) }()
-	if known, err := r.Outbox.Sole(); err != nil || known != (repo.Sole{Account: keys.Address()}) {
+	if known, err := r.Outbox.Sole(); err != nil || known != (outbox.Sole{Account: keys.Address()}) {
 		t.Errorf("%+v (%v)", known, err)
 	}
 }
@@ -145,7 +147,7 @@ func algodAt(t *testing.T, round *atomic.Uint64) *ledger.Ledger {
 
 func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	h := newSoleWorld(t)
-	nodetest.Must(t, h.R.Outbox.SetSole(repo.Sole{Account: h.Self.Address()}))
+	nodetest.Must(t, h.R.Outbox.SetSole(outbox.Sole{Account: h.Self.Address()}))
 	h.stores(1)
 	h.Takes(h.Mint(h.Self, h.Object(9)))
 	var round atomic.Uint64
@@ -166,7 +168,7 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 		t.Errorf("%d items are signed all the same (%v)", len(items), err)
 	}
 	nodetest.Must(t, RotationPlan{Key: []byte("rotation"), Account: "NEXT"}.Keep(h.R.Outbox))
-	_, err := h.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("rotation"), Note: wire.Note{Kind: wire.KindRotation}}}})
+	_, err := h.R.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{Key: []byte("rotation"), Note: wire.Note{Kind: wire.KindRotation}}}})
 	nodetest.Must(t, err)
 	if items, err := m.otherKeys(); err != nil || len(items) != 1 || items[0].Note.Kind != wire.KindRotation {
 		t.Errorf("other keys can't be taken: %d items (%v)", len(items), err)
@@ -215,12 +217,12 @@ func newSoleWorld(t *testing.T) *soleWorld {
 // stores takes an object into the outbox and seals it.
 func (h *soleWorld) stores(n int) {
 	h.T.Helper()
-	_, err := h.R.Outbox.Accept([]repo.Submission{{Payload: []byte(nodetest.IndicatorJSON(n)), Item: repo.Item{
+	_, err := h.R.Outbox.Accept([]outbox.Submission{{Payload: []byte(nodetest.IndicatorJSON(n)), Item: outbox.Item{
 		Key: []byte{byte(n)}, Note: wire.Note{Kind: wire.KindObject}, Collection: h.Collection, ObjectID: fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n),
 		Version: "2026-01-02T03:04:05.678Z", Revealing: true, StoredAt: state.Now(),
 	}}})
 	nodetest.Must(h.T, err)
-	items, err := h.R.Outbox.Queue(repo.Accepted, 0, SealBatch)
+	items, err := h.R.Outbox.Queue(outbox.Accepted, 0, SealBatch)
 	nodetest.Must(h.T, err)
 	s := &Sealer{Outbox: NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.ID,
 		Memory: SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}

@@ -18,7 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 const (
@@ -35,7 +35,7 @@ const (
 type Fetcher struct {
 	again signal.Signal // what was asked for without success may be answered now
 
-	View   *repo.View
+	View   *view.View
 	State  *state.Shared
 	Blocks Blocks
 	Work   *signal.Signal
@@ -56,22 +56,22 @@ func (f *Fetcher) Run(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return f.lane(ctx, repo.Fresh, freshTimeout) })
-	group.Go(func() error { return f.lane(ctx, repo.Retried, retryTimeout) })
+	group.Go(func() error { return f.lane(ctx, view.Fresh, freshTimeout) })
+	group.Go(func() error { return f.lane(ctx, view.Retried, retryTimeout) })
 	group.Go(func() error { return f.watchMembers(ctx) })
 	return group.Wait()
 }
 
 // load is events whose blocks were asked for, on their way to be opened.
 type load struct {
-	events  []repo.LoggedEvent
+	events  []view.Event
 	roots   []cid.Cid
 	fetched p2p.Fetched
 	settled chan struct{} // closed when their results are known
 }
 
 // lane works through one of the two queues. While the objects of one load are opened, the next is fetched.
-func (f *Fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration) error {
+func (f *Fetcher) lane(ctx context.Context, queue view.Queue, timeout time.Duration) error {
 	loads := make(chan load)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -94,7 +94,7 @@ func (f *Fetcher) lane(ctx context.Context, queue repo.WaitingQueue, timeout tim
 }
 
 // fetchAll asks for the blocks of everything in a queue, one load after the other.
-func (f *Fetcher) fetchAll(ctx context.Context, queue repo.WaitingQueue, timeout time.Duration, loads chan<- load) error {
+func (f *Fetcher) fetchAll(ctx context.Context, queue view.Queue, timeout time.Duration, loads chan<- load) error {
 	u := underway{}
 	for ctx.Err() == nil {
 		changed := f.Work.Changed()
@@ -215,7 +215,7 @@ func retryAt(tries int) time.Time {
 }
 
 // fetch asks for the blocks of events.
-func (f *Fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout time.Duration) (load, error) {
+func (f *Fetcher) fetch(ctx context.Context, events []view.Event, timeout time.Duration) (load, error) {
 	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
 	for i, e := range events {
 		root, err := cid.Decode(e.Directory)
@@ -248,7 +248,7 @@ func (f *Fetcher) fetch(ctx context.Context, events []repo.LoggedEvent, timeout 
 // [Fetcher.Run] does more at a time, and waits for more.
 func (f *Fetcher) Drain(ctx context.Context) error {
 	for {
-		events, _, err := f.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
+		events, _, err := f.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
 		if err != nil {
 			return err
 		}
@@ -256,7 +256,7 @@ func (f *Fetcher) Drain(ctx context.Context) error {
 			if err := f.reconsider(); err != nil { // what was put off
 				return err
 			}
-			if events, _, err = f.View.Due(repo.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
+			if events, _, err = f.View.Due(view.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
 				return err
 			}
 			continue

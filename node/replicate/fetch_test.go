@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 func TestObjectsAreReconsideredWhenTheNodeStoppedRightAfterTheirRecord(t *testing.T) {
@@ -34,7 +34,7 @@ func TestObjectsAreReconsideredWhenTheNodeStoppedRightAfterTheirRecord(t *testin
 	nodetest.Must(t, w.Deliver(keyring))
 	logged, _, err := w.R.View.Event(keyring.TxID)
 	nodetest.Must(t, err)
-	nodetest.Must(t, w.R.View.Settle([]repo.Outcome{{Event: logged, State: repo.Held}})) // and here the node is killed
+	nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: logged, State: view.Held}})) // and here the node is killed
 	w.Open()
 	w.Drain()
 	if n := w.Shown(); n != 1 {
@@ -75,7 +75,7 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	logged, _, err := w.R.View.Event(e.TxID)
 	nodetest.Must(t, err)
 	for range 20 {
-		nodetest.Must(t, w.R.View.Settle([]repo.Outcome{{Event: logged, State: repo.Waiting, Due: time.Now().Add(time.Hour)}}))
+		nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: logged, State: view.Waiting, Due: time.Now().Add(time.Hour)}}))
 	}
 
 	w.Blocks.Asked = 0

@@ -19,7 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 const (
@@ -53,7 +53,7 @@ func (f *Fetcher) openObjects(ctx context.Context, l load, objects []int) error 
 // openSome opens groups of a load, as many as may be held in memory, and records the results. It returns how
 // many they were.
 func (f *Fetcher) openSome(ctx context.Context, l load, groups [][]int) (n int, err error) {
-	outcomes := make([][]repo.Outcome, len(groups))
+	outcomes := make([][]view.Outcome, len(groups))
 	room := semaphore.NewWeighted(f.Memory)
 	var held atomic.Int64
 	workers, ctx := errgroup.WithContext(ctx)
@@ -77,17 +77,17 @@ func (f *Fetcher) openSome(ctx context.Context, l load, groups [][]int) (n int, 
 
 // openGroup decides about the objects that name one directory, and opens it if one of them is for us. An error is this
 // node's own; whatever is wrong with the objects is their outcome.
-func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *semaphore.Weighted) ([]repo.Outcome, error) {
+func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *semaphore.Weighted) ([]view.Outcome, error) {
 	weight := min(f.weigh(l, group[0]), f.Memory)
 	if err := room.Acquire(ctx, weight); err != nil {
 		return nil, err
 	}
 	defer func() { room.Release(weight) }()
 	files, err := f.files(ctx, l, group[0])
-	outcomes := make([]repo.Outcome, len(group))
+	outcomes := make([]view.Outcome, len(group))
 	if errors.Is(err, p2p.ErrNotFound) {
 		for n, i := range group {
-			outcomes[n] = repo.Outcome{Event: l.events[i], State: repo.Waiting, Reason: err.Error(), Due: retryAt(l.events[i].Tries)}
+			outcomes[n] = view.Outcome{Event: l.events[i], State: view.Waiting, Reason: err.Error(), Due: retryAt(l.events[i].Tries)}
 		}
 		return outcomes, nil
 	}
@@ -111,15 +111,15 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 }
 
 // count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch already.
-func (f *Fetcher) count(o *opening, outcome repo.Outcome) {
+func (f *Fetcher) count(o *opening, outcome view.Outcome) {
 	stored, err := wire.ParseTime(o.content.metadata.Properties.StoredAt)
-	if err != nil || outcome.State == repo.Refused {
+	if err != nil || outcome.State == view.Refused {
 		return
 	}
 	if outcome.Event.Epoch == 0 {
 		f.passed(stages.Fetched, outcome.Event, stored)
 	}
-	if outcome.State == repo.InView {
+	if outcome.State == view.InView {
 		f.passed(stages.Opened, outcome.Event, stored)
 	}
 }
@@ -143,12 +143,12 @@ func sizeOf(files []p2p.File) (n int64) {
 type opening struct {
 	content directoryContent
 	key     *seal.EpochKey
-	entry   *repo.Entry // without what differs from event to event
+	entry   *view.Entry // without what differs from event to event
 	problem error
 }
 
 // decide decides about one object.
-func (f *Fetcher) decide(o *opening, e repo.LoggedEvent) repo.Outcome {
+func (f *Fetcher) decide(o *opening, e view.Event) view.Outcome {
 	metadata, _, err := o.content.of(e.Event)
 	if err != nil {
 		return refused(e, err.Error())
@@ -159,8 +159,8 @@ func (f *Fetcher) decide(o *opening, e repo.LoggedEvent) repo.Outcome {
 	case consortium.Refused:
 		return refused(e, ruling.Reason)
 	case consortium.Waits, consortium.NotForUs:
-		return repo.Outcome{
-			Event: e, State: repo.Undecided, Reason: ruling.Reason, Collection: metadata.Properties.Collection, Epoch: metadata.Properties.Epoch,
+		return view.Outcome{
+			Event: e, State: view.Undecided, Reason: ruling.Reason, Collection: metadata.Properties.Collection, Epoch: metadata.Properties.Epoch,
 		}
 	}
 	entry, err := o.open(e.Event, ruling.Key)
@@ -171,11 +171,11 @@ func (f *Fetcher) decide(o *opening, e repo.LoggedEvent) repo.Outcome {
 		f.Log.Warn("an object was sealed to a key epoch that is over; it counts, since the grace is not over",
 			"txid", e.TxID, "sender", e.Sender, "epoch", metadata.Properties.Epoch)
 	}
-	return repo.Outcome{Event: e, State: repo.InView, Entry: entry}
+	return view.Outcome{Event: e, State: view.InView, Entry: entry}
 }
 
 // open opens the object with a key, for an event.
-func (o *opening) open(e consortium.Event, key *seal.EpochKey) (*repo.Entry, error) {
+func (o *opening) open(e consortium.Event, key *seal.EpochKey) (*view.Entry, error) {
 	if o.key != key {
 		o.key = key
 		o.entry, o.problem = OpenObject(o.content.metadata, o.content.payload, key)
@@ -189,7 +189,7 @@ func (o *opening) open(e consortium.Event, key *seal.EpochKey) (*repo.Entry, err
 }
 
 // OpenObject decrypts an object and compares it with what its metadata says.
-func OpenObject(metadata wire.Metadata, payload []byte, key *seal.EpochKey) (*repo.Entry, error) {
+func OpenObject(metadata wire.Metadata, payload []byte, key *seal.EpochKey) (*view.Entry, error) {
 	sealed, err := wire.ParseSealedObject(payload)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // founded is a world whose charter, members and default collection are read.
@@ -114,7 +114,7 @@ func TestManyRecordsAreReadInPortions(t *testing.T) {
 	}
 	nodetest.Must(t, w.Deliver(events...))
 	nodetest.Must(t, w.Deliver(w.Mint(self, w.Object(1))))
-	due, _, err := w.R.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
+	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
 	nodetest.Must(t, err)
 	l, err := w.Fetcher.fetch(t.Context(), due, freshTimeout)
 	nodetest.Must(t, err)
@@ -151,12 +151,12 @@ func TestObjectsThatNameOneDirectoryAreOpenedOnce(t *testing.T) {
 	for i, e := range append(events, wrong) {
 		logged, _, err := w.R.View.Event(e.TxID)
 		nodetest.Must(t, err)
-		want := repo.Duplicate
+		want := view.Duplicate
 		switch i {
 		case 0:
-			want = repo.InView
+			want = view.InView
 		case len(events):
-			want = repo.Refused
+			want = view.Refused
 		}
 		if logged.State != want {
 			t.Fatalf("NFT %d is %s, want %s", i, logged.State, want)
@@ -210,12 +210,12 @@ func TestAFloodOfOneMemberHoldsUpNobodyElse(t *testing.T) {
 	}
 	nodetest.Must(t, w.Deliver(flood...))
 	nodetest.Must(t, w.Deliver(w.Mint(self, w.Object(1)), w.record(self, uuid.NewString(), 1, self)))
-	due, _, err := w.R.View.Due(repo.Fresh, nil, time.Now(), fetchBatch)
+	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
 	nodetest.Must(t, err)
-	if len(due) != fetchBatch || !slices.ContainsFunc(due, func(e repo.LoggedEvent) bool { return e.Sender == self.Address() && e.Note.Kind == wire.KindObject }) {
+	if len(due) != fetchBatch || !slices.ContainsFunc(due, func(e view.Event) bool { return e.Sender == self.Address() && e.Note.Kind == wire.KindObject }) {
 		t.Errorf("%d events are due, and the other member's are not among them", len(due))
 	}
-	if !slices.ContainsFunc(due, func(e repo.LoggedEvent) bool { return e.Note.Kind == wire.KindCollection }) {
+	if !slices.ContainsFunc(due, func(e view.Event) bool { return e.Note.Kind == wire.KindCollection }) {
 		t.Error("the record is not among them")
 	}
 }

@@ -16,13 +16,15 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Refiller brings the directories of a block store that was damaged into the one that took its place: from the damaged one,
 // as far as they can be read, or else from other members.
 type Refiller struct {
-	View   *repo.View
-	Outbox *repo.Outbox
+	View   *view.View
+	Outbox *outbox.Outbox
 	Blocks refillStore
 	Aside  string // the damaged store
 	Log    *slog.Logger
@@ -88,7 +90,7 @@ func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
 		var wanted []cid.Cid
 		for _, e := range events {
 			after = e.Position
-			if e.Directory == "" || e.State == repo.Waiting || e.State == repo.Refused || e.State == repo.Ended || e.State == repo.Done {
+			if e.Directory == "" || e.State == view.Waiting || e.State == view.Refused || e.State == view.Ended || e.State == view.Done {
 				continue // or whoever waits for it asks for it
 			}
 			root, err := cid.Decode(e.Directory)
@@ -139,7 +141,7 @@ func (r *Refiller) Pending(ctx context.Context) error {
 	}
 	aside := r.open()
 	defer aside.close()
-	for _, state := range []repo.State{repo.Stored, repo.Signed} {
+	for _, state := range []outbox.State{outbox.Stored, outbox.Signed} {
 		for after := uint64(0); ; {
 			items, err := r.Outbox.Queue(state, after, fetchBatch)
 			if err != nil {
@@ -159,7 +161,7 @@ func (r *Refiller) Pending(ctx context.Context) error {
 	return nil
 }
 
-func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item repo.Item) error {
+func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item outbox.Item) error {
 	if item.Note.Kind == wire.KindDestroy {
 		return nil
 	}
@@ -171,12 +173,12 @@ func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item repo.It
 	switch {
 	case err != nil || here:
 		return err
-	case item.Note.Kind != wire.KindObject && item.State == repo.Stored:
+	case item.Note.Kind != wire.KindObject && item.State == outbox.Stored:
 		return fmt.Errorf("%w: a record that is not on the chain yet was lost with the block store; move the repository away and restore a backup "+
 			"into it with \"slnode restore\"", repo.ErrDamaged)
-	case item.State == repo.Stored:
+	case item.State == outbox.Stored:
 		r.Log.Error("an object was lost with the damaged block store; it has to be posted again", "object", item.ObjectID, "collection", item.Collection)
-		return r.Outbox.Resolve(item, repo.Confirmation{}, "its sealed form was lost with a damaged block store; post it again")
+		return r.Outbox.Resolve(item, outbox.Confirmation{}, "its sealed form was lost with a damaged block store; post it again")
 	}
 	r.Log.Error("an object that is signed was lost with the damaged block store; withdraw it and post it again if no member has it",
 		"object", item.ObjectID, "collection", item.Collection, "txid", item.TxID)

@@ -25,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Replicator is the first stretch of the replicate pipeline: it applies the chain's events to the consortium's state
@@ -32,8 +33,8 @@ import (
 type Replicator struct {
 	Consortium repo.Consortium
 	Identity   *seal.Identity
-	Outbox     outbox
-	View       *repo.View
+	Outbox     Outbox
+	View       *view.View
 	State      *state.Shared
 	Blocks     Blocks
 	Confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
@@ -42,8 +43,8 @@ type Replicator struct {
 	Log        *slog.Logger
 }
 
-// outbox is what this organisation publishes.
-type outbox interface {
+// Outbox is what this organisation publishes.
+type Outbox interface {
 	// Withdraw records that what transactions made is withdrawn.
 	Withdraw(txids ...string) error
 	// Uses reports whether something in it needs a directory.
@@ -79,7 +80,7 @@ func (r *Replicator) Deliver(ctx context.Context, last uint64, events []consorti
 	if err := r.Saw(events); err != nil {
 		return err
 	}
-	var counted []repo.NewEvent
+	var counted []view.NewEvent
 	var sequences map[string]*consortium.Sequence
 	changes := false
 	r.State.Quietly(func(s *consortium.State) {
@@ -92,7 +93,7 @@ func (r *Replicator) Deliver(ctx context.Context, last uint64, events []consorti
 			if e.Sender != r.State.Self {
 				e.Lease = nil // of others it says nothing, and they could copy ours
 			}
-			counted = append(counted, repo.NewEvent{Event: e, Effect: effect, Member: s.MemberOf(e.Sender)})
+			counted = append(counted, view.NewEvent{Event: e, Effect: effect, Member: s.MemberOf(e.Sender)})
 			changes = changes || effect == consortium.Record
 		}
 		sequences = state.CopySequences(s)
@@ -118,7 +119,7 @@ func (r *Replicator) Deliver(ctx context.Context, last uint64, events []consorti
 
 // stretch is how many events can be logged at once: up to the end of the first run of withdrawals. So a record is in
 // the log only when every withdrawal before it was carried out.
-func stretch(events []repo.NewEvent) int {
+func stretch(events []view.NewEvent) int {
 	withdrawals := false
 	for i, e := range events {
 		if withdrawals && e.Effect != consortium.Withdrawal {
@@ -131,20 +132,20 @@ func stretch(events []repo.NewEvent) int {
 
 // take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, and then,
 // since an NFT may end in the window in which it began, the withdrawals.
-func (r *Replicator) take(ctx context.Context, events []repo.NewEvent, sequences map[string]*consortium.Sequence) error {
+func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences map[string]*consortium.Sequence) error {
 	if err := r.View.Append(events, sequences); err != nil {
 		return err
 	}
 	if err := r.Confirmed(ctx, r.own(events)); err != nil {
 		return err
 	}
-	var recalls []repo.Recall
+	var recalls []view.Recall
 	r.State.Read(func(s *consortium.State) {
 		for _, e := range events {
 			if e.Effect != consortium.Withdrawal {
 				continue
 			}
-			recall := repo.Recall{Asset: e.Ends(), Senders: []string{e.Sender}}
+			recall := view.Recall{Asset: e.Ends(), Senders: []string{e.Sender}}
 			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
 				recall.Senders = s.Accounts(e.Sender)
 			}
@@ -155,7 +156,7 @@ func (r *Replicator) take(ctx context.Context, events []repo.NewEvent, sequences
 }
 
 // own gives the transactions of this organisation.
-func (r *Replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
+func (r *Replicator) own(events []view.NewEvent) (minted []ledger.Minted) {
 	for _, e := range events {
 		if r.State.Ours(e.Sender) {
 			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
@@ -166,7 +167,7 @@ func (r *Replicator) own(events []repo.NewEvent) (minted []ledger.Minted) {
 
 // withdraw takes objects that were taken back by their publishers out of the view and deletes their blocks, unless
 // something else that may count needs them. It does so for many at once, since anybody can take back as many as it likes.
-func (r *Replicator) withdraw(ctx context.Context, recalls []repo.Recall) error {
+func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error {
 	if len(recalls) == 0 {
 		return nil
 	}
@@ -247,12 +248,12 @@ func (r *Replicator) Restore(ctx context.Context) error {
 
 // reattach gives the state what is known of the content of a record. A record is not read again, unless what it said is
 // lost, or could say more to keys that this organisation has now.
-func (r *Replicator) reattach(ctx context.Context, state *consortium.State, e repo.LoggedEvent) error {
+func (r *Replicator) reattach(ctx context.Context, state *consortium.State, e view.Event) error {
 	switch e.State {
-	case repo.Refused:
+	case view.Refused:
 		state.Void(e.TxID)
 		return nil
-	case repo.Held:
+	case view.Held:
 	default:
 		return nil
 	}

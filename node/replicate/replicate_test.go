@@ -12,7 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 func TestDestroyingANFTAboutSomebodyElsesDirectoryLeavesItsBlocks(t *testing.T) {
@@ -53,9 +53,9 @@ func TestDestroyingANFTAboutAnAnnouncedDirectoryLeavesItsBlocks(t *testing.T) {
 	w := newFoundedWorld(t, alpha, mallory)
 	w.Drain()
 	announced := w.Mint(alpha, w.Object(1)) // not confirmed yet
-	items, err := w.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("k"), Directory: announced.Directory}}})
+	items, err := w.R.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{Key: []byte("k"), Directory: announced.Directory}}})
 	nodetest.Must(t, err)
-	_, err = w.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{announced.TxID}}}, items)
+	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{announced.TxID}}}, items)
 	nodetest.Must(t, err)
 	root, err := cid.Decode(announced.Directory)
 	nodetest.Must(t, err)
@@ -122,15 +122,15 @@ func TestSequenceNumbersBeforeALoggedRecordAreKept(t *testing.T) {
 func TestAnObjectThatIsMadeAndDestroyedInOneWindowMayBePublishedAgain(t *testing.T) {
 	alpha := nodetest.NewOrg(t, "alpha")
 	w := newFoundedWorld(t, alpha)
-	items, err := w.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte("k")}}})
+	items, err := w.R.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{Key: []byte("k")}}})
 	nodetest.Must(t, err)
 	object := w.Mint(alpha, w.Object(1))
-	_, err = w.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{object.TxID}}}, items)
+	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{object.TxID}}}, items)
 	nodetest.Must(t, err)
 	nodetest.Must(t, w.Deliver(object, w.Destroy(alpha, object.Asset)))
 	item, _, err := w.R.Outbox.Find([]byte("k"))
 	nodetest.Must(t, err)
-	if item.State != repo.Withdrawn {
+	if item.State != outbox.Withdrawn {
 		t.Errorf("the item is %s: posting it again would answer success and publish nothing", item.State)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 const (
@@ -28,7 +28,7 @@ func (f *Fetcher) settle(ctx context.Context, l load) error {
 	defer f.settling.Unlock()
 	missing, malformed := setOf(l.fetched.Missing), setOf(l.fetched.Malformed)
 	var records, objects []int
-	var outcomes []repo.Outcome
+	var outcomes []view.Outcome
 	var void []string
 	for i, e := range l.events {
 		switch {
@@ -36,7 +36,7 @@ func (f *Fetcher) settle(ctx context.Context, l load) error {
 			outcomes = append(outcomes, refused(e, "its CID is not that of a directory of the protocol's form"))
 			void = append(void, e.TxID)
 		case missing.Has(l.roots[i]):
-			outcomes = append(outcomes, repo.Outcome{Event: e, State: repo.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)})
+			outcomes = append(outcomes, view.Outcome{Event: e, State: view.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)})
 		case e.Note.Kind == wire.KindObject:
 			objects = append(objects, i)
 		default:
@@ -68,35 +68,35 @@ func setOf(list []cid.Cid) *cid.Set {
 	return set
 }
 
-func refused(e repo.LoggedEvent, reason string) repo.Outcome {
-	return repo.Outcome{Event: e, State: repo.Refused, Reason: reason}
+func refused(e view.Event, reason string) view.Outcome {
+	return view.Outcome{Event: e, State: view.Refused, Reason: reason}
 }
 
-func (f *Fetcher) record(outcomes []repo.Outcome) error {
+func (f *Fetcher) record(outcomes []view.Outcome) error {
 	f.warn(outcomes)
 	if err := f.View.Settle(outcomes); err != nil {
 		return err
 	}
 	for _, o := range outcomes {
-		if o.State == repo.InView {
+		if o.State == view.InView {
 			f.passed(stages.Visible, o.Event, o.Entry.StoredAt)
 		}
 	}
-	if slices.ContainsFunc(outcomes, func(o repo.Outcome) bool { return o.State == repo.Waiting }) {
+	if slices.ContainsFunc(outcomes, func(o view.Outcome) bool { return o.State == view.Waiting }) {
 		f.Work.Notify() // the lane of what is asked for again may be asleep, with nothing to wait for until now
 	}
 	return nil
 }
 
 // passed counts an object that its publisher accepted at a time.
-func (f *Fetcher) passed(stage stages.Stage, e repo.LoggedEvent, accepted time.Time) {
+func (f *Fetcher) passed(stage stages.Stage, e view.Event, accepted time.Time) {
 	f.Stages.Passed(stage, stages.Of(f.State.Ours(e.Sender)), accepted)
 }
 
 // warn says what of others doesn't count, and why.
-func (f *Fetcher) warn(outcomes []repo.Outcome) {
+func (f *Fetcher) warn(outcomes []view.Outcome) {
 	for _, o := range outcomes {
-		if o.State == repo.Refused {
+		if o.State == view.Refused {
 			f.Log.Warn("what a member published does not count", "txid", o.Event.TxID, "sender", o.Event.Sender, "reason", o.Reason)
 		}
 	}
@@ -126,7 +126,7 @@ func (f *Fetcher) files(ctx context.Context, l load, i int) ([]p2p.File, error) 
 // can make them: they are read one by one and beside the state, whose readers wait for nothing, and where that takes long
 // the rest waits for the next load.
 func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error {
-	var outcomes []repo.Outcome
+	var outcomes []view.Outcome
 	var contents []consortium.Content // nil for void ones: of the same length
 	size := 0
 	flush := func() error {
@@ -138,7 +138,7 @@ func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error 
 		}
 		f.State.Quietly(func(s *consortium.State) {
 			for i, o := range outcomes {
-				if o.State == repo.Held {
+				if o.State == view.Held {
 					s.Take(o.Event.TxID, contents[i])
 				} else {
 					s.Void(o.Event.TxID)
@@ -174,11 +174,11 @@ func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error 
 }
 
 // readRecord reads one record. An error is this node's own; whatever is wrong with the record is its outcome.
-func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o repo.Outcome, content consortium.Content, err error) {
+func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o view.Outcome, content consortium.Content, err error) {
 	e := l.events[i]
 	files, err := f.files(ctx, l, i)
 	if errors.Is(err, p2p.ErrNotFound) { // it was here a moment ago
-		return repo.Outcome{Event: e, State: repo.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, content, nil
+		return view.Outcome{Event: e, State: view.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, content, nil
 	}
 	if err != nil {
 		return o, content, err
@@ -190,7 +190,7 @@ func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o repo.Outcome
 	if problem != nil {
 		return refused(e, problem.Error()), content, nil
 	}
-	return repo.Outcome{Event: e, State: repo.Held, Content: encoded}, content, nil
+	return view.Outcome{Event: e, State: view.Held, Content: encoded}, content, nil
 }
 
 // supply gives the state the contents that it wants again.
@@ -216,7 +216,7 @@ func (f *Fetcher) supply() error {
 }
 
 // contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read again.
-func contentOf(view *repo.View, txid string) (*consortium.Content, error) {
+func contentOf(view *view.View, txid string) (*consortium.Content, error) {
 	e, found, err := view.Event(txid)
 	if err != nil || !found {
 		return nil, err
@@ -236,7 +236,7 @@ func contentOf(view *repo.View, txid string) (*consortium.Content, error) {
 // reconsider makes undecided objects wait again that a record has decided about.
 func (f *Fetcher) reconsider() error {
 	defer f.reviews.took(time.Now())
-	n, err := f.View.Reconsider(func(e repo.LoggedEvent, collection string) (decided bool) {
+	n, err := f.View.Reconsider(func(e view.Event, collection string) (decided bool) {
 		f.State.Read(func(s *consortium.State) { decided = s.Decided(e.Event, collection, e.Epoch) })
 		return decided
 	})
@@ -282,9 +282,9 @@ func (p *pace) wait() <-chan time.Time {
 }
 
 // AwaitFetched waits until what the chain has told of has been asked for once.
-func AwaitFetched(ctx context.Context, view *repo.View) {
+func AwaitFetched(ctx context.Context, served *view.View) {
 	for ctx.Err() == nil {
-		events, _, err := view.Due(repo.Fresh, nil, time.Now(), 1)
+		events, _, err := served.Due(view.Fresh, nil, time.Now(), 1)
 		if err != nil || len(events) == 0 {
 			return
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // world is a chain and one node's replicate side over it.
@@ -41,9 +41,9 @@ func (w *world) Open() {
 	work := &signal.Signal{}
 	w.Replicator = &Replicator{Consortium: own, Identity: w.Self.Identity, Outbox: w.R.Outbox, View: w.R.View, State: w.State, Blocks: w.Blocks,
 		Confirmed: func(_ context.Context, minted []ledger.Minted) error {
-			var cs []repo.Confirmation
+			var cs []outbox.Confirmation
 			for _, m := range minted {
-				cs = append(cs, repo.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
+				cs = append(cs, outbox.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
 			}
 			_, err := w.R.Outbox.Confirm(cs)
 			return err

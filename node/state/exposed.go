@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // givenMemo is the name under which is kept where the state stood when an epoch's key was given out, by collection. The
@@ -20,7 +20,7 @@ type givenKeys struct {
 
 // GivenAt is where the state stood when this organisation gave out the keys of a collection's epoch or, if that isn't
 // known, where the epoch began.
-func GivenAt(outbox *repo.Outbox, c consortium.Collection) (consortium.Position, error) {
+func GivenAt(outbox *outbox.Outbox, c consortium.Collection) (consortium.Position, error) {
 	data, err := outbox.Memo(givenMemo(c.ID))
 	if err != nil || data == nil {
 		return c.Began, err
@@ -36,7 +36,7 @@ func GivenAt(outbox *repo.Outbox, c consortium.Collection) (consortium.Position,
 }
 
 // ExposedNow lists who has the key of a collection and should not, as far as the chain has told.
-func (f *Shared) ExposedNow(outbox *repo.Outbox, c consortium.Collection) (list []consortium.Exposure, err error) {
+func (f *Shared) ExposedNow(outbox *outbox.Outbox, c consortium.Collection) (list []consortium.Exposure, err error) {
 	if c.Former || c.Key == nil {
 		return nil, nil
 	}
@@ -51,7 +51,7 @@ func (f *Shared) ExposedNow(outbox *repo.Outbox, c consortium.Collection) (list 
 }
 
 // RemovedFrom names the removed members that have the key of a collection.
-func (f *Shared) RemovedFrom(outbox *repo.Outbox, c consortium.Collection) (names []string, err error) {
+func (f *Shared) RemovedFrom(outbox *outbox.Outbox, c consortium.Collection) (names []string, err error) {
 	list, err := f.ExposedNow(outbox, c)
 	for _, e := range list {
 		if e.Removed {
@@ -62,7 +62,7 @@ func (f *Shared) RemovedFrom(outbox *repo.Outbox, c consortium.Collection) (name
 }
 
 // ExposedNote tells a client that publishes in a collection who reads it beside its readers; "" if nobody does.
-func (f *Shared) ExposedNote(outbox *repo.Outbox, c consortium.Collection) (string, error) {
+func (f *Shared) ExposedNote(outbox *outbox.Outbox, c consortium.Collection) (string, error) {
 	names, err := f.RemovedFrom(outbox, c)
 	if err != nil || len(names) == 0 {
 		return "", err
@@ -71,7 +71,7 @@ func (f *Shared) ExposedNote(outbox *repo.Outbox, c consortium.Collection) (stri
 }
 
 // SetGiven keeps where the state stood when the key of a collection's epoch was given out.
-func SetGiven(outbox *repo.Outbox, c consortium.Collection, at consortium.Position) error {
+func SetGiven(outbox *outbox.Outbox, c consortium.Collection, at consortium.Position) error {
 	data, err := json.Marshal(givenKeys{Epoch: c.Epoch, At: at})
 	if err != nil {
 		return err

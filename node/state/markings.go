@@ -7,7 +7,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // maxDefinitions is how many definitions of one marking are looked at, of each source. There should be one.
@@ -22,8 +23,8 @@ const definitionPage = 64
 // of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what is no TLP marking by
 // its own definition, as a statement is, becomes none by another's.
 type Markings struct {
-	outbox *repo.Outbox // of this organisation; nil where the member is another
-	view   *repo.View
+	outbox *outbox.Outbox // of this organisation; nil where the member is another
+	view   *view.View
 	isOwn  func(account string) bool
 	others map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
@@ -33,7 +34,7 @@ type Markings struct {
 }
 
 // Markings are those of the member with an account.
-func (f *Shared) Markings(outbox *repo.Outbox, view *repo.View, publisher string) *Markings {
+func (f *Shared) Markings(outbox *outbox.Outbox, view *view.View, publisher string) *Markings {
 	m := &Markings{view: view, others: f.OtherMarkings, isOwn: func(account string) (own bool) {
 		f.Read(func(s *consortium.State) { own = s.Same(account, publisher) })
 		return own
@@ -88,7 +89,7 @@ func (m *Markings) look(id string) (*stix.Object, error) {
 		}
 	}
 	others := strictest{id: id, others: m.others}
-	query := repo.Query{Collection: repo.Everything, IDs: []string{id}, Versions: repo.Versions{All: true}, Limit: definitionPage, WithObjects: true}
+	query := view.Query{Collection: view.Everything, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: definitionPage, WithObjects: true}
 	for range maxDefinitions / definitionPage {
 		entries, more, err := m.view.Page(query)
 		if err != nil {

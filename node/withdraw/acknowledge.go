@@ -15,7 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Acknowledgement is what another member says of a withdrawn object.
@@ -71,7 +71,7 @@ func (w *Withdrawer) keep(a acknowledged) error {
 // IsWithdrawn is what other members are told.
 func (w *Withdrawer) IsWithdrawn(asset uint64) bool {
 	event, found, err := w.View.EventOf(asset)
-	return err == nil && found && event.State == repo.Ended
+	return err == nil && found && event.State == view.Ended
 }
 
 // maxOpen is how many withdrawals are asked about at a time.

@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -13,15 +14,15 @@ import (
 // client wants withdrawn.
 
 // IsLeaving reports whether the end of an NFT is on its way to the chain.
-func IsLeaving(outbox *repo.Outbox, asset uint64) (bool, error) {
+func IsLeaving(outbox *outbox.Outbox, asset uint64) (bool, error) {
 	item, found, err := outbox.Find(destroyKey(asset))
 	return found && item.Failure == "", err
 }
 
 // Follows finds the publication that is to be where an entry of the view is, once that has left.
-func Follows(outbox *repo.Outbox, key []byte, entry *repo.Entry) (item repo.Item, found bool, err error) {
-	item, found, err = outbox.Find(key)
-	found = found && item.State != repo.Withdrawn && item.Failure == "" && item.TxID != entry.TxID
+func Follows(box *outbox.Outbox, key []byte, entry *view.Entry) (item outbox.Item, found bool, err error) {
+	item, found, err = box.Find(key)
+	found = found && item.State != outbox.Withdrawn && item.Failure == "" && item.TxID != entry.TxID
 	return item, found, err
 }
 
@@ -47,7 +48,7 @@ func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case found && next.State < repo.Confirmed:
+		case found && next.State < outbox.Confirmed:
 			return nil, fmt.Errorf("%w: version %s of object %s is being published once more; withdraw it when that is complete", taxii.ErrConflict, one.Version, one.ID)
 		case found && next.Asset != 0:
 			one.TxID, one.Asset = next.TxID, next.Asset

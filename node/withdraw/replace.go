@@ -7,7 +7,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Replacer ends what other publications of this organisation take the place of. Both are publications of the same version,
@@ -15,7 +15,7 @@ import (
 // withdrawn, and every member's view shows the new one in its place, without a gap.
 type Replacer struct {
 	Outbox *publish.Outbox
-	End    func(ctx context.Context, asset uint64) (repo.Item, error)
+	End    func(ctx context.Context, asset uint64) (outbox.Item, error)
 	Log    *slog.Logger
 }
 
@@ -44,9 +44,9 @@ func (r *Replacer) EndAll(ctx context.Context) error {
 }
 
 // endOne ends what an item replaces, if it is on the chain itself.
-func (r *Replacer) endOne(ctx context.Context, item repo.Item) error {
+func (r *Replacer) endOne(ctx context.Context, item outbox.Item) error {
 	switch {
-	case item.State < repo.Confirmed:
+	case item.State < outbox.Confirmed:
 		return nil
 	case item.Failure != "": // what was to be replaced stays
 		return r.Outbox.Replaced(item.Number)
@@ -65,20 +65,20 @@ func (r *Replacer) endOne(ctx context.Context, item repo.Item) error {
 }
 
 // Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
-func Replaced(outbox *repo.Outbox, item repo.Item) (assets []uint64, known bool, err error) {
+func Replaced(box *outbox.Outbox, item outbox.Item) (assets []uint64, known bool, err error) {
 	if item.ReplacesAsset != 0 {
 		assets = append(assets, item.ReplacesAsset)
 	}
 	if item.Replaces == 0 {
 		return assets, true, nil
 	}
-	old, found, err := outbox.Item(item.Replaces)
+	old, found, err := box.Item(item.Replaces)
 	switch {
 	case err != nil:
 		return nil, false, err
-	case !found || old.Failure != "" || old.State == repo.Withdrawn:
+	case !found || old.Failure != "" || old.State == outbox.Withdrawn:
 		return assets, true, nil
-	case old.State < repo.Confirmed:
+	case old.State < outbox.Confirmed:
 		return nil, false, nil
 	case old.Asset != 0 && old.Asset != item.ReplacesAsset:
 		assets = append(assets, old.Asset)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Shown is everything that this node knows of an object's publications.
@@ -63,7 +63,7 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 }
 
 // entriesOf finds the versions of an object in the view.
-func (w *Withdrawer) entriesOf(what string) ([]*repo.Entry, error) {
+func (w *Withdrawer) entriesOf(what string) ([]*view.Entry, error) {
 	event, found, err := w.View.Event(what)
 	if err != nil {
 		return nil, err
@@ -73,9 +73,9 @@ func (w *Withdrawer) entriesOf(what string) ([]*repo.Entry, error) {
 		if err != nil || entry == nil {
 			return nil, err
 		}
-		return []*repo.Entry{entry}, nil
+		return []*view.Entry{entry}, nil
 	}
-	entries, _, err := w.View.Page(repo.Query{Collection: repo.Everything, IDs: []string{what}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn})
+	entries, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{what}, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
 	return entries, err
 }
 

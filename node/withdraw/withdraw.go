@@ -20,7 +20,8 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -28,7 +29,7 @@ import (
 // a membership ends. It asks the other members whether they have seen that an object is withdrawn, and remembers.
 type Withdrawer struct {
 	Outbox     *publish.Outbox
-	View       *repo.View
+	View       *view.View
 	State      *state.Shared
 	Records    *publish.Records
 	Watcher    state.Follower
@@ -98,9 +99,9 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 }
 
 // Begin takes one withdrawal into the outbox.
-func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, repo.Item, error) {
+func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, outbox.Item, error) {
 	if err := takeBack(w.Outbox.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
-		return one, repo.Item{}, err
+		return one, outbox.Item{}, err
 	}
 	item, err := w.End(ctx, one.Asset)
 	if err != nil {
@@ -129,13 +130,13 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 	if err != nil {
 		return taxii.Status{}, err
 	}
-	status := repo.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
+	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
 	for _, one := range wanted {
 		_, item, err := w.Begin(ctx, one)
 		if err != nil {
 			return taxii.Status{}, err
 		}
-		status.Lines = append(status.Lines, repo.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number})
+		status.Lines = append(status.Lines, outbox.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number})
 	}
 	if err := w.Outbox.AddStatus(status); err != nil {
 		return taxii.Status{}, err
@@ -144,7 +145,7 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 }
 
 // selected finds the entries of this organisation that are selected.
-func (w *Withdrawer) selected(s Selection) ([]*repo.Entry, error) {
+func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 	if event, found, err := w.View.Event(s.What); err != nil {
 		return nil, err
 	} else if found {
@@ -155,9 +156,9 @@ func (w *Withdrawer) selected(s Selection) ([]*repo.Entry, error) {
 		if entry == nil {
 			return nil, problem.Input(fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State))
 		}
-		return w.ours([]*repo.Entry{entry})
+		return w.ours([]*view.Entry{entry})
 	}
-	query := repo.Query{Collection: repo.Everything, IDs: []string{s.What}, Versions: repo.Versions{All: true}, Limit: maxWithdrawn}
+	query := view.Query{Collection: view.Everything, IDs: []string{s.What}, Versions: view.Versions{All: true}, Limit: maxWithdrawn}
 	if s.Collection != "" {
 		query.Collection = s.Collection
 	}
@@ -177,8 +178,8 @@ func (w *Withdrawer) selected(s Selection) ([]*repo.Entry, error) {
 const maxWithdrawn = 10_000
 
 // ours leaves out what others published, unless that is all there is.
-func (w *Withdrawer) ours(entries []*repo.Entry) ([]*repo.Entry, error) {
-	own := slices.DeleteFunc(slices.Clone(entries), func(e *repo.Entry) bool { return !w.State.Ours(e.Publisher) })
+func (w *Withdrawer) ours(entries []*view.Entry) ([]*view.Entry, error) {
+	own := slices.DeleteFunc(slices.Clone(entries), func(e *view.Entry) bool { return !w.State.Ours(e.Publisher) })
 	if len(own) == 0 {
 		return nil, problem.Input(errNotPublisher)
 	}
@@ -187,28 +188,28 @@ func (w *Withdrawer) ours(entries []*repo.Entry) ([]*repo.Entry, error) {
 
 // End takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
 // that this organisation had before, a record.
-func (w *Withdrawer) End(ctx context.Context, asset uint64) (repo.Item, error) {
+func (w *Withdrawer) End(ctx context.Context, asset uint64) (outbox.Item, error) {
 	event, found, err := w.View.EventOf(asset)
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	if !found || event.Sender == w.State.Self {
 		return w.Destroy(asset)
 	}
 	draft, err := consortium.DraftWithdrawal(w.Consortium, asset, state.Now())
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	return w.Records.Store(ctx, destroyKey(asset), draft)
 }
 
 // Destroy takes the destruction of an NFT into the outbox.
-func (w *Withdrawer) Destroy(asset uint64) (repo.Item, error) {
-	items, err := w.Outbox.Accept([]repo.Submission{{Item: repo.Item{
+func (w *Withdrawer) Destroy(asset uint64) (outbox.Item, error) {
+	items, err := w.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{
 		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals,
 	}}})
 	if err != nil {
-		return repo.Item{}, err
+		return outbox.Item{}, err
 	}
 	return items[0], nil
 }
@@ -228,7 +229,7 @@ func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 			if err != nil {
 				return false, err
 			}
-			list[i].Withdrawn = found && event.State == repo.Ended
+			list[i].Withdrawn = found && event.State == view.Ended
 			if item, found, err := w.Outbox.Find(destroyKey(list[i].Asset)); err != nil {
 				return false, err
 			} else if found {

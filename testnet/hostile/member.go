@@ -25,12 +25,14 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Member is a hostile member. Its methods may be called from many goroutines.
 type Member struct {
-	Keys       repo.Keys
-	Config     repo.Config
+	Keys       keys.Keys
+	Config     config.Config
 	Consortium repo.Consortium
 	Ledger     *ledger.Ledger
 	Host       host.Host // in the swarm, with the member's peer key
@@ -51,7 +53,7 @@ func Open(dir string) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := repo.ReadConfig(dir)
+	config, err := config.Read(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/multiformats/go-varint"
 
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // The protocols of docs/PROTOCOL.md, section 14.
@@ -38,7 +38,7 @@ const (
 const maxQuestion = 256
 
 // newHost is a libp2p host on loopback with a member's peer key, in its private swarm if there is one.
-func newHost(keys repo.Keys, options ...libp2p.Option) (host.Host, error) {
+func newHost(keys keys.Keys, options ...libp2p.Option) (host.Host, error) {
 	options = append(options, libp2p.Identity(keys.Peer), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.DisableRelay(), libp2p.ResourceManager(&network.NullResourceManager{}))
 	if text := keys.SwarmKey(); text != nil {

@@ -25,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func Must(t testing.TB, err error) {
@@ -174,7 +175,7 @@ var Discard = slog.New(slog.DiscardHandler)
 func NewChain(t testing.TB, self *Org) *Chain {
 	t.Helper()
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "self"
 	_, err := repo.Init(dir, config, "")
 	Must(t, err)

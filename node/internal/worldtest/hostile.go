@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -142,7 +142,7 @@ func (h *HostileWorld) Pass(rounds uint64) {
 // Records puts the records that wait on the chain, and gives their kinds.
 func (h *HostileWorld) Records() (kinds []wire.Kind) {
 	h.T.Helper()
-	items, err := h.R.Outbox.Queue(repo.Stored, h.Recorded, 100)
+	items, err := h.R.Outbox.Queue(outbox.Stored, h.Recorded, 100)
 	nodetest.Must(h.T, err)
 	for _, item := range items {
 		h.Recorded = item.Number

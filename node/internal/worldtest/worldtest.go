@@ -19,7 +19,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // World is a chain and one node's replicate side over it.
@@ -41,9 +42,9 @@ func (w *World) Open() {
 	work := &signal.Signal{}
 	w.Replicator = &replicate.Replicator{Consortium: own, Identity: w.Self.Identity, Outbox: w.R.Outbox, View: w.R.View, State: w.State, Blocks: w.Blocks,
 		Confirmed: func(_ context.Context, minted []ledger.Minted) error {
-			var cs []repo.Confirmation
+			var cs []outbox.Confirmation
 			for _, m := range minted {
-				cs = append(cs, repo.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
+				cs = append(cs, outbox.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
 			}
 			_, err := w.R.Outbox.Confirm(cs)
 			return err
@@ -73,7 +74,7 @@ func (CaughtUp) State() chainwatch.State { return chainwatch.State{CaughtUp: tru
 // Seal does to what was accepted what the sealer does, as far as the outbox is concerned.
 func (w *World) Seal() {
 	w.T.Helper()
-	items, err := w.R.Outbox.Queue(repo.Accepted, 0, 100)
+	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, 100)
 	nodetest.Must(w.T, err)
 	nodetest.Must(w.T, w.R.Outbox.SetStored(items))
 }
@@ -86,10 +87,10 @@ func (w *World) EnterBy(account, object string) uint64 {
 	hash, err := parsed.ContentHash()
 	nodetest.Must(w.T, err)
 	e := w.Mint(w.Self, w.Object(w.N))
-	nodetest.Must(w.T, w.R.View.Append([]repo.NewEvent{{Event: e}}, nil))
+	nodetest.Must(w.T, w.R.View.Append([]view.NewEvent{{Event: e}}, nil))
 	entry := state.EntryOf(w.Collection, parsed, hash, time.Now())
 	entry.Position, entry.TxID, entry.Asset, entry.Directory, entry.Publisher = e.Position, e.TxID, e.Asset, e.Directory, account
-	nodetest.Must(w.T, w.R.View.Settle([]repo.Outcome{{Event: repo.LoggedEvent{Event: e}, State: repo.InView, Entry: entry}}))
+	nodetest.Must(w.T, w.R.View.Settle([]view.Outcome{{Event: view.Event{Event: e}, State: view.InView, Entry: entry}}))
 	return e.Asset
 }
 
@@ -97,19 +98,19 @@ func (w *World) EnterBy(account, object string) uint64 {
 func (w *World) Confirm(asset uint64, txid string) {
 	w.T.Helper()
 	w.Seal()
-	items, err := w.R.Outbox.Queue(repo.Stored, 0, 100)
+	items, err := w.R.Outbox.Queue(outbox.Stored, 0, 100)
 	nodetest.Must(w.T, err)
-	items = slices.DeleteFunc(items, func(item repo.Item) bool { return item.Note.Kind == wire.KindDestroy })[:1]
-	_, err = w.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{txid}}}, items)
+	items = slices.DeleteFunc(items, func(item outbox.Item) bool { return item.Note.Kind == wire.KindDestroy })[:1]
+	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{txid}}}, items)
 	nodetest.Must(w.T, err)
-	_, err = w.R.Outbox.Confirm([]repo.Confirmation{{TxID: txid, Round: 1, Asset: asset}})
+	_, err = w.R.Outbox.Confirm([]outbox.Confirmation{{TxID: txid, Round: 1, Asset: asset}})
 	nodetest.Must(w.T, err)
 }
 
 // LastItem is the item that was accepted last.
-func (w *World) LastItem() repo.Item {
+func (w *World) LastItem() outbox.Item {
 	w.T.Helper()
-	var last repo.Item
+	var last outbox.Item
 	for n := uint64(1); ; n++ {
 		item, found, err := w.R.Outbox.Item(n)
 		nodetest.Must(w.T, err)

@@ -1,0 +1,252 @@
+package auditlog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var monday = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+type auditLine struct {
+	N    int       `json:"n"`
+	Time time.Time `json:"time,omitzero"`
+	Note string    `json:"note,omitzero"`
+}
+
+func auditIn(t *testing.T, dir string, size int64, keep int) *Log {
+	t.Helper()
+	a, err := Open(Path(dir), size, keep, time.Now)
+	must(t, err)
+	a.OnFailure(func(err error) { t.Error(err) })
+	return a
+}
+
+func numbers(t *testing.T, dir string, since time.Time) (list []int) {
+	t.Helper()
+	must(t, Read(t.Context(), dir, Filter{Since: since}, func(line []byte) error {
+		var l auditLine
+		if err := json.Unmarshal(line, &l); err != nil {
+			t.Errorf("line %q: %v", line, err)
+		}
+		list = append(list, l.N)
+		return nil
+	}))
+	return list
+}
+
+func TestTheAuditLogKeepsWhatIsAppended(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 3 {
+		a := auditIn(t, dir, 1<<20, 2)
+		for i := range 10 {
+			a.Append(auditLine{N: 10*round + i})
+		}
+		must(t, a.Close())
+		a.Append(auditLine{N: 99}) // too late, and no crash
+	}
+	if got := numbers(t, dir, time.Time{}); len(got) != 30 || got[29] != 29 {
+		t.Errorf("%d lines: %v", len(got), got)
+	}
+	info, err := os.Stat(filepath.Join(Path(dir), currentFile))
+	must(t, err)
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read it: %v", info.Mode())
+	}
+}
+
+// A command may add a line while a daemon writes more than its buffer holds.
+func TestTheAuditLogTakesLinesFromSeveralProcesses(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<30, 2)
+	const lines, added = 2000, 50
+	var daemon sync.WaitGroup
+	daemon.Go(func() {
+		for i := range lines {
+			a.Append(auditLine{N: i, Note: strings.Repeat("x", i%300)})
+		}
+	})
+	for i := range added {
+		must(t, Append(dir, auditLine{N: lines + i}))
+	}
+	daemon.Wait()
+	must(t, a.Close())
+	if got := numbers(t, dir, time.Time{}); len(got) != lines+added {
+		t.Errorf("%d of %d lines are there", len(got), lines+added)
+	}
+	if err := Append(filepath.Join(dir, "version", "x"), auditLine{}); err != nil {
+		t.Errorf("a repository without a log gets none: %v", err)
+	}
+}
+
+func TestTheAuditLogReachesTheFileWithinASecond(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		a := auditIn(t, dir, 1<<20, 2)
+		a.Append(auditLine{N: 1})
+		if got := numbers(t, dir, time.Time{}); len(got) != 0 {
+			t.Errorf("every line is written at once: %v", got)
+		}
+		time.Sleep(flushAfter)
+		synctest.Wait()
+		if got := numbers(t, dir, time.Time{}); len(got) != 1 {
+			t.Errorf("after a second: %v", got)
+		}
+		a.Append(auditLine{N: 2})
+		a.Flush()
+		if got := numbers(t, dir, time.Time{}); len(got) != 2 {
+			t.Errorf("after a flush: %v", got)
+		}
+		a.Append(auditLine{N: 3})
+		must(t, a.Close())
+		if got := numbers(t, dir, time.Time{}); len(got) != 3 {
+			t.Errorf("after the end: %v", got)
+		}
+	})
+}
+
+func TestTheAuditLogIsBoundedAndReadInOrder(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1000, 3)
+	for i := range 200 {
+		a.Append(auditLine{N: i, Note: "some words that take space"})
+	}
+	must(t, a.Close())
+	files, err := files(Path(dir))
+	must(t, err)
+	if len(files) != 4 {
+		t.Fatalf("%d files: %v", len(files), files)
+	}
+	for _, name := range files {
+		info, err := os.Stat(filepath.Join(Path(dir), name))
+		must(t, err)
+		if info.Size() > 1000 {
+			t.Errorf("%s has %d bytes", name, info.Size())
+		}
+	}
+	got := numbers(t, dir, time.Time{})
+	if len(got) < 50 || got[len(got)-1] != 199 {
+		t.Fatalf("read %v", got)
+	}
+	for i := 1; i < len(got); i++ {
+		if got[i] != got[i-1]+1 {
+			t.Errorf("%d comes after %d", got[i], got[i-1])
+		}
+	}
+}
+
+func TestTheAuditLogIsFiltered(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 300, 100)
+	type entry struct {
+		Time  time.Time `json:"time"`
+		Event string    `json:"event"`
+		User  string    `json:"user"`
+		N     int       `json:"n"`
+	}
+	for i := range 20 {
+		a.Append(entry{monday.Add(time.Duration(i) * time.Hour), []string{"read", "publish"}[i%2], []string{"ann", "bob"}[i/10], i})
+	}
+	must(t, a.Close())
+	for want, filter := range map[string]Filter{
+		"[0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19]": {},
+		"[17 18 19]":       {Since: monday.Add(17 * time.Hour)},
+		"[11 13 15 17 19]": {Event: "publish", User: "bob"},
+		"[]":               {User: "eve"},
+	} {
+		list := []int{}
+		must(t, Read(t.Context(), dir, filter, func(line []byte) error {
+			var e entry
+			must(t, json.Unmarshal(line, &e))
+			list = append(list, e.N)
+			return nil
+		}))
+		if fmt.Sprint(list) != want {
+			t.Errorf("%+v: %v, want %s", filter, list, want)
+		}
+	}
+	stop := errors.New("enough")
+	if err := Read(t.Context(), dir, Filter{}, func([]byte) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("the visit's error is lost: %v", err)
+	}
+	must(t, Read(t.Context(), t.TempDir(), Filter{}, func([]byte) error { t.Error("a line of nothing"); return nil }))
+}
+
+func TestALineThatACrashCutOffSpoilsNoOther(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<20, 2)
+	a.Append(auditLine{N: 1})
+	must(t, a.Close())
+	path := filepath.Join(Path(dir), currentFile)
+	data, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, append(data, `{"n":2,"no`...), 0o600))
+	a = auditIn(t, dir, 1<<20, 2)
+	a.Append(auditLine{N: 3})
+	must(t, a.Close())
+	if got := fmt.Sprint(numbers(t, dir, time.Time{})); got != "[1 3]" {
+		t.Errorf("read %s", got)
+	}
+}
+
+func TestAnAuditLogThatCannotBeWrittenIsReported(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<20, 2)
+	var failures []error
+	a.OnFailure(func(err error) { failures = append(failures, err) })
+	must(t, a.file.Close())
+	a.Append(auditLine{N: 1})
+	a.Flush()
+	a.Append(auditLine{N: 2})
+	a.Flush()
+	if len(failures) != 2 {
+		t.Errorf("%d failures: %v", len(failures), failures)
+	}
+}
+
+func TestTheAuditLogIsReadWhileItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 2000, 1000)
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for i := 0; ctx.Err() == nil && i < 5000; i++ {
+			a.Append(auditLine{N: i})
+		}
+	})
+	for range 50 {
+		got := numbers(t, dir, time.Time{})
+		for i := range got {
+			if got[i] != i {
+				t.Fatalf("line %d is %d", i, got[i])
+			}
+		}
+	}
+	stop()
+	group.Wait()
+	must(t, a.Close())
+}
+
+func BenchmarkAudit(b *testing.B) {
+	a, err := Open(Path(b.TempDir()), 64<<20, 2, time.Now)
+	must(b, err)
+	for b.Loop() {
+		a.Append(auditLine{N: 1, Note: "a note as long as a usual line of the log is, with a user, an address and a collection"})
+	}
+	must(b, a.Close())
+}

@@ -1,0 +1,374 @@
+// Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes it,
+// environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go also adds and removes
+// them in the text of the file), reload.go tells what has changed.
+package config
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/internal/wire"
+)
+
+// Config is the node's configuration, as config.toml has it.
+type Config struct {
+	Organisation struct {
+		Name  string `toml:"name"`
+		Title string `toml:"title"`
+	} `toml:"organisation"`
+	TAXII struct {
+		Listen           string   `toml:"listen"` // host:port
+		PublishWait      Duration `toml:"publish_wait"`
+		MaxContentLength int64    `toml:"max_content_length"` // bytes
+		Session          Duration `toml:"session"`
+		RateLimit        int64    `toml:"rate_limit"` // requests a second of one credential or address; 0: no limit
+		TrustedProxies   []string `toml:"trusted_proxies"`
+		TLS              string   `toml:"tls"` // one of the TLS constants
+		TLSCertificate   string   `toml:"tls_certificate"`
+		TLSKey           string   `toml:"tls_key"`
+		TLSNames         []string `toml:"tls_names"`
+		ACMEEmail        string   `toml:"acme_email"`
+		ACMEDirectory    string   `toml:"acme_directory"` // URL
+		ACMECA           string   `toml:"acme_ca"`
+		ACMEListen       string   `toml:"acme_listen"`     // host:port
+		AuditFileSize    int64    `toml:"audit_file_size"` // bytes
+		AuditFiles       int64    `toml:"audit_files"`
+	} `toml:"taxii"`
+	IPFS struct {
+		Listen   []string `toml:"listen"` // multiaddresses
+		Announce []string `toml:"announce"`
+		Gateway  string   `toml:"gateway"` // host:port
+		Network  string   `toml:"network"` // "private" or "public"
+	} `toml:"ipfs"`
+	Algorand struct {
+		AlgodURL           string   `toml:"algod_url"`
+		AlgodToken         string   `toml:"algod_token"`
+		AlgodTokenHeader   string   `toml:"algod_token_header"` // empty: algod's own
+		IndexerURL         string   `toml:"indexer_url"`
+		IndexerToken       string   `toml:"indexer_token"`
+		IndexerTokenHeader string   `toml:"indexer_token_header"` // empty: the indexer's own
+		Poll               Duration `toml:"poll"`
+		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
+		Explorer           string   `toml:"explorer"`
+	} `toml:"algorand"`
+	Console struct {
+		Hosts []string `toml:"hosts"` // by which browsers may call this node
+	} `toml:"console"`
+	Storage struct {
+		MinFree int64    `toml:"min_free"` // bytes; 0: the free space is not looked at
+		Reclaim Duration `toml:"reclaim"`  // how often the space of what was deleted is given back
+	} `toml:"storage"`
+	Metrics struct {
+		Listen string `toml:"listen"` // host:port
+	} `toml:"metrics"`
+	Log struct {
+		Level  string `toml:"level"`
+		Format string `toml:"format"`
+	} `toml:"log"`
+	TLP struct {
+		// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
+		Markings map[string]string `toml:"markings"`
+	} `toml:"tlp"`
+	Webhooks []Webhook `toml:"webhook"`
+	Feeds    []Feed    `toml:"feed"`
+}
+
+// Where the certificate of the TAXII server comes from.
+const (
+	TLSOff        = "off"
+	TLSFiles      = "files"
+	TLSSelfSigned = "self-signed"
+	TLSACME       = "acme"
+)
+
+// Duration is a time.Duration that is written as "10s".
+type Duration struct{ time.Duration }
+
+var _ encoding.TextUnmarshaler = (*Duration)(nil)
+
+// UnmarshalText reads what time.ParseDuration does.
+func (d *Duration) UnmarshalText(text []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(text))
+	return err
+}
+
+// MarshalText writes the same.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Default is what a new repository is configured as, save for the organisation's name.
+func Default() Config {
+	var c Config
+	c.TAXII.Listen = "127.0.0.1:9440"
+	c.TAXII.PublishWait.Duration = 10 * time.Second
+	c.TAXII.MaxContentLength = 100 << 20
+	c.TAXII.Session.Duration = 24 * time.Hour
+	c.TAXII.RateLimit = 10_000
+	c.TAXII.TLS = TLSOff
+	c.TAXII.ACMEDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+	c.TAXII.AuditFileSize = 64 << 20
+	c.TAXII.AuditFiles = 16
+	c.IPFS.Listen = []string{"/ip4/0.0.0.0/tcp/4002"}
+	c.IPFS.Gateway = "127.0.0.1:9441"
+	c.IPFS.Network = wire.NetworkPrivate
+	c.Algorand.AlgodURL = "http://127.0.0.1:4001"
+	c.Algorand.IndexerURL = "http://127.0.0.1:8980"
+	c.Algorand.Poll.Duration = 5 * time.Second
+	c.Algorand.MaxFee = 10_000
+	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
+	c.Storage.MinFree = 256 << 20
+	c.Storage.Reclaim.Duration = 10 * time.Minute
+	c.Log.Level = "info"
+	c.Log.Format = "text"
+	return c
+}
+
+// Path is where the configuration of a repository is.
+func Path(dir string) string { return filepath.Join(dir, "config.toml") }
+
+//go:embed config.toml
+var configTemplate string
+
+// encode writes the commented config file.
+func (c Config) encode() ([]byte, error) {
+	feeds, err := encodeFeeds(c.Feeds)
+	if err != nil {
+		return nil, err
+	}
+	quote := func(s string) string { return strconv.Quote(s) }
+	list := func(items []string) string {
+		quoted := make([]string, len(items))
+		for i, item := range items {
+			quoted[i] = quote(item)
+		}
+		return "[" + strings.Join(quoted, ", ") + "]"
+	}
+	parsed, err := template.New("config.toml").Funcs(template.FuncMap{"quote": quote, "list": list}).Parse(configTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("reading the config template: %w", err)
+	}
+	var out bytes.Buffer
+	if err := parsed.Execute(&out, c); err != nil {
+		return nil, fmt.Errorf("writing the config: %w", err)
+	}
+	return append(out.Bytes(), feeds...), nil
+}
+
+// Error is what is wrong with the config file, or with what overrides it in the environment.
+type Error struct{ error }
+
+func (e *Error) Unwrap() error { return e.error }
+
+// Load reads config.toml over the defaults and applies the environment's overrides. Its error is a [ConfigError].
+func Load(path string, environ []string) (_ Config, err error) {
+	defer func() {
+		if err != nil {
+			err = &Error{err}
+		}
+	}()
+	c := Default()
+	meta, err := toml.DecodeFile(path, &c)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Config{}, fmt.Errorf("reading %s: the key %s is not known", path, unknown[0])
+	}
+	for i := range c.Feeds {
+		c.Feeds[i].setDefaults()
+	}
+	if err := c.override(environ); err != nil {
+		return Config{}, err
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("in %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func set(field reflect.Value, text string) (err error) {
+	switch value := field.Addr().Interface().(type) {
+	case *string:
+		*value = text
+	case *[]string:
+		*value = slices.DeleteFunc(strings.Split(text, ","), func(s string) bool { return s == "" })
+	case *int64:
+		*value, err = strconv.ParseInt(text, 10, 64)
+	case *uint64:
+		*value, err = strconv.ParseUint(text, 10, 64)
+	case encoding.TextUnmarshaler:
+		err = value.UnmarshalText([]byte(text))
+	default:
+		err = fmt.Errorf("a value of type %s can't be set from the environment", field.Type())
+	}
+	return err
+}
+
+// Validate names the first key whose value can't be used.
+func (c *Config) Validate() error {
+	if err := wire.CheckOrganisation(c.Organisation.Name); err != nil {
+		return fmt.Errorf("organisation.name: %w", err)
+	}
+	var level slog.Level
+	checks := []struct {
+		key string
+		err error
+	}{
+		{"taxii.listen", checkHostPort(c.TAXII.Listen, false)},
+		{"ipfs.gateway", checkHostPort(c.IPFS.Gateway, true)},
+		{"metrics.listen", checkHostPort(c.Metrics.Listen, true)},
+		{"algorand.algod_url", checkURL(c.Algorand.AlgodURL)},
+		{"algorand.indexer_url", checkURL(c.Algorand.IndexerURL)},
+		{"algorand.algod_token_header", checkHeader(c.Algorand.AlgodTokenHeader)},
+		{"algorand.indexer_token_header", checkHeader(c.Algorand.IndexerTokenHeader)},
+		{"log.level", level.UnmarshalText([]byte(c.Log.Level))},
+		{"log.format", oneOf(c.Log.Format, "text", "json")},
+		{"ipfs.network", oneOf(c.IPFS.Network, wire.NetworkPrivate, wire.NetworkPublic)},
+		{"taxii.publish_wait", between(c.TAXII.PublishWait.Duration, 0, 10*time.Minute)},
+		{"taxii.session", between(c.TAXII.Session.Duration, time.Minute, 366*24*time.Hour)},
+		{"algorand.poll", between(c.Algorand.Poll.Duration, 10*time.Millisecond, time.Hour)},
+		{"taxii.rate_limit", between(c.TAXII.RateLimit, 0, 1_000_000)},
+		{"taxii.trusted_proxies", checkNetworks(c.TAXII.TrustedProxies)},
+		{"taxii.tls", oneOf(c.TAXII.TLS, TLSOff, TLSFiles, TLSSelfSigned, TLSACME)},
+		{"taxii.tls_certificate", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSCertificate)},
+		{"taxii.tls_key", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSKey)},
+		{"taxii.tls_names", neededFor(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames...)},
+		{"taxii.tls_names", certifiable(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames)},
+		{"taxii.acme_directory", checkURL(c.TAXII.ACMEDirectory)},
+		{"taxii.acme_listen", checkHostPort(c.TAXII.ACMEListen, true)},
+		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
+		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
+		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
+		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
+		{"storage.reclaim", between(c.Storage.Reclaim.Duration, 100*time.Millisecond, 24*time.Hour)},
+		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
+	}
+	for _, check := range checks {
+		if check.err != nil {
+			return fmt.Errorf("%s: %w", check.key, check.err)
+		}
+	}
+	if len(c.IPFS.Listen) == 0 {
+		return errors.New("ipfs.listen: no address")
+	}
+	if err := validateWebhooks(c.Webhooks); err != nil {
+		return err
+	}
+	return checkFeeds(c.Feeds)
+}
+
+func checkHostPort(address string, optional bool) error {
+	if address == "" && optional {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err
+}
+
+// neededFor refuses a value that is missing where it is needed.
+func neededFor(needed bool, values ...string) error {
+	if needed && (len(values) == 0 || slices.Contains(values, "")) {
+		return errors.New("is needed for the value of taxii.tls")
+	}
+	return nil
+}
+
+// certifiable refuses names that the node can't ask an ACME authority for.
+func certifiable(asked bool, names []string) error {
+	for _, name := range names {
+		if asked && (net.ParseIP(name) != nil || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name)) {
+			return fmt.Errorf("%q is not a host's name in lower case, as \"acme\" needs it", name)
+		}
+	}
+	return nil
+}
+
+// checkNetworks checks a list of addresses and networks in CIDR notation.
+func checkNetworks(list []string) error {
+	_, err := ParseNetworks(list)
+	return err
+}
+
+// ParseNetworks reads a list of addresses and of networks in CIDR notation.
+func ParseNetworks(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			address, addressErr := netip.ParseAddr(text)
+			if addressErr != nil {
+				return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", text)
+			}
+			network = netip.PrefixFrom(address, address.BitLen())
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+// checkURL doesn't repeat the text: a key can be in it.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return errors.New("this is not an http or https URL")
+	}
+	return nil
+}
+
+// checkHeader takes what can be the name of an HTTP header, or nothing.
+func checkHeader(name string) error {
+	if name != "" && !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("%q is not the name of an HTTP header", name)
+	}
+	return nil
+}
+
+func oneOf(value string, allowed ...string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func between[T int64 | uint64 | time.Duration](value, least, most T) error {
+	if value < least || value > most {
+		return fmt.Errorf("%v is not between %v and %v", value, least, most)
+	}
+	return nil
+}
+
+// Write writes the configuration of a repository that has none.
+func (c Config) Write(dir string) error {
+	text, err := c.encode()
+	if err != nil {
+		return err
+	}
+	return disk.WriteFile(Path(dir), text)
+}
+
+// Read reads the configuration of the repository in dir without opening it.
+func Read(dir string) (Config, error) {
+	return Load(Path(dir), os.Environ())
+}

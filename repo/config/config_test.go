@@ -1,0 +1,71 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newConfigured is a folder with a configuration.
+func newConfigured(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	config := Default()
+	config.Organisation.Name, config.Organisation.Title = "acme", `ACME "CERT"`
+	must(t, config.Write(dir))
+	return dir
+}
+
+func TestTheConfigFileIsReadAsItWasWritten(t *testing.T) {
+	read, err := Read(newConfigured(t))
+	must(t, err)
+	want := Default()
+	want.Organisation.Name, want.Organisation.Title = "acme", `ACME "CERT"`
+	want.IPFS.Announce = []string{}
+	if fmt.Sprintf("%+v", read) != fmt.Sprintf("%+v", want) {
+		t.Errorf("read\n%+v\nwant\n%+v", read, want)
+	}
+}
+
+func TestMistakesInTheConfigAreNamed(t *testing.T) {
+	dir := newConfigured(t)
+	good, err := os.ReadFile(Path(dir))
+	must(t, err)
+	for change, want := range map[[2]string]string{
+		{"listen = \"127.0.0.1:9440\"", "listen = \"nowhere\""}: "taxii.listen",
+		{"publish_wait", "publish_weight"}:                      "taxii.publish_weight is not known",
+		{"name = \"acme\"", "name = \"ACME\""}:                  "organisation.name",
+		{"level = \"info\"", "level = \"loud\""}:                "log.level",
+		{"max_fee = 10000", "max_fee = 1"}:                      "algorand.max_fee",
+		{"poll = \"5s\"", "poll = \"often\""}:                   "often",
+	} {
+		must(t, os.WriteFile(Path(dir), []byte(strings.Replace(string(good), change[0], change[1], 1)), 0o600))
+		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want it to name %s", change[1], err, want)
+		}
+	}
+}
+
+func TestTheEnvironmentOverridesTheConfigFile(t *testing.T) {
+	dir := newConfigured(t)
+	c, err := Load(Path(dir), []string{
+		"SLNODE_ALGORAND_ALGOD_TOKEN=secret", "SLNODE_TAXII_PUBLISH_WAIT=1m", "SLNODE_IPFS_LISTEN=/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/2",
+		"SLNODE_ALGORAND_MAX_FEE=2000", "HOME=/nowhere",
+	})
+	must(t, err)
+	if c.Algorand.AlgodToken != "secret" || c.TAXII.PublishWait.Duration != time.Minute || len(c.IPFS.Listen) != 2 || c.Algorand.MaxFee != 2000 {
+		t.Errorf("got %+v", c)
+	}
+	if _, err := Load(Path(dir), []string{"SLNODE_ALGORAND_MAX_FEE=much"}); err == nil || !strings.Contains(err.Error(), "SLNODE_ALGORAND_MAX_FEE") {
+		t.Errorf("a value that isn't one: %v", err)
+	}
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/serviceledger/slnode/internal/disk"
+)
+
+// Feed is a source to pull objects from, as a [[feed]] of config.toml has it.
+type Feed struct {
+	Name       string   `toml:"name" json:"name"`
+	Kind       string   `toml:"kind" json:"kind"`
+	URL        string   `toml:"url" json:"url"`
+	Collection string   `toml:"collection,omitempty" json:"collection,omitempty"`
+	Into       string   `toml:"into,omitempty" json:"into,omitempty"`
+	Interval   Duration `toml:"interval" json:"interval"`
+
+	User         string `toml:"user,omitempty" json:"user,omitempty"`
+	Password     string `toml:"password,omitempty" json:"password,omitempty"`
+	Token        string `toml:"token,omitempty" json:"token,omitempty"`
+	APIKey       string `toml:"api_key,omitempty" json:"api_key,omitempty"`
+	APIKeyHeader string `toml:"api_key_header,omitempty" json:"api_key_header,omitempty"`
+	ClientCert   string `toml:"client_cert,omitempty" json:"client_cert,omitempty"`
+	ClientKey    string `toml:"client_key,omitempty" json:"client_key,omitempty"`
+	CA           string `toml:"ca,omitempty" json:"ca,omitempty"`
+
+	Types         []string `toml:"types,omitempty" json:"types,omitempty"`
+	Markings      []string `toml:"markings,omitempty" json:"markings,omitempty"`
+	MinConfidence int      `toml:"min_confidence,omitzero" json:"min_confidence,omitempty"`
+	Labels        []string `toml:"labels,omitempty" json:"labels,omitempty"`
+	Authors       []string `toml:"authors,omitempty" json:"authors,omitempty"`
+	Since         string   `toml:"since,omitempty" json:"since,omitempty"`
+	Unmarked      string   `toml:"unmarked" json:"unmarked"`
+
+	MaxObjects int     `toml:"max_objects" json:"max_objects"`
+	MaxALGO    float64 `toml:"max_algo,omitzero" json:"max_algo,omitempty"`
+	PageSize   int     `toml:"page_size,omitzero" json:"page_size,omitempty"`
+}
+
+func (f *Feed) setDefaults() {
+	if f.Kind == "" {
+		f.Kind = "taxii"
+	}
+	if f.Interval.Duration == 0 {
+		f.Interval.Duration = time.Hour
+	}
+	if f.Unmarked == "" {
+		f.Unmarked = "collection"
+	}
+	if f.MaxObjects == 0 {
+		f.MaxObjects = 100
+	}
+	for _, list := range []*[]string{&f.Types, &f.Markings, &f.Labels, &f.Authors} {
+		if len(*list) == 0 {
+			*list = nil
+		}
+	}
+}
+
+// WithDefaults fills in what is left out.
+func (f Feed) WithDefaults() Feed {
+	f.setDefaults()
+	return f
+}
+
+// SinceTime reads Since, a date or an RFC 3339 timestamp; the zero time if there is none.
+func (f *Feed) SinceTime() (time.Time, error) {
+	if f.Since == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, f.Since); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a date like 2026-01-31 nor a timestamp like 2026-01-31T08:00:00Z", f.Since)
+}
+
+// checkFeeds checks what the node needs to know of feeds before it looks at what they pull.
+func checkFeeds(feeds []Feed) error {
+	names := map[string]bool{}
+	for _, f := range feeds {
+		_, since := f.SinceTime()
+		for _, check := range []struct {
+			key string
+			err error
+		}{
+			{"interval", between(f.Interval.Duration, 10*time.Second, 31*24*time.Hour)},
+			{"since", since},
+			{"max_algo", between(int64(f.MaxALGO), 0, 10_000_000_000)},
+		} {
+			if check.err != nil {
+				return fmt.Errorf("feed %q: %s: %w", f.Name, check.key, check.err)
+			}
+		}
+		if names[f.Name] {
+			return fmt.Errorf("there are two feeds %q", f.Name)
+		}
+		names[f.Name] = true
+	}
+	return nil
+}
+
+// encodeFeeds writes feeds as the config file has them.
+func encodeFeeds(feeds []Feed) ([]byte, error) {
+	var out bytes.Buffer
+	for _, f := range feeds {
+		encoder := toml.NewEncoder(&out)
+		encoder.Indent = ""
+		out.WriteString("\n")
+		if err := encoder.Encode(map[string][]Feed{"feed": {f}}); err != nil {
+			return nil, fmt.Errorf("writing the feed %q: %w", f.Name, err)
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// ErrNoFeed means that there is no feed of that name.
+var ErrNoFeed = errors.New("there is no such feed")
+
+// AddFeed writes a feed into the config file of a repository, with its defaults, and returns what the file says then.
+func AddFeed(dir string, f Feed) (Config, error) {
+	f.setDefaults()
+	block, err := encodeFeeds([]Feed{f})
+	if err != nil {
+		return Config{}, err
+	}
+	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
+		return append(bytes.TrimRight(text, "\n"), append([]byte("\n"), block...)...), append(feeds, f), nil
+	})
+}
+
+// RemoveFeed takes a feed out of the config file, and returns what the file says then. [ErrNoFeed] if it isn't there.
+func RemoveFeed(dir, name string) (Config, error) {
+	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
+		for i, f := range feeds {
+			if f.Name == name {
+				return cutFeed(text, i), append(feeds[:i:i], feeds[i+1:]...), nil
+			}
+		}
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
+	})
+}
+
+// cutFeed takes the block number n out of a config file: from its [[feed]] to the next table.
+func cutFeed(text []byte, n int) []byte {
+	var kept []byte
+	seen := -1
+	for line := range bytes.Lines(text) {
+		head := strings.TrimSpace(string(line))
+		if head, _, _ = strings.Cut(head, "#"); strings.HasPrefix(head, "[[") {
+			seen++
+		} else if strings.HasPrefix(head, "[") && seen >= n {
+			seen = max(seen, n+1)
+		}
+		if seen != n {
+			kept = append(kept, line...)
+		}
+	}
+	return kept
+}
+
+// editConfig changes the feeds in the text of the config file, so that all else in it, comments too, stays. The
+// result is read before it is written: a file that is written in a way that this can't edit is left alone.
+func editConfig(dir string, edit func([]byte, []Feed) ([]byte, []Feed, error)) (Config, error) {
+	path := Path(dir)
+	before, err := Read(dir)
+	if err != nil {
+		return Config{}, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	text, feeds, err := edit(text, before.Feeds)
+	if err != nil {
+		return Config{}, err
+	}
+	want := before
+	want.Feeds = feeds
+	if err := want.Validate(); err != nil {
+		return Config{}, err
+	}
+	after := Default()
+	_, err = toml.Decode(string(text), &after)
+	for i := range after.Feeds {
+		after.Feeds[i].setDefaults()
+	}
+	if err != nil || len(after.Feeds) != len(feeds) || len(feeds) > 0 && !reflect.DeepEqual(after.Feeds, feeds) {
+		return Config{}, fmt.Errorf("%s is written in a way that can't be changed here; edit it by hand (%v)", path, err)
+	}
+	if err := disk.WriteFile(path, text); err != nil {
+		return Config{}, err
+	}
+	return Read(dir)
+}

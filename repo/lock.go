@@ -1,0 +1,83 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"github.com/serviceledger/slnode/repo/keys"
+)
+
+func checkVersion(dir string) error {
+	text, err := os.ReadFile(versionPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w; make one with \"slnode init\"", dir, ErrMissing)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the repository's version: %w", err)
+	}
+	if found := strings.TrimSpace(string(text)); found != version {
+		return fmt.Errorf("%s has the repository version %.20q, this program knows version %s; if no other program made it, restore it from a backup",
+			dir, found, version)
+	}
+	return nil
+}
+
+func takeLock(dir string) (*flock.Flock, error) {
+	if err := checkOwner(dir); err != nil {
+		return nil, err
+	}
+	lock := flock.New(lockPath(dir))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s: %w; is a daemon running?", dir, ErrLocked)
+	}
+	return lock, nil
+}
+
+// underLock does something to the keys of a repository, which is locked meanwhile.
+func underLock(dir string, do func(keys string) error) error {
+	if err := checkVersion(dir); err != nil {
+		return err
+	}
+	lock, err := takeLock(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return do(keysPath(dir))
+}
+
+// ReadKeys reads the keys of the repository in dir without opening it.
+func ReadKeys(dir string, passphrase keys.Passphrase) (keys.Keys, error) {
+	if err := checkVersion(dir); err != nil {
+		return keys.Keys{}, err
+	}
+	return keys.Read(keysPath(dir), passphrase)
+}
+
+// KeysSealed tells whether the keys of the repository in dir are sealed.
+func KeysSealed(dir string) (bool, error) {
+	if err := checkVersion(dir); err != nil {
+		return false, err
+	}
+	return keys.Sealed(keysPath(dir))
+}
+
+// SealKeys seals the keys of a repository that nobody uses, or seals them with another passphrase than the one they are sealed
+// with now.
+func SealKeys(dir string, former keys.Passphrase, passphrase string) error {
+	return underLock(dir, func(folder string) error { return keys.Seal(folder, former, passphrase) })
+}
+
+// UnsealKeys puts the keys of a repository that nobody uses back in clear.
+func UnsealKeys(dir string, passphrase keys.Passphrase) error {
+	return underLock(dir, func(folder string) error { return keys.Unseal(folder, passphrase) })
+}

@@ -1,0 +1,139 @@
+package outbox
+
+import (
+	"fmt"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+)
+
+// Submission is something to publish. Its Item needs no number, no rank and no state: with a payload it begins as
+// [Accepted], without one, sealed and stored already, as [Stored].
+type Submission struct {
+	Item    Item
+	Payload []byte
+	Also    [][]byte // further keys by which the item can be found, unless they have one already
+	Replace bool     // if its key has other content, it takes the place of that; so does what revokes what is not revoked
+}
+
+// Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
+// published or on its way already, the one that is. Those of one call are one request of the user that their items
+// name: they are published in their order, and in turn with those of others.
+func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
+	var r request
+	for rest := submissions; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && n < store.ChunkItems && size <= store.ChunkBytes {
+			size += len(rest[n].Payload)
+			n++
+		}
+		accepted, err := o.acceptChunk(rest[:n], &r) // others come in between
+		if err != nil {
+			return items, fmt.Errorf("accepting into the outbox: %w", err)
+		}
+		items, rest = append(items, accepted...), rest[n:]
+	}
+	return items, nil
+}
+
+func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.counters
+	err = o.write(func(txn *kv.Txn) error {
+		for _, s := range submissions {
+			item := s.Item
+			existing, found, err := itemByKey(txn, item.Key)
+			if err != nil {
+				return err
+			}
+			published := found && existing.State != Withdrawn
+			if published && !s.Replaces(existing) {
+				items = append(items, existing)
+				continue
+			}
+			if published {
+				item.Replaces = existing.Number
+			}
+			if found {
+				item.Publication = existing.Publication + 1
+			}
+			next.Items++
+			item.Number, item.State = next.Items, Stored
+			if err := noteReplacing(txn, item); err != nil {
+				return err
+			}
+			r.place(&o.order, &item)
+			if s.Payload != nil {
+				item.State = Accepted
+				if err := txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), s.Payload); err != nil {
+					return err
+				}
+				if item.isMarking() {
+					if err := txn.Set(item.markingKey(), s.Payload); err != nil {
+						return err
+					}
+				}
+			}
+			if err := setKeys(txn, item, s.Also); err != nil {
+				return err
+			}
+			if err := o.put(txn, item, 0); err != nil {
+				return err
+			}
+			items = append(items, item)
+		}
+		return store.SetJSON(txn, store.Key(store.TableCounter), next)
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.counters = next
+	return items, nil
+}
+
+// setKeys makes an item the one that publishes its key, and all others that aren't published.
+func setKeys(txn *kv.Txn, item Item, also [][]byte) error {
+	for _, k := range also {
+		other, found, err := itemByKey(txn, k)
+		if err != nil {
+			return err
+		}
+		if found && other.State != Withdrawn {
+			continue
+		}
+		if err := txn.Set(store.Key(store.TableKey, k), store.U64(item.Number)); err != nil {
+			return err
+		}
+	}
+	return txn.Set(store.Key(store.TableKey, item.Key), store.U64(item.Number))
+}
+
+// SetStored records that items are on IPFS, with their directories and hashes, and deletes their plaintext.
+func (o *Outbox) SetStored(items []Item) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update(items, func(txn *kv.Txn, item *Item) error {
+		item.State = Stored
+		return txn.DeleteLarge(store.Key(store.TablePayload, store.U64(item.Number)))
+	})
+	if err != nil {
+		return fmt.Errorf("recording stored items: %w", err)
+	}
+	return nil
+}
+
+// Reopen takes an item that is stored, and not signed, back to its beginning, with its plaintext: it has to be sealed
+// anew, since its collection has another key now.
+func (o *Outbox) Reopen(item Item, payload []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
+		item.State, item.Epoch, item.Directory, item.MetadataHash = Accepted, 0, "", nil
+		return txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), payload)
+	})
+	if err != nil {
+		return fmt.Errorf("reopening item %d: %w", item.Number, err)
+	}
+	return nil
+}

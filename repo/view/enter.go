@@ -1,0 +1,168 @@
+package view
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+)
+
+// enter puts an object into the view, unless another transaction published it before: of two, the earlier on the
+// chain counts, whichever arrives first here. It completes the event.
+func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
+	collection := collectionKey(entry.Collection)
+	date, found, err := store.Get(txn, store.Key(store.TableIdentity, collection, entry.identity()))
+	if err != nil {
+		return err
+	}
+	if found {
+		switch other, err := entryAt(txn, date); {
+		case v.stale(err): // it is in nobody's way
+		case err != nil:
+			return err
+		case other.Position.Before(entry.Position):
+			return duplicate(txn, e, entry, other)
+		default:
+			if err := v.replace(txn, other, entry); err != nil {
+				return err
+			}
+		}
+	}
+	entry.DateAdded = v.nextStamp()
+	e.Entered = entry.DateAdded
+	if err := txn.Set(store.Key(store.TableIdentity, collection, entry.identity()), store.U64(uint64(entry.DateAdded))); err != nil {
+		return err
+	}
+	for _, in := range [][]byte{collection, collectionKey(Everything)} {
+		if err := place(txn, in, entry); err != nil {
+			return err
+		}
+		if err := v.touch(txn, in, entry.DateAdded); err != nil {
+			return err
+		}
+	}
+	head, err := encodeEntry(entry)
+	if err != nil {
+		return err
+	}
+	v.moved.Objects++
+	return txn.Put(kv.Entry{Key: store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))), Head: head, Body: entry.Object})
+}
+
+func duplicateReason(entry, other *Entry) string {
+	if !bytes.Equal(entry.Hash, other.Hash) {
+		return "transaction " + other.TxID + " published the same version before, with other content"
+	}
+	return "transaction " + other.TxID + " published it before"
+}
+
+// replace makes an entry a duplicate of one that is earlier on the chain but arrived later.
+func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
+	if err := v.remove(txn, later); err != nil {
+		return err
+	}
+	at := positionKey(later.Position)
+	loser, err := eventAt(txn, at)
+	if v.stale(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := duplicate(txn, &loser, later, earlier); err != nil {
+		return err
+	}
+	return store.SetJSON(txn, store.Key(store.TableEvent, at), loser)
+}
+
+// leave takes an entry out of the view. The first duplicate of it takes its place.
+func (v *View) leave(txn *kv.Txn, date int64) error {
+	entry, err := entryAt(txn, store.U64(uint64(date)))
+	if v.stale(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.remove(txn, entry); err != nil {
+		return err
+	}
+	return v.succeed(txn, entry.publication())
+}
+
+// succeed makes the first duplicate of a publication wait again. The others stay duplicates, of that one: anybody can
+// make them, and a transaction must not grow with their number.
+func (v *View) succeed(txn *kv.Txn, publication []byte) error {
+	return store.Scan(txn, store.Key(store.TableDuplicate, publication), nil, func(_ []byte, item *kv.Item) (bool, error) {
+		k := slices.Clone(item.Key())
+		if err := txn.Delete(k); err != nil {
+			return false, err
+		}
+		duplicate, err := eventAt(txn, k[len(k)-16:])
+		if v.stale(err) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return false, v.wait(txn, duplicate, time.Time{})
+	})
+}
+
+// duplicate makes an event a duplicate of an entry.
+func duplicate(txn *kv.Txn, e *Event, entry, of *Entry) error {
+	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.publication()
+	return txn.Set(store.Key(store.TableDuplicate, e.Publication, positionKey(entry.Position)), nil)
+}
+
+func (v *View) remove(txn *kv.Txn, entry *Entry) error {
+	collection := collectionKey(entry.Collection)
+	if err := txn.Delete(store.Key(store.TableIdentity, collection, entry.identity())); err != nil {
+		return err
+	}
+	now := v.nextStamp()
+	for _, in := range [][]byte{collection, collectionKey(Everything)} {
+		if err := displace(txn, in, entry); err != nil {
+			return err
+		}
+		if err := v.touch(txn, in, now); err != nil {
+			return err
+		}
+	}
+	v.moved.Objects--
+	return txn.DeleteLarge(store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))))
+}
+
+// touch records that a collection changed.
+func (v *View) touch(txn *kv.Txn, collection []byte, at int64) error {
+	v.changed = true
+	return txn.Set(store.Key(store.TableChanged, collection), store.U64(uint64(at)))
+}
+
+// Changed tells when objects last came into a collection or left it, in the unix microseconds of date_added: not before
+// any that it holds, and before any that will come. It is 0 for a collection that never held anything.
+func (v *View) Changed(collection string) (at int64, err error) {
+	err = v.store.Read(func(txn *kv.Txn) error {
+		at, err = changedAt(txn, collection)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("asking when collection %s changed: %w", collection, err)
+	}
+	return at, nil
+}
+
+func changedAt(txn *kv.Txn, collection string) (int64, error) {
+	value, found, err := store.Get(txn, store.Key(store.TableChanged, collectionKey(collection)))
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		return 0, nil
+	}
+	return int64(binary.BigEndian.Uint64(value)), nil
+}

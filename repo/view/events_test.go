@@ -1,0 +1,74 @@
+package view
+
+import (
+	"testing"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+)
+
+func TestTheLogIsReadInOrderPieceByPiece(t *testing.T) {
+	v := newView(t)
+	c := &chain{}
+	var want []NewEvent
+	for range 300 { // the bytes of positions cross a boundary
+		want = append(want, c.event())
+	}
+	must(t, v.Append(want, nil))
+	var after consortium.Position
+	for len(want) > 0 {
+		got, err := v.Log(after, 70)
+		must(t, err)
+		if len(got) != min(70, len(want)) {
+			t.Fatalf("%d events after %s, %d are left", len(got), after, len(want))
+		}
+		for i, e := range got {
+			if e.TxID != want[i].TxID || e.Position != want[i].Position {
+				t.Fatalf("got %s at %s, want %s", e.TxID, e.Position, want[i].TxID)
+			}
+			after = e.Position
+		}
+		want = want[len(got):]
+	}
+	if got, err := v.Log(after, 70); err != nil || len(got) != 0 {
+		t.Errorf("after the last: %d, %v", len(got), err)
+	}
+}
+
+func TestALeaseFindsWhatWasPublished(t *testing.T) {
+	v := newView(t)
+	c := chain{}
+	e := c.event()
+	lease := [32]byte{1, 2, 3}
+	e.Lease = lease[:]
+	must(t, v.Append([]NewEvent{e, c.event()}, nil))
+	found, ok, err := v.Leased(lease)
+	must(t, err)
+	if !ok || found.TxID != e.TxID {
+		t.Errorf("found %+v, %v", found, ok)
+	}
+	if _, ok, err := v.Leased([32]byte{9}); err != nil || ok {
+		t.Errorf("found what nobody published: %v, %v", ok, err)
+	}
+	must(t, v.Reset())
+	if _, ok, err := v.Leased(lease); err != nil || ok {
+		t.Errorf("found after a reset: %v, %v", ok, err)
+	}
+}
+
+func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
+	v, c := newView(t), &chain{}
+	e := c.event()
+	must(t, v.Append([]NewEvent{e}, nil))
+	settleNow(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
+	must(t, v.Append([]NewEvent{e}, nil))
+	must(t, v.Advance(7, map[string]*consortium.Sequence{"PUBLISHER": {Highest: 1}}))
+	if logged, _, err := v.Event(e.TxID); err != nil || logged.State != InView {
+		t.Errorf("after appending again the event is %v, %v", logged.State, err)
+	}
+	if round, err := v.Cursor(); err != nil || round != 7 {
+		t.Errorf("cursor %d, %v", round, err)
+	}
+	if q, err := v.Sequences(); err != nil || q["PUBLISHER"].Highest != 1 {
+		t.Errorf("sequences %v, %v", q, err)
+	}
+}

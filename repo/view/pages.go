@@ -1,0 +1,235 @@
+package view
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+)
+
+// Versions says which versions of an object a query is about: those that any of its parts takes.
+type Versions struct {
+	All, First, Last bool
+	At               []time.Time
+}
+
+// Query asks for a page of a collection, in the order of date_added. Empty lists don't restrict.
+type Query struct {
+	Collection  string // Everything for all
+	IDs, Types  []string
+	Versions    Versions
+	After       int64 // date_added in unix microseconds, exclusive
+	Limit       int
+	WithObjects bool
+	OnlyObjects bool // the entries have their date and their object and nothing else, which costs half as much
+}
+
+// Parts is a page that need not be in memory all at once.
+type Parts struct {
+	First []*Entry
+	Rest  []Part // what comes after First
+	More  bool   // … and after that
+}
+
+// Part is a stretch of a page that is read when it is asked for.
+type Part struct {
+	Dates []int64 // the entries' date_added
+	Bytes int64   // how much memory they will take, about
+
+	view  *View
+	query Query
+}
+
+// entryBytes is what an entry takes in memory beside its object, about.
+const entryBytes = 1 << 10
+
+// Parts gives the entries that a query asks for in parts of the given size, in bytes, or of one entry if that is larger.
+func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
+	err = v.store.Read(func(txn *kv.Txn) error {
+		reader := newEntryReader(txn)
+		defer reader.close()
+		page := pager{reader: reader, view: v, query: q, part: size}
+		err := v.dates(txn, q, page.visit)
+		parts = page.Parts
+		return err
+	})
+	if err != nil {
+		return Parts{}, fmt.Errorf("reading a page of collection %s: %w", q.Collection, err)
+	}
+	return parts, nil
+}
+
+// pager divides the entries of a page into parts.
+type pager struct {
+	Parts
+	reader *entryReader
+	view   *View
+	query  Query
+	part   int64 // the size of a part
+
+	count int
+	total int   // bytes of objects
+	held  int64 // bytes of First
+}
+
+// visit takes the entry with a date in. It returns false when the page is full.
+func (p *pager) visit(date []byte) (bool, error) {
+	if p.count == p.query.Limit || p.total > maxPage {
+		p.More = true
+		return false, nil
+	}
+	bytes := int64(entryBytes)
+	if p.query.WithObjects || p.query.OnlyObjects {
+		size, err := p.reader.size(date)
+		if err != nil {
+			return true, p.view.passStale(err)
+		}
+		p.total += size
+		bytes += int64(size)
+	}
+	if p.Rest == nil && p.held+bytes <= p.part {
+		entry, err := p.reader.read(date, p.query)
+		if err != nil {
+			return true, p.view.passStale(err)
+		}
+		p.First, p.held = append(p.First, entry), p.held+bytes
+		p.count++
+		return true, nil
+	}
+	p.count++
+	if n := len(p.Rest); n == 0 || p.Rest[n-1].Bytes+bytes > p.part {
+		p.Rest = append(p.Rest, Part{view: p.view, query: p.query})
+	}
+	last := &p.Rest[len(p.Rest)-1]
+	last.Dates, last.Bytes = append(last.Dates, int64(binary.BigEndian.Uint64(date))), last.Bytes+bytes
+	return true, nil
+}
+
+// Read reads the entries. Those that have left the view meanwhile are not among them.
+func (p Part) Read() (entries []*Entry, err error) {
+	err = p.view.store.Read(func(txn *kv.Txn) error {
+		reader := newEntryReader(txn)
+		defer reader.close()
+		for _, date := range p.Dates {
+			entry, err := reader.read(store.U64(uint64(date)), p.query)
+			if errors.Is(err, kv.ErrNotFound) || p.view.stale(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading a part of a page: %w", err)
+	}
+	return entries, nil
+}
+
+// Page gives the entries that a query asks for; more says whether there are any after them.
+func (v *View) Page(q Query) (entries []*Entry, more bool, err error) {
+	parts, err := v.Parts(q, math.MaxInt64)
+	return parts.First, parts.More, err
+}
+
+// maxPage bounds the objects of a page, in bytes; a page always has one.
+const maxPage = 16 << 20
+
+// entryReader reads entries in ascending order of their dates. The entries of a page mostly lie side by side: stepping
+// from one to the next is several times faster than looking each of them up.
+type entryReader struct{ it *kv.Iterator }
+
+func newEntryReader(txn *kv.Txn) *entryReader {
+	return &entryReader{txn.NewIterator(store.Key(store.TableEntry))}
+}
+
+func (r *entryReader) close() { r.it.Close() }
+
+// seek finds the entry with a date.
+func (r *entryReader) seek(date []byte) (*kv.Item, error) {
+	const steps = 8 // a seek costs about as much as these
+	wanted := store.Key(store.TableEntry, date)
+	for range steps {
+		if !r.it.Valid() || bytes.Compare(r.it.Item().Key(), wanted) >= 0 {
+			break
+		}
+		r.it.Next()
+	}
+	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
+		r.it.Seek(wanted)
+	}
+	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
+		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), errStale, kv.ErrNotFound)
+	}
+	return r.it.Item(), nil
+}
+
+// read reads the entry with a date, as far as a query wants it.
+func (r *entryReader) read(date []byte, q Query) (e *Entry, err error) {
+	item, err := r.seek(date)
+	if err != nil {
+		return nil, err
+	}
+	if !q.OnlyObjects {
+		return itemEntry(item, q.WithObjects)
+	}
+	err = item.Show(func(data []byte) error {
+		_, object, err := splitEntry(data)
+		e = &Entry{DateAdded: int64(binary.BigEndian.Uint64(date)), Object: bytes.Clone(object)}
+		return err
+	})
+	return e, err
+}
+
+// size is that of an entry with its object, in bytes. It costs less than reading it.
+func (r *entryReader) size(date []byte) (int, error) {
+	item, err := r.seek(date)
+	if err != nil {
+		return 0, err
+	}
+	return item.Size()
+}
+
+// Has reports whether a collection holds any version of an object.
+func (v *View) Has(collection, id string) (found bool, err error) {
+	err = v.store.Read(func(txn *kv.Txn) error {
+		found, err = store.Has(txn, store.Key(store.TableHead, collectionKey(collection), []byte(id)))
+		return err
+	})
+	return found, err
+}
+
+// Latest gives the latest version of an object in a collection.
+func (v *View) Latest(collection, id string) (entry *Entry, err error) {
+	entries, _, err := v.Page(Query{Collection: collection, IDs: []string{id}, Versions: Versions{Last: true}, Limit: 1, WithObjects: true})
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	return entries[0], nil
+}
+
+// Same gives the entry that publishes the same as e does, by identity; nil if there is none.
+func (v *View) Same(e *Entry) (entry *Entry, err error) {
+	err = v.store.Read(func(txn *kv.Txn) error {
+		date, found, err := store.Get(txn, store.Key(store.TableIdentity, collectionKey(e.Collection), e.identity()))
+		if err != nil || !found {
+			return err
+		}
+		entry, err = readEntry(txn, date, true)
+		if v.stale(err) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking object %.80s up: %w", e.ID, err)
+	}
+	return entry, nil
+}

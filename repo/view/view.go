@@ -1,0 +1,207 @@
+// Package view is what a node serves, derived from the chain and from IPFS:
+//
+//   - view.go opens it, and has what is written with every transaction;
+//   - events.go is the log of what the chain shows, waiting.go what of it waits for its blocks or for a record;
+//   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
+//   - listing.go has the indexes by which a page costs the same in a small and in a large collection, pages.go reads them.
+//
+// It may lag after a power loss, or be deleted altogether; it is never ahead of its cursor and never holds half of a window of the
+// chain.
+package view
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+)
+
+// View is what the node serves, derived from the chain and IPFS: the log of events (events.go) and the objects that
+// they published, with indexes by which a page costs the same in a small and in a large collection.
+type View struct {
+	store *store.Store
+
+	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
+	stamp int64      // the last date_added given, unix microseconds
+
+	counts   atomic.Pointer[counts]
+	moved    counts                   // … more, once the running transaction is committed
+	changed  bool                     // the running transaction brings objects, or takes some away
+	waiting  [2][waitingClasses]turns // what waits, by Queue
+	waits    [][]byte                 // … since the running transaction
+	onChange func()
+	onStale  func(error)
+}
+
+// counts is how much there is, kept because counting it would take longer the more there is.
+type counts struct {
+	Objects   int64 `json:"objects"`   // versions of objects
+	Waiting   int64 `json:"waiting"`   // events that wait for their blocks
+	Undecided int64 `json:"undecided"` // … or for a record
+}
+
+// OnChange sets what is called after every change of the objects that are served. It is called while the view is
+// locked for writers, and must be quick. To be set before anything is written.
+func (v *View) OnChange(tell func()) { v.onChange = tell }
+
+// OnStale sets what is told of an index that names what is not there. Nothing makes one; where there is one all the same,
+// it is passed over, so that it hides no more than itself. To be set before anything is read.
+func (v *View) OnStale(tell func(error)) { v.onStale = tell }
+
+// errStale is for what an index names and the view does not have, or not in order.
+var errStale = errors.New("an index of the view names what is not there")
+
+// stale reports whether an error is that of a stale index, and tells.
+func (v *View) stale(err error) bool {
+	if !errors.Is(err, errStale) {
+		return false
+	}
+	v.onStale(err)
+	return true
+}
+
+// passStale is err, unless that is of a stale index.
+func (v *View) passStale(err error) error {
+	if v.stale(err) {
+		return nil
+	}
+	return err
+}
+
+// write runs a transaction and brings the counts up to date. The caller holds the mutex.
+func (v *View) write(transaction func(*kv.Txn) error) error {
+	v.moved, v.changed, v.waits = counts{}, false, v.waits[:0]
+	now := *v.counts.Load()
+	err := v.store.Write(func(txn *kv.Txn) error {
+		if err := transaction(txn); err != nil || v.moved == (counts{}) {
+			return err
+		}
+		now.Objects += v.moved.Objects
+		now.Waiting += v.moved.Waiting
+		now.Undecided += v.moved.Undecided
+		return store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaCounts)), now)
+	})
+	if err != nil {
+		return err
+	}
+	v.counts.Store(&now)
+	for _, k := range v.waits {
+		v.turnsOf(k).put(k)
+	}
+	if v.changed {
+		v.onChange()
+	}
+	return nil
+}
+
+// What the table of single values has of the objects.
+const (
+	metaCounts = "counts"
+	metaFormat = "format"
+)
+
+// tablesFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
+const tablesFormat = 3
+
+// Open opens the view in a folder, and makes one that isn't there. A view of another format begins anew.
+func Open(path string, storeKey []byte) (*View, error) {
+	s, err := store.Open(path, kv.Options{Key: storeKey, Create: true})
+	if err != nil {
+		return nil, err
+	}
+	v := &View{store: s, onChange: func() {}, onStale: func(error) {}}
+	v.counts.Store(&counts{})
+	if err := v.restore(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.Close())
+	}
+	return v, nil
+}
+
+// restore reads what is held in memory.
+func (v *View) restore() error {
+	var format int
+	var counts counts
+	err := v.store.Read(func(txn *kv.Txn) error {
+		if k, found := store.Last(txn, store.Key(store.TableEntry)); found {
+			v.stamp = int64(binary.BigEndian.Uint64(k[2:]))
+		}
+		changed, err := changedAt(txn, Everything)
+		if err != nil {
+			return err
+		}
+		v.stamp = max(v.stamp, changed)
+		if _, err := store.GetJSON(txn, store.Key(store.TableMeta, []byte(metaFormat)), &format); err != nil {
+			return err
+		}
+		_, err = store.GetJSON(txn, store.Key(store.TableMeta, []byte(metaCounts)), &counts)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if format != tablesFormat {
+		return v.begin()
+	}
+	v.counts.Store(&counts)
+	return v.store.Read(v.restoreWaiting)
+}
+
+// begin makes the view empty.
+func (v *View) begin() error {
+	empty, err := v.store.IsEmpty()
+	if err == nil && !empty {
+		err = v.store.Empty()
+	}
+	if err != nil {
+		return err
+	}
+	v.counts.Store(&counts{})
+	for queue := range v.waiting {
+		for class := range v.waiting[queue] {
+			v.waiting[queue][class].clear()
+		}
+	}
+	return v.store.Write(func(txn *kv.Txn) error {
+		return store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaFormat)), tablesFormat)
+	})
+}
+
+// Reset deletes the view. The next fold begins at the charter. What was served before keeps its place in time: the
+// dates that are given afterwards are later than all before.
+func (v *View) Reset() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.begin(); err != nil {
+		return fmt.Errorf("deleting the view: %w", err)
+	}
+	v.onChange()
+	return nil
+}
+
+// Close closes the view.
+func (v *View) Close() error { return v.store.Close() }
+
+// Reclaim gives the disk space of what was deleted back.
+func (v *View) Reclaim() error { return v.store.Reclaim() }
+
+// Damage is what of the view was found damaged since it was opened, or nil. What is damaged can't be told from the rest:
+// the view is deleted when the repository is closed, and derived again when it is opened.
+func (v *View) Damage() error { return v.store.Damage() }
+
+// Damaged is closed when the view is found damaged.
+func (v *View) Damaged() <-chan struct{} { return v.store.Damaged() }
+
+// nextStamp is a date_added that no entry had: the time, but always later than the one before, whatever the clock
+// does.
+func (v *View) nextStamp() int64 {
+	v.stamp = max(time.Now().UnixMicro(), v.stamp+1)
+	return v.stamp
+}
+
+// CountObjects tells how many versions of objects are in the view.
+func (v *View) CountObjects() int64 { return v.counts.Load().Objects }
