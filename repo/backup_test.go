@@ -91,36 +91,53 @@ func TestARestoredRepositoryIsTheOneThatWasBackedUp(t *testing.T) {
 	if own.ID != 7 || !slices.Equal(own.Peers, []string{"/ip4/192.0.2.1/tcp/4001"}) {
 		t.Errorf("the consortium is %+v", own)
 	}
-	for state, want := range map[outbox.State]int{outbox.Accepted: 1, outbox.Stored: 1, outbox.Signed: 1} {
-		if got := again.Outbox.Count()[state]; got != want {
-			t.Errorf("%d items are %s, want %d", got, state, want)
-		}
-	}
-	if payload, err := again.Outbox.Payload(1); err != nil || string(payload) != "payload of waiting" {
-		t.Errorf("payload %q, %v", payload, err)
-	}
-	if numbered, err := again.Outbox.Number(queue(t, again.Outbox, outbox.Stored)); err != nil || numbered[0].Note.Sequence != 3 {
-		t.Errorf("two numbers were given before the backup; the first after it: %+v, %v", numbered, err)
-	}
-	if groups, err := again.Outbox.Groups(0, 10); err != nil || len(groups) != 1 {
-		t.Errorf("groups %+v, %v", groups, err)
-	}
-	if account, err := again.Accounts.Check("ann", "a long secret"); err != nil || account.Read == nil {
-		t.Errorf("ann's password, and what she is restricted to: %+v, %v", account, err)
-	}
-	if _, err := again.Accounts.CheckToken(apiKey, time.Now()); err != nil {
-		t.Errorf("an API key: %v", err)
-	}
-	if _, err := again.Accounts.CheckToken(token, time.Now()); !errors.Is(err, accounts.ErrCredentials) {
-		t.Errorf("a login from before: %v", err)
-	}
-	if _, _, found, err := again.Outbox.Status("s"); err != nil || !found {
-		t.Errorf("the status: %v, %v", found, err)
-	}
+	checkOutbox(t, again.Outbox)
+	checkWhoMayUseIt(t, again.Accounts, apiKey, token)
 	if recovery, err := again.Outbox.Recovery(); err != nil || recovery == nil {
 		t.Errorf("the repository does not know that it was restored: %v", err)
 	}
+	checkDirectories(t, again)
+}
 
+// checkOutbox wants the outbox of a [usedRepo].
+func checkOutbox(t *testing.T, o *outbox.Outbox) {
+	t.Helper()
+	for state, want := range map[outbox.State]int{outbox.Accepted: 1, outbox.Stored: 1, outbox.Signed: 1} {
+		if got := o.Count()[state]; got != want {
+			t.Errorf("%d items are %s, want %d", got, state, want)
+		}
+	}
+	if payload, err := o.Payload(1); err != nil || string(payload) != "payload of waiting" {
+		t.Errorf("payload %q, %v", payload, err)
+	}
+	if numbered, err := o.Number(queue(t, o, outbox.Stored)); err != nil || numbered[0].Note.Sequence != 3 {
+		t.Errorf("two numbers were given before the backup; the first after it: %+v, %v", numbered, err)
+	}
+	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 1 {
+		t.Errorf("groups %+v, %v", groups, err)
+	}
+	if _, _, found, err := o.Status("s"); err != nil || !found {
+		t.Errorf("the status: %v, %v", found, err)
+	}
+}
+
+// checkWhoMayUseIt wants the accounts of a [usedRepo], an API key, and no login from before.
+func checkWhoMayUseIt(t *testing.T, a *accounts.Accounts, apiKey, token string) {
+	t.Helper()
+	if account, err := a.Check("ann", "a long secret"); err != nil || account.Read == nil {
+		t.Errorf("ann's password, and what she is restricted to: %+v, %v", account, err)
+	}
+	if _, err := a.CheckToken(apiKey, time.Now()); err != nil {
+		t.Errorf("an API key: %v", err)
+	}
+	if _, err := a.CheckToken(token, time.Now()); !errors.Is(err, accounts.ErrCredentials) {
+		t.Errorf("a login from before: %v", err)
+	}
+}
+
+// checkDirectories wants the one directory that came with the backup, until it is forgotten.
+func checkDirectories(t *testing.T, again *Repo) {
+	t.Helper()
 	restored, err := again.Restored()
 	must(t, err)
 	if len(restored) != 1 || restored[0].CID != someCID || len(restored[0].Files) != 2 || string(restored[0].Files[1].Data) != "ciphertext" {
@@ -249,35 +266,38 @@ func (c cutOff) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// changed is a backup with other files.
+func changed(t *testing.T, backup []byte, change func(name string, content []byte) (string, []byte, bool)) io.Reader {
+	t.Helper()
+	var out bytes.Buffer
+	from, to := archive.NewReader(bytes.NewReader(backup)), archive.NewWriter(&out)
+	for {
+		name, size, err := from.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		must(t, err)
+		content, err := from.Content(name, size, 1<<20)
+		must(t, err)
+		if name, content, keep := change(name, content); keep {
+			must(t, to.Add(name, content))
+		}
+	}
+	must(t, to.Close())
+	return &out
+}
+
 func TestADamagedBackupIsRefusedAsAWhole(t *testing.T) {
 	r := usedRepo(t)
 	backup := backUp(t, r)
 	must(t, r.Close())
-	entries := func(change func(name string, content []byte) (string, []byte, bool)) io.Reader {
-		var out bytes.Buffer
-		from, to := archive.NewReader(bytes.NewReader(backup)), archive.NewWriter(&out)
-		for {
-			name, size, err := from.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			must(t, err)
-			content, err := from.Content(name, size, 1<<20)
-			must(t, err)
-			if name, content, keep := change(name, content); keep {
-				must(t, to.Add(name, content))
-			}
-		}
-		must(t, to.Close())
-		return &out
-	}
 	without := func(unwanted string) io.Reader {
-		return entries(func(name string, content []byte) (string, []byte, bool) {
+		return changed(t, backup, func(name string, content []byte) (string, []byte, bool) {
 			return name, content, !strings.HasPrefix(name, unwanted)
 		})
 	}
 	replaced := func(old, new string) io.Reader {
-		return entries(func(name string, content []byte) (string, []byte, bool) {
+		return changed(t, backup, func(name string, content []byte) (string, []byte, bool) {
 			return strings.Replace(name, old, new, 1), bytes.Replace(content, []byte(old), []byte(new), 1), true
 		})
 	}

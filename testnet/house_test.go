@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The rooms of the node stay rooms: what doesn't fit any more is a reason for another one.
+// The rooms of the node and of its repository stay rooms: what doesn't fit any more is a reason for another one.
 const (
 	longestFile     = 450  // lines
 	longestFunction = 60   // lines
@@ -19,13 +19,16 @@ const (
 	largestWiring   = 1000 // … of package node itself
 )
 
-func TestTheRoomsOfTheNodeStaySmall(t *testing.T) {
+func TestTheRoomsStaySmall(t *testing.T) {
 	t.Parallel()
 	sizes, said := map[string]int{}, map[string]int{}
-	for _, root := range []string{"node", "internal/certs", "internal/outbound", "internal/signal"} {
+	for _, root := range []string{"node", "repo", "internal/certs", "internal/outbound", "internal/signal"} {
 		must(t, filepath.WalkDir(filepath.Join("..", root), func(path string, entry os.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
 				return err
+			}
+			if strings.HasPrefix(path, filepath.Join("..", "repo", "internal", "kv")) && strings.HasSuffix(path, "_test.go") {
+				return nil // its models of a store are as long as they are
 			}
 			source, err := os.ReadFile(path)
 			if err != nil {
@@ -59,7 +62,7 @@ func TestTheRoomsOfTheNodeStaySmall(t *testing.T) {
 			return nil
 		}))
 	}
-	if len(sizes) < 10 {
+	if len(sizes) < 20 {
 		t.Fatalf("%d packages were looked at", len(sizes))
 	}
 	for folder, lines := range sizes {

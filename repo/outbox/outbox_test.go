@@ -205,41 +205,45 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 				o, done = newOutbox(t, dir)
 			}
 		}
-		states := map[State]int{}
-		var sequences []uint64
-		for n := uint64(1); n <= o.counters.Items; n++ {
-			item, found, err := o.Item(n)
-			must(t, err)
-			if !found || !expected[item.ObjectID] {
-				rt.Fatalf("item %d is %+v, %v", n, item, found)
-			}
-			delete(expected, item.ObjectID)
-			states[item.State]++
-			if item.Note.Sequence > 0 {
-				sequences = append(sequences, item.Note.Sequence)
-			}
-			if item.State == Accepted {
-				if _, err := o.Payload(n); err != nil {
-					rt.Fatalf("item %d is accepted but %v", n, err)
-				}
-			}
-		}
-		if len(expected) > 0 {
-			rt.Fatalf("lost: %v", expected)
-		}
-		slices.Sort(sequences)
-		for i, s := range sequences {
-			if s != uint64(i+1) {
-				rt.Fatalf("sequence numbers %v have a hole or a double", sequences)
-			}
-		}
-		counts := o.Count()
-		for _, state := range []State{Accepted, Stored, Signed} {
-			if counts[state] != states[state] {
-				rt.Fatalf("%d items are in the queue of %v, %d in that state", counts[state], state, states[state])
-			}
-		}
+		checkNothingIsLost(rt, o, expected)
 	})
+}
+
+// checkNothingIsLost wants an item for each of what is expected, in the queue of its state, and numbers without a hole.
+func checkNothingIsLost(rt *rapid.T, o *Outbox, expected map[string]bool) {
+	states := map[State]int{}
+	var sequences []uint64
+	for n := uint64(1); n <= o.counters.Items; n++ {
+		item, found, err := o.Item(n)
+		if err != nil || !found || !expected[item.ObjectID] {
+			rt.Fatalf("item %d is %+v, %v, %v", n, item, found, err)
+		}
+		delete(expected, item.ObjectID)
+		states[item.State]++
+		if item.Note.Sequence > 0 {
+			sequences = append(sequences, item.Note.Sequence)
+		}
+		if item.State == Accepted {
+			if _, err := o.Payload(n); err != nil {
+				rt.Fatalf("item %d is accepted but %v", n, err)
+			}
+		}
+	}
+	if len(expected) > 0 {
+		rt.Fatalf("lost: %v", expected)
+	}
+	slices.Sort(sequences)
+	for i, s := range sequences {
+		if s != uint64(i+1) {
+			rt.Fatalf("sequence numbers %v have a hole or a double", sequences)
+		}
+	}
+	counts := o.Count()
+	for _, state := range []State{Accepted, Stored, Signed} {
+		if counts[state] != states[state] {
+			rt.Fatalf("%d items are in the queue of %v, %d in that state", counts[state], state, states[state])
+		}
+	}
 }
 
 func TestAStatusIsKeptWithItsItems(t *testing.T) {

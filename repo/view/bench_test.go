@@ -158,6 +158,12 @@ func benchmarkStore(b *testing.B, n int) {
 	defer func() { must(b, v.Close()) }()
 	b.Run("idle", func(b *testing.B) { reportMemory(b) })
 
+	benchmarkQueries(b, v, f, n)
+	benchmarkChanges(b, v)
+}
+
+// benchmarkQueries measures every kind of query.
+func benchmarkQueries(b *testing.B, v *View, f *filler, n int) {
 	dates, _, err := v.Page(Query{Collection: collectionA, Versions: Versions{All: true}, Limit: n})
 	must(b, err)
 	first, middle, end := dates[0].DateAdded, dates[n/2].DateAdded, dates[n-1].DateAdded
@@ -200,6 +206,11 @@ func benchmarkStore(b *testing.B, n int) {
 			benchmarkPage(b, v, one.q)
 		})
 	}
+	benchmarkWalk(b, v, first)
+}
+
+// benchmarkChanges measures what asks for work, and what takes objects away.
+func benchmarkChanges(b *testing.B, v *View) {
 	b.Run("nothing waits", func(b *testing.B) {
 		for b.Loop() {
 			due, _, err := v.Due(Fresh, nil, time.Now(), fillBatch)
@@ -220,12 +231,17 @@ func benchmarkStore(b *testing.B, n int) {
 			}
 		}
 	})
+}
+
+// benchmarkWalk measures a walk through everything.
+func benchmarkWalk(b *testing.B, v *View, first int64) {
 	b.Run("walk", func(b *testing.B) {
 		walked := 0
 		for b.Loop() {
 			for after, more := first-1, true; more; {
 				var entries []*Entry
-				entries, more, err = v.Page(Query{Collection: collectionA, Versions: last, After: after, Limit: 1000, WithObjects: true})
+				var err error
+				entries, more, err = v.Page(Query{Collection: collectionA, Versions: Versions{Last: true}, After: after, Limit: 1000, WithObjects: true})
 				must(b, err)
 				after = entries[len(entries)-1].DateAdded
 				walked += len(entries)

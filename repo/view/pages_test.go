@@ -51,37 +51,49 @@ func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 				}
 			}
 		}
-		q := Query{
-			Collection: rapid.SampledFrom([]string{collectionA, collectionB, Everything}).Draw(rt, "of"),
-			IDs:        rapid.SliceOfN(rapid.SampledFrom(ids), 0, 2).Draw(rt, "ids"),
-			Types:      rapid.SliceOfN(rapid.SampledFrom([]string{"malware", "tool", "ipv4-addr", "none"}), 0, 3).Draw(rt, "types"),
-			Versions: Versions{
-				All: rapid.Bool().Draw(rt, "all"), First: rapid.Bool().Draw(rt, "first"), Last: rapid.Bool().Draw(rt, "last"),
-			},
-			Limit:       rapid.IntRange(1, 10).Draw(rt, "limit"),
-			WithObjects: true,
-		}
-		for range rapid.IntRange(0, 2).Draw(rt, "ats") {
-			q.Versions.At = append(q.Versions.At, monday.AddDate(0, 0, rapid.IntRange(0, 4).Draw(rt, "at")))
-		}
-		if len(model) > 0 && rapid.Bool().Draw(rt, "after") {
-			q.After = rapid.SampledFrom(model).Draw(rt, "after which").DateAdded
-		}
-		want := scanModel(model, q)
-		got, more, err := v.Page(q)
-		must(t, err)
-		if more != (len(want) > q.Limit) {
-			rt.Fatalf("more is %v with %d of %d", more, len(got), len(want))
-		}
-		if len(want) > q.Limit {
-			want = want[:q.Limit]
-		}
-		if !slices.EqualFunc(got, want, func(a, b *Entry) bool {
-			return a.TxID == b.TxID && a.DateAdded == b.DateAdded && string(a.Object) == string(b.Object)
-		}) {
-			rt.Fatalf("%+v gives\n%v\nwant\n%v", q, describe(got), describe(want))
-		}
+		checkPage(rt, v, drawQuery(rt, ids, model), model)
 	})
+}
+
+// drawQuery draws a query for some objects.
+func drawQuery(rt *rapid.T, ids []string, model []*Entry) Query {
+	q := Query{
+		Collection: rapid.SampledFrom([]string{collectionA, collectionB, Everything}).Draw(rt, "of"),
+		IDs:        rapid.SliceOfN(rapid.SampledFrom(ids), 0, 2).Draw(rt, "ids"),
+		Types:      rapid.SliceOfN(rapid.SampledFrom([]string{"malware", "tool", "ipv4-addr", "none"}), 0, 3).Draw(rt, "types"),
+		Versions: Versions{
+			All: rapid.Bool().Draw(rt, "all"), First: rapid.Bool().Draw(rt, "first"), Last: rapid.Bool().Draw(rt, "last"),
+		},
+		Limit:       rapid.IntRange(1, 10).Draw(rt, "limit"),
+		WithObjects: true,
+	}
+	for range rapid.IntRange(0, 2).Draw(rt, "ats") {
+		q.Versions.At = append(q.Versions.At, monday.AddDate(0, 0, rapid.IntRange(0, 4).Draw(rt, "at")))
+	}
+	if len(model) > 0 && rapid.Bool().Draw(rt, "after") {
+		q.After = rapid.SampledFrom(model).Draw(rt, "after which").DateAdded
+	}
+	return q
+}
+
+// checkPage wants what a scan of all objects gives.
+func checkPage(rt *rapid.T, v *View, q Query, model []*Entry) {
+	want := scanModel(model, q)
+	got, more, err := v.Page(q)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if more != (len(want) > q.Limit) {
+		rt.Fatalf("more is %v with %d of %d", more, len(got), len(want))
+	}
+	if len(want) > q.Limit {
+		want = want[:q.Limit]
+	}
+	if !slices.EqualFunc(got, want, func(a, b *Entry) bool {
+		return a.TxID == b.TxID && a.DateAdded == b.DateAdded && string(a.Object) == string(b.Object)
+	}) {
+		rt.Fatalf("%+v gives\n%v\nwant\n%v", q, describe(got), describe(want))
+	}
 }
 
 func describe(entries []*Entry) (list []string) {
@@ -238,4 +250,45 @@ func TestObjectsWithTheLongestIdentifiersAreTaken(t *testing.T) {
 		must(t, v.Append(events, nil))
 		must(t, v.Settle(outcomes)) // they are earlier on the chain
 	})
+}
+
+// Whichever version of an object is withdrawn, its first and last are those that are left.
+func TestTheFirstVersionIsTheEarliestThatIsLeft(t *testing.T) {
+	days := []string{"malware-1 2026-11-23", "malware-1 2026-11-24", "malware-1 2026-11-25"}
+	for withdrawn, want := range map[int][2]string{0: {days[1], days[2]}, 1: {days[0], days[2]}, 2: {days[0], days[1]}} {
+		v, c := newView(t), &chain{}
+		var events []NewEvent
+		for day := range days {
+			e := c.event()
+			events = append(events, e)
+			publish(t, v, e, entryOf(e, collectionA, "malware-1", monday.AddDate(0, 0, day), "x"))
+		}
+		_, err := v.Withdraw(Recall{Asset: events[withdrawn].Asset, Senders: []string{"PUBLISHER"}})
+		must(t, err)
+		check := func(what string, versions Versions, want ...string) {
+			t.Helper()
+			for _, q := range []Query{{Versions: versions}, {Versions: versions, IDs: []string{"malware-1"}}, {Versions: versions, Types: []string{"malware"}}} {
+				q.Collection = collectionA
+				if got := page(t, v, q); !slices.Equal(got, want) {
+					t.Errorf("without version %d, %s: %v, want %v", withdrawn, what, got, want)
+				}
+			}
+		}
+		check("the first", Versions{First: true}, want[0])
+		check("the last", Versions{Last: true}, want[1])
+		check("both", Versions{First: true, Last: true}, want[0], want[1])
+		check("all", Versions{All: true}, want[0], want[1])
+		// The two that are left, one after the other.
+		left := slices.Delete(slices.Clone(events), withdrawn, withdrawn+1)
+		_, err = v.Withdraw(Recall{Asset: left[0].Asset, Senders: []string{"PUBLISHER"}})
+		must(t, err)
+		check("the first of one", Versions{First: true}, want[1])
+		check("the last of one", Versions{Last: true}, want[1])
+		_, err = v.Withdraw(Recall{Asset: left[1].Asset, Senders: []string{"PUBLISHER"}})
+		must(t, err)
+		check("the first of none", Versions{First: true})
+		if has, err := v.Has(collectionA, "malware-1"); err != nil || has {
+			t.Errorf("without a version it is there: %v, %v", has, err)
+		}
+	}
 }

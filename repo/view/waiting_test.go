@@ -46,44 +46,55 @@ func TestMembersTakeTurns(t *testing.T) {
 		}
 		limit := rapid.IntRange(1, 20).Draw(rt, "limit")
 		for queue, left := range waiting {
-			given := map[consortium.Position]bool{}
-			total := 0
-			for _, list := range left {
-				total += len(list)
-			}
-			for len(given) < total {
-				due, _, err := v.Due(queue, func(p consortium.Position) bool { return given[p] }, now, limit)
-				must(t, err)
-				if want := min(limit, total-len(given)); len(due) != want {
-					rt.Fatalf("%d of %d are given, want %d", len(due), total-len(given), want)
-				}
-				if !slices.IsSortedFunc(due, func(a, b Event) int { return a.Compare(b.Position) }) {
-					rt.Fatal("they are not in the order of the chain")
-				}
-				got := map[string]int{}
-				for _, e := range due {
-					if given[e.Position] {
-						rt.Fatalf("%s is given again", e.TxID)
-					}
-					given[e.Position] = true
-					got[e.Member]++
-				}
-				for a := range got {
-					for b, list := range left {
-						rest := slices.IndexFunc(list, func(e Event) bool { return !given[e.Position] })
-						if got[a] > got[b]+1 && rest >= 0 {
-							rt.Fatalf("%s is given %d and %s %d, though it has more", a, got[a], b, got[b])
-						}
-					}
-				}
-			}
-			due, next, err := v.Due(queue, func(p consortium.Position) bool { return given[p] }, now, limit)
-			must(t, err)
-			if len(due) > 0 || queue == Retried && !next.Equal(soonest) {
-				rt.Fatalf("at the end %d are given, and the next is due at %s, want %s", len(due), next, soonest)
+			next := takeByTurns(rt, v, queue, left, now, limit)
+			if queue == Retried && !next.Equal(soonest) {
+				rt.Fatalf("at the end the next is due at %s, want %s", next, soonest)
 			}
 		}
 	})
+}
+
+// takeByTurns takes everything that is due out of a queue, a few at a time, of which every member has its share. It gives when more
+// will be due.
+func takeByTurns(rt *rapid.T, v *View, queue Queue, left map[string][]Event, now time.Time, limit int) time.Time {
+	given := map[consortium.Position]bool{}
+	total := 0
+	for _, list := range left {
+		total += len(list)
+	}
+	for len(given) < total {
+		due, _, err := v.Due(queue, func(p consortium.Position) bool { return given[p] }, now, limit)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if want := min(limit, total-len(given)); len(due) != want {
+			rt.Fatalf("%d of %d are given, want %d", len(due), total-len(given), want)
+		}
+		if !slices.IsSortedFunc(due, func(a, b Event) int { return a.Compare(b.Position) }) {
+			rt.Fatal("they are not in the order of the chain")
+		}
+		got := map[string]int{}
+		for _, e := range due {
+			if given[e.Position] {
+				rt.Fatalf("%s is given again", e.TxID)
+			}
+			given[e.Position] = true
+			got[e.Member]++
+		}
+		for a := range got {
+			for b, list := range left {
+				rest := slices.IndexFunc(list, func(e Event) bool { return !given[e.Position] })
+				if got[a] > got[b]+1 && rest >= 0 {
+					rt.Fatalf("%s is given %d and %s %d, though it has more", a, got[a], b, got[b])
+				}
+			}
+		}
+	}
+	due, next, err := v.Due(queue, func(p consortium.Position) bool { return given[p] }, now, limit)
+	if err != nil || len(due) > 0 {
+		rt.Fatalf("at the end %d are given, %v", len(due), err)
+	}
+	return next
 }
 
 // A view that is opened again gives what waits in it.
