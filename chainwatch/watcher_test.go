@@ -77,7 +77,7 @@ func (w *world) publisher() *publisher {
 }
 
 // mint puts a group of notes on the chain, each with an NFT of the protocol's form.
-func (w *world) mint(p *publisher, notes ...wire.Note) []ledger.Minted {
+func (w *world) mint(p *publisher, notes ...wire.Note) []consortium.Place {
 	w.t.Helper()
 	var mints []ledger.Mint
 	for _, note := range notes {
@@ -94,7 +94,7 @@ func (w *world) mint(p *publisher, notes ...wire.Note) []ledger.Minted {
 	return w.submit(p, mints)
 }
 
-func (w *world) submit(p *publisher, mints []ledger.Mint) []ledger.Minted {
+func (w *world) submit(p *publisher, mints []ledger.Mint) []consortium.Place {
 	w.t.Helper()
 	params, err := p.Params(w.t.Context())
 	must(w.t, err)

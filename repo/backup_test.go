@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/internal/archive"
@@ -44,7 +45,7 @@ func usedRepo(t testing.TB) *Repo {
 	must(t, r.Outbox.SetStored(items[1:]))
 	group(t, r.Outbox, queue(t, r.Outbox, outbox.Stored)[1:2])
 	g := group(t, r.Outbox, queue(t, r.Outbox, outbox.Stored)[1:])
-	_, err = r.Outbox.Confirm([]outbox.Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
+	_, err = r.Outbox.Confirm([]consortium.Place{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
 	must(t, err)
 	must(t, r.Outbox.AddStatus(outbox.Status{ID: "s", Root: "acme", User: "ann", Requested: monday}))
 	return r

@@ -177,14 +177,14 @@ func (v *villain) record(note wire.Note, epoch uint32, payload []byte) (p2p.Dire
 	return d, mint
 }
 
-func (v *villain) publish(drafts ...consortium.Draft) []ledger.Minted {
+func (v *villain) publish(drafts ...consortium.Draft) []consortium.Place {
 	v.t.Helper()
 	minted, err := v.Publish(v.minutes(), drafts...)
 	must(v.t, err)
 	return minted
 }
 
-func (v *villain) mint(mints ...ledger.Mint) []ledger.Minted {
+func (v *villain) mint(mints ...ledger.Mint) []consortium.Place {
 	v.t.Helper()
 	minted, err := v.Mint(v.minutes(), mints...)
 	must(v.t, err)

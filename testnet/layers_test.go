@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"internal/onchain":    {"internal/consortium", "internal/wire"},
 	"internal/evidence":   {"internal/consortium", "internal/onchain", "internal/seal", "internal/stix", "internal/wire"},
 	"internal/feed":       {"internal/stix", "taxii"},
-	"internal/ledger":     {"internal/algorand", "internal/onchain", "internal/wire"},
+	"internal/ledger":     {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
 	"internal/disk":       {},
 	"repo": {"internal/disk", "repo/accounts", "repo/auditlog", "repo/config", "repo/internal/archive", "repo/internal/kv", "repo/internal/store",
 		"repo/keys", "repo/outbox", "repo/view"},
@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"node/problem":          {"taxii"},
 	"node/state":            {"chainwatch", "internal/consortium", "internal/signal", "internal/stix", "internal/wire", "repo", "repo/outbox", "repo/view"},
 	"node/auditlog":         {"node/state", "repo", "repo/auditlog", "taxii"},
-	"node/replicate": {"chainwatch", "internal/consortium", "internal/ledger", "internal/retry", "internal/seal", "internal/signal", "internal/stix",
+	"node/replicate": {"chainwatch", "internal/consortium", "internal/retry", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/problem", "node/stages", "node/state", "p2p", "repo", "repo/outbox", "repo/view"},
 	"node/publish": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/retry", "internal/seal",
 		"internal/signal", "internal/stix", "internal/wire", "node/problem", "node/stages", "node/state", "p2p", "repo/outbox", "repo/view"},
@@ -76,7 +76,7 @@ var layers = map[string][]string{
 		"repo/config", "repo/keys", "taxii"},
 	// for tests only
 	"node/internal/nodetest": {"internal/consortium", "internal/seal", "internal/wire", "node/state", "p2p", "repo", "repo/config"},
-	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/ledger", "internal/seal", "internal/signal", "internal/stix",
+	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/internal/nodetest", "node/replicate", "node/state", "repo/outbox", "repo/view", "taxii"},
 	"docs": {}, // tests only
 	"cmd/slnode": {"internal/algorand", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "node", "node/auditlog",

@@ -39,6 +39,19 @@ type Event struct {
 	Lease        []byte    `json:"-"` // 32 bytes; only its sender knows what they stand for
 }
 
+// Place is where on the chain something is: the transaction, its round, and the NFT that it made.
+type Place struct {
+	TxID      string
+	Round     uint64
+	Asset     uint64 // 0 if it destroyed one
+	Directory string // CID; "" if that is known from elsewhere
+}
+
+// Place is where the event is.
+func (e Event) Place() Place {
+	return Place{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}
+}
+
 // Ends is the asset id of the NFT that the event ends, or 0 if it ends none.
 func (e Event) Ends() uint64 {
 	switch e.Note.Kind {

@@ -11,6 +11,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/onchain"
 )
 
@@ -51,11 +52,11 @@ const (
 )
 
 // Fate asks algod what has become of a transaction that can be confirmed from firstValid to lastValid.
-func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid uint64) (Fate, Minted, error) {
+func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid uint64) (Fate, consortium.Place, error) {
 	// The round must be read first: what is absent after it and can't be confirmed later, is absent for good.
 	round, err := l.Round(ctx)
 	if err != nil {
-		return Unknown, Minted{}, err
+		return Unknown, consortium.Place{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -65,15 +66,15 @@ func (l *Ledger) Fate(ctx context.Context, txid string, firstValid, lastValid ui
 	}
 	switch {
 	case err == nil && info.ConfirmedRound > 0:
-		return Confirmed, Minted{TxID: txid, Round: info.ConfirmedRound, Asset: info.AssetIndex}, nil
+		return Confirmed, consortium.Place{TxID: txid, Round: info.ConfirmedRound, Asset: info.AssetIndex}, nil
 	case err == nil && info.PoolError == "" && round <= lastValid:
-		return Pending, Minted{}, nil
+		return Pending, consortium.Place{}, nil
 	case err != nil && !algorand.NotFound(err, algorand.NoTransaction):
-		return Unknown, Minted{}, fmt.Errorf("asking algod for transaction %s: %w", txid, err)
+		return Unknown, consortium.Place{}, fmt.Errorf("asking algod for transaction %s: %w", txid, err)
 	case round > lastValid+apart && firstValid+remembered > round:
-		return Absent, Minted{}, nil
+		return Absent, consortium.Place{}, nil
 	}
-	return Unknown, Minted{}, nil
+	return Unknown, consortium.Place{}, nil
 }
 
 // remembered is for how many rounds algod surely remembers a confirmed transaction. It is 1,000 at least; some are left

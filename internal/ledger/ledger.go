@@ -19,6 +19,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -328,29 +329,22 @@ func (l *Ledger) FundsOf(ctx context.Context, account string) (Funds, error) {
 	return Funds{Amount: info.Amount, Locked: info.MinBalance}, nil
 }
 
-// Minted is an NFT that the account made, or destroyed.
-type Minted struct {
-	TxID  string
-	Round uint64
-	Asset uint64 // of one that was destroyed, 0
-}
-
 // ErrNoBlock means that algod doesn't have a block: it keeps only the last thousand, unless it is an archival node.
 var ErrNoBlock = errors.New("algod does not have the block")
 
 // Minted reads a block and gives the NFTs that the account made or destroyed in it.
-func (l *Ledger) Minted(ctx context.Context, round uint64) ([]Minted, error) {
+func (l *Ledger) Minted(ctx context.Context, round uint64) ([]consortium.Place, error) {
 	block, err := l.Block(ctx, round)
 	if err != nil {
 		return nil, err
 	}
-	var list []Minted
+	var list []consortium.Place
 	for _, stib := range block.Payset {
 		if stib.Txn.Sender != l.account.Address || stib.Txn.Type != types.AssetConfigTx {
 			continue
 		}
 		confirmed := onchain.Restore(&block.BlockHeader, stib, 0)
-		list = append(list, Minted{TxID: confirmed.TxID, Round: round, Asset: confirmed.Asset})
+		list = append(list, consortium.Place{TxID: confirmed.TxID, Round: round, Asset: confirmed.Asset})
 	}
 	return list, nil
 }

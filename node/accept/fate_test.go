@@ -57,7 +57,7 @@ func publishes(w *worldtest.World, n int) *publication {
 
 func (x *publication) confirm() {
 	x.T.Helper()
-	confirmed, err := x.R.Outbox.Confirm([]outbox.Confirmation{{TxID: x.event.TxID, Round: x.event.Round, Asset: x.event.Asset}})
+	confirmed, err := x.R.Outbox.Confirm([]consortium.Place{{TxID: x.event.TxID, Round: x.event.Round, Asset: x.event.Asset}})
 	nodetest.Must(x.T, err)
 	if len(confirmed) != 1 {
 		x.T.Fatal("it was not confirmed")

@@ -10,7 +10,6 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -79,7 +78,7 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 
 	second := show(w, w.ObjectOf(1, "old"), m.Lease(item))
 	w.Seal()
-	nodetest.Must(t, w.R.Outbox.Resolve(item, outbox.Confirmation{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(item, consortium.Place{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
 	status := add(w, false, nodetest.DescribedIndicator(1, "old"))
 	if stateOf(status) != "pending" {
 		t.Errorf("before the first one has left: %+v", status)
@@ -101,7 +100,7 @@ func TestWhatTheOutboxHasAndIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	item := w.LastItem()
 	w.Seal()
 	first := show(w, w.Object(1), [32]byte{1})
-	nodetest.Must(t, w.R.Outbox.Resolve(item, outbox.Confirmation{TxID: first.TxID, Round: first.Round, Asset: first.Asset}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(item, consortium.Place{TxID: first.TxID, Round: first.Round, Asset: first.Asset}, ""))
 	if s := add(w, false, object); stateOf(s) != "complete" {
 		t.Fatalf("the same again: %+v", s)
 	}
@@ -122,7 +121,7 @@ func TestAWithdrawalEndsWhatFollows(t *testing.T) {
 	item := w.LastItem()
 	second := show(w, w.ObjectOf(1, "new"), m.Lease(item))
 	w.Seal()
-	nodetest.Must(t, w.R.Outbox.Resolve(item, outbox.Confirmation{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(item, consortium.Place{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
 	status, err := withdrawerIn(w).Withdraw(t.Context(), taxii.Principal{User: "u"}, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, Version: worldtest.FirstTime, AssetID: first.Asset}})
 	nodetest.Must(t, err)
 	if len(status.Pendings) != 2 {

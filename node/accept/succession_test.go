@@ -200,15 +200,15 @@ func TestWhatIsReplacedIsEndedWhenItsSuccessorIsCertain(t *testing.T) {
 	earlier := w.LastItem()
 	add(w, true, worldtest.VersionOf(4, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
 	w.Seal()
-	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), outbox.Confirmation{TxID: "LATER", Round: 1, Asset: 7005}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), consortium.Place{TxID: "LATER", Round: 1, Asset: 7005}, ""))
 	look("only the later one is confirmed")
-	nodetest.Must(t, w.R.Outbox.Resolve(earlier, outbox.Confirmation{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
+	nodetest.Must(t, w.R.Outbox.Resolve(earlier, consortium.Place{TxID: "EARLIER", Round: 2, Asset: 7004}, ""))
 	look("now the earlier one is, too", 7004)
 
 	// What failed replaces nothing.
 	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
 	add(w, true, worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, `"description":"b",`))
-	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), outbox.Confirmation{}, "refused"))
+	nodetest.Must(t, w.R.Outbox.Resolve(w.LastItem(), consortium.Place{}, "refused"))
 	look("failed")
 }
 

@@ -150,7 +150,7 @@ func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
 
 // fate asks algod about the charter and, where algod doesn't have it, the indexer: only what neither has may
 // be signed again.
-func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, ledger.Minted, error) {
+func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, consortium.Place, error) {
 	txid := f.Group.TxIDs[0]
 	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
 	if err != nil || fate == ledger.Pending || fate == ledger.Confirmed {
@@ -163,21 +163,21 @@ func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Cl
 	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid, l.Address(), f.Group.FirstValid, f.Group.LastValid)
 	switch {
 	case err != nil:
-		return ledger.Unknown, ledger.Minted{}, err
+		return ledger.Unknown, consortium.Place{}, err
 	case asset > 0:
-		return ledger.Confirmed, ledger.Minted{TxID: txid, Round: round, Asset: asset}, nil
+		return ledger.Confirmed, consortium.Place{TxID: txid, Round: round, Asset: asset}, nil
 	case tip > f.Group.LastValid:
-		return ledger.Absent, ledger.Minted{}, nil // nobody has it, and its rounds are over
+		return ledger.Absent, consortium.Place{}, nil // nobody has it, and its rounds are over
 	}
-	return ledger.Unknown, ledger.Minted{}, nil
+	return ledger.Unknown, consortium.Place{}, nil
 }
 
 // mintCharter submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
-func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *indexer.Client, f *founding) (ledger.Minted, error) {
+func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *indexer.Client, f *founding) (consortium.Place, error) {
 	for {
 		fate, minted, err := f.fate(ctx, l, chain)
 		if err != nil {
-			return ledger.Minted{}, err
+			return consortium.Place{}, err
 		}
 		switch fate {
 		case ledger.Confirmed:
@@ -185,37 +185,37 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 		case ledger.Absent:
 			params, err := l.Params(ctx)
 			if err != nil {
-				return ledger.Minted{}, err
+				return consortium.Place{}, err
 			}
 			if err := f.sign(l, params); err != nil {
-				return ledger.Minted{}, err
+				return consortium.Place{}, err
 			}
 			if err := f.store(r); err != nil {
-				return ledger.Minted{}, err
+				return consortium.Place{}, err
 			}
 		}
 		round, err := l.Round(ctx)
 		if err != nil {
-			return ledger.Minted{}, err
+			return consortium.Place{}, err
 		}
 		var refused *ledger.RefusedError
 		err = l.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return ledger.Minted{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
+			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
 		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:
-			return ledger.Minted{}, err
+			return consortium.Place{}, err
 		}
 		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		_, err = l.WaitAfter(waitCtx, round)
 		cancel()
 		if ctx.Err() != nil {
-			return ledger.Minted{}, ctx.Err()
+			return consortium.Place{}, ctx.Err()
 		}
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return ledger.Minted{}, err
+			return consortium.Place{}, err
 		}
 	}
 }

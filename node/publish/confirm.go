@@ -8,9 +8,9 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/retry"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // What becomes of the groups that were submitted.
@@ -97,12 +97,8 @@ func (m *Minter) scan(ctx context.Context, round uint64) (uint64, error) {
 }
 
 // Confirm records that transactions of ours are on the chain. It may be told twice, by algod and by the indexer.
-func (m *Minter) Confirm(ctx context.Context, minted []ledger.Minted) error {
-	confirmations := make([]outbox.Confirmation, len(minted))
-	for i, one := range minted {
-		confirmations[i] = outbox.Confirmation{TxID: one.TxID, Round: one.Round, Asset: one.Asset}
-	}
-	items, err := m.Outbox.Confirm(confirmations)
+func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
+	items, err := m.Outbox.Confirm(places)
 	if err != nil || len(items) == 0 {
 		return err
 	}
@@ -247,7 +243,7 @@ func (m *Minter) expire(f *flight) error {
 }
 
 func (m *Minter) confirmOneByOne(ctx context.Context, f *flight, txids []string) error {
-	var minted []ledger.Minted
+	var minted []consortium.Place
 	for _, txid := range txids {
 		fate, one, err := m.Ledger.Fate(ctx, txid, f.FirstValid, f.LastValid)
 		if err != nil {
@@ -265,7 +261,7 @@ func (m *Minter) confirmOneByOne(ctx context.Context, f *flight, txids []string)
 }
 
 func (m *Minter) confirmFound(ctx context.Context, txids []string) error {
-	var minted []ledger.Minted
+	var minted []consortium.Place
 	for _, txid := range txids {
 		found, err := m.Finder.Find(ctx, txid)
 		if err != nil {
@@ -274,7 +270,7 @@ func (m *Minter) confirmFound(ctx context.Context, txids []string) error {
 		if !found.Found {
 			return fmt.Errorf("the indexer does not have transaction %s of a confirmed group", txid)
 		}
-		minted = append(minted, ledger.Minted{TxID: txid, Round: found.Event.Round, Asset: found.Event.Asset})
+		minted = append(minted, found.Event.Place())
 	}
 	if err := m.Confirm(ctx, minted); err != nil {
 		return &outboxError{err}

@@ -39,7 +39,7 @@ func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
 
 // Done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
 // is not what the item wanted if it isn't.
-func (m *Minter) Done(item *outbox.Item) (done bool, by outbox.Confirmation, failure string, err error) {
+func (m *Minter) Done(item *outbox.Item) (done bool, by consortium.Place, failure string, err error) {
 	if item.Destroys != 0 {
 		e, found, err := m.View.EventOf(item.Destroys)
 		if err != nil || found && e.State == view.Ended {
@@ -61,14 +61,14 @@ func (m *Minter) Done(item *outbox.Item) (done bool, by outbox.Confirmation, fai
 			if string(entry.Hash) != string(item.Hash) {
 				failure = Conflict
 			}
-			return true, outbox.Confirmation{TxID: entry.TxID, Round: entry.Position.Round, Asset: entry.Asset, Directory: entry.Directory}, failure, nil
+			return true, entry.Place(), failure, nil
 		}
 	}
 	e, err := m.signedBefore(item)
 	if err != nil || e == nil {
 		return false, by, "", err
 	}
-	return true, outbox.Confirmation{TxID: e.TxID, Round: e.Round, Asset: e.Asset, Directory: e.Directory}, "", nil
+	return true, e.Place(), "", nil
 }
 
 // signedBefore finds the transaction with an item's lease that is on the chain already: this node, or the one that it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
@@ -73,8 +74,8 @@ func (o *Outbox) Expire(g outbox.Group) error {
 }
 
 // Confirm records that transactions are on the chain, and gives the items that were not known to be.
-func (o *Outbox) Confirm(confirmations []outbox.Confirmation) ([]outbox.Item, error) {
-	items, err := o.Outbox.Confirm(confirmations)
+func (o *Outbox) Confirm(places []consortium.Place) ([]outbox.Item, error) {
+	items, err := o.Outbox.Confirm(places)
 	o.passed(stages.Confirmed, items)
 	if len(items) > 0 {
 		o.Done.Notify()
@@ -83,7 +84,7 @@ func (o *Outbox) Confirm(confirmations []outbox.Confirmation) ([]outbox.Item, er
 }
 
 // Resolve records that the chain has what an item is to bring about.
-func (o *Outbox) Resolve(item outbox.Item, by outbox.Confirmation, failure string) error {
+func (o *Outbox) Resolve(item outbox.Item, by consortium.Place, failure string) error {
 	defer o.Done.Notify()
 	return o.Outbox.Resolve(item, by, failure)
 }

@@ -3,6 +3,7 @@ package publish
 import (
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
@@ -49,7 +50,7 @@ func (o *waitedFor) sign(key string) outbox.Group {
 
 func (o *waitedFor) confirm(txid string) {
 	o.t.Helper()
-	_, err := o.Confirm([]outbox.Confirmation{{TxID: txid, Round: 1, Asset: 7}})
+	_, err := o.Confirm([]consortium.Place{{TxID: txid, Round: 1, Asset: 7}})
 	nodetest.Must(o.t, err)
 }
 
@@ -86,7 +87,7 @@ func TestWhoWaitsForTheOutboxIsWokenByEveryChange(t *testing.T) {
 		}},
 		"the chain has it already": {&o.Done, func() func() error {
 			item := o.store(o.object("g"))
-			return func() error { return o.Resolve(item, outbox.Confirmation{TxID: "G", Round: 1, Asset: 8}, "") }
+			return func() error { return o.Resolve(item, consortium.Place{TxID: "G", Round: 1, Asset: 8}, "") }
 		}},
 		"an object is given up": {&o.Done, func() func() error {
 			item := o.object("h")

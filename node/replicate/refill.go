@@ -178,7 +178,7 @@ func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item outbox.
 			"into it with \"slnode restore\"", repo.ErrDamaged)
 	case item.State == outbox.Stored:
 		r.Log.Error("an object was lost with the damaged block store; it has to be posted again", "object", item.ObjectID, "collection", item.Collection)
-		return r.Outbox.Resolve(item, outbox.Confirmation{}, "its sealed form was lost with a damaged block store; post it again")
+		return r.Outbox.Resolve(item, consortium.Place{}, "its sealed form was lost with a damaged block store; post it again")
 	}
 	r.Log.Error("an object that is signed was lost with the damaged block store; withdraw it and post it again if no member has it",
 		"object", item.ObjectID, "collection", item.Collection, "txid", item.TxID)

@@ -18,7 +18,6 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -37,9 +36,9 @@ type Replicator struct {
 	View       *view.View
 	State      *state.Shared
 	Blocks     Blocks
-	Confirmed  func(context.Context, []ledger.Minted) error // tells the minter what is on the chain
-	Saw        func([]consortium.Event) error               // is told what the chain shows, counts or not
-	Work       *signal.Signal                               // events wait for their blocks
+	Confirmed  func(context.Context, []consortium.Place) error // tells the minter what is on the chain
+	Saw        func([]consortium.Event) error                  // is told what the chain shows, counts or not
+	Work       *signal.Signal                                  // events wait for their blocks
 	Log        *slog.Logger
 }
 
@@ -156,13 +155,13 @@ func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences
 }
 
 // own gives the transactions of this organisation.
-func (r *Replicator) own(events []view.NewEvent) (minted []ledger.Minted) {
+func (r *Replicator) own(events []view.NewEvent) (places []consortium.Place) {
 	for _, e := range events {
 		if r.State.Ours(e.Sender) {
-			minted = append(minted, ledger.Minted{TxID: e.TxID, Round: e.Round, Asset: e.Asset})
+			places = append(places, e.Place())
 		}
 	}
-	return minted
+	return places
 }
 
 // withdraw takes objects that were taken back by their publishers out of the view and deletes their blocks, unless

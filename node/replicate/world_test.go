@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // world is a chain and one node's replicate side over it.
@@ -40,12 +38,8 @@ func (w *world) Open() {
 	own := w.Begin()
 	work := &signal.Signal{}
 	w.Replicator = &Replicator{Consortium: own, Identity: w.Self.Identity, Outbox: w.R.Outbox, View: w.R.View, State: w.State, Blocks: w.Blocks,
-		Confirmed: func(_ context.Context, minted []ledger.Minted) error {
-			var cs []outbox.Confirmation
-			for _, m := range minted {
-				cs = append(cs, outbox.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
-			}
-			_, err := w.R.Outbox.Confirm(cs)
+		Confirmed: func(_ context.Context, places []consortium.Place) error {
+			_, err := w.R.Outbox.Confirm(places)
 			return err
 		}, Work: work, Log: nodetest.Discard,
 		Saw: func(events []consortium.Event) error { return w.Saw(events) }}

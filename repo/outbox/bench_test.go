@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
@@ -106,13 +107,13 @@ func publishThrough(b *testing.B, o *Outbox, n int) (first, last time.Duration) 
 		items, err = o.Number(items)
 		must(b, err)
 		var groups []Group
-		var confirmations []Confirmation
+		var confirmations []consortium.Place
 		for group := range slices.Chunk(items, 16) {
 			g := Group{Raw: make([]byte, 600*len(group)), LastValid: 1000}
 			for _, item := range group {
 				txid := fmt.Sprintf("%052d", item.Number)
 				g.TxIDs = append(g.TxIDs, txid)
-				confirmations = append(confirmations, Confirmation{TxID: txid, Round: item.Number, Asset: item.Number})
+				confirmations = append(confirmations, consortium.Place{TxID: txid, Round: item.Number, Asset: item.Number})
 			}
 			groups = append(groups, g)
 		}

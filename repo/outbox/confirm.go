@@ -4,30 +4,22 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// Confirmation says that a transaction is on the chain.
-type Confirmation struct {
-	TxID  string
-	Round uint64
-	Asset uint64
-	// Directory is where it is, if it is in another directory than the item's; only [Outbox.Resolve] looks at it.
-	Directory string
-}
-
 // Confirm records that transactions are on the chain. Those that aren't of this outbox, or are recorded already, are
 // passed over, so that it can be told twice. A group is forgotten when its last transaction is confirmed.
-func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error) {
+func (o *Outbox) Confirm(places []consortium.Place) (items []Item, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(confirmations) > 0 {
-		n := min(len(confirmations), store.ChunkItems)
+	for len(places) > 0 {
+		n := min(len(places), store.ChunkItems)
 		var confirmed []Item
 		err := o.write(func(txn *kv.Txn) error {
 			confirmed = confirmed[:0]
-			for _, c := range confirmations[:n] {
+			for _, c := range places[:n] {
 				item, found, err := itemBy(txn, store.Key(store.TableTx, []byte(c.TxID)))
 				if err != nil {
 					return err
@@ -46,26 +38,26 @@ func (o *Outbox) Confirm(confirmations []Confirmation) (items []Item, err error)
 		if err != nil {
 			return items, fmt.Errorf("recording confirmations: %w", err)
 		}
-		items, confirmations = append(items, confirmed...), confirmations[n:]
+		items, places = append(items, confirmed...), places[n:]
 	}
 	return items, nil
 }
 
 // Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost
-// after it had been submitted, or another member published the same. A failure says that what was published is not the
-// same after all.
-func (o *Outbox) Resolve(item Item, c Confirmation, failure string) error {
+// after it had been submitted, or another member published the same, in another directory than the item's. A failure says that what
+// was published is not the same after all.
+func (o *Outbox) Resolve(item Item, at consortium.Place, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
-		item.State, item.TxID, item.Round, item.Asset, item.Failure = Confirmed, c.TxID, c.Round, c.Asset, failure
-		if c.Directory != "" {
-			item.Directory = c.Directory
+		item.State, item.TxID, item.Round, item.Asset, item.Failure = Confirmed, at.TxID, at.Round, at.Asset, failure
+		if at.Directory != "" {
+			item.Directory = at.Directory
 		}
-		if c.TxID == "" {
+		if at.TxID == "" {
 			return nil
 		}
-		return txn.Set(store.Key(store.TableTx, []byte(c.TxID)), store.U64(item.Number))
+		return txn.Set(store.Key(store.TableTx, []byte(at.TxID)), store.U64(item.Number))
 	})
 	if err != nil {
 		return fmt.Errorf("recording that item %d is published: %w", item.Number, err)

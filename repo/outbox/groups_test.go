@@ -3,6 +3,7 @@ package outbox
 import (
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -27,7 +28,7 @@ func TestAnExpiredGroupIsSignedAnewWithTheSameNumbers(t *testing.T) {
 	if len(items) != 2 || items[0].Note.Sequence != 1 || items[1].Note.Sequence != 2 || items[0].TxID != "" {
 		t.Fatalf("after the expiry: %+v", items)
 	}
-	if _, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 9, Asset: 9}}); err != nil {
+	if _, err := o.Confirm([]consortium.Place{{TxID: g.TxIDs[0], Round: 9, Asset: 9}}); err != nil {
 		t.Fatal(err)
 	}
 	if items := queue(t, o, Stored); len(items) != 2 {
@@ -52,11 +53,11 @@ func TestASigningIsConfirmedWhicheverItWas(t *testing.T) {
 		if item := queue(t, o, Signed)[0]; item.TxID != "DEARER" {
 			t.Errorf("the item's transaction is %s", item.TxID)
 		}
-		items, err := o.Confirm([]Confirmation{{TxID: confirmed, Round: 7, Asset: 8}})
+		items, err := o.Confirm([]consortium.Place{{TxID: confirmed, Round: 7, Asset: 8}})
 		if err != nil || len(items) != 1 || items[0].TxID != confirmed || items[0].Asset != 8 {
 			t.Errorf("%s is confirmed: %+v, %v", confirmed, items, err)
 		}
-		if again, err := o.Confirm([]Confirmation{{TxID: "TX-a-1", Round: 9}, {TxID: "DEARER", Round: 9}}); err != nil || len(again) != 0 {
+		if again, err := o.Confirm([]consortium.Place{{TxID: "TX-a-1", Round: 9}, {TxID: "DEARER", Round: 9}}); err != nil || len(again) != 0 {
 			t.Errorf("confirmed twice: %+v, %v", again, err)
 		}
 		if groups, err := o.Groups(0, 10); err != nil || len(groups) != 0 {
@@ -113,7 +114,7 @@ func TestAnOldGroupThatExpiresDoesNotTouchANewerOne(t *testing.T) {
 		t.Errorf("the newer group is there: %v, %v", found, err)
 	}
 	// Nor does it touch what is confirmed.
-	_, err := o.Confirm([]Confirmation{{TxID: second.TxIDs[0], Round: 5, Asset: 100}})
+	_, err := o.Confirm([]consortium.Place{{TxID: second.TxIDs[0], Round: 5, Asset: 100}})
 	must(t, err)
 	must(t, o.Expire(second))
 	if item, _, err := o.Item(signed[0].Number); err != nil || item.State != Confirmed || item.Asset != 100 {
@@ -139,10 +140,10 @@ func TestAConfirmationOfATransactionThatWasGivenUpIsNone(t *testing.T) {
 			must(t, o.Expire(groups[0]))
 		}
 	}
-	if confirmed, err := o.Confirm([]Confirmation{{TxID: "TX-1", Round: 5, Asset: 100}}); err != nil || len(confirmed) != 0 {
+	if confirmed, err := o.Confirm([]consortium.Place{{TxID: "TX-1", Round: 5, Asset: 100}}); err != nil || len(confirmed) != 0 {
 		t.Errorf("confirmed %+v, %v", confirmed, err)
 	}
-	if confirmed, err := o.Confirm([]Confirmation{{TxID: "TX-2", Round: 6, Asset: 101}}); err != nil || len(confirmed) != 1 || confirmed[0].Asset != 101 {
+	if confirmed, err := o.Confirm([]consortium.Place{{TxID: "TX-2", Round: 6, Asset: 101}}); err != nil || len(confirmed) != 1 || confirmed[0].Asset != 101 {
 		t.Errorf("confirmed %+v, %v", confirmed, err)
 	}
 }
@@ -157,7 +158,7 @@ func TestAGroupConfirmedInPartStaysUntilItsLastTransaction(t *testing.T) {
 		if found, err := o.HasGroup(g.Number); err != nil || !found {
 			t.Errorf("before transaction %d the group is there: %v, %v", i, found, err)
 		}
-		_, err := o.Confirm([]Confirmation{{TxID: txid, Round: 5, Asset: uint64(100 + i)}})
+		_, err := o.Confirm([]consortium.Place{{TxID: txid, Round: 5, Asset: uint64(100 + i)}})
 		must(t, err)
 	}
 	if found, err := o.HasGroup(g.Number); err != nil || found {

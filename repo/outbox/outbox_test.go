@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
@@ -87,7 +88,7 @@ func TestAnItemGoesFromAcceptedToConfirmed(t *testing.T) {
 	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 1 || !slices.Equal(groups[0].TxIDs, []string{"TX-a-1", "TX-b-2"}) {
 		t.Fatalf("groups %+v, %v", groups, err)
 	}
-	confirmations := []Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}, {TxID: g.TxIDs[1], Round: 5, Asset: 101}, {TxID: "SOMEBODY ELSE'S", Round: 5, Asset: 102}}
+	confirmations := []consortium.Place{{TxID: g.TxIDs[0], Round: 5, Asset: 100}, {TxID: g.TxIDs[1], Round: 5, Asset: 101}, {TxID: "SOMEBODY ELSE'S", Round: 5, Asset: 102}}
 	confirmed, err := o.Confirm(confirmations)
 	must(t, err)
 	again, err := o.Confirm(confirmations)
@@ -112,7 +113,7 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 	}
 	must(t, o.SetStored(queue(t, o, Accepted)))
 	g := group(t, o, queue(t, o, Stored))
-	_, err := o.Confirm([]Confirmation{{TxID: g.TxIDs[0], Round: 5, Asset: 100}})
+	_, err := o.Confirm([]consortium.Place{{TxID: g.TxIDs[0], Round: 5, Asset: 100}})
 	must(t, err)
 	if again := accept(t, o, "a")[0]; again.Number != first.Number || again.TxID != g.TxIDs[0] {
 		t.Errorf("after its confirmation the key gave %+v", again)
@@ -194,9 +195,9 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 					must(t, o.Expire(g))
 					continue
 				}
-				var confirmations []Confirmation
+				var confirmations []consortium.Place
 				for i, txid := range g.TxIDs {
-					confirmations = append(confirmations, Confirmation{TxID: txid, Round: 7, Asset: uint64(i)})
+					confirmations = append(confirmations, consortium.Place{TxID: txid, Round: 7, Asset: uint64(i)})
 				}
 				_, err = o.Confirm(confirmations)
 				must(t, err)

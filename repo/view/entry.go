@@ -38,6 +38,11 @@ type Entry struct {
 	Object      []byte              `json:"-"`
 }
 
+// Place is where on the chain the entry is.
+func (e *Entry) Place() consortium.Place {
+	return consortium.Place{TxID: e.TxID, Round: e.Position.Round, Asset: e.Asset, Directory: e.Directory}
+}
+
 // Added is the entry's date_added.
 func (e *Entry) Added() time.Time { return time.UnixMicro(e.DateAdded).UTC() }
 

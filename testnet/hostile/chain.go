@@ -54,7 +54,7 @@ func (m *Member) NFTs(n int, note wire.Note, d p2p.Directory) ([]ledger.Mint, er
 }
 
 // Destroys is the transactions that destroy NFTs.
-func (m *Member) Destroys(minted ...ledger.Minted) ([]ledger.Mint, error) {
+func (m *Member) Destroys(minted ...consortium.Place) ([]ledger.Mint, error) {
 	mints := make([]ledger.Mint, len(minted))
 	for i, one := range minted {
 		note, err := m.Note(wire.Note{Kind: wire.KindDestroy})
@@ -68,7 +68,7 @@ func (m *Member) Destroys(minted ...ledger.Minted) ([]ledger.Mint, error) {
 
 // Mint signs whatever it is given and returns when all of it is confirmed, with the asset ids, in the same order. They
 // go in groups of 16, one group right after the other.
-func (m *Member) Mint(ctx context.Context, mints ...ledger.Mint) ([]ledger.Minted, error) {
+func (m *Member) Mint(ctx context.Context, mints ...ledger.Mint) ([]consortium.Place, error) {
 	params, err := m.Ledger.Params(ctx)
 	if err != nil {
 		return nil, err
@@ -84,8 +84,8 @@ func (m *Member) Mint(ctx context.Context, mints ...ledger.Mint) ([]ledger.Minte
 		}
 		groups = append(groups, group)
 	}
-	assets := map[string]ledger.Minted{}
-	minted := make([]ledger.Minted, 0, len(mints))
+	assets := map[string]consortium.Place{}
+	minted := make([]consortium.Place, 0, len(mints))
 	for _, group := range groups {
 		round, err := m.confirmed(ctx, group)
 		if err != nil {
@@ -128,7 +128,7 @@ func (m *Member) confirmed(ctx context.Context, group ledger.Group) (round uint6
 }
 
 // Publish does what a good member does with drafts: it serves their directories, and mints an NFT about each.
-func (m *Member) Publish(ctx context.Context, drafts ...consortium.Draft) ([]ledger.Minted, error) {
+func (m *Member) Publish(ctx context.Context, drafts ...consortium.Draft) ([]consortium.Place, error) {
 	mints := make([]ledger.Mint, len(drafts))
 	for i, draft := range drafts {
 		d, err := DirectoryOf(draft)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
@@ -41,12 +40,8 @@ func (w *World) Open() {
 	own := w.Begin()
 	work := &signal.Signal{}
 	w.Replicator = &replicate.Replicator{Consortium: own, Identity: w.Self.Identity, Outbox: w.R.Outbox, View: w.R.View, State: w.State, Blocks: w.Blocks,
-		Confirmed: func(_ context.Context, minted []ledger.Minted) error {
-			var cs []outbox.Confirmation
-			for _, m := range minted {
-				cs = append(cs, outbox.Confirmation{TxID: m.TxID, Round: m.Round, Asset: m.Asset})
-			}
-			_, err := w.R.Outbox.Confirm(cs)
+		Confirmed: func(_ context.Context, places []consortium.Place) error {
+			_, err := w.R.Outbox.Confirm(places)
 			return err
 		}, Work: work, Log: nodetest.Discard,
 		Saw: func(events []consortium.Event) error { return w.Saw(events) }}
@@ -103,7 +98,7 @@ func (w *World) Confirm(asset uint64, txid string) {
 	items = slices.DeleteFunc(items, func(item outbox.Item) bool { return item.Note.Kind == wire.KindDestroy })[:1]
 	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{txid}}}, items)
 	nodetest.Must(w.T, err)
-	_, err = w.R.Outbox.Confirm([]outbox.Confirmation{{TxID: txid, Round: 1, Asset: asset}})
+	_, err = w.R.Outbox.Confirm([]consortium.Place{{TxID: txid, Round: 1, Asset: asset}})
 	nodetest.Must(w.T, err)
 }
 
