@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
 	"github.com/google/uuid"
 
 	"github.com/serviceledger/slnode/chainwatch"
@@ -51,21 +50,40 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 	if err != nil {
 		return nil, err
 	}
-	l := ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee)
 	chain, err := algorand.NewIndexer(r.Config.Algorand.IndexerURL, r.Config.Algorand.IndexerToken, r.Config.Algorand.IndexerTokenHeader)
 	if err != nil {
 		return nil, err
 	}
-	f, err := readFounding(r)
+	return (&foundation{repo: r, ledger: ledger.New(client, r.Keys.Account, r.Config.Algorand.MaxFee),
+		minted: func(ctx context.Context, txid, sender string, first, last uint64) (round, asset, tip uint64, err error) {
+			return chainwatch.Minted(ctx, chain, txid, sender, first, last)
+		}}).found(ctx, c)
+}
+
+// foundation is what a charter is minted with.
+type foundation struct {
+	repo   *repo.Repo
+	ledger interface {
+		algod
+		Address() string
+		Sign(p ledger.Params, mints []ledger.Mint) (ledger.Group, error)
+	}
+	// minted looks up in the indexer, whose last round is tip, what NFT a transaction made; none if asset is 0.
+	minted func(ctx context.Context, txid, sender string, first, last uint64) (round, asset, tip uint64, err error)
+}
+
+// found mints the charter, unless that was done, and notes that the repository belongs to the consortium.
+func (b *foundation) found(ctx context.Context, c Charter) (*repo.Consortium, error) {
+	f, err := readFounding(b.repo)
 	if err != nil {
 		return nil, err
 	}
 	if f == nil {
-		if f, err = prepareFounding(ctx, r, l, c); err != nil {
+		if f, err = b.prepare(ctx, c); err != nil {
 			return nil, err
 		}
 	}
-	minted, err := mintCharter(ctx, r, l, chain, f)
+	minted, err := b.mint(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("minting the charter: %w", err)
 	}
@@ -73,8 +91,8 @@ func Found(ctx context.Context, r *repo.Repo, c Charter) (*repo.Consortium, erro
 		ID: minted.Asset, Charter: minted.TxID, Name: f.Charter.Name, GenesisID: f.Charter.GenesisID, GenesisHash: f.Charter.GenesisHash,
 		Network: f.Charter.Network,
 	}
-	err = r.SetConsortium(own)
-	auditlog.New(r).Changed("found-consortium", "", []string{own.Name}, err)
+	err = b.repo.SetConsortium(own)
+	auditlog.New(b.repo).Changed("found-consortium", "", []string{own.Name}, err)
 	return &own, err
 }
 
@@ -100,9 +118,10 @@ func (f *founding) store(r *repo.Repo) error {
 	return r.Outbox.SetMemo(foundingMemo, data)
 }
 
-// prepareFounding drafts and signs the charter, and makes the swarm key.
-func prepareFounding(ctx context.Context, r *repo.Repo, l *ledger.Ledger, c Charter) (*founding, error) {
-	params, err := l.Params(ctx)
+// prepare drafts and signs the charter, and makes the swarm key.
+func (b *foundation) prepare(ctx context.Context, c Charter) (*founding, error) {
+	r := b.repo
+	params, err := b.ledger.Params(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +143,7 @@ func prepareFounding(ctx context.Context, r *repo.Repo, l *ledger.Ledger, c Char
 			return nil, err
 		}
 	}
-	if err := f.sign(l, params); err != nil {
+	if err := b.sign(f, params); err != nil {
 		return nil, err
 	}
 	return f, f.store(r)
@@ -134,7 +153,7 @@ func (f *founding) directory() (p2p.Directory, error) {
 	return publish.DirectoryOf(consortium.Draft{Metadata: f.Metadata, Payload: f.Payload, PayloadName: wire.RecordName})
 }
 
-func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
+func (b *foundation) sign(f *founding, params ledger.Params) error {
 	directory, err := f.directory()
 	if err != nil {
 		return err
@@ -144,23 +163,23 @@ func (f *founding) sign(l *ledger.Ledger, params ledger.Params) error {
 		return err
 	}
 	hash := wire.MetadataHash(f.Metadata)
-	f.Group, err = l.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: hash, Note: note, Lease: hash}})
+	f.Group, err = b.ledger.Sign(params, []ledger.Mint{{URL: wire.URL(directory.Root()), MetadataHash: hash, Note: note, Lease: hash}})
 	return err
 }
 
 // fate asks algod about the charter and, where algod doesn't have it, the indexer: only what neither has may
 // be signed again.
-func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Client) (ledger.Fate, consortium.Place, error) {
+func (b *foundation) fate(ctx context.Context, f *founding) (ledger.Fate, consortium.Place, error) {
 	txid := f.Group.TxIDs[0]
-	fate, minted, err := l.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
+	fate, minted, err := b.ledger.Fate(ctx, txid, f.Group.FirstValid, f.Group.LastValid)
 	if err != nil || fate == ledger.Pending || fate == ledger.Confirmed {
 		return fate, minted, err
 	}
-	round, err := l.Round(ctx)
+	round, err := b.ledger.Round(ctx)
 	if err != nil || round <= f.Group.LastValid {
 		return fate, minted, err
 	}
-	round, asset, tip, err := chainwatch.Minted(ctx, chain, txid, l.Address(), f.Group.FirstValid, f.Group.LastValid)
+	round, asset, tip, err := b.minted(ctx, txid, b.ledger.Address(), f.Group.FirstValid, f.Group.LastValid)
 	switch {
 	case err != nil:
 		return ledger.Unknown, consortium.Place{}, err
@@ -172,10 +191,10 @@ func (f *founding) fate(ctx context.Context, l *ledger.Ledger, chain *indexer.Cl
 	return ledger.Unknown, consortium.Place{}, nil
 }
 
-// mintCharter submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
-func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *indexer.Client, f *founding) (consortium.Place, error) {
+// mint submits the charter until it is confirmed. Like every transaction it is stored before it is submitted.
+func (b *foundation) mint(ctx context.Context, f *founding) (consortium.Place, error) {
 	for {
-		fate, minted, err := f.fate(ctx, l, chain)
+		fate, minted, err := b.fate(ctx, f)
 		if err != nil {
 			return consortium.Place{}, err
 		}
@@ -183,33 +202,33 @@ func mintCharter(ctx context.Context, r *repo.Repo, l *ledger.Ledger, chain *ind
 		case ledger.Confirmed:
 			return minted, nil
 		case ledger.Absent:
-			params, err := l.Params(ctx)
+			params, err := b.ledger.Params(ctx)
 			if err != nil {
 				return consortium.Place{}, err
 			}
-			if err := f.sign(l, params); err != nil {
+			if err := b.sign(f, params); err != nil {
 				return consortium.Place{}, err
 			}
-			if err := f.store(r); err != nil {
+			if err := f.store(b.repo); err != nil {
 				return consortium.Place{}, err
 			}
 		}
-		round, err := l.Round(ctx)
+		round, err := b.ledger.Round(ctx)
 		if err != nil {
 			return consortium.Place{}, err
 		}
 		var refused *ledger.RefusedError
-		err = l.Submit(ctx, f.Group.Raw)
+		err = b.ledger.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", l.Address(), err)
+			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", b.ledger.Address(), err)
 		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:
 			return consortium.Place{}, err
 		}
 		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = l.WaitAfter(waitCtx, round)
+		_, err = b.ledger.WaitAfter(waitCtx, round)
 		cancel()
 		if ctx.Err() != nil {
 			return consortium.Place{}, ctx.Err()
