@@ -86,35 +86,34 @@ func (r *Registrar) Admit(ctx context.Context, request []byte) (Admission, error
 	if err != nil {
 		return Admission{}, err
 	}
-	if a.quorum != nil {
-		return r.admitTogether(ctx, a, m, admitted)
+	answer := Admission{Organisation: m.Organisation, Account: m.Account}
+	switch {
+	case admitted != nil: // by whichever node and governor
+		answer.TxID, answer.Round, answer.Asset = admitted.Admitted.TxID, admitted.Admitted.Round, admitted.Admitted.Asset
+	case a.quorum != nil:
+		return r.proposeAdmission(ctx, a, m)
+	default:
+		item, err := r.storeMember(ctx, m)
+		if err != nil {
+			return Admission{}, err
+		}
+		if item, err = r.awaitItem(ctx, item.Key); err != nil {
+			return Admission{}, fmt.Errorf("admitting %s: %w", m.Organisation, err)
+		}
+		answer.TxID, answer.Round, answer.Asset = item.TxID, item.Round, item.Asset
 	}
-	item, err := r.storeMember(ctx, m)
-	if err != nil {
-		return Admission{}, err
+	if a.quorum == nil {
+		if err := r.awaitKeyring(ctx, m); err != nil {
+			return Admission{}, fmt.Errorf("giving %s its keys: %w", m.Organisation, err)
+		}
 	}
-	if item, err = r.awaitItem(ctx, item.Key); err != nil {
-		return Admission{}, fmt.Errorf("admitting %s: %w", m.Organisation, err)
-	}
-	if err := r.awaitKeyring(ctx, m); err != nil {
-		return Admission{}, fmt.Errorf("giving %s its keys: %w", m.Organisation, err)
-	}
-	invite, err := r.invite(m)
-	if err != nil {
-		return Admission{}, err
-	}
-	return Admission{Organisation: m.Organisation, Account: m.Account, TxID: item.TxID, Round: item.Round, Asset: item.Asset, Invite: invite}, nil
+	answer.Invite, err = r.invite(m)
+	return answer, err
 }
 
-// admitTogether proposes an admission or, where it was made, gives the invite.
-func (r *Registrar) admitTogether(ctx context.Context, a authority, m wire.Member, admitted *consortium.Member) (Admission, error) {
+// proposeAdmission makes a proposal of an admission.
+func (r *Registrar) proposeAdmission(ctx context.Context, a authority, m wire.Member) (Admission, error) {
 	answer := Admission{Organisation: m.Organisation, Account: m.Account}
-	if admitted != nil {
-		var err error
-		answer.TxID, answer.Round, answer.Asset = admitted.Admitted.TxID, admitted.Admitted.Round, admitted.Admitted.Asset
-		answer.Invite, err = r.invite(m)
-		return answer, err
-	}
 	draft, err := consortium.DraftMember(r.Consortium.ID, m, state.Now())
 	if err != nil {
 		return answer, err

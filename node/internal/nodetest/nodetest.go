@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +134,7 @@ func (m *memStore) Connect(id peer.ID, since time.Time) {
 // Org is an organisation with its keys.
 type Org struct {
 	Account  crypto.Account
+	PeerKey  p2pcrypto.PrivKey
 	Identity *seal.Identity
 	Document wire.Member
 	Sequence uint64
@@ -146,12 +148,19 @@ func NewOrg(t testing.TB, name string) *Org {
 	Must(t, err)
 	peerKey, _, err := p2pcrypto.GenerateEd25519Key(rand.Reader)
 	Must(t, err)
-	id, err := peer.IDFromPrivateKey(peerKey)
-	Must(t, err)
-	o := &Org{Account: crypto.GenerateAccount(), Identity: identity}
-	o.Document, err = wire.Member{Organisation: name, Title: strings.ToUpper(name), Account: o.Address(), Peer: id.String(), Recipient: identity.Recipient()}.Sign(o.Account.PrivateKey, peerKey)
-	Must(t, err)
+	o := &Org{Account: crypto.GenerateAccount(), PeerKey: peerKey, Identity: identity}
+	o.Signs(t, name)
 	return o
+}
+
+// Signs makes and signs what the organisation says of itself with the keys that it has.
+func (o *Org) Signs(t testing.TB, name string) {
+	t.Helper()
+	id, err := peer.IDFromPrivateKey(o.PeerKey)
+	Must(t, err)
+	o.Document, err = wire.Member{Organisation: name, Title: strings.ToUpper(name), Account: o.Address(), Peer: id.String(),
+		Recipient: o.Identity.Recipient()}.Sign(o.Account.PrivateKey, o.PeerKey)
+	Must(t, err)
 }
 
 // Chain is one that exists only in the test, and the repository and the state of one node that follows it.
@@ -254,6 +263,40 @@ func (w *Chain) Found(members ...*Org) []consortium.Event {
 func IndicatorJSON(n int) string {
 	return fmt.Sprintf(`{"type":"indicator","spec_version":"2.1","id":"indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f","created":"2026-01-02T03:04:05.678Z",`+
 		`"modified":"2026-01-02T03:04:05.678Z","name":"Indicator %d","pattern":"[file:hashes.MD5 = '%032x']","pattern_type":"stix","valid_from":"2026-01-02T03:04:05Z"}`, n, n, n)
+}
+
+// EpochsOf lists the key epochs of a collection that an organisation was given in any record, and can open.
+func (w *Chain) EpochsOf(o *Org, collection string) []uint32 {
+	w.T.Helper()
+	w.Blocks.mu.Lock()
+	defer w.Blocks.mu.Unlock()
+	epochs := map[uint32]bool{}
+	for _, d := range w.Blocks.Dirs {
+		files, err := d.Files()
+		Must(w.T, err)
+		for _, f := range files {
+			keyrings, err := wire.ParseKeyringRecord(f.Data)
+			if err != nil {
+				record, err := wire.ParseCollectionRecord(f.Data)
+				if err != nil {
+					continue // it is another kind of record
+				}
+				keyrings = wire.KeyringRecord{Collection: record.Collection, Keyrings: record.Keyrings}
+			}
+			for _, sealed := range keyrings.Keyrings {
+				plaintext, err := o.Identity.Open(sealed)
+				if err != nil || keyrings.Collection != collection {
+					continue
+				}
+				keyring, err := wire.ParseKeyring(plaintext)
+				Must(w.T, err)
+				for _, one := range keyring.Epochs {
+					epochs[one.Epoch] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(epochs))
 }
 
 // Object drafts an indicator in the default collection.
