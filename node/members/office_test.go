@@ -243,6 +243,13 @@ func (h *fakeHost) AddrInfo() peer.AddrInfo {
 	return peer.AddrInfo{ID: id, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/192.0.2.1/tcp/4001")}}
 }
 
+// at makes an address of another node known.
+func (h *fakeHost) at(id, address string) {
+	decoded, err := peer.Decode(id)
+	nodetest.Must(h.T, err)
+	h.peers = append(h.peers, p2p.PeerState{ID: decoded, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(address)}})
+}
+
 func (h *fakeHost) Peers() []p2p.PeerState { return h.peers }
 
 func (h *fakeHost) KeepConnected(...peer.AddrInfo) { h.asked++ }
