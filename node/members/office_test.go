@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
@@ -37,7 +38,8 @@ type office struct {
 	host    *fakeHost
 	owner   *collections.Owner
 
-	mu sync.Mutex // of the world
+	mu    sync.Mutex // of the world
+	stops []func()   // end what runs beside the test
 }
 
 // newOffice is that of an organisation which is the governor by itself, or of a member of a consortium that the first of the
@@ -67,13 +69,13 @@ func officeIn(w *worldtest.World) *office {
 	o.chain.puts = o.confirms
 	outbox := publish.NewOutbox(w.R.Outbox)
 	records := publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks))
-	problem := func() error { return errors.New("the account is empty") }
+	waits := func() error { return errors.New("the account is empty") }
 	o.owner = &collections.Owner{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: records, Watcher: o.watcher, Consortium: w.ID,
-		Network: wire.NetworkPrivate, Recipient: w.Self.Identity.Recipient(), Problem: problem, Log: nodetest.Discard}
+		Network: wire.NetworkPrivate, Recipient: w.Self.Identity.Recipient(), Problem: waits, Log: nodetest.Discard}
 	o.Registrar = &Registrar{
 		Repo: w.R, State: w.State, Host: o.host, Ledger: o.chain, Watcher: o.watcher, Announcer: o.host, Records: records,
 		Withdrawer:  &withdraw.Withdrawer{Outbox: outbox, View: w.R.View, State: w.State, Records: records, Consortium: w.ID, Log: nodetest.Discard},
-		Collections: o.owner, Problem: problem, Outbox: outbox, Log: nodetest.Discard,
+		Collections: o.owner, Problem: waits, Outbox: outbox, Log: nodetest.Discard,
 		Consortium: repo.Consortium{ID: w.ID, Charter: someCharter, Name: "Test", GenesisID: "t-v1", GenesisHash: genesisHash, Network: wire.NetworkPrivate},
 	}
 	return o
@@ -102,6 +104,10 @@ func (o *office) mine() (kinds []wire.Kind, err error) {
 			return kinds, err
 		}
 		if err := o.takes(e); err != nil {
+			return kinds, err
+		}
+		// algod tells of it as well, also of what does not count.
+		if _, err := o.Outbox.Confirm([]consortium.Place{{TxID: e.TxID, Round: e.Round, Asset: e.Asset}}); err != nil {
 			return kinds, err
 		}
 		kinds = append(kinds, item.Note.Kind)
@@ -145,15 +151,36 @@ func (o *office) check(err error) {
 	}
 }
 
+// restarts opens the repository again, as after a crash, and everything with it.
+func (o *office) restarts() *office {
+	o.T.Helper()
+	for _, stop := range o.stops {
+		stop()
+	}
+	nodetest.Must(o.T, o.R.Close())
+	r, err := repo.Open(o.R.Dir, nil)
+	nodetest.Must(o.T, err)
+	if o.World.R = r; r.Keys.Address() != o.Self.Address() {
+		o.Self.Sequence = 0
+	}
+	o.Self.Account, o.Self.Identity = r.Keys.Account, r.Keys.Identity
+	o.World.Open()
+	sole := &publish.Sole{Outbox: r.Outbox, Self: r.Keys.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	nodetest.Must(o.T, BeginWithKeys(r, r.Keys.Address(), sole))
+	return officeIn(o.World)
+}
+
 // begin lets something run beside the test, until the test ends.
 func (o *office) begin(run func(context.Context) error) {
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
-	o.T.Cleanup(func() {
+	stopped := sync.OnceFunc(func() {
 		stop()
 		o.check(<-ended)
 	})
+	o.stops = append(o.stops, stopped)
+	o.T.Cleanup(stopped)
 }
 
 // opens lets the chain take what is stored, as soon as it is, and the owner's collections be looked after.

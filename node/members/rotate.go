@@ -182,15 +182,11 @@ func (r *Registrar) FollowRotation(ctx context.Context) error {
 	}
 }
 
-// rotationDone reports whether the chain has the keys that were prepared. If it has the record and does not count it,
-// they are forgotten.
+// rotationDone reports whether the chain has the keys that were prepared, by whichever node: one that lost its outbox, or was
+// restored from a backup, knows of no plan. If the chain has the record and does not count it, they are forgotten.
 func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
-	plan, err := publish.ReadRotation(r.Repo.Outbox)
-	if err != nil || plan == nil {
-		return false, err
-	}
 	next, found, err := r.Repo.Keys.Next()
-	if err != nil || !found { // carried out before
+	if err != nil || !found { // nothing was prepared, or it was carried out
 		return false, err
 	}
 	id, err := peer.IDFromPrivateKey(next.Peer)
@@ -200,6 +196,10 @@ func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 	m, known := r.State.Member(r.State.Self)
 	if known && m.Known && m.Rotated != nil && m.Account == next.Address() && m.Peer == id.String() && m.Recipient == next.Identity.Recipient() {
 		return true, nil
+	}
+	plan, err := publish.ReadRotation(r.Repo.Outbox)
+	if err != nil || plan == nil {
+		return false, err
 	}
 	item, found, err := r.Outbox.Find(plan.Key)
 	if err != nil || !found || item.State < outbox.Confirmed || r.Watcher.State().Cursor < item.Round {
