@@ -66,7 +66,7 @@ func newOffice(t *testing.T, governs bool, others ...*nodetest.Org) *office {
 func officeIn(w *worldtest.World) *office {
 	o := &office{World: w, chain: newFakeChain(ledger.New(nil, w.R.Keys.Account, 10_000)), host: &fakeHost{World: w}}
 	o.watcher = &fakeFollower{office: o}
-	o.chain.puts = o.confirms
+	o.chain.puts, o.chain.round = o.confirms, 100 // ahead of what a test mints by itself
 	outbox := publish.NewOutbox(w.R.Outbox)
 	records := publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks))
 	waits := func() error { return errors.New("the account is empty") }
@@ -140,6 +140,7 @@ func (o *office) confirms(t types.SignedTxn, m consortium.Place) {
 	o.check(err)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.Round = max(o.Round, m.Round-1)
 	e := o.MintDirectory(&nodetest.Org{Account: crypto.Account{Address: t.Txn.Sender}, Sequence: note.Sequence - 1}, note, root, t.Txn.AssetParams.MetadataHash[:])
 	e.TxID = m.TxID
 	o.check(o.takes(e))
