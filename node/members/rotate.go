@@ -265,7 +265,7 @@ func (r *Registrar) ReplaceKeys(ctx context.Context, name string, request []byte
 func (r *Registrar) replaceable(name string, document wire.Member) (m consortium.Member, err error) {
 	for _, one := range r.State.Members() {
 		switch {
-		case one.Name == name || one.Account == name:
+		case one.Name == name || one.Account == name || slices.Contains(one.Former, name): // an interrupted order is repeated as it was
 			m = one
 		case one.Account == document.Account || slices.Contains(one.Former, document.Account):
 			return m, fmt.Errorf("the account %s belongs to another member, %s", document.Account, one.Name)
