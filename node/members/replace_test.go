@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -34,9 +35,8 @@ func TestTheGovernorGivesAMemberTheKeysOfItsRequest(t *testing.T) {
 		if invite, err := wire.OpenInvite(told.Invite, next.Identity); err != nil || invite.Account != next.Address() {
 			t.Errorf("the invite is %+v (%v)", invite, err)
 		}
-		minted := o.N
 		again, err := o.ReplaceKeys(t.Context(), "borealis", request(t, next))
-		if err != nil || again.TxID != told.TxID || again.Round != told.Round || len(again.Invite) == 0 || len(o.stored()) != 0 || o.N > minted+5 {
+		if err != nil || again.TxID != told.TxID || again.Round != told.Round || len(again.Invite) == 0 || slices.Contains(o.stored(), wire.KindRotation) {
 			t.Errorf("replaced again it is %s, %v; %v are minted", again.TxID, err, o.stored())
 		}
 	}
