@@ -190,7 +190,7 @@ func (o *Owner) update(ctx context.Context, idOrAlias string, decide func(consor
 		if err != nil {
 			return c, err
 		}
-		if c, err = o.Await(ctx, c.ID, c.Revision); err != nil || begun {
+		if c, err = o.await(ctx, c.ID, c.Revision); err != nil || begun {
 			return c, err
 		}
 	}
@@ -203,7 +203,7 @@ func (o *Owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 		return c, false, err
 	}
 	defer o.turn.give()
-	if c, err = o.Find(idOrAlias); err != nil {
+	if c, err = o.find(idOrAlias); err != nil {
 		return c, false, problem.Input(err)
 	}
 	pending, err := o.pending(c)
@@ -233,8 +233,8 @@ func (o *Owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 	return c, true, nil
 }
 
-// Find gives a collection of this organisation.
-func (o *Owner) Find(idOrAlias string) (consortium.Collection, error) {
+// find gives a collection of this organisation.
+func (o *Owner) find(idOrAlias string) (consortium.Collection, error) {
 	c, err := o.State.Called(idOrAlias)
 	if err == nil && c.Owner != o.State.Self {
 		err = fmt.Errorf("the collection %q belongs to another organisation", c.Properties.Title)

@@ -67,11 +67,11 @@ func (o *Owner) ExposedKeys() (list []ExposedKey, err error) {
 // WatchKeys tells the log who has a key and should not, until the context ends.
 func (o *Owner) WatchKeys(ctx context.Context) error {
 	told := map[string]ExposedKey{}
-	return signal.Each(ctx, &o.State.Changed, 0, func() error { return o.TellExposed(told) })
+	return signal.Each(ctx, &o.State.Changed, 0, func() error { return o.tellExposed(told) })
 }
 
-// TellExposed logs what has changed about the keys since it was called last: told is what it has said.
-func (o *Owner) TellExposed(told map[string]ExposedKey) error {
+// tellExposed logs what has changed about the keys since it was called last: told is what it has said.
+func (o *Owner) tellExposed(told map[string]ExposedKey) error {
 	now, err := o.ExposedKeys()
 	if err != nil {
 		return err

@@ -17,14 +17,14 @@ import (
 // Run does what no order is needed for, until the context ends: anyone who may read a collection and has no keys gets
 // them, and where a reader was removed from the consortium a new key epoch begins.
 func (o *Owner) Run(ctx context.Context) error {
-	return signal.Each(ctx, &o.State.Changed, lookAgain, func() error { return o.LookAfter(ctx) })
+	return signal.Each(ctx, &o.State.Changed, lookAgain, func() error { return o.lookAfter(ctx) })
 }
 
 // lookAgain is how often collections are looked after though nothing has changed, for what waits for its time.
 const lookAgain = time.Minute
 
-// LookAfter does once what Run does at every change.
-func (o *Owner) LookAfter(ctx context.Context) error {
+// lookAfter does once what Run does at every change.
+func (o *Owner) lookAfter(ctx context.Context) error {
 	if err := o.turn.take(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package collections
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -107,7 +108,7 @@ func TestWhoIsAdmittedAgainWithTheSameKeysCostsNoEpoch(t *testing.T) {
 func TestWhoWasRemovedWhileANewKeyWasOnItsWayIsShutOutOfThatToo(t *testing.T) {
 	h, ring := newOwningWorld(t)
 	h.Rotates(h.Founder, worldtest.Changes{Identity: true})
-	nodetest.Must(t, h.owner.LookAfter(t.Context())) // the epoch's record is made, with a keyring for mallory
+	nodetest.Must(t, h.owner.lookAfter(t.Context())) // the epoch's record is made, with a keyring for mallory
 	h.Removes(h.Mallory)
 	if h.looksAfter(); ring().Epoch != 3 || ring().MayRead(h.Mallory.Address()) {
 		t.Errorf("the collection is %+v: mallory was given the key of epoch 2", ring())
@@ -149,19 +150,40 @@ func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T
 // ownersWorld is a hostile world in which self looks after its collections.
 type ownersWorld struct {
 	*worldtest.HostileWorld
-	owner *Owner
+	owner  *Owner
+	outbox *publish.Outbox
 }
 
 func newOwnersWorld(t *testing.T) *ownersWorld {
 	h := worldtest.NewHostileWorld(t)
-	return &ownersWorld{h, ownerIn(h.World)}
+	outbox := publish.NewOutbox(h.R.Outbox)
+	return &ownersWorld{h, ownerOf(h.World, outbox), outbox}
+}
+
+// carriesOut puts on the chain what an order waits for, and gives what was minted for it.
+func (h *ownersWorld) carriesOut(order func(context.Context) (consortium.Collection, error)) (c consortium.Collection, minted []wire.Kind, err error) {
+	h.T.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err = order(h.T.Context())
+	}()
+	for {
+		stored := h.outbox.Stored.Changed()
+		minted = append(minted, h.Records()...)
+		select {
+		case <-done:
+			return c, minted, err
+		case <-stored:
+		}
+	}
 }
 
 // looksAfter lets the owner do what is to be done and puts it on the chain, until nothing is left, and gives what was minted.
 func (h *ownersWorld) looksAfter() (kinds []wire.Kind) {
 	h.T.Helper()
 	for {
-		nodetest.Must(h.T, h.owner.LookAfter(h.T.Context()))
+		nodetest.Must(h.T, h.owner.lookAfter(h.T.Context()))
 		minted := h.Records()
 		if len(minted) == 0 {
 			return kinds
@@ -232,7 +254,7 @@ func TestACollectionWhoseIdIsTakenIsMadeAgain(t *testing.T) {
 func TestTheFoundersAliasDoesNotKeepAMemberFromChangingItsCollection(t *testing.T) {
 	h := newOwnersWorld(t)
 	h.Takes(h.CollectionOf(h.Founder, h.Collection, 2, h.Everybody("notes"), h.Self, h.Mallory))
-	c, err := h.owner.Find(h.Own)
+	c, err := h.owner.find(h.Own)
 	nodetest.Must(t, err)
 	if err := h.owner.check(c, c.Properties); err != nil {
 		t.Errorf("a change that leaves the alias is refused: %v", err)

@@ -49,7 +49,7 @@ func (o *Owner) begins() {
 }
 
 // Create makes a collection and waits until it is on the chain. If the context ends before that, the error wraps
-// errOnItsWay if the collection is made all the same.
+// [ErrOnItsWay] if the collection is made all the same.
 func (o *Owner) Create(ctx context.Context, spec Spec) (consortium.Collection, error) {
 	if err := state.AwaitTip(ctx, o.Watcher); err != nil {
 		return consortium.Collection{}, err
@@ -59,7 +59,7 @@ func (o *Owner) Create(ctx context.Context, spec Spec) (consortium.Collection, e
 		if err != nil {
 			return consortium.Collection{}, err
 		}
-		made, err := o.Await(ctx, c.ID, c.Revision)
+		made, err := o.await(ctx, c.ID, c.Revision)
 		switch {
 		case errors.Is(err, errTaken) && try < creationTries:
 			o.Log.Warn("a collection is made again, with another id", "title", spec.Title, "reason", err)
@@ -235,8 +235,8 @@ func (o *Owner) keys(c consortium.Collection, from uint32) map[uint32]*seal.Epoc
 	return keys
 }
 
-// Await waits until a collection has a revision.
-func (o *Owner) Await(ctx context.Context, id string, revision int) (c consortium.Collection, err error) {
+// await waits until a collection has a revision.
+func (o *Owner) await(ctx context.Context, id string, revision int) (c consortium.Collection, err error) {
 	err = signal.Until(ctx, func() (is bool, err error) {
 		if o.State.Taken(id) {
 			return false, fmt.Errorf("collection %s: %w", id, errTaken)

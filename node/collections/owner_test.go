@@ -27,9 +27,13 @@ func newOwner(t *testing.T) (*worldtest.World, *Owner) {
 
 // ownerIn makes one, as a start does.
 func ownerIn(w *worldtest.World) *Owner {
+	return ownerOf(w, publish.NewOutbox(w.R.Outbox))
+}
+
+func ownerOf(w *worldtest.World, outbox *publish.Outbox) *Owner {
 	return &Owner{
 		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.ID,
-		Records:   publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
+		Records:   publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks)),
 		Recipient: w.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}
 }

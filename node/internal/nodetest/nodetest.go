@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -180,6 +181,9 @@ type Chain struct {
 }
 
 var Discard = slog.New(slog.DiscardHandler)
+
+// LogTo is a log that a test reads.
+func LogTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 func NewChain(t testing.TB, self *Org) *Chain {
 	t.Helper()
