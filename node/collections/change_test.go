@@ -287,6 +287,21 @@ func TestAPropertyIsChangedByItselfAndWithoutAKey(t *testing.T) {
 	}
 }
 
+// What others call theirs keeps nobody from its own.
+func TestAChangeIsOfTheOwnersCollectionWhateverOthersCallTheirs(t *testing.T) {
+	h := newOwnersWorld(t)
+	h.Takes(h.CollectionOf(h.Founder, h.Collection, 2, h.Everybody("notes"), h.Self, h.Mallory))
+	for _, name := range []string{"notes", h.Own} {
+		if c, _, err := h.rotates(name); err != nil || c.ID != h.Own {
+			t.Errorf("a change of %q is one of %q (%v)", name, c.Properties.Title, err)
+		}
+	}
+	for name, words := range map[string]string{h.Collection: `the collection "For everybody" belongs to another organisation`, "nothing": "nothing"} {
+		_, _, err := h.rotates(name)
+		wantRefusal(t, "a change of "+name, err, words)
+	}
+}
+
 // There is one change of a collection at a time: who changes it while a record is on its way waits, and changes what it says.
 func TestChangesOfOneCollectionFollowOneAnother(t *testing.T) {
 	h := newOwnersWorld(t)

@@ -10,7 +10,6 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/clients"
-	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/state"
@@ -43,7 +42,7 @@ func TestWhatSomebodyCallsItsCollectionNeverHidesAnother(t *testing.T) {
 				t.Errorf("others call theirs %q: a post to %q goes to %q (%v)", alias, name, c.Title, err)
 			}
 			for what, find := range map[string]func() (string, error){
-				"an owner's change": func() (string, error) { c, err := h.owner.Find(name); return c.ID, err },
+				"an owner's change": func() (string, error) { c, err := h.State.Called(name); return c.ID, err },
 				"a feed": func() (string, error) {
 					s := &sink{Feeds: &Feeds{State: h.State}, config: config.Feed{Into: name}}
 					c, err := s.into()
@@ -128,12 +127,11 @@ func TestWhoHasOurNameInTheConsortiumGetsNothingThatIsPostedToOurRoot(t *testing
 type namedWorld struct {
 	*worldtest.HostileWorld
 	catalogue *clients.Catalogue
-	owner     *collections.Owner
 }
 
 func newNamedWorld(t *testing.T) *namedWorld {
 	h := worldtest.NewHostileWorld(t)
 	return &namedWorld{
-		h, &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.ID}}, &collections.Owner{State: h.State},
+		h, &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: &clients.APIRoot{}, Consortium: repo.Consortium{ID: h.ID}},
 	}
 }
