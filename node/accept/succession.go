@@ -65,7 +65,7 @@ func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
 	if object.Version() == "" {
 		return nil, nil
 	}
-	latest, err := b.LatestOwn(object.ID)
+	latest, err := b.latestOwn(object.ID)
 	if err != nil || latest == nil {
 		return nil, err
 	}
@@ -79,9 +79,9 @@ func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
 	return stix.Succession(published, object), nil
 }
 
-// LatestOwn is the latest version of an object that this organisation has published in the collection; nil if there is
+// latestOwn is the latest version of an object that this organisation has published in the collection; nil if there is
 // none.
-func (b *Batch) LatestOwn(id string) (*view.Entry, error) {
+func (b *Batch) latestOwn(id string) (*view.Entry, error) {
 	latest, err := b.View.Latest(b.Into.ID, id)
 	if err != nil || latest == nil || b.State.Ours(latest.Publisher) {
 		return latest, err

@@ -22,8 +22,8 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// MemberDocument is what this organisation says of itself: its request for admission.
-func (r *Registrar) MemberDocument() (wire.Member, error) {
+// memberDocument is what this organisation says of itself: its request for admission.
+func (r *Registrar) memberDocument() (wire.Member, error) {
 	return Document(r.Repo.Config, r.Repo.Keys)
 }
 

@@ -255,7 +255,7 @@ func TestOnlyTheGovernorAdmitsRemovesAndReplaces(t *testing.T) {
 func TestARequestSaysWhoAsksAndProvesItsKeys(t *testing.T) {
 	r := aRepository(t)
 	r.Config.Organisation.Title = ""
-	m, err := (&Registrar{Repo: r}).MemberDocument()
+	m, err := (&Registrar{Repo: r}).memberDocument()
 	nodetest.Must(t, err)
 	data, err := m.Encode()
 	nodetest.Must(t, err)

@@ -258,7 +258,7 @@ func (r *Registrar) CompleteFounding(ctx context.Context) error {
 	if _, found, err := r.Repo.Outbox.Find(publish.RecordKey(id, 1)); err != nil || found {
 		return err // it is complete; who is the governor and which keys we have may have changed since
 	}
-	own, err := r.MemberDocument()
+	own, err := r.memberDocument()
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (o *office) rotates(c keys.Change) (r Rotated) {
 // isSelf checks that the node's keys are those that the chain has, and that nothing is left of a change.
 func (o *office) isSelf(what string) {
 	o.T.Helper()
-	document, err := o.MemberDocument()
+	document, err := o.memberDocument()
 	nodetest.Must(o.T, err)
 	m := o.member(o.R.Keys.Address())
 	if !o.State.Active() || m.Account != document.Account || m.Peer != document.Peer || m.Recipient != document.Recipient {
@@ -75,7 +75,7 @@ func TestAnOrganisationStaysTheSameWithOtherKeys(t *testing.T) {
 		c := keys.Change{Account: n&1 != 0, Peer: n&2 != 0, Identity: n&4 != 0}
 		what := fmt.Sprintf("%+v", c)
 		o := newOffice(t, true)
-		before, err := o.MemberDocument()
+		before, err := o.memberDocument()
 		nodetest.Must(t, err)
 		secret, err := seal.SealTo([]string{before.Recipient}, []byte("of old"))
 		nodetest.Must(t, err)
