@@ -21,7 +21,6 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -110,78 +109,6 @@ func (b *Batch) level(t *testing.T) stix.Level {
 	level, err := b.State.Permit(b.objects[0], b.Into, b.Markings.Levels())
 	nodetest.Must(t, err)
 	return level
-}
-
-// A rehearsal tells who would read each object and what it would cost, or why it would be refused; and does nothing.
-func TestARehearsalTellsWhatWouldBeAndDoesNothing(t *testing.T) {
-	w := worldtest.NewFoundedWorld(t)
-	published := w.Mint(w.Self, w.Object(1))
-	nodetest.Must(t, w.Deliver(published))
-	w.Drain()
-	recipients := &fixed{}
-	p := publisherIn(w)
-	p.Fees, p.Recipients = fee(2000), recipients
-	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(nodetest.DescribedIndicator(1, ""), nodetest.IndicatorJSON(2), labelled(3, "red"), "{"))
-	nodetest.Must(t, err)
-	one := ledger.Cost(1, 2000)
-	o := rehearsal.Objects
-	if len(o) != 4 || rehearsal.Extra != 0 || len(recipients.asked) != 0 {
-		t.Fatalf("it tells %+v", rehearsal)
-	}
-	if o[0].ID != firstID || o[0].TxID != published.TxID || o[0].Cost != 0 || !slices.Equal(o[0].Readers, []string{"alpha"}) || o[0].Version != worldtest.FirstTime {
-		t.Errorf("of what is published: %+v", o[0])
-	}
-	if o[1].TxID != "" || o[1].Cost != one || !slices.Equal(o[1].Readers, []string{"alpha"}) || o[1].Failure != "" {
-		t.Errorf("of what is new: %+v", o[1])
-	}
-	for _, refused := range o[2:] {
-		if refused.Failure == "" || refused.Cost != 0 || refused.Readers != nil {
-			t.Errorf("of what is refused: %+v", refused)
-		}
-	}
-	if n := w.R.Outbox.Count()[outbox.Accepted]; n != 0 {
-		t.Errorf("%d objects were taken in", n)
-	}
-	_, err = p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: uuid.NewString()}, posts(nodetest.IndicatorJSON(2)))
-	if !errors.Is(err, taxii.ErrForbidden) {
-		t.Errorf("into no collection: %v", err)
-	}
-}
-
-// For named recipients a rehearsal makes no collection, and tells what one would cost.
-func TestARehearsalForRecipientsMakesNoCollection(t *testing.T) {
-	h := newPublishersWorld(t)
-	p := h.publisher()
-	p.Fees = fee(1000)
-	a := posts(labelled(1, "red"))
-	a.To = []string{"mallory"}
-	for _, exists := range []bool{false, true} {
-		rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: h.Collection}, a)
-		nodetest.Must(t, err)
-		want := ledger.Cost(1, 1000)
-		if exists {
-			want = 0
-		}
-		if o := rehearsal.Objects[0]; rehearsal.Extra != want || o.Failure != "" || !slices.Equal(o.Readers, []string{"mallory", "self"}) && !slices.Equal(o.Readers, []string{"self", "mallory"}) {
-			t.Errorf("it tells %+v", rehearsal)
-		}
-		if len(h.Records()) != 0 {
-			t.Error("it makes a collection")
-		}
-		_, err = h.owner.AdHoc(t.Context(), a.To)
-		nodetest.Must(t, err)
-		h.Records()
-	}
-	a.To = []string{"nobody"}
-	if _, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: h.Collection}, a); err == nil || !strings.Contains(err.Error(), `no member is called "nobody"`) {
-		t.Errorf("for nobody: %v", err)
-	}
-	// Who was removed is no reader.
-	h.Removes(h.Mallory)
-	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: h.Collection}, posts(nodetest.IndicatorJSON(1)))
-	if nodetest.Must(t, err); slices.Contains(rehearsal.Objects[0].Readers, "mallory") {
-		t.Errorf("after a removal it tells %+v", rehearsal.Objects[0])
-	}
 }
 
 // What is for named recipients is published in their collection, and not in that which it was posted to.
@@ -462,17 +389,6 @@ func TestEachStateOfWhatIsOnTheChainIsToldInWords(t *testing.T) {
 	x.want("pending", "its blocks are being read")
 	nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: view.Event{Event: x.event}, State: view.Undecided}}))
 	x.want("pending", "it waits for a record of its collection")
-}
-
-// A rehearsal asks for what the network asks for; where that can't be had, for the usual.
-func TestARehearsalNeedsNoAlgod(t *testing.T) {
-	w := worldtest.NewFoundedWorld(t)
-	p := publisherIn(w)
-	p.Fees = down{}
-	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(nodetest.IndicatorJSON(1)))
-	if err != nil || rehearsal.Objects[0].Cost != ledger.Cost(1, publish.UsualFee) {
-		t.Errorf("%+v, %v", rehearsal, err)
-	}
 }
 
 type down struct{}

@@ -156,7 +156,7 @@ func TestAFoundingMintsOneCharterWhateverHappens(t *testing.T) {
 		if err := r.Outbox.ForgetMemo(foundingMemo); err != nil {
 			t.Fatal(err)
 		}
-		b, chain := aFoundation(r)
+		_, chain := aFoundation(r)
 		chain.pace = rapid.Uint64Range(1, 300).Draw(t, "rounds that pass")
 		chain.forgets = rapid.Bool().Draw(t, "algod forgets")
 		faults := rapid.SliceOfN(rapid.SampledFrom([]fault{none, none, none, fails, unknown, forgotten}), 0, 60).Draw(t, "faults")
@@ -170,7 +170,7 @@ func TestAFoundingMintsOneCharterWhateverHappens(t *testing.T) {
 		}
 		var own *repo.Consortium
 		for own == nil {
-			b = &foundation{repo: r, ledger: chain, minted: chain.minted} // as after a crash
+			b := &foundation{repo: r, ledger: chain, minted: chain.minted} // as after a crash
 			got, err := b.found(t.Context(), Charter{Name: "Test"})
 			switch {
 			case err == nil:

@@ -288,7 +288,6 @@ func TestAChangeOfKeysThatDoesNotCountIsForgotten(t *testing.T) {
 	nodetest.Must(t, err)
 	draft, err := consortium.DraftRemoval(o.ID, address, state.Now())
 	o.sees(founder, draft, err)
-	draft, err = consortium.DraftMember(o.ID, o.Self.Document, state.Now())
 	var told error
 	err = o.follows(func(ctx context.Context) error {
 		// It was asked for while the organisation was a member, and comes to the chain when it is none.
