@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/state"
@@ -73,6 +74,7 @@ func TestAFoundingIsCompletedByTheFoundersMembershipAndACollectionForEverybody(t
 			p.Metadata != metadata || p.DefaultLevel != "green" || !strings.Contains(p.Description, "Energy") {
 			t.Errorf("on the %s network the collection is %+v", network, c)
 		}
+		o.R.Config.Organisation.Title = "Called otherwise meanwhile"
 		nodetest.Must(t, o.CompleteFounding(t.Context())) // at the next start
 		if kinds := o.stored(); len(kinds) != 0 {
 			t.Errorf("once more it mints %v", kinds)
@@ -280,4 +282,59 @@ func TestAnInviteForAMemberCostsNothingThoughTheOutboxKnowsOfNoAdmission(t *test
 	if m := o.member(borealis.Address()); m.InForce != 1 || a.Asset != before.Admitted.Asset || a.TxID != before.Admitted.TxID || a.Round != before.Admitted.Round || len(a.Invite) == 0 {
 		t.Errorf("it is admitted %d times, told %+v", m.InForce, a)
 	}
+}
+
+// An admission waits for the keys of the collection that everybody reads, if that is the governor's own, and for no others:
+// whoever it is, and whatever account it was admitted with.
+func TestAnAdmissionWaitsForTheKeysThatTheGovernorGives(t *testing.T) {
+	t.Run("of itself", func(t *testing.T) {
+		o := newOffice(t, true)
+		draft, err := consortium.DraftRemoval(o.ID, o.Self.Address(), state.Now())
+		o.sees(o.Self, draft, err)
+		o.opensTheChain()
+		if _, err := o.Admit(t.Context(), request(t, o.Self)); err != nil || o.member(o.Self.Address()).Removed != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("of a member with another account", func(t *testing.T) {
+		borealis := nodetest.NewOrg(t, "borealis")
+		o := newOffice(t, true, borealis)
+		next := nodetest.NewOrg(t, "borealis")
+		draft, err := consortium.DraftRotation(o.ID, borealis.Address(), next.Document, next.Account.PrivateKey, state.Now())
+		o.sees(borealis, draft, err)
+		o.opens()
+		if a, err := o.Admit(waiting.Context(t), request(t, next)); err != nil || len(a.Invite) == 0 {
+			t.Error(err)
+		}
+	})
+	t.Run("where the founder gives them", func(t *testing.T) {
+		founder := nodetest.NewOrg(t, "founder")
+		o := newOffice(t, false, founder)
+		handsOver(o, founder, o.Self)
+		own, err := o.owner.Create(o.waits(1), collections.Spec{Title: "Own"})
+		if !errors.Is(err, collections.ErrOnItsWay) {
+			t.Fatalf("%+v, %v", own, err)
+		}
+		o.opensTheChain()
+		if _, err := o.Admit(waiting.Context(t), request(t, nodetest.NewOrg(t, "borealis"))); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A charter that has not arrived is not amended: its name and history would be lost.
+func TestACharterThatHasNotArrivedIsNotAmended(t *testing.T) {
+	w := worldtest.NewWorld(t, nil)
+	w.Self = &nodetest.Org{Account: w.R.Keys.Account, Identity: w.R.Keys.Identity}
+	w.Self.PeerKey = w.R.Keys.Peer
+	w.Self.Signs(t, "self")
+	charter := w.Found(w.Self)[0]
+	clear(w.Blocks.Dirs)
+	w.Open()
+	nodetest.Must(t, w.Deliver(charter))
+	w.Drain()
+	o := officeIn(w)
+	name := "Other"
+	_, err := o.SetGovernor(t.Context(), GovernorChange{Name: &name})
+	wantRefusal(t, "an amendment", err, "the charter's content has not arrived")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -188,6 +189,48 @@ func TestAFoundingMintsOneCharterWhateverHappens(t *testing.T) {
 			t.Fatalf("there are %d charters, the repository belongs to %+v", len(chain.confirmed), own)
 		}
 	})
+}
+
+// What algod can't tell is no result.
+func TestAnAlgodThatDoesNotAnswerEndsAFounding(t *testing.T) {
+	for _, where := range []call{"params", "fate", "round", "submit", "wait"} {
+		r := aRepository(t)
+		b, chain := aFoundation(r)
+		chain.does = onceIn(where, chain, fails)
+		if _, err := b.found(t.Context(), Charter{Name: "Test"}); !errors.Is(err, errDown) {
+			t.Errorf("without an answer to %s: %v", where, err)
+		}
+		if _, err := b.found(t.Context(), Charter{Name: "Test"}); err != nil || len(chain.confirmed) != 1 {
+			t.Errorf("repeated: %d charters, %v", len(chain.confirmed), err)
+		}
+	}
+	r := aRepository(t)
+	b, chain := aFoundation(r)
+	_, err := b.found(t.Context(), Charter{Name: "Test"})
+	nodetest.Must(t, err)
+	f, err := readFounding(r)
+	nodetest.Must(t, err)
+	chain.forgets, chain.round = true, f.Group.LastValid+1
+	for _, where := range []call{"fate", "round", "indexer"} {
+		chain.does = onceIn(where, chain, fails)
+		if fate, _, err := b.fate(t.Context(), f); !errors.Is(err, errDown) {
+			t.Errorf("without an answer to %s the fate is %v, %v", where, fate, err)
+		}
+	}
+}
+
+func TestAFoundingEndsAtItsDeadline(t *testing.T) {
+	b, chain := aFoundation(aRepository(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	chain.happens = func(what call) {
+		if what == "wait" {
+			<-ctx.Done()
+		}
+	}
+	if _, err := b.found(ctx, Charter{Name: "Test"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
 }
 
 func TestAFoundingEndsWithItsContext(t *testing.T) {

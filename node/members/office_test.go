@@ -186,13 +186,18 @@ func (o *office) begin(run func(context.Context) error) {
 
 // opens lets the chain take what is stored, as soon as it is, and the owner's collections be looked after.
 func (o *office) opens() {
+	o.opensTheChain()
+	o.begin(o.owner.Run)
+}
+
+// opensTheChain is opens without anybody who looks after collections.
+func (o *office) opensTheChain() {
 	o.begin(func(ctx context.Context) error {
 		return signal.Each(ctx, &o.Outbox.Stored, 0, func() error {
 			_, err := o.mine()
 			return err
 		})
 	})
-	o.begin(o.owner.Run)
 }
 
 // waits is a context that ends when so much is stored: who waits then waits for the chain.

@@ -249,13 +249,22 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 	nodetest.Must(t, err)
 	elsewhere, otherNetwork, stingy := proposalsOwn, proposalsOwn, config.Default()
 	elsewhere.ID, otherNetwork.GenesisHash, stingy.Algorand.MaxFee = 5, bytes.Repeat([]byte{8}, 32), 999
-	if _, err := ReadProposal(elsewhere, config.Default(), data); err == nil {
-		t.Error("a proposal for another consortium passes")
-	}
-	if _, err := ReadProposal(otherNetwork, config.Default(), data); err == nil {
-		t.Error("a proposal for another network passes")
-	}
-	if _, err := ReadProposal(proposalsOwn, stingy, data); err == nil {
-		t.Error("a proposal that costs too much passes")
+	ofAnother, err := consortium.DraftRemoval(5, c, state.Now())
+	nodetest.Must(t, err)
+	files, err := aProposal(t, ofAnother, ofAnother.Note, a, b).Encode()
+	nodetest.Must(t, err)
+	for _, one := range []struct {
+		words  string
+		own    repo.Consortium
+		config config.Config
+		file   []byte
+	}{
+		{"the proposal is for the consortium 1001, this repository belongs to 5", elsewhere, config.Default(), data},
+		{"the proposal is for another Algorand network than test-v1", otherNetwork, config.Default(), data},
+		{"the transaction costs 1000 microalgo, the configuration allows 999", proposalsOwn, stingy, data},
+		{`metadata.json is that of a "removal" of consortium 5`, proposalsOwn, config.Default(), files},
+	} {
+		_, err := ReadProposal(one.own, one.config, one.file)
+		wantRefusal(t, "a proposal", err, one.words)
 	}
 }

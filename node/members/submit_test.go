@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -186,6 +187,22 @@ func TestWhatTheIndexerHasNotShownIsSaid(t *testing.T) {
 	done, err := c.SubmitProposal(ctx, [][]byte{c.signedBy(c.cobalt, removal.Proposal)})
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "transaction "+done.TxID+" is on the chain, the indexer has not shown it") {
 		t.Error(err)
+	}
+}
+
+func TestASubmissionEndsAtItsDeadline(t *testing.T) {
+	c := newCouncil(t)
+	removal, err := c.Remove(t.Context(), "borealis")
+	nodetest.Must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	c.chain.happens = func(what call) {
+		if what == "wait" {
+			<-ctx.Done()
+		}
+	}
+	if done, err := c.SubmitProposal(ctx, [][]byte{c.signedBy(c.cobalt, removal.Proposal)}); err == nil || !errors.Is(err, context.DeadlineExceeded) || done.Round != 0 {
+		t.Errorf("it goes on to round %d: %v", done.Round, err)
 	}
 }
 
