@@ -62,6 +62,9 @@ func (o *office) isSelf(what string) {
 	if !o.State.Active() || m.Account != document.Account || m.Peer != document.Peer || m.Recipient != document.Recipient {
 		o.T.Errorf("%s: the chain has %+v, the node %+v", what, m, document)
 	}
+	if done, err := o.rotationDone(o.T.Context()); err != nil || done {
+		o.T.Errorf("%s: it would begin again with the keys that it has (%v)", what, err)
+	}
 	plan, err := publish.ReadRotation(o.R.Outbox)
 	_, prepared, nextErr := o.R.Keys.Next()
 	if err = errors.Join(err, nextErr); err != nil || plan != nil || prepared {
