@@ -219,5 +219,17 @@ func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 		} else {
 			x.want("failed", "other content")
 		}
+		// What is to take the place of something is served when that has left, whoever's of the two it is.
+		item, _, err := w.R.Outbox.Item(x.item.Number)
+		nodetest.Must(t, err)
+		item.ReplacesAsset = earlier.Asset
+		if fate, err := x.p.fate(item); err != nil || fate.done || fate.failure != "" || fate.waits != waitsForReplaced {
+			t.Errorf("with the same content (%v) its fate is %+v, %v", same, fate, err)
+		}
+		if item.ReplacesAsset, item.Replaces = 0, item.Number+1; !same {
+			if fate, err := x.p.fate(item); err != nil || fate.done || fate.waits != waitsForReplaced {
+				t.Errorf("its fate is %+v, %v", fate, err)
+			}
+		}
 	}
 }

@@ -43,6 +43,11 @@ func TestTheSameRecipientsHaveTheSameCollection(t *testing.T) {
 	same("on the chain")
 	h.has(h.Mallory, first, 1)
 	h.has(h.Founder, first, 1)
+	rotated, _, err := h.rotates(first.ID)
+	nodetest.Must(t, err)
+	if again, err := h.owner.AdHoc(t.Context(), []string{"mallory", "founder"}); err != nil || again.Epoch != 2 || again.Revision != rotated.Revision {
+		t.Errorf("with another key it is %+v (%v)", again, err)
+	}
 	one, err := h.owner.AdHoc(t.Context(), []string{"mallory"})
 	if err != nil || one.ID == first.ID {
 		t.Errorf("for one of them it is the same (%v)", err)
