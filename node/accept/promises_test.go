@@ -179,6 +179,7 @@ func TestAStatusIsToldToWhoAskedAndToAdministrators(t *testing.T) {
 		{taxii.Principal{User: "ann"}, "other", status.ID, false},
 		{taxii.Principal{User: "bob", Role: taxii.RoleAdmin}, "other", status.ID, false},
 		{taxii.Principal{User: "ann"}, "self", uuid.NewString(), false},
+		{taxii.Principal{}, "", uuid.NewString(), false},
 	} {
 		got, err := p.Status(t.Context(), one.who, one.root, one.id)
 		if one.want && (err != nil || got.ID != status.ID || got.RequestedAt.IsZero() || len(got.Pendings) != 1) || !one.want && !errors.Is(err, taxii.ErrNotFound) {

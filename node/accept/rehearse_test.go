@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -22,23 +23,27 @@ func TestARehearsalTellsWhatWouldBeAndDoesNothing(t *testing.T) {
 	published := w.Mint(w.Self, w.Object(1))
 	nodetest.Must(t, w.Deliver(published))
 	w.Drain()
+	const address = `{"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"}`
 	recipients := &fixed{}
 	p := publisherIn(w)
 	p.Fees, p.Recipients = fee(2000), recipients
-	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(nodetest.DescribedIndicator(1, ""), nodetest.IndicatorJSON(2), labelled(3, "red"), "{"))
+	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(nodetest.DescribedIndicator(1, ""), nodetest.IndicatorJSON(2), labelled(3, "red"), "{", address))
 	nodetest.Must(t, err)
 	one := ledger.Cost(1, 2000)
 	o := rehearsal.Objects
-	if len(o) != 4 || rehearsal.Extra != 0 || len(recipients.asked) != 0 {
+	if len(o) != 5 || rehearsal.Extra != 0 || len(recipients.asked) != 0 {
 		t.Fatalf("it tells %+v", rehearsal)
 	}
 	if o[0].ID != firstID || o[0].TxID != published.TxID || o[0].Cost != 0 || !slices.Equal(o[0].Readers, []string{"alpha"}) || o[0].Version != worldtest.FirstTime {
 		t.Errorf("of what is published: %+v", o[0])
 	}
-	if o[1].TxID != "" || o[1].Cost != one || !slices.Equal(o[1].Readers, []string{"alpha"}) || o[1].Failure != "" {
+	if o[1].TxID != "" || o[1].Cost != one || !slices.Equal(o[1].Readers, []string{"alpha"}) || o[1].Failure != "" || o[1].Version != worldtest.FirstTime {
 		t.Errorf("of what is new: %+v", o[1])
 	}
-	for _, refused := range o[2:] {
+	if version, err := time.Parse(time.RFC3339Nano, o[4].Version); err != nil || time.Since(version) > time.Hour || o[4].Failure != "" {
+		t.Errorf("of what has no version: %+v (%v), want the time as its version", o[4], err)
+	}
+	for _, refused := range o[2:4] {
 		if refused.Failure == "" || refused.Cost != 0 || refused.Readers != nil {
 			t.Errorf("of what is refused: %+v", refused)
 		}

@@ -8,11 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
+
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // withoutHistory amends the charter: newcomers may not read what was published before.
@@ -70,6 +75,76 @@ func TestANewcomerDoesNotGetTheNextKeyAloneWhereItMayReadAll(t *testing.T) {
 		t.Errorf("%v are minted", minted)
 	}
 	h.has(delta, c, 1, 2)
+}
+
+// arrives lets the content of a record arrive after all.
+func arrives(w *worldtest.World, e consortium.Event, d p2p.Directory) {
+	w.T.Helper()
+	files, err := d.Files()
+	nodetest.Must(w.T, err)
+	metadata, err := wire.ParseMetadata(files[0].Data)
+	nodetest.Must(w.T, err)
+	w.State.Change(func(s *consortium.State) { nodetest.Must(w.T, s.Attach(e.TxID, metadata, files[1].Data)) })
+}
+
+// A reader that was named while its record had not arrived gets the key when it has: the present one.
+func TestAReaderWhoseRecordComesLateGetsThePresentKey(t *testing.T) {
+	h := newOwnersWorld(t)
+	next := nodetest.NewOrg(t, "mallory")
+	draft, err := consortium.DraftRotation(h.ID, h.Mallory.Address(), next.Document, nil, state.Now())
+	nodetest.Must(t, err)
+	e := h.Mint(h.Founder, draft)
+	root, err := cid.Decode(e.Directory)
+	nodetest.Must(t, err)
+	late := h.Blocks.Dirs[root]
+	delete(h.Blocks.Dirs, root)
+	h.Takes(e)
+	p := h.Named("Ring", "")
+	p.Readers = wire.Accounts{Named: []string{next.Address()}}
+	id := uuid.NewString()
+	nodetest.Must(t, h.owner.Found(t.Context(), id, p))
+	if minted := h.looksAfter(); len(minted) != 1 {
+		t.Errorf("before it is there %v are minted", minted)
+	}
+	c, _, err := h.rotates(id)
+	nodetest.Must(t, err)
+	h.has(next, c)
+	arrives(h.World, e, late)
+	if minted := h.looksAfter(); !slices.Equal(minted, []wire.Kind{wire.KindKeyring}) {
+		t.Errorf("when it is there %v are minted", minted)
+	}
+	h.has(next, c, 2)
+}
+
+// Without the charter it is not known what newcomers may read: nobody is given anything.
+func TestNoKeysAreGivenBeforeTheCharterIsKnown(t *testing.T) {
+	self, delta := nodetest.NewOrg(t, "self"), nodetest.NewOrg(t, "delta")
+	w := worldtest.NewWorld(t, self)
+	events := w.Found(self)
+	charter, err := cid.Decode(events[0].Directory)
+	nodetest.Must(t, err)
+	late := w.Blocks.Dirs[charter]
+	delete(w.Blocks.Dirs, charter)
+	w.Open()
+	draft, err := consortium.DraftMember(w.ID, delta.Document, state.Now())
+	nodetest.Must(t, err)
+	nodetest.Must(t, w.Deliver(append(events, w.Mint(self, draft))...))
+	w.Drain()
+	o := ownerIn(w)
+	stored := func() int {
+		t.Helper()
+		nodetest.Must(t, o.lookAfter(t.Context()))
+		items, err := w.R.Outbox.Queue(outbox.Stored, 0, 10)
+		nodetest.Must(t, err)
+		return len(items)
+	}
+	if n := stored(); n != 0 {
+		t.Errorf("%d records are made", n)
+	}
+	arrives(w, events[0], late)
+	if n := stored(); n != 1 {
+		t.Errorf("with the charter %d records are made, want the keys", n)
+	}
 }
 
 // Members who are not members any more, or of whom no keys are known, are given none; the owner's own node gives none while it is no member.

@@ -112,19 +112,20 @@ func TestAChangeOfKeysGoesOnAfterACrashAtAnyStep(t *testing.T) {
 		crash  string
 		until  func(*office)
 		asking bool // the user has to repeat the order
+		plan   bool // the outbox knows which record it is
 	}{
 		{"when the keys are made", func(o *office) {
 			_, err := o.R.Keys.Prepare(allKeys)
 			nodetest.Must(t, err)
-		}, true},
-		{"before the amendment is stored", func(o *office) { o.rotatesWithDiskFor(0) }, true},
-		{"before the record is stored", func(o *office) { o.rotatesWithDiskFor(1) }, true},
-		{"when the record is stored", func(o *office) { o.rotatesUntilStored() }, false},
+		}, true, false},
+		{"before the amendment is stored", func(o *office) { o.rotatesWithDiskFor(0) }, true, false},
+		{"before the record is stored", func(o *office) { o.rotatesWithDiskFor(1) }, true, true},
+		{"when the record is stored", func(o *office) { o.rotatesUntilStored() }, false, true},
 		{"when it is on the chain", func(o *office) {
 			o.rotatesUntilStored()
 			_, err := o.mine()
 			nodetest.Must(t, err)
-		}, false},
+		}, false, true},
 	} {
 		t.Run(step.crash, func(t *testing.T) {
 			o := newOffice(t, true)
@@ -137,6 +138,9 @@ func TestAChangeOfKeysGoesOnAfterACrashAtAnyStep(t *testing.T) {
 			o = o.restarts()
 			if _, prepared, err := o.R.Keys.Next(); err != nil || !prepared {
 				t.Fatalf("the prepared keys are gone (%v)", err)
+			}
+			if plan, err := publish.ReadRotation(o.R.Outbox); err != nil || (plan != nil) != step.plan {
+				t.Errorf("the plan is %+v (%v)", plan, err)
 			}
 			order := func(ctx context.Context) error { // nobody asks: the node goes on by itself
 				return signal.Until(ctx, func() (bool, error) { return o.switching.Load(), nil }, &o.rotated)
