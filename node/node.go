@@ -72,8 +72,9 @@ type Node struct {
 	described   *clients.APIRoot
 	webhooks    []*clients.Webhook
 	exports     *semaphore.Weighted
-	certificate *certs.ACME  // for TAXII clients; nil if it comes from elsewhere
-	tlsFiles    *certs.Files // … from files, or nil
+	certificate *certs.ACME      // for TAXII clients; nil if it comes from elsewhere
+	certified   *problem.Monitor // … what keeps an authority from giving it
+	tlsFiles    *certs.Files     // … from files, or nil
 	operator    *control.API
 
 	arrived *signal.Signal // events wait for their blocks

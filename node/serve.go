@@ -70,7 +70,7 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 	})
 	s.Serve(running, group)
 	if secure.Acme != nil {
-		group.Go(func() error { return secure.Acme.Run(running) })
+		group.Go(func() error { return secure.Acme.Run(running, n.certified) })
 	}
 	ready(daemon)
 	err = n.again(ctx, group.Wait())

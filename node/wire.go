@@ -163,19 +163,12 @@ func (n *Node) wireDoors() (err error) {
 		}
 		n.webhooks = append(n.webhooks, hook)
 	}
+	n.certified = problem.NewMonitor("the certificate for TAXII clients", n.log)
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
 		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Stages: n.stages, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
-		Certificate: n.certificateCondition, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
+		Certificate: n.certified, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
 	}
 	return nil
-}
-
-// certificateCondition is what keeps an ACME authority's certificate from TAXII clients.
-func (n *Node) certificateCondition() problem.Condition {
-	if n.certificate == nil {
-		return problem.Condition{}
-	}
-	return n.certificate.Condition.Get()
 }

@@ -22,7 +22,7 @@ var layers = map[string][]string{
 	"internal/retry":      {},
 	"internal/signal":     {},
 	"internal/outbound":   {},
-	"internal/certs":      {"internal/disk", "internal/retry", "internal/signal", "node/problem", "repo/config"},
+	"internal/certs":      {"internal/retry", "internal/signal", "repo"},
 	"internal/wire":       {"internal/seal"},
 	"internal/consortium": {"internal/seal", "internal/wire"},
 	"internal/onchain":    {"internal/consortium", "internal/wire"},

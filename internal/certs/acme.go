@@ -29,8 +29,7 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
-	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo"
 )
 
 const (
@@ -49,7 +48,6 @@ type ACME struct {
 	client     acmez.Client
 	challenges *acmeChallenges
 	retry      time.Duration
-	Condition  *problem.Monitor
 	log        *slog.Logger
 	Again      signal.Signal // the authority is to be asked now
 
@@ -76,7 +74,7 @@ func newACMECertificate(c config.Config, dir string, authorities *x509.CertPool,
 		names: c.TAXII.TLSNames, email: c.TAXII.ACMEEmail,
 		// A folder for each authority: after trials with another one its certificate must not be shown on.
 		folder: filepath.Join(dir, "acme", directory.Host), challenges: challenges, retry: acmeRetry,
-		Condition: problem.NewMonitor("the certificate for TAXII clients", log), log: log,
+		log: log,
 		client: acmez.Client{
 			Client: &acme.Client{
 				Directory: directory.String(), UserAgent: "slnode", HTTPClient: &http.Client{
@@ -147,8 +145,14 @@ func (a *ACME) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return nil, errors.New("the ACME authority has not given a certificate yet")
 }
 
+// Condition is told what keeps the authority from giving a certificate.
+type Condition interface {
+	Set(problem, detail string)
+	Clear()
+}
+
 // Run gets the certificate and renews it, until the context ends.
-func (a *ACME) Run(ctx context.Context) error {
+func (a *ACME) Run(ctx context.Context, condition Condition) error {
 	for failures := 0; ; {
 		again := a.Again.Changed()
 		wait := a.untilDue(ctx)
@@ -160,15 +164,15 @@ func (a *ACME) Run(ctx context.Context) error {
 				return nil
 			case err == nil:
 				failures = 0
-				a.Condition.Clear()
+				condition.Clear()
 				continue
 			case errors.As(err, &refused):
 				wait = retry.Backoff{First: a.retry, Most: acmeRetryMost}.After(failures)
 				failures++
-				a.Condition.Set("refused", err.Error())
+				condition.Set("refused", err.Error())
 			default:
 				wait = a.retry
-				a.Condition.Set("authority", err.Error())
+				condition.Set("authority", err.Error())
 			}
 		}
 		timer := time.NewTimer(min(wait, acmeRetryMost)) // it stands still while the machine sleeps

@@ -78,9 +78,35 @@ func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration)
 type certified struct {
 	*acmeAuthority
 	acme    *ACME
+	problem condition
 	dir     string // of the repository
 	config  config.Config
 	address string
+}
+
+// condition remembers what it was told.
+type condition struct {
+	mu              sync.Mutex
+	problem, detail string
+}
+
+func (c *condition) Set(problem, detail string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problem, c.detail = problem, detail
+}
+
+func (c *condition) Clear() { c.Set("", "") }
+
+func (c *condition) get() (problem, detail string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.problem, c.detail
+}
+
+func (c *condition) is(problem string) bool {
+	now, _ := c.get()
+	return now == problem
 }
 
 const acmeName = "taxii.acme.example"
@@ -132,7 +158,7 @@ func startCertified(t *testing.T, overHTTP bool, lifetime time.Duration, prepare
 	} else {
 		_ = challenges.Close()
 	}
-	running.Go(func() { _ = s.acme.Run(ctx) })
+	running.Go(func() { _ = s.acme.Run(ctx, &s.problem) })
 	t.Cleanup(func() {
 		stop()
 		_, _ = web.Close(), answers.Close()
@@ -205,8 +231,8 @@ func TestACertificateIsGotFromAnACMEAuthority(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startCertified(t, overHTTP, 90*24*time.Hour, nil)
 			leaf := s.await(t)
-			if problem := s.acme.Condition.Get(); problem.Problem != "" {
-				t.Errorf("the condition is %+v", problem)
+			if problem, detail := s.problem.get(); problem != "" {
+				t.Errorf("the condition is %s: %s", problem, detail)
 			}
 			for what, change := range map[string]func(*tls.Config){
 				"TLS 1.3 alone": func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
@@ -263,13 +289,13 @@ func TestACertificateOfAnACMEAuthorityIsKept(t *testing.T) {
 
 func TestACertificateIsGotWhenTheACMEAuthorityComesBack(t *testing.T) {
 	s := startCertified(t, false, 90*24*time.Hour, func(a *acmeAuthority) { a.away.Store(true) })
-	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "authority" })
+	waitFor(t, "the condition", func() bool { return s.problem.is("authority") })
 	if _, err := s.shown(acmeName, nil); err == nil {
 		t.Fatal("there is a certificate without an authority")
 	}
 	s.away.Store(false)
 	s.await(t)
-	waitFor(t, "the end of the condition", func() bool { return s.acme.Condition.Get().Problem == "" })
+	waitFor(t, "the end of the condition", func() bool { return s.problem.is("") })
 }
 
 func TestAnACMEAuthorityThatRefusesIsAskedLessAndLess(t *testing.T) {
@@ -278,8 +304,8 @@ func TestAnACMEAuthorityThatRefusesIsAskedLessAndLess(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "refused" })
-	if detail := s.acme.Condition.Get().Detail; !strings.Contains(detail, acmeName) || !strings.Contains(detail, "rejectedIdentifier") {
+	waitFor(t, "the condition", func() bool { return s.problem.is("refused") })
+	if _, detail := s.problem.get(); !strings.Contains(detail, acmeName) || !strings.Contains(detail, "rejectedIdentifier") {
 		t.Errorf("the detail is %q", detail)
 	}
 	waitFor(t, "some orders", func() bool { return s.orders.Load() >= 5 }) // half of each pause is random
@@ -303,7 +329,7 @@ func TestACertificateOfAnACMEAuthorityIsRenewed(t *testing.T) {
 	})
 	// What can't be renewed is shown to clients until they find it too old.
 	s.away.Store(true)
-	waitFor(t, "the condition", func() bool { return s.acme.Condition.Get().Problem == "authority" })
+	waitFor(t, "the condition", func() bool { return s.problem.is("authority") })
 	if _, err := s.shown(acmeName, nil); err != nil {
 		t.Error(err)
 	}

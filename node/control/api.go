@@ -47,7 +47,7 @@ type API struct {
 	Stages      *stages.Stages
 	Sealing     *problem.Monitor
 	Publishing  *problem.Monitor
-	Certificate func() problem.Condition // of an ACME authority's certificate
+	Certificate *problem.Monitor // of an ACME authority's certificate
 	Taxii       func() (taxii.Config, error)
 	Rebuild     func(ctx context.Context) error
 	Log         *slog.Logger

@@ -135,7 +135,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 
 	s.View.Objects = a.Repo.View.CountObjects()
 	s.View.Waiting, s.View.Undecided = a.Repo.View.CountEvents()
-	s.Certificate = a.Certificate()
+	s.Certificate = a.Certificate.Get()
 	for _, hook := range a.Webhooks {
 		s.Webhooks = append(s.Webhooks, hook.Status())
 	}
