@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // The parts of the memory that the accounts API and the audit log need.
@@ -118,4 +120,81 @@ func (rehearsing) Rehearse(_ context.Context, _ Principal, _ Collection, a Addit
 		r.Objects = append(r.Objects, RehearsedObject{ID: indicatorID(1), Version: "2026-01-01T00:00:00Z", Readers: []string{"acme"}, Cost: 101_000})
 	}
 	return r, nil
+}
+
+func (m *memory) Password(_ context.Context, user, password string) (Principal, error) {
+	m.mu.Lock()
+	m.checks++
+	a, ok := m.accounts[user]
+	m.mu.Unlock()
+	if !ok || a.password != password {
+		return Principal{}, ErrUnauthorized
+	}
+	return a.Principal, nil
+}
+
+func (m *memory) Token(_ context.Context, token string) (Principal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	who, ok := m.tokens[token]
+	if !ok {
+		return Principal{}, ErrUnauthorized
+	}
+	return who, nil
+}
+
+func (m *memory) SignupAdmin(_ context.Context, s SignUp) (Organisation, Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.Org != "acme" {
+		return Organisation{}, Account{}, fmt.Errorf("this node is acme's alone: %w", ErrConflict)
+	}
+	if _, ok := m.accounts["ada"]; ok {
+		return Organisation{}, Account{}, fmt.Errorf("this node has its administrator: %w", ErrConflict)
+	}
+	account, err := m.signup(s)
+	return Organisation{Name: "acme", Address: "ALGOADDRESS"}, account, err
+}
+
+func (m *memory) SignupUser(_ context.Context, by Principal, s SignUp) (Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if by.Org != s.Org {
+		return Account{}, ErrForbidden
+	}
+	if _, ok := m.accounts[s.User]; ok {
+		return Account{}, fmt.Errorf("that name is taken: %w", ErrConflict)
+	}
+	return m.signup(s)
+}
+
+func (m *memory) signup(s SignUp) (Account, error) {
+	if len(s.Password) < 8 {
+		return Account{}, &InvalidError{Reason: "a password has 8 bytes or more"}
+	}
+	m.accounts[s.User] = storedAccount{Principal{User: s.User, Org: s.Org, Role: s.Role}, s.Password}
+	return Account{User: s.User, Org: s.Org, ID: accountUUID, Role: s.Role, Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+}
+
+func (m *memory) Login(ctx context.Context, user, password string) (Session, error) {
+	who, err := m.Password(ctx, user, password)
+	if err != nil {
+		return Session{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	token := "login-" + uuid.NewString()
+	m.tokens[token] = who
+	return Session{
+		Token:   token,
+		Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
+		Account: Account{User: who.User, Org: who.Org, ID: accountUUID, Role: who.Role},
+	}, nil
+}
+
+func (m *memory) Logout(_ context.Context, token string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.tokens, token)
+	return nil
 }

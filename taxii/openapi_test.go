@@ -280,22 +280,21 @@ func TestTheExamplesAreAsDescribed(t *testing.T) {
 
 // What the server answers has a status that is described, of a media type that
 // is described, and no member that is not.
-func TestTheAnswersAreAsDescribed(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.Rehearser = rehearsing{} })
-	posted := f.post(indicator(1, 1), indicator(2, 2), `{"type":"indicator"}`)
-	s := newSchemas(t, true)
-	d := description(t)
-	operations := map[string]operation{}
-	d.operations(t, func(path, verb string, o operation) { operations[verb+" "+path] = o })
-	const objects = "/{root}/collections/{collection}/objects/"
-	body := `{"objects":[` + indicator(3, 3) + `]}`
-	account := `{"username":"sue","password":"long enough"}`
-	seen := map[string]bool{}
-	for _, c := range []struct {
-		verb, path, request, body string
-		headers                   []string
-		status                    string
-	}{
+// describedRequest is a request to one of the described operations, and the status that it is answered with.
+type describedRequest struct {
+	verb, path, request, body string
+	headers                   []string
+	status                    string
+}
+
+const (
+	objectsPath = "/{root}/collections/{collection}/objects/"
+	sue         = `{"username":"sue","password":"long enough"}`
+)
+
+func describedRequests() []describedRequest {
+	oneMore := `{"objects":[` + indicator(3, 3) + `]}`
+	return []describedRequest{
 		{"get", "/taxii2/", "/taxii2/", "", nil, "200"},
 		{"get", "/taxii2/", "/taxii2/", "", []string{"Authorization: Bearer wrong"}, "401"},
 		{"get", "/taxii2/", "/taxii2/", "", []string{"Accept: text/html"}, "406"},
@@ -304,7 +303,7 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/{root}/", "/acme/", `{"title":"The Hospital","description":"Hospital Group"}`, []string{asAda, jsonBody}, "200"},
 		{"post", "/{root}/", "/acme/", `{}`, []string{asAda, jsonBody}, "422"},
 		{"post", "/{root}/", "/acme/", `{}`, []string{jsonBody}, "403"},
-		{"get", "/{root}/status/{status}/", "/acme/status/" + posted.ID + "/", "", nil, "200"},
+		{"get", "/{root}/status/{status}/", "/acme/status/{posted}/", "", nil, "200"},
 		{"get", "/{root}/collections/", "/acme/collections/", "", nil, "200"},
 		{"post", "/{root}/collections/", "/acme/collections/", `{"title":"Attacks","alias":"attack"}`, []string{asAda, jsonBody}, "200"},
 		{"post", "/{root}/collections/", "/acme/collections/", `{"title":"Attacks","alias":"attack"}`, []string{asAda, jsonBody}, "409"},
@@ -312,16 +311,16 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/{root}/collections/{collection}/", boxPath, "", nil, "200"},
 		{"get", "/{root}/collections/{collection}/manifest/", boxPath + "manifest/?limit=1", "", nil, "200"},
 		{"get", "/{root}/collections/{collection}/manifest/", boxPath + "manifest/?limit=0", "", nil, "400"},
-		{"get", objects, boxPath + "objects/?limit=1", "", nil, "200"},
-		{"get", objects, boxPath + "objects/?added_after=2100-01-01", "", nil, "200"},
-		{"get", objects, inboxPath + "objects/", "", nil, "403"},
-		{"post", objects, boxPath + "objects/", body, nil, "202"},
-		{"post", objects, boxPath + "objects/?dry_run=true", body, nil, "200"},
-		{"post", objects, boxPath + "objects/", body, []string{"Content-Type: text/plain"}, "415"},
-		{"post", objects, boxPath + "objects/", "{}", nil, "422"},
-		{"get", objects + "{object}/", boxPath + "objects/" + indicatorID(1) + "/", "", nil, "200"},
-		{"get", objects + "{object}/versions/", boxPath + "objects/" + indicatorID(1) + "/versions/", "", nil, "200"},
-		{"delete", objects + "{object}/", boxPath + "objects/" + indicatorID(2) + "/", "", nil, "200"},
+		{"get", objectsPath, boxPath + "objects/?limit=1", "", nil, "200"},
+		{"get", objectsPath, boxPath + "objects/?added_after=2100-01-01", "", nil, "200"},
+		{"get", objectsPath, inboxPath + "objects/", "", nil, "403"},
+		{"post", objectsPath, boxPath + "objects/", oneMore, nil, "202"},
+		{"post", objectsPath, boxPath + "objects/?dry_run=true", oneMore, nil, "200"},
+		{"post", objectsPath, boxPath + "objects/", oneMore, []string{"Content-Type: text/plain"}, "415"},
+		{"post", objectsPath, boxPath + "objects/", "{}", nil, "422"},
+		{"get", objectsPath + "{object}/", boxPath + "objects/" + indicatorID(1) + "/", "", nil, "200"},
+		{"get", objectsPath + "{object}/versions/", boxPath + "objects/" + indicatorID(1) + "/versions/", "", nil, "200"},
+		{"delete", objectsPath + "{object}/", boxPath + "objects/" + indicatorID(2) + "/", "", nil, "200"},
 		{"get", "/{root}/collections/{collection}/export", boxPath + "export?format=plain", "", nil, "200"},
 		{"get", "/{root}/collections/{collection}/export", boxPath + "export?nonsense=1", "", nil, "400"},
 		{"get", "/{root}/collections/{collection}/stream", boxPath + "stream", "", nil, "200"},
@@ -331,8 +330,8 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"post", "/v1/logout", "/v1/logout", "", []string{basic("rita", "pw-rita")}, "400"},
 		{"post", "/v1/logout", "/v1/logout", "", []string{"Authorization: Bearer tok-rita"}, "204"},
 		{"post", "/v1/signup/admin", "/v1/signup/admin", `{"org_name":"other","username":"eve","password":"long enough"}`, []string{jsonBody}, "409"},
-		{"post", "/v1/signup/{org}/user", "/v1/signup/acme/user", account, []string{asAda, jsonBody}, "200"},
-		{"post", "/v1/signup/{org}/user", "/v1/signup/acme/user", account, []string{asAda, jsonBody}, "409"},
+		{"post", "/v1/signup/{org}/user", "/v1/signup/acme/user", sue, []string{asAda, jsonBody}, "200"},
+		{"post", "/v1/signup/{org}/user", "/v1/signup/acme/user", sue, []string{asAda, jsonBody}, "409"},
 		{"get", "/v1/{org}/users", "/v1/acme/users", "", []string{asAda}, "200"},
 		{"delete", "/v1/{org}/users/{username}", "/v1/acme/users/sue", "", []string{asAda}, "200"},
 		{"delete", "/v1/{org}/users/{username}", "/v1/acme/users/sue", "", []string{asAda}, "404"},
@@ -341,7 +340,18 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		{"get", "/v1/{org}/audit", "/v1/acme/audit", "", []string{asAda}, "200"},
 		{"get", "/v1/{org}/audit", "/v1/acme/audit", "", nil, "403"},
 		{"post", "/v1/signup/admin", "/v1/signup/admin", `{"org_name":"acme","username":"ada","password":"long enough"}`, []string{jsonBody, "X-Remove: ada"}, "200"},
-	} {
+	}
+}
+
+func TestTheAnswersAreAsDescribed(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Rehearser = rehearsing{} })
+	posted := f.post(indicator(1, 1), indicator(2, 2), `{"type":"indicator"}`)
+	s := newSchemas(t, true)
+	d := description(t)
+	operations := map[string]operation{}
+	d.operations(t, func(path, verb string, o operation) { operations[verb+" "+path] = o })
+	seen := map[string]bool{}
+	for _, c := range describedRequests() {
 		name := strings.Join([]string{c.verb, c.request, c.status}, " ")
 		if slices.Contains(c.headers, "X-Remove: ada") {
 			delete(f.backend.accounts, "ada")
@@ -350,54 +360,60 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 		if strings.HasSuffix(c.request, "/stream") { // it does not end
 			method = http.MethodHead
 		}
-		a := f.do(method, c.request, c.body, c.headers...)
+		a := f.do(method, strings.ReplaceAll(c.request, "{posted}", posted.ID), c.body, c.headers...)
 		if fmt.Sprint(a.status) != c.status {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 			continue
 		}
 		seen[c.verb+" "+c.path] = true
-		described, ok := operations[c.verb+" "+c.path].Responses[c.status]
-		if !ok {
-			t.Errorf("%s is not described", name)
-			continue
-		}
-		steps := []string{"paths", c.path, c.verb, "responses", c.status}
-		if component, ok := strings.CutPrefix(described.Ref, "#/components/responses/"); ok {
-			steps = []string{"components", "responses", component}
-			if err := json.Unmarshal(d.Components["responses"][component], &described); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if len(described.Content) == 0 {
-			if len(a.body) != 0 {
-				t.Errorf("%s: a body is not described: %s", name, a.body)
-			}
-			continue
-		}
-		kind := a.header.Get("Content-Type")
-		base, _, _ := mime.ParseMediaType(kind)
-		if text, _, _ := strings.Cut(base, "/"); text == "text" {
-			if !slices.ContainsFunc(slices.Collect(maps.Keys(described.Content)), func(k string) bool { return strings.HasPrefix(k, base) }) {
-				t.Errorf("%s: %q is not described", name, kind)
-			}
-			continue
-		}
-		if _, ok := described.Content[kind]; !ok {
-			t.Errorf("%s: %q is not described", name, kind)
-			continue
-		}
-		bodies := [][]byte{a.body}
-		if base == "application/x-ndjson" {
-			bodies = bytes.Split(bytes.TrimSpace(a.body), []byte("\n"))
-		}
-		for _, body := range bodies {
-			s.check(name, body, append(steps, "content", kind, "schema")...)
-		}
+		c.isDescribed(t, name, a, d, operations[c.verb+" "+c.path], s)
 	}
 	for name := range operations {
 		if !seen[name] {
 			t.Errorf("%s was not tried", name)
 		}
+	}
+}
+
+// isDescribed holds an answer against the description of its operation.
+func (c describedRequest) isDescribed(t *testing.T, name string, a answer, d described, o operation, s schemas) {
+	t.Helper()
+	response, ok := o.Responses[c.status]
+	if !ok {
+		t.Errorf("%s is not described", name)
+		return
+	}
+	steps := []string{"paths", c.path, c.verb, "responses", c.status}
+	if component, ok := strings.CutPrefix(response.Ref, "#/components/responses/"); ok {
+		steps = []string{"components", "responses", component}
+		if err := json.Unmarshal(d.Components["responses"][component], &response); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(response.Content) == 0 {
+		if len(a.body) != 0 {
+			t.Errorf("%s: a body is not described: %s", name, a.body)
+		}
+		return
+	}
+	kind := a.header.Get("Content-Type")
+	base, _, _ := mime.ParseMediaType(kind)
+	if text, _, _ := strings.Cut(base, "/"); text == "text" {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(response.Content)), func(k string) bool { return strings.HasPrefix(k, base) }) {
+			t.Errorf("%s: %q is not described", name, kind)
+		}
+		return
+	}
+	if _, ok := response.Content[kind]; !ok {
+		t.Errorf("%s: %q is not described", name, kind)
+		return
+	}
+	bodies := [][]byte{a.body}
+	if base == "application/x-ndjson" {
+		bodies = bytes.Split(bytes.TrimSpace(a.body), []byte("\n"))
+	}
+	for _, body := range bodies {
+		s.check(name, body, append(steps, "content", kind, "schema")...)
 	}
 }
 

@@ -140,18 +140,23 @@ func TestReplayOpenCTITaxiiPost(t *testing.T) {
 // is taken along to the next collection and to the next run. If neither the
 // envelope nor the first object has a spec_version it takes the server for one of
 // TAXII 2.0, and then expects objects in every answer.
-func TestReplayOpenCTITaxii2Connector(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.Pages.Default = 2 })
-	var want []string
+// fillTwo adds objects to two collections.
+func fillTwo(f *fixture) (ids []string) {
 	for i, collection := range []string{boxID, feedID} {
 		f.backend.add(collection, "ipv4-addr", fmt.Sprintf("ipv4-addr--%d", i), "", fmt.Appendf(nil, `{"type":"ipv4-addr","id":"ipv4-addr--%d","value":"198.51.100.1"}`, i))
-		want = append(want, fmt.Sprintf("ipv4-addr--%d", i))
+		ids = append(ids, fmt.Sprintf("ipv4-addr--%d", i))
 		for n := range 4 {
 			id := indicatorID(10*i + n)
 			f.backend.add(collection, "indicator", id, "2026-01-01T00:00:01.000Z", []byte(indicator(10*i+n, 1)))
-			want = append(want, id)
+			ids = append(ids, id)
 		}
 	}
+	return ids
+}
+
+func TestReplayOpenCTITaxii2Connector(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Pages.Default = 2 })
+	want := fillTwo(f)
 	filters := make(url.Values)
 	getObjects := func(collection string) map[string]any {
 		a := f.anonymous(http.MethodGet, "/acme/collections/"+collection+"/objects/?"+filters.Encode(), "",

@@ -137,6 +137,7 @@ func NewHandler(c Config) (*Handler, error) {
 	case len(c.CursorKey) < 16:
 		return nil, errors.New("taxii: the cursor key is shorter than 16 bytes")
 	}
+	c = c.withDefaults()
 	h := &Handler{
 		title:            c.Title,
 		description:      c.Description,
@@ -160,25 +161,6 @@ func NewHandler(c Config) (*Handler, error) {
 		now:              c.Now,
 		maxContentLength: c.MaxContentLength,
 	}
-	if h.title == "" {
-		h.title = "TAXII server"
-	}
-	if h.pages.Max <= 0 {
-		h.pages.Max = 10_000
-	}
-	if h.pages.Default <= 0 {
-		h.pages.Default = 1_000
-	}
-	h.pages.Default = min(h.pages.Default, h.pages.Max)
-	if h.maxContentLength <= 0 {
-		h.maxContentLength = 100 << 20
-	}
-	if h.log == nil {
-		h.log = slog.Default()
-	}
-	if h.now == nil {
-		h.now = time.Now
-	}
 	h.gate = newGate(c.Authenticator, c.RateLimit, slices.Clone(c.TrustedProxies), h.now)
 	h.requests = newSeats(requestsAtOnce, requestsOfUser)
 	h.bodies = newBudget(bodiesAtOnce*h.maxContentLength, bodiesOfUser*h.maxContentLength)
@@ -192,6 +174,30 @@ func NewHandler(c Config) (*Handler, error) {
 	}
 	h.router = h.routes()
 	return h, nil
+}
+
+// withDefaults fills in what the configuration leaves open.
+func (c Config) withDefaults() Config {
+	if c.Title == "" {
+		c.Title = "TAXII server"
+	}
+	if c.Pages.Max <= 0 {
+		c.Pages.Max = 10_000
+	}
+	if c.Pages.Default <= 0 {
+		c.Pages.Default = 1_000
+	}
+	c.Pages.Default = min(c.Pages.Default, c.Pages.Max)
+	if c.MaxContentLength <= 0 {
+		c.MaxContentLength = 100 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
 }
 
 // Forget makes the handler ask its authenticator again about the user's
