@@ -20,9 +20,11 @@ type Finding struct {
 
 // InvalidError is what is wrong with a transaction that the indexer gave: evidence against it, unlike an indexer that
 // doesn't answer.
-type InvalidError struct{ error }
+type InvalidError struct{ Err error }
 
-func (e *InvalidError) Unwrap() error { return e.error }
+func (e *InvalidError) Error() string { return e.Err.Error() }
+
+func (e *InvalidError) Unwrap() error { return e.Err }
 
 // asker is a reader of its own, for whoever asks beside Run.
 func (w *Watcher) asker() *reader {

@@ -155,11 +155,16 @@ type crosscheckedRound struct {
 
 // logReader reads the event log from its beginning up to a round.
 type logReader struct {
-	view  *view.View
+	view  eventLog
 	last  uint64
 	after consortium.Position
 	held  []view.Event
 	ended bool
+}
+
+// eventLog is the view's.
+type eventLog interface {
+	Log(after consortium.Position, limit int) ([]repo.LoggedEvent, error)
 }
 
 // peek gives the next event.

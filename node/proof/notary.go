@@ -4,7 +4,10 @@ package proof
 
 import (
 	"context"
+	"time"
 
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
+	"github.com/algorand/go-algorand-sdk/v2/types"
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/chainwatch"
@@ -20,10 +23,28 @@ type Notary struct {
 	View        *view.View
 	State       *state.Shared
 	Blocks      fileSource
-	Ledger      *ledger.Ledger
-	Watcher     *chainwatch.Watcher
+	Ledger      algod
+	Watcher     indexer
 	Consortium  repo.Consortium
 	ExplorerURL string // where people can look a transaction up, with {network} and {txid}
+}
+
+// algod is what the blocks are read from.
+type algod interface {
+	// Block's error wraps [ledger.ErrNoBlock] if algod doesn't have it.
+	Block(ctx context.Context, round uint64) (types.Block, error)
+	CheckedHeader(ctx context.Context, block *types.Block) ([]byte, error)
+	InclusionProof(ctx context.Context, round uint64, txid string) (models.TransactionProof, error)
+	StateProof(ctx context.Context, round uint64) (proof ledger.StateProof, found bool, err error)
+	// Included's error wraps [ledger.ErrNoBlock], or [ledger.ErrNotIncluded] if the block doesn't hold the transaction.
+	Included(ctx context.Context, round uint64, txid string, genesisHash []byte) (at time.Time, err error)
+}
+
+// indexer is what the log comes from.
+type indexer interface {
+	state.Follower
+	// Find's error is a [chainwatch.InvalidError] if what the indexer gives is not what its id says, or nobody signed it.
+	Find(ctx context.Context, txid string) (chainwatch.Finding, error)
 }
 
 // fileSource is where the files of publications come from: this node's store, or other members'.

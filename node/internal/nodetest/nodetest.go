@@ -178,6 +178,17 @@ type Chain struct {
 	Key        *seal.EpochKey
 	Round      uint64
 	N          int
+	// Signed signs an event and puts it into a block, and gives it as it stands there. Without it there are no blocks, and
+	// events are made up.
+	Signed func(sender *Org, drafted consortium.Event) consortium.Event
+}
+
+// put is how an event gets on the chain.
+func (w *Chain) put(sender *Org, drafted consortium.Event) consortium.Event {
+	if w.Signed == nil {
+		return drafted
+	}
+	return w.Signed(sender, drafted)
 }
 
 var Discard = slog.New(slog.DiscardHandler)
@@ -226,16 +237,16 @@ func (w *Chain) MintDirectory(sender *Org, note wire.Note, root cid.Cid, hash []
 		sender.Sequence++
 		note.Sequence = sender.Sequence
 	}
-	return consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N), Sender: sender.Address(),
-		Asset: w.assets, Consortium: id, Note: note, Directory: root.String(), MetadataHash: hash}
+	return w.put(sender, consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N),
+		Sender: sender.Address(), Asset: w.assets, Consortium: id, Note: note, Directory: root.String(), MetadataHash: hash})
 }
 
 func (w *Chain) Destroy(sender *Org, asset uint64) consortium.Event {
 	w.Round++
 	w.N++
 	sender.Sequence++
-	return consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N), Sender: sender.Address(),
-		Asset: asset, Consortium: w.ID, Note: wire.Note{Kind: wire.KindDestroy, Sequence: sender.Sequence}}
+	return w.put(sender, consortium.Event{Position: consortium.Position{Round: w.Round}, Time: time.Now(), TxID: fmt.Sprintf("TX%d", w.N),
+		Sender: sender.Address(), Asset: asset, Consortium: w.ID, Note: wire.Note{Kind: wire.KindDestroy, Sequence: sender.Sequence}})
 }
 
 // Found gives the events of a founding: charter, the members, the default collection with keys for all members.
