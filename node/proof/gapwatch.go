@@ -92,15 +92,16 @@ func (o *GapWatch) look(ctx context.Context, s *suspicion, holes []Missing) {
 	if !due || time.Now().Before(s.next) {
 		return
 	}
-	for _, m := range holes {
-		s.asked[m.Range] = true
-	}
 	found, err := o.ask(ctx, holes[0].Member, since)
 	switch {
 	case ctx.Err() != nil:
 		return
-	case err != nil:
+	case err != nil: // which is no answer: the holes stay to be asked about
 		o.Log.Warn("algod could not be asked about missing transactions", "member", holes[0].Member, "error", err)
+	default:
+		for _, m := range holes {
+			s.asked[m.Range] = true
+		}
 	}
 	if s.pause = min(max(2*s.pause, firstPause), lastPause); found {
 		s.pause = firstPause
