@@ -32,8 +32,8 @@ const (
 	Window = 500
 	// assetLock is what every asset keeps locked in its creator's account, in microalgo.
 	assetLock = 100_000
-	// lowestFee is Algorand's, in microalgo.
-	lowestFee = 1000
+	// LowestFee is the least that a transaction costs on Algorand's networks, in microalgo.
+	LowestFee = 1000
 	// callTimeout bounds one call of algod.
 	callTimeout = 30 * time.Second
 )
@@ -81,7 +81,7 @@ func (l *Ledger) Params(ctx context.Context) (Params, error) {
 	}
 	return Params{
 		Round: round, GenesisID: p.GenesisID, GenesisHash: [32]byte(p.GenesisHash),
-		MinFee: max(p.MinFee, lowestFee), FeePerByte: uint64(p.Fee),
+		MinFee: max(p.MinFee, LowestFee), FeePerByte: uint64(p.Fee),
 	}, nil
 }
 

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/serviceledger/slnode/chainwatch"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
@@ -15,7 +17,6 @@ import (
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -29,16 +30,16 @@ type API struct {
 	Repo        *repo.Repo
 	Consortium  repo.Consortium
 	State       *state.Shared
-	Host        *p2p.Host
-	Ledger      *ledger.Ledger
-	Watcher     *chainwatch.Watcher
-	Collections *collections.Owner
-	Members     *members.Registrar
-	Withdrawer  *withdraw.Withdrawer
-	Notary      *proof.Notary
-	Gaps        *proof.GapWatch
-	Sole        *publish.Sole
-	Feeds       *feeds.Feeds
+	Host        host
+	Ledger      wallet
+	Watcher     state.Follower
+	Collections owner
+	Members     registrar
+	Withdrawer  withdrawer
+	Notary      notary
+	Gaps        gaps
+	Sole        settler
+	Feeds       feeder
 	Accounts    *clients.Accounts
 	Webhooks    []*clients.Webhook
 	Trail       *auditlog.Trail
@@ -52,4 +53,70 @@ type API struct {
 	Rebuild     func(ctx context.Context) error
 	Log         *slog.Logger
 	Started     time.Time
+}
+
+// host is this node among the other members'.
+type host interface {
+	directoryReader
+	Connected() map[peer.ID]time.Time
+	Peers() []p2p.PeerState
+}
+
+// wallet is this organisation's account on the chain.
+type wallet interface {
+	Funds(ctx context.Context) (ledger.Funds, error)
+}
+
+// owner changes this organisation's collections.
+type owner interface {
+	Create(ctx context.Context, spec collections.Spec) (consortium.Collection, error)
+	Grant(ctx context.Context, id string, g collections.Grant) (consortium.Collection, error)
+	Revoke(ctx context.Context, id string, names []string) (consortium.Collection, error)
+	Set(ctx context.Context, id string, change collections.Change) (consortium.Collection, error)
+	Rotate(ctx context.Context, id string) (consortium.Collection, error)
+	ExposedKeys() ([]collections.ExposedKey, error)
+}
+
+// registrar changes who is a member, and with which keys.
+type registrar interface {
+	Admit(ctx context.Context, request []byte) (members.Admission, error)
+	Remove(ctx context.Context, name string) (members.Removal, error)
+	RotateKeys(ctx context.Context, change repo.Change) (members.Rotated, error)
+	ReplaceKeys(ctx context.Context, member string, request []byte) (members.Rotated, error)
+	Governor(ctx context.Context) (members.GovernorInfo, error)
+	SetGovernor(ctx context.Context, change members.GovernorChange) (members.GovernorInfo, error)
+	SubmitProposal(ctx context.Context, files [][]byte) (members.Submitted, error)
+	RenewProposal(ctx context.Context, file []byte) (members.ProposalInfo, error)
+}
+
+// withdrawer takes objects back.
+type withdrawer interface {
+	Show(ctx context.Context, what string) (withdraw.Shown, error)
+	// WithdrawAll gives what it has withdrawn also with an error.
+	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
+}
+
+// notary proves what the chain says.
+type notary interface {
+	Verify(ctx context.Context, what string) (proof.Verification, error)
+	Evidence(ctx context.Context, what string, disclose bool) ([]byte, error)
+	Crosscheck(ctx context.Context, o proof.CrosscheckOptions, progress func(done, total uint64)) (proof.Crosscheck, error)
+	Missing() []proof.Missing
+	Repeated() []proof.RepeatedNumbers
+}
+
+// gaps are the transactions that the indexer left out.
+type gaps interface{ List() []proof.Finding }
+
+// settler takes the operator's word that no other node has this one's keys.
+type settler interface{ Settle() error }
+
+// feeder has the feeds.
+type feeder interface {
+	Infos() []feeds.Info
+	Problems() []feeds.Problem
+	Add(f repo.Feed) (feeds.Info, error)
+	Remove(name string) error
+	Test(ctx context.Context, name string) (feeds.Trial, error)
+	RunNow(ctx context.Context, name string, again bool) (*feeds.Report, error)
 }

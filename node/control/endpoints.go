@@ -38,9 +38,16 @@ type endpoint[In, Out any] struct {
 type about struct {
 	collection string   // its id
 	subjects   []string // members, feeds
+	proposed   bool     // where the governor is several accounts: so far one of them has signed, and nothing else
 }
 
 func named(subjects ...string) about { return about{subjects: subjects} }
+
+// orProposed is about what was carried out, unless there is a proposal for it.
+func (a about) orProposed(proposal []byte) about {
+	a.proposed = proposal != nil
+	return a
+}
 
 // nothing is what a question without a subject asks, and what an order without a result answers.
 type nothing = struct{}
@@ -71,17 +78,23 @@ var (
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
-	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
-	admit   = order("/admit", "admit", func(_ []byte, a members.Admission) about { return named(a.Organisation) })
-	remove  = order("/remove", "remove-member", func(name string, _ members.Removal) about { return named(name) })
-	replace = order("/replace", "replace-keys", func(r replacement, _ members.Rotated) about { return named(r.Member) })
-	appoint = order("/governor/set", "set-governor", func(c members.GovernorChange, _ members.GovernorInfo) about { return named(c.Accounts...) })
-	submit  = order("/governor/submit", "submit-proposal", func(_ [][]byte, s members.Submitted) about { return aboutProposal(s.ProposalInfo) })
-	renew   = order("/governor/renew", "renew-proposal", func(_ []byte, p members.ProposalInfo) about { return aboutProposal(p) })
+	rotate  = order[repo.Change, members.Rotated]("/rotate", "rotate-keys", nil)
+	admit   = order("/admit", "admit", func(_ []byte, a members.Admission) about { return named(a.Organisation).orProposed(a.Proposal) })
+	remove  = order("/remove", "remove-member", func(name string, r members.Removal) about { return named(name).orProposed(r.Proposal) })
+	replace = order("/replace", "replace-keys", func(r replacement, now members.Rotated) about { return named(r.Member).orProposed(now.Proposal) })
+	appoint = order("/governor/set", "set-governor", func(c members.GovernorChange, g members.GovernorInfo) about {
+		return named(c.Accounts...).orProposed(g.Proposal)
+	})
+	submit = order("/governor/submit", "submit-proposal", func(_ [][]byte, s members.Submitted) about { return aboutProposal(s.ProposalInfo) })
+	renew  = order("/governor/renew", "renew-proposal", func(_ []byte, p members.ProposalInfo) about { return aboutProposal(p) })
 
-	create    = order("/collections", taxii.EventCreateCollection, func(s collections.Spec, c collections.Info) about { return about{c.ID, s.Readers} })
-	grant     = order("/collections/grant", "grant", func(g of[collections.Grant], c collections.Info) about { return about{c.ID, g.Is.Organisations} })
-	revoke    = order("/collections/revoke", "revoke", func(names of[[]string], c collections.Info) about { return about{c.ID, names.Is} })
+	create = order("/collections", taxii.EventCreateCollection, func(s collections.Spec, c collections.Info) about {
+		return about{collection: c.ID, subjects: s.Readers}
+	})
+	grant = order("/collections/grant", "grant", func(g of[collections.Grant], c collections.Info) about {
+		return about{collection: c.ID, subjects: g.Is.Organisations}
+	})
+	revoke    = order("/collections/revoke", "revoke", func(names of[[]string], c collections.Info) about { return about{collection: c.ID, subjects: names.Is} })
 	newKey    = order("/collections/rotate", "rotate", func(_ of[nothing], c collections.Info) about { return about{collection: c.ID} })
 	configure = order("/collections/set", "set", func(_ of[collections.Change], c collections.Info) about { return about{collection: c.ID} })
 
@@ -141,7 +154,11 @@ func (e endpoint[In, Out]) serve(admin *mux.Router, trail *auditlog.Trail, do fu
 			if e.about != nil {
 				it = e.about(in, out)
 			}
-			trail.Changed(e.event, it.collection, it.subjects, err)
+			event := e.event
+			if it.proposed {
+				event = "propose-" + event
+			}
+			trail.Changed(event, it.collection, it.subjects, err)
 		}
 		return out, err
 	})
@@ -158,7 +175,7 @@ func (e endpoint[In, Out]) read(r *http.Request) (in In, err error) {
 		}
 		return in, nil
 	}
-	decoder := json.NewDecoder(io.LimitReader(r.Body, maxRequest))
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxRequest))
 	decoder.DisallowUnknownFields()
 	return in, decoder.Decode(&in)
 }

@@ -33,7 +33,9 @@ func TestAnEndpointIsServedAskedAndWrittenDownInOnePlace(t *testing.T) {
 	defer func() { fatal(t, r.Close()) }()
 	trail := auditlog.New(r)
 	echo := question[string, string]("/echo")
-	shouts := order("/shout", "shout", func(s shout, got string) about { return about{"collection", []string{s.Text, got}} })
+	shouts := order("/shout", "shout", func(s shout, got string) about {
+		return about{collection: "collection", subjects: []string{s.Text, got}}
+	})
 	router := mux.NewRouter()
 	admin := operatorRoutes(router, "token")
 	echo.serve(admin, trail, func(_ context.Context, what string) (string, error) { return what, nil })

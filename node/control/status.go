@@ -10,8 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo"
 )
 
 // Status is how a node is, for its operator.
@@ -143,7 +142,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 	if s.Exposed, err = a.Collections.ExposedKeys(); err != nil {
 		return Status{}, err
 	}
-	s.Publishing.Reserved = uint64(a.State.ToRekey()) * ledger.Cost(1, publish.UsualFee)
+	s.Publishing.Reserved = uint64(a.State.ToRekey()) * ledger.Cost(1, ledger.LowestFee)
 	s.Peers, s.Missing, s.Repeated, s.Omitted = a.peerStatus(), a.Notary.Missing(), a.Notary.Repeated(), a.Gaps.List()
 	return s, nil
 }

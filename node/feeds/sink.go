@@ -252,7 +252,7 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 	if err != nil {
 		return nil, err
 	}
-	cost := ledger.Cost(1, publish.UsualFee)
+	cost := ledger.Cost(1, ledger.LowestFee)
 	verdicts := make([]feed.Verdict, len(objects))
 	failures := 0
 	for i, line := range status.Lines {
@@ -292,7 +292,7 @@ func (s *sink) free(ctx context.Context) uint64 {
 	if err != nil {
 		return 0
 	}
-	return funds.Free() - min(funds.Free(), uint64(s.State.ToRekey())*ledger.Cost(1, publish.UsualFee))
+	return funds.Free() - min(funds.Free(), uint64(s.State.ToRekey())*ledger.Cost(1, ledger.LowestFee))
 }
 
 // The words for how objects without a marking are treated; a TLP level is another.

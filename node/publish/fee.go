@@ -6,14 +6,11 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 )
 
-// UsualFee is the least that a transaction costs on Algorand's networks, in microalgo.
-const UsualFee = 1000
-
 // MinFee is the least that a transaction costs now, as far as it can be found out.
 func MinFee(ctx context.Context, l FeeSource) uint64 {
 	params, err := l.Params(ctx)
 	if err != nil {
-		return UsualFee
+		return ledger.LowestFee
 	}
 	return params.MinFee
 }
