@@ -71,7 +71,12 @@ type Administration struct {
 	Own         string // this organisation's name
 	Described   *APIRoot
 	State       *state.Shared
-	Collections *collections.Owner
+	Collections creator
+}
+
+// creator makes collections on the chain.
+type creator interface {
+	Create(ctx context.Context, spec collections.Spec) (consortium.Collection, error)
 }
 
 var _ taxii.Owner = (*Administration)(nil)

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -43,10 +46,81 @@ func TestTheViewIsExported(t *testing.T) {
 			t.Errorf("%+v: %s", e, out.String())
 		}
 	}
-	for _, q := range []taxii.ExportQuery{{Format: "exe"}, {}, {Format: "plain", Kinds: []string{"x"}}} {
+	for _, q := range []taxii.ExportQuery{{Format: "exe"}, {}, {Format: "plain", Kinds: []string{"x"}}, {Format: "csv", Subdomains: true}} {
 		var invalid *taxii.InvalidError
 		if _, err := c.Export(t.Context(), taxii.Principal{}, box, q); !errors.As(err, &invalid) {
 			t.Errorf("%+v: %v", q, err)
 		}
+	}
+}
+
+// One export after the other: who can't have its turn is told when to come again, and who fails gives its turn back.
+func TestWhoWaitsTooLongForItsTurnIsToldToComeAgain(t *testing.T) {
+	h := newHooked(t)
+	h.publish(1)
+	c := &Catalogue{View: h.R.View, State: h.State, Own: "self", Consortium: repo.Consortium{ID: h.ID}, Shown: &h.shown, Exports: semaphore.NewWeighted(1)}
+	box := taxii.Collection{Root: "self", ID: h.Collection}
+	q := taxii.ExportQuery{Format: "plain"}
+	synctest.Test(t, func(t *testing.T) {
+		ended, cancel := context.WithCancel(t.Context())
+		held, err := c.Export(t.Context(), taxii.Principal{}, box, q)
+		nodetest.Must(t, err)
+		began := time.Now()
+		var later *taxii.RetryAfterError
+		if _, err := c.Export(t.Context(), taxii.Principal{}, box, q); !errors.As(err, &later) || later.After != exportWait || time.Since(began) != exportWait {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		cancel()
+		if _, err := c.Export(ended, taxii.Principal{}, box, q); err == nil || errors.As(err, &later) && later == nil {
+			t.Errorf("who has gone: %v", err)
+		}
+		held.Close()
+		for range 2 {
+			if _, err := c.Export(ended, taxii.Principal{}, box, q); err == nil {
+				t.Error("a list is made for who has gone")
+			}
+		}
+		again, err := c.Export(t.Context(), taxii.Principal{}, box, q)
+		nodetest.Must(t, err) // the turns that failed were given back
+		again.Close()
+	})
+}
+
+// Each indicator is in the list in its latest version, however many pages there are.
+func TestAListHasTheLatestVersionOfEveryIndicator(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	const many = exportPage + 3
+	for n := range many {
+		w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(n+1))
+	}
+	w.EnterBy(w.Self.Address(), worldtest.VersionOf(many, worldtest.FirstTime, worldtest.SecondTime, `"description":"later",`))
+	seen := map[string]int{}
+	for object, err := range indicatorsOf(w.R.View, w.Collection)(t.Context()) {
+		nodetest.Must(t, err)
+		text := string(object)
+		for n := range many {
+			if strings.Contains(text, fmt.Sprintf("indicator--%08x-", n+1)) {
+				seen[fmt.Sprintf("%d %t", n+1, strings.Contains(text, "later"))]++
+			}
+		}
+	}
+	if len(seen) != many || seen[fmt.Sprintf("%d true", many)] != 1 {
+		t.Errorf("%d indicators are listed of %d", len(seen), many)
+	}
+	stopped := 0
+	for range indicatorsOf(w.R.View, w.Collection)(t.Context()) {
+		stopped++
+		break
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range indicatorsOf(w.R.View, w.Collection)(ended) {
+		if err == nil {
+			t.Error("it is read for who has gone")
+		}
+		stopped++
+	}
+	if stopped != 2 {
+		t.Errorf("%d were given", stopped)
 	}
 }
