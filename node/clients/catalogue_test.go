@@ -166,9 +166,12 @@ func TestTheIdOfEverythingStaysTheSame(t *testing.T) {
 	if err != nil || id.Version() != 4 || id.Variant() != uuid.RFC4122 {
 		t.Errorf("%s is version %d: %v", id, id.Version(), err)
 	}
+	if want := "7340f9fd-4bd6-45e1-a8c5-67605ff16bd8"; id.String() != want {
+		t.Errorf("it is %s, and was %s", id, want)
+	}
 	other, elsewhere := one, one
 	other.ID, elsewhere.GenesisHash = 8, []byte{1, 2, 4}
-	if EverythingID(one) != EverythingID(one) || EverythingID(one) == EverythingID(other) || EverythingID(one) == EverythingID(elsewhere) {
+	if EverythingID(one) == EverythingID(other) || EverythingID(one) == EverythingID(elsewhere) {
 		t.Error("other consortia have the same id")
 	}
 }

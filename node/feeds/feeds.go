@@ -42,13 +42,20 @@ type Feeds struct {
 
 // nodeFeed is one feed and how it is.
 type nodeFeed struct {
-	config config.Feed
-	feed   *feed.Feed
+	config repo.Feed
+	feed   puller
 	one    chan struct{} // holds a token while the feed runs: one run at a time
 
 	mu   sync.Mutex
 	last *feed.Report
 	next time.Time // when it runs again; zero if nobody runs it
+}
+
+// puller pulls from one source.
+type puller interface {
+	Run(ctx context.Context, sink feed.Sink) (*feed.Report, error)
+	Test(ctx context.Context, sink feed.Sink) (*feed.Trial, error)
+	Forget() error
 }
 
 // Info is how a feed is. It holds no secrets.

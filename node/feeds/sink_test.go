@@ -2,10 +2,15 @@ package feeds
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/accept"
@@ -15,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -199,4 +205,101 @@ func intoOf(w *worldtest.World) (consortium.Collection, error) {
 		return c, errors.New("the collection is not known")
 	}
 	return c, nil
+}
+
+// What a feed may publish costs what the network asks for, and what it may not is said; nothing of it is done.
+func TestAFeedsObjectsAreCheckedBeforeTheyArePublished(t *testing.T) {
+	f := newFed(t)
+	f.minFee = 3000
+	feedAdd(f.World, false, nodetest.IndicatorJSON(2))
+	config := repo.Feed{Name: "misp", Unmarked: "collection"}
+	red := strings.Replace(nodetest.IndicatorJSON(3), `"name"`, `"object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"],"name"`, 1)
+	objects := mustParse(t, nodetest.IndicatorJSON(1), nodetest.IndicatorJSON(2), red)
+	check := func() []feed.Verdict {
+		t.Helper()
+		list, err := f.sink(config).Check(t.Context(), objects)
+		nodetest.Must(t, err)
+		return list
+	}
+	list := check()
+	if len(list) != 3 || list[0] != (feed.Verdict{Cost: 103_000}) || list[1] != (feed.Verdict{Known: true}) || list[2].Known || !strings.Contains(list[2].Refused, "TLP:RED") {
+		t.Errorf("%+v", list)
+	}
+	config.Unmarked = "refuse"
+	if list := check(); !strings.Contains(list[0].Refused, "no TLP marking") || !list[1].Known {
+		t.Errorf("unmarked ones are refused: %+v", list)
+	}
+	if len(f.outbox()) != 1 || f.awaited != 2 {
+		t.Errorf("on their way are %v, the tip was awaited %d times", f.outbox(), f.awaited)
+	}
+	config.Unmarked = "purple"
+	if _, err := f.sink(config).Check(t.Context(), objects); err == nil {
+		t.Error("a policy that is none is taken")
+	}
+}
+
+func TestAFeedPublishesOnlyWhereThisOrganisationMay(t *testing.T) {
+	h := newNamedWorld(t)
+	theirs := uuid.NewString()
+	h.Takes(h.CollectionOf(h.Mallory, theirs, 1, h.Named("Theirs", "theirs"), h.Self))
+	into := func(name string) (string, error) {
+		s := &sink{Feeds: &Feeds{State: h.State}, config: repo.Feed{Into: name}}
+		c, err := s.into()
+		return c.ID, err
+	}
+	if id, err := into(""); err != nil || id != h.Collection {
+		t.Errorf("without a name it is %q, %v", id, err)
+	}
+	for _, name := range []string{"mallory/theirs", theirs, "nothing"} {
+		if _, err := into(name); err == nil || !strings.HasPrefix(err.Error(), "into: ") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	h.Removes(h.Self)
+	if _, err := into(h.Own); err == nil || !strings.Contains(err.Error(), "may not publish") {
+		t.Errorf("of a former member: %v", err)
+	}
+	nobody := state.New(h.Self.Address(), consortium.New(1, "C", nil), nil)
+	if _, err := (&sink{Feeds: &Feeds{State: nobody}}).into(); err == nil || !strings.Contains(err.Error(), "not known yet") {
+		t.Errorf("before the chain is known: %v", err)
+	}
+}
+
+// Known is what all readers have, not what some have.
+func TestAnObjectIsKnownWhereEverybodyReadsItWhoReadsTheCollection(t *testing.T) {
+	h := newNamedWorld(t)
+	all, some := uuid.NewString(), uuid.NewString()
+	withMallory := h.Named("Some", "some")
+	withMallory.Readers.Named = []string{h.Mallory.Address()}
+	h.Takes(h.CollectionOf(h.Self, some, 1, withMallory, h.Mallory), h.CollectionOf(h.Self, all, 1, h.Everybody("all"), h.Founder, h.Mallory))
+	s := &sink{Feeds: &Feeds{State: h.State}}
+	for id, want := range map[string][]string{
+		all:   {all, h.Collection},              // that all members read
+		some:  {all, h.Collection, some},        // what all read, mallory reads
+		h.Own: {all, h.Collection, some, h.Own}, // and we read them all
+	} {
+		c, _ := h.State.Collection(id)
+		if got := slices.Sorted(maps.Keys(s.covering(c))); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%s is covered by %v, want %v", c.Properties.Title, got, want)
+		}
+	}
+	h.Removes(h.Founder) // who is gone needs nothing
+	h.Takes(h.CollectionOf(h.Self, some, 2, withMallory, h.Mallory))
+	c, _ := h.State.Collection(all)
+	if _, covers := s.covering(c)[some]; covers {
+		t.Error("who comes later would not have it")
+	}
+}
+
+func TestADefinitionThatWasPublishedIsFound(t *testing.T) {
+	f := newFed(t)
+	const id = "marking-definition--0000aaaa-17d4-4cbf-938f-98ee46b3cd3f"
+	s := f.sink(repo.Feed{Name: "misp", Unmarked: "collection"})
+	if d, err := s.Marking(id); err != nil || d != nil {
+		t.Errorf("before: %+v, %v", d, err)
+	}
+	feedAdd(f.World, false, worldtest.Definition("statement", "for friends"))
+	if d, err := s.Marking(id); err != nil || d == nil || d.ID != id {
+		t.Errorf("after: %+v, %v", d, err)
+	}
 }
