@@ -29,7 +29,7 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 const (

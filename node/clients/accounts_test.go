@@ -14,6 +14,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -28,7 +30,7 @@ type administered struct {
 func newAdministered(t *testing.T) *administered {
 	t.Helper()
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	_, err := repo.Init(dir, config, "")
 	nodetest.Must(t, err)
@@ -79,7 +81,7 @@ const password = "correct horse"
 
 func TestACredentialIsWhoItBelongsToWithItsRoleAndLimits(t *testing.T) {
 	a := newAdministered(t)
-	a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "publisher", Limits: repo.Limits{Read: []string{"x"}, Write: []string{}}})
+	a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "publisher", Limits: accounts.Limits{Read: []string{"x"}, Write: []string{}}})
 	fingerprint := [32]byte{1, 2, 3}
 	_, err := a.ChangeAccount(AccountChange{User: "alice", AddCertificate: strings.ToUpper(fmt.Sprintf("%x", fingerprint))})
 	nodetest.Must(t, err)
@@ -177,7 +179,7 @@ func TestNamesAndPasswordsHaveBounds(t *testing.T) {
 	for name, good := range map[string]bool{
 		"alice": true, long: true, "élan vital": true, "": false, long + "x": false, "a:b": false, "a\nb": false, "a\x7fb": false, "a\xff": false, "a\x00": false,
 	} {
-		if _, err := a.Add(name, password, taxii.RoleReader, repo.Limits{}, false); (err == nil) != good || !good && !isInput(err) {
+		if _, err := a.Add(name, password, taxii.RoleReader, accounts.Limits{}, false); (err == nil) != good || !good && !isInput(err) {
 			t.Errorf("the name %.20q: %v", name, err)
 		}
 		if _, err := a.AddKey(KeySpec{Name: name, Role: "reader"}); (err == nil) != good || !good && !isInput(err) {
@@ -185,7 +187,7 @@ func TestNamesAndPasswordsHaveBounds(t *testing.T) {
 		}
 	}
 	for password, good := range map[string]bool{"12345678": true, "éééééééé": true, long: true, "1234567": false, "ééééééé": false, "": false, long + "x": false} {
-		if _, err := a.Add(fmt.Sprintf("user %.9s %d", password, len(password)), password, taxii.RoleReader, repo.Limits{}, false); (err == nil) != good || !good && !isInput(err) {
+		if _, err := a.Add(fmt.Sprintf("user %.9s %d", password, len(password)), password, taxii.RoleReader, accounts.Limits{}, false); (err == nil) != good || !good && !isInput(err) {
 			t.Errorf("the password %.20q: %v", password, err)
 		}
 	}
@@ -214,13 +216,13 @@ func TestALoginLastsForItsTimeOrUntilItsEnd(t *testing.T) {
 
 func TestEachChangeOfAnAccountIsMadeToldAndWrittenDown(t *testing.T) {
 	a := newAdministered(t)
-	info := a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "reader", Limits: repo.Limits{Read: []string{"x"}}})
+	info := a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "reader", Limits: accounts.Limits{Read: []string{"x"}}})
 	if info.User != "alice" || info.Role != "reader" || !slices.Equal(info.Read, []string{"id of x"}) || info.Write != nil {
 		t.Errorf("%+v", info)
 	}
 	sum := strings.Repeat("ab", 32)
 	info, err := a.ChangeAccount(AccountChange{
-		User: "alice", Password: "another horse", Role: "publisher", Limits: &repo.Limits{Write: []string{"y", "z"}}, AddCertificate: strings.ToUpper(sum),
+		User: "alice", Password: "another horse", Role: "publisher", Limits: &accounts.Limits{Write: []string{"y", "z"}}, AddCertificate: strings.ToUpper(sum),
 	})
 	if err != nil || info.Role != "publisher" || info.Read != nil || !slices.Equal(info.Write, []string{"id of y", "id of z"}) || !slices.Equal(info.Certificates, []string{sum}) {
 		t.Errorf("%+v, %v", info, err)
@@ -257,7 +259,7 @@ func TestAChangeEndsAtTheFirstMistake(t *testing.T) {
 	}{
 		"a short password":       {AccountChange{Password: "short", Role: "admin"}, nil},
 		"no role":                {AccountChange{Password: "another horse", Role: "king", AddCertificate: strings.Repeat("ab", 32)}, []string{"set-password alice:"}},
-		"no collection":          {AccountChange{Limits: &repo.Limits{Read: []string{"nothing"}}}, nil},
+		"no collection":          {AccountChange{Limits: &accounts.Limits{Read: []string{"nothing"}}}, nil},
 		"no fingerprint":         {AccountChange{AddCertificate: "ab"}, nil},
 		"no hex":                 {AccountChange{AddCertificate: strings.Repeat("xy", 32)}, nil},
 		"a certificate of none":  {AccountChange{RemoveCertificate: strings.Repeat("ab", 32)}, nil},
@@ -296,7 +298,7 @@ func TestWhatIsNotThereOrThereAlreadyIsTheCallersMistake(t *testing.T) {
 			return err
 		},
 		"limits to nothing": func() error {
-			_, err := a.AddAccount(AccountSpec{User: "bob", Password: password, Role: "reader", Limits: repo.Limits{Write: []string{"nothing"}}})
+			_, err := a.AddAccount(AccountSpec{User: "bob", Password: password, Role: "reader", Limits: accounts.Limits{Write: []string{"nothing"}}})
 			return err
 		},
 		"nobody's account": func() error { return a.RemoveAccount("bob") },

@@ -17,7 +17,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // sending is a webhook whose receiver, view and memory are the test's.
@@ -26,7 +27,7 @@ type sending struct {
 	attempts []time.Duration // since the beginning
 	sent     []string        // the bodies
 	answer   func(attempt int) (status int, retryAfter string, err error)
-	entries  []*repo.Entry
+	entries  []*view.Entry
 	place    string
 	lost     error // the memory can't be written
 	shown    signal.Signal
@@ -37,7 +38,7 @@ type sending struct {
 func newSending(t *testing.T) *sending {
 	t.Helper()
 	s := &sending{began: time.Now()}
-	config := repo.Webhook{Name: "siem", Secret: webhookSecret, URL: "https://siem.example/hook?key=hunter2"}
+	config := config.Webhook{Name: "siem", Secret: webhookSecret, URL: "https://siem.example/hook?key=hunter2"}
 	hook, err := NewWebhook(config, nil, s, &s.shown, slog.New(slog.NewTextHandler(&s.said, nil)))
 	nodetest.Must(t, err)
 	hook.view = s
@@ -59,7 +60,7 @@ func (s *sending) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}}, Body: io.NopCloser(strings.NewReader("x")), Request: r}, nil
 }
 
-func (s *sending) Page(q repo.Query) (list []*repo.Entry, more bool, err error) {
+func (s *sending) Page(q view.Query) (list []*view.Entry, more bool, err error) {
 	for _, e := range s.entries {
 		if e.DateAdded > q.After && len(list) < q.Limit {
 			list = append(list, e)
@@ -84,9 +85,9 @@ func (s *sending) SetMemo(_ string, data []byte) error {
 	return s.lost
 }
 
-func entriesFrom(first, n int) (list []*repo.Entry) {
+func entriesFrom(first, n int) (list []*view.Entry) {
 	for i := range n {
-		list = append(list, &repo.Entry{DateAdded: int64(first + i), Object: fmt.Appendf(nil, "%d", first+i)})
+		list = append(list, &view.Entry{DateAdded: int64(first + i), Object: fmt.Appendf(nil, "%d", first+i)})
 	}
 	return list
 }
@@ -240,7 +241,7 @@ func TestBatchesComeInOrderAndEachIsKept(t *testing.T) {
 
 func TestAWebhookWithoutAGoodSecretIsNotMade(t *testing.T) {
 	for _, secret := range []string{"", "whsec_", "whsec_?", "whsec_" + base64.StdEncoding.EncodeToString([]byte("short"))} {
-		if _, err := NewWebhook(repo.Webhook{Name: "siem", URL: "https://siem.example", Secret: secret}, nil, nil, nil, nodetest.Discard); err == nil || secret != "" && strings.Contains(err.Error(), secret) && len(secret) > 7 {
+		if _, err := NewWebhook(config.Webhook{Name: "siem", URL: "https://siem.example", Secret: secret}, nil, nil, nil, nodetest.Discard); err == nil || secret != "" && strings.Contains(err.Error(), secret) && len(secret) > 7 {
 			t.Errorf("%q: %v", secret, err)
 		}
 	}

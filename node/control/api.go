@@ -22,6 +22,8 @@ import (
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -81,7 +83,7 @@ type owner interface {
 type registrar interface {
 	Admit(ctx context.Context, request []byte) (members.Admission, error)
 	Remove(ctx context.Context, name string) (members.Removal, error)
-	RotateKeys(ctx context.Context, change repo.Change) (members.Rotated, error)
+	RotateKeys(ctx context.Context, change keys.Change) (members.Rotated, error)
 	ReplaceKeys(ctx context.Context, member string, request []byte) (members.Rotated, error)
 	Governor(ctx context.Context) (members.GovernorInfo, error)
 	SetGovernor(ctx context.Context, change members.GovernorChange) (members.GovernorInfo, error)
@@ -115,7 +117,7 @@ type settler interface{ Settle() error }
 type feeder interface {
 	Infos() []feeds.Info
 	Problems() []feeds.Problem
-	Add(f repo.Feed) (feeds.Info, error)
+	Add(f config.Feed) (feeds.Info, error)
 	Remove(name string) error
 	Test(ctx context.Context, name string) (feeds.Trial, error)
 	RunNow(ctx context.Context, name string, again bool) (*feeds.Report, error)

@@ -78,7 +78,7 @@ var (
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
-	rotate  = order[repo.Change, members.Rotated]("/rotate", "rotate-keys", nil)
+	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
 	admit   = order("/admit", "admit", func(_ []byte, a members.Admission) about { return named(a.Organisation).orProposed(a.Proposal) })
 	remove  = order("/remove", "remove-member", func(name string, r members.Removal) about { return named(name).orProposed(r.Proposal) })
 	replace = order("/replace", "replace-keys", func(r replacement, now members.Rotated) about { return named(r.Member).orProposed(now.Proposal) })

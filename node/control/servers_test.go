@@ -23,6 +23,9 @@ import (
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // saying answers everything with a text.
@@ -141,7 +144,7 @@ func TestConnectionsLeaveMostFilesOfTheProcessToTheRest(t *testing.T) {
 func newRepository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	_, err := repo.Init(dir, config, "")
 	nodetest.Must(t, err)
@@ -234,7 +237,7 @@ func TestAccountsAndBackupsAreTheDaemonsWhereOneRuns(t *testing.T) {
 	if err != nil || !c.IsDaemon() {
 		t.Fatalf("%v", err)
 	}
-	_, err = c.AddAccount(t.Context(), clients.AccountSpec{User: "alice", Password: "correct horse", Role: "reader", Limits: repo.Limits{Read: []string{"notes"}}})
+	_, err = c.AddAccount(t.Context(), clients.AccountSpec{User: "alice", Password: "correct horse", Role: "reader", Limits: accounts.Limits{Read: []string{"notes"}}})
 	nodetest.Must(t, err) // and what a collection is called is known
 	if _, err := Backup(t.Context(), dir, nil, io.Discard); err != nil {
 		t.Errorf("a backup beside the daemon: %v", err)
@@ -266,7 +269,7 @@ func TestEveryMethodOfTheClientReachesItsPart(t *testing.T) {
 		"revoke a [b]":  func() error { _, err := c.Revoke(ctx, "a", []string{"b"}); return err },
 		"rotate a":      func() error { _, err := c.Rotate(ctx, "a"); return err },
 		"set a Other":   func() error { _, err := c.SetCollection(ctx, "a", collections.Change{Title: &title}); return err },
-		"add-feed a b":  func() error { _, err := c.AddFeed(ctx, repo.Feed{Name: "a", URL: "b"}); return err },
+		"add-feed a b":  func() error { _, err := c.AddFeed(ctx, config.Feed{Name: "a", URL: "b"}); return err },
 		"remove-feed a": func() error { return c.RemoveFeed(ctx, "a") },
 		"test-feed a":   func() error { _, err := c.TestFeed(ctx, "a"); return err },
 		"run-feed a true": func() error {
@@ -282,7 +285,7 @@ func TestEveryMethodOfTheClientReachesItsPart(t *testing.T) {
 			_, err := c.SetGovernor(ctx, members.GovernorChange{Threshold: 1, Accounts: []string{"A"}})
 			return err
 		},
-		"rotate-keys {Account:true Peer:false Identity:true}": func() error { _, err := c.RotateKeys(ctx, repo.Change{Account: true, Identity: true}); return err },
+		"rotate-keys {Account:true Peer:false Identity:true}": func() error { _, err := c.RotateKeys(ctx, keys.Change{Account: true, Identity: true}); return err },
 		"grant a {Organisations:[b] Contribute:false From:all}": func() error {
 			_, err := c.Grant(ctx, "a", collections.Grant{Organisations: []string{"b"}, From: "all"})
 			return err

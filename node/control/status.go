@@ -10,7 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Status is how a node is, for its operator.

@@ -25,7 +25,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/p2p"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 func (o *operated) peerOf(org *nodetest.Org) peer.ID {
@@ -58,7 +59,7 @@ func newDisturbed(t *testing.T) *operated {
 	o.api.Publishing.Set("funds", "too little")
 	o.api.Sealing.Set("recipients", "nobody reads it")
 	o.api.Certificate.Set("authority", "it is away")
-	hook, err := clients.NewWebhook(repo.Webhook{Name: "siem", URL: "https://siem.example", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="}, o.R.View, o.R.Outbox, &signal.Signal{}, nodetest.Discard)
+	hook, err := clients.NewWebhook(config.Webhook{Name: "siem", URL: "https://siem.example", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="}, o.R.View, o.R.Outbox, &signal.Signal{}, nodetest.Discard)
 	nodetest.Must(t, err)
 	o.api.Webhooks = []*clients.Webhook{hook}
 	return o
@@ -101,14 +102,14 @@ func TestTheStatusCountsWhatWaitsBeforeTheChain(t *testing.T) {
 	accept := func(payload []byte, keys ...string) {
 		t.Helper()
 		for _, key := range keys {
-			_, err := o.R.Outbox.Accept([]repo.Submission{{Item: repo.Item{Key: []byte(key)}, Payload: payload}})
+			_, err := o.R.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{Key: []byte(key)}, Payload: payload}})
 			nodetest.Must(t, err)
 		}
 	}
 	accept(nil, "a", "b", "c", "d")
-	stored, err := o.R.Outbox.Queue(repo.Stored, 0, 1)
+	stored, err := o.R.Outbox.Queue(outbox.Stored, 0, 1)
 	nodetest.Must(t, err)
-	_, err = o.R.Outbox.AddGroups([]repo.Group{{TxIDs: []string{"T"}}}, stored)
+	_, err = o.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{"T"}}}, stored)
 	nodetest.Must(t, err)
 	accept([]byte("x"), "e", "f")
 	s, err := o.api.Status(t.Context())

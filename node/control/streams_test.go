@@ -19,6 +19,8 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	auditfile "github.com/serviceledger/slnode/repo/auditlog"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -194,7 +196,7 @@ func TestWhereTheNodesTimeGoesIsSeenByWhoHasTheToken(t *testing.T) {
 
 func TestABackupOfARepositoryWithoutADaemonIsWholeAndWrittenDown(t *testing.T) {
 	dir := t.TempDir()
-	config := repo.DefaultConfig()
+	config := config.Default()
 	config.Organisation.Name = "acme"
 	_, err := repo.Init(dir, config, "")
 	nodetest.Must(t, err)
@@ -204,7 +206,7 @@ func TestABackupOfARepositoryWithoutADaemonIsWholeAndWrittenDown(t *testing.T) {
 		t.Errorf("%d bytes, %+v, %v", archive.Len(), manifest, err)
 	}
 	var lines []string
-	nodetest.Must(t, repo.ReadAudit(t.Context(), dir, repo.AuditFilter{Event: "backup"}, func(line []byte) error {
+	nodetest.Must(t, auditfile.Read(t.Context(), dir, auditfile.Filter{Event: "backup"}, func(line []byte) error {
 		var e taxii.Event
 		lines = append(lines, string(line))
 		return json.Unmarshal(line, &e)

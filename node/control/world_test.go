@@ -35,6 +35,8 @@ import (
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -127,7 +129,7 @@ func (p *parts) Remove(_ context.Context, name string) (members.Removal, error) 
 	return members.Removal{Proposal: p.proposal()}, p.note("remove", name)
 }
 
-func (p *parts) RotateKeys(_ context.Context, c repo.Change) (members.Rotated, error) {
+func (p *parts) RotateKeys(_ context.Context, c keys.Change) (members.Rotated, error) {
 	return members.Rotated{}, p.note("rotate-keys", c)
 }
 
@@ -185,7 +187,7 @@ type feeding struct{ *parts }
 
 func (f feeding) Infos() []feeds.Info       { return []feeds.Info{{Name: "misp"}} }
 func (f feeding) Problems() []feeds.Problem { return f.problems }
-func (f feeding) Add(c repo.Feed) (feeds.Info, error) {
+func (f feeding) Add(c config.Feed) (feeds.Info, error) {
 	return feeds.Info{Name: c.Name}, f.note("add-feed", c.Name, c.URL)
 }
 func (f feeding) Remove(name string) error { return f.note("remove-feed", name) }

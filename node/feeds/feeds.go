@@ -42,7 +42,7 @@ type Feeds struct {
 
 // nodeFeed is one feed and how it is.
 type nodeFeed struct {
-	config repo.Feed
+	config config.Feed
 	feed   puller
 	one    chan struct{} // holds a token while the feed runs: one run at a time
 

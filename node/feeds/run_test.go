@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -265,7 +265,7 @@ func TestATestOfAFeedTellsWhatARunWouldDoAndDoesNothing(t *testing.T) {
 	if trial, err := f.Test(t.Context(), "misp"); err != nil || trial.Free != 0 {
 		t.Errorf("%+v, %v", trial, err)
 	}
-	if _, err := f.Test(t.Context(), "nothing"); !isInput(err) || !errors.Is(err, repo.ErrNoFeed) {
+	if _, err := f.Test(t.Context(), "nothing"); !isInput(err) || !errors.Is(err, config.ErrNoFeed) {
 		t.Errorf("no feed: %v", err)
 	}
 	if _, err := f.RunNow(t.Context(), "nothing", false); !isInput(err) {
@@ -276,29 +276,29 @@ func TestATestOfAFeedTellsWhatARunWouldDoAndDoesNothing(t *testing.T) {
 func TestAFeedIsKeptInTheConfigAndForgottenWithItsPlace(t *testing.T) {
 	f := newFed(t)
 	s := newSource(t, 2, indicators(1, 3)...)
-	config := s.config()
-	info, err := f.Add(config)
-	if err != nil || info.Name != "misp" || info.URL != config.URL || info.Interval != "1h0m0s" || info.Credentials == "" || strings.Contains(fmt.Sprintf("%+v", info), "hunter2") || info.Last != nil {
+	settings := s.config()
+	info, err := f.Add(settings)
+	if err != nil || info.Name != "misp" || info.URL != settings.URL || info.Interval != "1h0m0s" || info.Credentials == "" || strings.Contains(fmt.Sprintf("%+v", info), "hunter2") || info.Last != nil {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if _, err := f.Add(config); !isInput(err) || !strings.Contains(err.Error(), "already") {
+	if _, err := f.Add(settings); !isInput(err) || !strings.Contains(err.Error(), "already") {
 		t.Errorf("twice: %v", err)
 	}
-	for name, change := range map[string]func(*repo.Feed){
-		"no name":    func(c *repo.Feed) { c.Name = "A B" },
-		"no URL":     func(c *repo.Feed) { c.URL = "x" },
-		"a date":     func(c *repo.Feed) { c.Since = "yesterday" },
-		"a policy":   func(c *repo.Feed) { c.Unmarked = "purple" },
-		"no objects": func(c *repo.Feed) { c.MaxObjects = -1 },
+	for name, change := range map[string]func(*config.Feed){
+		"no name":    func(c *config.Feed) { c.Name = "A B" },
+		"no URL":     func(c *config.Feed) { c.URL = "x" },
+		"a date":     func(c *config.Feed) { c.Since = "yesterday" },
+		"a policy":   func(c *config.Feed) { c.Unmarked = "purple" },
+		"no objects": func(c *config.Feed) { c.MaxObjects = -1 },
 	} {
-		bad := config
+		bad := settings
 		bad.Name = "other"
 		change(&bad)
 		if _, err := f.Add(bad); !isInput(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if list := f.Configs(); len(list) != 1 || list[0].Token != config.Token || len(f.Infos()) != 1 {
+	if list := f.Configs(); len(list) != 1 || list[0].Token != settings.Token || len(f.Infos()) != 1 {
 		t.Errorf("the feeds are %+v", list)
 	}
 	_, err = f.RunNow(t.Context(), "misp", false)
@@ -312,12 +312,12 @@ func TestAFeedIsKeptInTheConfigAndForgottenWithItsPlace(t *testing.T) {
 	}
 	// A new process has it by its configuration.
 	restarted := f.restarted()
-	restarted.Repo.Config.Feeds = []repo.Feed{config}
+	restarted.Repo.Config.Feeds = []config.Feed{settings}
 	nodetest.Must(t, restarted.Load())
 	if list := restarted.Configs(); len(list) != 1 || list[0].Name != "misp" {
 		t.Errorf("after a restart: %+v", list)
 	}
-	restarted.Repo.Config.Feeds = []repo.Feed{{Name: "A B"}}
+	restarted.Repo.Config.Feeds = []config.Feed{{Name: "A B"}}
 	if err := f.restarted().Load(); err == nil || !strings.Contains(err.Error(), "in the configuration") {
 		t.Errorf("a configuration that is none: %v", err)
 	}
@@ -325,7 +325,7 @@ func TestAFeedIsKeptInTheConfigAndForgottenWithItsPlace(t *testing.T) {
 	if place() != "" || len(f.Configs()) != 0 {
 		t.Errorf("it is kept: %q, %+v", place(), f.Configs())
 	}
-	if err := f.Remove("misp"); !isInput(err) || !errors.Is(err, repo.ErrNoFeed) {
+	if err := f.Remove("misp"); !isInput(err) || !errors.Is(err, config.ErrNoFeed) {
 		t.Errorf("twice: %v", err)
 	}
 }

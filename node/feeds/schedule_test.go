@@ -11,7 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -20,7 +20,7 @@ func scheduled(t *testing.T, interval time.Duration, run func(n int) (feed.Repor
 	t.Helper()
 	began := time.Now()
 	at = &[]time.Duration{}
-	one = &nodeFeed{config: repo.Feed{Name: "misp", Interval: repo.Duration{Duration: interval}}, one: make(chan struct{}, 1)}
+	one = &nodeFeed{config: config.Feed{Name: "misp", Interval: config.Duration{Duration: interval}}, one: make(chan struct{}, 1)}
 	one.feed = &pulling{run: func(context.Context, feed.Sink) (*feed.Report, error) {
 		*at = append(*at, time.Since(began))
 		report, err := run(len(*at))
@@ -128,7 +128,7 @@ func TestAFeedRunsOnceAtATimeAndEndsWithItsRemoval(t *testing.T) {
 			ended++
 			return &feed.Report{}, ctx.Err()
 		}}
-		one := &nodeFeed{config: repo.Feed{Name: "misp", Interval: repo.Duration{Duration: time.Hour}}, one: make(chan struct{}, 1), feed: p}
+		one := &nodeFeed{config: config.Feed{Name: "misp", Interval: config.Duration{Duration: time.Hour}}, one: make(chan struct{}, 1), feed: p}
 		f := &Feeds{Repo: f.R, Log: nodetest.Discard, list: []*nodeFeed{one}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -157,7 +157,7 @@ func TestAPlaceThatCantBeForgottenIsNoNewBeginning(t *testing.T) {
 		t.Error("it runs")
 		return &feed.Report{}, nil
 	}}
-	f := &Feeds{Log: nodetest.Discard, list: []*nodeFeed{{config: repo.Feed{Name: "misp"}, one: make(chan struct{}, 1), feed: p}}}
+	f := &Feeds{Log: nodetest.Discard, list: []*nodeFeed{{config: config.Feed{Name: "misp"}, one: make(chan struct{}, 1), feed: p}}}
 	if report, err := f.RunNow(t.Context(), "misp", true); report != nil || err == nil {
 		t.Errorf("%+v, %v", report, err)
 	}

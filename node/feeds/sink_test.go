@@ -20,7 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -212,7 +212,7 @@ func TestAFeedsObjectsAreCheckedBeforeTheyArePublished(t *testing.T) {
 	f := newFed(t)
 	f.minFee = 3000
 	feedAdd(f.World, false, nodetest.IndicatorJSON(2))
-	config := repo.Feed{Name: "misp", Unmarked: "collection"}
+	config := config.Feed{Name: "misp", Unmarked: "collection"}
 	red := strings.Replace(nodetest.IndicatorJSON(3), `"name"`, `"object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"],"name"`, 1)
 	objects := mustParse(t, nodetest.IndicatorJSON(1), nodetest.IndicatorJSON(2), red)
 	check := func() []feed.Verdict {
@@ -243,7 +243,7 @@ func TestAFeedPublishesOnlyWhereThisOrganisationMay(t *testing.T) {
 	theirs := uuid.NewString()
 	h.Takes(h.CollectionOf(h.Mallory, theirs, 1, h.Named("Theirs", "theirs"), h.Self))
 	into := func(name string) (string, error) {
-		s := &sink{Feeds: &Feeds{State: h.State}, config: repo.Feed{Into: name}}
+		s := &sink{Feeds: &Feeds{State: h.State}, config: config.Feed{Into: name}}
 		c, err := s.into()
 		return c.ID, err
 	}
@@ -294,7 +294,7 @@ func TestAnObjectIsKnownWhereEverybodyReadsItWhoReadsTheCollection(t *testing.T)
 func TestADefinitionThatWasPublishedIsFound(t *testing.T) {
 	f := newFed(t)
 	const id = "marking-definition--0000aaaa-17d4-4cbf-938f-98ee46b3cd3f"
-	s := f.sink(repo.Feed{Name: "misp", Unmarked: "collection"})
+	s := f.sink(config.Feed{Name: "misp", Unmarked: "collection"})
 	if d, err := s.Marking(id); err != nil || d != nil {
 		t.Errorf("before: %+v, %v", d, err)
 	}

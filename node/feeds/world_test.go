@@ -20,7 +20,7 @@ import (
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -116,8 +116,8 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"more":%t,"next":"%d","objects":[%s]}`, to < len(s.objects), to, strings.Join(s.objects[from:to], ","))
 }
 
-func (s *source) config() repo.Feed {
-	return repo.Feed{Name: "misp", URL: s.URL + "/acme/", Collection: "91a7b528-80eb-42ed-a74d-c6fbd5a26116", Token: "hunter2hunter2"}.WithDefaults()
+func (s *source) config() config.Feed {
+	return config.Feed{Name: "misp", URL: s.URL + "/acme/", Collection: "91a7b528-80eb-42ed-a74d-c6fbd5a26116", Token: "hunter2hunter2"}.WithDefaults()
 }
 
 func indicators(first, last int) (list []string) {

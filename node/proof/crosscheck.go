@@ -164,7 +164,7 @@ type logReader struct {
 
 // eventLog is the view's.
 type eventLog interface {
-	Log(after consortium.Position, limit int) ([]repo.LoggedEvent, error)
+	Log(after consortium.Position, limit int) ([]view.Event, error)
 }
 
 // peek gives the next event.

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 func TestJoinedRangesHoldTheSameRoundsOnce(t *testing.T) {
@@ -50,9 +50,9 @@ func TestJoinedRangesHoldTheSameRoundsOnce(t *testing.T) {
 }
 
 // fakeLog is an event log in memory.
-type fakeLog []repo.LoggedEvent
+type fakeLog []view.Event
 
-func (l fakeLog) Log(after consortium.Position, limit int) (list []repo.LoggedEvent, err error) {
+func (l fakeLog) Log(after consortium.Position, limit int) (list []view.Event, err error) {
 	for _, e := range l {
 		if after.Before(e.Position) && len(list) < limit {
 			list = append(list, e)
@@ -74,7 +74,7 @@ func TestEveryRoundIsPlannedOnceWithItsEvents(t *testing.T) {
 			if n := len(log); n > 0 && log[n-1].Round == round {
 				position.Intra = log[n-1].Intra + 1
 			}
-			log = append(log, repo.LoggedEvent{Event: consortium.Event{Position: position}})
+			log = append(log, view.Event{Event: consortium.Event{Position: position}})
 			if round <= last {
 				want[round]++
 			}
