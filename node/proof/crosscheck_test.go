@@ -126,6 +126,7 @@ func TestAnOmissionIsFoundByTheHoleThatItLeaves(t *testing.T) {
 	p := newProven(t)
 	p.published(1)
 	p.Pass(2000)
+	before := p.published(5)
 	omitted := p.Mint(p.Mallory, p.Object(2))
 	p.published(3)
 	p.Pass(2000)
@@ -143,7 +144,8 @@ func TestAnOmissionIsFoundByTheHoleThatItLeaves(t *testing.T) {
 	if got := problems(result); result.Passed || !slices.Equal(got, []string{byHole}) || len(result.Missing) != 0 {
 		t.Errorf("found are %q (passed: %t), missing %v", got, result.Passed, result.Missing)
 	}
-	if want := omitted.Round + 1 + windowAround; result.Rounds != want { // up to where its successor shows that it is too late
+	// The window before its predecessor and after its successor, and the events before.
+	if want := 2*windowAround + 3 + result.Events - 2; before.Round+2 != omitted.Round+1 || result.Rounds != want {
 		t.Errorf("%d blocks were read for one hole, want %d", result.Rounds, want)
 	}
 	if got := problems(p.crosscheck(CrosscheckOptions{EveryRound: true})); !slices.Equal(got, []string{byHole, byReading}) {

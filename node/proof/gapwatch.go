@@ -72,7 +72,7 @@ func (o *GapWatch) Run(ctx context.Context) error {
 // look tells of the holes of one member, and asks algod about those that are new and have stayed.
 func (o *GapWatch) look(ctx context.Context, s *suspicion, holes []Missing) {
 	overdue := slices.DeleteFunc(slices.Clone(holes), func(m Missing) bool { return !m.Overdue })
-	if len(overdue) > 2*s.told || len(overdue) > 0 && s.told == 0 {
+	if len(overdue) > 2*s.told {
 		s.told = len(overdue)
 		first := overdue[0]
 		o.Log.Error("transactions of a member are missing: the indexer leaves them out, or they were lost before they were submitted",
