@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -239,4 +240,141 @@ func TestARequestKeepsItsConnection(t *testing.T) {
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
 	}
+}
+
+// The pauses between attempts double up to a second, and one line is enough for all of them.
+func TestAcceptIsTriedAgainLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		s := newScript()
+		l := Limit(s, 10, slog.New(slog.NewTextHandler(&log, nil)))
+		go func() {
+			for range 10 {
+				s.gives <- syscall.EMFILE
+			}
+			s.gives <- newFrom("192.0.2.1:1")
+		}()
+		began := time.Now()
+		if _, err := l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 3275*time.Millisecond { // 5, 10, 20, … 640, 1000, 1000
+			t.Errorf("ten attempts took %s", took)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != 1 {
+			t.Errorf("%d lines: %s", lines, &log)
+		}
+	})
+}
+
+func TestAListenerThatWasClosedAcceptsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		l := Limit(s, 10, silent)
+		if err := errors.Join(l.Close(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		s.closed = make(chan struct{}) // whatever else it says
+		go func() { s.gives <- errors.New("a use of something closed") }()
+		began := time.Now()
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) || time.Since(began) != 0 {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+// Among those of whom nobody has more than the others, it is the one that has been of no use for longest.
+func TestTheLongestIdleLosesItsPlace(t *testing.T) {
+	for range 20 { // whatever the order of a map is
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript()
+			l := Limit(s, 3, silent)
+			first, second, third := newFrom("192.0.2.1:1"), newFrom("192.0.2.2:1"), newFrom("192.0.2.3:1")
+			answered := visit(t, s, l, first)
+			visit(t, s, l, second)
+			visit(t, s, l, third)
+			Keep(Context(t.Context(), answered))()
+			visit(t, s, l, newFrom("192.0.2.4:1"))
+			if first.isClosed() || !second.isClosed() || third.isClosed() {
+				t.Errorf("lost their places: %v, %v, %v", first.isClosed(), second.isClosed(), third.isClosed())
+			}
+		})
+	}
+}
+
+func TestClosingAConnectionClosesWhatIsBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		below := newFrom("192.0.2.1:1")
+		if err := visit(t, s, Limit(s, 1, silent), below).Close(); err != nil || !below.isClosed() {
+			t.Errorf("closed is %v, %v", below.isClosed(), err)
+		}
+	})
+}
+
+func TestAnAddressIsCountedUntilItsLastConnectionCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		l := Limit(s, 9, silent)
+		one, two := visit(t, s, l, newFrom("192.0.2.1:1")), visit(t, s, l, newFrom("192.0.2.1:2"))
+		for left, c := range []net.Conn{two, one} {
+			if n := l.byAddress["192.0.2.1"]; n != 2-left {
+				t.Errorf("%d are counted, want %d", n, 2-left)
+			}
+			c.Close()
+		}
+	})
+}
+
+func TestByWhatConnectionsAreCounted(t *testing.T) {
+	for _, c := range []struct {
+		address net.Addr
+		want    string
+	}{
+		{nil, ""},
+		{&net.UnixAddr{Name: "/run/slnode.sock", Net: "unix"}, "unix"},
+		{&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1}, "192.0.2.1"},
+		{text("[::ffff:192.0.2.1]:1"), "192.0.2.1"},
+		{text("[2001:db8:1:2:3::4]:1"), "2001:db8:1:2::/64"},
+		{text("[fe80::1%eth0]:1"), "fe80::/64"},
+	} {
+		if got := network(c.address); got != c.want {
+			t.Errorf("%v is counted as %q, want %q", c.address, got, c.want)
+		}
+	}
+}
+
+// text is an address as it is written.
+type text string
+
+func (t text) Network() string { return "tcp" }
+func (t text) String() string  { return string(t) }
+
+// secured is a connection with TLS, as far as the server looks at it.
+type secured struct {
+	net.Conn
+	below net.Conn
+}
+
+func (s secured) NetConn() net.Conn { return s.below }
+
+func TestARequestLeadsToItsConnectionThroughTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		c := visit(t, s, Limit(s, 1, silent), newFrom("192.0.2.1:1"))
+		ctx := Context(t.Context(), secured{below: c})
+		release := Keep(ctx)
+		if kept := c.(*conn).kept; kept != 1 {
+			t.Errorf("kept %d times", kept)
+		}
+		release()
+		if kept := c.(*conn).kept; kept != 0 {
+			t.Errorf("kept %d times after the answer", kept)
+		}
+		foreign := newFrom("192.0.2.1:2")
+		if ctx := Context(t.Context(), foreign); ctx != t.Context() {
+			t.Error("a connection that is not counted is remembered")
+		}
+		Keep(t.Context())() // a request on such a one is answered as any other
+	})
 }

@@ -85,3 +85,32 @@ func TestAPageCanNotReadWhatIsOpenUnderItsOwnName(t *testing.T) {
 		t.Errorf("the name is said back in full: %d bytes", w.Body.Len())
 	}
 }
+
+func TestARefusalIsShownAndKeptByNobody(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Host = strings.Repeat("a", 101)
+	r.Header.Set("Origin", "x")
+	w := httptest.NewRecorder()
+	NewHosts().Guard(nil).ServeHTTP(w, r)
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Cache-Control": "no-store",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if body := w.Body.String(); strings.Count(body, strings.Repeat("a", 100)) != 2 || strings.Contains(body, strings.Repeat("a", 101)) {
+		t.Errorf("of a long name it says back: %q", body)
+	}
+}
+
+func TestAHostIsComparedWithoutItsPort(t *testing.T) {
+	for host, want := range map[string]string{
+		"a.example": "a.example", "A.Example.": "a.example", "a.example:80": "a.example", "a.example:": "a.example", "a.example:65535": "a.example",
+		"a.example:65536": "a.example:65536", "a.example:http": "a.example:http", "[::1]:80": "::1", "[::1]": "::1", "::1": "::1", "": "", ":80": "",
+	} {
+		if got := bare(host); got != want {
+			t.Errorf("%q is %q, want %q", host, got, want)
+		}
+	}
+}
