@@ -100,8 +100,9 @@ var (
 // world is a chain of blocks that exist only in the test, each with two transactions of which the second is ours.
 type world struct {
 	t        testing.TB
-	proofs   bool // the network makes state proofs
-	word     bool // no block can be had
+	proofs   bool         // the network makes state proofs
+	word     bool         // no block can be had
+	network  types.Digest // that the charter is for
 	round    uint64
 	asset    uint64
 	sequence map[types.Address]uint64
@@ -115,7 +116,7 @@ type world struct {
 // newWorld founds a consortium and admits one member.
 func newWorld(t testing.TB, governor *account, options ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, round: 300, asset: charterAsset - 1, sequence: map[types.Address]uint64{}, governor: governor, member: newAccount()}
+	w := &world{t: t, round: 300, asset: charterAsset - 1, sequence: map[types.Address]uint64{}, governor: governor, member: newAccount(), network: genesis}
 	for _, o := range options {
 		o(w)
 	}
@@ -123,7 +124,7 @@ func newWorld(t testing.TB, governor *account, options ...func(*world)) *world {
 	must(t, err)
 	w.shared = consortium.Collection{ID: uuid.NewString(), Epoch: 1, Key: key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
 	charter, err := consortium.DraftCharter(wire.Charter{
-		Name: "The Testers", GenesisID: "test-v1", GenesisHash: genesis[:], Network: wire.NetworkPrivate,
+		Name: "The Testers", GenesisID: "test-v1", GenesisHash: w.network[:], Network: wire.NetworkPrivate,
 		Founder: w.member.address(t).String(), DefaultCollection: w.shared.ID,
 	}, noon)
 	must(t, err)
