@@ -90,7 +90,8 @@ func rebuild(t models.Transaction) (types.SignedTxn, error) {
 		return a
 	}
 	fixed := func(name string, value []byte) (b [32]byte) {
-		if len(value) != 0 && copy(b[:], value) != len(value) || len(value) != 0 && len(value) != len(b) {
+		copy(b[:], value)
+		if len(value) != 0 && len(value) != len(b) {
 			problem = errors.Join(problem, fmt.Errorf("%s has %d bytes", name, len(value)))
 		}
 		return b
