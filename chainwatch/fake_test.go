@@ -162,7 +162,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	account, ofAccount := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/v2/accounts/"), "/transactions")
+	rest, ofAccount := strings.CutPrefix(r.URL.Path, "/v2/accounts/")
+	account := strings.TrimSuffix(rest, "/transactions")
 	number := func(name string) (n int) {
 		n, _ = strconv.Atoi(q.Get(name))
 		return n
