@@ -411,7 +411,7 @@ func TestALongHistoryIsSplitAndNothingIsLost(t *testing.T) {
 		var want []string
 		f.mu.Lock()
 		f.list = nil
-		for round := uint64(10); round <= 30; round++ {
+		for round := uint64(10); round <= 20; round++ {
 			for intra := range rapid.Uint64Range(0, 3).Draw(rt, "a round's") {
 				p := consortium.Position{Round: round, Intra: intra}
 				if _, made := pool[p]; !made {
@@ -424,14 +424,14 @@ func TestALongHistoryIsSplitAndNothingIsLost(t *testing.T) {
 		f.page = rapid.IntRange(1, 8).Draw(rt, "page")
 		f.mu.Unlock()
 		r := *base
-		r.most = rapid.IntRange(1, 30).Draw(rt, "most")
+		r.most = rapid.IntRange(1, 15).Draw(rt, "most")
 		publishers := []consortium.Publisher{{Account: writers[0].Address.String(), Since: 1}, {Account: writers[1].Address.String(), Since: 5}}
-		h := newHistory(&r, 10, 30, func([]consortium.Event) []consortium.Publisher { return publishers })
+		h := newHistory(&r, 10, 20, func([]consortium.Event) []consortium.Publisher { return publishers })
 		events, given, windows := all(rt, h, func() (bool, string, error) { return h.step(t.Context()) })
 		if got := rounded(events); !slices.Equal(got, want) || len(given) != 0 {
 			rt.Fatalf("%v, want %v; given up %v", got, want, given)
 		}
-		if h.last != 30 || windows > 1 && len(want) <= r.most {
+		if h.last != 20 || windows > 1 && len(want) <= r.most {
 			rt.Fatalf("it ends at %d after %d windows", h.last, windows)
 		}
 	})
