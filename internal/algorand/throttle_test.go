@@ -75,6 +75,12 @@ func TestTheGapBetweenRequestsDoublesWithRefusalsAndShrinksWithAnswers(t *testin
 				t.Errorf("after refusal %d a request waits %s, want %d ms", i+1, waited, want)
 			}
 		}
+		time.Sleep(time.Second) // … in which nobody asked
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if waited := passes(t, &g, short); waited != 0 {
+			t.Errorf("after the gap a request waits %s", waited)
+		}
 		g = gate{}
 		g.refused(&Throttled{Status: http.StatusTooManyRequests})
 		var waits []time.Duration

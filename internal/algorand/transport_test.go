@@ -171,6 +171,7 @@ func TestAnErrorWithoutSecretsStaysWhatItIs(t *testing.T) {
 	for reason, clock := range map[error]bool{
 		x509.CertificateInvalidError{Reason: x509.Expired, Cert: cert}:              true,
 		x509.CertificateInvalidError{Reason: x509.TooManyIntermediates, Cert: cert}: false,
+		x509.CertificateInvalidError{Reason: x509.Expired}:                          false, // nobody knows from when on it was valid
 		x509.UnknownAuthorityError{}:                                                false,
 	} {
 		err := tr.explain(reason)
@@ -213,6 +214,9 @@ func TestAnAnswerBeginsAsTheServersDo(t *testing.T) {
 			t.Errorf("%q with %q: the gap is %s", c.start, c.query, tr.gate.gap)
 		}
 		if c.its {
+			if left := response.Body.(*boundedBody).left; left != 64<<20 {
+				t.Errorf("%d bytes of it may be read", left)
+			}
 			if body, err := io.ReadAll(response.Body); err != nil || string(body) != c.start {
 				t.Errorf("%q is passed on as %q, %v", c.start, body, err)
 			}
@@ -272,7 +276,7 @@ func TestARefusalMeansWhatItsStatusAndItsWordsSay(t *testing.T) {
 		{status: 500, after: "3", body: its, throttled: true}, {status: 307, after: "3", throttled: true},
 		{status: 300, body: its, foreign: true}, {status: 399, body: its, foreign: true},
 		{status: 201, body: its, foreign: true}, {status: 299, body: its, foreign: true}, {status: 404, body: "reason", foreign: true},
-		{status: 404, body: `{"message":null}`, foreign: true}, {status: 502, body: "<html>", foreign: true},
+		{status: 404, body: `{"message":"reason","message":7}`, foreign: true}, {status: 404, body: `{"message":null}`, foreign: true}, {status: 502, body: "<html>", foreign: true},
 		{status: 400, body: its}, {status: 404, body: its}, {status: 500, body: its},
 	} {
 		header := http.Header{}
@@ -285,6 +289,9 @@ func TestARefusalMeansWhatItsStatusAndItsWordsSay(t *testing.T) {
 			t.Errorf("status %d with %q: %v", c.status, c.body, err)
 			continue
 		}
+		if redirected := c.status >= 300 && c.status < 400; c.foreign && strings.Contains(err.Error(), "a redirect to ") != redirected {
+			t.Errorf("status %d: %v", c.status, err)
+		}
 		if c.throttled && (throttled.Status != c.status || tr.gate.why != *throttled) {
 			t.Errorf("status %d with %q: %+v, and the next one hears %+v", c.status, c.body, throttled, tr.gate.why)
 		}
@@ -292,6 +299,19 @@ func TestARefusalMeansWhatItsStatusAndItsWordsSay(t *testing.T) {
 			if text, _ := io.ReadAll(response.Body); string(text) != "reason" || response.ContentLength != 6 || response.StatusCode != c.status {
 				t.Errorf("status %d: it says %q, of %d bytes", c.status, text, response.ContentLength)
 			}
+		}
+	}
+}
+
+func TestOfARedirectItsHostIsShown(t *testing.T) {
+	for to, want := range map[string]string{
+		"https://elsewhere.example/key?key=x":                 "a redirect to https://elsewhere.example, which",
+		"https://" + strings.Repeat("x", 92) + "/key":         "a redirect to https://" + strings.Repeat("x", 92) + ", which",
+		"https://" + strings.Repeat("x", 93) + ".example/key": "a redirect to https://" + strings.Repeat("x", 92) + "…, which",
+	} {
+		tr := newTestTransport(t, "http://host.example", "", said(http.StatusFound, http.Header{"Location": {to}}, strings.NewReader("")))
+		if _, err := tr.ask(""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", to, err)
 		}
 	}
 }

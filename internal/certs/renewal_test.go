@@ -1,0 +1,476 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mholt/acmez/v3"
+	"github.com/mholt/acmez/v3/acme"
+
+	"github.com/serviceledger/slnode/repo"
+)
+
+// oracle is an authority that does no more than to say when it wants certificates to be renewed.
+type oracle struct {
+	*httptest.Server
+	silent     bool // it says nothing of renewals
+	start, end time.Time
+	retryAfter string
+	asked      int
+}
+
+func newOracle(t *testing.T) *oracle {
+	t.Helper()
+	o := &oracle{}
+	o.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/directory" {
+			where := fmt.Sprintf(`,"renewalInfo":"%s/renewal"`, o.URL)
+			if o.silent {
+				where = ""
+			}
+			fmt.Fprintf(w, `{"newNonce":"%s/nonce","newOrder":"%s/order"%s}`, o.URL, o.URL, where)
+			return
+		}
+		o.asked++
+		if o.retryAfter != "" {
+			w.Header().Set("Retry-After", o.retryAfter)
+		}
+		fmt.Fprintf(w, `{"suggestedWindow":{"start":%q,"end":%q}}`, o.start.UTC().Format(time.RFC3339), o.end.UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+// acme is a certificate of this authority that is not there yet.
+func (o *oracle) acme(t *testing.T, change func(*repo.Config)) *ACME {
+	t.Helper()
+	c, dir := tlsConfig(repo.TLSACME), t.TempDir()
+	c.TAXII.TLSNames, c.TAXII.ACMEDirectory, c.TAXII.ACMECA = []string{acmeName}, o.URL+"/directory", "authority.pem"
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(dir, "authority.pem"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(&c)
+	}
+	secure, err := Open(c, dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secure.Acme
+}
+
+// issued is a certificate and its key, in one text.
+func issued(t *testing.T, from, to time.Time, names ...string) []byte {
+	t.Helper()
+	key, keyPEM, err := makeKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1 << 40), NotBefore: from, NotAfter: to, DNSNames: names, AuthorityKeyId: []byte("the authority's key")}
+	issuer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{SerialNumber: big.NewInt(1)}, key.Public(), issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(keyPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func (a *ACME) shows(t *testing.T, from, to time.Time) *x509.Certificate {
+	t.Helper()
+	if err := a.use(issued(t, from, to, acmeName)); err != nil {
+		t.Fatal(err)
+	}
+	return a.current.Load().Leaf
+}
+
+const day = 24 * time.Hour
+
+func near(got, want time.Time) bool { return got.Sub(want).Abs() < 30*time.Second }
+
+func TestACertificateIsDueWhenAThirdOfItsTimeIsLeftOrEarlierIfItsAuthorityWants(t *testing.T) {
+	o := newOracle(t)
+	o.silent = true
+	a := o.acme(t, nil)
+	if due := a.untilDue(t.Context()); due != 0 {
+		t.Errorf("one that is not there is due in %s", due)
+	}
+	now := time.Now()
+	a.shows(t, now.Add(-10*day), now.Add(80*day))
+	if due := now.Add(a.untilDue(t.Context())); !near(due, now.Add(50*day)) {
+		t.Errorf("due at %s", due)
+	}
+	o = newOracle(t)
+	o.start, o.end = now.Add(20*day), now.Add(20*day+time.Minute)
+	a = o.acme(t, nil)
+	a.shows(t, now.Add(-10*day), now.Add(80*day))
+	if due := now.Add(a.untilDue(t.Context())); due.Before(o.start.Add(-time.Second)) || due.After(o.end) {
+		t.Errorf("wanted at %s, due at %s", o.start, due)
+	}
+	o.start, o.end = now.Add(60*day), now.Add(61*day) // it is not asked to wait any longer
+	a.renewal = renewal{}
+	if due := now.Add(a.untilDue(t.Context())); !near(due, now.Add(50*day)) {
+		t.Errorf("wanted at %s, due at %s", o.start, due)
+	}
+}
+
+func TestAnAuthorityIsAskedForItsWishesAsOftenAsItSaysWithinBounds(t *testing.T) {
+	o := newOracle(t)
+	now := time.Now()
+	o.start, o.end = now.Add(20*day), now.Add(21*day)
+	for retryAfter, want := range map[string]time.Duration{"": time.Hour, "1": time.Minute, "60": time.Minute, "7200": 2 * time.Hour, "86400": day, "999999": day} {
+		o.retryAfter = retryAfter
+		a := o.acme(t, nil)
+		leaf := a.shows(t, now, now.Add(90*day))
+		o.asked = 0
+		at := a.wanted(t.Context(), leaf)
+		if at.Before(o.start.Add(-time.Second)) || at.After(o.end) || !near(a.renewal.askAgain, now.Add(want)) || a.renewal.of != leaf {
+			t.Errorf("Retry-After %q: it wants %s, asked again in %s", retryAfter, at, a.renewal.askAgain.Sub(now))
+		}
+		if again := a.wanted(t.Context(), leaf); !again.Equal(at) || o.asked != 1 {
+			t.Errorf("asked %d times: %s, then %s", o.asked, at, again)
+		}
+		a.renewal.askAgain = time.Now() // its time has come
+		if again := a.wanted(t.Context(), leaf); !again.Equal(at) || o.asked != 2 {
+			t.Errorf("in one window it wants %s and %s, asked %d times", at, again, o.asked)
+		}
+		other := a.shows(t, now, now.Add(90*day))
+		if a.wanted(t.Context(), other); o.asked != 3 || a.renewal.of != other {
+			t.Errorf("another certificate's wish is taken for its own: asked %d times", o.asked)
+		}
+	}
+}
+
+func TestAMomentIsDrawnAnewWhereTheWindowIsAnother(t *testing.T) {
+	o := newOracle(t)
+	a := o.acme(t, nil)
+	now := time.Now()
+	leaf := a.shows(t, now, now.Add(90*day))
+	for _, from := range []time.Duration{20 * day, 30 * day, 10 * day} {
+		o.start, o.end = now.Add(from), now.Add(from+time.Minute)
+		a.renewal.askAgain = time.Time{}
+		if at := a.wanted(t.Context(), leaf); at.Before(o.start.Add(-time.Second)) || at.After(o.end) {
+			t.Errorf("it wants a moment from %s on, and gets %s", o.start, at)
+		}
+	}
+	last := a.renewal.at
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a.renewal.askAgain = time.Time{}
+	if at := a.wanted(ctx, leaf); !at.Equal(last) || !near(a.renewal.askAgain, now.Add(time.Hour)) {
+		t.Errorf("without an answer it is %s, want %s; asked again in %s", at, last, a.renewal.askAgain.Sub(now))
+	}
+}
+
+func TestAnAuthorityThatSaysNothingIsAskedOnceADay(t *testing.T) {
+	o := newOracle(t)
+	o.silent = true
+	a := o.acme(t, nil)
+	now := time.Now()
+	leaf := a.shows(t, now, now.Add(90*day))
+	if at := a.wanted(t.Context(), leaf); !at.IsZero() || !near(a.renewal.askAgain, now.Add(day)) {
+		t.Errorf("%s, asked again in %s", at, a.renewal.askAgain.Sub(now))
+	}
+}
+
+func TestWhatIsShownIsForAllNames(t *testing.T) {
+	a := newOracle(t).acme(t, func(c *repo.Config) { c.TAXII.TLSNames = []string{acmeName, "other.acme.example"} })
+	now := time.Now()
+	if err := a.use([]byte("no PEM")); err == nil {
+		t.Error("a damaged certificate is shown")
+	}
+	if err := a.use(issued(t, now, now.Add(day), acmeName)); err != nil || a.current.Load() != nil {
+		t.Errorf("one for another configuration is shown, or an error: %v", err)
+	}
+	none := &tls.ClientHelloInfo{SupportedProtos: []string{"h2"}}
+	if c, err := a.get(none); err == nil || c != nil {
+		t.Error("there is none, and it is shown")
+	}
+	if err := a.use(issued(t, now, now.Add(day), acmeName, "other.acme.example")); err != nil || a.current.Load() == nil {
+		t.Fatal(err)
+	}
+	if c, err := a.get(none); err != nil || c != a.current.Load() {
+		t.Errorf("%v, %v", c, err)
+	}
+	challenge := &tls.ClientHelloInfo{SupportedProtos: []string{acmez.ACMETLS1Protocol}, ServerName: acmeName}
+	if c, err := a.get(challenge); err == nil || c != nil {
+		t.Error("the authority is shown what clients are")
+	}
+	if protos := a.tlsConfig().NextProtos; !slices.Equal(protos, []string{"h2", "http/1.1", acmez.ACMETLS1Protocol}) {
+		t.Errorf("it speaks %q", protos)
+	}
+}
+
+func TestAChallengeIsAnsweredWhileItIsOpen(t *testing.T) {
+	c := &acmeChallenges{byName: map[string]*tls.Certificate{}, byPath: map[string]string{}}
+	challenge := acme.Challenge{Type: acme.ChallengeTypeHTTP01, Token: "token", KeyAuthorization: "token.key", Identifier: acme.Identifier{Type: "dns", Value: acmeName}}
+	ask := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w.Code, w.Body.String()
+	}
+	const path = "/.well-known/acme-challenge/token"
+	if code, _ := ask(path); code != http.StatusNotFound {
+		t.Errorf("before it is asked: %d", code)
+	}
+	if err := (byHTTP{c}).Present(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	if code, body := ask(path); code != http.StatusOK || body != "token.key" {
+		t.Errorf("%d, %q", code, body)
+	}
+	if code, _ := ask("/"); code != http.StatusNotFound {
+		t.Errorf("something else: %d", code)
+	}
+	if err := (byHTTP{c}).CleanUp(t.Context(), challenge); err != nil || len(c.byPath) != 0 {
+		t.Errorf("it stays open: %v", err)
+	}
+	if err := (byTLS{c}).Present(t.Context(), challenge); err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := c.certificate(acmeName)
+	if err != nil || certificate == nil {
+		t.Fatal(err)
+	}
+	if leaf, err := x509.ParseCertificate(certificate.Certificate[0]); err != nil || leaf.VerifyHostname(acmeName) != nil {
+		t.Errorf("it is for %v, %v", leaf, err)
+	}
+	if _, err := c.certificate("other.example"); err == nil {
+		t.Error("another name's challenge is answered")
+	}
+	if err := (byTLS{c}).CleanUp(t.Context(), challenge); err != nil || len(c.byName) != 0 {
+		t.Errorf("it stays open: %v", err)
+	}
+}
+
+func TestWhatIsOnTheDiskIsReadOrRefused(t *testing.T) {
+	o := newOracle(t)
+	now := time.Now()
+	dir := t.TempDir()
+	c := tlsConfig(repo.TLSACME)
+	c.TAXII.TLSNames, c.TAXII.ACMEDirectory = []string{acmeName}, o.URL+"/directory"
+	path := filepath.Join(dir, "acme", strings.TrimPrefix(o.URL, "https://"), "certificate.pem")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, issued(t, now, now.Add(day), acmeName), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if secure, err := Open(c, dir, log); err != nil || secure.Acme.current.Load() == nil || secure.Challenges != nil || len(secure.Acme.client.ChallengeSolvers) != 1 {
+		t.Errorf("a certificate that is there: %v", err)
+	}
+	c.TAXII.ACMEListen = "127.0.0.1:80"
+	if secure, err := Open(c, dir, log); err != nil || secure.Challenges == nil || len(secure.Acme.client.ChallengeSolvers) != 2 || secure.Config.ClientAuth != tls.RequestClientCert {
+		t.Errorf("with a port for challenges: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c, dir, log); err == nil || !strings.Contains(err.Error(), path) || !strings.HasPrefix(err.Error(), `HTTPS for TAXII clients (taxii.tls = "acme"): `) {
+		t.Errorf("a damaged certificate: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c, dir, log); err == nil {
+		t.Error("a folder is a certificate")
+	}
+	c.TAXII.ACMEDirectory = "https://\x7f"
+	if _, err := Open(c, dir, log); err == nil {
+		t.Error("a directory that is no URL will do")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.TAXII.ACMECA = "ca.pem"
+	if _, err := Open(c, dir, log); err == nil || !strings.Contains(err.Error(), "acme_ca: ") || !strings.Contains(err.Error(), "holds no certificate in PEM") {
+		t.Errorf("authorities that are none: %v", err)
+	}
+}
+
+// An account's key that can't be read is not replaced: the authority knows its account by it.
+func TestADamagedAccountIsNotReplaced(t *testing.T) {
+	a := newOracle(t).acme(t, nil)
+	if err := os.MkdirAll(a.folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(a.folder, "account.pem")
+	for text, want := range map[string]string{"no PEM": "holds no key in PEM", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n": path + ": "} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.obtain(t.Context()); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "the account at "+a.client.Directory+": ") {
+			t.Errorf("%q: %v", text, err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || string(kept) != text {
+			t.Errorf("it has become %q, %v", kept, err)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.account(t.Context()); err == nil {
+		t.Error("a folder is a key")
+	}
+}
+
+func TestTheAuthorityIsAskedInTheBackgroundUntilTheEnd(t *testing.T) {
+	a := newOracle(t).acme(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	now := time.Now()
+	a.shows(t, now, now.Add(90*day))
+	done := make(chan error)
+	go func() { done <- a.Run(ctx) }()
+	cancel()
+	if err := <-done; err != nil || a.Condition.Get().Problem != "" {
+		t.Errorf("%v, %+v", err, a.Condition.Get())
+	}
+}
+
+func TestASelfSignedCertificateIsMadeAnewOnlyInItsLastMonth(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "tls")
+	now := time.Now().Truncate(time.Second)
+	made := func(at time.Time) []byte {
+		t.Helper()
+		c, err := selfSigned(folder, []string{"a.example", "192.0.2.1"}, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Certificate[0]
+	}
+	first := made(now)
+	leaf, err := x509.ParseCertificate(first)
+	if err != nil || !leaf.IsCA || !leaf.MaxPathLenZero || leaf.KeyUsage != x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign || !slices.Equal(leaf.DNSNames, []string{"a.example"}) || len(leaf.IPAddresses) != 1 ||
+		leaf.NotBefore.Sub(now).Abs() != time.Hour || leaf.NotAfter.Sub(now) != 5*365*day || leaf.SerialNumber.BitLen() < 64 || leaf.SerialNumber.BitLen() > 127 {
+		t.Errorf("%+v, %v", leaf, err)
+	}
+	last := leaf.NotAfter.Add(-30 * day)
+	if !bytes.Equal(made(last.Add(-time.Second)), first) {
+		t.Error("it is made anew before its last month")
+	}
+	if bytes.Equal(made(last), first) {
+		t.Error("it is kept in its last month")
+	}
+	if err := os.WriteFile(filepath.Join(folder, "key.pem"), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := selfSigned(folder, nil, now); err == nil {
+		t.Error("a damaged one is replaced without a word")
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := selfSigned(folder, nil, now); err == nil {
+		t.Error("it is in a folder that is none")
+	}
+	if _, err := Open(tlsConfig(repo.TLSSelfSigned), filepath.Dir(folder), slog.Default()); err == nil {
+		t.Error("an error is dropped")
+	}
+}
+
+func TestTheNamesOfASelfSignedCertificate(t *testing.T) {
+	c := tlsConfig(repo.TLSSelfSigned)
+	host, _ := os.Hostname()
+	for listen, more := range map[string]string{"192.0.2.7:443": "192.0.2.7", "0.0.0.0:443": "", "[::]:443": "", ":443": "", "taxii.example:443": "taxii.example", "nonsense": "", "localhost:443": ""} {
+		c.TAXII.Listen, c.TAXII.TLSNames = listen, []string{"a.example", "a.example"}
+		want := []string{"localhost", "127.0.0.1", "::1", "a.example"}
+		for _, name := range []string{more, host} {
+			if name != "" && !slices.Contains(want, name) {
+				want = append(want, name)
+			}
+		}
+		slices.Sort(want)
+		if got := SelfSignedNames(c); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", listen, got, want)
+		}
+	}
+}
+
+func TestFilesAreLookedAtEveryTenSecondsAndWhenSomebodySaysSo(t *testing.T) {
+	dir := t.TempDir()
+	certificate, key := writeCertificate(t, dir, "one.example")
+	clock := time.Now()
+	files := &Files{certificate: certificate, key: key, now: func() time.Time { return clock }, log: slog.New(slog.DiscardHandler)}
+	if err := files.load(); err != nil {
+		t.Fatal(err)
+	}
+	shown := func() string {
+		t.Helper()
+		c, err := files.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Leaf.DNSNames[0]
+	}
+	written := clock.Add(time.Minute)
+	writeCertificate(t, dir, "two.example")
+	for _, path := range []string{certificate, key} {
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock = clock.Add(10*time.Second - 1)
+	if got := shown(); got != "one.example" {
+		t.Errorf("before ten seconds it is %s", got)
+	}
+	clock = clock.Add(1)
+	if got := shown(); got != "two.example" {
+		t.Errorf("after ten seconds it is %s", got)
+	}
+	writeCertificate(t, dir, "three.example")
+	for _, path := range []string{certificate, key} { // as by a program that keeps the times
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock = clock.Add(time.Hour)
+	if got := shown(); got != "two.example" {
+		t.Errorf("files that were not written are read: %s", got)
+	}
+	if err := files.Reload(); err != nil || shown() != "three.example" {
+		t.Errorf("it is %s, %v", shown(), err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Reload(); err == nil {
+		t.Error("a file that is missing is no error")
+	}
+	if got := shown(); got != "three.example" {
+		t.Errorf("then it is %s", got)
+	}
+	if got := Colons("0aff10"); got != "0A:FF:10" || Colons("") != "" {
+		t.Errorf("%q", got)
+	}
+}
