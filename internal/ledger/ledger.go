@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"time"
@@ -158,12 +157,11 @@ func (l *Ledger) Raise(p Params, raw []byte) (Group, error) {
 
 // decode reads a group that was signed.
 func decode(raw []byte) (list []types.Transaction, err error) {
-	decoder := msgpack.NewDecoder(bytes.NewReader(raw))
-	for {
+	rest := bytes.NewReader(raw)
+	decoder := msgpack.NewDecoder(rest)
+	for rest.Len() > 0 { // the end within a transaction is an error
 		var s types.SignedTxn
-		if err := decoder.Decode(&s); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+		if err := decoder.Decode(&s); err != nil {
 			return nil, fmt.Errorf("reading a signed group: %w", err)
 		}
 		list = append(list, s.Txn)
