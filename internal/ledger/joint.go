@@ -33,7 +33,7 @@ func NewJoint(p Params, account crypto.MultisigAccount, m Mint, maxFee uint64) (
 	for _, key := range account.Pks {
 		j.signed.Msig.Subsigs = append(j.signed.Msig.Subsigs, types.MultisigSubsig{Key: bytes.Clone(key)})
 	}
-	fee := max(p.MinFee, p.FeePerByte*(txSize+uint64(len(account.Pks))*signatureSize))
+	fee := p.feeOf(txSize + uint64(len(account.Pks))*signatureSize)
 	if fee > maxFee {
 		return nil, &CongestedError{Fee: fee, MaxFee: maxFee}
 	}

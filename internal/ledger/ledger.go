@@ -85,8 +85,11 @@ func (l *Ledger) Params(ctx context.Context) (Params, error) {
 }
 
 // Fee is what a transaction that mints has to pay now.
-func (p Params) Fee() uint64 {
-	return max(p.MinFee, p.FeePerByte*min(txSize, math.MaxUint64/max(p.FeePerByte, 1)))
+func (p Params) Fee() uint64 { return p.feeOf(txSize) }
+
+// feeOf is what a transaction of so many bytes has to pay; the greatest number stands for what is greater.
+func (p Params) feeOf(size uint64) uint64 {
+	return max(p.MinFee, p.FeePerByte*min(size, math.MaxUint64/max(p.FeePerByte, 1)))
 }
 
 // Mint is an NFT to be made or, if Destroys names one, to be destroyed, which frees what it keeps locked.
