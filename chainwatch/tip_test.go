@@ -99,7 +99,7 @@ func TestAlgodIsAskedForWhatItIsNotKnownToHaveAndNowAndThen(t *testing.T) {
 		asks("what it has by now", 105, 0)
 		time.Sleep(30*time.Second - 1)
 		asks("before its time", 0, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		asks("at its time", 0, 1)
 		asks("just after", 0, 0)
 	})
@@ -117,7 +117,7 @@ func TestAnAlgodThatFailsIsAskedAtDoublingIntervals(t *testing.T) {
 			if tip.ask(t.Context(), 100); a.asked != 0 {
 				t.Errorf("asked before %d s", seconds)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if tip.ask(t.Context(), 100); a.asked != 1 {
 				t.Errorf("not asked after %d s", seconds)
 			}
@@ -173,7 +173,7 @@ func TestAHintHurriesAlgodOnceASecond(t *testing.T) {
 		}
 		time.Sleep(time.Second - 1)
 		hurries("too early", 101, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		hurries("for what algod has", 100, 0)
 		hurries("for news", 101, 1)
 		time.Sleep(time.Second)
@@ -201,7 +201,7 @@ func TestAnIndexerOwesWhatAlgodHas(t *testing.T) {
 		if got := word(100); got != "" {
 			t.Errorf("within its time it is %q", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		tip.has(120) // the debt stays as old as it is
 		tip.hear(104)
 		if got := word(100); got != ProblemBehind || tip.owed != 105 || !tip.owedAt.Equal(since) {
@@ -249,7 +249,7 @@ func TestWhatAlgodLacksForLongIsAProblemOfAlgods(t *testing.T) {
 		if got := look(111, 111); got != "" {
 			t.Errorf("within its time it is %q", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := look(112, 112); got != ProblemAlgod {
 			t.Errorf("after its time it is %q", got)
 		}
