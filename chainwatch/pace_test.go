@@ -184,6 +184,15 @@ func TestLooksForWhatIsPromisedBecomeRarer(t *testing.T) {
 		if p.after(progress{cursor: 5, whole: true}); p.pause != 0 {
 			t.Errorf("after the promise was kept the pause is %s", p.pause)
 		}
+		p = paced(time.Second) // what takes its time is not looked for all the time
+		p.expected = 400 * ms
+		p.hinted(hint{5, "bravo"}, 0)
+		if p.after(progress{whole: true}); p.pause != 100*ms {
+			t.Errorf("what comes after 400 ms is looked for again in %s", p.pause)
+		}
+		if p.after(progress{whole: true}); p.pause != 200*ms {
+			t.Errorf("then in %s", p.pause)
+		}
 		p = paced(20 * ms) // whoever asks often anyhow
 		p.hinted(hint{5, "bravo"}, 0)
 		if in := p.after(progress{whole: true}); in != 20*ms {
