@@ -137,7 +137,7 @@ func startCertified(t *testing.T, overHTTP bool, lifetime time.Duration, prepare
 	if err := os.WriteFile(filepath.Join(s.dir, "authority.pem"), pemFile, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.config.TAXII.TLSNames = []string{acmeName, "other.acme.example"}
+	s.config.TAXII.TLSNames, s.config.TAXII.ACMEEmail = []string{acmeName, "other.acme.example"}, "soc@acme.example"
 	s.config.TAXII.ACMEDirectory, s.config.TAXII.ACMECA = s.URL+wfe.DirectoryPath, "authority.pem"
 	secure, err := Open(s.config, s.dir, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -349,6 +349,20 @@ func TestACertificateIsRenewedWhenTheACMEAuthorityWantsIt(t *testing.T) {
 		leaf, err := s.shown(acmeName, nil)
 		return err == nil && !leaf.Equal(first)
 	})
+	// The authority is told what is replaced, so that it does not count as one more.
+	order, err := s.names.GetOrderByIssuedSerial(fmt.Sprintf("%x", first.SerialNumber))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the authority's note of it", func() bool {
+		order.RLock()
+		defer order.RUnlock()
+		return order.IsReplaced
+	})
+	orders := s.names.GetOrdersByAccountID(order.AccountID)
+	if contact := s.names.GetAccountByID(order.AccountID).Contact; len(orders) != 2 || len(contact) != 1 || contact[0] != "mailto:soc@acme.example" {
+		t.Errorf("%d orders by %q", len(orders), contact)
+	}
 }
 
 func TestABuildWithAnUnsafeGoIsWarnedOf(t *testing.T) {
