@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func TestASelfSignedCertificateIsMadeAnewOnlyInItsLastMonth(t *testing.T) {
@@ -52,13 +52,13 @@ func TestASelfSignedCertificateIsMadeAnewOnlyInItsLastMonth(t *testing.T) {
 	if _, err := selfSigned(folder, nil, now); err == nil {
 		t.Error("it is in a folder that is none")
 	}
-	if _, err := Open(tlsConfig(repo.TLSSelfSigned), filepath.Dir(folder), slog.Default()); err == nil {
+	if _, err := Open(tlsConfig(config.TLSSelfSigned), filepath.Dir(folder), slog.Default()); err == nil {
 		t.Error("an error is dropped")
 	}
 }
 
 func TestTheNamesOfASelfSignedCertificate(t *testing.T) {
-	c := tlsConfig(repo.TLSSelfSigned)
+	c := tlsConfig(config.TLSSelfSigned)
 	host, _ := os.Hostname()
 	for listen, more := range map[string]string{"192.0.2.7:443": "192.0.2.7", "0.0.0.0:443": "", "[::]:443": "", ":443": "", "taxii.example:443": "taxii.example", "nonsense": "", "localhost:443": ""} {
 		c.TAXII.Listen, c.TAXII.TLSNames = listen, []string{"a.example", "a.example"}

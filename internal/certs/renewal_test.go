@@ -23,7 +23,7 @@ import (
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
-	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // oracle is an authority that does no more than to say when it wants certificates to be renewed.
@@ -59,9 +59,9 @@ func newOracle(t *testing.T) *oracle {
 }
 
 // acme is a certificate of this authority that is not there yet.
-func (o *oracle) acme(t *testing.T, change func(*repo.Config)) *ACME {
+func (o *oracle) acme(t *testing.T, change func(*config.Config)) *ACME {
 	t.Helper()
-	c, dir := tlsConfig(repo.TLSACME), t.TempDir()
+	c, dir := tlsConfig(config.TLSACME), t.TempDir()
 	c.TAXII.TLSNames, c.TAXII.ACMEDirectory, c.TAXII.ACMECA = []string{acmeName}, o.URL+"/directory", "authority.pem"
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: o.Certificate().Raw})
 	if err := os.WriteFile(filepath.Join(dir, "authority.pem"), text, 0o600); err != nil {
@@ -194,7 +194,7 @@ func TestAnAuthorityThatSaysNothingIsAskedOnceADay(t *testing.T) {
 }
 
 func TestWhatIsShownIsForAllNames(t *testing.T) {
-	a := newOracle(t).acme(t, func(c *repo.Config) { c.TAXII.TLSNames = []string{acmeName, "other.acme.example"} })
+	a := newOracle(t).acme(t, func(c *config.Config) { c.TAXII.TLSNames = []string{acmeName, "other.acme.example"} })
 	now := time.Now()
 	if err := a.use([]byte("no PEM")); err == nil {
 		t.Error("a damaged certificate is shown")
@@ -267,7 +267,7 @@ func TestWhatIsOnTheDiskIsReadOrRefused(t *testing.T) {
 	o := newOracle(t)
 	now := time.Now()
 	dir := t.TempDir()
-	c := tlsConfig(repo.TLSACME)
+	c := tlsConfig(config.TLSACME)
 	c.TAXII.TLSNames, c.TAXII.ACMEDirectory = []string{acmeName}, o.URL+"/directory"
 	path := filepath.Join(dir, "acme", strings.TrimPrefix(o.URL, "https://"), "certificate.pem")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/onchain"
 )
 
@@ -116,7 +117,7 @@ func TestAFateIsToldOnlyByWhoCanKnowIt(t *testing.T) {
 		if got != c.want || (err != nil) != c.bad {
 			t.Errorf("%s: fate %d, want %d: %v", c.what, got, c.want, err)
 		}
-		if (minted != Minted{}) != (got == Confirmed) || got == Confirmed && (minted.TxID != txid || minted.Asset != 77 || minted.Round == 0) {
+		if (minted != consortium.Place{}) != (got == Confirmed) || got == Confirmed && (minted.TxID != txid || minted.Asset != 77 || minted.Round == 0) {
 			t.Errorf("%s: %+v", c.what, minted)
 		}
 	}
@@ -278,7 +279,7 @@ func TestWhatABlockMintsForTheAccountIsFound(t *testing.T) {
 	payment.Type = types.PaymentTx
 	f.block(7, blockOf(7, inBlock(theirs, 5), inBlock(payment, 6), inBlock(mine, 7)))
 	got, err := l.Minted(t.Context(), 7)
-	if id := crypto.TransactionIDString(mine); err != nil || len(got) != 1 || got[0] != (Minted{id, 7, 7}) {
+	if id := crypto.TransactionIDString(mine); err != nil || len(got) != 1 || got[0] != (consortium.Place{TxID: id, Round: 7, Asset: 7}) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	id := crypto.TransactionIDString(theirs)
