@@ -211,3 +211,27 @@ func TestTheRestOfAHistoryComesInItsOrder(t *testing.T) {
 		t.Errorf("from %d to %d", h.first, h.last)
 	}
 }
+
+// However long a history is, little more is held than may be at once.
+func TestALongHistoryIsNotHeldAtOnce(t *testing.T) {
+	w := newWriter()
+	f := newFake(t, 500)
+	for round := uint64(10); round < 20; round++ {
+		f.list = append(f.list, w.object(t, round, 0))
+	}
+	f.page = 2
+	r := f.reader(t)
+	r.most = 3
+	h := newHistory(r, 10, 30, func([]consortium.Event) []consortium.Publisher {
+		return []consortium.Publisher{{Account: w.Address.String(), Since: 1}}
+	})
+	held := 0
+	events, _, windows := all(t, h, func() (bool, string, error) {
+		done, given, err := h.step(t.Context())
+		held = max(held, len(h.events))
+		return done, given, err
+	})
+	if len(events) != 10 || windows < 3 || held > 3 {
+		t.Errorf("%d events in %d windows, of which %d were held at once", len(events), windows, held)
+	}
+}
