@@ -12,7 +12,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
-	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -99,7 +98,7 @@ func TestARehearsalNeedsNoAlgod(t *testing.T) {
 	p := publisherIn(w)
 	p.Fees = down{}
 	rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(nodetest.IndicatorJSON(1)))
-	if err != nil || rehearsal.Objects[0].Cost != ledger.Cost(1, publish.UsualFee) {
+	if err != nil || rehearsal.Objects[0].Cost != ledger.Cost(1, ledger.LowestFee) {
 		t.Errorf("%+v, %v", rehearsal, err)
 	}
 }
