@@ -27,6 +27,10 @@ BUILD := go build -trimpath -ldflags='-s -w'
 build:
 	$(BUILD) -o bin/slnode ./cmd/slnode
 	$(BUILD) -o bin/devchain ./testnet/cmd/devchain
+	$(BUILD) -o bin/testnet ./testnet/cmd/testnet
+
+bin/testnet:
+	$(BUILD) -o bin/testnet ./testnet/cmd/testnet
 
 testnet: build
 	scripts/testnet.sh up

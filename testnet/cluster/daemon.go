@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Daemon is where a running daemon is reached, as it says itself.
+type Daemon struct {
+	PID     int    `json:"pid"`
+	Admin   string `json:"admin"`
+	Token   string `json:"token"`
+	TAXII   string `json:"taxii"`
+	URL     string `json:"taxii_url"`
+	Gateway string `json:"gateway"`
+	Metrics string `json:"metrics"`
+}
+
+func readDaemon(dir string) (d Daemon, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, "daemon.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &d)
+	}
+	return d, err
+}
+
+// Find learns from a repository where its daemon is reached.
+func (n *Node) Find() (err error) {
+	n.Daemon, err = readDaemon(n.Dir)
+	return err
+}
+
+// StatusError is an answer that is no success.
+type StatusError struct {
+	Code int
+	Body string
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, strings.TrimSpace(e.Body)) }
+
+// Ask reads what the node tells its operator, at a path of /admin/.
+func (n *Node) Ask(ctx context.Context, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.Daemon.Admin+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+n.Daemon.Token)
+	answer, err := Do(request)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// Request is a request to the TAXII server of the node, with its first account.
+func (n *Node) Request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+n.Daemon.TAXII+path, bytes.NewReader(body))
+	if err == nil {
+		request.SetBasicAuth(n.User, n.Password)
+	}
+	return request, err
+}
+
+// SignUp makes the first account of the node's TAXII server. A server that has one already is left as it is.
+func (n *Node) SignUp(ctx context.Context) error {
+	account, err := json.Marshal(map[string]string{"org_name": n.Name, "username": n.User, "password": n.Password})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.Daemon.TAXII+"/v1/signup/admin", bytes.NewReader(account))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	_, err = Do(request)
+	if refused := (*StatusError)(nil); errors.As(err, &refused) && refused.Code == http.StatusConflict {
+		return nil
+	}
+	if err != nil {
+		return &Failure{What: "signing up at " + n.Name + " failed", Log: n.Log, Err: err}
+	}
+	return nil
+}
+
+// Do makes a request and returns the body of a success.
+func Do(request *http.Request) ([]byte, error) {
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && (response.StatusCode < 200 || response.StatusCode > 299) {
+		err = &StatusError{Code: response.StatusCode, Body: string(body)}
+	}
+	return body, err
+}
