@@ -47,7 +47,7 @@ func (s safe) backUp(o *organisation) {
 func (s safe) loseAndRestore(o *organisation) {
 	o.t.Helper()
 	o.end(syscall.SIGKILL)
-	must(o.t, os.RemoveAll(o.dir))
+	must(o.t, os.RemoveAll(o.Dir))
 	o.cli("restore", "--identity", s.identity, s.file)
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 }
@@ -68,7 +68,7 @@ func (o *organisation) mintedOnce(objects, records int) {
 	info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
 	urls, notes := o.chain.minted(o.t, o.account(), info.ID)
 	if len(urls) != objects+records {
-		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.name, len(urls), objects, records)
+		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.Name, len(urls), objects, records)
 	}
 	for sequence := 1; sequence <= len(notes); sequence++ {
 		count := 0
@@ -78,7 +78,7 @@ func (o *organisation) mintedOnce(objects, records int) {
 			}
 		}
 		if count != 1 {
-			o.t.Errorf("%s used the sequence number %d %d times", o.name, sequence, count)
+			o.t.Errorf("%s used the sequence number %d %d times", o.Name, sequence, count)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestWhatABackupHasInItsOutboxIsPublishedOnce(t *testing.T) {
 			lost, reader := n.members[0], n.members[1]
 			s := newSafe(t)
 			lost.stop()
-			lost.algod = newProxy(t, n.algod)
+			lost.algod = newProxy(t, n.Algod)
 			lost.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 			lost.algod.set(cut, nil)
 			lost.postNow(n.collection, indicators(0, 5)...)

@@ -20,7 +20,7 @@ import (
 func (n *network) rotate(o *organisation, flags ...string) members.Rotated {
 	n.t.Helper()
 	args := append([]string{"--json", "member", "rotate"}, flags...)
-	admin := o.daemon.Admin
+	admin := o.Daemon.Admin
 	stdout, stderr, code := o.try(args...)
 	if code != 0 { // the new account has no ALGO yet
 		const before = "the new account "
@@ -35,12 +35,11 @@ func (n *network) rotate(o *organisation, flags ...string) members.Rotated {
 	var rotated members.Rotated
 	must(n.t, json.Unmarshal([]byte(stdout), &rotated))
 	eventually(n.t, func() (bool, string) {
-		d, err := control.ReadDaemon(o.dir)
-		if err == nil && d.Admin != admin {
-			o.daemon = d
+		err := o.Find()
+		if err == nil && o.Daemon.Admin != admin {
 			return true, ""
 		}
-		return false, fmt.Sprintf("the daemon of %s does not begin anew: %v", o.name, err)
+		return false, fmt.Sprintf("the daemon of %s does not begin anew: %v", o.Name, err)
 	})
 	return rotated
 }
@@ -92,7 +91,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		for _, o := range n.members {
 			eventually(t, func() (bool, string) {
 				list := o.objects(n.collection)
-				return !slices.Contains(list, indicator(1)) && slices.Contains(list, indicator(2)), fmt.Sprintf("%s shows %v", o.name, list)
+				return !slices.Contains(list, indicator(1)) && slices.Contains(list, indicator(2)), fmt.Sprintf("%s shows %v", o.Name, list)
 			})
 		}
 	})
@@ -155,7 +154,7 @@ func TestAMemberThatLostItsKeysIsGivenOthersByTheGovernor(t *testing.T) {
 	alpha.shows(n.collection, indicator(1), indicator(2))
 	lost.kill()
 	found := organisationOn(t, l, "bravo", enoughAlgo)
-	request, invite := found.dir+".request", found.dir+".invite"
+	request, invite := found.Dir+".request", found.Dir+".invite"
 	found.cli("member", "request", "-o", request)
 	if _, stderr, code := alpha.try("member", "admit", request); code != 2 || !strings.Contains(stderr, "belongs to another member") {
 		t.Errorf("admitting it anew exits with %d: %s", code, stderr)
@@ -221,10 +220,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		return false, "the account is the old one still: " + stderr
 	})
 	eventually(t, func() (bool, string) {
-		d, err := control.ReadDaemon(bravo.dir)
-		if err == nil {
-			bravo.daemon = d
-		}
+		_ = bravo.Find() // there is none while the daemon begins anew
 		_, stderr, code := bravo.try("status")
 		return code == 0, stderr
 	})

@@ -33,8 +33,11 @@ func readDaemon(dir string) (d Daemon, err error) {
 }
 
 // Find learns from a repository where its daemon is reached.
-func (n *Node) Find() (err error) {
-	n.Daemon, err = readDaemon(n.Dir)
+func (n *Node) Find() error {
+	daemon, err := readDaemon(n.Dir)
+	if err == nil {
+		n.Daemon = daemon
+	}
 	return err
 }
 

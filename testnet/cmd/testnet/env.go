@@ -114,8 +114,8 @@ func quote(text string) string {
 		return "''"
 	}
 	var b strings.Builder
-	for i, c := range text {
-		if strings.ContainsRune(" \t'\"\\|&;()<>!{}*[]?^$`,", c) || i == 0 && strings.ContainsRune("~#", c) {
+	for _, c := range text {
+		if strings.ContainsRune(" \t'\"\\|&;()<>!{}*[]?^$`,~#", c) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(c)
