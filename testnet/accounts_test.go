@@ -118,7 +118,7 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	}
 	made := admin.ask(200, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
 	admin.ask(409, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
-	for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+	for _, c := range o.consortium().Collections {
 		if c.ID == field(t, made, "collection", "id") && len(c.Readers)+len(c.Contributors) > 0 {
 			t.Errorf("others read it: %+v", c)
 		}

@@ -12,7 +12,6 @@ import (
 	"filippo.io/age"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
@@ -65,7 +64,7 @@ func (o *organisation) recovers() {
 // mintedOnce checks that an organisation made one NFT for every object and record, with sequence numbers from 1 on.
 func (o *organisation) mintedOnce(objects, records int) {
 	o.t.Helper()
-	info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
+	info := o.consortium()
 	urls, notes := o.chain.minted(o.t, o.account(), info.ID)
 	if len(urls) != objects+records {
 		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.Name, len(urls), objects, records)
@@ -209,7 +208,7 @@ func TestWithdrawalsAfterTheBackupCount(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	reader.shows(n.collection, indicators(1, 2)...)
-	info := cliJSON[control.ConsortiumInfo](lost, "consortium", "show")
+	info := lost.consortium()
 	if urls, _ := n.minted(t, lost.account(), info.ID); len(urls) != 4 {
 		t.Errorf("%d NFTs were made for two objects that were both published twice", len(urls))
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 )
 
 func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
@@ -80,7 +79,7 @@ func formatID(id uint64) string { return strconv.FormatUint(id, 10) }
 // form, about a directory that really exists.
 func forge(t testing.TB, n *network, from *organisation) {
 	t.Helper()
-	info := cliJSON[control.ConsortiumInfo](from, "consortium", "show")
+	info := from.consortium()
 	client, err := algorand.NewAlgod(n.direct.Algod, n.AlgodToken)
 	must(t, err)
 	mallory := crypto.GenerateAccount()

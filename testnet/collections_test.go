@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/node/collections"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -149,7 +148,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 	t.Run("a new title reaches the readers", func(t *testing.T) {
 		cliJSON[collections.Info](alpha, "collection", "set", "group", "--title", "Another title", "--default-level", "amber")
 		eventually(t, func() (bool, string) {
-			info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show")
+			info := charlie.consortium()
 			for _, c := range info.Collections {
 				if c.ID == group.ID {
 					return c.Title == "Another title" && c.DefaultLevel == "amber", fmt.Sprintf("%+v", c)
@@ -212,7 +211,7 @@ func TestARemovedMemberGetsNothingNew(t *testing.T) {
 	}
 	for _, o := range n.members {
 		eventually(t, func() (bool, string) { // the default collection has a new key
-			for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+			for _, c := range o.consortium().Collections {
 				if c.Default {
 					return c.Epoch == 2 || o == bravo, fmt.Sprintf("%s: %+v", o.Name, c)
 				}
@@ -331,7 +330,7 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 	})
 	cliJSON[collections.Info](alpha, "collection", "revoke", group.ID, "charlie")
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.ID == group.ID {
 				return c.Epoch == 2, fmt.Sprintf("%+v", c)
 			}
@@ -375,7 +374,7 @@ func TestNamedRecipientsAloneReadWhatIsForThem(t *testing.T) {
 	alpha.cli("publish", file, "--to", "bravo")
 	var group string
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.AdHoc {
 				group = c.ID
 			}

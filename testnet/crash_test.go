@@ -100,7 +100,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 	}
 
 	// The chain itself: one NFT for every object, and sequence numbers without a hole.
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	urls, notes := l.minted(t, publisher.account(), info.ID)
 	const records = 4 // the founder's membership, the default collection, bravo's admission and its keyring
 	if got := len(urls) - records; got != len(published) {

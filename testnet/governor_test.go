@@ -13,7 +13,6 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/repo"
@@ -47,7 +46,7 @@ func (n *network) governs(o *organisation, account string) {
 // members lists the names of the members that an organisation's node knows now.
 func (o *organisation) membersNow() (names []string) {
 	o.t.Helper()
-	for _, m := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members {
+	for _, m := range o.consortium().Members {
 		if m.Removed == 0 {
 			names = append(names, m.Name)
 		}
@@ -92,7 +91,7 @@ func (o *organisation) keys() keys.Keys {
 
 func (n *network) note(note wire.Note) []byte {
 	n.t.Helper()
-	encoded, err := note.Encode(cliJSON[control.ConsortiumInfo](n.members[0], "consortium", "show").ID)
+	encoded, err := note.Encode(n.members[0].consortium().ID)
 	must(n.t, err)
 	return encoded
 }
@@ -243,7 +242,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if removed.Removed == 0 || removed.Proposal != nil {
 			t.Errorf("bravo removes delta: %+v", removed)
 		}
-		if info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
+		if info := charlie.consortium(); info.Name != "Renamed" || info.Governor != bravo.account() {
 			t.Errorf("charlie sees %+v", info)
 		}
 		if name := charlie.status().Consortium; name != "Renamed" {
@@ -281,7 +280,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	}
 	// By other means than its own node, which would not: the NFTs that it minted as the governor are still its own.
 	var mints []ledger.Mint
-	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range alpha.consortium().Members {
 		mints = append(mints, ledger.Mint{Destroys: m.Asset, Note: n.note(wire.Note{Kind: wire.KindDestroy, Sequence: 50})})
 	}
 	for _, note := range []wire.Note{

@@ -76,6 +76,8 @@ type organisation struct {
 	t     testing.TB
 	chain *blockchain
 	algod *proxy // between the node and algod, where a test needs one
+	signs string // where the account was made: a repository, and where it is served
+	token string // of a session of the account
 }
 
 // lastPort is the last port that was given to a node of these tests.
@@ -232,10 +234,28 @@ func (o *organisation) kill() { o.end(syscall.SIGKILL) }
 // client is a TAXII client with the node's account; the first call signs it up.
 func (o *organisation) client() *taxii.Client {
 	o.t.Helper()
-	must(o.t, o.SignUp(o.t.Context()))
+	if here := o.Dir + " " + o.Daemon.TAXII; o.signs != here { // each time costs the node as much as a password does
+		must(o.t, o.SignUp(o.t.Context()))
+		o.signs = here
+	}
 	client, err := taxii.NewClient("http://"+o.Daemon.TAXII, taxii.ClientConfig{User: o.User, Password: o.Password})
 	must(o.t, err)
 	return client
+}
+
+// watcher is a client for looking again and again: it has a token, where a password would cost the node more than what
+// is looked at.
+func (o *organisation) watcher() (*taxii.Client, error) {
+	o.t.Helper()
+	if o.token == "" {
+		o.client() // signs up
+		token, err := o.Login(o.t.Context())
+		if err != nil {
+			return nil, err
+		}
+		o.token = token
+	}
+	return taxii.NewClient("http://"+o.Daemon.TAXII, taxii.ClientConfig{Token: o.token})
 }
 
 // network is a consortium of organisations whose daemons run.
@@ -305,10 +325,14 @@ func (o *organisation) tryPost(collection string, objects ...string) (taxii.Stat
 // complete waits until a status is.
 func (o *organisation) complete(id string) (status taxii.StatusResource) {
 	o.t.Helper()
-	client := o.client()
 	eventually(o.t, func() (bool, string) {
-		var err error
-		status, err = client.Status(o.t.Context(), "/"+o.Name+"/", id)
+		client, err := o.watcher()
+		if err == nil {
+			status, err = client.Status(o.t.Context(), "/"+o.Name+"/", id)
+		}
+		if err != nil {
+			o.token = "" // it may be over
+		}
 		return err == nil && status.PendingCount == 0, fmt.Sprintf("status %+v, %v", status, err)
 	})
 	return status
@@ -342,8 +366,13 @@ func (o *organisation) tryObjects(collection string) ([]string, error) {
 
 // at reads a collection of an organisation's API root at a node.
 func (o *organisation) at(root, collection string) (list []string, err error) {
-	for page, err := range o.client().Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
+	client, err := o.watcher()
+	if err != nil {
+		return nil, err
+	}
+	for page, err := range client.Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
 		if err != nil {
+			o.token = "" // it may be over
 			return nil, err
 		}
 		for _, object := range page.Objects {
@@ -368,14 +397,33 @@ func (o *organisation) shows(collection string, objects ...string) {
 				missing++
 			}
 		}
-		return err == nil && missing == 0,
-			fmt.Sprintf("%s serves %d objects and misses %d of %d (%s); %+v", o.Name, len(served), missing, len(objects), errorText(err), o.status())
+		if err == nil && missing == 0 {
+			return true, ""
+		}
+		return false, fmt.Sprintf("%s serves %d objects and misses %d of %d (%s); %+v", o.Name, len(served), missing, len(objects), errorText(err), o.status())
 	})
 }
 
+// status is how the node is, as "slnode status" tells.
 func (o *organisation) status() control.Status {
 	o.t.Helper()
-	return cliJSON[control.Status](o, "status")
+	return told[control.Status](o, "/admin/status", "status")
+}
+
+// consortium is what the node knows about its consortium, as "slnode consortium show" tells.
+func (o *organisation) consortium() control.ConsortiumInfo {
+	o.t.Helper()
+	return told[control.ConsortiumInfo](o, "/admin/consortium", "consortium", "show")
+}
+
+// told is what a command tells. While the daemon runs it is asked itself: a process for every look of a test that waits
+// would be most of what the machine does.
+func told[T any](o *organisation, path string, args ...string) (answer T) {
+	o.t.Helper()
+	if o.Process != nil && o.Ask(patiently(o.t), path, &answer) == nil {
+		return answer
+	}
+	return cliJSON[T](o, args...)
 }
 
 // indicator is a STIX object of its own for every number.

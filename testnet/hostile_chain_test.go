@@ -14,7 +14,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/testnet/gateway"
 	"github.com/serviceledger/slnode/testnet/hostile"
@@ -70,7 +69,7 @@ func TestHostileNotesThatNameABusyAccount(t *testing.T) {
 		t.Errorf("somebody else's history is read: %d requests, first %+v", len(asked), asked[0])
 	}
 	for _, o := range n.members {
-		list := cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members
+		list := o.consortium().Members
 		if len(list) != 3 || slices.ContainsFunc(list, func(m members.Info) bool { return m.Account == busy }) {
 			t.Errorf("%s: the members are %+v", o.Name, list)
 		}

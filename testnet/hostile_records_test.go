@@ -19,7 +19,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
@@ -68,7 +67,7 @@ func (o *organisation) folded(marker int) {
 
 func (o *organisation) collectionID() string {
 	o.t.Helper()
-	for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+	for _, c := range o.consortium().Collections {
 		if c.Default {
 			return c.ID
 		}

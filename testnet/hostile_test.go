@@ -61,7 +61,7 @@ func (n *network) asHostile(o *organisation) *villain {
 // info is what the founder knows of the consortium.
 func (v *villain) info() control.ConsortiumInfo {
 	v.t.Helper()
-	return cliJSON[control.ConsortiumInfo](v.n.members[0], "consortium", "show")
+	return v.n.members[0].consortium()
 }
 
 // peerOf is a node's id in the swarm.
@@ -80,7 +80,7 @@ func (v *villain) reach(o *organisation, info control.ConsortiumInfo) {
 		if err := v.Host.Connect(ctx, address); err != nil {
 			return false, "no connection to " + o.Name + ": " + err.Error()
 		}
-		seen := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
+		seen := o.consortium()
 		return slices.ContainsFunc(seen.Members, func(m members.Info) bool {
 			return m.Peer == v.Host.ID().String() && m.Connected
 		}), o.Name + " does not take it for a member"

@@ -11,7 +11,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/collections"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
@@ -76,7 +75,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		charlie.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7))
 		charlie.postTo("bravo", group.ID, indicator(8))
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.Epoch < 2 {
 				t.Errorf("after its owner's or its reader's keys were changed, the collection %s is in epoch %d", c.Title, c.Epoch)
 			}
@@ -118,7 +117,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 	t.Run("one that begins anew sees the same", func(t *testing.T) {
 		bravo.cli("view", "rebuild")
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		m := cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members
+		m := alpha.consortium().Members
 		if len(m) != 3 || m[1].Name != "bravo" || m[1].Account != rotated.Account || m[1].Peer != rotated.Peer {
 			t.Errorf("the members are %+v", m)
 		}
@@ -231,7 +230,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		o.shows(n.collection, indicator(1), indicator(2), indicator(3))
 	}
 	rotations := 0
-	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range alpha.consortium().Members {
 		if m.Name == "bravo" && m.Account == next && next != old {
 			rotations++
 		}

@@ -28,7 +28,7 @@ func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	publisher, reader, absent := n.members[0], n.members[1], n.members[2]
 	absent.stop()
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	overheard := listenAs(t, absent, publisher, info)
 
 	const marker = "MARKER-5d0c1a7e"

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
@@ -86,7 +85,7 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 	publisher := n.members[0]
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=1500")
-	before, _ := l.minted(t, publisher.account(), cliJSON[control.ConsortiumInfo](publisher, "consortium", "show").ID)
+	before, _ := l.minted(t, publisher.account(), publisher.consortium().ID)
 	l.fault(t, faults{algod: only(gateway.Rule{Match: "^POST ", PerByte: 4})}) // the pool asks for more than was suggested
 	status := publisher.postNow(n.collection, indicators(0, 3)...)
 	eventually(t, func() (bool, string) {
@@ -105,7 +104,7 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 	}
 	l.fault(t, faults{})
 	n.members[1].shows(n.collection, indicators(0, 3)...)
-	id := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show").ID
+	id := publisher.consortium().ID
 	eventually(t, func() (bool, string) {
 		after, _ := l.minted(t, publisher.account(), id)
 		return len(after) == len(before)+3, fmt.Sprintf("%d NFTs before, %d after", len(before), len(after))
@@ -189,7 +188,7 @@ func TestLiesMakeNothingBeMintedTwiceOrLost(t *testing.T) {
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	before, _ := l.minted(t, publisher.account(), info.ID)
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
@@ -252,7 +251,7 @@ func TestWhatIsConfirmedIsNotSignedAnewOnAFalseWord(t *testing.T) {
 	}
 	n := newNetwork(t, l, "alpha")
 	publisher := n.members[0]
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	before, _ := l.minted(t, publisher.account(), info.ID)
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")

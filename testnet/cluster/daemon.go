@@ -63,27 +63,18 @@ func (n *Node) Ask(ctx context.Context, path string, into any) error {
 	return json.Unmarshal(answer, into)
 }
 
-// Request is a request to the TAXII server of the node, with its first account.
-func (n *Node) Request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+// Request is a request to the TAXII server of the node, with a token of [Node.Login].
+func (n *Node) Request(ctx context.Context, token, method, path string, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+n.Daemon.TAXII+path, bytes.NewReader(body))
 	if err == nil {
-		request.SetBasicAuth(n.User, n.Password)
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	return request, err
 }
 
 // SignUp makes the first account of the node's TAXII server. A server that has one already is left as it is.
 func (n *Node) SignUp(ctx context.Context) error {
-	account, err := json.Marshal(map[string]string{"org_name": n.Name, "username": n.User, "password": n.Password})
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.Daemon.TAXII+"/v1/signup/admin", bytes.NewReader(account))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	_, err = Do(request)
+	_, err := n.tell(ctx, "/v1/signup/admin", map[string]string{"org_name": n.Name, "username": n.User, "password": n.Password})
 	if refused := (*StatusError)(nil); errors.As(err, &refused) && refused.Code == http.StatusConflict {
 		return nil
 	}
@@ -91,6 +82,38 @@ func (n *Node) SignUp(ctx context.Context) error {
 		return &Failure{What: "signing up at " + n.Name + " failed", Log: n.Log, Err: err}
 	}
 	return nil
+}
+
+// Login begins a session of the first account, and returns its token.
+func (n *Node) Login(ctx context.Context) (token string, err error) {
+	answer, err := n.tell(ctx, "/v1/login", map[string]string{"username": n.User, "password": n.Password})
+	var session struct {
+		Token string `json:"sl_token"`
+	}
+	if err == nil {
+		err = json.Unmarshal(answer, &session)
+	}
+	if err == nil && session.Token == "" {
+		err = errors.New("there is no token in the answer")
+	}
+	if err != nil {
+		return "", &Failure{What: "logging in at " + n.Name + " failed", Log: n.Log, Err: err}
+	}
+	return session.Token, nil
+}
+
+// tell makes a request that has no credentials.
+func (n *Node) tell(ctx context.Context, path string, what any) ([]byte, error) {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.Daemon.TAXII+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	return Do(request)
 }
 
 // Do makes a request and returns the body of a success.

@@ -56,7 +56,7 @@ func refuse(code int, format string, args ...any) error {
 
 // run is main for tests: it returns the exit code.
 func run(ctx context.Context, dir string, args []string, stdout, stderr io.Writer) int {
-	t := &testnet{dir: dir, bin: "bin", out: stdout, errs: stderr}
+	t := &testnet{dir: dir, bin: "bin", out: stdout, errs: stderr, tokens: map[int]string{}}
 	name := ""
 	if len(args) > 0 {
 		name, args = args[0], args[1:]

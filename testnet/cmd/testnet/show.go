@@ -85,6 +85,9 @@ func (t *testnet) publish(ctx context.Context, bundle []byte, id string, begun t
 		return &cluster.Failure{What: fmt.Sprintf(format, args...), Log: t.log(o.Org)}
 	}
 	answer, err := t.ask(ctx, 1, http.MethodPost, "/"+o.Org+"/collections/"+o.Collection+"/objects/", bundle)
+	if login := (*cluster.Failure)(nil); errors.As(err, &login) {
+		return place, login
+	}
 	if err != nil {
 		return place, failed("posting failed: %v", err)
 	}
@@ -114,9 +117,18 @@ func (t *testnet) publish(ctx context.Context, bundle []byte, id string, begun t
 	return place, failed("the answer does not tell where %s is", id)
 }
 
-// ask makes a request to the TAXII server of an organisation.
+// ask makes a request to the TAXII server of an organisation. The first one logs in: a password with every look of who
+// waits would cost the node more than what is looked at.
 func (t *testnet) ask(ctx context.Context, n int, method, path string, body []byte) ([]byte, error) {
-	request, err := t.node(n).Request(ctx, method, path, body)
+	node := t.node(n)
+	if t.tokens[n] == "" {
+		token, err := node.Login(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.tokens[n] = token
+	}
+	request, err := node.Request(ctx, t.tokens[n], method, path, body)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type testnet struct {
 	out  io.Writer
 	errs io.Writer
 	*env
+	tokens map[int]string // of sessions, by the organisations' numbers
 }
 
 const (
