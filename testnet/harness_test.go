@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,8 +32,21 @@ import (
 // slnode is the program under test, built once.
 var slnode string
 
+// together is how many tests run at once, unless the command line says: they wait for rounds and for one another's
+// processes most of the time, and hardly for a processor.
+const together = 4
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
 	os.Exit(func() int {
+		if !told {
+			if err := flag.Set("test.parallel", strconv.Itoa(max(together, runtime.GOMAXPROCS(0)))); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
 		dir, err := os.MkdirTemp("", "slnode-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
