@@ -14,6 +14,7 @@ const module = "github.com/serviceledger/slnode/"
 var layers = map[string][]string{
 	"internal/door":       {},
 	"internal/waiting":    {}, // for tests only
+	"internal/scratch":    {}, // for tests only
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {"internal/retry"},
