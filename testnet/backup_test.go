@@ -45,7 +45,7 @@ func (s safe) backUp(o *organisation) {
 // loseAndRestore kills a node, deletes all of it, and makes it anew from the backup.
 func (s safe) loseAndRestore(o *organisation) {
 	o.t.Helper()
-	o.end(syscall.SIGKILL)
+	o.End(syscall.SIGKILL)
 	must(o.t, os.RemoveAll(o.Dir))
 	o.cli("restore", "--identity", s.identity, s.file)
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=0s")

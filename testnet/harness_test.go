@@ -4,20 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,46 +23,6 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 	"github.com/serviceledger/slnode/testnet/cluster"
 )
-
-// slnode is the program under test, built once.
-var slnode string
-
-// together is how many tests run at once, unless the command line says: they wait for rounds and for one another's
-// processes most of the time, and hardly for a processor.
-const together = 4
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	told := false
-	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
-	os.Exit(func() int {
-		if !told {
-			if err := flag.Set("test.parallel", strconv.Itoa(max(together, runtime.GOMAXPROCS(0)))); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				return 1
-			}
-		}
-		dir, err := os.MkdirTemp("", "slnode-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if slnode = os.Getenv("SLNODE_TEST_PROGRAM"); slnode != "" { // another build, to compare it with
-			return m.Run()
-		}
-		slnode = filepath.Join(dir, "slnode")
-		args := []string{"build", "-o", slnode}
-		if os.Getenv("SLNODE_TEST_RACE") != "" { // three times as slow; see "make race"
-			args = append(args, "-race")
-		}
-		if out, err := exec.Command("go", append(args, "../cmd/slnode")...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building slnode: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -126,7 +81,7 @@ func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, 
 			status, problem, _ := o.try("status")
 			t.Logf("the status of %s at the end:\n%s%s", o.Name, status, problem)
 		}
-		o.end(syscall.SIGKILL)
+		o.End(syscall.SIGKILL)
 		if t.Failed() {
 			o.showLog()
 		}
@@ -219,9 +174,6 @@ func (o *organisation) ready() {
 	must(o.t, o.Ready(patiently(o.t)))
 }
 
-// end ends the daemon, if it runs, with a signal.
-func (o *organisation) end(signal syscall.Signal) { o.End(signal) }
-
 // stop ends the daemon as an operator does, and checks that it ends well and soon.
 func (o *organisation) stop() {
 	o.t.Helper()
@@ -244,7 +196,7 @@ func (o *organisation) stop() {
 }
 
 // kill ends the daemon with SIGKILL.
-func (o *organisation) kill() { o.end(syscall.SIGKILL) }
+func (o *organisation) kill() { o.End(syscall.SIGKILL) }
 
 // client is a TAXII client with the node's account; the first call signs it up.
 func (o *organisation) client() *taxii.Client {
@@ -453,61 +405,6 @@ func indicators(first, count int) (list []string) {
 	}
 	return list
 }
-
-// proxy stands between a node and algod: a test sees every request and decides what happens.
-type proxy struct {
-	url string
-
-	mu     sync.Mutex
-	before func(*http.Request) bool // false: the request is not passed on and its connection is cut
-	after  func(*http.Request)      // when algod has answered, before the node knows
-}
-
-func newProxy(t testing.TB, target string) *proxy {
-	t.Helper()
-	to, err := url.Parse(target)
-	must(t, err)
-	p := &proxy{}
-	forward := &httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		ErrorLog: nil,
-		ModifyResponse: func(r *http.Response) error {
-			p.mu.Lock()
-			after := p.after
-			p.mu.Unlock()
-			if after != nil {
-				after(r.Request)
-			}
-			return nil
-		},
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		before := p.before
-		p.mu.Unlock()
-		if before != nil && !before(r) {
-			panic(http.ErrAbortHandler)
-		}
-		forward.ServeHTTP(w, r)
-	})}
-	listener, err := listen()
-	must(t, err)
-	p.url = "http://" + listener.Addr().String()
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { must(t, server.Close()); <-done })
-	return p
-}
-
-// set changes what the proxy does.
-func (p *proxy) set(before func(*http.Request) bool, after func(*http.Request)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.before, p.after = before, after
-}
-
-func cut(*http.Request) bool { return false }
 
 // grep gives the files below a folder that contain a text.
 func grep(t testing.TB, dir, text string) (found []string) {

@@ -97,7 +97,7 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 		t.Errorf("the status is %+v, %v", status, err)
 	}
 	l.fault(t, faults{algod: only(gateway.Rule{PerByte: 4})}) // 2,400 microalgo for a transaction
-	publisher.end(syscall.SIGKILL)
+	publisher.End(syscall.SIGKILL)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=10000")
 	if status := publisher.complete(status.ID); status.SuccessCount != 3 {
 		t.Errorf("the status is %+v", status)
