@@ -86,6 +86,7 @@ var layers = map[string][]string{
 	"testnet":          {},
 	"testnet/devchain": {},
 	"testnet/gateway":  {},
+	"testnet/cluster":  {"testnet/devchain"},
 	"testnet/hostile": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/wire", "p2p", "repo",
 		"repo/config", "repo/keys"},
 	"testnet/cmd/devchain": {"testnet/devchain"},
