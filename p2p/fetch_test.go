@@ -264,9 +264,9 @@ func TestFetchMakesUpForASilentOrLyingMember(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // it is waiting, not work
 			w := newWorld(t)
 			liar, honest, h := w.member(), w.member(), w.member(hasty)
+			t.Parallel() // it is waiting, not work; but Kubo sets global variables when a node is made
 			put(t, honest, d)
 			liar.host.SetStreamHandler(carProtocol, answer)
 			connect(t, h, liar)

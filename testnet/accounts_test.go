@@ -87,7 +87,7 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "hospital")
 	o := n.members[0]
-	anyone := &integrator{t: t, base: o.daemon.URL, client: http.DefaultClient}
+	anyone := &integrator{t: t, base: o.Daemon.URL, client: http.DefaultClient}
 	signup := `{"org_name":"hospital","username":"hospital_admin","password":"hospital admin"}`
 	signed := anyone.ask(200, http.MethodPost, "/v1/signup/admin", signup)
 	if field(t, signed, "organisation", "name") != "hospital" || field(t, signed, "organisation", "algorand", "account_address") != o.account() ||
@@ -113,12 +113,12 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	leaver.ask(401, http.MethodGet, "/hospital", "")
 
 	root := admin.ask(200, http.MethodPost, "/hospital", `{"title":"The Hospital","description":"Hospital Group"}`)
-	if field(t, root, "apiroot", "slug") != "hospital" || field(t, root, "apiroot", "domain") != o.daemon.URL {
+	if field(t, root, "apiroot", "slug") != "hospital" || field(t, root, "apiroot", "domain") != o.Daemon.URL {
 		t.Errorf("the root is %s", root)
 	}
 	made := admin.ask(200, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
 	admin.ask(409, http.MethodPost, "/hospital/collections", `{"title":"Attacks","alias":"attack"}`)
-	for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+	for _, c := range o.consortium().Collections {
 		if c.ID == field(t, made, "collection", "id") && len(c.Readers)+len(c.Contributors) > 0 {
 			t.Errorf("others read it: %+v", c)
 		}
@@ -127,7 +127,7 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	user := anyone.login("hospital_user1", "password")
 	user.ask(403, http.MethodPost, "/hospital/collections", `{"title":"More"}`)
 	posted := user.ask(202, http.MethodPost, "/hospital/collections/attack/objects", string(envelope(indicator(1))))
-	o.user, o.secret = "hospital_user1", "password"
+	o.User, o.Password = "hospital_user1", "password"
 	o.complete(field(t, posted, "id"))
 	o.shows(field(t, made, "collection", "id"), indicator(1))
 	if got := user.ask(200, http.MethodGet, "/hospital/collections/attack/objects?added_after=2023/01/01&limit=2&match[type]=indicator", ""); !strings.Contains(got, indicator(1)) {
@@ -137,12 +137,12 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 	// What the node is told outlives it.
 	o.stop()
 	o.start()
-	user.base = o.daemon.URL
+	user.base = o.Daemon.URL
 	if got := user.ask(200, http.MethodGet, "/hospital", ""); field(t, got, "title") != "The Hospital" || field(t, got, "description") != "Hospital Group" {
 		t.Errorf("after a restart the root is %s", got)
 	}
 	for _, secret := range []string{"hospital admin", admin.token, user.token} {
-		if files := grep(t, o.dir, secret); len(files) > 0 {
+		if files := grep(t, o.Dir, secret); len(files) > 0 {
 			t.Errorf("a secret is in %v", files)
 		}
 	}
@@ -151,7 +151,7 @@ func TestAnIntegratorOfTheFirstServiceLedgerRunsUnchanged(t *testing.T) {
 // withInput runs a command of slnode that reads something.
 func (o *organisation) withInput(input string, args ...string) string {
 	o.t.Helper()
-	command := exec.CommandContext(o.t.Context(), slnode, append([]string{"--repo", o.dir}, args...)...)
+	command := exec.CommandContext(o.t.Context(), slnode, append([]string{"--repo", o.Dir}, args...)...)
 	command.Stdin = strings.NewReader(input)
 	var errs bytes.Buffer
 	command.Stderr = &errs
@@ -170,18 +170,18 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 	info := cliJSON[control.ConsortiumInfo](o, "consortium", "create", "--name", "The Testers")
 	o.start("SLNODE_TAXII_TLS=self-signed", "SLNODE_TAXII_TLS_NAMES=taxii.acme.example")
 	pool := x509.NewCertPool()
-	authority, err := os.ReadFile(filepath.Join(o.dir, "tls", "certificate.pem"))
+	authority, err := os.ReadFile(filepath.Join(o.Dir, "tls", "certificate.pem"))
 	must(t, err)
 	pool.AppendCertsFromPEM(authority)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	web := &http.Client{Transport: transport}
-	if !strings.HasPrefix(o.daemon.URL, "https://") {
-		t.Fatalf("the daemon serves %s", o.daemon.URL)
+	if !strings.HasPrefix(o.Daemon.URL, "https://") {
+		t.Fatalf("the daemon serves %s", o.Daemon.URL)
 	}
 	get := func(user, password, path string) int {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.daemon.URL+path, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, o.Daemon.URL+path, nil)
 		must(t, err)
 		if user != "" || password != "" {
 			r.SetBasicAuth(user, password)
@@ -201,7 +201,7 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 	objects := "/acme/collections/" + info.DefaultCollection + "/objects/"
 
 	o.withInput("correct horse\n", "account", "add", "alice", "--role", "admin")
-	anyone := &integrator{t: t, base: o.daemon.URL, client: web}
+	anyone := &integrator{t: t, base: o.Daemon.URL, client: web}
 	anyone.ask(409, http.MethodPost, "/v1/signup/admin", `{"org_name":"acme","username":"eve","password":"correct horse"}`)
 	want(get("alice", "correct horse", objects), 200, "alice")
 	alice := anyone.login("alice", "correct horse")
@@ -230,7 +230,7 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 	alice.ask(401, http.MethodGet, "/acme", "")
 
 	key := cliJSON[clients.NewKey](o, "apikey", "add", "siem", "--role", "publisher", "--write", info.DefaultCollection, "--expires", "1h").Secret
-	client, err := taxii.NewClient(o.daemon.URL, taxii.ClientConfig{Token: key, HTTP: web})
+	client, err := taxii.NewClient(o.Daemon.URL, taxii.ClientConfig{Token: key, HTTP: web})
 	must(t, err)
 	status, err := client.Add(t.Context(), "/acme/", info.DefaultCollection, envelope(indicator(7)))
 	must(t, err)
@@ -262,11 +262,11 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 		return true, ""
 	})
 	for _, secret := range []string{"correct horse", "battery staple", key, alice.token} {
-		if files := grep(t, o.dir, secret); len(files) > 0 {
+		if files := grep(t, o.Dir, secret); len(files) > 0 {
 			t.Errorf("a secret is in %v", files)
 		}
 	}
-	text, err := os.ReadFile(o.log)
+	text, err := os.ReadFile(o.Log)
 	must(t, err)
 	if sum := sha256.Sum256(decodePEM(t, authority)); !strings.Contains(strings.ToLower(strings.ReplaceAll(string(text), ":", "")), fmt.Sprintf("%x", sum)) {
 		t.Error("the log does not show the certificate's fingerprint")

@@ -12,7 +12,6 @@ import (
 	"filippo.io/age"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
@@ -46,8 +45,8 @@ func (s safe) backUp(o *organisation) {
 // loseAndRestore kills a node, deletes all of it, and makes it anew from the backup.
 func (s safe) loseAndRestore(o *organisation) {
 	o.t.Helper()
-	o.end(syscall.SIGKILL)
-	must(o.t, os.RemoveAll(o.dir))
+	o.End(syscall.SIGKILL)
+	must(o.t, os.RemoveAll(o.Dir))
 	o.cli("restore", "--identity", s.identity, s.file)
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 }
@@ -65,10 +64,10 @@ func (o *organisation) recovers() {
 // mintedOnce checks that an organisation made one NFT for every object and record, with sequence numbers from 1 on.
 func (o *organisation) mintedOnce(objects, records int) {
 	o.t.Helper()
-	info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
+	info := o.consortium()
 	urls, notes := o.chain.minted(o.t, o.account(), info.ID)
 	if len(urls) != objects+records {
-		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.name, len(urls), objects, records)
+		o.t.Errorf("%s made %d NFTs for %d objects and %d records", o.Name, len(urls), objects, records)
 	}
 	for sequence := 1; sequence <= len(notes); sequence++ {
 		count := 0
@@ -78,7 +77,7 @@ func (o *organisation) mintedOnce(objects, records int) {
 			}
 		}
 		if count != 1 {
-			o.t.Errorf("%s used the sequence number %d %d times", o.name, sequence, count)
+			o.t.Errorf("%s used the sequence number %d %d times", o.Name, sequence, count)
 		}
 	}
 }
@@ -124,7 +123,7 @@ func TestWhatABackupHasInItsOutboxIsPublishedOnce(t *testing.T) {
 			lost, reader := n.members[0], n.members[1]
 			s := newSafe(t)
 			lost.stop()
-			lost.algod = newProxy(t, n.algod)
+			lost.algod = newProxy(t, n.Algod)
 			lost.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 			lost.algod.set(cut, nil)
 			lost.postNow(n.collection, indicators(0, 5)...)
@@ -209,7 +208,7 @@ func TestWithdrawalsAfterTheBackupCount(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	reader.shows(n.collection, indicators(1, 2)...)
-	info := cliJSON[control.ConsortiumInfo](lost, "consortium", "show")
+	info := lost.consortium()
 	if urls, _ := n.minted(t, lost.account(), info.ID); len(urls) != 4 {
 		t.Errorf("%d NFTs were made for two objects that were both published twice", len(urls))
 	}

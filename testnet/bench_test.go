@@ -22,7 +22,7 @@ const benchObjects = 10_000
 // operator asks a running node how it is, without starting a process for it.
 func operator(b testing.TB, o *organisation) *control.Client {
 	b.Helper()
-	client, err := node.Connect(b.Context(), o.dir, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	client, err := node.Connect(b.Context(), o.Dir, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	must(b, err)
 	return client
 }
@@ -70,7 +70,7 @@ func publishMany(b *testing.B, n *network, first, count int) (accepted, stored, 
 	begun := time.Now()
 	done := make(chan time.Duration, 3)
 	for _, e := range envelopes {
-		status, err := client.Add(b.Context(), "/"+n.members[0].name+"/", n.collection, e)
+		status, err := client.Add(b.Context(), "/"+n.members[0].Name+"/", n.collection, e)
 		must(b, err)
 		if status.FailureCount > 0 {
 			b.Fatalf("%d failures: %s", status.FailureCount, status.Failures[0].Message)
@@ -168,9 +168,9 @@ func (o *organisation) untilServed(collection, id string) (looks int) {
 	o.t.Helper()
 	for {
 		looks++
-		request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+"/"+o.name+"/collections/"+collection+"/objects/"+id+"/", nil)
+		request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.Daemon.TAXII+"/"+o.Name+"/collections/"+collection+"/objects/"+id+"/", nil)
 		must(o.t, err)
-		request.SetBasicAuth(o.user, o.secret)
+		request.SetBasicAuth(o.User, o.Password)
 		response, err := http.DefaultClient.Do(request)
 		must(o.t, err)
 		_, err = io.Copy(io.Discard, response.Body)
@@ -216,9 +216,9 @@ func storeSize(b *testing.B) int {
 
 func getPage(b *testing.B, o *organisation, collection string, limit int, next string) string {
 	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet,
-		fmt.Sprintf("http://%s/%s/collections/%s/objects/?limit=%d&next=%s", o.daemon.TAXII, o.name, collection, limit, next), nil)
+		fmt.Sprintf("http://%s/%s/collections/%s/objects/?limit=%d&next=%s", o.Daemon.TAXII, o.Name, collection, limit, next), nil)
 	must(b, err)
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	response, err := http.DefaultClient.Do(request)
 	must(b, err)
 	defer response.Body.Close()
@@ -249,8 +249,8 @@ func BenchmarkCatchUp(b *testing.B) {
 		b.ReportMetric(benchObjects/time.Since(begun).Seconds(), "objects/s")
 		b.StopTimer()
 		newcomer.stop()
-		must(b, os.RemoveAll(newcomer.dir+"/view"))
-		must(b, os.RemoveAll(newcomer.dir+"/blocks"))
+		must(b, os.RemoveAll(newcomer.Dir+"/view"))
+		must(b, os.RemoveAll(newcomer.Dir+"/blocks"))
 		b.StartTimer()
 	}
 }
@@ -276,5 +276,5 @@ func reportMemory(b *testing.B, members ...*organisation) {
 // memory is what the system says of a daemon's memory, in MiB.
 func (o *organisation) memory(b *testing.B) map[string]float64 {
 	b.Helper()
-	return readMemory(fmt.Sprintf("/proc/%d/", o.process.Process.Pid))
+	return readMemory(fmt.Sprintf("/proc/%d/", o.Process.Process.Pid))
 }

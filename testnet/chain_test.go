@@ -13,14 +13,13 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 )
 
 func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
 func (b *blockchain) indexerClient(t testing.TB) *indexer.Client {
 	t.Helper()
-	client, err := algorand.NewIndexer(b.direct.indexer, b.indexerToken)
+	client, err := algorand.NewIndexer(b.direct.Indexer, b.IndexerToken)
 	must(t, err)
 	return client
 }
@@ -80,8 +79,8 @@ func formatID(id uint64) string { return strconv.FormatUint(id, 10) }
 // form, about a directory that really exists.
 func forge(t testing.TB, n *network, from *organisation) {
 	t.Helper()
-	info := cliJSON[control.ConsortiumInfo](from, "consortium", "show")
-	client, err := algorand.NewAlgod(n.direct.algod, n.algodToken)
+	info := from.consortium()
+	client, err := algorand.NewAlgod(n.direct.Algod, n.AlgodToken)
 	must(t, err)
 	mallory := crypto.GenerateAccount()
 	n.fund(t, mallory.Address.String(), enoughAlgo)

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/node/collections"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -23,7 +22,7 @@ func (o *organisation) showsExactly(root, collection string, objects ...string) 
 	eventually(o.t, func() (bool, string) {
 		list, err := o.at(root, collection)
 		slices.Sort(list)
-		return err == nil && slices.Equal(list, objects), fmt.Sprintf("%s shows %d objects in %s/%s, want %d (%s)", o.name, len(list), root, collection, len(objects), errorText(err))
+		return err == nil && slices.Equal(list, objects), fmt.Sprintf("%s shows %d objects in %s/%s, want %d (%s)", o.Name, len(list), root, collection, len(objects), errorText(err))
 	})
 }
 
@@ -52,10 +51,10 @@ func (o *organisation) postTo(root, collection string, objects ...string) taxii.
 func (o *organisation) mayNotSee(root, collection string) {
 	o.t.Helper()
 	if code, _, body := o.get("/" + root + "/collections/" + collection + "/"); code != http.StatusNotFound {
-		o.t.Errorf("%s finds the collection %s: %d %s", o.name, collection, code, body)
+		o.t.Errorf("%s finds the collection %s: %d %s", o.Name, collection, code, body)
 	}
 	if _, _, body := o.get("/" + root + "/collections/"); strings.Contains(body, collection) {
-		o.t.Errorf("%s lists the collection %s: %s", o.name, collection, body)
+		o.t.Errorf("%s lists the collection %s: %s", o.Name, collection, body)
 	}
 }
 
@@ -149,7 +148,7 @@ func TestACollectionIsReadByWhomItsOwnerNames(t *testing.T) {
 	t.Run("a new title reaches the readers", func(t *testing.T) {
 		cliJSON[collections.Info](alpha, "collection", "set", "group", "--title", "Another title", "--default-level", "amber")
 		eventually(t, func() (bool, string) {
-			info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show")
+			info := charlie.consortium()
 			for _, c := range info.Collections {
 				if c.ID == group.ID {
 					return c.Title == "Another title" && c.DefaultLevel == "amber", fmt.Sprintf("%+v", c)
@@ -212,12 +211,12 @@ func TestARemovedMemberGetsNothingNew(t *testing.T) {
 	}
 	for _, o := range n.members {
 		eventually(t, func() (bool, string) { // the default collection has a new key
-			for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+			for _, c := range o.consortium().Collections {
 				if c.Default {
-					return c.Epoch == 2 || o == bravo, fmt.Sprintf("%s: %+v", o.name, c)
+					return c.Epoch == 2 || o == bravo, fmt.Sprintf("%s: %+v", o.Name, c)
 				}
 			}
-			return o == bravo, o.name + " has no default collection"
+			return o == bravo, o.Name + " has no default collection"
 		})
 	}
 	alpha.post(n.collection, indicator(2))
@@ -232,8 +231,8 @@ func TestARemovedMemberGetsNothingNew(t *testing.T) {
 	bravo.cli("get", "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f")
 
 	t.Run("it is admitted again", func(t *testing.T) {
-		bravo.cli("member", "request", "-o", bravo.dir+".request")
-		alpha.cli("member", "admit", bravo.dir+".request", "-o", bravo.dir+".invite")
+		bravo.cli("member", "request", "-o", bravo.Dir+".request")
+		alpha.cli("member", "admit", bravo.Dir+".request", "-o", bravo.Dir+".invite")
 		bravo.shows(n.collection, indicator(1), indicator(2))
 		bravo.post(n.collection, indicator(3))
 		charlie.shows(n.collection, indicator(1), indicator(2), indicator(3))
@@ -260,10 +259,10 @@ func TestAWithdrawnObjectLeavesEveryView(t *testing.T) {
 	for _, o := range n.members {
 		o.showsExactly("alpha", n.collection, indicator(2))
 		eventually(t, func() (bool, string) {
-			response, err := http.Get("http://" + o.daemon.Gateway + "/ipfs/" + cid + "/metadata.json")
+			response, err := http.Get("http://" + o.Daemon.Gateway + "/ipfs/" + cid + "/metadata.json")
 			must(t, err)
 			response.Body.Close()
-			return response.StatusCode == http.StatusNotFound, fmt.Sprintf("the gateway of %s says %s", o.name, response.Status)
+			return response.StatusCode == http.StatusNotFound, fmt.Sprintf("the gateway of %s says %s", o.Name, response.Status)
 		})
 	}
 	if now := alpha.status().Publishing.Locked; now != locked-100_000 {
@@ -315,7 +314,7 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 	alpha, bravo, charlie := n.members[0], n.members[1], n.members[2]
 	group := cliJSON[collections.Info](alpha, "collection", "create", "Group", "--readers", "bravo,charlie", "--contributors", "all")
 	bravo.stop()
-	bravo.algod = newProxy(t, l.algod)
+	bravo.algod = newProxy(t, l.Algod)
 	bravo.start()
 	n.settled(bravo)
 	eventually(t, func() (bool, string) {
@@ -331,7 +330,7 @@ func TestWhatWaitsIsSealedAnewAfterARevocation(t *testing.T) {
 	})
 	cliJSON[collections.Info](alpha, "collection", "revoke", group.ID, "charlie")
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.ID == group.ID {
 				return c.Epoch == 2, fmt.Sprintf("%+v", c)
 			}
@@ -357,7 +356,7 @@ func TestNamedRecipientsAloneReadWhatIsForThem(t *testing.T) {
 	red := func(k int) string {
 		return strings.Replace(indicator(k), `"name"`, `"object_marking_refs":["marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"],"name"`, 1)
 	}
-	file := alpha.dir + ".red.json"
+	file := alpha.Dir + ".red.json"
 	must(t, os.WriteFile(file, []byte(red(1)), 0o600))
 
 	free := alpha.status().Publishing.Free
@@ -375,7 +374,7 @@ func TestNamedRecipientsAloneReadWhatIsForThem(t *testing.T) {
 	alpha.cli("publish", file, "--to", "bravo")
 	var group string
 	eventually(t, func() (bool, string) {
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.AdHoc {
 				group = c.ID
 			}
@@ -411,7 +410,7 @@ func (o *organisation) gets(t *testing.T, id string) {
 	t.Helper()
 	eventually(t, func() (bool, string) {
 		_, stderr, code := o.try("get", id)
-		return code == 0, o.name + ": " + stderr
+		return code == 0, o.Name + ": " + stderr
 	})
 }
 
@@ -423,13 +422,13 @@ func TestAFounderThatLostViewAndBlocksGetsThemFromMembers(t *testing.T) {
 	alpha.post(n.collection, indicator(1))
 	bravo.shows(n.collection, indicator(1))
 	eventually(t, func() (bool, string) {
-		data, err := os.ReadFile(alpha.dir + "/consortium.json")
+		data, err := os.ReadFile(alpha.Dir + "/consortium.json")
 		must(t, err)
 		return strings.Contains(string(data), "/p2p/"), string(data)
 	})
 	alpha.stop()
 	for _, name := range []string{"view", "blocks"} {
-		must(t, os.RemoveAll(alpha.dir+"/"+name))
+		must(t, os.RemoveAll(alpha.Dir+"/"+name))
 	}
 	alpha.start()
 	alpha.showsExactly("alpha", n.collection, indicator(1))

@@ -19,9 +19,9 @@ func objectID(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f
 // delete asks for an object to be withdrawn, and returns the answer's status.
 func (o *organisation) delete(path string) int {
 	o.t.Helper()
-	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodDelete, "http://"+o.daemon.TAXII+path, nil)
+	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodDelete, "http://"+o.Daemon.TAXII+path, nil)
 	must(o.t, err)
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	response, err := http.DefaultClient.Do(request)
 	must(o.t, err)
 	defer response.Body.Close()
@@ -34,7 +34,7 @@ func TestWhatIsCompleteIsServedAtOnce(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	o := n.members[0]
-	at := "/" + o.name + "/collections/" + n.collection + "/"
+	at := "/" + o.Name + "/collections/" + n.collection + "/"
 	completed := 0
 	for i := 1; i <= 12; i++ {
 		if status := o.postNow(n.collection, indicator(i)); status.Status != "complete" {
@@ -86,7 +86,7 @@ func TestWhatIsWithdrawnAndPostedAgainIsThere(t *testing.T) {
 	o.client()
 	o.stop()
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
-	path := "/" + o.name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"
+	path := "/" + o.Name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"
 	for i := range 4 {
 		o.complete(o.postNow(n.collection, indicator(1)).ID)
 		if status, _, _ := o.get(path); status != http.StatusOK {
@@ -130,14 +130,14 @@ func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {
 	pending("the indexer stands still")
 	o.kill()
 	o.start("SLNODE_TAXII_PUBLISH_WAIT=2s")
-	status, err := o.client().Status(t.Context(), "/"+o.name+"/", status.ID)
+	status, err := o.client().Status(t.Context(), "/"+o.Name+"/", status.ID)
 	must(t, err)
 	pending("after a restart")
 	n.fault(t, faults{})
 	if status = o.complete(status.ID); status.SuccessCount != 1 {
 		t.Errorf("when it goes on: %+v", status)
 	}
-	if code, _, _ := o.get("/" + o.name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"); code != http.StatusOK {
+	if code, _, _ := o.get("/" + o.Name + "/collections/" + n.collection + "/objects/" + objectID(1) + "/"); code != http.StatusOK {
 		t.Errorf("the object is answered %d", code)
 	}
 }

@@ -13,7 +13,7 @@ func TestANodeConformsToTAXII(t *testing.T) {
 	o := n.members[0]
 	o.client() // which makes its account
 	results, err := conformance.Run(t.Context(), conformance.Target{
-		URL: "http://" + o.daemon.TAXII, Root: "/alpha/", Collection: n.collection, User: o.user, Password: o.secret,
+		URL: "http://" + o.Daemon.TAXII, Root: "/alpha/", Collection: n.collection, User: o.User, Password: o.Password,
 	}, conformance.Checks())
 	must(t, err)
 	for _, r := range results {

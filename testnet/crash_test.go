@@ -35,7 +35,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher := n.members[0]
 	publisher.stop()
-	publisher.algod = newProxy(t, l.algod)
+	publisher.algod = newProxy(t, l.Algod)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	client := publisher.client() // before anything kills the daemon
 	next := 0
@@ -100,7 +100,7 @@ func TestAKilledNodeLosesNothingAndMintsNothingTwice(t *testing.T) {
 	}
 
 	// The chain itself: one NFT for every object, and sequence numbers without a hole.
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	urls, notes := l.minted(t, publisher.account(), info.ID)
 	const records = 4 // the founder's membership, the default collection, bravo's admission and its keyring
 	if got := len(urls) - records; got != len(published) {
@@ -126,20 +126,20 @@ type killing struct {
 }
 
 func (k *killing) now() {
-	k.once.Do(func() { _ = k.o.process.Process.Signal(syscall.SIGKILL) })
+	k.once.Do(func() { _ = k.o.Process.Process.Signal(syscall.SIGKILL) })
 }
 
 // await waits until the process is gone.
 func (k *killing) await(t testing.TB) {
 	t.Helper()
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = k.o.process.Wait() }()
+	go func() { defer close(ended); _ = k.o.Process.Wait() }()
 	select {
 	case <-ended:
 	case <-time.After(patience):
 		t.Fatal("the boundary was never reached")
 	}
-	k.o.process = nil
+	k.o.Process = nil
 }
 
 // A reader that is killed again and again while objects arrive ends up with all of them, each once.

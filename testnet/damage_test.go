@@ -41,7 +41,7 @@ func (o *organisation) showsAgain(collection string, objects ...string) {
 		list, err := o.read(collection)
 		for _, object := range objects {
 			if !slices.Contains(list, object) {
-				return false, fmt.Sprintf("%s serves %d objects, want %d: %s", o.name, len(list), len(objects), errorText(err))
+				return false, fmt.Sprintf("%s serves %d objects, want %d: %s", o.Name, len(list), len(objects), errorText(err))
 			}
 		}
 		return true, ""
@@ -50,11 +50,11 @@ func (o *organisation) showsAgain(collection string, objects ...string) {
 
 // read reads a collection of a node that may be about to begin again.
 func (o *organisation) read(collection string) (list []string, err error) {
-	client, err := taxii.NewClient("http://"+o.daemon.TAXII, taxii.ClientConfig{User: o.user, Password: o.secret})
+	client, err := taxii.NewClient("http://"+o.Daemon.TAXII, taxii.ClientConfig{User: o.User, Password: o.Password})
 	if err != nil {
 		return nil, err
 	}
-	for page, err := range client.Objects(o.t.Context(), "/"+o.name+"/", collection, taxii.Filter{Version: "all"}) {
+	for page, err := range client.Objects(o.t.Context(), "/"+o.Name+"/", collection, taxii.Filter{Version: "all"}) {
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func TestDamageIsMendedOrRefused(t *testing.T) {
 
 	said := func(what string) {
 		t.Helper()
-		log, err := os.ReadFile(bravo.log)
+		log, err := os.ReadFile(bravo.Log)
 		must(t, err)
 		if !strings.Contains(string(log), what) {
 			bravo.showLog()
@@ -97,33 +97,33 @@ func TestDamageIsMendedOrRefused(t *testing.T) {
 		}
 	}
 	t.Run("while the node runs", func(t *testing.T) {
-		flip(t, filepath.Join(bravo.dir, "view", "large", "*"))
+		flip(t, filepath.Join(bravo.Dir, "view", "large", "*"))
 		_, _ = bravo.read(n.collection) // who reads it finds it damaged
 		bravo.showsAgain(n.collection, objects...)
 		said("the node begins again")
-		if bravo.process.ProcessState != nil || bravo.status().Organisation != "bravo" {
+		if bravo.Process.ProcessState != nil || bravo.status().Organisation != "bravo" {
 			t.Error("the process has ended")
 		}
 	})
 	t.Run("the view", func(t *testing.T) {
 		bravo.kill()
-		flip(t, filepath.Join(bravo.dir, "view", "MANIFEST"))
+		flip(t, filepath.Join(bravo.Dir, "view", "MANIFEST"))
 		bravo.start()
 		bravo.showsAgain(n.collection, objects...)
 		said("the view is damaged, and derived again")
 	})
 	t.Run("the blocks", func(t *testing.T) {
 		bravo.kill()
-		flip(t, filepath.Join(bravo.dir, "blocks", "MANIFEST-*"))
+		flip(t, filepath.Join(bravo.Dir, "blocks", "MANIFEST-*"))
 		bravo.start()
 		said("the block store is damaged")
 		eventually(t, func() (bool, string) {
-			_, err := os.Stat(filepath.Join(bravo.dir, "blocks.damaged"))
+			_, err := os.Stat(filepath.Join(bravo.Dir, "blocks.damaged"))
 			return os.IsNotExist(err), "the damaged blocks are still there"
 		})
 		alpha.stop() // who could still give what is missing
 		for _, cid := range cids {
-			answer, err := http.Get("http://" + bravo.daemon.Gateway + "/ipfs/" + cid + "/object.json")
+			answer, err := http.Get("http://" + bravo.Daemon.Gateway + "/ipfs/" + cid + "/object.json")
 			must(t, err)
 			must(t, answer.Body.Close())
 			if answer.StatusCode != http.StatusOK {
@@ -134,7 +134,7 @@ func TestDamageIsMendedOrRefused(t *testing.T) {
 	})
 	t.Run("the state", func(t *testing.T) {
 		bravo.stop()
-		flip(t, filepath.Join(bravo.dir, "state", "*.sst"))
+		flip(t, filepath.Join(bravo.Dir, "state", "*.sst"))
 		_, stderr, code := bravo.try("daemon")
 		if code == 0 || !strings.Contains(stderr, "damaged") || !strings.Contains(stderr, "slnode restore") {
 			t.Errorf("the daemon exits with %d: %s", code, stderr)

@@ -48,12 +48,12 @@ func bulky(n, size int) string {
 // silentReader asks for a page of a collection and reads nothing of it.
 func silentReader(t testing.TB, o *organisation, collection string, headers ...string) net.Conn {
 	t.Helper()
-	conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", o.daemon.TAXII)
+	conn, err := (&net.Dialer{Control: smallBuffer}).Dial("tcp", o.Daemon.TAXII)
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/%s/collections/%s/objects/?limit=10000", o.daemon.TAXII, o.name, collection), nil)
+	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/%s/collections/%s/objects/?limit=10000", o.Daemon.TAXII, o.Name, collection), nil)
 	must(t, err)
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		request.Header.Set(name, value)
@@ -83,7 +83,7 @@ func TestReadersThatDoNotReadCostLittleMemory(t *testing.T) {
 		must(t, err)
 	}
 	page()
-	before := ownMemory(t, o.daemon.PID)
+	before := ownMemory(t, o.Daemon.PID)
 	const readers = 60
 	var conns []net.Conn
 	for i := range readers {
@@ -98,7 +98,7 @@ func TestReadersThatDoNotReadCostLittleMemory(t *testing.T) {
 		must(t, conn.SetReadDeadline(waiting.End()))
 		_, err := io.ReadFull(conn, make([]byte, len("HTTP/1.1 200")))
 		must(t, err)
-		most = max(most, ownMemory(t, o.daemon.PID))
+		most = max(most, ownMemory(t, o.Daemon.PID))
 	}
 	t.Logf("%d readers that don't read a page of 14 MiB: from %d to %d MiB", readers, before>>20, most>>20)
 	if grown := most - before; grown > 192<<20 {
@@ -140,12 +140,12 @@ func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 	o := n.members[0]
 	o.stop()
 	const files = 256
-	o.shell = fmt.Sprintf("ulimit -n %d", files)
+	o.Shell = fmt.Sprintf("ulimit -n %d", files)
 	metrics := "127.0.0.1:" + newPort()
 	for round := range 2 {
 		o.start("SLNODE_METRICS_LISTEN=" + metrics)
-		pid := o.daemon.PID
-		crowd(t, files, o.daemon.TAXII, o.daemon.Gateway, metrics, o.daemon.Admin, o.ipfs())
+		pid := o.Daemon.PID
+		crowd(t, files, o.Daemon.TAXII, o.Daemon.Gateway, metrics, o.Daemon.Admin, o.ipfs())
 		object := indicator(round + 1)
 		o.post(n.collection, object)
 		o.shows(n.collection, object)
@@ -153,7 +153,7 @@ func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 		if status := o.status(); status.Publishing.Problem != "" {
 			t.Errorf("publishing waits: %+v", status.Publishing)
 		}
-		for _, url := range []string{"http://" + metrics + "/metrics", "http://" + o.daemon.Gateway + "/ipfs/x"} {
+		for _, url := range []string{"http://" + metrics + "/metrics", "http://" + o.Daemon.Gateway + "/ipfs/x"} {
 			response, err := http.Get(url)
 			must(t, err)
 			response.Body.Close()
@@ -161,7 +161,7 @@ func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 		if open := openFiles(t, pid); open > files*9/10 {
 			t.Errorf("%d of %d files are open", open, files)
 		}
-		if o.daemon.PID != pid || o.process.Process.Signal(syscall.Signal(0)) != nil {
+		if o.Daemon.PID != pid || o.Process.Process.Signal(syscall.Signal(0)) != nil {
 			t.Error("the daemon has ended")
 		}
 		if round == 0 {
@@ -174,7 +174,7 @@ func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 // ipfs is where the node listens for other members' nodes.
 func (o *organisation) ipfs() string {
 	o.t.Helper()
-	c, err := config.Read(o.dir)
+	c, err := config.Read(o.Dir)
 	must(o.t, err)
 	return "127.0.0.1:" + c.IPFS.Listen[0][strings.LastIndex(c.IPFS.Listen[0], "/")+1:]
 }
@@ -207,8 +207,8 @@ func TestAPageWhoseNameLeadsHereIsAnsweredByNoListener(t *testing.T) {
 		return response.StatusCode, string(text)
 	}
 	const rebound = "rebind.attacker.example"
-	signUp := fmt.Sprintf(`{"org_name":%q,"username":"mallory","password":"long enough"}`, o.name)
-	status, text := ask(http.MethodPost, o.daemon.TAXII, "/v1/signup/admin", rebound, signUp, "Origin: http://"+rebound, "Sec-Fetch-Site: same-origin")
+	signUp := fmt.Sprintf(`{"org_name":%q,"username":"mallory","password":"long enough"}`, o.Name)
+	status, text := ask(http.MethodPost, o.Daemon.TAXII, "/v1/signup/admin", rebound, signUp, "Origin: http://"+rebound, "Sec-Fetch-Site: same-origin")
 	if status != http.StatusMisdirectedRequest || !strings.Contains(text, rebound) || !strings.Contains(text, "hosts = [") {
 		t.Errorf("a page that signs up is answered %d %s", status, text)
 	}
@@ -216,7 +216,7 @@ func TestAPageWhoseNameLeadsHereIsAnsweredByNoListener(t *testing.T) {
 		t.Errorf("it has an account: %s", accounts)
 	}
 	for what, url := range map[string]string{
-		o.daemon.TAXII: "/taxii2/", o.daemon.Gateway: "/ipfs/bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/", metrics: "/metrics", o.daemon.Admin: "/admin/alive",
+		o.Daemon.TAXII: "/taxii2/", o.Daemon.Gateway: "/ipfs/bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/", metrics: "/metrics", o.Daemon.Admin: "/admin/alive",
 	} {
 		plain, _ := ask(http.MethodGet, what, url, what, "")
 		for _, header := range []string{"Origin: http://" + rebound, "Origin: null", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"} {

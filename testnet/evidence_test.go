@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/evidence"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
@@ -74,7 +73,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 	publisher, reader := n.members[0], n.members[1]
 	status := reader.post(n.collection, indicator(1), indicator(2))
 	publisher.shows(n.collection, indicator(1), indicator(2))
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	file := filepath.Join(t.TempDir(), "evidence")
 
 	// Made at one member about what another published.

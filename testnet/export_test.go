@@ -33,9 +33,9 @@ type stream struct {
 func (o *organisation) stream(t *testing.T, collection, last string) *stream {
 	t.Helper()
 	o.client()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+"/"+o.name+"/collections/"+collection+"/stream", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+o.Daemon.TAXII+"/"+o.Name+"/collections/"+collection+"/stream", nil)
 	must(t, err)
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
@@ -95,7 +95,7 @@ func TestWhatAMemberPublishesReachesTheOthersDefences(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 	bravo.stop()
-	config, err := os.OpenFile(filepath.Join(bravo.dir, "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	config, err := os.OpenFile(filepath.Join(bravo.Dir, "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
 	must(t, err)
 	_, err = fmt.Fprintf(config, "\n[[webhook]]\nname = \"siem\"\nurl = %q\nsecret = %q\ntypes = [\"indicator\"]\nallow_private = true\n",
 		receiver.URL, base64.StdEncoding.EncodeToString([]byte("a secret of at least 24 bytes")))
@@ -128,9 +128,9 @@ func TestWhatAMemberPublishesReachesTheOthersDefences(t *testing.T) {
 	}
 	_, header, _ := bravo.get(path + "plain")
 	unchanged := func() int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+bravo.daemon.TAXII+path+"plain", nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+bravo.Daemon.TAXII+path+"plain", nil)
 		must(t, err)
-		request.SetBasicAuth(bravo.user, bravo.secret)
+		request.SetBasicAuth(bravo.User, bravo.Password)
 		request.Header.Set("If-None-Match", header.Get("ETag"))
 		response, err := http.DefaultClient.Do(request)
 		must(t, err)

@@ -18,9 +18,9 @@ func (o *organisation) feedFrom(name string, source *organisation, collection st
 	o.t.Helper()
 	source.client() // signs the account up
 	password := filepath.Join(o.t.TempDir(), "password")
-	must(o.t, os.WriteFile(password, []byte(source.secret+"\n"), 0o600))
-	o.cli(append([]string{"feed", "add", name, "http://" + source.daemon.TAXII + "/" + source.name + "/", "--collection", collection,
-		"--user", source.user, "--password", "file:" + password, "--max-objects", "1000"}, options...)...)
+	must(o.t, os.WriteFile(password, []byte(source.Password+"\n"), 0o600))
+	o.cli(append([]string{"feed", "add", name, "http://" + source.Daemon.TAXII + "/" + source.Name + "/", "--collection", collection,
+		"--user", source.User, "--password", "file:" + password, "--max-objects", "1000"}, options...)...)
 }
 
 func (o *organisation) runFeed(name string, options ...string) feeds.Report {
@@ -65,7 +65,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 	if trial.Trial.New != 16 || trial.Trial.Known != 5 || trial.Trial.Problem != "" || trial.Into == "" {
 		t.Errorf("the test of a feed says %+v %+v", trial, trial.Trial.Report)
 	}
-	if out := alpha.cli("feed", "test", "xenon"); !strings.Contains(out, "reached") || strings.Contains(out, xenon.secret) {
+	if out := alpha.cli("feed", "test", "xenon"); !strings.Contains(out, "reached") || strings.Contains(out, xenon.Password) {
 		t.Errorf("the test of a feed prints %s", out)
 	}
 	first := alpha.runFeed("xenon")
@@ -85,27 +85,27 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 	if again := alpha.runFeed("xenon", "--again"); again.New != 0 || again.Known != 30 || again.Problem != "" {
 		t.Errorf("the run from the beginning: %+v", again)
 	}
-	if found := grep(t, alpha.dir, xenon.secret); len(found) > 0 {
+	if found := grep(t, alpha.Dir, xenon.Password); len(found) > 0 {
 		t.Errorf("the password is in %v", found)
 	}
-	if log, err := os.ReadFile(alpha.log); err != nil || strings.Contains(string(log), xenon.secret) {
+	if log, err := os.ReadFile(alpha.Log); err != nil || strings.Contains(string(log), xenon.Password) {
 		t.Errorf("the log holds the password, or can't be read: %v", err)
 	}
 
 	t.Run("a wrong password is a clear answer", func(t *testing.T) {
-		settings, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
+		settings, err := os.ReadFile(filepath.Join(alpha.Dir, "config.toml"))
 		must(t, err)
 		wrong := filepath.Join(t.TempDir(), "wrong")
 		must(t, os.WriteFile(wrong, []byte("an old password"), 0o600))
-		alpha.cli("feed", "add", "wrong", "http://"+xenon.daemon.TAXII+"/"+xenon.name+"/", "--collection", other.collection, "--user", "admin", "--password", "file:"+wrong)
+		alpha.cli("feed", "add", "wrong", "http://"+xenon.Daemon.TAXII+"/"+xenon.Name+"/", "--collection", other.collection, "--user", "admin", "--password", "file:"+wrong)
 		out, stderr, code := alpha.try("feed", "test", "wrong")
 		if code != 3 || !strings.Contains(stderr, "401") || strings.Contains(out+stderr, "an old password") {
 			t.Errorf("exit code %d: %s%s", code, out, stderr)
 		}
 		alpha.cli("feed", "remove", "wrong")
-		after, err := config.Read(alpha.dir)
+		after, err := config.Read(alpha.Dir)
 		must(t, err)
-		text, err := os.ReadFile(filepath.Join(alpha.dir, "config.toml"))
+		text, err := os.ReadFile(filepath.Join(alpha.Dir, "config.toml"))
 		must(t, err)
 		if len(after.Feeds) != 1 || strings.TrimSpace(string(text)) != strings.TrimSpace(string(settings)) {
 			t.Errorf("adding and removing a feed changed the configuration to\n%s", text)
@@ -147,7 +147,7 @@ func TestMembersThatFeedEachOtherMintEachObjectOnce(t *testing.T) {
 	}
 	for _, o := range n.members {
 		if s := o.status(); s.View.Objects != 30 {
-			t.Errorf("%s has %d objects, want 30", o.name, s.View.Objects)
+			t.Errorf("%s has %d objects, want 30", o.Name, s.View.Objects)
 		}
 	}
 

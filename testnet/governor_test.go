@@ -13,7 +13,6 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/repo"
@@ -25,7 +24,7 @@ func (n *network) governedBy(threshold int, among ...*organisation) members.Gove
 	n.t.Helper()
 	names := make([]string, len(among))
 	for i, m := range among {
-		names[i] = m.name
+		names[i] = m.Name
 	}
 	info := cliJSON[members.GovernorInfo](n.members[0], "governor", "set", "--threshold", fmt.Sprint(threshold), "--accounts", strings.Join(names, ","))
 	n.fund(n.t, info.Account, enoughAlgo)
@@ -40,14 +39,14 @@ func (n *network) governs(o *organisation, account string) {
 	n.t.Helper()
 	eventually(n.t, func() (bool, string) {
 		info := cliJSON[members.GovernorInfo](o, "governor", "show")
-		return info.Account == account && info.Known, fmt.Sprintf("%s sees %+v", o.name, info)
+		return info.Account == account && info.Known, fmt.Sprintf("%s sees %+v", o.Name, info)
 	})
 }
 
 // members lists the names of the members that an organisation's node knows now.
 func (o *organisation) membersNow() (names []string) {
 	o.t.Helper()
-	for _, m := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members {
+	for _, m := range o.consortium().Members {
 		if m.Removed == 0 {
 			names = append(names, m.Name)
 		}
@@ -68,7 +67,7 @@ func copyOf(t testing.TB, file string) string {
 // mintWith puts transactions on the chain that are signed with an account's key, whatever a node would think of them.
 func mintWith(t testing.TB, n *network, account crypto.Account, mints ...ledger.Mint) {
 	t.Helper()
-	client, err := algorand.NewAlgod(n.algod, n.algodToken)
+	client, err := algorand.NewAlgod(n.Algod, n.AlgodToken)
 	must(t, err)
 	l := ledger.New(client, account, 10_000)
 	params, err := l.Params(t.Context())
@@ -85,14 +84,14 @@ func mintWith(t testing.TB, n *network, account crypto.Account, mints ...ledger.
 // keys reads an organisation's keys, as somebody does who has stolen them.
 func (o *organisation) keys() keys.Keys {
 	o.t.Helper()
-	keys, err := repo.ReadKeys(o.dir, nil)
+	keys, err := repo.ReadKeys(o.Dir, nil)
 	must(o.t, err)
 	return keys
 }
 
 func (n *network) note(note wire.Note) []byte {
 	n.t.Helper()
-	encoded, err := note.Encode(cliJSON[control.ConsortiumInfo](n.members[0], "consortium", "show").ID)
+	encoded, err := note.Encode(n.members[0].consortium().ID)
 	must(n.t, err)
 	return encoded
 }
@@ -115,7 +114,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		t.Fatalf("the governor is %+v", governor)
 	}
 	delta := organisationOn(t, l, "delta", enoughAlgo)
-	request := delta.dir + ".request"
+	request := delta.Dir + ".request"
 	delta.cli("member", "request", "-o", request)
 	proposal := filepath.Join(t.TempDir(), "admit.proposal")
 
@@ -135,15 +134,15 @@ func TestSeveralGovernTogether(t *testing.T) {
 	t.Run("a second one signs without a network and without a daemon", func(t *testing.T) {
 		charlie.stop()
 		elsewhere := *charlie
-		elsewhere.dir = filepath.Join(t.TempDir(), "offline")
-		must(t, os.MkdirAll(elsewhere.dir, 0o700))
+		elsewhere.Dir = filepath.Join(t.TempDir(), "offline")
+		must(t, os.MkdirAll(elsewhere.Dir, 0o700))
 		for _, name := range []string{"consortium.json", "version", "keys"} {
-			must(t, os.Symlink(filepath.Join(charlie.dir, name), filepath.Join(elsewhere.dir, name)))
+			must(t, os.Symlink(filepath.Join(charlie.Dir, name), filepath.Join(elsewhere.Dir, name)))
 		}
-		config, err := os.ReadFile(filepath.Join(charlie.dir, "config.toml"))
+		config, err := os.ReadFile(filepath.Join(charlie.Dir, "config.toml"))
 		must(t, err)
-		nowhere := strings.NewReplacer(l.algod, "http://127.0.0.1:1", l.indexer, "http://127.0.0.1:1").Replace(string(config))
-		must(t, os.WriteFile(filepath.Join(elsewhere.dir, "config.toml"), []byte(nowhere), 0o600))
+		nowhere := strings.NewReplacer(l.Algod, "http://127.0.0.1:1", l.Indexer, "http://127.0.0.1:1").Replace(string(config))
+		must(t, os.WriteFile(filepath.Join(elsewhere.Dir, "config.toml"), []byte(nowhere), 0o600))
 		mine := copyOf(t, proposal)
 		if shown := elsewhere.cli("governor", "sign", "--show", mine); !strings.Contains(shown, "admits the organisation delta") || !strings.Contains(shown, delta.account()) {
 			t.Errorf("it shows %s", shown)
@@ -155,7 +154,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 	})
 	charlie.start()
 	t.Run("with two signatures the newcomer is a member", func(t *testing.T) {
-		invite := delta.dir + ".invite"
+		invite := delta.Dir + ".invite"
 		done := cliJSON[members.Submitted](bravo, "governor", "submit", proposal, "-o", invite)
 		if done.Round == 0 || len(done.Invite) == 0 {
 			t.Errorf("submitted: %+v", done)
@@ -192,7 +191,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		for _, o := range n.members {
 			eventually(t, func() (bool, string) {
 				names := o.membersNow()
-				return len(names) == 3, fmt.Sprintf("%s sees the members %v", o.name, names)
+				return len(names) == 3, fmt.Sprintf("%s sees the members %v", o.Name, names)
 			})
 		}
 	})
@@ -215,7 +214,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 	t.Run("several give a member other keys that has lost its own", func(t *testing.T) {
 		delta.kill()
 		found = organisationOn(n.t, l, "delta", enoughAlgo)
-		request, invite, file := found.dir+".request", found.dir+".invite", filepath.Join(t.TempDir(), "replace.proposal")
+		request, invite, file := found.Dir+".request", found.Dir+".invite", filepath.Join(t.TempDir(), "replace.proposal")
 		found.cli("member", "request", "-o", request)
 		info := cliJSON[members.ProposalInfo](alpha, "member", "replace", "delta", request, "--proposal", file)
 		if info.Organisation != "delta" || info.Account != found.account() || !strings.Contains(info.Does, "other keys") {
@@ -243,7 +242,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if removed.Removed == 0 || removed.Proposal != nil {
 			t.Errorf("bravo removes delta: %+v", removed)
 		}
-		if info := cliJSON[control.ConsortiumInfo](charlie, "consortium", "show"); info.Name != "Renamed" || info.Governor != bravo.account() {
+		if info := charlie.consortium(); info.Name != "Renamed" || info.Governor != bravo.account() {
 			t.Errorf("charlie sees %+v", info)
 		}
 		if name := charlie.status().Consortium; name != "Renamed" {
@@ -270,7 +269,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	cliJSON[members.GovernorInfo](alpha, "governor", "set", "--accounts", "bravo")
 	n.governs(alpha, bravo.account())
 	delta := organisationOn(t, l, "delta", enoughAlgo)
-	request := delta.dir + ".request"
+	request := delta.Dir + ".request"
 	delta.cli("member", "request", "-o", request)
 	for _, attempt := range [][]string{
 		{"member", "admit", request}, {"member", "remove", "charlie"}, {"governor", "set", "--accounts", "alpha"},
@@ -281,7 +280,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	}
 	// By other means than its own node, which would not: the NFTs that it minted as the governor are still its own.
 	var mints []ledger.Mint
-	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range alpha.consortium().Members {
 		mints = append(mints, ledger.Mint{Destroys: m.Asset, Note: n.note(wire.Note{Kind: wire.KindDestroy, Sequence: 50})})
 	}
 	for _, note := range []wire.Note{
@@ -294,7 +293,7 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 	n.hasFolded(bravo, 900)
 	for _, o := range n.members {
 		if names := o.membersNow(); len(names) != 3 {
-			t.Errorf("%s sees the members %v after a coup", o.name, names)
+			t.Errorf("%s sees the members %v after a coup", o.Name, names)
 		}
 	}
 	t.Run("the new one removes whom the former one admitted", func(t *testing.T) {

@@ -4,19 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -25,34 +21,8 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/taxii"
+	"github.com/serviceledger/slnode/testnet/cluster"
 )
-
-// slnode is the program under test, built once.
-var slnode string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "slnode-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if slnode = os.Getenv("SLNODE_TEST_PROGRAM"); slnode != "" { // another build, to compare it with
-			return m.Run()
-		}
-		slnode = filepath.Join(dir, "slnode")
-		args := []string{"build", "-o", slnode}
-		if os.Getenv("SLNODE_TEST_RACE") != "" { // three times as slow; see "make race"
-			args = append(args, "-race")
-		}
-		if out, err := exec.Command("go", append(args, "../cmd/slnode")...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building slnode: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -70,20 +40,14 @@ func eventually(t testing.TB, condition func() (bool, string)) {
 	waiting.See(t, condition)
 }
 
-// organisation is one with its node: a repository and, while it runs, a process.
+// organisation is one with its node.
 type organisation struct {
-	t      testing.TB
-	chain  *blockchain
-	name   string
-	dir    string
-	log    string
-	algod  *proxy // between the node and algod, where a test needs one
-	shell  string // what a shell does before it becomes the daemon: "ulimit -n 256"
-	user   string
-	secret string
-
-	process *exec.Cmd
-	daemon  control.Daemon
+	cluster.Node
+	t     testing.TB
+	chain *blockchain
+	algod *proxy // between the node and algod, where a test needs one
+	signs string // where the account was made: a repository, and where it is served
+	token string // of a session of the account
 }
 
 // lastPort is the last port that was given to a node of these tests.
@@ -105,22 +69,19 @@ const enoughAlgo = 30_000_000
 // organisationOn makes a repository whose account has the given funds.
 func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, options ...string) *organisation {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), name)
-	o := &organisation{t: t, chain: l, name: name, dir: dir, log: dir + ".log", user: "admin", secret: "a secret of " + name}
-	args := []string{
-		"init", "--org", name, "--title", strings.ToUpper(name), "--taxii-listen", "127.0.0.1:" + newPort(), "--gateway", "127.0.0.1:" + newPort(),
-		"--ipfs-listen", "/ip4/127.0.0.1/tcp/" + newPort(), "--algod", l.algod, "--algod-token", l.algodToken, "--indexer", l.indexer, "--indexer-token", l.indexerToken,
-	}
-	o.cli(append(args, options...)...)
+	o := organisationAt(t, name, filepath.Join(t.TempDir(), name))
+	o.chain = l
+	at := cluster.Listen{TAXII: "127.0.0.1:" + newPort(), Gateway: "127.0.0.1:" + newPort(), IPFS: "/ip4/127.0.0.1/tcp/" + newPort()}
+	must(t, o.Init(patiently(t), strings.ToUpper(name), l.Chain, at, options...))
 	if microalgo > 0 {
 		l.fund(t, o.account(), microalgo)
 	}
 	t.Cleanup(func() {
-		if t.Failed() && o.process != nil {
+		if t.Failed() && o.Process != nil {
 			status, problem, _ := o.try("status")
-			t.Logf("the status of %s at the end:\n%s%s", o.name, status, problem)
+			t.Logf("the status of %s at the end:\n%s%s", o.Name, status, problem)
 		}
-		o.end(syscall.SIGKILL)
+		o.End(syscall.SIGKILL)
 		if t.Failed() {
 			o.showLog()
 		}
@@ -128,8 +89,16 @@ func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, 
 	return o
 }
 
+// organisationAt is one whose repository is there already.
+func organisationAt(t testing.TB, name, dir string) *organisation {
+	return &organisation{t: t, Node: cluster.Node{Program: slnode, Name: name, Dir: dir, Log: dir + ".log", User: "admin", Password: "a secret of " + name}}
+}
+
+// patiently is a context for what comes sooner or later, also at the end of a test.
+func patiently(t testing.TB) context.Context { return waiting.Context(t) }
+
 func (o *organisation) showLog() {
-	log, err := os.ReadFile(o.log)
+	log, err := os.ReadFile(o.Log)
 	if err != nil {
 		return
 	}
@@ -140,7 +109,7 @@ func (o *organisation) showLog() {
 		}
 	}
 	const most = 60
-	o.t.Logf("the end of the log of %s:\n%s", o.name, strings.Join(lines[max(0, len(lines)-most):], ""))
+	o.t.Logf("the end of the log of %s:\n%s", o.Name, strings.Join(lines[max(0, len(lines)-most):], ""))
 }
 
 // try runs a command of slnode on the repository.
@@ -148,15 +117,9 @@ func (o *organisation) try(args ...string) (stdout, stderr string, code int) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.t.Context()), patience) // also at the end of a test
 	defer cancel()
-	command := exec.CommandContext(ctx, slnode, append([]string{"--repo", o.dir}, args...)...)
-	var out, errs bytes.Buffer
-	command.Stdout, command.Stderr = &out, &errs
-	err := command.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		o.t.Fatalf("slnode %v: %v", args, err)
-	}
-	return out.String(), errs.String(), command.ProcessState.ExitCode()
+	said, err := o.Run(ctx, args...)
+	must(o.t, err)
+	return said.Stdout, said.Stderr, said.Code
 }
 
 // cli is try for a command that must succeed.
@@ -164,7 +127,7 @@ func (o *organisation) cli(args ...string) string {
 	o.t.Helper()
 	stdout, stderr, code := o.try(args...)
 	if code != 0 {
-		o.t.Fatalf("slnode %s as %s exits with %d: %s", strings.Join(args, " "), o.name, code, stderr)
+		o.t.Fatalf("slnode %s as %s exits with %d: %s", strings.Join(args, " "), o.Name, code, stderr)
 	}
 	return stdout
 }
@@ -181,13 +144,15 @@ func cliJSON[T any](o *organisation, args ...string) (result T) {
 
 func (o *organisation) account() string {
 	o.t.Helper()
-	return cliJSON[struct{ Account string }](o, "wallet").Account
+	account, err := o.Account(patiently(o.t))
+	must(o.t, err)
+	return account
 }
 
 // startCommand starts a command of slnode on the repository, to be killed.
 func startCommand(t testing.TB, o *organisation, args ...string) *exec.Cmd {
 	t.Helper()
-	command := exec.Command(slnode, append([]string{"--repo", o.dir}, args...)...)
+	command := exec.Command(slnode, append([]string{"--repo", o.Dir}, args...)...)
 	must(t, command.Start())
 	return command
 }
@@ -195,80 +160,69 @@ func startCommand(t testing.TB, o *organisation, args ...string) *exec.Cmd {
 // start starts the daemon, with further environment variables, and waits until it is ready.
 func (o *organisation) start(environment ...string) {
 	o.t.Helper()
-	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	must(o.t, err)
-	defer log.Close()
-	command := exec.Command("/bin/sh", "-c", `eval "$1"; shift; exec "$@"`, "sh", o.shell, slnode, "--repo", o.dir, "daemon")
-	command.Stderr = log
-	command.Env = append(append(os.Environ(), "SLNODE_LOG_LEVEL=debug"), environment...)
+	environment = append([]string{"SLNODE_LOG_LEVEL=debug"}, environment...)
 	if o.algod != nil {
-		command.Env = append(command.Env, "SLNODE_ALGORAND_ALGOD_URL="+o.algod.url)
+		environment = append(environment, "SLNODE_ALGORAND_ALGOD_URL="+o.algod.url)
 	}
-	must(o.t, command.Start())
-	o.process = command
+	must(o.t, o.Start(environment...))
 	o.ready()
 }
 
 // ready waits until the daemon of the process is.
 func (o *organisation) ready() {
 	o.t.Helper()
-	eventually(o.t, func() (bool, string) {
-		var err error
-		o.daemon, err = control.ReadDaemon(o.dir)
-		if o.process.Process.Signal(syscall.Signal(0)) != nil {
-			o.t.Fatalf("the daemon of %s has ended", o.name)
-		}
-		return err == nil && o.daemon.PID == o.process.Process.Pid, fmt.Sprintf("the daemon of %s is not ready: %v", o.name, err)
-	})
-}
-
-// end ends the daemon, if it runs, with a signal.
-func (o *organisation) end(signal syscall.Signal) {
-	if o.process == nil {
-		return
-	}
-	_ = o.process.Process.Signal(signal) // it may have ended already
-	_ = o.process.Wait()                 // its exit code is that of the signal
-	o.process = nil
+	must(o.t, o.Ready(patiently(o.t)))
 }
 
 // stop ends the daemon as an operator does, and checks that it ends well and soon.
 func (o *organisation) stop() {
 	o.t.Helper()
-	must(o.t, o.process.Process.Signal(syscall.SIGTERM))
+	must(o.t, o.Process.Process.Signal(syscall.SIGTERM))
 	ended := make(chan error, 1)
-	go func() { ended <- o.process.Wait() }()
+	go func() { ended <- o.Process.Wait() }()
 	select {
 	case err := <-ended:
 		if err != nil {
 			o.showLog()
-			o.t.Errorf("the daemon of %s ended badly: %v", o.name, err)
+			o.t.Errorf("the daemon of %s ended badly: %v", o.Name, err)
 		}
 	case <-time.After(patience):
-		_ = o.process.Process.Signal(syscall.SIGQUIT) // its goroutines go to the log
+		_ = o.Process.Process.Signal(syscall.SIGQUIT) // its goroutines go to the log
 		<-ended
 		o.showLog()
-		o.t.Errorf("the daemon of %s did not end within %v of SIGTERM", o.name, patience)
+		o.t.Errorf("the daemon of %s did not end within %v of SIGTERM", o.Name, patience)
 	}
-	o.process = nil
+	o.Process = nil
 }
 
 // kill ends the daemon with SIGKILL.
-func (o *organisation) kill() { o.end(syscall.SIGKILL) }
+func (o *organisation) kill() { o.End(syscall.SIGKILL) }
 
 // client is a TAXII client with the node's account; the first call signs it up.
 func (o *organisation) client() *taxii.Client {
 	o.t.Helper()
-	body := fmt.Sprintf(`{"org_name":%q,"username":%q,"password":%q}`, o.name, o.user, o.secret)
-	response, err := http.Post("http://"+o.daemon.TAXII+"/v1/signup/admin", "application/json", strings.NewReader(body))
-	must(o.t, err)
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusConflict {
-		o.t.Fatalf("signing up at %s: %s", o.name, response.Status)
+	if here := o.Dir + " " + o.Daemon.TAXII; o.signs != here { // each time costs the node as much as a password does
+		must(o.t, o.SignUp(o.t.Context()))
+		o.signs = here
 	}
-	client, err := taxii.NewClient("http://"+o.daemon.TAXII, taxii.ClientConfig{User: o.user, Password: o.secret})
+	client, err := taxii.NewClient("http://"+o.Daemon.TAXII, taxii.ClientConfig{User: o.User, Password: o.Password})
 	must(o.t, err)
 	return client
+}
+
+// watcher is a client for looking again and again: it has a token, where a password would cost the node more than what
+// is looked at.
+func (o *organisation) watcher() (*taxii.Client, error) {
+	o.t.Helper()
+	if o.token == "" {
+		o.client() // signs up
+		token, err := o.Login(o.t.Context())
+		if err != nil {
+			return nil, err
+		}
+		o.token = token
+	}
+	return taxii.NewClient("http://"+o.Daemon.TAXII, taxii.ClientConfig{Token: o.token})
 }
 
 // network is a consortium of organisations whose daemons run.
@@ -287,8 +241,7 @@ func newNetwork(t testing.TB, l *blockchain, names ...string) *network {
 		n.members = append(n.members, organisationOn(t, l, name, enoughAlgo))
 	}
 	founder := n.members[0]
-	info := cliJSON[control.ConsortiumInfo](founder, "consortium", "create", "--name", "The Testers")
-	n.collection = info.DefaultCollection
+	must(t, founder.Found(patiently(t), "The Testers"))
 	founder.start()
 	for _, newcomer := range n.members[1:] {
 		n.admit(newcomer)
@@ -301,30 +254,18 @@ func newNetwork(t testing.TB, l *blockchain, names ...string) *network {
 // admit lets a newcomer in.
 func (n *network) admit(newcomer *organisation) {
 	n.t.Helper()
-	request, invite := newcomer.dir+".request", newcomer.dir+".invite"
-	newcomer.cli("member", "request", "-o", request)
-	n.members[0].cli("member", "admit", request, "-o", invite)
-	newcomer.cli("join", invite)
+	must(n.t, n.members[0].Admit(patiently(n.t), &newcomer.Node))
 }
 
 // settled waits until organisations can read and write the default collection and are connected with one another.
 func (n *network) settled(members ...*organisation) {
 	n.t.Helper()
 	for _, o := range members {
-		eventually(n.t, func() (bool, string) {
-			info := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
-			writes := false
-			for _, c := range info.Collections {
-				writes = writes || c.Default && c.Write
-			}
-			connected := 0
-			for _, m := range info.Members {
-				if m.Connected {
-					connected++
-				}
-			}
-			return writes && connected >= len(members)-1, fmt.Sprintf("%s sees %+v", o.name, info)
-		})
+		collection, err := o.Settled(patiently(n.t), len(members)-1)
+		must(n.t, err)
+		if n.collection == "" {
+			n.collection = collection
+		}
 	}
 }
 
@@ -345,16 +286,20 @@ func (o *organisation) postNow(collection string, objects ...string) taxii.Statu
 
 // tryPost is postNow for a node that may refuse.
 func (o *organisation) tryPost(collection string, objects ...string) (taxii.StatusResource, error) {
-	return o.client().Add(o.t.Context(), "/"+o.name+"/", collection, envelope(objects...))
+	return o.client().Add(o.t.Context(), "/"+o.Name+"/", collection, envelope(objects...))
 }
 
 // complete waits until a status is.
 func (o *organisation) complete(id string) (status taxii.StatusResource) {
 	o.t.Helper()
-	client := o.client()
 	eventually(o.t, func() (bool, string) {
-		var err error
-		status, err = client.Status(o.t.Context(), "/"+o.name+"/", id)
+		client, err := o.watcher()
+		if err == nil {
+			status, err = client.Status(o.t.Context(), "/"+o.Name+"/", id)
+		}
+		if err != nil {
+			o.token = "" // it may be over
+		}
 		return err == nil && status.PendingCount == 0, fmt.Sprintf("status %+v, %v", status, err)
 	})
 	return status
@@ -365,7 +310,7 @@ func (o *organisation) confirms() {
 	o.t.Helper()
 	eventually(o.t, func() (bool, string) {
 		p := o.status().Publishing
-		return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.name, p)
+		return p.Accepted+p.Stored+p.Signed == 0, fmt.Sprintf("%s: %+v", o.Name, p)
 	})
 }
 
@@ -383,13 +328,18 @@ func (o *organisation) objects(collection string) []string {
 
 // tryObjects is objects for a node that may not know the collection yet.
 func (o *organisation) tryObjects(collection string) ([]string, error) {
-	return o.at(o.name, collection)
+	return o.at(o.Name, collection)
 }
 
 // at reads a collection of an organisation's API root at a node.
 func (o *organisation) at(root, collection string) (list []string, err error) {
-	for page, err := range o.client().Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
+	client, err := o.watcher()
+	if err != nil {
+		return nil, err
+	}
+	for page, err := range client.Objects(o.t.Context(), "/"+root+"/", collection, taxii.Filter{Version: "all"}) {
 		if err != nil {
+			o.token = "" // it may be over
 			return nil, err
 		}
 		for _, object := range page.Objects {
@@ -414,14 +364,33 @@ func (o *organisation) shows(collection string, objects ...string) {
 				missing++
 			}
 		}
-		return err == nil && missing == 0,
-			fmt.Sprintf("%s serves %d objects and misses %d of %d (%s); %+v", o.name, len(served), missing, len(objects), errorText(err), o.status())
+		if err == nil && missing == 0 {
+			return true, ""
+		}
+		return false, fmt.Sprintf("%s serves %d objects and misses %d of %d (%s); %+v", o.Name, len(served), missing, len(objects), errorText(err), o.status())
 	})
 }
 
+// status is how the node is, as "slnode status" tells.
 func (o *organisation) status() control.Status {
 	o.t.Helper()
-	return cliJSON[control.Status](o, "status")
+	return told[control.Status](o, "/admin/status", "status")
+}
+
+// consortium is what the node knows about its consortium, as "slnode consortium show" tells.
+func (o *organisation) consortium() control.ConsortiumInfo {
+	o.t.Helper()
+	return told[control.ConsortiumInfo](o, "/admin/consortium", "consortium", "show")
+}
+
+// told is what a command tells. While the daemon runs it is asked itself: a process for every look of a test that waits
+// would be most of what the machine does.
+func told[T any](o *organisation, path string, args ...string) (answer T) {
+	o.t.Helper()
+	if o.Process != nil && o.Ask(patiently(o.t), path, &answer) == nil {
+		return answer
+	}
+	return cliJSON[T](o, args...)
 }
 
 // indicator is a STIX object of its own for every number.
@@ -436,61 +405,6 @@ func indicators(first, count int) (list []string) {
 	}
 	return list
 }
-
-// proxy stands between a node and algod: a test sees every request and decides what happens.
-type proxy struct {
-	url string
-
-	mu     sync.Mutex
-	before func(*http.Request) bool // false: the request is not passed on and its connection is cut
-	after  func(*http.Request)      // when algod has answered, before the node knows
-}
-
-func newProxy(t testing.TB, target string) *proxy {
-	t.Helper()
-	to, err := url.Parse(target)
-	must(t, err)
-	p := &proxy{}
-	forward := &httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		ErrorLog: nil,
-		ModifyResponse: func(r *http.Response) error {
-			p.mu.Lock()
-			after := p.after
-			p.mu.Unlock()
-			if after != nil {
-				after(r.Request)
-			}
-			return nil
-		},
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.mu.Lock()
-		before := p.before
-		p.mu.Unlock()
-		if before != nil && !before(r) {
-			panic(http.ErrAbortHandler)
-		}
-		forward.ServeHTTP(w, r)
-	})}
-	listener, err := listen()
-	must(t, err)
-	p.url = "http://" + listener.Addr().String()
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { must(t, server.Close()); <-done })
-	return p
-}
-
-// set changes what the proxy does.
-func (p *proxy) set(before func(*http.Request) bool, after func(*http.Request)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.before, p.after = before, after
-}
-
-func cut(*http.Request) bool { return false }
 
 // grep gives the files below a folder that contain a text.
 func grep(t testing.TB, dir, text string) (found []string) {
@@ -512,9 +426,9 @@ func grep(t testing.TB, dir, text string) (found []string) {
 func (o *organisation) get(path string) (status int, header http.Header, body string) {
 	o.t.Helper()
 	o.client()
-	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+path, nil)
+	request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.Daemon.TAXII+path, nil)
 	must(o.t, err)
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	response, err := http.DefaultClient.Do(request)
 	must(o.t, err)
 	defer response.Body.Close()

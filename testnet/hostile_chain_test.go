@@ -14,7 +14,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/testnet/gateway"
 	"github.com/serviceledger/slnode/testnet/hostile"
@@ -57,10 +56,10 @@ func TestHostileNotesThatNameABusyAccount(t *testing.T) {
 	n.quickly(1, 20*time.Second)
 
 	// The same, as history: so long ago that it is read account by account.
-	indexer := between(t, n.indexer)
+	indexer := between(t, n.Indexer)
 	bravo.stop()
 	l.advance(t, 2000)
-	must(t, os.RemoveAll(filepath.Join(bravo.dir, "view")))
+	must(t, os.RemoveAll(filepath.Join(bravo.Dir, "view")))
 	bravo.start("SLNODE_ALGORAND_INDEXER_URL=" + indexer.URL())
 	n.quickly(2, 20*time.Second)
 	if asked := indexer.Requests(mallory.Address()); len(asked) == 0 {
@@ -70,9 +69,9 @@ func TestHostileNotesThatNameABusyAccount(t *testing.T) {
 		t.Errorf("somebody else's history is read: %d requests, first %+v", len(asked), asked[0])
 	}
 	for _, o := range n.members {
-		list := cliJSON[control.ConsortiumInfo](o, "consortium", "show").Members
+		list := o.consortium().Members
 		if len(list) != 3 || slices.ContainsFunc(list, func(m members.Info) bool { return m.Account == busy }) {
-			t.Errorf("%s: the members are %+v", o.name, list)
+			t.Errorf("%s: the members are %+v", o.Name, list)
 		}
 	}
 }
@@ -86,7 +85,7 @@ func TestHostileGapsInNumbers(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo")
 	alpha, bravo := n.members[0], n.members[1]
 	mallory := n.hostile("mallory", 500*110_000+enoughAlgo)
-	algod := between(t, l.direct.algod)
+	algod := between(t, l.direct.Algod)
 	bravo.stop()
 	bravo.start("SLNODE_ALGORAND_ALGOD_URL=" + algod.URL())
 	measured := bravo.watch()
@@ -124,7 +123,7 @@ func TestHostileNotesThatAreMalformed(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	bravo := n.members[1]
 	mallory := n.hostile("mallory", count*110_000+enoughAlgo)
-	before, err := os.Stat(bravo.log)
+	before, err := os.Stat(bravo.Log)
 	must(t, err)
 	measured := bravo.watch()
 	prefix := wire.NotePrefix(mallory.Consortium.ID)
@@ -154,12 +153,12 @@ func TestHostileNotesThatAreMalformed(t *testing.T) {
 	if counted := bravo.status().Watching.Malformed; counted == 0 {
 		t.Error("none was counted")
 	}
-	log, err := os.ReadFile(bravo.log)
+	log, err := os.ReadFile(bravo.Log)
 	must(t, err)
 	if lines := bytes.Count(log[before.Size():], []byte("a transaction does not count")); lines == 0 || lines > 10 {
 		t.Errorf("the log has %d lines about them", lines)
 	}
-	if slices.Contains(grep(t, filepath.Dir(bravo.log), "\nlevel=ERROR"), bravo.log) {
+	if slices.Contains(grep(t, filepath.Dir(bravo.Log), "\nlevel=ERROR"), bravo.Log) {
 		t.Error("a note writes a line of its own into the log")
 	}
 	measured().within(t, bravo, 250, time.Minute)

@@ -67,7 +67,7 @@ func TestHostileDestroys(t *testing.T) {
 	n.quickly(101, 15*time.Second)
 	measured().within(t, n.members[1], 300, time.Minute)
 	for _, o := range n.members {
-		o.showsExactly(o.name, n.collection, indicator(100), indicator(101))
+		o.showsExactly(o.Name, n.collection, indicator(100), indicator(101))
 	}
 }
 

@@ -176,13 +176,13 @@ func TestHostileMemberThatWasRemovedIsNamedWhileItHasAKey(t *testing.T) {
 	for _, o := range []*organisation{bravo, charlie} {
 		eventually(t, func() (bool, string) {
 			e := exposed(o)
-			return e != nil && len(e.Removed) == 1 && e.Removed[0] == "mallory" && e.Own == (o == bravo), fmt.Sprintf("%s: %+v", o.name, e)
+			return e != nil && len(e.Removed) == 1 && e.Removed[0] == "mallory" && e.Own == (o == bravo), fmt.Sprintf("%s: %+v", o.Name, e)
 		})
 		if text, _, _ := o.try("status"); !strings.Contains(text, "a removed member still has the key of") {
-			t.Errorf("the status of %s doesn't say so:\n%s", o.name, text)
+			t.Errorf("the status of %s doesn't say so:\n%s", o.Name, text)
 		}
 	}
-	response, err := http.Get("http://" + bravo.daemon.Metrics + "/metrics")
+	response, err := http.Get("http://" + bravo.Daemon.Metrics + "/metrics")
 	must(t, err)
 	defer response.Body.Close()
 	metrics, err := io.ReadAll(response.Body)
@@ -199,7 +199,7 @@ func TestHostileMemberThatWasRemovedIsNamedWhileItHasAKey(t *testing.T) {
 
 	l.fund(t, bravo.account(), 1_000_000)
 	for _, o := range []*organisation{bravo, charlie} {
-		eventually(t, func() (bool, string) { return exposed(o) == nil, fmt.Sprintf("%s: %+v", o.name, exposed(o)) })
+		eventually(t, func() (bool, string) { return exposed(o) == nil, fmt.Sprintf("%s: %+v", o.Name, exposed(o)) })
 	}
 	if c := cliJSON[collections.Info](bravo, "collection", "show", ring.ID); c.Epoch != 2 {
 		t.Errorf("the collection is %+v", c)

@@ -19,7 +19,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
@@ -38,11 +37,11 @@ func (o *organisation) latency(path string) (longest func() time.Duration) {
 			case <-time.After(20 * time.Millisecond):
 			}
 			began := time.Now()
-			request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.daemon.TAXII+path, nil)
+			request, err := http.NewRequestWithContext(o.t.Context(), http.MethodGet, "http://"+o.Daemon.TAXII+path, nil)
 			if err != nil {
 				return
 			}
-			request.SetBasicAuth(o.user, o.secret)
+			request.SetBasicAuth(o.User, o.Password)
 			response, err := http.DefaultClient.Do(request)
 			if err != nil {
 				continue
@@ -68,7 +67,7 @@ func (o *organisation) folded(marker int) {
 
 func (o *organisation) collectionID() string {
 	o.t.Helper()
-	for _, c := range cliJSON[control.ConsortiumInfo](o, "consortium", "show").Collections {
+	for _, c := range o.consortium().Collections {
 		if c.Default {
 			return c.ID
 		}
@@ -82,7 +81,7 @@ func (o *organisation) collectionID() string {
 func TestHostileTwinsInTheView(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	alpha, bravo := n.members[0], n.members[1]
-	hook, err := os.OpenFile(filepath.Join(bravo.dir, "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	hook, err := os.OpenFile(filepath.Join(bravo.Dir, "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
 	must(t, err)
 	_, err = fmt.Fprintf(hook, "\n[[webhook]]\nname = \"siem\"\nurl = \"http://127.0.0.1:9/\"\nsecret = \"whsec_%s\"\nallow_private = true\n",
 		base64.StdEncoding.EncodeToString(bytes.Repeat([]byte("k"), 32)))
@@ -106,7 +105,7 @@ func TestHostileTwinsInTheView(t *testing.T) {
 		o.shows(n.collection, indicator(1))
 		eventually(t, func() (bool, string) {
 			list, err := o.at("consortium", everythingOf(o))
-			return err == nil && len(list) == 5, fmt.Sprintf("everything at %s: %d objects, %s", o.name, len(list), errorText(err))
+			return err == nil && len(list) == 5, fmt.Sprintf("everything at %s: %d objects, %s", o.Name, len(list), errorText(err))
 		})
 	}
 	for withdrawn, one := range minted {
@@ -116,7 +115,7 @@ func TestHostileTwinsInTheView(t *testing.T) {
 		for _, o := range n.members {
 			eventually(t, func() (bool, string) {
 				list, err := o.at("consortium", everythingOf(o))
-				return err == nil && len(list) == 4-withdrawn, fmt.Sprintf("everything at %s: %d objects, %s", o.name, len(list), errorText(err))
+				return err == nil && len(list) == 4-withdrawn, fmt.Sprintf("everything at %s: %d objects, %s", o.Name, len(list), errorText(err))
 			})
 		}
 	}
@@ -172,7 +171,7 @@ func TestHostileRecords(t *testing.T) {
 	alpha, bravo := n.members[0], n.members[1]
 	mallory := n.hostile("mallory", enoughAlgo)
 	own := mallory.collection(uuid.NewString())
-	measured, longest := bravo.watch(), bravo.latency("/"+bravo.name+"/collections/")
+	measured, longest := bravo.watch(), bravo.latency("/"+bravo.Name+"/collections/")
 
 	var mints []ledger.Mint
 	payload := strangersKeyring(t, own.ID, wire.MaxKeyrings)

@@ -103,7 +103,7 @@ func TestHostileDirectoriesThatAreNone(t *testing.T) {
 	for _, o := range n.members {
 		eventually(t, func() (bool, string) {
 			s := o.status()
-			return s.View.Waiting == 0 && s.View.Undecided == 0, fmt.Sprintf("%s: %+v", o.name, s.View)
+			return s.View.Waiting == 0 && s.View.Undecided == 0, fmt.Sprintf("%s: %+v", o.Name, s.View)
 		})
 	}
 	// Two nodes ask, each for each of them, and again where one of them spoiled the answer for those after it.
@@ -277,7 +277,7 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	bravo := n.members[1]
 	mallory := n.hostile("mallory", enoughAlgo)
-	before, err := os.Stat(bravo.log)
+	before, err := os.Stat(bravo.Log)
 	must(t, err)
 	d := noise(t, 2, 1)[0]
 	var messages [][]byte
@@ -321,7 +321,7 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 	if streams := asked.Load(); streams == 0 || told.Load() > streams*(2<<20) { // with what is in buffers
 		t.Errorf("in %d streams %d bytes of records were taken", streams, told.Load())
 	}
-	after, err := os.Stat(bravo.log)
+	after, err := os.Stat(bravo.Log)
 	must(t, err)
 	if grown := after.Size() - before.Size(); grown > 256<<10 {
 		t.Errorf("the log has grown by %d bytes", grown)

@@ -48,7 +48,7 @@ func (n *network) hostile(name string, microalgo uint64) *villain {
 // asHostile makes a hostile member of an organisation that was admitted and whose daemon does not run.
 func (n *network) asHostile(o *organisation) *villain {
 	n.t.Helper()
-	m, err := hostile.Open(o.dir)
+	m, err := hostile.Open(o.Dir)
 	must(n.t, err)
 	n.t.Cleanup(func() { _ = m.Close() }) // it may have left already
 	v := &villain{Member: m, t: n.t, n: n}
@@ -61,7 +61,7 @@ func (n *network) asHostile(o *organisation) *villain {
 // info is what the founder knows of the consortium.
 func (v *villain) info() control.ConsortiumInfo {
 	v.t.Helper()
-	return cliJSON[control.ConsortiumInfo](v.n.members[0], "consortium", "show")
+	return v.n.members[0].consortium()
 }
 
 // peerOf is a node's id in the swarm.
@@ -78,12 +78,12 @@ func (v *villain) reach(o *organisation, info control.ConsortiumInfo) {
 		ctx, cancel := context.WithTimeout(v.t.Context(), 10*time.Second)
 		defer cancel()
 		if err := v.Host.Connect(ctx, address); err != nil {
-			return false, "no connection to " + o.name + ": " + err.Error()
+			return false, "no connection to " + o.Name + ": " + err.Error()
 		}
-		seen := cliJSON[control.ConsortiumInfo](o, "consortium", "show")
+		seen := o.consortium()
 		return slices.ContainsFunc(seen.Members, func(m members.Info) bool {
 			return m.Peer == v.Host.ID().String() && m.Connected
-		}), o.name + " does not take it for a member"
+		}), o.Name + " does not take it for a member"
 	})
 }
 
@@ -202,7 +202,7 @@ type usage struct {
 // forgotten first.
 func (o *organisation) watch() (measured func() usage) {
 	o.t.Helper()
-	proc := fmt.Sprintf("/proc/%d/", o.process.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d/", o.Process.Process.Pid)
 	var most usage
 	look := func() {
 		memory := readMemory(proc)
@@ -274,12 +274,12 @@ func processorTime(proc string) time.Duration {
 // within fails the test if a daemon used more than it may.
 func (u usage) within(t testing.TB, o *organisation, private float64, processor time.Duration) {
 	t.Helper()
-	t.Logf("%s: at most %.0f MiB of memory, %d files, %s of the processor", o.name, u.private, u.files, u.processor)
+	t.Logf("%s: at most %.0f MiB of memory, %d files, %s of the processor", o.Name, u.private, u.files, u.processor)
 	if u.private > private {
-		t.Errorf("%s took %.0f MiB of memory, at most %.0f may be", o.name, u.private, private)
+		t.Errorf("%s took %.0f MiB of memory, at most %.0f may be", o.Name, u.private, private)
 	}
 	if u.processor > processor {
-		t.Errorf("%s took %s of the processor, at most %s may be", o.name, u.processor, processor)
+		t.Errorf("%s took %s of the processor, at most %s may be", o.Name, u.processor, processor)
 	}
 }
 

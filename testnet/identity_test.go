@@ -23,15 +23,15 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 	alpha.complete(alpha.post("default", indicator(1)).ID)
 	alpha.stop()
 	clone := *alpha
-	clone.dir, clone.process = filepath.Join(t.TempDir(), "clone"), nil
-	clone.log = clone.dir + ".log"
+	clone.Dir, clone.Process = filepath.Join(t.TempDir(), "clone"), nil
+	clone.Log = clone.Dir + ".log"
 	t.Cleanup(func() {
 		clone.kill()
 		if t.Failed() {
 			clone.showLog()
 		}
 	})
-	must(t, exec.Command("cp", "-a", alpha.dir, clone.dir).Run())
+	must(t, exec.Command("cp", "-a", alpha.Dir, clone.Dir).Run())
 	alpha.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort())
 	clone.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_METRICS_LISTEN=127.0.0.1:"+newPort(), "SLNODE_TAXII_LISTEN=127.0.0.1:"+newPort(), "SLNODE_IPFS_GATEWAY=127.0.0.1:"+newPort(),
 		"SLNODE_IPFS_LISTEN=/ip4/127.0.0.1/tcp/"+newPort())
@@ -47,19 +47,19 @@ func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 	for _, o := range []*organisation{alpha, &clone} {
 		eventually(t, func() (bool, string) {
 			s := o.status()
-			return s.Publishing.Problem == "duplicate", fmt.Sprintf("%s: %+v", o.dir, s.Publishing)
+			return s.Publishing.Problem == "duplicate", fmt.Sprintf("%s: %+v", o.Dir, s.Publishing)
 		})
-		response, err := http.Get("http://" + o.daemon.Metrics + "/metrics")
+		response, err := http.Get("http://" + o.Daemon.Metrics + "/metrics")
 		must(t, err)
 		metrics, err := io.ReadAll(response.Body)
 		must(t, errors.Join(err, response.Body.Close()))
 		if !strings.Contains(string(metrics), `slnode_publishing_problem{problem="duplicate"} 1`) {
-			t.Errorf("the metrics of %s don't say so", o.dir)
+			t.Errorf("the metrics of %s don't say so", o.Dir)
 		}
-		log, err := os.ReadFile(o.log)
+		log, err := os.ReadFile(o.Log)
 		must(t, err)
 		if !strings.Contains(string(log), "another node publishes with this organisation's account") {
-			t.Errorf("the log of %s doesn't say so", o.dir)
+			t.Errorf("the log of %s doesn't say so", o.Dir)
 		}
 	}
 	eventually(t, func() (bool, string) {

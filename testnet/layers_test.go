@@ -14,6 +14,7 @@ const module = "github.com/serviceledger/slnode/"
 var layers = map[string][]string{
 	"internal/door":       {},
 	"internal/waiting":    {}, // for tests only
+	"internal/scratch":    {}, // for tests only
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {"internal/retry"},
@@ -85,32 +86,47 @@ var layers = map[string][]string{
 	"testnet":          {},
 	"testnet/devchain": {},
 	"testnet/gateway":  {},
+	"testnet/cluster":  {"testnet/devchain"},
 	"testnet/hostile": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/wire", "p2p", "repo",
 		"repo/config", "repo/keys"},
 	"testnet/cmd/devchain": {"testnet/devchain"},
 	"testnet/cmd/gateway":  {"testnet/gateway"},
+	"testnet/cmd/testnet":  {"taxii", "testnet/cluster", "testnet/devchain"},
 	"scripts/mutants":      {},
 	"scripts/vulncheck":    {},
 }
 
-func goList(t *testing.T, args ...string) []string {
+func goList(t *testing.T, args ...string) string {
 	t.Helper()
 	command := exec.Command("go", append([]string{"list"}, args...)...)
 	command.Dir = ".."
 	out, err := command.Output()
 	must(t, err)
-	return strings.Fields(string(out))
+	return string(out)
+}
+
+// imports gives what each of our packages imports.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for line := range strings.Lines(goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")) {
+		words := strings.Fields(line)
+		all[strings.TrimPrefix(words[0], module)] = words[1:]
+	}
+	if len(all) < 10 {
+		t.Fatalf("there are %d packages", len(all))
+	}
+	return all
 }
 
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel()
-	for _, path := range goList(t, "./...") {
-		name := strings.TrimPrefix(path, module)
+	for name, all := range imports(t) {
 		allowed, known := layers[name]
 		if !known {
 			t.Errorf("the package %s has no place in the layers", name)
 		}
-		for _, imported := range goList(t, "-f", `{{join .Imports "\n"}}`, path) {
+		for _, imported := range all {
 			if own, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(allowed, own) {
 				t.Errorf("%s imports %s", name, own)
 			}
@@ -121,7 +137,7 @@ func TestImportsPointDown(t *testing.T) {
 // The development chain is for tests: neither it nor the indexer that it is made of is in the program.
 func TestTheProgramDoesNotLinkTheDevelopmentChain(t *testing.T) {
 	t.Parallel()
-	dependencies := goList(t, "-deps", "./cmd/slnode")
+	dependencies := strings.Fields(goList(t, "-deps", "./cmd/slnode"))
 	if !slices.Contains(dependencies, module+"node") {
 		t.Fatal("the program does not even link the node")
 	}
@@ -135,13 +151,10 @@ func TestTheProgramDoesNotLinkTheDevelopmentChain(t *testing.T) {
 // The module path is the users' way to the sources; kubo is behind one package, so that it can be replaced.
 func TestKuboStaysBehindItsPackage(t *testing.T) {
 	t.Parallel()
-	for _, path := range goList(t, "./...") {
-		if path == module+"p2p" {
-			continue
-		}
-		for _, imported := range goList(t, "-f", `{{join .Imports "\n"}}`, path) {
-			if strings.HasPrefix(imported, "github.com/ipfs/kubo") || strings.HasPrefix(imported, "github.com/ipfs/boxo") {
-				t.Errorf("%s imports %s", path, imported)
+	for name, all := range imports(t) {
+		for _, imported := range all {
+			if name != "p2p" && (strings.HasPrefix(imported, "github.com/ipfs/kubo") || strings.HasPrefix(imported, "github.com/ipfs/boxo")) {
+				t.Errorf("%s imports %s", name, imported)
 			}
 		}
 	}

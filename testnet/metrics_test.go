@@ -20,7 +20,7 @@ func TestMetricsShowHowTheNodeIs(t *testing.T) {
 	bravo.post(n.collection, own)
 	bravo.shows(n.collection, own)
 	eventually(t, func() (bool, string) {
-		response, err := http.Get("http://" + bravo.daemon.Metrics + "/metrics")
+		response, err := http.Get("http://" + bravo.Daemon.Metrics + "/metrics")
 		must(t, err)
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)

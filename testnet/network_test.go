@@ -1,37 +1,33 @@
 package testnet
 
 import (
-	"os"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/testnet/cluster"
 	"github.com/serviceledger/slnode/testnet/devchain"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // blockchain is an Algorand network: a development chain of the test's own, or the one of the SLNODE_TEST_* variables.
 type blockchain struct {
-	algod, algodToken, indexer, indexerToken string // as the nodes are told: gateways, where a test wants faults
-	direct                                   struct{ algod, indexer string }
-	funder                                   string
-	dev                                      *devchain.Chain // nil on a real network
-	gateways                                 struct{ algod, indexer *gateway.Gateway }
+	cluster.Chain                 // as the nodes are told: gateways, where a test wants faults
+	direct        cluster.Chain   // without them
+	dev           *devchain.Chain // nil on a real network
+	gateways      struct{ algod, indexer *gateway.Gateway }
 }
 
 func newChain(t testing.TB) *blockchain {
 	t.Helper()
 	l := &blockchain{}
-	if algod := os.Getenv("SLNODE_TEST_ALGOD_URL"); algod != "" {
-		l.algod, l.algodToken = algod, os.Getenv("SLNODE_TEST_ALGOD_TOKEN")
-		l.indexer, l.indexerToken = os.Getenv("SLNODE_TEST_INDEXER_URL"), os.Getenv("SLNODE_TEST_INDEXER_TOKEN")
-		l.funder = os.Getenv("SLNODE_TEST_FUNDER")
-	} else {
-		chain, err := devchain.Start(t.Context(), devchain.Config{})
+	chain, named := cluster.FromEnvironment()
+	if !named {
+		dev, err := devchain.Start(t.Context(), devchain.Config{})
 		must(t, err)
-		t.Cleanup(func() { must(t, chain.Close()) })
-		l.algod, l.algodToken, l.indexer, l.funder, l.dev = chain.AlgodURL(), chain.Token(), chain.IndexerURL(), chain.Funder(), chain
+		t.Cleanup(func() { must(t, dev.Close()) })
+		l.dev, chain = dev, cluster.Development(dev)
 	}
-	l.direct.algod, l.direct.indexer = l.algod, l.indexer
+	l.Chain, l.direct = chain, chain
 	return l
 }
 
@@ -46,8 +42,8 @@ func (l *blockchain) behindGateways(t testing.TB) *blockchain {
 		t.Cleanup(func() { must(t, g.Close()) })
 		return g
 	}
-	l.gateways.algod, l.gateways.indexer = start(l.algod), start(l.indexer)
-	l.algod, l.indexer = l.gateways.algod.URL(), l.gateways.indexer.URL()
+	l.gateways.algod, l.gateways.indexer = start(l.Algod), start(l.Indexer)
+	l.Algod, l.Indexer = l.gateways.algod.URL(), l.gateways.indexer.URL()
 	return l
 }
 
@@ -82,7 +78,7 @@ func (l *blockchain) advance(t testing.TB, rounds uint64) {
 		must(t, l.dev.Advance(int(rounds)))
 		return
 	}
-	client, err := algorand.NewAlgod(l.direct.algod, l.algodToken)
+	client, err := algorand.NewAlgod(l.direct.Algod, l.AlgodToken)
 	must(t, err)
 	status, err := client.Status().Do(t.Context())
 	must(t, err)
@@ -95,7 +91,7 @@ func (l *blockchain) advance(t testing.TB, rounds uint64) {
 // round is the chain's last one.
 func (l *blockchain) round(t testing.TB) uint64 {
 	t.Helper()
-	client, err := algorand.NewAlgod(l.direct.algod, l.algodToken)
+	client, err := algorand.NewAlgod(l.direct.Algod, l.AlgodToken)
 	must(t, err)
 	status, err := client.Status().Do(t.Context())
 	must(t, err)
@@ -104,6 +100,6 @@ func (l *blockchain) round(t testing.TB) uint64 {
 
 func (l *blockchain) fund(t testing.TB, account string, microalgo uint64) {
 	t.Helper()
-	_, err := devchain.Fund(t.Context(), l.direct.algod, l.algodToken, l.funder, account, microalgo)
+	_, err := l.direct.Fund(t.Context(), account, microalgo)
 	must(t, err)
 }

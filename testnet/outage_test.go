@@ -15,7 +15,7 @@ func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	publisher := n.members[0]
 	publisher.stop()
-	publisher.algod = newProxy(t, n.algod)
+	publisher.algod = newProxy(t, n.Algod)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	publisher.algod.set(cut, nil)
 	status := publisher.postNow(n.collection, indicators(0, 5)...)
@@ -29,7 +29,7 @@ func TestObjectsAreAcceptedWhileTheChainIsUnreachable(t *testing.T) {
 	publisher.kill() // what was accepted is on the disk
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	eventually(t, func() (bool, string) {
-		log, err := os.ReadFile(publisher.log)
+		log, err := os.ReadFile(publisher.Log)
 		return strings.Contains(string(log), "algod can't be asked"), fmt.Sprintf("%s %v", log, err)
 	})
 	publisher.algod.set(nil, nil)

@@ -50,7 +50,7 @@ func TestADictionaryOfAddressesFindsNoneOfThePublished(t *testing.T) {
 		}
 		last = max(last, round)
 		for _, name := range []string{"metadata.json", "object.json"} {
-			response, err := http.Get("http://" + n.members[1].daemon.Gateway + "/ipfs/" + detail.CID + "/" + name)
+			response, err := http.Get("http://" + n.members[1].Daemon.Gateway + "/ipfs/" + detail.CID + "/" + name)
 			must(t, err)
 			data, err := io.ReadAll(response.Body)
 			must(t, err)

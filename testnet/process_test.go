@@ -40,12 +40,12 @@ func TestTheLogsReaderMayGoAway(t *testing.T) {
 	o, n := alone(t)
 	reader, writer, err := os.Pipe()
 	must(t, err)
-	command := exec.Command(slnode, "--repo", o.dir, "daemon")
+	command := exec.Command(slnode, "--repo", o.Dir, "daemon")
 	command.Env = append(os.Environ(), "SLNODE_LOG_LEVEL=debug")
 	command.Stdout, command.Stderr = writer, writer
 	must(t, command.Start())
 	must(t, writer.Close())
-	o.process = command
+	o.Process = command
 	o.ready()
 	must(t, reader.Close())
 	o.post(n.collection, indicator(1))
@@ -56,7 +56,7 @@ func TestTheLogsReaderMayGoAway(t *testing.T) {
 // edit changes the configuration of a repository.
 func (o *organisation) edit(from, to string) {
 	o.t.Helper()
-	path := filepath.Join(o.dir, "config.toml")
+	path := filepath.Join(o.Dir, "config.toml")
 	text, err := os.ReadFile(path)
 	must(o.t, err)
 	if !bytes.Contains(text, []byte(from)) {
@@ -69,7 +69,7 @@ func (o *organisation) edit(from, to string) {
 func (o *organisation) logged(words ...string) (found string) {
 	o.t.Helper()
 	eventually(o.t, func() (bool, string) {
-		log, err := os.ReadFile(o.log)
+		log, err := os.ReadFile(o.Log)
 		must(o.t, err)
 	lines:
 		for line := range strings.Lines(string(log)) {
@@ -104,21 +104,21 @@ func certify(t *testing.T, certificate, key string, serial int64) {
 func TestAHangupIsAReload(t *testing.T) {
 	t.Parallel()
 	o, _ := alone(t)
-	certificate, key := filepath.Join(o.dir, "c.pem"), filepath.Join(o.dir, "k.pem")
+	certificate, key := filepath.Join(o.Dir, "c.pem"), filepath.Join(o.Dir, "k.pem")
 	certify(t, certificate, key, 1)
 	o.edit(`tls = "off"`, `tls = "files"`)
 	o.edit(`tls_certificate = ""`, `tls_certificate = "c.pem"`)
 	o.edit(`tls_key = ""`, `tls_key = "k.pem"`)
-	log, err := os.Create(o.log)
+	log, err := os.Create(o.Log)
 	must(t, err)
 	defer log.Close()
-	command := exec.Command(slnode, "--repo", o.dir, "daemon")
+	command := exec.Command(slnode, "--repo", o.Dir, "daemon")
 	command.Stderr = log
 	must(t, command.Start())
-	o.process = command
+	o.Process = command
 	o.ready()
 	serial := func() string {
-		conn, err := tls.Dial("tcp", o.daemon.TAXII, &tls.Config{InsecureSkipVerify: true})
+		conn, err := tls.Dial("tcp", o.Daemon.TAXII, &tls.Config{InsecureSkipVerify: true})
 		must(t, err)
 		defer conn.Close()
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
@@ -161,24 +161,24 @@ func TestSignalsAtTheStartAreHeeded(t *testing.T) {
 	for range 20 {
 		time.Sleep(20 * time.Millisecond)
 		if o.spoken() { // before its first lines the program may not have begun
-			must(t, o.process.Process.Signal(syscall.SIGHUP))
+			must(t, o.Process.Process.Signal(syscall.SIGHUP))
 		}
 	}
 	o.ready()
-	must(t, o.process.Process.Signal(syscall.SIGHUP))
+	must(t, o.Process.Process.Signal(syscall.SIGHUP))
 	o.logged("the configuration was read again")
 	o.stop()
 
 	orderly := 0
 	for delay := 10 * time.Millisecond; orderly < 5 && delay < 20*time.Second; delay = delay * 5 / 4 {
-		must(t, os.Truncate(o.log, 0))
+		must(t, os.Truncate(o.Log, 0))
 		o.begin()
 		time.Sleep(delay) // the moment is what is tried
-		_, err := os.Stat(repo.DaemonPath(o.dir))
+		_, err := os.Stat(repo.DaemonPath(o.Dir))
 		ready := err == nil
-		must(t, o.process.Process.Signal(syscall.SIGTERM))
-		err = o.process.Wait()
-		log, _ := os.ReadFile(o.log)
+		must(t, o.Process.Process.Signal(syscall.SIGTERM))
+		err = o.Process.Wait()
+		log, _ := os.ReadFile(o.Log)
 		var exit *exec.ExitError
 		switch {
 		case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() && len(log) == 0:
@@ -193,8 +193,8 @@ func TestSignalsAtTheStartAreHeeded(t *testing.T) {
 				t.Errorf("after %v it says %s", delay, log)
 			}
 		}
-		o.process = nil
-		if _, err := os.Stat(repo.DaemonPath(o.dir)); !errors.Is(err, fs.ErrNotExist) {
+		o.Process = nil
+		if _, err := os.Stat(repo.DaemonPath(o.Dir)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("after %v there is a daemon.json: %v", delay, err)
 		}
 	}
@@ -208,22 +208,22 @@ func TestSignalsAtTheStartAreHeeded(t *testing.T) {
 // begin starts the daemon and does not wait for it.
 func (o *organisation) begin() {
 	o.t.Helper()
-	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(o.t, err)
 	defer log.Close()
-	o.process = exec.Command(slnode, "--repo", o.dir, "daemon")
-	o.process.Stderr = log
-	must(o.t, o.process.Start())
+	o.Process = exec.Command(slnode, "--repo", o.Dir, "daemon")
+	o.Process.Stderr = log
+	must(o.t, o.Process.Start())
 }
 
 // spoken reports whether the process has opened its repository.
 func (o *organisation) spoken() bool {
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.process.Process.Pid))
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", o.Process.Process.Pid))
 	if err != nil {
 		return false
 	}
 	for _, file := range files {
-		if name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", o.process.Process.Pid, file.Name())); err == nil && strings.HasPrefix(name, o.dir) && name != o.log {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", o.Process.Process.Pid, file.Name())); err == nil && strings.HasPrefix(name, o.Dir) && name != o.Log {
 			return true
 		}
 	}
@@ -236,11 +236,11 @@ func TestACopiedFolderDoesNotDriveTheOriginalsDaemon(t *testing.T) {
 	o, _ := alone(t)
 	o.start()
 	folder := filepath.Join(t.TempDir(), "copy")
-	out, err := exec.Command("cp", "-a", o.dir, folder).CombinedOutput()
+	out, err := exec.Command("cp", "-a", o.Dir, folder).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	theirs := &organisation{t: t, name: "copy", dir: folder}
+	theirs := organisationAt(t, "copy", folder)
 	stdin := exec.Command(slnode, "--repo", folder, "account", "add", "mallory", "--role", "admin")
 	stdin.Stdin = strings.NewReader("a long password\n")
 	if out, err := stdin.CombinedOutput(); err != nil {
@@ -266,7 +266,7 @@ func TestRootLeavesNoFilesInAServicesRepository(t *testing.T) {
 	own := func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, service, service))
 	}
-	must(t, filepath.WalkDir(o.dir, own))
+	must(t, filepath.WalkDir(o.Dir, own))
 	for _, command := range [][]string{
 		{"status"}, {"account", "list"}, {"backup", "-o", "-"}, {"daemon"}, {"consortium", "show"}, {"keys", "seal"}, {"feed", "list"}, {"view", "rebuild"},
 		{"init", "--org", "alpha", "--title", "A"}, {"join", "/dev/null"},
@@ -277,7 +277,7 @@ func TestRootLeavesNoFilesInAServicesRepository(t *testing.T) {
 		}
 	}
 	o.try("wallet") // reads, and may
-	must(t, filepath.WalkDir(o.dir, func(path string, entry fs.DirEntry, err error) error {
+	must(t, filepath.WalkDir(o.Dir, func(path string, entry fs.DirEntry, err error) error {
 		must(t, err)
 		info, err := entry.Info()
 		must(t, err)
@@ -297,15 +297,15 @@ func TestANodeStartsWithoutLoopback(t *testing.T) {
 	o, _ := alone(t)
 	o.edit(`"/ip4/127.0.0.1/`, `"/ip4/0.0.0.0/`)
 	for what, network := range map[string]string{"only ::1": "ip link set lo up && ip addr del 127.0.0.1/8 dev lo", "no interface that is up": "true"} {
-		log, err := os.OpenFile(o.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		must(t, err)
-		command := exec.Command("unshare", "-n", "/bin/sh", "-c", network+` && exec "$@"`, "sh", slnode, "--repo", o.dir, "daemon")
+		command := exec.Command("unshare", "-n", "/bin/sh", "-c", network+` && exec "$@"`, "sh", slnode, "--repo", o.Dir, "daemon")
 		command.Stderr = log
 		must(t, command.Start())
 		must(t, log.Close())
-		o.process = command
+		o.Process = command
 		o.ready()
-		inside := exec.Command("nsenter", "-t", fmt.Sprint(command.Process.Pid), "-n", slnode, "--repo", o.dir, "account", "list")
+		inside := exec.Command("nsenter", "-t", fmt.Sprint(command.Process.Pid), "-n", slnode, "--repo", o.Dir, "account", "list")
 		if out, err := inside.CombinedOutput(); err != nil {
 			t.Errorf("with %s the command line does not reach it: %v: %s", what, err, out)
 		}
@@ -326,9 +326,9 @@ func TestAClientThatLeavesKeepsNoAlias(t *testing.T) {
 	ask := func(patience time.Duration) (status int, err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+o.daemon.TAXII+"/"+o.name+"/collections", strings.NewReader(`{"title":"Reports","alias":"reports"}`))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+o.Daemon.TAXII+"/"+o.Name+"/collections", strings.NewReader(`{"title":"Reports","alias":"reports"}`))
 		must(t, err)
-		request.SetBasicAuth(o.user, o.secret)
+		request.SetBasicAuth(o.User, o.Password)
 		request.Header.Set("Content-Type", "application/json")
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/collections"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
@@ -20,7 +19,7 @@ import (
 func (n *network) rotate(o *organisation, flags ...string) members.Rotated {
 	n.t.Helper()
 	args := append([]string{"--json", "member", "rotate"}, flags...)
-	admin := o.daemon.Admin
+	admin := o.Daemon.Admin
 	stdout, stderr, code := o.try(args...)
 	if code != 0 { // the new account has no ALGO yet
 		const before = "the new account "
@@ -35,12 +34,11 @@ func (n *network) rotate(o *organisation, flags ...string) members.Rotated {
 	var rotated members.Rotated
 	must(n.t, json.Unmarshal([]byte(stdout), &rotated))
 	eventually(n.t, func() (bool, string) {
-		d, err := control.ReadDaemon(o.dir)
-		if err == nil && d.Admin != admin {
-			o.daemon = d
+		err := o.Find()
+		if err == nil && o.Daemon.Admin != admin {
 			return true, ""
 		}
-		return false, fmt.Sprintf("the daemon of %s does not begin anew: %v", o.name, err)
+		return false, fmt.Sprintf("the daemon of %s does not begin anew: %v", o.Name, err)
 	})
 	return rotated
 }
@@ -77,7 +75,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		charlie.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7))
 		charlie.postTo("bravo", group.ID, indicator(8))
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		for _, c := range cliJSON[control.ConsortiumInfo](bravo, "consortium", "show").Collections {
+		for _, c := range bravo.consortium().Collections {
 			if c.Epoch < 2 {
 				t.Errorf("after its owner's or its reader's keys were changed, the collection %s is in epoch %d", c.Title, c.Epoch)
 			}
@@ -92,7 +90,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 		for _, o := range n.members {
 			eventually(t, func() (bool, string) {
 				list := o.objects(n.collection)
-				return !slices.Contains(list, indicator(1)) && slices.Contains(list, indicator(2)), fmt.Sprintf("%s shows %v", o.name, list)
+				return !slices.Contains(list, indicator(1)) && slices.Contains(list, indicator(2)), fmt.Sprintf("%s shows %v", o.Name, list)
 			})
 		}
 	})
@@ -119,7 +117,7 @@ func TestARotatedMemberGoesOn(t *testing.T) {
 	t.Run("one that begins anew sees the same", func(t *testing.T) {
 		bravo.cli("view", "rebuild")
 		bravo.showsExactly("bravo", group.ID, indicator(3), indicator(4), indicator(7), indicator(8))
-		m := cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members
+		m := alpha.consortium().Members
 		if len(m) != 3 || m[1].Name != "bravo" || m[1].Account != rotated.Account || m[1].Peer != rotated.Peer {
 			t.Errorf("the members are %+v", m)
 		}
@@ -155,7 +153,7 @@ func TestAMemberThatLostItsKeysIsGivenOthersByTheGovernor(t *testing.T) {
 	alpha.shows(n.collection, indicator(1), indicator(2))
 	lost.kill()
 	found := organisationOn(t, l, "bravo", enoughAlgo)
-	request, invite := found.dir+".request", found.dir+".invite"
+	request, invite := found.Dir+".request", found.Dir+".invite"
 	found.cli("member", "request", "-o", request)
 	if _, stderr, code := alpha.try("member", "admit", request); code != 2 || !strings.Contains(stderr, "belongs to another member") {
 		t.Errorf("admitting it anew exits with %d: %s", code, stderr)
@@ -221,10 +219,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		return false, "the account is the old one still: " + stderr
 	})
 	eventually(t, func() (bool, string) {
-		d, err := control.ReadDaemon(bravo.dir)
-		if err == nil {
-			bravo.daemon = d
-		}
+		_ = bravo.Find() // there is none while the daemon begins anew
 		_, stderr, code := bravo.try("status")
 		return code == 0, stderr
 	})
@@ -235,7 +230,7 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		o.shows(n.collection, indicator(1), indicator(2), indicator(3))
 	}
 	rotations := 0
-	for _, m := range cliJSON[control.ConsortiumInfo](alpha, "consortium", "show").Members {
+	for _, m := range alpha.consortium().Members {
 		if m.Name == "bravo" && m.Account == next && next != old {
 			rotations++
 		}

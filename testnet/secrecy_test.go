@@ -28,7 +28,7 @@ func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
 	n := newNetwork(t, l, "alpha", "bravo", "charlie")
 	publisher, reader, absent := n.members[0], n.members[1], n.members[2]
 	absent.stop()
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	overheard := listenAs(t, absent, publisher, info)
 
 	const marker = "MARKER-5d0c1a7e"
@@ -41,13 +41,13 @@ func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
 	reader.shows(n.collection, object)
 	txid, directory := status.Successes[0].TxID, status.Successes[0].CID
 
-	secrets := map[string]string{"the marker": marker, "the passwords": publisher.secret, "an age identity": "AGE-SECRET-KEY-"}
+	secrets := map[string]string{"the marker": marker, "the passwords": publisher.Password, "an age identity": "AGE-SECRET-KEY-"}
 	for _, o := range n.members {
-		words, err := os.ReadFile(filepath.Join(o.dir, "keys", "account.mnemonic"))
+		words, err := os.ReadFile(filepath.Join(o.Dir, "keys", "account.mnemonic"))
 		must(t, err)
-		secrets["the words of "+o.name] = strings.TrimSpace(string(words))
+		secrets["the words of "+o.Name] = strings.TrimSpace(string(words))
 	}
-	swarmKey, err := os.ReadFile(filepath.Join(publisher.dir, "keys", "swarm.key"))
+	swarmKey, err := os.ReadFile(filepath.Join(publisher.Dir, "keys", "swarm.key"))
 	must(t, err)
 	secrets["the swarm key"] = strings.Split(strings.TrimSpace(string(swarmKey)), "\n")[2]
 
@@ -77,14 +77,14 @@ func TestPlaintextAndSecretsAreNowhere(t *testing.T) {
 		reader.stop()
 		for _, o := range n.members {
 			for what, secret := range secrets {
-				for _, file := range grep(t, filepath.Dir(o.dir), secret) {
+				for _, file := range grep(t, filepath.Dir(o.Dir), secret) {
 					if filepath.Base(filepath.Dir(file)) != "keys" {
 						t.Errorf("%s is in %s", what, file)
 					}
 				}
 			}
 		}
-		if found := grep(t, publisher.dir, "ALGORAND"); len(found) == 0 && len(grep(t, publisher.dir, "algod_url")) == 0 {
+		if found := grep(t, publisher.Dir, "ALGORAND"); len(found) == 0 && len(grep(t, publisher.Dir, "algod_url")) == 0 {
 			t.Error("the search finds nothing at all")
 		}
 	})
@@ -110,13 +110,13 @@ func (r *recorder) contains(text string) bool {
 // listenAs takes part in the gossip with the keys of a member whose daemon doesn't run, and records every message.
 func listenAs(t testing.TB, as, of *organisation, info control.ConsortiumInfo) *recorder {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(as.dir, "keys", "peer.key"))
+	text, err := os.ReadFile(filepath.Join(as.Dir, "keys", "peer.key"))
 	must(t, err)
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
 	must(t, err)
 	key, err := p2pcrypto.UnmarshalPrivateKey(raw)
 	must(t, err)
-	swarmKey, err := os.Open(filepath.Join(as.dir, "keys", "swarm.key"))
+	swarmKey, err := os.Open(filepath.Join(as.Dir, "keys", "swarm.key"))
 	must(t, err)
 	defer swarmKey.Close()
 	psk, err := pnet.DecodeV1PSK(swarmKey)
@@ -162,7 +162,7 @@ func listenAs(t testing.TB, as, of *organisation, info control.ConsortiumInfo) *
 // addressOf is where a running node listens, from the configuration that it was given.
 func addressOf(t testing.TB, o *organisation, info control.ConsortiumInfo) peer.AddrInfo {
 	t.Helper()
-	config, err := os.ReadFile(filepath.Join(o.dir, "config.toml"))
+	config, err := os.ReadFile(filepath.Join(o.Dir, "config.toml"))
 	must(t, err)
 	for line := range strings.Lines(string(config)) {
 		address, found := strings.CutPrefix(line, `listen = ["`)
@@ -170,21 +170,21 @@ func addressOf(t testing.TB, o *organisation, info control.ConsortiumInfo) peer.
 			continue
 		}
 		for _, m := range info.Members {
-			if m.Name == o.name {
+			if m.Name == o.Name {
 				result, err := peer.AddrInfoFromString(strings.TrimSuffix(strings.TrimSpace(address), `"]`) + "/p2p/" + m.Peer)
 				must(t, err)
 				return *result
 			}
 		}
 	}
-	t.Fatalf("the address of %s is not known", o.name)
+	t.Fatalf("the address of %s is not known", o.Name)
 	return peer.AddrInfo{}
 }
 
 // rawBlocks are blocks as algod gives them, in one piece.
 func rawBlocks(t testing.TB, l *blockchain, first, last uint64) (all []byte) {
 	t.Helper()
-	client, err := algorand.NewAlgod(l.algod, l.algodToken)
+	client, err := algorand.NewAlgod(l.Algod, l.AlgodToken)
 	must(t, err)
 	for round := max(first, 1); round <= last; round++ {
 		block, err := client.BlockRaw(round).Do(t.Context())

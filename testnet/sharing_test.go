@@ -52,7 +52,7 @@ func TestABundlePostedAtOneMemberIsReadAtAllOthers(t *testing.T) {
 		for _, o := range n.members {
 			v := cliJSON[proof.Verification](o, "verify", detail.ID)
 			if !v.Passed || v.TxID != detail.Message || len(v.Steps) != 8 {
-				t.Errorf("%s verifies %s: %+v", o.name, detail.ID, v)
+				t.Errorf("%s verifies %s: %+v", o.Name, detail.ID, v)
 			}
 		}
 	}
@@ -83,7 +83,7 @@ func TestABundlePostedAtOneMemberIsReadAtAllOthers(t *testing.T) {
 		}
 	})
 	t.Run("the gateway gives the NFT's files", func(t *testing.T) {
-		gateway := "http://" + n.members[2].daemon.Gateway + "/ipfs/" + status.Successes[0].CID
+		gateway := "http://" + n.members[2].Daemon.Gateway + "/ipfs/" + status.Successes[0].CID
 		for _, name := range []string{"metadata.json", "object.json"} {
 			response, err := http.Get(gateway + "/" + name)
 			must(t, err)
@@ -177,9 +177,9 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 	status := n.members[0].post(n.collection, indicator(1))
 	outsider := organisationOn(t, l, "mallory", enoughAlgo)
 	for _, file := range []string{"consortium.json", "keys/swarm.key"} {
-		data, err := os.ReadFile(filepath.Join(n.members[1].dir, file))
+		data, err := os.ReadFile(filepath.Join(n.members[1].Dir, file))
 		must(t, err)
-		must(t, os.WriteFile(filepath.Join(outsider.dir, file), data, 0o600))
+		must(t, os.WriteFile(filepath.Join(outsider.Dir, file), data, 0o600))
 	}
 	outsider.start()
 	eventually(t, func() (bool, string) {
@@ -195,7 +195,7 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 	if _, _, code := outsider.try("get", "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f"); code == 0 {
 		t.Error("the outsider reads an object")
 	}
-	if found := grep(t, filepath.Join(outsider.dir, "blocks"), status.Successes[0].CID); len(found) > 0 {
+	if found := grep(t, filepath.Join(outsider.Dir, "blocks"), status.Successes[0].CID); len(found) > 0 {
 		t.Errorf("the outsider has blocks: %v", found)
 	}
 	code, _, _ := outsider.get("/mallory/collections/" + n.collection + "/objects/")
@@ -214,7 +214,7 @@ func TestWhatAnOutsiderMintsIsIgnored(t *testing.T) {
 	n.members[1].shows(n.collection, indicator(1), indicator(2))
 	for _, o := range n.members {
 		if s := o.status(); s.View.Objects != 2 || s.View.Waiting != 0 || s.View.Undecided != 0 {
-			t.Errorf("%s: %+v", o.name, s.View)
+			t.Errorf("%s: %+v", o.Name, s.View)
 		}
 	}
 }
@@ -249,7 +249,7 @@ func TestTheViewComesBackFromTheChainAndThePeers(t *testing.T) {
 	})
 	t.Run("deleted", func(t *testing.T) {
 		reader.stop()
-		must(t, os.RemoveAll(filepath.Join(reader.dir, "view")))
+		must(t, os.RemoveAll(filepath.Join(reader.Dir, "view")))
 		reader.start()
 		reader.shows(n.collection, indicators(0, 20)...)
 		if after := manifest(t, reader, n.collection); !slices.Equal(before, after) {
@@ -258,8 +258,8 @@ func TestTheViewComesBackFromTheChainAndThePeers(t *testing.T) {
 	})
 	t.Run("deleted with the blocks", func(t *testing.T) {
 		reader.stop()
-		must(t, os.RemoveAll(filepath.Join(reader.dir, "view")))
-		must(t, os.RemoveAll(filepath.Join(reader.dir, "blocks")))
+		must(t, os.RemoveAll(filepath.Join(reader.Dir, "view")))
+		must(t, os.RemoveAll(filepath.Join(reader.Dir, "blocks")))
 		reader.start()
 		reader.shows(n.collection, indicators(0, 20)...)
 		if after := manifest(t, reader, n.collection); !slices.Equal(before, after) {
@@ -278,7 +278,7 @@ func TestTheViewComesBackFromTheChainAndThePeers(t *testing.T) {
 // manifest is what a view holds, without when it came there: sorted lines of id, version, transaction and asset.
 func manifest(t testing.TB, o *organisation, collection string) (lines []string) {
 	t.Helper()
-	_, _, body := o.get("/" + o.name + "/collections/" + collection + "/manifest/?limit=10000&match[version]=all")
+	_, _, body := o.get("/" + o.Name + "/collections/" + collection + "/manifest/?limit=10000&match[version]=all")
 	var m struct {
 		Objects []struct {
 			ID      string `json:"id"`

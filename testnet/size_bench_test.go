@@ -41,7 +41,7 @@ func filledID(n, of int) string {
 // with what comes from the chain. There is nothing of them on the chain and on IPFS.
 func fillView(b *testing.B, o *organisation, collection string, count int) {
 	b.Helper()
-	r, err := repo.Open(o.dir, nil)
+	r, err := repo.Open(o.Dir, nil)
 	must(b, err)
 	defer func() { must(b, r.Close()) }()
 	sequences, err := r.View.Sequences()
@@ -115,7 +115,7 @@ func benchmarkSize(b *testing.B, size int) {
 		}
 	})
 
-	root := "/" + o.name + "/collections/" + n.collection + "/"
+	root := "/" + o.Name + "/collections/" + n.collection + "/"
 	middle, end := dateOf(b, o, root, filledID(size/2, size)), dateOf(b, o, root, filledID(size-2, size))
 	get := func(name, path string, parameters ...string) {
 		b.Helper()
@@ -162,7 +162,7 @@ func benchmarkSize(b *testing.B, size int) {
 				b.Fatal("there is nothing more to delete")
 			}
 			id := fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", posted)
-			request, err := http.NewRequestWithContext(b.Context(), http.MethodDelete, "http://"+o.daemon.TAXII+root+"objects/"+id+"/", nil)
+			request, err := http.NewRequestWithContext(b.Context(), http.MethodDelete, "http://"+o.Daemon.TAXII+root+"objects/"+id+"/", nil)
 			must(b, err)
 			answer(b, o, request)
 		}
@@ -213,7 +213,7 @@ func nextOf(b *testing.B, o *organisation, root, after string) string {
 
 func fetch(b *testing.B, o *organisation, path string) {
 	b.Helper()
-	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+o.daemon.TAXII+path, nil)
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+o.Daemon.TAXII+path, nil)
 	must(b, err)
 	request.Header.Set("Accept-Encoding", "identity")
 	answer(b, o, request)
@@ -222,7 +222,7 @@ func fetch(b *testing.B, o *organisation, path string) {
 // answer makes a request and throws the answer away.
 func answer(b *testing.B, o *organisation, request *http.Request) {
 	b.Helper()
-	request.SetBasicAuth(o.user, o.secret)
+	request.SetBasicAuth(o.User, o.Password)
 	response, err := http.DefaultClient.Do(request)
 	must(b, err)
 	defer response.Body.Close()

@@ -17,7 +17,7 @@ import (
 func (o *organisation) takes() (n int64) {
 	o.t.Helper()
 	for _, store := range []string{"state", "view"} {
-		err := filepath.WalkDir(filepath.Join(o.dir, store), func(_ string, entry fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(o.Dir, store), func(_ string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) { // the node removes files
 				return nil
 			}
@@ -62,7 +62,7 @@ func TestWithdrawnObjectsGiveTheirSpaceBack(t *testing.T) {
 	for o := range before {
 		eventually(t, func() (bool, string) {
 			shown, more := o.status().View.Objects, o.takes()-before[o]
-			return shown == objects && more > objects*size, fmt.Sprintf("%s has %d objects, and takes %d MiB more than before", o.name, shown, more>>20)
+			return shown == objects && more > objects*size, fmt.Sprintf("%s has %d objects, and takes %d MiB more than before", o.Name, shown, more>>20)
 		})
 	}
 	for i := range objects {
@@ -71,7 +71,7 @@ func TestWithdrawnObjectsGiveTheirSpaceBack(t *testing.T) {
 	for o := range before {
 		eventually(t, func() (bool, string) {
 			shown, more := o.status().View.Objects, o.takes()-before[o]
-			return shown == 0 && more < 20<<20, fmt.Sprintf("%s has %d objects, and takes %d MiB more than before", o.name, shown, more>>20)
+			return shown == 0 && more < 20<<20, fmt.Sprintf("%s has %d objects, and takes %d MiB more than before", o.Name, shown, more>>20)
 		})
 	}
 }

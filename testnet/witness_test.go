@@ -11,14 +11,13 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
 
 // metrics are those of a daemon that was started with an address for them.
 func (o *organisation) metrics() string {
 	o.t.Helper()
-	response, err := http.Get("http://" + o.daemon.Metrics + "/metrics")
+	response, err := http.Get("http://" + o.Daemon.Metrics + "/metrics")
 	must(o.t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -41,7 +40,7 @@ func TestAnIndexerThatStandsIsSeenByEveryNode(t *testing.T) {
 		t.Helper()
 		eventually(t, func() (bool, string) {
 			out, _, code := o.try("status", "--check")
-			return code == 0 && out == "", fmt.Sprintf("%s: exit %d: %s", o.name, code, out)
+			return code == 0 && out == "", fmt.Sprintf("%s: exit %d: %s", o.Name, code, out)
 		})
 	}
 	wellAt(reader)
@@ -50,13 +49,13 @@ func TestAnIndexerThatStandsIsSeenByEveryNode(t *testing.T) {
 	for _, o := range n.members {
 		eventually(t, func() (bool, string) {
 			w := o.status().Watching
-			return w.Problem == "behind" && !w.CaughtUp && w.Tip > w.Round && w.Tip >= w.Algod, fmt.Sprintf("%s: %+v", o.name, w)
+			return w.Problem == "behind" && !w.CaughtUp && w.Tip > w.Round && w.Tip >= w.Algod, fmt.Sprintf("%s: %+v", o.Name, w)
 		})
 		if out := o.cli("status"); !strings.Contains(out, "WAITS since") {
-			t.Errorf("the operator of %s is told %s", o.name, out)
+			t.Errorf("the operator of %s is told %s", o.Name, out)
 		}
 		if out, _, code := o.try("status", "--check"); code != 3 || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "chain: behind: ") {
-			t.Errorf("checking %s exits with %d: %s", o.name, code, out)
+			t.Errorf("checking %s exits with %d: %s", o.Name, code, out)
 		}
 	}
 	if text := reader.metrics(); !strings.Contains(text, `slnode_watching_problem{problem="behind"} 1`) {
@@ -86,7 +85,7 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 	publisher := n.members[0]
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=1500")
-	before, _ := l.minted(t, publisher.account(), cliJSON[control.ConsortiumInfo](publisher, "consortium", "show").ID)
+	before, _ := l.minted(t, publisher.account(), publisher.consortium().ID)
 	l.fault(t, faults{algod: only(gateway.Rule{Match: "^POST ", PerByte: 4})}) // the pool asks for more than was suggested
 	status := publisher.postNow(n.collection, indicators(0, 3)...)
 	eventually(t, func() (bool, string) {
@@ -98,14 +97,14 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 		t.Errorf("the status is %+v, %v", status, err)
 	}
 	l.fault(t, faults{algod: only(gateway.Rule{PerByte: 4})}) // 2,400 microalgo for a transaction
-	publisher.end(syscall.SIGKILL)
+	publisher.End(syscall.SIGKILL)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_MAX_FEE=10000")
 	if status := publisher.complete(status.ID); status.SuccessCount != 3 {
 		t.Errorf("the status is %+v", status)
 	}
 	l.fault(t, faults{})
 	n.members[1].shows(n.collection, indicators(0, 3)...)
-	id := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show").ID
+	id := publisher.consortium().ID
 	eventually(t, func() (bool, string) {
 		after, _ := l.minted(t, publisher.account(), id)
 		return len(after) == len(before)+3, fmt.Sprintf("%d NFTs before, %d after", len(before), len(after))
@@ -118,11 +117,11 @@ func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher := n.members[0]
-	indexer, err := gateway.Start(l.indexer)
+	indexer, err := gateway.Start(l.Indexer)
 	must(t, err)
 	t.Cleanup(func() { must(t, indexer.Close()) })
 	publisher.stop()
-	publisher.algod = newProxy(t, l.algod)
+	publisher.algod = newProxy(t, l.Algod)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_INDEXER_URL="+indexer.URL())
 	publisher.client()
 	// It never learns that its groups are confirmed: neither from algod's blocks nor from the indexer.
@@ -136,7 +135,7 @@ func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 		t.Fatalf("it knows that they are confirmed: %+v", s)
 	}
 	publisher.kill()
-	must(t, os.Truncate(publisher.log, 0))
+	must(t, os.Truncate(publisher.Log, 0))
 	publisher.algod.set(nil, nil)
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s", "SLNODE_ALGORAND_INDEXER_URL="+indexer.URL())
 	publisher.confirms()
@@ -145,7 +144,7 @@ func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 		t.Errorf("the status is %+v", status)
 	}
 	time.Sleep(time.Second) // whatever it has to say of them it says at once
-	log, err := os.ReadFile(publisher.log)
+	log, err := os.ReadFile(publisher.Log)
 	must(t, err)
 	if strings.Contains(string(log), "algod refuses a group") {
 		t.Errorf("the log complains:\n%s", log)
@@ -165,14 +164,14 @@ func TestAKeyInAURLIsShownNowhere(t *testing.T) {
 		{Location: "http://127.0.0.1:1/" + key},
 	} {
 		l.fault(t, faults{algod: only(rule), indexer: only(rule)})
-		o.start("SLNODE_ALGORAND_ALGOD_URL="+l.algod+"/"+key, "SLNODE_ALGORAND_INDEXER_URL="+l.indexer+"/?apikey="+key)
+		o.start("SLNODE_ALGORAND_ALGOD_URL="+l.Algod+"/"+key, "SLNODE_ALGORAND_INDEXER_URL="+l.Indexer+"/?apikey="+key)
 		eventually(t, func() (bool, string) {
 			s := o.status()
 			return s.Watching.Problem == "indexer" && s.Publishing.Funds != "", fmt.Sprintf("%+v", s)
 		})
 		out := o.cli("status") + o.cli("--json", "status")
 		o.stop()
-		log, err := os.ReadFile(o.log)
+		log, err := os.ReadFile(o.Log)
 		must(t, err)
 		if strings.Contains(out+string(log), key) {
 			t.Errorf("%+v: the key is shown:\n%s", rule, out)
@@ -189,7 +188,7 @@ func TestLiesMakeNothingBeMintedTwiceOrLost(t *testing.T) {
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	before, _ := l.minted(t, publisher.account(), info.ID)
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
@@ -252,7 +251,7 @@ func TestWhatIsConfirmedIsNotSignedAnewOnAFalseWord(t *testing.T) {
 	}
 	n := newNetwork(t, l, "alpha")
 	publisher := n.members[0]
-	info := cliJSON[control.ConsortiumInfo](publisher, "consortium", "show")
+	info := publisher.consortium()
 	before, _ := l.minted(t, publisher.account(), info.ID)
 	publisher.stop()
 	publisher.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
@@ -296,10 +295,10 @@ func TestAPublicationCostsAnotherNodeTwoRequests(t *testing.T) {
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	reader := n.members[1]
-	indexer, err := gateway.Start(l.indexer)
+	indexer, err := gateway.Start(l.Indexer)
 	must(t, err)
 	t.Cleanup(func() { must(t, indexer.Close()) })
-	algod, err := gateway.Start(l.direct.algod)
+	algod, err := gateway.Start(l.direct.Algod)
 	must(t, err)
 	t.Cleanup(func() { must(t, algod.Close()) })
 	reader.stop()

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ALGOD", chain.AlgodURL())
 			e.Setenv("TOKEN", chain.Token())
 			e.Setenv("INDEXER", chain.IndexerURL())
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // or each command would sleep for a second when it looks for data races
 			e.Values[chainKey{}] = chain
 			return nil
 		},

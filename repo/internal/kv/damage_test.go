@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/serviceledger/slnode/internal/scratch"
 )
 
 // A store that is damaged in any place is told to be damaged when it is opened, or the damage is where it does no harm. A
@@ -24,7 +26,7 @@ func TestDamageIsNeverLossWithoutAWord(t *testing.T) {
 				for _, d := range damages(image) {
 					files := maps.Clone(image)
 					d.do(files)
-					dir := filepath.Join(t.TempDir(), "store")
+					dir := filepath.Join(scratch.Dir(t), "store")
 					files.write(t, dir)
 					err := holdsStill(dir, durable, held, !durable && !closed)
 					switch {
@@ -96,7 +98,7 @@ type holding []map[string]string
 // leaves it that was killed.
 func filled(t *testing.T, durable, closed bool) (files, holding) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch.Dir(t), "store")
 	db, err := Open(dir, storeOptions(durable))
 	must(t, err)
 	held := holding{{}}
@@ -196,7 +198,7 @@ func holdsStill(dir string, durable bool, held holding, less bool) (err error) {
 // process goes on.
 func TestDamageThatIsMetWhileRunning(t *testing.T) {
 	for _, pattern := range []string{"*.sst", largeFolder + "/*"} {
-		dir := filepath.Join(t.TempDir(), "store")
+		dir := filepath.Join(scratch.Dir(t), "store")
 		db, err := Open(dir, storeOptions(false))
 		must(t, err)
 		for i := range 300 {

@@ -43,6 +43,8 @@ type Options struct {
 	Key     []byte // 32 bytes
 	Durable bool   // a commit waits for the disk
 	Create  bool   // make the store if there is none
+
+	buffer int64 // what Badger gathers in memory before it makes a table of it; for tests, which open many stores
 }
 
 // DB is an open store. Transactions that write run one after the other.
@@ -130,18 +132,25 @@ func (db *DB) start() (err error) {
 // far above what is written into a file of its own here: the value log stays empty.
 const valueThreshold = 1 << 20
 
+// buffer is what Badger gathers in memory before it makes a table of it, in bytes.
+const buffer = 16 << 20
+
 // badgerOptions are buffers that suit a node which is idle most of the time: Badger's defaults are for servers that do
 // nothing else.
 func badgerOptions(dir string, o Options) badger.Options {
+	memory, threshold := int64(buffer), int64(valueThreshold)
+	if o.buffer > 0 {
+		memory, threshold = o.buffer, min(threshold, o.buffer/8) // a transaction may fill three twentieths
+	}
 	return badger.DefaultOptions(dir).
 		WithEncryptionKey(o.Key).
 		WithSyncWrites(o.Durable).
-		WithMemTableSize(16 << 20).
+		WithMemTableSize(memory).
 		WithNumMemtables(3).
 		WithNumCompactors(2).
 		WithBlockCacheSize(32 << 20).
 		WithIndexCacheSize(16 << 20). // must be bounded where tables are encrypted
-		WithValueThreshold(valueThreshold).
+		WithValueThreshold(threshold).
 		WithValueLogFileSize(1 << 20).
 		WithCompression(options.Snappy).
 		WithMetricsEnabled(false).

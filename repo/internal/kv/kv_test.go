@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/serviceledger/slnode/internal/scratch"
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
@@ -29,12 +30,15 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-func storeOptions(durable bool) Options { return Options{Key: testKey, Durable: durable, Create: true} }
+// storeOptions are those of a node, with little memory: these tests open hundreds of stores.
+func storeOptions(durable bool) Options {
+	return Options{Key: testKey, Durable: durable, Create: true, buffer: 2 << 20}
+}
 
 // open opens a store that is closed at the end of the test.
 func open(tb testing.TB, durable bool) *DB {
 	tb.Helper()
-	db, err := Open(filepath.Join(tb.TempDir(), "store"), storeOptions(durable))
+	db, err := Open(filepath.Join(scratch.Dir(tb), "store"), storeOptions(durable))
 	must(tb, err)
 	tb.Cleanup(func() { must(tb, db.Close()) })
 	return db
@@ -96,7 +100,7 @@ func value(seed, n int) []byte {
 // A store behaves like a map, over restarts, with values small and large, and heads.
 func TestAStoreIsAMap(t *testing.T) {
 	t.Parallel()
-	root, stores := t.TempDir(), 0
+	root, stores := scratch.Dir(t), 0
 	rapid.Check(t, func(t *rapid.T) {
 		dir := filepath.Join(root, fmt.Sprint(stores))
 		stores++
@@ -292,7 +296,7 @@ func TestWhatHasExpiredIsGone(t *testing.T) {
 
 // Nothing stands in the files in clear, nobody else can read them, and equal contents don't look equal.
 func TestNothingIsOnTheDiskInClear(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch.Dir(t), "store")
 	db, err := Open(dir, storeOptions(true))
 	must(t, err)
 	const secret = "nobody must read this"
@@ -344,7 +348,7 @@ func TestTheSpaceOfWhatWasDeletedIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{20 << 10, 200 << 10} {
 		for _, reopened := range []bool{false, true} {
-			dir := filepath.Join(t.TempDir(), "store")
+			dir := filepath.Join(scratch.Dir(t), "store")
 			db, err := Open(dir, storeOptions(false))
 			must(t, err)
 			before, all := use(t, dir), int64(48<<20/size*size)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/serviceledger/slnode/internal/scratch"
 )
 
 // sector is what a disk writes as a whole.
@@ -39,7 +41,7 @@ func TestAStoreSurvivesTheLossOfPower(t *testing.T) {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("durable=%v %d", durable, seed), func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 1))
-				dir := filepath.Join(t.TempDir(), "store")
+				dir := filepath.Join(scratch.Dir(t), "store")
 				db, err := Open(dir, storeOptions(durable))
 				must(t, err)
 				before, held, since := image(t, dir, "*"), holding{{}}, 0
@@ -107,7 +109,7 @@ func tear(random *rand.Rand, before, after files) files {
 
 func checkCrash(t *testing.T, durable bool, crashed files, possible holding) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch.Dir(t), "store")
 	crashed.write(t, dir)
 	o := storeOptions(durable)
 	o.Create = false
@@ -128,7 +130,7 @@ func checkCrash(t *testing.T, durable bool, crashed files, possible holding) {
 
 // A file that was being written when the power went, and that no key names, is removed.
 func TestAFileOfALostTransactionIsRemoved(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch.Dir(t), "store")
 	db, err := Open(dir, storeOptions(true))
 	must(t, err)
 	must(t, put(db, "a", value(1, largeSize)))
@@ -142,7 +144,7 @@ func TestAFileOfALostTransactionIsRemoved(t *testing.T) {
 // twoLogs is a store that was killed while what is in one log wasn't in a table yet, and what came next went into another.
 func twoLogs(t *testing.T, durable bool) (files, holding) {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(scratch.Dir(t), "store")
 	db, err := Open(dir, storeOptions(durable))
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
@@ -183,7 +185,7 @@ func TestNothingIsLeftOutBetweenTwoLogs(t *testing.T) {
 		whole := killed[first]
 		for _, keep := range []int{0, len(whole.data) / 2, len(whole.data) - 1} {
 			killed[first] = file{whole.data[:keep], whole.size}
-			dir := filepath.Join(t.TempDir(), "store")
+			dir := filepath.Join(scratch.Dir(t), "store")
 			killed.write(t, dir)
 			db, err := Open(dir, storeOptions(durable))
 			switch {

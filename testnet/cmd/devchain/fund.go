@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +25,7 @@ real network's.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			microalgos, err := parseAlgo(amount)
+			microalgos, err := devchain.ParseAlgo(amount)
 			if err != nil {
 				return err
 			}
@@ -53,24 +50,4 @@ real network's.`,
 	f.DurationVar(&timeout, "timeout", time.Minute, "`time` to wait for the confirmation")
 	_ = cmd.MarkFlagRequired("to") // fails only for a flag that does not exist
 	return cmd
-}
-
-// parseAlgo reads a decimal amount of ALGO exactly.
-func parseAlgo(s string) (uint64, error) {
-	bad := fmt.Errorf("%q is not an amount of ALGO", s)
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > 6 {
-		return 0, fmt.Errorf("%w: it has more than six decimals", bad)
-	}
-	n, err := strconv.ParseUint(whole, 10, 64)
-	if err != nil || n > math.MaxUint64/1_000_000-1 {
-		return 0, bad
-	}
-	micros := uint64(0)
-	if fraction != "" {
-		if micros, err = strconv.ParseUint((fraction + "000000")[:6], 10, 64); err != nil {
-			return 0, bad
-		}
-	}
-	return n*1_000_000 + micros, nil
 }

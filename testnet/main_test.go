@@ -1,0 +1,52 @@
+package testnet
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"testing"
+)
+
+// slnode is the program under test, built once.
+var slnode string
+
+// together is how many tests run at once, unless the command line says: they wait for rounds and for one another's
+// processes most of the time, and hardly for a processor.
+const together = 4
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	os.Exit(func() int {
+		if !told {
+			if err := flag.Set("test.parallel", strconv.Itoa(max(together, runtime.GOMAXPROCS(0)))); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
+		dir, err := os.MkdirTemp("", "slnode-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if slnode = os.Getenv("SLNODE_TEST_PROGRAM"); slnode != "" { // another build, to compare it with
+			return m.Run()
+		}
+		slnode = filepath.Join(dir, "slnode")
+		args := []string{"build", "-o", slnode}
+		if os.Getenv("SLNODE_TEST_RACE") != "" { // three times as slow; see "make race"
+			args = append(args, "-race")
+		}
+		if out, err := exec.Command("go", append(args, "../cmd/slnode")...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "building slnode: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
