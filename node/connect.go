@@ -10,7 +10,6 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -62,5 +61,5 @@ func (n *Node) awaitView(ctx context.Context) {
 		n.log.Warn("the chain can't be followed; what is known is shown", "error", err)
 		return
 	}
-	replicate.AwaitFetched(ctx, n.repo.View)
+	_ = n.fetcher.AwaitFetched(ctx) // if it takes too long, what is known is shown
 }

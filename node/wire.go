@@ -135,7 +135,8 @@ func (n *Node) wireTasks() error {
 	}
 	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
-		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Ledger: n.ledger, Trail: n.trail, Problem: n.minter.Problem, Log: n.log,
+		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail,
+		Problem: n.minter.Problem, Log: n.log,
 	}
 	return n.feeds.Load()
 }

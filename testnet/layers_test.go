@@ -67,7 +67,7 @@ var layers = map[string][]string{
 	"node/clients": {"internal/consortium", "internal/export", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
 		"node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
-		"node/problem", "node/publish", "node/replicate", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},
+		"node/problem", "node/publish", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/control": {"internal/consortium", "internal/door", "internal/evidence", "internal/feed", "internal/ledger",
 		"node/auditlog", "node/clients", "node/collections", "node/feeds", "node/members", "node/problem", "node/proof", "node/stages",
 		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/keys", "repo/outbox", "taxii"},

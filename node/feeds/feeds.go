@@ -30,11 +30,15 @@ type Feeds struct {
 	State     *state.Shared
 	Publisher *accept.Publisher
 	Watcher   state.Follower
-	Ledger    wallet
-	Trail     taxii.Auditor
-	Problem   func() error
-	changed   signal.Signal
-	Log       *slog.Logger
+	Fetcher   interface {
+		// AwaitFetched waits until what the chain has told of was asked for once, and what came is in the view.
+		AwaitFetched(ctx context.Context) error
+	}
+	Ledger  wallet
+	Trail   taxii.Auditor
+	Problem func() error
+	changed signal.Signal
+	Log     *slog.Logger
 
 	mu   sync.Mutex // also held while the config file is changed
 	list []*nodeFeed

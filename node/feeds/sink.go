@@ -17,7 +17,6 @@ import (
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/config"
@@ -72,7 +71,9 @@ func (s *sink) caughtUp(ctx context.Context) error {
 	if err := state.AwaitTip(limited, s.Watcher); err != nil {
 		return err
 	}
-	replicate.AwaitFetched(limited, s.Publisher.View)
+	if err := s.Fetcher.AwaitFetched(limited); err != nil && limited.Err() == nil {
+		return fmt.Errorf("waiting for what the chain tells of: %w", err)
+	}
 	return ctx.Err()
 }
 

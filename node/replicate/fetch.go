@@ -35,7 +35,7 @@ const (
 type Fetcher struct {
 	again signal.Signal // what was asked for without success may be answered now
 
-	View   *view.View
+	View   served
 	State  *state.Shared
 	Blocks Blocks
 	Work   *signal.Signal
@@ -47,7 +47,21 @@ type Fetcher struct {
 	Log        *slog.Logger
 
 	settling sync.Mutex
+	settled  signal.Signal // a load was settled, or what was undecided was looked at again
 	reviews  pace
+}
+
+// view is the events that wait, and where they go.
+type served interface {
+	// Due gives events of a queue that are due and not busy, no more than limit; if none is, next is when the first will be.
+	Due(queue view.Queue, busy func(consortium.Position) bool, now time.Time, limit int) (events []view.Event, next time.Time, err error)
+	// Settle records what has become of events.
+	Settle(outcomes []view.Outcome) error
+	// Hasten makes events due that were asked for without success.
+	Hasten() error
+	// Reconsider makes undecided objects wait again that are decided now, and says how many.
+	Reconsider(decided func(e view.Event, collection string) bool) (n int, err error)
+	contentLog
 }
 
 // Run fetches until the context ends.
@@ -244,29 +258,19 @@ func (f *Fetcher) fetch(ctx context.Context, events []view.Event, timeout time.D
 	return l, nil
 }
 
-// Drain brings what is fresh into the view, one load after the other, and returns when nothing fresh waits any more.
-// [Fetcher.Run] does more at a time, and waits for more.
-func (f *Fetcher) Drain(ctx context.Context) error {
-	for {
-		events, _, err := f.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			if err := f.reconsider(); err != nil { // what was put off
-				return err
-			}
-			if events, _, err = f.View.Due(view.Fresh, nil, time.Now(), 1); err != nil || len(events) == 0 {
-				return err
-			}
-			continue
-		}
-		l, err := f.fetch(ctx, events, freshTimeout)
-		if err != nil {
-			return err
-		}
-		if err := f.settle(ctx, l); err != nil {
-			return err
-		}
+// AwaitFetched waits until what the chain has told of was asked for once, and what came is in the view, as far as it can be. The
+// fetcher must run.
+func (f *Fetcher) AwaitFetched(ctx context.Context) error {
+	return signal.Until(ctx, f.isIdle, &f.settled)
+}
+
+// isIdle reports whether nothing waits for its first turn.
+func (f *Fetcher) isIdle() (bool, error) {
+	f.settling.Lock()
+	defer f.settling.Unlock()
+	if f.reviews.isOpen() {
+		return false, nil
 	}
+	events, _, err := f.View.Due(view.Fresh, nil, time.Now(), 1)
+	return len(events) == 0, err
 }

@@ -1,4 +1,4 @@
-package replicate
+package replicate_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -114,11 +115,9 @@ func TestManyRecordsAreReadInPortions(t *testing.T) {
 	}
 	nodetest.Must(t, w.Deliver(events...))
 	nodetest.Must(t, w.Deliver(w.Mint(self, w.Object(1))))
-	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
+	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), replicate.FetchBatch)
 	nodetest.Must(t, err)
-	l, err := w.Fetcher.fetch(t.Context(), due, freshTimeout)
-	nodetest.Must(t, err)
-	nodetest.Must(t, w.Fetcher.settle(t.Context(), l))
+	nodetest.Must(t, w.Fetcher.Load(t.Context(), due))
 	if got := len(w.State.Collections()); got != 2 || w.Shown() != 1 {
 		t.Errorf("after one load %d collections are known and %d objects are shown, want 2 and 1", got, w.Shown())
 	}
@@ -210,9 +209,9 @@ func TestAFloodOfOneMemberHoldsUpNobodyElse(t *testing.T) {
 	}
 	nodetest.Must(t, w.Deliver(flood...))
 	nodetest.Must(t, w.Deliver(w.Mint(self, w.Object(1)), w.record(self, uuid.NewString(), 1, self)))
-	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), fetchBatch)
+	due, _, err := w.R.View.Due(view.Fresh, nil, time.Now(), replicate.FetchBatch)
 	nodetest.Must(t, err)
-	if len(due) != fetchBatch || !slices.ContainsFunc(due, func(e view.Event) bool { return e.Sender == self.Address() && e.Note.Kind == wire.KindObject }) {
+	if len(due) != replicate.FetchBatch || !slices.ContainsFunc(due, func(e view.Event) bool { return e.Sender == self.Address() && e.Note.Kind == wire.KindObject }) {
 		t.Errorf("%d events are due, and the other member's are not among them", len(due))
 	}
 	if !slices.ContainsFunc(due, func(e view.Event) bool { return e.Note.Kind == wire.KindCollection }) {

@@ -23,17 +23,23 @@ import (
 // Refiller brings the directories of a block store that was damaged into the one that took its place: from the damaged one,
 // as far as they can be read, or else from other members.
 type Refiller struct {
-	View   *view.View
-	Outbox *outbox.Outbox
-	Blocks refillStore
-	Aside  string // the damaged store
-	Log    *slog.Logger
-}
-
-// refillStore is [Blocks] that can be put in.
-type refillStore interface {
-	Blocks
-	Put(ctx context.Context, directories []p2p.Directory) error
+	View interface {
+		// Log gives some events after a position, in chain order.
+		Log(after consortium.Position, limit int) ([]view.Event, error)
+	}
+	Outbox interface {
+		// Queue gives some items in a state with numbers after one.
+		Queue(state outbox.State, after uint64, limit int) ([]outbox.Item, error)
+		// Resolve ends an item.
+		Resolve(item outbox.Item, by consortium.Place, failure string) error
+	}
+	Blocks interface {
+		Has(ctx context.Context, root cid.Cid) (bool, error)
+		Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
+		Put(ctx context.Context, directories []p2p.Directory) error
+	}
+	Aside string // the damaged store
+	Log   *slog.Logger
 }
 
 // How often members are asked again for what nobody had.

@@ -33,7 +33,7 @@ type Replicator struct {
 	Consortium repo.Consortium
 	Identity   *seal.Identity
 	Outbox     Outbox
-	View       *view.View
+	View       eventLog
 	State      *state.Shared
 	Blocks     Blocks
 	Confirmed  func(context.Context, []consortium.Place) error // tells the minter what is on the chain
@@ -48,6 +48,35 @@ type Outbox interface {
 	Withdraw(txids ...string) error
 	// Uses reports whether something in it needs a directory.
 	Uses(directory string) (bool, error)
+}
+
+// eventLog is the part of the view that keeps what the chain has told. What has returned is kept when the node ends, up to some call.
+type eventLog interface {
+	// Cursor is the last round whose events are all in the log.
+	Cursor() (round uint64, err error)
+	// Sequences gives the publishers' numbers as they were kept last.
+	Sequences() (map[string]*consortium.Sequence, error)
+	// Records gives the events that change the consortium, in chain order.
+	Records() ([]view.Event, error)
+	// Append adds events; those that are there stay as they are.
+	Append(events []view.NewEvent, sequences map[string]*consortium.Sequence) error
+	// Advance moves the cursor.
+	Advance(round uint64, sequences map[string]*consortium.Sequence) error
+	// Withdraw ends the objects of NFTs, and gives the events that had published them.
+	Withdraw(recalls ...view.Recall) (ended []view.Event, err error)
+	// Uses reports whether an event that may count names a directory.
+	Uses(directory string) (used bool, err error)
+	contentLog
+}
+
+// contentLog is what is known of the contents of records.
+type contentLog interface {
+	// Event gives the event of a transaction.
+	Event(txid string) (e view.Event, found bool, err error)
+	// Content gives what was kept as the content of a record; nil if nothing was.
+	Content(e view.Event) (content []byte, err error)
+	// Await makes a record wait for its blocks again.
+	Await(e view.Event) error
 }
 
 // Blocks is where directories are kept, and others' are had from.

@@ -26,6 +26,7 @@ const (
 func (f *Fetcher) settle(ctx context.Context, l load) error {
 	f.settling.Lock()
 	defer f.settling.Unlock()
+	defer f.settled.Notify()
 	missing, malformed := setOf(l.fetched.Missing), setOf(l.fetched.Malformed)
 	var records, objects []int
 	var outcomes []view.Outcome
@@ -216,7 +217,7 @@ func (f *Fetcher) supply() error {
 }
 
 // contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read again.
-func contentOf(view *view.View, txid string) (*consortium.Content, error) {
+func contentOf(view contentLog, txid string) (*consortium.Content, error) {
 	e, found, err := view.Event(txid)
 	if err != nil || !found {
 		return nil, err
@@ -235,6 +236,7 @@ func contentOf(view *view.View, txid string) (*consortium.Content, error) {
 
 // reconsider makes undecided objects wait again that a record has decided about.
 func (f *Fetcher) reconsider() error {
+	defer f.settled.Notify()
 	defer f.reviews.took(time.Now())
 	n, err := f.View.Reconsider(func(e view.Event, collection string) (decided bool) {
 		f.State.Read(func(s *consortium.State) { decided = s.Decided(e.Event, collection, e.Epoch) })
@@ -254,6 +256,14 @@ type pace struct {
 	mu     sync.Mutex
 	next   time.Time
 	putOff bool
+	taken  bool // it was done once
+}
+
+// isOpen reports whether it is still to be done: for the first time, or since it was put off.
+func (p *pace) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.putOff || !p.taken
 }
 
 // due reports whether it is time; if it isn't, wait tells when it will be.
@@ -268,7 +278,7 @@ func (p *pace) due() bool {
 func (p *pace) took(since time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.next, p.putOff = time.Now().Add(9*time.Since(since)), false
+	p.next, p.putOff, p.taken = time.Now().Add(9*time.Since(since)), false, true
 }
 
 // wait fires when it is time, if it was put off.
@@ -279,18 +289,4 @@ func (p *pace) wait() <-chan time.Time {
 		return nil
 	}
 	return time.After(time.Until(p.next))
-}
-
-// AwaitFetched waits until what the chain has told of has been asked for once.
-func AwaitFetched(ctx context.Context, served *view.View) {
-	for ctx.Err() == nil {
-		events, _, err := served.Due(view.Fresh, nil, time.Now(), 1)
-		if err != nil || len(events) == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

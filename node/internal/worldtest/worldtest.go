@@ -4,6 +4,7 @@ package worldtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,10 +50,22 @@ func (w *World) Open() {
 	nodetest.Must(w.T, w.Replicator.Restore(w.T.Context()))
 }
 
-// Drain does what the fetcher's lanes do, one load after the other, until nothing fresh waits.
+// Drain runs the fetcher until nothing waits for its first turn.
 func (w *World) Drain() {
 	w.T.Helper()
-	nodetest.Must(w.T, w.Fetcher.Drain(w.T.Context()))
+	ctx, stop := context.WithCancelCause(w.T.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		stop(w.Fetcher.Run(ctx))
+	}()
+	err := w.Fetcher.AwaitFetched(ctx)
+	stop(nil)
+	<-ended
+	if failure := context.Cause(ctx); !errors.Is(failure, context.Canceled) {
+		err = failure
+	}
+	nodetest.Must(w.T, err)
 }
 
 func (w *World) Deliver(events ...consortium.Event) error {
