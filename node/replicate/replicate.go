@@ -158,13 +158,14 @@ func stretch(events []view.NewEvent) int {
 	return len(events)
 }
 
-// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, and then,
-// since an NFT may end in the window in which it began, the withdrawals.
+// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, before a record is in
+// the log, since what stands before that isn't applied again; and then, since an NFT may end in the window in which it began, the
+// withdrawals.
 func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences map[string]*consortium.Sequence) error {
-	if err := r.View.Append(events, sequences); err != nil {
+	if err := r.Confirmed(ctx, r.own(events)); err != nil {
 		return err
 	}
-	if err := r.Confirmed(ctx, r.own(events)); err != nil {
+	if err := r.View.Append(events, sequences); err != nil {
 		return err
 	}
 	var recalls []view.Recall
