@@ -86,7 +86,10 @@ func (n *Node) wirePipelines() error {
 		Consortium: n.consortium, Identity: n.repo.Keys.Identity, Outbox: outbox, View: view, State: n.state, Blocks: n.host,
 		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Log: n.log,
 	}
-	n.fetcher = &replicate.Fetcher{View: view, State: n.state, Blocks: n.host, Work: n.arrived, Disk: n.disk, Memory: replicate.OpenBytes, RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log}
+	n.fetcher = &replicate.Fetcher{
+		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Disk: n.disk, Memory: replicate.OpenBytes,
+		RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log,
+	}
 	n.refiller = &replicate.Refiller{View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
 	return nil
 }

@@ -11,7 +11,7 @@ const FetchBatch = fetchBatch
 
 // Load fetches the blocks of events and settles them.
 func (f *Fetcher) Load(ctx context.Context, events []view.Event) error {
-	l, err := f.fetch(ctx, events, freshTimeout)
+	l, err := f.fetch(ctx, events, f.Gone.Withdrawals(), freshTimeout)
 	if err != nil {
 		return err
 	}

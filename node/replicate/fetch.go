@@ -39,6 +39,7 @@ type Fetcher struct {
 	State  *state.Shared
 	Blocks Blocks
 	Work   *signal.Signal
+	Gone   withdrawn
 	Disk   *problem.Disk
 	Memory int64 // how much of what is opened may be held at once, in bytes, and one for each processor
 	// RecordTime is for how long the records of one load are read; those that are left come in the next.
@@ -49,6 +50,14 @@ type Fetcher struct {
 	settling sync.Mutex
 	settled  signal.Signal // a load was settled, or what was undecided was looked at again
 	reviews  pace
+}
+
+// withdrawn knows what left the view while its blocks were on their way.
+type withdrawn interface {
+	// Withdrawals counts the objects that have left.
+	Withdrawals() uint64
+	// ForgetWithdrawn deletes the blocks of those events that were withdrawn.
+	ForgetWithdrawn(ctx context.Context, events []view.Event) error
 }
 
 // view is the events that wait, and where they go.
@@ -111,7 +120,7 @@ func (f *Fetcher) lane(ctx context.Context, queue view.Queue, timeout time.Durat
 func (f *Fetcher) fetchAll(ctx context.Context, queue view.Queue, timeout time.Duration, loads chan<- load) error {
 	u := underway{}
 	for ctx.Err() == nil {
-		changed := f.Work.Changed()
+		changed, left := f.Work.Changed(), f.Gone.Withdrawals()
 		u.release()
 		events, next, err := f.View.Due(queue, u.busy, time.Now(), fetchBatch)
 		if err != nil {
@@ -119,7 +128,7 @@ func (f *Fetcher) fetchAll(ctx context.Context, queue view.Queue, timeout time.D
 		}
 		if len(events) > 0 {
 			f.Disk.Await(ctx)
-			l, err := f.fetch(ctx, events, timeout)
+			l, err := f.fetch(ctx, events, left, timeout)
 			if err != nil || ctx.Err() != nil { // what a node that stops didn't get is no failed attempt
 				return err
 			}
@@ -228,8 +237,9 @@ func retryAt(tries int) time.Time {
 	return time.Now().Add(retry.Backoff{First: time.Second, Most: 10 * time.Minute}.After(tries))
 }
 
-// fetch asks for the blocks of events.
-func (f *Fetcher) fetch(ctx context.Context, events []view.Event, timeout time.Duration) (load, error) {
+// fetch asks for the blocks of events, of which none was withdrawn when so many objects had left. The blocks of one that was
+// meanwhile are not kept: whoever withdrew it found nothing to delete.
+func (f *Fetcher) fetch(ctx context.Context, events []view.Event, left uint64, timeout time.Duration) (load, error) {
 	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
 	for i, e := range events {
 		root, err := cid.Decode(e.Directory)
@@ -238,6 +248,21 @@ func (f *Fetcher) fetch(ctx context.Context, events []view.Event, timeout time.D
 		}
 		l.roots[i] = root
 	}
+	fetched, err := f.ask(ctx, l.roots, timeout)
+	if err != nil {
+		return load{}, err
+	}
+	l.fetched = fetched
+	if f.Gone.Withdrawals() != left {
+		if err := f.Gone.ForgetWithdrawn(context.WithoutCancel(ctx), events); err != nil {
+			return load{}, fmt.Errorf("deleting the blocks of what was withdrawn: %w", err)
+		}
+	}
+	return l, nil
+}
+
+// ask asks for blocks until the time is over, or until who didn't have them may have them now.
+func (f *Fetcher) ask(ctx context.Context, roots []cid.Cid, timeout time.Duration) (p2p.Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	again := f.again.Changed()
 	var watching sync.WaitGroup
@@ -250,12 +275,11 @@ func (f *Fetcher) fetch(ctx context.Context, events []view.Event, timeout time.D
 		case <-ctx.Done():
 		}
 	})
-	var err error
-	l.fetched, err = f.Blocks.Fetch(ctx, l.roots)
+	fetched, err := f.Blocks.Fetch(ctx, roots)
 	if err != nil && ctx.Err() == nil {
-		return load{}, err
+		return p2p.Fetched{}, err
 	}
-	return l, nil
+	return fetched, nil
 }
 
 // AwaitFetched waits until what the chain has told of was asked for once, and what came is in the view, as far as it can be. The

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -40,6 +41,8 @@ type Replicator struct {
 	Saw        func([]consortium.Event) error                  // is told what the chain shows, counts or not
 	Work       *signal.Signal                                  // events wait for their blocks
 	Log        *slog.Logger
+
+	withdrawals atomic.Uint64 // objects that left, since the start
 }
 
 // Outbox is what this organisation publishes.
@@ -204,7 +207,8 @@ func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error 
 	if err != nil || len(ended) == 0 {
 		return err
 	}
-	txids, unused := make([]string, len(ended)), cid.NewSet()
+	r.withdrawals.Add(uint64(len(ended)))
+	txids := make([]string, len(ended))
 	for i, e := range ended {
 		txids[i] = e.TxID
 		r.Log.Info("an object was withdrawn", "txid", e.TxID, "publisher", e.Sender)
@@ -212,6 +216,30 @@ func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error 
 	if err := r.Outbox.Withdraw(txids...); err != nil {
 		return err
 	}
+	return r.forget(ctx, ended)
+}
+
+// Withdrawals counts the objects that have left the view.
+func (r *Replicator) Withdrawals() uint64 { return r.withdrawals.Load() }
+
+// ForgetWithdrawn deletes the blocks of those events that were withdrawn: they may have come when nobody waited for them any more.
+func (r *Replicator) ForgetWithdrawn(ctx context.Context, events []view.Event) error {
+	var ended []view.Event
+	for _, e := range events {
+		now, found, err := r.View.Event(e.TxID)
+		if err != nil {
+			return err
+		}
+		if found && now.State == view.Ended {
+			ended = append(ended, now)
+		}
+	}
+	return r.forget(ctx, ended)
+}
+
+// forget deletes the blocks of events that have ended, unless something else needs them.
+func (r *Replicator) forget(ctx context.Context, ended []view.Event) error {
+	unused := cid.NewSet()
 	for _, e := range ended {
 		root, err := cid.Decode(e.Directory)
 		if err != nil {

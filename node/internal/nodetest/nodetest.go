@@ -205,9 +205,15 @@ func NewChain(t testing.TB, self *Org) *Chain {
 	Must(t, err)
 	r, err := repo.Open(dir, nil)
 	Must(t, err)
-	w := &Chain{T: t, R: r, Blocks: NewMemStore(), Self: self, assets: 1000, ID: 1001, Collection: uuid.NewString()}
+	w := NewBareChain(t, self)
+	w.R = r
 	t.Cleanup(func() { Must(t, w.R.Close()) })
 	return w
+}
+
+// NewBareChain is one without a repository.
+func NewBareChain(t testing.TB, self *Org) *Chain {
+	return &Chain{T: t, Blocks: NewMemStore(), Self: self, assets: 1000, ID: 1001, Collection: uuid.NewString()}
 }
 
 // Begin begins with the state of somebody who knows nothing but the charter.

@@ -46,7 +46,8 @@ func (w *World) Open() {
 			return err
 		}, Work: work, Log: nodetest.Discard,
 		Saw: func(events []consortium.Event) error { return w.Saw(events) }}
-	w.Fetcher = &replicate.Fetcher{View: w.R.View, State: w.State, Blocks: w.Blocks, Work: work, Memory: 32 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
+	w.Fetcher = &replicate.Fetcher{View: w.R.View, State: w.State, Blocks: w.Blocks, Work: work, Gone: w.Replicator,
+		Memory: 32 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
 	nodetest.Must(w.T, w.Replicator.Restore(w.T.Context()))
 }
 
