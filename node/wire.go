@@ -90,7 +90,10 @@ func (n *Node) wirePipelines() error {
 		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Disk: n.disk, Memory: replicate.OpenBytes,
 		RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log,
 	}
-	n.refiller = &replicate.Refiller{View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log}
+	n.refiller = &replicate.Refiller{
+		View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log,
+		OpenAside: func(dir string) (replicate.AsideStore, error) { return p2p.OpenOffline(dir) },
+	}
 	return nil
 }
 

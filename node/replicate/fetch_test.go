@@ -5,12 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/p2p"
@@ -66,40 +66,117 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 // What was asked for without success so often that it rests for minutes is asked for again when a member is back, however short
 // it was away.
 func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
-	t.Parallel()
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
-	w := newFoundedWorld(t, alpha, bravo)
-	w.Drain()
-	e, bring := w.withheld(alpha)
-	nodetest.Must(t, w.Deliver(e))
-	logged, _, err := w.R.View.Event(e.TxID)
-	nodetest.Must(t, err)
-	for range 20 {
-		nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: logged, State: view.Waiting, Due: time.Now().Add(time.Hour)}}))
-	}
-
-	w.Blocks.Asked = 0
-	began := time.Now()
-	w.Blocks.Connect("bravo", began)
-	w.runFetcher()
-	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
-	bring()
-	w.Blocks.Connect("bravo", began.Add(time.Millisecond))
-	waiting.Until(t, "the object is shown", func() bool { return w.Shown() == 1 })
+	synctest.Test(t, func(t *testing.T) {
+		w := newFoundedWorld(t, alpha, bravo)
+		w.Drain()
+		e, bring := w.withheld(alpha)
+		nodetest.Must(t, w.Deliver(e))
+		logged, _, err := w.R.View.Event(e.TxID)
+		nodetest.Must(t, err)
+		for range 20 {
+			nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: logged, State: view.Waiting, Due: time.Now().Add(time.Hour)}}))
+		}
+		began := time.Now()
+		w.Blocks.Connect("bravo", began)
+		asked := w.Blocks.Fetches()
+		w.runFetcher()
+		time.Sleep(time.Minute)
+		if w.Blocks.Fetches() != asked+1 {
+			t.Errorf("blocks are asked for %d times when a member comes, want once", w.Blocks.Fetches()-asked)
+		}
+		bring()
+		time.Sleep(time.Minute)
+		if w.Shown() != 0 {
+			t.Error("they are asked for again though nothing has changed")
+		}
+		w.Blocks.Connect("bravo", began.Add(time.Millisecond))
+		time.Sleep(2 * time.Second)
+		if w.Shown() != 1 {
+			t.Error("they are not asked for when it was away for a millisecond")
+		}
+	})
 }
 
-func TestWhatNobodyGaveIsAskedForAgainThoughNothingElseHappens(t *testing.T) {
-	t.Parallel()
+// Members come and go all the time, all of them: what is missing is asked for every few seconds, no oftener, and what is asked for
+// at that moment goes on for a minute.
+func TestMembersThatComeAndGoDisturbNobody(t *testing.T) {
+	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
+	synctest.Test(t, func(t *testing.T) {
+		w := newFoundedWorld(t, alpha, bravo)
+		w.Drain()
+		e, _ := w.withheld(alpha)
+		nodetest.Must(t, w.Deliver(e))
+		w.Blocks.Silent = true
+		asked := w.Blocks.Fetches()
+		w.runFetcher()
+		for range 600 {
+			w.Blocks.Connect("bravo", time.Now())
+			time.Sleep(time.Second)
+		}
+		// A request takes 3 s if it is fresh; those that wait longer are cut off once a minute.
+		if n := w.Blocks.Fetches() - asked; n < 60 || n > 210 {
+			t.Errorf("blocks are asked for %d times in 10 minutes", n)
+		}
+	})
+}
+
+// A newcomer is given nothing before its record is on the chain, and everything then.
+func TestANewMemberAsksForEverythingAgain(t *testing.T) {
+	self, alpha := nodetest.NewOrg(t, "self"), nodetest.NewOrg(t, "alpha")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, self)
+		events := w.Found(alpha)
+		w.Open()
+		nodetest.Must(t, w.Deliver(events...))
+		w.Drain()
+		e, bring := w.withheld(alpha)
+		nodetest.Must(t, w.Deliver(e))
+		w.runFetcher()
+		time.Sleep(time.Hour) // it rests for 5 to 10 minutes after each attempt now
+		bring()
+		asked := w.Blocks.Fetches()
+		admission, err := consortium.DraftMember(w.ID, self.Document, time.Now())
+		nodetest.Must(t, err)
+		nodetest.Must(t, w.Deliver(w.Mint(alpha, admission)))
+		time.Sleep(3 * time.Second)
+		logged, _, err := w.R.View.Event(e.TxID)
+		nodetest.Must(t, err)
+		if logged.State == view.Waiting {
+			t.Errorf("the object is %s after %d requests", logged.State, w.Blocks.Fetches()-asked)
+		}
+	})
+}
+
+// The pauses begin with a second and end with ten minutes.
+func TestWhatNobodyGivesIsAskedForLessAndLessOften(t *testing.T) {
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newFoundedWorld(t, alpha)
-	w.Drain()
-	e, bring := w.withheld(alpha)
-	w.Blocks.Asked = 0
-	w.runFetcher()
-	nodetest.Must(t, w.Deliver(e))
-	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
-	bring()
-	waiting.Until(t, "the object is shown", func() bool { return w.Shown() == 1 })
+	synctest.Test(t, func(t *testing.T) {
+		w := newFoundedWorld(t, alpha)
+		w.Drain()
+		e, bring := w.withheld(alpha)
+		asked := w.Blocks.Fetches()
+		w.runFetcher()
+		nodetest.Must(t, w.Deliver(e))
+		time.Sleep(2 * time.Second)
+		if n := w.Blocks.Fetches() - asked; n < 2 || n > 4 {
+			t.Errorf("%d requests in two seconds", n)
+		}
+		time.Sleep(time.Hour)
+		if n := w.Blocks.Fetches() - asked; n < 12 || n > 26 {
+			t.Errorf("%d requests in the first hour", n)
+		}
+		asked = w.Blocks.Fetches()
+		time.Sleep(2 * time.Hour)
+		if n := w.Blocks.Fetches() - asked; n < 11 || n > 25 {
+			t.Errorf("%d requests in two hours after that", n)
+		}
+		bring()
+		time.Sleep(10 * time.Minute)
+		if w.Shown() != 1 {
+			t.Error("it is not asked for when it can be had")
+		}
+	})
 }
 
 // withheld mints an object whose blocks nobody has before bring is called.
@@ -126,24 +203,52 @@ func (w *world) runFetcher() {
 	})
 }
 
-func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T) {
-	t.Parallel()
+// A silent member costs a fresh load three seconds; what waited for longer already is given five minutes.
+func TestASilentMemberHoldsUpWhatIsFreshForSecondsOnly(t *testing.T) {
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := newFoundedWorld(t, alpha)
-	w.Drain()
-	nodetest.Must(t, w.Deliver(w.Mint(alpha, w.Object(1))))
-	w.Blocks.Asked, w.Blocks.Silent = 0, true
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Fetcher.Run(ctx) }()
-	waiting.Until(t, "blocks are asked for", func() bool { return w.Blocks.Fetches() > 0 })
-	stop()
-	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	w.Blocks.Silent = false
-	w.Drain()
-	if n := w.Shown(); n != 1 {
-		t.Errorf("%d objects are served, want 1", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newFoundedWorld(t, alpha)
+		w.Drain()
+		nodetest.Must(t, w.Deliver(w.Mint(alpha, w.Object(1))))
+		asked := w.Blocks.Fetches()
+		w.Blocks.Silent = true
+		began := time.Now()
+		w.runFetcher()
+		for _, step := range []struct {
+			until time.Duration
+			asked int
+		}{{2900 * time.Millisecond, 1}, {5 * time.Second, 2}, {5 * time.Minute, 2}, {5*time.Minute + 10*time.Second, 3}} {
+			time.Sleep(time.Until(began.Add(step.until)))
+			if n := w.Blocks.Fetches() - asked; n != step.asked {
+				t.Errorf("%d requests in the first %s, want %d", n, step.until, step.asked)
+			}
+		}
+	})
+}
+
+func TestWhatANodeThatStopsDidNotGetIsAskedForFirstWhenItRunsAgain(t *testing.T) {
+	alpha := nodetest.NewOrg(t, "alpha")
+	synctest.Test(t, func(t *testing.T) {
+		w := newFoundedWorld(t, alpha)
+		w.Drain()
+		e := w.Mint(alpha, w.Object(1))
+		nodetest.Must(t, w.Deliver(e))
+		w.Blocks.Silent = true
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Fetcher.Run(ctx) }()
+		time.Sleep(time.Second)
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if logged, _, err := w.R.View.Event(e.TxID); err != nil || logged.Tries > 0 {
+			t.Errorf("it counts as asked for without success %d times, %v", logged.Tries, err)
+		}
+		w.Blocks.Silent = false
+		w.Drain()
+		if n := w.Shown(); n != 1 {
+			t.Errorf("%d objects are served, want 1", n)
+		}
+	})
 }

@@ -28,7 +28,7 @@ func founded(t *testing.T, self *nodetest.Org, others ...*nodetest.Org) *world {
 	return w
 }
 
-// record mints a record of a collection of the owner's own, for the given recipients.
+// record mints a record of a collection of the owner's own in which all publish, for the given recipients.
 func (w *world) record(owner *nodetest.Org, id string, epoch uint32, recipients ...*nodetest.Org) consortium.Event {
 	w.T.Helper()
 	key, err := seal.NewEpochKey()
@@ -38,7 +38,7 @@ func (w *world) record(owner *nodetest.Org, id string, epoch uint32, recipients 
 		to = append(to, o.Identity.Recipient())
 	}
 	draft, err := consortium.DraftCollection(w.ID, id, epoch, wire.Collection{
-		Title: "A collection", DefaultLevel: "green", Metadata: wire.MetadataOpen, Readers: wire.Accounts{Members: true},
+		Title: "A collection", DefaultLevel: "green", Metadata: wire.MetadataOpen, Readers: wire.Accounts{Members: true}, Contributors: wire.Accounts{Members: true},
 	}, map[uint32]*seal.EpochKey{epoch: key}, to, time.Now())
 	nodetest.Must(w.T, err)
 	return w.Mint(owner, draft)

@@ -38,8 +38,15 @@ type Refiller struct {
 		Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
 		Put(ctx context.Context, directories []p2p.Directory) error
 	}
-	Aside string // the damaged store
-	Log   *slog.Logger
+	Aside     string // the damaged store
+	OpenAside func(dir string) (AsideStore, error)
+	Log       *slog.Logger
+}
+
+// AsideStore is a damaged store, as far as it can be read.
+type AsideStore interface {
+	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	Close() error
 }
 
 // How often members are asked again for what nobody had.
@@ -86,7 +93,7 @@ func (r *Refiller) Run(ctx context.Context) error {
 // pass goes through all that counts, and returns how many directories are still missing.
 func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
 	aside := r.open()
-	defer aside.close()
+	defer func() { _ = aside.Close() }() // it is only read
 	var after consortium.Position
 	for {
 		events, err := r.View.Log(after, p2p.MaxFetch)
@@ -123,12 +130,12 @@ func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
 }
 
 // salvage takes a directory over from the damaged store. It reports whether it is here then.
-func (r *Refiller) salvage(ctx context.Context, aside *asideStore, root cid.Cid) (bool, error) {
+func (r *Refiller) salvage(ctx context.Context, aside AsideStore, root cid.Cid) (bool, error) {
 	here, err := r.Blocks.Has(ctx, root)
 	if err != nil || here {
 		return here, err
 	}
-	files, err := aside.read(ctx, root)
+	files, err := aside.Read(ctx, root)
 	if err != nil {
 		return false, nil // that it is damaged is why we are here
 	}
@@ -146,7 +153,7 @@ func (r *Refiller) Pending(ctx context.Context) error {
 		return err
 	}
 	aside := r.open()
-	defer aside.close()
+	defer func() { _ = aside.Close() }() // it is only read
 	for _, state := range []outbox.State{outbox.Stored, outbox.Signed} {
 		for after := uint64(0); ; {
 			items, err := r.Outbox.Queue(state, after, fetchBatch)
@@ -167,7 +174,7 @@ func (r *Refiller) Pending(ctx context.Context) error {
 	return nil
 }
 
-func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item outbox.Item) error {
+func (r *Refiller) takeOver(ctx context.Context, aside AsideStore, item outbox.Item) error {
 	if item.Note.Kind == wire.KindDestroy {
 		return nil
 	}
@@ -191,27 +198,19 @@ func (r *Refiller) takeOver(ctx context.Context, aside *asideStore, item outbox.
 	return nil
 }
 
-// asideStore is the damaged store, if it can be opened at all.
-type asideStore struct{ *p2p.Offline }
-
-func (r *Refiller) open() *asideStore {
-	offline, err := p2p.OpenOffline(r.Aside)
+// open opens the damaged store, if it can be opened at all.
+func (r *Refiller) open() AsideStore {
+	aside, err := r.OpenAside(r.Aside)
 	if err != nil {
 		r.Log.Info("the damaged block store can't be opened; all of it is asked of members", "error", err)
-		return &asideStore{}
+		return nothing{}
 	}
-	return &asideStore{offline}
+	return aside
 }
 
-func (a *asideStore) read(ctx context.Context, root cid.Cid) ([]p2p.File, error) {
-	if a.Offline == nil {
-		return nil, p2p.ErrNotFound
-	}
-	return a.Offline.Read(ctx, root)
-}
+// nothing is a store that could not be opened.
+type nothing struct{}
 
-func (a *asideStore) close() {
-	if a.Offline != nil {
-		_ = a.Offline.Close() // it was only read
-	}
-}
+func (nothing) Read(context.Context, cid.Cid) ([]p2p.File, error) { return nil, p2p.ErrNotFound }
+
+func (nothing) Close() error { return nil }
