@@ -127,10 +127,10 @@ func (n *Node) wireTasks() error {
 		Shown: n.shown, Watching: n.watcher.State,
 	}
 	n.withdrawer = &withdraw.Withdrawer{
-		Outbox: outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
+		Outbox: outbox, Done: &outbox.Done, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
 		Statuses: n.publisher, Problem: n.minter.Problem, Log: n.log,
 	}
-	n.replacer = &withdraw.Replacer{Outbox: outbox, End: n.withdrawer.End, Log: n.log}
+	n.replacer = &withdraw.Replacer{Outbox: outbox, Done: &outbox.Done, End: n.withdrawer.End, Log: n.log}
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
 		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,

@@ -52,7 +52,7 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	if s := add(w, false, nodetest.DescribedIndicator(1, "old")); stateOf(s) != "complete" {
 		t.Fatalf("the same again: %+v", s)
 	}
-	_, _, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, TxID: first.TxID, Asset: first.Asset})
+	_, err := withdrawerIn(w).Withdraw(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, TxID: first.TxID, AssetID: first.Asset}})
 	nodetest.Must(t, err)
 	taken(t, add(w, false, nodetest.DescribedIndicator(1, "old")), "takes the place")
 	item := w.LastItem()
@@ -104,7 +104,7 @@ func TestWhatTheOutboxHasAndIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	if s := add(w, false, object); stateOf(s) != "complete" {
 		t.Fatalf("the same again: %+v", s)
 	}
-	_, _, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, TxID: first.TxID, Asset: first.Asset})
+	_, err := withdrawerIn(w).Withdraw(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, TxID: first.TxID, AssetID: first.Asset}})
 	nodetest.Must(t, err)
 	taken(t, add(w, false, object), "takes the place")
 	if last := w.LastItem(); last.Replaces != item.Number || last.Publication != 1 {

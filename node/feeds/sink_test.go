@@ -21,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -75,7 +76,6 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	p := feedPublisher(w)
 	s := &sink{Feeds: &Feeds{State: w.State, Publisher: p}}
-	withdrawer := &withdraw.Withdrawer{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)), Log: nodetest.Discard}
 	into, err := intoOf(w)
 	nodetest.Must(t, err)
 	want := func(when, raw string, known, refused bool) {
@@ -97,8 +97,7 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	w.Confirm(7001, "ONE")
 	want("on the chain", nodetest.IndicatorJSON(1), true, false)
 	want("a new version", later, false, false)
-	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.FirstTime, Collection: w.Collection, TxID: "ONE", Asset: 7001})
-	nodetest.Must(t, err)
+	takeBack(w, taxii.Record{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.FirstTime, TxID: "ONE", AssetID: 7001})
 	want("a new version of what is about to be withdrawn", later, false, true)
 	nodetest.Must(t, w.R.Outbox.Withdraw("ONE"))
 	want("withdrawn", nodetest.IndicatorJSON(1), false, true)
@@ -116,16 +115,14 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	feedAdd(w, false, sco)
 	w.Confirm(7002, "LATER")
 	w.Confirm(7003, "SCO")
-	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", Collection: w.Collection, TxID: "SCO", Asset: 7003})
-	nodetest.Must(t, err)
+	takeBack(w, taxii.Record{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", TxID: "SCO", AssetID: 7003})
 	nodetest.Must(t, w.R.Outbox.Withdraw("SCO"))
 	want("an observable", sco, false, true)
 	want("an observable with other content", strings.Replace(sco, `"value"`, `"x":1,"value"`, 1), false, true)
 
 	// One version of several is withdrawn: the others are in force.
 	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(3))
-	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.SecondTime, Collection: w.Collection, TxID: "THREE", Asset: 7004})
-	nodetest.Must(t, err)
+	takeBack(w, taxii.Record{ID: "indicator--00000003-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.SecondTime, TxID: "THREE", AssetID: 7004})
 	want("a version after one that was taken back", worldtest.VersionOf(3, worldtest.FirstTime, worldtest.ThirdTime, `"description":"c",`), false, false)
 }
 
@@ -174,12 +171,26 @@ func TestAFeedDoesNotPublishWhatIsBeingWithdrawn(t *testing.T) {
 	if refused() {
 		t.Error("a later version is refused")
 	}
-	withdrawer := &withdraw.Withdrawer{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)), Log: nodetest.Discard}
-	_, _, err = withdrawer.Begin(t.Context(), withdraw.Withdrawal{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Collection: w.Collection, Asset: asset})
-	nodetest.Must(t, err)
+	takeBack(w, taxii.Record{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", AssetID: asset})
 	if !refused() {
 		t.Error("a later version of what is being withdrawn is taken")
 	}
+}
+
+// takeBack withdraws a publication of ours, as a client does; the chain tells of it first, if it has not yet.
+func takeBack(w *worldtest.World, record taxii.Record) {
+	w.T.Helper()
+	if _, found, err := w.R.View.EventOf(record.AssetID); err != nil || !found {
+		nodetest.Must(w.T, err)
+		e := w.Mint(w.Self, w.Object(w.N))
+		e.TxID, e.Asset = record.TxID, record.AssetID
+		nodetest.Must(w.T, w.R.View.Append([]view.NewEvent{{Event: e}}, nil))
+	}
+	outbox := publish.NewOutbox(w.R.Outbox)
+	withdrawer := &withdraw.Withdrawer{Outbox: outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks)),
+		Statuses: feedPublisher(w), Log: nodetest.Discard}
+	_, err := withdrawer.Withdraw(w.T.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{record})
+	nodetest.Must(w.T, err)
 }
 
 // feedPublisher is a publisher that waits for nothing.

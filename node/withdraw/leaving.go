@@ -14,13 +14,13 @@ import (
 // client wants withdrawn.
 
 // IsLeaving reports whether the end of an NFT is on its way to the chain.
-func IsLeaving(outbox *outbox.Outbox, asset uint64) (bool, error) {
+func IsLeaving(outbox finder, asset uint64) (bool, error) {
 	item, found, err := outbox.Find(destroyKey(asset))
 	return found && item.Failure == "", err
 }
 
 // Follows finds the publication that is to be where an entry of the view is, once that has left.
-func Follows(box *outbox.Outbox, key []byte, entry *view.Entry) (item outbox.Item, found bool, err error) {
+func Follows(box finder, key []byte, entry *view.Entry) (item outbox.Item, found bool, err error) {
 	item, found, err = box.Find(key)
 	found = found && item.State != outbox.Withdrawn && item.Failure == "" && item.TxID != entry.TxID
 	return item, found, err
@@ -44,7 +44,7 @@ func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 		if entry == nil { // it has left
 			continue
 		}
-		next, found, err := Follows(w.Outbox.Outbox, publish.ObjectKey(entry), entry)
+		next, found, err := Follows(w.Outbox, publish.ObjectKey(entry), entry)
 		switch {
 		case err != nil:
 			return nil, err

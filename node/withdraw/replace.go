@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/serviceledger/slnode/internal/signal"
-	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -14,21 +13,28 @@ import (
 // of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old one is
 // withdrawn, and every member's view shows the new one in its place, without a gap.
 type Replacer struct {
-	Outbox *publish.Outbox
-	End    func(ctx context.Context, asset uint64) (outbox.Item, error)
-	Log    *slog.Logger
+	Outbox interface {
+		items
+		// Replacing gives some items after a number that take the place of others, until they have.
+		Replacing(after uint64, limit int) ([]outbox.Item, error)
+		// Replaced records that an item has taken its place, or can't.
+		Replaced(number uint64) error
+	}
+	Done *signal.Signal // something was confirmed, given up, or withdrawn
+	End  func(ctx context.Context, asset uint64) (outbox.Item, error)
+	Log  *slog.Logger
 }
 
 // Run ends what is replaced until the context ends.
 func (r *Replacer) Run(ctx context.Context) error {
-	return signal.Each(ctx, &r.Outbox.Done, 0, func() error { return r.EndAll(ctx) })
+	return signal.Each(ctx, r.Done, 0, func() error { return r.endAll(ctx) })
 }
 
 // replacingBatch is how many replacements are looked at in one read.
 const replacingBatch = 256
 
-// EndAll ends what is replaced and can be ended now.
-func (r *Replacer) EndAll(ctx context.Context) error {
+// endAll ends what is replaced and can be ended now.
+func (r *Replacer) endAll(ctx context.Context) error {
 	for after := uint64(0); ; {
 		items, err := r.Outbox.Replacing(after, replacingBatch)
 		if err != nil || len(items) == 0 {
@@ -51,7 +57,7 @@ func (r *Replacer) endOne(ctx context.Context, item outbox.Item) error {
 	case item.Failure != "": // what was to be replaced stays
 		return r.Outbox.Replaced(item.Number)
 	}
-	assets, known, err := Replaced(r.Outbox.Outbox, item)
+	assets, known, err := Replaced(r.Outbox, item)
 	if err != nil || !known {
 		return err
 	}
@@ -64,8 +70,13 @@ func (r *Replacer) endOne(ctx context.Context, item outbox.Item) error {
 	return r.Outbox.Replaced(item.Number)
 }
 
+// items finds items of the outbox by their numbers.
+type items interface {
+	Item(number uint64) (item outbox.Item, found bool, err error)
+}
+
 // Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
-func Replaced(box *outbox.Outbox, item outbox.Item) (assets []uint64, known bool, err error) {
+func Replaced(box items, item outbox.Item) (assets []uint64, known bool, err error) {
 	if item.ReplacesAsset != 0 {
 		assets = append(assets, item.ReplacesAsset)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // What this organisation took back is not published again by a feed, which may be given it again at any time: only when
@@ -17,24 +16,24 @@ func takenBackMemo(collection, id string) string {
 }
 
 // IsTakenBack reports whether the last that this organisation did with an object in a collection was to withdraw a version.
-func IsTakenBack(outbox *outbox.Outbox, collection, id string) (bool, error) {
+func IsTakenBack(outbox memos, collection, id string) (bool, error) {
 	data, err := outbox.Memo(takenBackMemo(collection, id))
 	return data != nil, err
 }
 
 // takeBack remembers that an object is withdrawn.
-func takeBack(outbox *outbox.Outbox, collection, id string) error {
+func takeBack(outbox memos, collection, id string) error {
 	return outbox.SetMemo(takenBackMemo(collection, id), []byte{1})
 }
 
 // AnyTakenBack reports whether this organisation has withdrawn anything since it published it last.
-func AnyTakenBack(outbox *outbox.Outbox) (bool, error) {
+func AnyTakenBack(outbox memos) (bool, error) {
 	names, err := outbox.Memos(takenBackPrefix, 1)
 	return len(names) > 0, err
 }
 
 // ShareAgain forgets that an object was withdrawn, since it is published again.
-func ShareAgain(outbox *outbox.Outbox, collection, id string) error {
+func ShareAgain(outbox memos, collection, id string) error {
 	back, err := IsTakenBack(outbox, collection, id)
 	if err != nil || !back {
 		return err

@@ -28,10 +28,11 @@ import (
 // Withdrawer takes back what this organisation has minted, by destroying the NFT: an object leaves every member's view,
 // a membership ends. It asks the other members whether they have seen that an object is withdrawn, and remembers.
 type Withdrawer struct {
-	Outbox     *publish.Outbox
-	View       *view.View
+	Outbox     box
+	Done       *signal.Signal // something was confirmed, given up, or withdrawn
+	View       served
 	State      *state.Shared
-	Records    *publish.Records
+	Records    records
 	Watcher    state.Follower
 	Consortium uint64
 	Peers      interface {
@@ -48,6 +49,44 @@ type Withdrawer struct {
 
 	mu   sync.Mutex
 	open map[uint64]bool // assets whose withdrawal isn't acknowledged by everybody, as far as was looked
+}
+
+// outbox is what this organisation publishes, and what it has to remember.
+type box interface {
+	finder
+	memos
+	// Accept takes items in; one whose key is there already stays as it is.
+	Accept(submissions []outbox.Submission) ([]outbox.Item, error)
+	// AddStatus keeps the status of a request.
+	AddStatus(s outbox.Status) error
+}
+
+// finder finds items of the outbox by what is published exactly once.
+type finder interface {
+	Find(key []byte) (item outbox.Item, found bool, err error)
+}
+
+// memos are small things that are kept under names; nil for none.
+type memos interface {
+	Memo(name string) ([]byte, error)
+	SetMemo(name string, data []byte) error
+	ForgetMemo(name string) error
+	// Memos lists some names that begin with a prefix, the greatest first.
+	Memos(prefix string, limit int) ([]string, error)
+}
+
+// view is what counts on the chain.
+type served interface {
+	Event(txid string) (e view.Event, found bool, err error)
+	EventOf(asset uint64) (e view.Event, found bool, err error)
+	// Entry gives the object that an event brought into the view; nil if it is not there.
+	Entry(e view.Event) (*view.Entry, error)
+	Page(q view.Query) (entries []*view.Entry, more bool, err error)
+}
+
+// records is where records go to be minted.
+type records interface {
+	Store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (outbox.Item, error)
 }
 
 // Selection says which objects of this organisation to withdraw: all versions of one, or what a transaction published.
@@ -90,7 +129,7 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 	}
 	var list []Withdrawal
 	for _, one := range wanted {
-		if one, _, err = w.Begin(ctx, one); err != nil {
+		if one, _, err = w.begin(ctx, one); err != nil {
 			return list, err
 		}
 		list = append(list, one)
@@ -98,9 +137,9 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 	return list, nil
 }
 
-// Begin takes one withdrawal into the outbox.
-func (w *Withdrawer) Begin(ctx context.Context, one Withdrawal) (Withdrawal, outbox.Item, error) {
-	if err := takeBack(w.Outbox.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
+// begin takes one withdrawal into the outbox.
+func (w *Withdrawer) begin(ctx context.Context, one Withdrawal) (Withdrawal, outbox.Item, error) {
+	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
 		return one, outbox.Item{}, err
 	}
 	item, err := w.End(ctx, one.Asset)
@@ -132,7 +171,7 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
 	for _, one := range wanted {
-		_, item, err := w.Begin(ctx, one)
+		_, item, err := w.begin(ctx, one)
 		if err != nil {
 			return taxii.Status{}, err
 		}
@@ -240,7 +279,7 @@ func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 			}
 		}
 		return waiting == 0, nil
-	}, &w.Outbox.Done)
+	}, w.Done)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = publish.NotYet(fmt.Sprintf("each of %d withdrawals", waiting), err, w.Problem)
 	}

@@ -222,6 +222,24 @@ func (w *Chain) Begin() repo.Consortium {
 	return repo.Consortium{ID: w.ID, Charter: w.charterTx}
 }
 
+// Know lets the state know events, and what is in their directories.
+func (w *Chain) Know(events ...consortium.Event) {
+	w.T.Helper()
+	w.State.Change(func(s *consortium.State) {
+		for _, e := range events {
+			if effect, _ := s.Apply(e); effect != consortium.Record || e.Directory == "" {
+				continue
+			}
+			files, err := w.Blocks.Read(w.T.Context(), cid.MustParse(e.Directory))
+			Must(w.T, err)
+			slices.SortFunc(files, func(a, b p2p.File) int { return strings.Compare(a.Name, b.Name) }) // the metadata first
+			metadata, err := wire.ParseMetadata(files[0].Data)
+			Must(w.T, err)
+			Must(w.T, s.Attach(e.TxID, metadata, files[1].Data))
+		}
+	})
+}
+
 // Mint puts a draft on the chain in a round of its own.
 func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
 	w.T.Helper()
