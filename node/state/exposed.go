@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // givenMemo is the name under which is kept where the state stood when an epoch's key was given out, by collection. The
@@ -18,9 +17,15 @@ type givenKeys struct {
 	At    consortium.Position `json:"at"`
 }
 
+// memos are small things that this organisation keeps under names; nil for none.
+type memos interface {
+	Memo(name string) ([]byte, error)
+	SetMemo(name string, data []byte) error
+}
+
 // GivenAt is where the state stood when this organisation gave out the keys of a collection's epoch or, if that isn't
 // known, where the epoch began.
-func GivenAt(outbox *outbox.Outbox, c consortium.Collection) (consortium.Position, error) {
+func GivenAt(outbox memos, c consortium.Collection) (consortium.Position, error) {
 	data, err := outbox.Memo(givenMemo(c.ID))
 	if err != nil || data == nil {
 		return c.Began, err
@@ -36,7 +41,7 @@ func GivenAt(outbox *outbox.Outbox, c consortium.Collection) (consortium.Positio
 }
 
 // ExposedNow lists who has the key of a collection and should not, as far as the chain has told.
-func (f *Shared) ExposedNow(outbox *outbox.Outbox, c consortium.Collection) (list []consortium.Exposure, err error) {
+func (f *Shared) ExposedNow(outbox memos, c consortium.Collection) (list []consortium.Exposure, err error) {
 	if c.Former || c.Key == nil {
 		return nil, nil
 	}
@@ -51,7 +56,7 @@ func (f *Shared) ExposedNow(outbox *outbox.Outbox, c consortium.Collection) (lis
 }
 
 // RemovedFrom names the removed members that have the key of a collection.
-func (f *Shared) RemovedFrom(outbox *outbox.Outbox, c consortium.Collection) (names []string, err error) {
+func (f *Shared) RemovedFrom(outbox memos, c consortium.Collection) (names []string, err error) {
 	list, err := f.ExposedNow(outbox, c)
 	for _, e := range list {
 		if e.Removed {
@@ -62,7 +67,7 @@ func (f *Shared) RemovedFrom(outbox *outbox.Outbox, c consortium.Collection) (na
 }
 
 // ExposedNote tells a client that publishes in a collection who reads it beside its readers; "" if nobody does.
-func (f *Shared) ExposedNote(outbox *outbox.Outbox, c consortium.Collection) (string, error) {
+func (f *Shared) ExposedNote(outbox memos, c consortium.Collection) (string, error) {
 	names, err := f.RemovedFrom(outbox, c)
 	if err != nil || len(names) == 0 {
 		return "", err
@@ -71,7 +76,7 @@ func (f *Shared) ExposedNote(outbox *outbox.Outbox, c consortium.Collection) (st
 }
 
 // SetGiven keeps where the state stood when the key of a collection's epoch was given out.
-func SetGiven(outbox *outbox.Outbox, c consortium.Collection, at consortium.Position) error {
+func SetGiven(outbox memos, c consortium.Collection, at consortium.Position) error {
 	data, err := json.Marshal(givenKeys{Epoch: c.Epoch, At: at})
 	if err != nil {
 		return err

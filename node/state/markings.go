@@ -7,7 +7,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -23,8 +22,8 @@ const definitionPage = 64
 // of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what is no TLP marking by
 // its own definition, as a statement is, becomes none by another's.
 type Markings struct {
-	outbox *outbox.Outbox // of this organisation; nil where the member is another
-	view   *view.View
+	outbox definitions // of this organisation; nil where the member is another
+	view   pages
 	isOwn  func(account string) bool
 	others map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
@@ -33,8 +32,19 @@ type Markings struct {
 	Err      error // of this node
 }
 
+// definitions are the marking definitions that this organisation publishes.
+type definitions interface {
+	// Markings gives some definitions of a marking.
+	Markings(id string, limit int) ([][]byte, error)
+}
+
+// pages is the view, read a page at a time.
+type pages interface {
+	Page(q view.Query) (entries []*view.Entry, more bool, err error)
+}
+
 // Markings are those of the member with an account.
-func (f *Shared) Markings(outbox *outbox.Outbox, view *view.View, publisher string) *Markings {
+func (f *Shared) Markings(outbox definitions, view pages, publisher string) *Markings {
 	m := &Markings{view: view, others: f.OtherMarkings, isOwn: func(account string) (own bool) {
 		f.Read(func(s *consortium.State) { own = s.Same(account, publisher) })
 		return own
