@@ -189,13 +189,7 @@ func (h *history) spare() {
 
 // live runs the pipeline until the power fails, or everything is as it has to be.
 func (h *history) live(ctx context.Context) error {
-	shared := state.New(h.self.Address(), consortium.New(h.chain.ID, h.events[0].TxID, h.self.Identity), nil)
-	work := &signal.Signal{}
-	r := &replicate.Replicator{
-		Consortium: repo.Consortium{ID: h.chain.ID, Charter: h.events[0].TxID}, Identity: h.self.Identity, Outbox: h, View: h.view, State: shared, Blocks: h.swarm,
-		Confirmed: h.confirm, Saw: func([]consortium.Event) error { return h.on() }, Work: work, Log: nodetest.Discard,
-	}
-	f := &replicate.Fetcher{View: h.view, State: shared, Blocks: h.swarm, Work: work, Gone: r, Memory: 16 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
+	r, f := h.parts()
 	if err := r.Restore(ctx); err != nil {
 		return err
 	}
@@ -211,9 +205,21 @@ func (h *history) live(ctx context.Context) error {
 		if err := f.AwaitFetched(ctx); err != nil {
 			return err
 		}
-		return h.settles(ctx, shared)
+		return h.settles(ctx, r.State)
 	})
 	return group.Wait()
+}
+
+// parts makes the pipeline, as node.Open does.
+func (h *history) parts() (*replicate.Replicator, *replicate.Fetcher) {
+	shared := state.New(h.self.Address(), consortium.New(h.chain.ID, h.events[0].TxID, h.self.Identity), nil)
+	work := &signal.Signal{}
+	r := &replicate.Replicator{
+		Consortium: repo.Consortium{ID: h.chain.ID, Charter: h.events[0].TxID}, Identity: h.self.Identity, Outbox: h, View: h.view, State: shared, Blocks: h.swarm,
+		Confirmed: h.confirm, Saw: func([]consortium.Event) error { return h.on("Saw") }, Work: work, Log: nodetest.Discard,
+	}
+	f := &replicate.Fetcher{View: h.view, State: shared, Blocks: h.swarm, Work: work, Gone: r, Memory: 16 << 10, RecordTime: time.Minute, Log: nodetest.Discard}
+	return r, f
 }
 
 // follow delivers the chain, as the watcher does.
@@ -348,11 +354,11 @@ func (h *history) compareRest(shared *state.Shared) error {
 // confirm, Withdraw and Uses are this organisation's outbox, in which nothing waits.
 func (h *history) confirm(_ context.Context, list []consortium.Place) error {
 	if len(list) == 0 {
-		return h.on()
+		return h.on("Confirm")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.on(); err != nil {
+	if err := h.on("Confirm"); err != nil {
 		return err
 	}
 	for _, m := range list {
@@ -364,7 +370,7 @@ func (h *history) confirm(_ context.Context, list []consortium.Place) error {
 func (h *history) Withdraw(txids ...string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.on(); err != nil {
+	if err := h.on("WithdrawItems"); err != nil {
 		return err
 	}
 	for _, txid := range txids {
@@ -373,7 +379,7 @@ func (h *history) Withdraw(txids ...string) error {
 	return h.step()
 }
 
-func (h *history) Uses(string) (bool, error) { return false, h.on() }
+func (h *history) Uses(string) (bool, error) { return false, h.on("UsesItem") }
 
 // swarm is the node's blocks, and the members who give some.
 type swarm struct {
@@ -405,7 +411,7 @@ func (s *swarm) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, err 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.on(); err != nil {
+	if err := s.on("Fetch"); err != nil {
 		return f, err
 	}
 	f.Brought = map[cid.Cid]p2p.Directory{}
@@ -435,7 +441,7 @@ func (s *swarm) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, err 
 func (s *swarm) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.on(); err != nil {
+	if err := s.on("Read"); err != nil {
 		return nil, err
 	}
 	d, here := s.here[root]
@@ -448,7 +454,7 @@ func (s *swarm) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 func (s *swarm) Forget(_ context.Context, roots []cid.Cid) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.on(); err != nil {
+	if err := s.on("Forget"); err != nil {
 		return err
 	}
 	for _, root := range roots {
@@ -461,7 +467,7 @@ func (s *swarm) Has(_ context.Context, root cid.Cid) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, here := s.here[root]
-	return here, s.on()
+	return here, s.on("Has")
 }
 
 func (s *swarm) Connected() map[peer.ID]time.Time {

@@ -40,13 +40,17 @@ type power struct {
 	left  int // steps until it fails; 0: it doesn't
 	dead  bool
 	steps int // that were taken
+	fails *failing
 }
 
 var errPower = errors.New("the power failed")
 
-func (p *power) on() error {
+func (p *power) on(method string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.fails.call(method); err != nil {
+		return err
+	}
 	if p.dead {
 		return errPower
 	}
@@ -74,20 +78,20 @@ func (p *power) back(after int) {
 }
 
 // read and write run a function as the store's transactions do.
-func (m *memory) read(look func()) error {
+func (m *memory) read(method string, look func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.on(); err != nil {
+	if err := m.on(method); err != nil {
 		return err
 	}
 	look()
 	return nil
 }
 
-func (m *memory) write(change func()) error {
+func (m *memory) write(method string, change func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.on(); err != nil {
+	if err := m.on(method); err != nil {
 		return err
 	}
 	change()
@@ -106,12 +110,12 @@ func (m *memory) at(p consortium.Position) *remembered {
 }
 
 func (m *memory) Cursor() (round uint64, err error) {
-	err = m.read(func() { round = m.cursor })
+	err = m.read("Cursor", func() { round = m.cursor })
 	return round, err
 }
 
 func (m *memory) Sequences() (sequences map[string]*consortium.Sequence, err error) {
-	err = m.read(func() { sequences = copySequences(m.sequences) })
+	err = m.read("Sequences", func() { sequences = copySequences(m.sequences) })
 	return sequences, err
 }
 
@@ -126,7 +130,7 @@ func copySequences(s map[string]*consortium.Sequence) map[string]*consortium.Seq
 }
 
 func (m *memory) Records() (list []view.Event, err error) {
-	err = m.read(func() {
+	err = m.read("Records", func() {
 		for _, e := range m.events {
 			if e.effect == consortium.Record {
 				list = append(list, e.LoggedEvent)
@@ -137,7 +141,7 @@ func (m *memory) Records() (list []view.Event, err error) {
 }
 
 func (m *memory) Append(events []view.NewEvent, sequences map[string]*consortium.Sequence) error {
-	return m.write(func() {
+	return m.write("Append", func() {
 		m.sequences = copySequences(sequences)
 		for _, e := range events {
 			if m.at(e.Position) != nil {
@@ -157,11 +161,11 @@ func (m *memory) Append(events []view.NewEvent, sequences map[string]*consortium
 }
 
 func (m *memory) Advance(round uint64, sequences map[string]*consortium.Sequence) error {
-	return m.write(func() { m.cursor, m.sequences = round, copySequences(sequences) })
+	return m.write("Advance", func() { m.cursor, m.sequences = round, copySequences(sequences) })
 }
 
 func (m *memory) Withdraw(recalls ...view.Recall) (ended []view.Event, err error) {
-	err = m.write(func() {
+	err = m.write("Withdraw", func() {
 		for _, r := range recalls {
 			e := m.find(func(e *remembered) bool { return e.Asset == r.Asset && e.State != view.Done })
 			if e == nil || e.effect == consortium.Record || !slices.Contains(r.Senders, e.Sender) {
@@ -187,7 +191,7 @@ func (m *memory) succeed(e *remembered) {
 }
 
 func (m *memory) Uses(directory string) (used bool, err error) {
-	err = m.read(func() {
+	err = m.read("Uses", func() {
 		used = m.find(func(e *remembered) bool {
 			return e.Directory == directory && e.State != view.Done && e.State != view.Ended && e.State != view.Refused
 		}) != nil
@@ -196,7 +200,7 @@ func (m *memory) Uses(directory string) (used bool, err error) {
 }
 
 func (m *memory) Event(txid string) (e view.Event, found bool, err error) {
-	err = m.read(func() {
+	err = m.read("Event", func() {
 		if r := m.find(func(e *remembered) bool { return e.TxID == txid }); r != nil {
 			e, found = r.LoggedEvent, true
 		}
@@ -205,7 +209,7 @@ func (m *memory) Event(txid string) (e view.Event, found bool, err error) {
 }
 
 func (m *memory) Content(e view.Event) (content []byte, err error) {
-	err = m.read(func() {
+	err = m.read("Content", func() {
 		if r := m.at(e.Position); r != nil {
 			content = r.content
 		}
@@ -214,7 +218,7 @@ func (m *memory) Content(e view.Event) (content []byte, err error) {
 }
 
 func (m *memory) Await(e view.Event) error {
-	return m.write(func() {
+	return m.write("Await", func() {
 		if r := m.at(e.Position); r != nil && r.State == view.Held {
 			r.State, r.Due = view.Waiting, 0
 		}
@@ -222,7 +226,7 @@ func (m *memory) Await(e view.Event) error {
 }
 
 func (m *memory) Due(queue view.Queue, busy func(consortium.Position) bool, now time.Time, limit int) (list []view.Event, next time.Time, err error) {
-	err = m.read(func() {
+	err = m.read("Due", func() {
 		for _, e := range m.events {
 			switch due := time.UnixMilli(e.Due); {
 			case e.State != view.Waiting || (e.Due > 0) != (queue == view.Retried):
@@ -240,7 +244,7 @@ func (m *memory) Due(queue view.Queue, busy func(consortium.Position) bool, now 
 }
 
 func (m *memory) Hasten() error {
-	return m.write(func() {
+	return m.write("Hasten", func() {
 		for _, e := range m.events {
 			if e.State == view.Waiting {
 				e.Due = 0
@@ -251,9 +255,9 @@ func (m *memory) Hasten() error {
 
 func (m *memory) Settle(outcomes []view.Outcome) error {
 	if len(outcomes) == 0 {
-		return m.on()
+		return m.on("Settle")
 	}
-	return m.write(func() {
+	return m.write("Settle", func() {
 		for _, o := range outcomes {
 			if e := m.at(o.Event.Position); e != nil && e.State == view.Waiting {
 				m.settle(e, o)
@@ -299,7 +303,7 @@ func (m *memory) enter(e *remembered, entry *view.Entry) {
 }
 
 func (m *memory) Reconsider(decided func(e view.Event, collection string) bool) (n int, err error) {
-	err = m.write(func() {
+	err = m.write("Reconsider", func() {
 		for _, e := range m.events {
 			if e.State == view.Undecided && m.reviews[e.collection] && decided(e.LoggedEvent, e.collection) {
 				e.State, e.Due = view.Waiting, 0

@@ -35,11 +35,11 @@ type refilling struct {
 	asked  [][]cid.Cid
 	ended  []string
 	closed int
-	fails  error // Fetch does
+	fails  map[string]error // by method
 }
 
 func newRefilling(t *testing.T) *refilling {
-	f := &refilling{here: map[cid.Cid]bool{}, aside: map[cid.Cid][]p2p.File{}, given: map[cid.Cid]bool{}}
+	f := &refilling{fails: map[string]error{}, here: map[cid.Cid]bool{}, aside: map[cid.Cid][]p2p.File{}, given: map[cid.Cid]bool{}}
 	dir := filepath.Join(t.TempDir(), "aside")
 	nodetest.Must(t, os.Mkdir(dir, 0o700))
 	f.Refiller = &replicate.Refiller{View: f, Outbox: f, Blocks: f, Aside: dir, Log: nodetest.Discard,
@@ -54,7 +54,7 @@ func (f *refilling) Log(after consortium.Position, limit int) ([]view.Event, err
 			list = append(list, e)
 		}
 	}
-	return list, nil
+	return list, f.fails["Log"]
 }
 
 func (f *refilling) Queue(state outbox.State, after uint64, limit int) (list []outbox.Item, _ error) {
@@ -63,21 +63,23 @@ func (f *refilling) Queue(state outbox.State, after uint64, limit int) (list []o
 			list = append(list, item)
 		}
 	}
-	return list, nil
+	return list, f.fails["Queue"]
 }
 
 func (f *refilling) Resolve(item outbox.Item, _ consortium.Place, failure string) error {
 	f.ended = append(f.ended, item.ObjectID+": "+failure)
-	return nil
+	return f.fails["Resolve"]
 }
 
-func (f *refilling) Has(_ context.Context, root cid.Cid) (bool, error) { return f.here[root], nil }
+func (f *refilling) Has(_ context.Context, root cid.Cid) (bool, error) {
+	return f.here[root], f.fails["Has"]
+}
 
 func (f *refilling) Put(_ context.Context, directories []p2p.Directory) error {
 	for _, d := range directories {
 		f.here[d.Root()] = true
 	}
-	return nil
+	return f.fails["Put"]
 }
 
 func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got p2p.Fetched, err error) {
@@ -89,7 +91,7 @@ func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got p2p.Fetched, 
 			got.Missing = append(got.Missing, root)
 		}
 	}
-	return got, f.fails
+	return got, f.fails["Fetch"]
 }
 
 type asideOf struct{ *refilling }
@@ -193,12 +195,42 @@ func TestRefillingEndsWithTheNode(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 		nodetest.Must(t, <-ended)
-
-		f.fails = errors.New("the disk is gone")
-		if err := f.Run(t.Context()); !errors.Is(err, f.fails) {
-			t.Errorf("a failure of this node's own: %v", err)
-		}
 	})
+}
+
+func TestAFailureOfThisNodesOwnEndsTheRefilling(t *testing.T) {
+	for _, method := range []string{"Log", "Has", "Put", "Fetch"} {
+		f := newRefilling(t)
+		f.logs(f.directory(t, 1), view.InView)
+		f.logs(f.directory(t, 2), view.InView)
+		delete(f.aside, cid.MustParse(f.events[1].Directory))
+		f.fails[method] = errDisk
+		if err := f.Run(t.Context()); !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "filling the block store again") {
+			t.Errorf("%s fails, and it gives %v", method, err)
+		}
+	}
+	for _, method := range []string{"Queue", "Has", "Put", "Resolve"} {
+		f := newRefilling(t)
+		for n := range 2 {
+			f.items = append(f.items, outbox.Item{Number: uint64(n + 1), State: outbox.Stored, Note: wire.Note{Kind: wire.KindObject}, Directory: f.directory(t, n).String()})
+		}
+		delete(f.aside, cid.MustParse(f.items[1].Directory))
+		f.fails[method] = errDisk
+		if err := f.Pending(t.Context()); !errors.Is(err, errDisk) {
+			t.Errorf("%s fails, and what is on its way gives %v", method, err)
+		}
+	}
+	f := newRefilling(t)
+	f.Aside = "\x00"
+	if err, other := f.Run(t.Context()), f.Pending(t.Context()); err == nil || other == nil {
+		t.Errorf("where the damaged store can't be looked for: %v, %v", err, other)
+	}
+	f.Aside = t.TempDir()
+	f.events = []view.Event{{State: view.InView, Event: consortium.Event{Position: consortium.Position{Round: 1}, TxID: "TX", Directory: "no CID"}}}
+	f.items = []outbox.Item{{Number: 1, State: outbox.Stored, Directory: "no CID"}}
+	if err, other := f.Run(t.Context()), f.Pending(t.Context()); err == nil || other == nil || !strings.Contains(err.Error(), "transaction TX") || !strings.Contains(other.Error(), "item 1") {
+		t.Errorf("a directory that is none: %v, %v", err, other)
+	}
 }
 
 // What this organisation is publishing is on no other node: it comes from the damaged store, or is lost, and then it is said.
