@@ -101,7 +101,7 @@ func TestTheNextLoadIsFetchedWhileOneIsOpened(t *testing.T) {
 		h := newHistory(eventful(c))
 		slow := &slowView{memory: h.view, goOn: make(chan struct{})}
 		for n := range uint64(3 * replicate.FetchBatch / 2) {
-			h.view.events = append(h.view.events, &remembered{effect: consortium.Object, LoggedEvent: view.Event{
+			h.view.events = append(h.view.events, &remembered{effect: consortium.Object, Event: view.Event{
 				State: view.Waiting, Event: consortium.Event{Position: consortium.Position{Round: n + 1}, Directory: c.objects[0].root.String()},
 			}})
 		}
@@ -122,7 +122,7 @@ func TestTheNextLoadIsFetchedWhileOneIsOpened(t *testing.T) {
 		stop()
 		<-ended
 		if waiting := h.view.find(func(e *remembered) bool { return e.State == view.Waiting }); waiting != nil {
-			t.Errorf("%+v is forgotten", waiting.LoggedEvent)
+			t.Errorf("%+v is forgotten", waiting.Event)
 		}
 	})
 }

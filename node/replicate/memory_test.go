@@ -133,7 +133,7 @@ func (m *memory) Records() (list []view.Event, err error) {
 	err = m.read("Records", func() {
 		for _, e := range m.events {
 			if e.effect == consortium.Record {
-				list = append(list, e.LoggedEvent)
+				list = append(list, e.Event)
 			}
 		}
 	})
@@ -147,7 +147,7 @@ func (m *memory) Append(events []view.NewEvent, sequences map[string]*consortium
 			if m.at(e.Position) != nil {
 				continue
 			}
-			r := &remembered{LoggedEvent: view.Event{Event: e.Event, Member: e.Member, State: view.Waiting}, effect: e.Effect}
+			r := &remembered{Event: view.Event{Event: e.Event, Member: e.Member, State: view.Waiting}, effect: e.Effect}
 			if r.Member == e.Sender {
 				r.Member = ""
 			}
@@ -176,7 +176,7 @@ func (m *memory) Withdraw(recalls ...view.Recall) (ended []view.Event, err error
 			if was == view.InView || was == view.Waiting && e.Publication != nil {
 				m.succeed(e)
 			}
-			ended = append(ended, e.LoggedEvent)
+			ended = append(ended, e.Event)
 		}
 	})
 	return ended, err
@@ -202,7 +202,7 @@ func (m *memory) Uses(directory string) (used bool, err error) {
 func (m *memory) Event(txid string) (e view.Event, found bool, err error) {
 	err = m.read("Event", func() {
 		if r := m.find(func(e *remembered) bool { return e.TxID == txid }); r != nil {
-			e, found = r.LoggedEvent, true
+			e, found = r.Event, true
 		}
 	})
 	return e, found, err
@@ -236,7 +236,7 @@ func (m *memory) Due(queue view.Queue, busy func(consortium.Position) bool, now 
 				}
 			case busy != nil && busy(e.Position):
 			case len(list) < limit:
-				list = append(list, e.LoggedEvent)
+				list = append(list, e.Event)
 			}
 		}
 	})
@@ -305,7 +305,7 @@ func (m *memory) enter(e *remembered, entry *view.Entry) {
 func (m *memory) Reconsider(decided func(e view.Event, collection string) bool) (n int, err error) {
 	err = m.write("Reconsider", func() {
 		for _, e := range m.events {
-			if e.State == view.Undecided && m.reviews[e.collection] && decided(e.LoggedEvent, e.collection) {
+			if e.State == view.Undecided && m.reviews[e.collection] && decided(e.Event, e.collection) {
 				e.State, e.Due = view.Waiting, 0
 				n++
 			}

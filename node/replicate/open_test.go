@@ -53,20 +53,19 @@ func (d forged) mint(w *world, by *nodetest.Org) consortium.Event {
 	return w.MintDirectory(by, d.note, directory.Root(), d.hash)
 }
 
-// What an NFT, its metadata, its payload and the plaintext say of each other has to be true, all of it.
-func TestAnObjectOtherThanItsMetadataSaysDoesNotCount(t *testing.T) {
-	self, other := nodetest.NewOrg(t, "self"), nodetest.NewOrg(t, "other")
-	w := founded(t, self, other)
+// forgery is a way to contradict oneself, and why what comes of it doesn't count; "" if it does.
+type forgery struct {
+	name, because string
+	forge         func(d *forged)
+}
+
+func forgeries(t *testing.T, w *world) []forgery {
 	handle := func(d *forged, n int) {
 		d.properties.Identifier, d.properties.Version = w.Key.Handle(idOf(n), firstVersion), ""
 	}
 	another, err := seal.NewEpochKey()
 	nodetest.Must(t, err)
-	events, want := map[string]consortium.Event{}, map[string]string{} // by case; the reason why it doesn't count, or none
-	for _, c := range []struct {
-		name, because string
-		forge         func(d *forged)
-	}{
+	return []forgery{
 		{"what its node would have made", "", func(*forged) {}},
 		{"named by a handle", "", func(d *forged) { handle(d, 2); d.plaintext = nodetest.IndicatorJSON(2) }},
 		{"another object", "it holds another object than its metadata says", func(d *forged) { d.properties.Identifier = idOf(7) }},
@@ -90,7 +89,15 @@ func TestAnObjectOtherThanItsMetadataSaysDoesNotCount(t *testing.T) {
 		}},
 		{"of another consortium", "its metadata is that of a", func(d *forged) { d.properties.Consortium++ }},
 		{"of no collection", "did not exist", func(d *forged) { d.properties.Collection = uuid.NewString() }},
-	} {
+	}
+}
+
+// What an NFT, its metadata, its payload and the plaintext say of each other has to be true, all of it.
+func TestAnObjectOtherThanItsMetadataSaysDoesNotCount(t *testing.T) {
+	self, other := nodetest.NewOrg(t, "self"), nodetest.NewOrg(t, "other")
+	w := founded(t, self, other)
+	events, want := map[string]consortium.Event{}, map[string]string{} // by case; the reason why it doesn't count, or none
+	for _, c := range forgeries(t, w) {
 		d := forged{plaintext: nodetest.IndicatorJSON(1), key: w.Key, name: wire.ObjectName, note: wire.Note{Kind: wire.KindObject}, properties: wire.Properties{
 			Kind: wire.KindObject, Consortium: w.ID, Collection: w.Collection, Epoch: 1, Identifier: idOf(1), Version: firstVersion, StoredAt: wire.FormatTime(time.Now()),
 		}}

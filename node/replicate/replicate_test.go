@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -166,5 +167,28 @@ func TestARecordThatWasRefusedStaysVoidAfterARestart(t *testing.T) {
 				t.Error("after a restart the collection can't be read")
 			}
 		})
+	}
+}
+
+// An NFT that was minted with an account that was replaced since can't be destroyed: its publisher withdraws it by a record, and nobody
+// else does.
+func TestWhatWasPublishedWithAnEarlierAccountIsWithdrawnByARecordOfItsPublishers(t *testing.T) {
+	h := worldtest.NewHostileWorld(t)
+	e := h.Mint(h.Mallory, h.Object(1))
+	h.Takes(e)
+	h.Rotates(h.Mallory, worldtest.Changes{Account: true})
+	withdraws := func(by *nodetest.Org) {
+		t.Helper()
+		draft, err := consortium.DraftWithdrawal(h.ID, e.Asset, time.Now())
+		nodetest.Must(t, err)
+		h.Takes(h.Mint(by, draft))
+	}
+	withdraws(h.Founder)
+	if h.Shown() != 1 {
+		t.Fatal("another member withdraws it")
+	}
+	withdraws(h.Mallory)
+	if here, err := h.Blocks.Has(t.Context(), mustDecode(t, e.Directory)); h.Shown() != 0 || here || err != nil {
+		t.Errorf("%d objects are shown; its blocks are here: %t, %v", h.Shown(), here, err)
 	}
 }

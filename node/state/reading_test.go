@@ -145,6 +145,14 @@ func TestWhoIsRemovedWhileKeysAreOnTheirWayIsExposed(t *testing.T) {
 	if at() != c.Began {
 		t.Errorf("given after it began: %s", at())
 	}
+}
+
+func TestWhoIsExposedIsNotGuessedWhereItCannotBeRead(t *testing.T) {
+	w := founded(t)
+	kept := memos{kept: map[string][]byte{}}
+	c := w.collection(w.self, uuid.NewString(), wire.Collection{Readers: wire.Accounts{Members: true}})
+	given := consortium.Position{}
+	nodetest.Must(t, state.SetGiven(kept, c, given))
 	for name := range kept.kept {
 		kept.kept[name] = []byte("{")
 	}

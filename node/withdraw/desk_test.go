@@ -199,7 +199,7 @@ func (d *desk) find(has func(*shown) bool) (view.Event, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if i := slices.IndexFunc(d.events, has); i >= 0 {
-		return d.events[i].LoggedEvent, true, nil
+		return d.events[i].Event, true, nil
 	}
 	return view.Event{}, false, nil
 }
@@ -279,7 +279,7 @@ func (d *desk) mint(number uint64) {
 // show lets the view know an NFT.
 func (d *desk) show(entry *view.Entry, publisher, txid string, asset uint64) {
 	entry.TxID, entry.Asset, entry.Publisher, entry.Position = txid, asset, publisher, consortium.Position{Round: uint64(len(d.events) + 1)}
-	s := &shown{entry: entry, LoggedEvent: view.Event{State: view.InView, Event: consortium.Event{
+	s := &shown{entry: entry, Event: view.Event{State: view.InView, Event: consortium.Event{
 		Position: entry.Position, TxID: txid, Asset: asset, Sender: publisher, Note: wire.Note{Kind: wire.KindObject},
 	}}}
 	if slices.ContainsFunc(d.events, func(o *shown) bool { return o.State == view.InView && sameVersion(o.entry, entry) }) {

@@ -98,7 +98,7 @@ func TestASelectionIsAllVersionsOfAnObjectOrWhatATransactionPublished(t *testing
 func TestOneCallWithdrawsTenThousandVersionsAndNoMore(t *testing.T) {
 	d := newDesk(t)
 	for n := range 10_000 {
-		d.events = append(d.events, &shown{entry: &view.Entry{ID: one, TxID: "T", Asset: uint64(n), Publisher: d.self.Address()}, LoggedEvent: view.Event{State: view.InView}})
+		d.events = append(d.events, &shown{entry: &view.Entry{ID: one, TxID: "T", Asset: uint64(n), Publisher: d.self.Address()}, Event: view.Event{State: view.InView}})
 	}
 	if entries, err := d.withdrawer().selected(Selection{What: one}); err != nil || len(entries) != 10_000 {
 		t.Errorf("%d of 10,000 are selected, %v", len(entries), err)
