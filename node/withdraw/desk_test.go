@@ -41,6 +41,8 @@ type desk struct {
 	statuses  []outbox.Status
 	ended     map[uint64]int // how often the chain was asked to end an NFT
 	left      int            // writes until the power fails; 0: it doesn't
+	failing   string         // a method whose calls fail
+	sound     int            // … after so many that don't
 
 	members map[peer.ID]bool            // that are connected, and whether they answer
 	seen    map[peer.ID]map[uint64]bool // what they say
@@ -51,6 +53,19 @@ type desk struct {
 type shown struct {
 	view.Event
 	entry *view.Entry
+}
+
+var errDisk = errors.New("the disk is gone")
+
+// fails is what a call of a method gives.
+func (d *desk) fails(method string) error {
+	if method != d.failing {
+		return nil
+	}
+	if d.sound--; d.sound < 0 {
+		return errDisk
+	}
+	return nil
 }
 
 var errPower = errors.New("the power failed")
@@ -69,7 +84,7 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) clear() {
 	d.byKey, d.replacing, d.memory, d.ended = map[string]int{}, map[uint64]bool{}, map[string][]byte{}, map[uint64]int{}
 	d.members, d.seen = map[peer.ID]bool{}, map[peer.ID]map[uint64]bool{}
-	d.items, d.events, d.statuses, d.asked, d.left = nil, nil, nil, nil, 0
+	d.items, d.events, d.statuses, d.asked, d.left, d.failing = nil, nil, nil, nil, 0, ""
 }
 
 // withdrawer is one that has just begun: nothing of the last one's memory is left.
@@ -107,6 +122,9 @@ func (d *desk) write(change func()) error {
 }
 
 func (d *desk) Accept(submissions []outbox.Submission) (items []outbox.Item, err error) {
+	if err := d.fails("Accept"); err != nil {
+		return nil, err
+	}
 	err = d.write(func() {
 		for _, s := range submissions {
 			n, known := d.byKey[string(s.Item.Key)]
@@ -134,6 +152,9 @@ func (d *desk) Store(_ context.Context, key []byte, draft consortium.Draft, _ ..
 }
 
 func (d *desk) Find(key []byte) (outbox.Item, bool, error) {
+	if err := d.fails("Find"); err != nil {
+		return outbox.Item{}, false, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n, known := d.byKey[string(key)]; known {
@@ -143,6 +164,9 @@ func (d *desk) Find(key []byte) (outbox.Item, bool, error) {
 }
 
 func (d *desk) Item(number uint64) (outbox.Item, bool, error) {
+	if err := d.fails("Item"); err != nil {
+		return outbox.Item{}, false, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if number == 0 || number > uint64(len(d.items)) {
@@ -152,6 +176,9 @@ func (d *desk) Item(number uint64) (outbox.Item, bool, error) {
 }
 
 func (d *desk) Replacing(after uint64, limit int) (list []outbox.Item, _ error) {
+	if err := d.fails("Replacing"); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range slices.Sorted(maps.Keys(d.replacing)) {
@@ -165,6 +192,9 @@ func (d *desk) Replacing(after uint64, limit int) (list []outbox.Item, _ error) 
 func (d *desk) Replaced(number uint64) error { return d.write(func() { delete(d.replacing, number) }) }
 
 func (d *desk) AddStatus(s outbox.Status) error {
+	if err := d.fails("AddStatus"); err != nil {
+		return err
+	}
 	return d.write(func() { d.statuses = append(d.statuses, s) })
 }
 
@@ -173,18 +203,27 @@ func (d *desk) Await(_ context.Context, id string) (taxii.Status, error) {
 }
 
 func (d *desk) Memo(name string) ([]byte, error) {
+	if err := d.fails("Memo"); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.memory[name], nil
 }
 
 func (d *desk) SetMemo(name string, data []byte) error {
+	if err := d.fails("SetMemo"); err != nil {
+		return err
+	}
 	return d.write(func() { d.memory[name] = data })
 }
 
 func (d *desk) ForgetMemo(name string) error { return d.write(func() { delete(d.memory, name) }) }
 
 func (d *desk) Memos(prefix string, limit int) (names []string, _ error) {
+	if err := d.fails("Memos"); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(d.memory))) {
@@ -205,14 +244,23 @@ func (d *desk) find(has func(*shown) bool) (view.Event, bool, error) {
 }
 
 func (d *desk) Event(txid string) (view.Event, bool, error) {
+	if err := d.fails("Event"); err != nil {
+		return view.Event{}, false, err
+	}
 	return d.find(func(s *shown) bool { return s.TxID == txid })
 }
 
 func (d *desk) EventOf(asset uint64) (view.Event, bool, error) {
+	if err := d.fails("EventOf"); err != nil {
+		return view.Event{}, false, err
+	}
 	return d.find(func(s *shown) bool { return s.Asset == asset })
 }
 
 func (d *desk) Entry(e view.Event) (*view.Entry, error) {
+	if err := d.fails("Entry"); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.events {
@@ -224,6 +272,9 @@ func (d *desk) Entry(e view.Event) (*view.Entry, error) {
 }
 
 func (d *desk) Page(q view.Query) (entries []*view.Entry, more bool, _ error) {
+	if err := d.fails("Page"); err != nil {
+		return nil, false, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.events {
