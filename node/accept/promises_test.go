@@ -296,7 +296,7 @@ func TestWhatStaysOfAnObjectIsOursAndNotBeingWithdrawn(t *testing.T) {
 	stays(false, "another member's is")
 	asset := w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
 	stays(true, "ours is")
-	_, _, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, Asset: asset})
+	_, err := withdrawerIn(w).Withdraw(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, AssetID: asset}})
 	nodetest.Must(t, err)
 	stays(false, "ours is being withdrawn")
 	w.EnterBy(w.Self.Address(), worldtest.VersionOf(1, worldtest.FirstTime, worldtest.ThirdTime, ""))
@@ -307,7 +307,7 @@ func TestWhatStaysOfAnObjectIsOursAndNotBeingWithdrawn(t *testing.T) {
 func TestWhatIsPostedAgainIsNotTakenBackAnyMore(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	asset := w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
-	_, _, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, Asset: asset})
+	_, err := withdrawerIn(w).Withdraw(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, AssetID: asset}})
 	nodetest.Must(t, err)
 	back := func() bool {
 		t.Helper()
@@ -332,8 +332,9 @@ func TestAWithdrawalIsCompleteWhenNothingIsServed(t *testing.T) {
 	nodetest.Must(t, w.Deliver(shown))
 	w.Drain()
 	p := publisherIn(w)
-	_, item, err := withdrawerIn(w).Begin(t.Context(), withdraw.Withdrawal{ID: firstID, Collection: w.Collection, Asset: shown.Asset})
+	_, err := withdrawerIn(w).Withdraw(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, AssetID: shown.Asset}})
 	nodetest.Must(t, err)
+	item := w.LastItem()
 	is := func(item outbox.Item, done bool, words string) {
 		t.Helper()
 		fate, err := p.fate(item)

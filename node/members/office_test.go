@@ -118,7 +118,7 @@ func (o *office) mine() (kinds []wire.Kind, err error) {
 
 // takes lets the node see events.
 func (o *office) takes(events ...consortium.Event) error {
-	return errors.Join(o.Deliver(events...), o.Fetcher.Drain(context.Background()))
+	return errors.Join(o.Deliver(events...), o.TryDrain(context.Background()))
 }
 
 // sees lets it see records of others.

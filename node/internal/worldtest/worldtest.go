@@ -54,7 +54,12 @@ func (w *World) Open() {
 // Drain runs the fetcher until nothing waits for its first turn.
 func (w *World) Drain() {
 	w.T.Helper()
-	ctx, stop := context.WithCancelCause(w.T.Context())
+	nodetest.Must(w.T, w.TryDrain(w.T.Context()))
+}
+
+// TryDrain is Drain for goroutines that can't end the test.
+func (w *World) TryDrain(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -66,7 +71,7 @@ func (w *World) Drain() {
 	if failure := context.Cause(ctx); !errors.Is(failure, context.Canceled) {
 		err = failure
 	}
-	nodetest.Must(w.T, err)
+	return err
 }
 
 func (w *World) Deliver(events ...consortium.Event) error {
