@@ -50,7 +50,7 @@ func newFed(t *testing.T) *fed {
 // restarted are the feeds as a new process has them.
 func (f *fed) restarted() *Feeds {
 	return &Feeds{
-		Repo: f.R, State: f.World.State, Publisher: feedPublisher(f.World), Watcher: chain{f}, Ledger: account{f}, Trail: trail{f},
+		Repo: f.R, State: f.World.State, Publisher: feedPublisher(f.World), Watcher: chain{f}, Fetcher: fetched{}, Ledger: account{f}, Trail: trail{f},
 		Problem: func() error { return f.waits }, Log: slog.New(slog.NewTextHandler(&f.said, nil)),
 	}
 }
@@ -167,3 +167,8 @@ func mustParse(t testing.TB, raws ...string) (list []*stix.Object) {
 	}
 	return list
 }
+
+// fetched has asked for everything that the chain tells of.
+type fetched struct{}
+
+func (fetched) AwaitFetched(context.Context) error { return nil }
