@@ -66,6 +66,11 @@ func accountID(user string) string { return uuid.NewSHA1(uuid.Nil, []byte(user))
 
 // Add makes an account. If first is set, it is made only if nobody was ever let in before.
 func (a *Accounts) Add(user, password, role string, limits Limits, first bool, now time.Time) (Account, error) {
+	if first { // a password costs memory and time: not for whoever comes by
+		if claimed, err := a.Claimed(); err != nil || claimed {
+			return Account{}, fmt.Errorf("adding account %.40q: %w", user, errors.Join(err, ErrTaken))
+		}
+	}
 	hash, err := hashPassword(password)
 	if err != nil {
 		return Account{}, err

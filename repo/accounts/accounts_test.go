@@ -173,6 +173,23 @@ func TestTheFirstToComeIsWelcomeOnlyOnANodeThatNobodyUses(t *testing.T) {
 	}
 }
 
+// Nor does it cost the node a password's memory to send the others away: anybody can ask.
+func TestWhoComesToAClaimedNodeCostsItNoPassword(t *testing.T) {
+	a := openAccounts(t)
+	addAccount(t, a, "ann", "admin")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		if _, err := a.Add("eve", "x", "admin", Limits{}, true, monday); !errors.Is(err, ErrTaken) {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 8<<20 { // one password takes 19 MiB
+		t.Errorf("ten refusals take %d bytes", taken)
+	}
+}
+
 func TestAccountsAreListedAndChanged(t *testing.T) {
 	a := openAccounts(t)
 	ann := addAccount(t, a, "ann", "admin")
