@@ -55,6 +55,7 @@ type DB struct {
 	large   *largeValues
 	mark    *os.File // nil: it isn't open, or not whole
 	readers readers
+	hooks   Hooks // of a store in memory
 
 	writing sync.Mutex   // held by whoever changes the store
 	number  uint64       // of the last transaction

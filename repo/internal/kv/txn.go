@@ -39,6 +39,11 @@ const (
 // View runs a transaction that reads.
 func (db *DB) View(transaction func(*Txn) error) (err error) {
 	defer func() { db.note(err) }()
+	if hook := db.hooks.Read; hook != nil {
+		if err := hook(); err != nil {
+			return err
+		}
+	}
 	generation := db.readers.enter()
 	defer func() {
 		_ = db.large.remove(db.readers.leave(generation)) // else the next start does it
@@ -58,7 +63,7 @@ func (db *DB) Update(transaction func(*Txn) error) (err error) {
 	err = recovering(func() error { return transaction(txn) })
 	if err == nil && txn.writes {
 		if err = txn.prepare(); err == nil {
-			if err = recovering(txn.txn.Commit); err != nil {
+			if err = recovering(txn.commit); err != nil {
 				return err // what it wrote may be there, or not: its files stay until the next start
 			}
 		}
@@ -91,6 +96,13 @@ func (db *DB) drop(refs []ref) error {
 	}
 	_ = db.large.remove(db.readers.drop(refs)) // else the next start does it
 	return nil
+}
+
+func (t *Txn) commit() error {
+	if hook := t.db.hooks.Commit; hook != nil {
+		return hook(t.txn.Commit)
+	}
+	return t.txn.Commit()
 }
 
 // prepare does what comes before a commit.

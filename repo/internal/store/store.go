@@ -57,6 +57,9 @@ func (s *Store) IsEmpty() (empty bool, err error) {
 	return empty, err
 }
 
+// New is a store over a database that is open.
+func New(db *kv.DB) *Store { return &Store{db: db} }
+
 // Open opens a database.
 func Open(path string, options kv.Options) (*Store, error) {
 	db, err := kv.Open(path, options)
