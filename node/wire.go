@@ -73,11 +73,11 @@ func (n *Node) wirePipelines() error {
 	}
 	fresh := publish.NewFresh(n.host)
 	n.gossip = &gossip{}
-	n.minter = &publish.Minter{
+	n.minter = publish.NewMinter(publish.Config{
 		Outbox: outbox, View: view, State: n.state, Fresh: fresh, Ledger: n.ledger, GenesisHash: n.consortium.GenesisHash,
 		GenesisID: n.consortium.GenesisID, Consortium: n.consortium.ID, LeaseKey: leaseKey, Announcer: n.gossip,
 		Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
-	}
+	})
 	n.sealer = &publish.Sealer{
 		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Consortium: n.consortium.ID, Memory: publish.SealBytes,
 		Disk: n.disk, Condition: problem.NewMonitor("sealing", n.log), Log: n.log,

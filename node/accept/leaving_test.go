@@ -47,7 +47,6 @@ func stateOf(s taxii.Status) string {
 // Who withdraws an object and then posts it again was answered "complete", with the transaction that was about to end.
 func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	m := &publish.Minter{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, LeaseKey: []byte("key")}
 	first := show(w, w.ObjectOf(1, "old"), [32]byte{1})
 	if s := add(w, false, nodetest.DescribedIndicator(1, "old")); stateOf(s) != "complete" {
 		t.Fatalf("the same again: %+v", s)
@@ -63,9 +62,6 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 	if again := w.LastItem(); again.Number != item.Number {
 		t.Errorf("it is published twice, as %d and %d", item.Number, again.Number)
 	}
-	if done, _, failure, err := m.Done(&item); err != nil || done {
-		t.Fatalf("nothing would be minted: %v, %q, %v", done, failure, err)
-	}
 	// As long as it is on its way it can't be withdrawn, and nobody is told that it was.
 	record := []taxii.Record{{ID: firstID, AssetID: first.Asset}}
 	if _, err := withdrawerIn(w).Withdraw(t.Context(), taxii.Principal{User: "u"}, taxii.Collection{ID: w.Collection}, record); !errors.Is(err, taxii.ErrConflict) {
@@ -76,7 +72,7 @@ func TestWhatIsPostedWhileItIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 		t.Errorf("a withdrawal meanwhile, by the command: %v", err)
 	}
 
-	second := show(w, w.ObjectOf(1, "old"), m.Lease(item))
+	second := show(w, w.ObjectOf(1, "old"), [32]byte{2})
 	w.Seal()
 	nodetest.Must(t, w.R.Outbox.Resolve(item, consortium.Place{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
 	status := add(w, false, nodetest.DescribedIndicator(1, "old"))
@@ -115,11 +111,10 @@ func TestWhatTheOutboxHasAndIsBeingWithdrawnIsPublishedOnceMore(t *testing.T) {
 // A withdrawal takes with it what would come in the place of what is withdrawn.
 func TestAWithdrawalEndsWhatFollows(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
-	m := &publish.Minter{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, LeaseKey: []byte("key")}
 	first := show(w, w.ObjectOf(1, "old"), [32]byte{1})
 	taken(t, add(w, true, nodetest.DescribedIndicator(1, "new")), "takes the place")
 	item := w.LastItem()
-	second := show(w, w.ObjectOf(1, "new"), m.Lease(item))
+	second := show(w, w.ObjectOf(1, "new"), [32]byte{2})
 	w.Seal()
 	nodetest.Must(t, w.R.Outbox.Resolve(item, consortium.Place{TxID: second.TxID, Round: second.Round, Asset: second.Asset}, ""))
 	status, err := withdrawerIn(w).Withdraw(t.Context(), taxii.Principal{User: "u"}, taxii.Collection{ID: w.Collection}, []taxii.Record{{ID: firstID, Version: worldtest.FirstTime, AssetID: first.Asset}})

@@ -3,16 +3,13 @@ package accept
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
 
-	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/waiting"
@@ -48,7 +45,7 @@ func newRing(t *testing.T) (*publishersWorld, string) {
 	p := h.Named("Ring", "ring")
 	p.Readers = wire.Accounts{Named: []string{h.Founder.Address(), h.Mallory.Address()}}
 	nodetest.Must(t, h.owner.Found(t.Context(), id, p))
-	h.Records()
+	h.mintsRecords()
 	return h, id
 }
 
@@ -61,30 +58,11 @@ func (h *publishersWorld) looksAfter(records int) {
 	waiting.Until(h.T, "the next keys are on their way", func() bool {
 		items, err := h.R.Outbox.Queue(outbox.Stored, h.Recorded, 1000)
 		nodetest.Must(h.T, err)
-		return count(items, wire.KindCollection) == records
+		rest := slices.DeleteFunc(items, func(item outbox.Item) bool { return item.Note.Kind != wire.KindCollection })
+		return len(rest) == records
 	})
 	stop()
 	nodetest.Must(h.T, <-ended)
-}
-
-func (h *publishersWorld) sealer() *publish.Sealer {
-	return &publish.Sealer{Outbox: publish.NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: publish.NewFresh(h.Blocks), Consortium: h.ID,
-		Memory: publish.SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
-}
-
-// minter is one that has this much to spend.
-func (h *publishersWorld) minter(free uint64) *publish.Minter {
-	h.T.Helper()
-	const locked = 100_000
-	algod := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"address":%q,"amount":%d,"min-balance":%d,"round":1}`, h.Self.Address(), locked+free, locked)
-	}))
-	h.T.Cleanup(algod.Close)
-	client, err := algorand.NewAlgod(algod.URL, "")
-	nodetest.Must(h.T, err)
-	return &publish.Minter{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks),
-		Ledger: ledger.New(client, h.Self.Account, 10_000), Log: nodetest.Discard}
 }
 
 func (h *publishersWorld) publisher() *Publisher {
@@ -103,27 +81,10 @@ func (h *publishersWorld) stores(collection string, first, count int) taxii.Stat
 	}
 	id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: collection}, into, taxii.Addition{Objects: incoming})
 	nodetest.Must(h.T, err)
-	for {
-		items, err := h.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
-		nodetest.Must(h.T, err)
-		if len(items) == 0 {
-			break
-		}
-		_, err = h.sealer().Seal(h.T.Context(), items)
-		nodetest.Must(h.T, err)
-	}
+	h.seals()
 	status, err := p.status(id)
 	nodetest.Must(h.T, err)
 	return status.Status
-}
-
-func count(items []outbox.Item, kind wire.Kind) (n int) {
-	for _, item := range items {
-		if item.Note.Kind == kind {
-			n++
-		}
-	}
-	return n
 }
 
 func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
@@ -136,44 +97,30 @@ func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
 		t.Fatalf("%d collections may need another key, want 2", n)
 	}
 	h.stores(ring, 1, 6)
-	const fee = 1000
-	m, params := h.minter(5*ledger.Cost(1, fee)), ledger.Params{MinFee: fee}
-	items, err := h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch)
-	nodetest.Must(t, err)
-	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
-	affordable, problem, err := m.Affordable(t.Context(), params, items)
-	if err != nil || problem != nil || len(affordable) != 3 {
-		t.Errorf("with ALGO for 5 NFTs %d objects are signed (%v, %v), want 3", len(affordable), problem, err)
+	free := 5 * ledger.Cost(1, publish.UsualFee) // what was signed is not confirmed, and not paid for
+	signed, waits := h.signs(free)
+	if !slices.Equal(signed, []wire.Kind{wire.KindObject, wire.KindObject, wire.KindObject}) {
+		t.Errorf("with ALGO for 5 NFTs %v are signed, want 3 objects", signed)
 	}
-	poor := h.minter(2 * ledger.Cost(1, fee))
-	if affordable, problem, err = poor.Affordable(t.Context(), params, items); err != nil || problem == nil || problem.Problem != "funds" || !strings.Contains(problem.Detail, "0.202000 for other keys") {
-		t.Errorf("with ALGO for the keys alone %d objects are signed (%+v, %v)", len(affordable), problem, err)
+	if signed, waits = h.signs(free); len(signed) != 0 || waits.Problem != "funds" || !strings.Contains(waits.Detail, "0.202000 for other keys") {
+		t.Errorf("with ALGO for the keys alone %v are signed, and the rest waits for %+v", signed, waits)
 	}
 	h.Removes(h.Mallory)
 	h.looksAfter(2)
-	if items, err = h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch); err != nil {
-		t.Fatal(err)
-	}
-	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
-	affordable, problem, err = poor.Affordable(t.Context(), params, items)
-	if err != nil || problem != nil || count(affordable, wire.KindCollection) != 2 || len(affordable) != 2 {
-		t.Errorf("after the removal %d items are signed (%v, %v), want both keys", len(affordable), problem, err)
+	if signed, _ = h.signs(free); !slices.Equal(signed, []wire.Kind{wire.KindCollection, wire.KindCollection}) {
+		t.Errorf("after the removal %v are signed, want both keys", signed)
 	}
 }
 
 func TestANewKeyComesBeforeAllThatWaits(t *testing.T) {
 	h, ring := newRing(t)
-	h.stores(ring, 1, publish.SignBatch+44)
+	h.stores(ring, 1, 300)
 	h.Removes(h.Mallory)
 	h.looksAfter(1)
-	items, err := h.R.Outbox.Reader(outbox.Stored).Next(publish.SignBatch)
+	items, err := h.R.Outbox.Reader(outbox.Stored).Next(256)
 	nodetest.Must(t, err)
-	items = publish.Without(items, func(item outbox.Item) bool { return item.Number <= h.Recorded })
-	if len(items) == 0 || items[0].Note.Kind != wire.KindCollection {
+	if len(items) != 256 || items[0].Note.Kind != wire.KindCollection || items[1].Note.Kind != wire.KindObject {
 		t.Errorf("%d items are signed next, the first is a %s", len(items), items[0].Note.Kind)
-	}
-	if counted := count(items, wire.KindCollection); counted != 1 {
-		t.Errorf("the record is signed %d times", counted)
 	}
 }
 
@@ -182,20 +129,17 @@ func TestNothingIsPublishedUnderAKeyThatARemovedMemberHas(t *testing.T) {
 	h.stores(ring, 1, 3)
 	h.stores(h.Collection, 4, 1) // another's collection, which others read anyway
 	h.Removes(h.Mallory)
-	m := h.minter(0)
-	items, err := h.R.Outbox.Queue(outbox.Stored, h.Recorded, 100)
-	nodetest.Must(t, err)
-	rest, problem, err := m.UpToDate(t.Context(), items)
-	if err != nil || problem == nil || problem.Problem != "rekeying" || !strings.Contains(problem.Detail, "mallory") {
-		t.Errorf("what is said is %+v (%v)", problem, err)
+	signed, waits := h.signs(1e9)
+	if waits.Problem != "rekeying" || !strings.Contains(waits.Detail, "mallory") {
+		t.Errorf("what is said is %+v", waits)
 	}
-	if len(rest) != 1 || rest[0].Collection != h.Collection {
-		t.Errorf("%d objects are signed, want that of the founder's collection", len(rest))
+	if items, err := h.R.Outbox.Queue(outbox.Signed, 0, 10); err != nil || len(signed) != 1 || len(items) != 1 || items[0].Collection != h.Collection {
+		t.Errorf("%v are signed, want the object of the founder's collection (%v)", items, err)
 	}
 	// The next epoch is on its way as long as it isn't on the chain.
 	h.looksAfter(1)
-	if rest, problem, err = m.UpToDate(t.Context(), items); err != nil || problem == nil || len(rest) != 1 {
-		t.Errorf("%d objects are signed (%v, %v)", len(rest), problem, err)
+	if signed, waits = h.signs(1e9); waits.Problem != "rekeying" || !slices.Equal(signed, []wire.Kind{wire.KindCollection}) {
+		t.Errorf("%v are signed, and the rest waits for %+v", signed, waits)
 	}
 }
 
@@ -231,7 +175,7 @@ func TestWhoStillHasAKeyIsSaidToTheOwnerAndToWhoPublishes(t *testing.T) {
 	}
 
 	h.looksAfter(1)
-	h.Records()
+	h.mintsRecords()
 	h.Takes(h.CollectionOf(h.Founder, h.Collection, 2, h.Everybody(""), h.Self))
 	if own, founders := h.exposed(ring), h.exposed(h.Collection); own != nil || founders != nil {
 		t.Errorf("with other keys it is still said: %+v, %+v", own, founders)
@@ -265,21 +209,9 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			id, err := publisher.Accept(worldtest.PublisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
 				taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
 			nodetest.Must(t, err)
-			sealed := func() []outbox.Item {
-				t.Helper()
-				items, err := h.R.Outbox.Queue(outbox.Accepted, 0, 10)
-				nodetest.Must(t, err)
-				if len(items) > 0 {
-					_, err = h.sealer().Seal(t.Context(), items)
-					nodetest.Must(t, err)
-				}
-				items, err = h.R.Outbox.Queue(outbox.Stored, 0, 10)
-				nodetest.Must(t, err)
-				return items
-			}
 			if stage == "sealed" {
-				if n := len(sealed()); n != 2 {
-					t.Fatalf("%d objects are sealed, want 2", n)
+				if h.seals(); h.R.Outbox.Count()[outbox.Stored] != 2 {
+					t.Fatalf("%v are sealed, want 2", h.R.Outbox.Count())
 				}
 			}
 			// The owner lets everybody in, without another key: everybody can be given the one that there is.
@@ -288,11 +220,12 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			if c, _ := h.State.Collection(ring); !c.Properties.Readers.Members {
 				t.Fatalf("the collection is %+v", c)
 			}
-			m := &publish.Minter{Outbox: publish.NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Log: nodetest.Discard}
 			directories := h.Blocks.Count()
-			rest, problem, err := m.UpToDate(t.Context(), sealed())
-			if err != nil || problem != nil || len(rest) != 1 || rest[0].Level != uint8(stix.Green) {
-				t.Errorf("%+v are signed (%v, %v), want the green one", rest, problem, err)
+			h.seals()
+			signed, waits := h.signs(1e9)
+			items, err := h.R.Outbox.Queue(outbox.Signed, 0, 10)
+			if err != nil || waits.Problem != "" || len(signed) != 1 || len(items) != 1 || items[0].Level != uint8(stix.Green) {
+				t.Errorf("%+v are signed (%+v, %v), want the green one", items, waits, err)
 			}
 			if stage == "sealed" && h.Blocks.Count() != directories-1 {
 				t.Error("the blocks of the amber one are kept")
@@ -333,11 +266,7 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 			}
 			h.Takes(h.CollectionOf(h.Mallory, to.ID, 1, hostile, readers...))
 
-			s := h.sealer()
-			items, err := h.R.Outbox.Queue(outbox.Accepted, 0, 10)
-			nodetest.Must(t, err)
-			_, err = s.Seal(t.Context(), items)
-			nodetest.Must(t, err)
+			h.seals()
 			if counts := h.R.Outbox.Count(); counts[outbox.Accepted]+counts[outbox.Stored]-1 != 0 { // the record that came too late
 				t.Errorf("%v wait to be published", counts)
 			}
@@ -391,33 +320,6 @@ func TestPublishingAndFetchingWaitForSpace(t *testing.T) {
 	waiting.Until(t, "one object is shown and one stored", func() bool { return w.Shown() == 1 && w.R.Outbox.Count()[outbox.Stored] == 1 })
 	stop()
 	nodetest.Must(t, errors.Join(<-ended, <-ended))
-}
-
-func TestABatchOfLargeObjectsIsSealedInPortions(t *testing.T) {
-	w := worldtest.NewFoundedWorld(t)
-	const size, count = 4 << 10, 20
-	for n := range count {
-		if failures := post(w, nodetest.DescribedIndicator(n, strings.Repeat("x", size))); len(failures) > 0 {
-			t.Fatal(failures)
-		}
-	}
-	s := &publish.Sealer{Outbox: publish.NewOutbox(w.R.Outbox), State: w.State, Blocks: w.Blocks, Fresh: publish.NewFresh(w.Blocks), Consortium: w.ID, Memory: 16 << 10,
-		Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
-	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
-	nodetest.Must(t, err)
-	for portions := 0; len(items) > 0; portions++ {
-		_, err = s.Seal(t.Context(), items)
-		nodetest.Must(t, err)
-		rest, err := w.R.Outbox.Queue(outbox.Accepted, 0, publish.SealBatch)
-		nodetest.Must(t, err)
-		if len(rest) == 0 && portions == 0 {
-			t.Error("all were sealed at once")
-		}
-		if len(rest) == len(items) {
-			t.Fatal("nothing was sealed")
-		}
-		items = rest
-	}
 }
 
 // diskWith is a disk with so much room, of which 100 bytes are a reserve.

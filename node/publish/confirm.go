@@ -19,8 +19,8 @@ import (
 func (m *Minter) follow(ctx context.Context) error {
 	round, failures := uint64(0), 0
 	for ctx.Err() == nil {
-		changed := m.landed.Changed()
-		flights := m.inFlight()
+		changed := m.flights.landed.Changed()
+		flights := m.flights.list()
 		if len(flights) == 0 {
 			round = 0
 			select {
@@ -125,7 +125,7 @@ func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
 
 // lookAfter finds out the result of groups that are not confirmed in time: sends them again, or gives them up
 // when it is proved that they can never be confirmed.
-func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
+func (m *Minter) lookAfter(ctx context.Context) error {
 	ticker := time.NewTicker(m.Timeout / 4)
 	defer ticker.Stop()
 	for {
@@ -134,7 +134,7 @@ func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
 			return nil
 		case <-ticker.C:
 		}
-		flights := m.inFlight()
+		flights := m.flights.list()
 		if len(flights) == 0 {
 			continue
 		}
@@ -148,7 +148,7 @@ func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
 			if !overdue && round <= f.LastValid {
 				continue
 			}
-			if err := m.settle(ctx, f, submissions); err != nil {
+			if err := m.settle(ctx, f, true); err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}
@@ -165,10 +165,10 @@ func (m *Minter) lookAfter(ctx context.Context, submissions submissions) error {
 }
 
 // settle decides about one overdue group: it may be confirmed, waiting, to be sent again or, once that is proved, over
-// for good. Whichever of its signings was confirmed, the others can't be any more.
-func (m *Minter) settle(ctx context.Context, f *flight, submissions submissions) error {
-	f = m.now(f)
-	if err := m.endIfDone(f.Number); err != nil || !m.isInFlight(f.Number) {
+// for good. Whichever of its signings was confirmed, the others can't be any more. It is sent again only if again says so.
+func (m *Minter) settle(ctx context.Context, f *flight, again bool) error {
+	f = m.flights.now(f)
+	if err := m.endIfDone(f.Number); err != nil || !m.flights.has(f.Number) {
 		return err
 	}
 	pending := false
@@ -208,9 +208,7 @@ func (m *Minter) settle(ctx context.Context, f *flight, submissions submissions)
 	}
 	// Neither knows it, and it can still be confirmed: it was dropped. Sending it again is harmless.
 	f.setTaken(time.Time{})
-	select {
-	case submissions.of(f) <- f:
-	default: // all submitters are busy: the next time
+	if !again || !m.flights.again(f) { // the next time
 		f.setTaken(time.Now())
 	}
 	return nil
@@ -238,7 +236,7 @@ func (m *Minter) expire(f *flight) error {
 	if err := m.Outbox.Expire(f.Group); err != nil {
 		return &outboxError{err}
 	}
-	m.end(f.Number)
+	m.flights.end(f.Number)
 	return nil
 }
 

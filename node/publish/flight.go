@@ -1,12 +1,15 @@
 package publish
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -43,41 +46,149 @@ func (f *flight) takenAt() time.Time {
 	return f.taken
 }
 
-// submissions are groups that are to be submitted, those first that are not bulk. A group is wholly one or the other, and
-// the bulk of a request is what comes after the rest of it, so that its order stays.
-type submissions struct{ first, bulk chan *flight }
+// flights are the groups on their way: from their signing to their confirmation, or until it is proved that they can't be
+// confirmed any more. Those that are to be submitted queue up, first what is not bulk. A group is wholly one or the other,
+// and the bulk of a request is what comes after the rest of it, so that its order stays.
+type flights struct {
+	landed      signal.Signal // one ended, or began
+	first, bulk chan *flight  // to be submitted
 
-func newSubmissions() submissions {
-	return submissions{make(chan *flight, maxFlights), make(chan *flight, maxFlights)}
+	mu       sync.Mutex
+	byNumber map[uint64]*flight
 }
 
-// of is where a group belongs.
-func (s submissions) of(f *flight) chan<- *flight {
+func newFlights() *flights {
+	return &flights{first: make(chan *flight, maxFlights), bulk: make(chan *flight, maxFlights), byNumber: map[uint64]*flight{}}
+}
+
+// queue is where a flight waits for its submission.
+func (l *flights) queue(f *flight) chan<- *flight {
 	if f.bulk {
-		return s.bulk
+		return l.bulk
 	}
-	return s.first
+	return l.first
 }
 
-// next waits for the next group; nil when the context ends.
-func (s submissions) next(ctx context.Context) *flight {
+// next waits for the next flight that is to be submitted; nil when the context ends.
+func (l *flights) next(ctx context.Context) *flight {
 	select {
-	case f := <-s.first:
+	case f := <-l.first:
 		return f
 	default:
 	}
 	select {
 	case <-ctx.Done():
 		return nil
-	case f := <-s.first:
+	case f := <-l.first:
 		return f
-	case f := <-s.bulk:
+	case f := <-l.bulk:
 		return f
 	}
 }
 
+// depart begins the flights of groups, whose items are among the given ones, and has them submitted.
+func (l *flights) depart(ctx context.Context, groups []outbox.Group, items []outbox.Item) {
+	byNumber := make(map[uint64]outbox.Item, len(items))
+	for _, item := range items {
+		byNumber[item.Number] = item
+	}
+	for _, g := range groups {
+		f := l.begin(g, byNumber)
+		select {
+		case l.queue(f) <- f:
+		case <-ctx.Done(): // they are in the outbox
+			return
+		}
+	}
+}
+
+// again has a flight submitted once more, unless very many wait for that.
+func (l *flights) again(f *flight) (queued bool) {
+	select {
+	case l.queue(f) <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+// begin begins the flight of a group, whose items are among the given ones.
+func (l *flights) begin(g outbox.Group, items map[uint64]outbox.Item) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := &flight{Group: g, over: make(chan struct{})}
+	for _, number := range g.Items {
+		item := items[number]
+		f.bulk = f.bulk || item.Bulk
+		if item.User != "" && !slices.Contains(f.users, item.User) {
+			f.users = append(f.users, item.User)
+		}
+	}
+	l.byNumber[g.Number] = f
+	l.landed.Notify()
+	return f
+}
+
+// replace puts a flight of a group's latest signing in the place of the one before.
+func (l *flights) replace(g outbox.Group) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.byNumber[g.Number]
+	f := &flight{Group: g, over: make(chan struct{})}
+	if old != nil {
+		f.over = old.over // anyone who waits for the group's end waits on
+		f.bulk, f.users = old.bulk, old.users
+	}
+	l.byNumber[g.Number] = f
+	return f
+}
+
+// has reports whether a group is on its way.
+func (l *flights) has(number uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byNumber[number] != nil
+}
+
+// areEmpty reports whether no group is on its way.
+func (l *flights) areEmpty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.byNumber) == 0
+}
+
+// now is a flight as its group was signed last.
+func (l *flights) now(f *flight) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if latest := l.byNumber[f.Number]; latest != nil {
+		return latest
+	}
+	return f
+}
+
+// end ends a flight. It may be called more than once.
+func (l *flights) end(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.byNumber[number]
+	if f == nil {
+		return
+	}
+	delete(l.byNumber, number)
+	close(f.over)
+	l.landed.Notify()
+}
+
+// list gives the flights, the oldest first.
+func (l *flights) list() []*flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.byNumber), func(a, b *flight) int { return cmp.Compare(a.Number, b.Number) })
+}
+
 // resume takes up the groups that were in flight when the node stopped.
-func (m *Minter) resume(submissions submissions) error {
+func (m *Minter) resume() error {
 	groups, err := m.Outbox.Groups(0, maxFlights)
 	if err != nil {
 		return err
@@ -89,74 +200,10 @@ func (m *Minter) resume(submissions submissions) error {
 				return err
 			}
 		}
-		f := m.begin(g, items)
-		submissions.of(f) <- f
+		f := m.flights.begin(g, items)
+		m.flights.queue(f) <- f
 	}
 	return nil
-}
-
-// begin begins the flight of a group, whose items are among the given ones.
-func (m *Minter) begin(g outbox.Group, items map[uint64]outbox.Item) *flight {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.flights == nil {
-		m.flights = map[uint64]*flight{}
-	}
-	f := &flight{Group: g, over: make(chan struct{})}
-	for _, number := range g.Items {
-		item := items[number]
-		f.bulk = f.bulk || item.Bulk
-		if item.User != "" && !slices.Contains(f.users, item.User) {
-			f.users = append(f.users, item.User)
-		}
-	}
-	m.flights[g.Number] = f
-	m.landed.Notify()
-	return f
-}
-
-// replace puts a flight of a group's latest signing in the place of the one before.
-func (m *Minter) replace(g outbox.Group) *flight {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	old := m.flights[g.Number]
-	f := &flight{Group: g, over: make(chan struct{})}
-	if old != nil {
-		f.over = old.over // anyone who waits for the group's end waits on
-		f.bulk, f.users = old.bulk, old.users
-	}
-	m.flights[g.Number] = f
-	return f
-}
-
-// isInFlight reports whether a group is on its way.
-func (m *Minter) isInFlight(number uint64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.flights[number] != nil
-}
-
-// now is a flight as its group was signed last.
-func (m *Minter) now(f *flight) *flight {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if latest := m.flights[f.Number]; latest != nil {
-		return latest
-	}
-	return f
-}
-
-// end ends a flight. It may be called more than once.
-func (m *Minter) end(number uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	f := m.flights[number]
-	if f == nil {
-		return
-	}
-	delete(m.flights, number)
-	close(f.over)
-	m.landed.Notify()
 }
 
 // endIfDone ends a flight whose group isn't waiting any more.
@@ -166,36 +213,7 @@ func (m *Minter) endIfDone(number uint64) error {
 		return &outboxError{err}
 	}
 	if !waiting {
-		m.end(number)
-	}
-	return nil
-}
-
-// inFlight lists the flights, the oldest first.
-func (m *Minter) inFlight() []*flight {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := make([]*flight, 0, len(m.flights))
-	for _, f := range m.flights {
-		list = append(list, f)
-	}
-	slices.SortFunc(list, func(a, b *flight) int { return int(a.Number) - int(b.Number) })
-	return list
-}
-
-// depart begins the flights of groups.
-func (m *Minter) depart(ctx context.Context, groups []outbox.Group, items []outbox.Item, submissions submissions) error {
-	byNumber := make(map[uint64]outbox.Item, len(items))
-	for _, item := range items {
-		byNumber[item.Number] = item
-	}
-	for _, g := range groups {
-		f := m.begin(g, byNumber)
-		select {
-		case submissions.of(f) <- f:
-		case <-ctx.Done(): // they are in the outbox
-			return nil
-		}
+		m.flights.end(number)
 	}
 	return nil
 }
@@ -213,11 +231,11 @@ type allowance struct {
 	users        map[string]int // that fly already
 }
 
-func (m *Minter) allowance() allowance {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	a := allowance{groups: maxFlights - len(m.flights), bulk: bulkFlights, users: map[string]int{}}
-	for _, f := range m.flights {
+func (l *flights) allowance() allowance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := allowance{groups: maxFlights - len(l.byNumber), bulk: bulkFlights, users: map[string]int{}}
+	for _, f := range l.byNumber {
 		if f.bulk {
 			a.bulk--
 		}

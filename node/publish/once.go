@@ -22,7 +22,7 @@ import (
 func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
-		done, by, failure, err := m.Done(&item)
+		done, by, failure, err := m.done(&item)
 		if err != nil {
 			return nil, err
 		}
@@ -37,9 +37,9 @@ func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
 	return rest, nil
 }
 
-// Done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
+// done reports whether the chain has what an item is to bring about, by which transaction if that is known, and why it
 // is not what the item wanted if it isn't.
-func (m *Minter) Done(item *outbox.Item) (done bool, by consortium.Place, failure string, err error) {
+func (m *Minter) done(item *outbox.Item) (done bool, by consortium.Place, failure string, err error) {
 	if item.Destroys != 0 {
 		e, found, err := m.View.EventOf(item.Destroys)
 		if err != nil || found && e.State == view.Ended {
@@ -75,7 +75,7 @@ func (m *Minter) Done(item *outbox.Item) (done bool, by consortium.Place, failur
 // was restored from, signed it. If what it made was withdrawn since, the item is the next publication of its key.
 func (m *Minter) signedBefore(item *outbox.Item) (*view.Event, error) {
 	for {
-		e, found, err := m.View.Leased(m.Lease(*item))
+		e, found, err := m.View.Leased(m.lease(*item))
 		if err != nil || !found {
 			return nil, err
 		}
@@ -86,11 +86,11 @@ func (m *Minter) signedBefore(item *outbox.Item) (*view.Event, error) {
 	}
 }
 
-// UpToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
+// upToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
 // epoch that is over, and has the latter sealed again: to mint them
 // as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
 // view was deleted, say) stay where they are.
-func (m *Minter) UpToDate(ctx context.Context, items []outbox.Item) (rest []outbox.Item, problem *obstacle, err error) {
+func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outbox.Item, problem *obstacle, err error) {
 	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
 	for _, c := range m.State.Collections() {
 		collections[c.ID] = c
@@ -185,7 +185,7 @@ func (m *Minter) reopen(ctx context.Context, item outbox.Item, key *seal.EpochKe
 }
 
 // PublishedAs finds what is in the view of the same version, or of the same content if there are no versions.
-func PublishedAs(served *view.View, item outbox.Item) (*view.Entry, error) {
+func PublishedAs(served published, item outbox.Item) (*view.Entry, error) {
 	probe := &view.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {
 		instant, err := stix.ParseTimestamp(item.Version)

@@ -59,7 +59,7 @@ func (m *Minter) beforeRotation(items []outbox.Item) ([]outbox.Item, error) {
 		return items, nil
 	case at > 0:
 		return items[:at], nil
-	case len(m.inFlight()) > 0 || items[0].Number != record.Number:
+	case !m.flights.areEmpty() || items[0].Number != record.Number:
 		return nil, nil
 	}
 	return items[:1], nil
@@ -69,7 +69,7 @@ func (m *Minter) beforeRotation(items []outbox.Item) ([]outbox.Item, error) {
 // while another node has the same ones.
 func (m *Minter) otherKeys() ([]outbox.Item, error) {
 	plan, err := ReadRotation(m.Outbox.Outbox)
-	if err != nil || plan == nil || plan.Account != m.State.Self && len(m.inFlight()) > 0 {
+	if err != nil || plan == nil || plan.Account != m.State.Self && !m.flights.areEmpty() {
 		return nil, err
 	}
 	record, found, err := m.Outbox.Find(plan.Key)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
@@ -20,8 +21,8 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// SealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
-const SealBatch = 256
+// sealBatch is how many objects are sealed and stored at once: enough that the disk is synced once for many.
+const sealBatch = 256
 
 // SealBytes is how much of them is held in memory.
 const SealBytes = 16 << 20
@@ -49,45 +50,40 @@ type Sealer struct {
 	Log        *slog.Logger
 }
 
-// Run seals until the context ends. What comes in meanwhile and has its turn before what is left is sealed before it.
+// Run seals until the context ends. It looks at the queue from its beginning whenever something changes that may let one of
+// its items go.
 func (s *Sealer) Run(ctx context.Context) error {
 	queue := s.Outbox.Reader(outbox.Accepted)
+	err := signal.Until(ctx, func() (bool, error) { return false, s.sealAll(ctx, queue) }, &s.Outbox.Accepted, &s.State.Changed)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// sealAll seals until nothing is there that may be sealed. What comes in meanwhile and has its turn before what is left is
+// sealed before it.
+func (s *Sealer) sealAll(ctx context.Context, queue *outbox.Reader) error {
+	queue.Restart()
 	for {
-		accepted, changed := s.Outbox.Accepted.Changed(), s.State.Changed.Changed()
-		queue.Restart()
-		for {
-			items, err := queue.Next(SealBatch)
-			if err == nil && len(items) > 0 {
-				s.Disk.Await(ctx)
-				all := items
-				items = withoutTail(items)
-				var n int
-				if n, err = s.Seal(ctx, items); err == nil && n < len(all) {
-					queue.Return(all[n])
-				}
-			}
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if len(items) == 0 {
-				break
-			}
+		all, err := queue.Next(sealBatch)
+		if err != nil || len(all) == 0 {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-accepted:
-		case <-changed:
+		s.Disk.Await(ctx)
+		n, err := s.seal(ctx, withoutTail(all))
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if n < len(all) {
+			queue.Return(all[n])
 		}
 	}
 }
 
-// Seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
+// seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
 // looked at. Items of a collection in which this organisation may not publish any more wait until it may.
-func (s *Sealer) Seal(ctx context.Context, items []outbox.Item) (n int, err error) {
+func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err error) {
 	drafts, n, err := s.draft(items)
 	if err != nil {
 		return 0, fmt.Errorf("sealing: %w", err)

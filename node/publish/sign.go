@@ -7,8 +7,8 @@
 //	submit.go   what is signed is announced and submitted
 //	confirm.go  what was submitted is seen confirmed, or proved never to be
 //
-// Beside them: flight.go (what is on its way), recover.go (a restored node, and its lost predecessor), sole.go (another node
-// with the same keys), rotation.go (a change of our own keys).
+// Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and its
+// lost predecessor), sole.go (another node with the same keys), rotation.go (a change of our own keys).
 package publish
 
 import (
@@ -21,14 +21,12 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/retry"
@@ -38,12 +36,11 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
-	"github.com/serviceledger/slnode/repo/view"
 )
 
 const (
 	maxFlights = 80  // groups that are signed and not confirmed: more than about a hundred make the network raise its fees
-	SignBatch  = 256 // items that are signed at once: the outbox is synced once for all of them
+	signBatch  = 256 // items that are signed at once: the outbox is synced once for all of them
 
 	slowestPace = 5 * time.Second
 )
@@ -51,66 +48,55 @@ const (
 // algodBackoff is for algod, and for what time or money solves.
 var algodBackoff = retry.Backoff{First: 200 * time.Millisecond, Most: slowestPace}
 
-// Announcer tells the other members.
-type Announcer interface {
-	Announce(ctx context.Context, directories []p2p.Directory) error
-	Hint(ctx context.Context, round uint64) error
-}
-
-// finder looks a transaction up in the indexer.
-type finder interface {
-	Find(ctx context.Context, txid string) (chainwatch.Finding, error)
-	// Trace is Find for one that is not expected to be there: what it doesn't find is absent up to the round it tells.
-	Trace(ctx context.Context, txid, sender string, first, last uint64) (chainwatch.Finding, error)
-}
-
-// Minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
-// confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
-//
-// A group is in flight from its signing to its confirmation, or until it is proved that it can't be confirmed any more.
-type Minter struct {
+// Config is what a [Minter] works with.
+type Config struct {
 	Outbox      *Outbox
-	View        *view.View
+	View        View
 	State       *state.Shared
 	Fresh       *Fresh
-	Ledger      *ledger.Ledger
+	Ledger      Ledger
 	GenesisHash []byte // of the network that the consortium lives on
 	GenesisID   string
 	Consortium  uint64
 	LeaseKey    []byte
 	Announcer   Announcer
-	Finder      finder
+	Finder      Finder
 	Hint        func(round uint64) // tells our own watcher
 	Disk        *problem.Disk
 	Sole        *Sole
 	Condition   *problem.Monitor
 	Log         *slog.Logger
 	Timeout     time.Duration // until a group that algod has taken is looked after
-	refusals    atomic.Int32  // in a row, of one request too many
-
-	mu      sync.Mutex
-	flights map[uint64]*flight
-	landed  signal.Signal // a flight ended, or began
 }
+
+// Minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
+// confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
+type Minter struct {
+	Config
+	flights  *flights
+	refusals atomic.Int32 // in a row, of one request too many
+}
+
+// NewMinter makes one, which works while [Minter.Run] runs.
+func NewMinter(c Config) *Minter { return &Minter{Config: c, flights: newFlights()} }
 
 // Run mints until the context ends.
 func (m *Minter) Run(ctx context.Context) error {
-	submissions := newSubmissions()
-	if err := m.resume(submissions); err != nil {
+	if err := m.resume(); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.sign(ctx, submissions) })
+	group.Go(func() error { return m.sign(ctx) })
 	group.Go(func() error { return m.follow(ctx) })
-	group.Go(func() error { return m.lookAfter(ctx, submissions) })
+	group.Go(func() error { return m.lookAfter(ctx) })
 	// One after the other: so what is referred to comes before what refers to it on the chain, too.
 	group.Go(func() error {
 		for {
-			f := submissions.next(ctx)
+			f := m.flights.next(ctx)
 			if f == nil {
 				return nil
 			}
-			if err := m.submit(ctx, m.now(f)); err != nil {
+			if err := m.submit(ctx, m.flights.now(f)); err != nil {
 				return err
 			}
 		}
@@ -118,49 +104,41 @@ func (m *Minter) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// sign turns what is stored into flights, as many as may be on their way at a time.
-func (m *Minter) sign(ctx context.Context, submissions submissions) error {
+// sign turns what is stored into flights, as many as may be on their way at a time. It looks at the queue from its beginning
+// whenever something changes that may let one of its items go.
+func (m *Minter) sign(ctx context.Context) error {
 	queue := m.Outbox.Reader(outbox.Stored)
-	failures := 0
-	for {
-		stored, landed, changed, sole := m.Outbox.Stored.Changed(), m.landed.Changed(), m.State.Changed.Changed(), m.Sole.changed.Changed()
-		progress, problem, err := m.signNext(ctx, queue, submissions)
+	err := signal.Until(ctx, func() (bool, error) { return false, m.signAll(ctx, queue) },
+		&m.Outbox.Stored, &m.flights.landed, &m.State.Changed, &m.Sole.changed)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// signAll signs until nothing is there that may be signed. What time or money solves it waits for.
+func (m *Minter) signAll(ctx context.Context, queue *outbox.Reader) error {
+	for failures := 0; ; failures++ {
+		progress, problem, err := m.signNext(ctx, queue)
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		case err != nil || ctx.Err() != nil:
 			return err
 		case progress:
 			m.Condition.Clear()
 			m.refusals.Store(0)
-			failures = 0
+			failures = -1
 			continue
-		case problem == nil: // nothing is there that may be signed
-			select {
-			case <-ctx.Done():
-			case <-stored:
-			case <-landed:
-			case <-changed:
-			case <-sole:
-			}
-			continue
-		case problem.Problem == notMember:
-			m.Condition.Set(problem.Problem, problem.Detail)
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
-			continue
+		case problem == nil:
+			return nil
 		}
 		pause := algodBackoff.After(failures)
-		failures++
 		if problem.err != nil {
 			m.algodFailed(problem.err)
 			pause = algorand.Pause(problem.err, pause)
 		} else {
 			m.Condition.Set(problem.Problem, problem.Detail)
 		}
-		if !retry.Wait(ctx, pause) {
+		if problem.Problem == notMember || !retry.Wait(ctx, pause) {
 			return nil
 		}
 	}
@@ -175,7 +153,7 @@ const lookAhead = 16
 // signNext signs what comes next and may be signed, once it is certain that nothing else is. Where that has to wait for
 // something that others don't wait for, as a collection's record, it is skipped. A problem is one that time or money
 // solves.
-func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader, submissions submissions) (progress bool, problem *obstacle, err error) {
+func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader) (progress bool, problem *obstacle, err error) {
 	if !m.Sole.disputed() {
 		if err := m.awaitRecovery(ctx); err != nil || ctx.Err() != nil {
 			return false, nil, err
@@ -186,15 +164,15 @@ func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader, submissions
 		if err != nil || len(items) == 0 {
 			return false, nil, err
 		}
-		return m.signTheseNow(ctx, items, submissions)
+		return m.signTheseNow(ctx, items)
 	}
 	queue.Restart()
 	for range lookAhead {
-		allowed := m.allowance()
+		allowed := m.flights.allowance()
 		if allowed.groups <= 0 {
 			return false, problem, nil
 		}
-		batch, err := queue.Next(SignBatch)
+		batch, err := queue.Next(signBatch)
 		if err == nil {
 			batch, err = m.beforeRotation(batch)
 		}
@@ -205,7 +183,7 @@ func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader, submissions
 		if len(items) == 0 {
 			continue
 		}
-		progress, itsProblem, err := m.signTheseNow(ctx, items, submissions)
+		progress, itsProblem, err := m.signTheseNow(ctx, items)
 		if err != nil || progress || itsProblem == nil || !itsProblem.isOfItems() {
 			return progress, itsProblem, err
 		}
@@ -215,7 +193,7 @@ func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader, submissions
 }
 
 // signTheseNow signs items, as far as nothing is in their way, and begins their flights.
-func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item, submissions submissions) (progress bool, problem *obstacle, err error) {
+func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item) (progress bool, problem *obstacle, err error) {
 	if !m.State.MayWrite() {
 		if !m.State.Begun() { // at the start nobody is a member yet, as far as we know
 			return false, nil, nil
@@ -227,7 +205,8 @@ func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item, submissi
 	if err != nil || problem != nil || ctx.Err() != nil {
 		return false, problem, err
 	}
-	return true, nil, m.depart(ctx, groups, items, submissions)
+	m.flights.depart(ctx, groups, items)
+	return true, nil, nil
 }
 
 // withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until all
@@ -250,14 +229,14 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	if string(params.GenesisHash[:]) != string(m.GenesisHash) {
 		return nil, &obstacle{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.GenesisID)}, nil
 	}
-	items, problem, err = m.Affordable(ctx, params, items)
+	items, problem, err = m.affordable(ctx, params, items)
 	if err != nil || problem != nil {
 		return nil, problem, err
 	}
 	if items, err = m.unpublished(items); err != nil {
 		return nil, nil, err
 	}
-	if items, problem, err = m.UpToDate(ctx, items); err != nil || len(items) == 0 {
+	if items, problem, err = m.upToDate(ctx, items); err != nil || len(items) == 0 {
 		return nil, problem, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
@@ -269,8 +248,8 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 		return nil, nil, err
 	}
 	// Destroys go apart: one that the network refuses must not hold up what is published beside it. So does bulk.
-	mints := Without(items, isDestroy)
-	items = slices.Concat(Without(mints, isBulk), Without(mints, isNoBulk), Without(items, isMint))
+	mints := without(items, isDestroy)
+	items = slices.Concat(without(mints, isBulk), without(mints, isNoBulk), without(items, isMint))
 	for chunk := range chunks(items) {
 		signed, err := m.signGroup(params, chunk)
 		var congested *ledger.CongestedError
@@ -310,8 +289,8 @@ func isBulk(item outbox.Item) bool { return item.Bulk }
 
 func isNoBulk(item outbox.Item) bool { return !item.Bulk }
 
-// Without leaves out the items for which drop reports true.
-func Without(items []outbox.Item, drop func(outbox.Item) bool) []outbox.Item {
+// without leaves out the items for which drop reports true.
+func without(items []outbox.Item, drop func(outbox.Item) bool) []outbox.Item {
 	return slices.DeleteFunc(slices.Clone(items), drop)
 }
 
@@ -339,21 +318,21 @@ func (m *Minter) signGroup(params ledger.Params, items []outbox.Item) (ledger.Gr
 			return ledger.Group{}, err
 		}
 		if isDestroy(item) {
-			mints[i] = ledger.Mint{Destroys: item.Destroys, Note: note, Lease: m.Lease(item)}
+			mints[i] = ledger.Mint{Destroys: item.Destroys, Note: note, Lease: m.lease(item)}
 			continue
 		}
 		directory, err := cid.Decode(item.Directory)
 		if err != nil {
 			return ledger.Group{}, fmt.Errorf("directory of item %d: %w", item.Number, err)
 		}
-		mints[i] = ledger.Mint{URL: wire.URL(directory), MetadataHash: [32]byte(item.MetadataHash), Note: note, Lease: m.Lease(item)}
+		mints[i] = ledger.Mint{URL: wire.URL(directory), MetadataHash: [32]byte(item.MetadataHash), Note: note, Lease: m.lease(item)}
 	}
 	return m.Ledger.Sign(params, mints)
 }
 
-// Lease is the same whenever the same is published: as long as one transaction can be confirmed, or was confirmed a
+// lease is the same whenever the same is published: as long as one transaction can be confirmed, or was confirmed a
 // while ago, the network refuses another. It is keyed, since the hash of what can be guessed tells what it is.
-func (m *Minter) Lease(item outbox.Item) (lease [32]byte) {
+func (m *Minter) lease(item outbox.Item) (lease [32]byte) {
 	mac := hmac.New(sha256.New, m.LeaseKey)
 	mac.Write(binary.BigEndian.AppendUint32(nil, item.Publication))
 	mac.Write(item.Key)
@@ -361,21 +340,21 @@ func (m *Minter) Lease(item outbox.Item) (lease [32]byte) {
 	return lease
 }
 
-// Affordable cuts a batch down to what the account can pay for beside what is in flight.
-func (m *Minter) Affordable(ctx context.Context, params ledger.Params, items []outbox.Item) ([]outbox.Item, *obstacle, error) {
+// affordable cuts a batch down to what the account can pay for beside what is in flight.
+func (m *Minter) affordable(ctx context.Context, params ledger.Params, items []outbox.Item) ([]outbox.Item, *obstacle, error) {
 	funds, err := m.Ledger.Funds(ctx)
 	if err != nil {
 		return nil, algodProblem(err), nil
 	}
 	reserved := 0
-	for _, f := range m.inFlight() {
+	for _, f := range m.flights.list() {
 		reserved += len(f.Items)
 	}
 	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
 	free -= min(free, uint64(reserved)*one)
 	// Objects leave what it takes to give each collection another key: a member can be removed when all is spent.
 	kept := uint64(m.State.ToRekey()) * one
-	affordable := items[:0:0]
+	payable := items[:0:0]
 	for _, item := range items {
 		cost, leaves := one, uint64(0)
 		switch {
@@ -386,10 +365,10 @@ func (m *Minter) Affordable(ctx context.Context, params ledger.Params, items []o
 		}
 		if cost+leaves <= free {
 			free -= cost
-			affordable = append(affordable, item)
+			payable = append(payable, item)
 		}
 	}
-	if items = affordable; len(items) == 0 {
+	if items = payable; len(items) == 0 {
 		detail := fmt.Sprintf("account %s has %s ALGO to spend, an object costs %s", m.Ledger.Address(), Algo(funds.Free()), Algo(one))
 		if kept > 0 {
 			detail += fmt.Sprintf(" and leaves %s for other keys of this organisation's collections", Algo(kept))
@@ -406,7 +385,7 @@ func Algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%
 // a courtesy: who misses it fetches.
 func (m *Minter) announce(ctx context.Context, items []outbox.Item) {
 	directories := make([]p2p.Directory, 0, len(items))
-	for _, item := range Without(items, isDestroy) {
+	for _, item := range without(items, isDestroy) {
 		directory, err := m.Fresh.take(ctx, item.Directory)
 		if err != nil {
 			m.Log.Warn("an object can't be announced", "item", item.Number, "error", err)

@@ -23,17 +23,17 @@ func itemsOf(user string, bulk bool, from uint64, n int) (list []outbox.Item) {
 }
 
 // flying makes a minter of which groups are in flight.
-func flying(groups ...[]outbox.Item) *Minter {
-	m := &Minter{}
+func flying(groups ...[]outbox.Item) *flights {
+	l := newFlights()
 	for i, items := range groups {
 		g := outbox.Group{Number: uint64(i + 1)}
 		byNumber := map[uint64]outbox.Item{}
 		for _, item := range items {
 			g.Items, byNumber[item.Number] = append(g.Items, item.Number), item
 		}
-		m.begin(g, byNumber)
+		l.begin(g, byNumber)
 	}
-	return m
+	return l
 }
 
 func counts(items []outbox.Item) map[string]int {
@@ -91,14 +91,14 @@ func TestABatchEndsWithWhatIsNotBulk(t *testing.T) {
 
 // Groups that are not bulk are submitted first, each kind in its order.
 func TestWhatIsNotBulkIsSubmittedFirst(t *testing.T) {
-	s := newSubmissions()
+	l := newFlights()
 	for i, bulk := range []bool{true, true, false, true, false} {
 		f := &flight{Group: outbox.Group{Number: uint64(i)}, bulk: bulk}
-		s.of(f) <- f
+		l.queue(f) <- f
 	}
 	var order []uint64
 	for range 5 {
-		order = append(order, s.next(t.Context()).Number)
+		order = append(order, l.next(t.Context()).Number)
 	}
 	if want := []uint64{2, 4, 0, 1, 3}; !slices.Equal(order, want) {
 		t.Errorf("submitted in the order %v, want %v", order, want)
@@ -118,7 +118,7 @@ func TestGroupsAreOfOneKind(t *testing.T) {
 }
 
 func TestOneRefusalOfARequestTooManyIsNoProblem(t *testing.T) {
-	m := &Minter{Condition: problem.NewMonitor("publishing", slog.New(slog.DiscardHandler))}
+	m := &Minter{Config: Config{Condition: problem.NewMonitor("publishing", slog.New(slog.DiscardHandler))}}
 	once := &algorand.Throttled{Status: 429, After: 20 * time.Second}
 	if m.algodFailed(once); m.Condition.Get().Problem != "" {
 		t.Errorf("after one: %+v", m.Condition.Get())

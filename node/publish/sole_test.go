@@ -152,14 +152,13 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 	h.Takes(h.Mint(h.Self, h.Object(9)))
 	var round atomic.Uint64
 	round.Store(h.Round)
-	m := &Minter{
+	m := NewMinter(Config{
 		Outbox: NewOutbox(h.R.Outbox), View: h.R.View, State: h.State, Fresh: NewFresh(h.Blocks), Log: nodetest.Discard,
 		Sole: h.sole, Condition: h.sole.Condition, Ledger: algodAt(t, &round),
-	}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	submissions := newSubmissions()
-	go func() { done <- m.sign(ctx, submissions) }()
+	go func() { done <- m.sign(ctx) }()
 	defer func() {
 		cancel()
 		nodetest.Must(t, <-done)
@@ -222,10 +221,10 @@ func (h *soleWorld) stores(n int) {
 		Version: "2026-01-02T03:04:05.678Z", Revealing: true, StoredAt: state.Now(),
 	}}})
 	nodetest.Must(h.T, err)
-	items, err := h.R.Outbox.Queue(outbox.Accepted, 0, SealBatch)
+	items, err := h.R.Outbox.Queue(outbox.Accepted, 0, sealBatch)
 	nodetest.Must(h.T, err)
 	s := &Sealer{Outbox: NewOutbox(h.R.Outbox), State: h.State, Blocks: h.Blocks, Fresh: NewFresh(h.Blocks), Consortium: h.ID,
 		Memory: SealBytes, Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
-	_, err = s.Seal(h.T.Context(), items)
+	_, err = s.seal(h.T.Context(), items)
 	nodetest.Must(h.T, err)
 }

@@ -54,10 +54,10 @@ func (m *Minter) refused(ctx context.Context, f *flight, refused *ledger.Refused
 	case ledger.LeaseHeld, ledger.Expired:
 		// After a restart that is mostly a group that was confirmed meanwhile.
 		f.setTaken(time.Now()) // lookAfter goes on, if it isn't known yet
-		if err := m.settle(ctx, f, submissions{}); err != nil {
+		if err := m.settle(ctx, f, false); err != nil {
 			return nil, true, onlyOwn(err)
 		}
-		if m.isInFlight(f.Number) && f.firstRefusal() {
+		if m.flights.has(f.Number) && f.firstRefusal() {
 			m.Log.Info("algod refuses a group", "group", f.Number, "reason", refused.Message)
 		}
 		return nil, true, nil
@@ -99,7 +99,7 @@ func (m *Minter) raise(ctx context.Context, f *flight) (*flight, error) {
 		return nil, err
 	}
 	m.Log.Info("a group is signed again with a higher fee", "group", f.Number)
-	raised := m.replace(group)
+	raised := m.flights.replace(group)
 	// The one before may have been confirmed in this moment.
 	return raised, m.endIfDone(f.Number)
 }
