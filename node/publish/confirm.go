@@ -46,7 +46,7 @@ func (m *Minter) follow(ctx context.Context) error {
 			return err
 		}
 		if !errors.Is(err, ledger.ErrNoBlock) { // one server behind algod's address has it, another not yet
-			m.algodFailed(err)
+			m.askFailed(err)
 		}
 		retry.Wait(ctx, algorand.Pause(err, algodBackoff.After(failures)))
 		failures++
@@ -102,8 +102,6 @@ func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
 	if err != nil || len(items) == 0 {
 		return err
 	}
-	m.Condition.Clear()
-	m.refusals.Store(0)
 	round := uint64(0)
 	groups := map[uint64]bool{}
 	for _, item := range items {
@@ -115,6 +113,8 @@ func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
 			return err
 		}
 	}
+	m.Condition.Clear() // last: who asked about these groups and got no answer says nothing any more
+	m.refusals.Store(0)
 	m.Log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
 	m.Hint(round)
 	if err := m.Announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {

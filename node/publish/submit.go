@@ -35,7 +35,7 @@ func (m *Minter) submit(ctx context.Context, f *flight) error {
 				continue
 			}
 		} else {
-			m.algodFailed(err)
+			m.askFailed(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -110,6 +110,13 @@ func (m *Minter) algodFailed(err error) {
 		return
 	}
 	m.Condition.Set("algod", err.Error())
+}
+
+// askFailed is algodFailed where algod was asked about groups on their way: when all have landed meanwhile, nothing waits.
+func (m *Minter) askFailed(err error) {
+	if !m.flights.areEmpty() {
+		m.algodFailed(err)
+	}
 }
 
 // longRefusal is how long a server may ask to be left alone until that is a problem at once.
