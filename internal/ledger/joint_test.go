@@ -97,12 +97,46 @@ func TestAJointTransactionThatDoesMoreIsRefused(t *testing.T) {
 		if _, err := ParseJoint(msgpack.Encode(signed)); err == nil {
 			t.Errorf("%s passes", what)
 		}
+		if strings.Contains(what, "signature") {
+			continue
+		}
+		// Nor where nobody has signed yet, or who made it has.
+		for i := range signed.Msig.Subsigs {
+			signed.Msig.Subsigs[i].Sig = types.Signature{}
+		}
+		other := &Joint{signed}
+		for _, signs := range []bool{false, true} {
+			if signs {
+				other.Sign(three[0])
+			}
+			if _, err := ParseJoint(other.Raw()); (err == nil) != (what == "a signed other note") {
+				t.Errorf("%s: %v, signed: %v", what, err, signs)
+			}
+		}
 	}
 	if _, err := ParseJoint(append(joint(t).Raw(), 0)); err == nil {
 		t.Error("trailing bytes pass")
 	}
 	if _, err := ParseJoint([]byte(strings.Repeat("x", maxJoint+1))); err == nil {
 		t.Error("a huge one passes")
+	}
+}
+
+// Signatures of another transaction, or of other accounts, are not taken over: nobody could tell any more what is signed.
+func TestSignaturesOfAnotherTransactionAreNotMerged(t *testing.T) {
+	j, other := joint(t), joint(t)
+	other.signed.Txn.Note = []byte("other")
+	other.Sign(three[1])
+	fewer := joint(t)
+	fewer.Sign(three[0])
+	fewer.signed.Msig.Subsigs = fewer.signed.Msig.Subsigs[:2]
+	for name, o := range map[string]*Joint{"another transaction": other, "fewer accounts": fewer} {
+		if err := j.Merge(o); err == nil {
+			t.Errorf("%s: it is merged", name)
+		}
+		if slices.ContainsFunc(j.Signers(), func(s Signer) bool { return s.Signed }) {
+			t.Errorf("%s: its signatures are taken over", name)
+		}
 	}
 }
 

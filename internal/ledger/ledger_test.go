@@ -169,9 +169,10 @@ func TestADroppedTransactionCanBeSentAgain(t *testing.T) {
 }
 
 // Behind a provider's address there are many algods. One is ahead, another has not seen the last blocks yet.
+// Nor because algod has forgotten it.
 func TestATransactionIsNotGivenUpBecauseOneAlgodIsBehind(t *testing.T) {
 	const first, last = 100, 600
-	round := uint64(last + 1)
+	var round uint64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v2/status" {
 			fmt.Fprintf(w, `{"last-round":%d}`, round)
@@ -184,11 +185,18 @@ func TestATransactionIsNotGivenUpBecauseOneAlgodIsBehind(t *testing.T) {
 	client, err := algorand.NewAlgod(server.URL, "")
 	must(t, err)
 	l := ledger.New(client, crypto.GenerateAccount(), 10_000)
-	for _, want := range []ledger.Fate{ledger.Unknown, ledger.Absent} {
-		if fate, _, err := l.Fate(t.Context(), strings.Repeat("A", 52), first, last); err != nil || fate != want {
-			t.Errorf("in round %d: %v, %v; want %v", round, fate, err, want)
+	for _, c := range []struct {
+		round uint64
+		want  ledger.Fate
+	}{
+		{last, ledger.Unknown}, {last + 1, ledger.Unknown}, {last + 10, ledger.Unknown}, // another server may have it
+		{last + 11, ledger.Absent}, {first + 989, ledger.Absent},
+		{first + 990, ledger.Unknown}, {first + 5000, ledger.Unknown}, // it may have been confirmed, and forgotten
+	} {
+		round = c.round
+		if fate, _, err := l.Fate(t.Context(), strings.Repeat("A", 52), first, last); err != nil || fate != c.want {
+			t.Errorf("in round %d: %v, %v; want %v", round, fate, err, c.want)
 		}
-		round += 20
 	}
 }
 
