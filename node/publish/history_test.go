@@ -1,0 +1,444 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/outbox/outboxtest"
+	"github.com/serviceledger/slnode/repo/view"
+)
+
+// history is what happens to a node that publishes.
+type history struct {
+	Ops      []op
+	Faults   map[string][]fault
+	Crashes  []int        // how many points of the process pass before it dies, again and again
+	Fails    []int        // how many reads and commits go well before one fails
+	Commits  bool         // … of which only those before and after commits count
+	Down     []int        // rounds until it is started again
+	Lag      uint64       // by how many rounds the indexer is behind
+	Behind   uint64       // … and what is followed behind the indexer, for that long
+	Careless uint64       // for so many rounds self does not look after its collections
+	Sole     *outbox.Sole // what the node knows of who else signs, at first
+	Liar     string       // the witness that says of some transactions that it doesn't have them: algod or the indexer, never both
+	Calm     uint64       // after so many rounds nothing goes wrong any more
+	Network  [32]byte     // that algod is of until then; the zero value is the consortium's
+}
+
+// op is what a client, an operator or another member does.
+type op struct {
+	At   uint64 // rounds after the one before
+	Does string
+	N    int    // the first object that it is about
+	Many int    // … and how many
+	In   string // collection
+	Look func(w *world, p *process)
+}
+
+// What an op does.
+const (
+	posts     = "posts"
+	withdraws = "withdraws"
+	happens   = "happens: " // … and what the founder does
+	rotates   = "rotates"
+	foreign   = "another publishes"
+	clashes   = "another publishes otherwise"
+	backs     = "backs up"
+	restores  = "restores"
+	congests  = "congestion"
+	kills     = "kills"
+	looks     = "looks"
+	copied    = "A COPY OF THE NODE PUBLISHES"
+)
+
+// run lives through a history and tells what was wrong.
+func run(t *testing.T, h history) (wrongs []string, points int) {
+	live(t, h, func(_ context.Context, w *world) {
+		wrongs, points = w.wrongs, w.crashes.seen
+	})
+	return wrongs, points
+}
+
+// live lives through a history, and then lets a test look at the world.
+func live(t *testing.T, h history, look func(ctx context.Context, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(h)
+		w.t = t
+		ctx, end := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { w.pass(ctx) })
+		running.Go(func() { w.live(ctx) })
+		running.Go(func() {
+			w.pause(ctx, h.Calm)
+			w.quieten()
+		})
+		for _, o := range h.Ops {
+			w.pause(ctx, o.At)
+			w.do(ctx, o)
+		}
+		for range 4000 / 10 {
+			w.pause(ctx, 10)
+			if w.isCalm() && w.isDone() {
+				break
+			}
+		}
+		w.pause(ctx, 20) // what is followed of the chain
+		w.check()
+		look(ctx, w)
+		end()
+		running.Wait()
+		check(w.memory.Close())
+	})
+}
+
+func (w *world) pause(ctx context.Context, rounds uint64) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(rounds) * roundTime):
+	}
+}
+
+// quieten lets nothing go wrong any more.
+func (w *world) quieten() {
+	w.faults.silence()
+	w.crashes.silence()
+	w.failing.silence()
+	p := w.current()
+	if w.history.Liar == askIndexer && p != nil {
+		p.die()
+		w.gone(p)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calm = true
+	if w.history.Liar == askIndexer {
+		w.cursor, w.folded = begins, nil // the view is deleted: what the indexer left out is read again
+	}
+}
+
+func (w *world) isDone() bool {
+	p := w.current()
+	if p == nil {
+		return false
+	}
+	for _, n := range p.outbox.Count() {
+		if n > 0 {
+			return false
+		}
+	}
+	recovery, err := p.plain.Recovery()
+	return err == nil && recovery == nil && w.followed()+5 > w.chain.now()
+}
+
+// do does what an op says, again and again until it has.
+func (w *world) do(ctx context.Context, o op) {
+	for ctx.Err() == nil {
+		if p := w.current(); p != nil {
+			err := w.try(ctx, p, o)
+			if w.fails(err); err == nil {
+				return
+			}
+		}
+		w.pause(ctx, 1)
+	}
+}
+
+func (w *world) try(ctx context.Context, p *process, o op) error {
+	f := w.fixture
+	switch o.Does {
+	case posts:
+		return w.post(p, o)
+	case withdraws:
+		return w.withdraw(p, o)
+	case rotates:
+		if w.org() == f.next {
+			return nil
+		}
+		key := KeyOf("rotation")
+		if err := (RotationPlan{Key: key, Account: f.next.Address()}).Keep(p.outbox.Outbox); err != nil {
+			return err
+		}
+		_, err := p.records.Store(ctx, key, f.records[rotating])
+		return err
+	case foreign, clashes:
+		w.publishForeign(o)
+	case backs:
+		return w.backUp()
+	case restores:
+		return w.restore(ctx, p)
+	case congests:
+		w.congest(uint64(o.N), uint64(o.Many))
+	case kills:
+		p.die()
+	case copied:
+		w.chain.mint(consortium.Event{TxID: copied, Sender: p.org.Address(), Consortium: f.id, Directory: copied, Note: wire.Note{Kind: wire.KindObject, Sequence: 50}})
+	case looks:
+		o.Look(w, p)
+	default:
+		name := strings.TrimPrefix(o.Does, happens)
+		d := f.records[name]
+		if name == opening {
+			w.mu.Lock()
+			w.opened = true
+			w.mu.Unlock()
+		}
+		e := f.event(f.founder, name, d)
+		e.TxID = name
+		w.chain.mint(e)
+	}
+	return nil
+}
+
+func objectID(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n) }
+
+const version = "2026-01-02T03:04:05.678Z"
+
+func (f *fixture) called(name string) string {
+	switch name {
+	case "ring":
+		return f.ring
+	case "own":
+		return f.own
+	}
+	return f.everybody
+}
+
+// submission is what a client posts. An object of the ring may be read by those only who read it when it is accepted.
+func (f *fixture) submission(n int, in string) outbox.Submission {
+	instant, err := stix.ParseTimestamp(version)
+	check(err)
+	level := stix.Green
+	if in == "ring" {
+		level = stix.Amber
+	}
+	id, collection := objectID(n), f.called(in)
+	return outbox.Submission{Payload: []byte(nodetest.IndicatorJSON(n)), Item: outbox.Item{
+		Key: ObjectKey(&view.Entry{Collection: collection, ID: id, Instant: instant}), Note: wire.Note{Kind: wire.KindObject}, Collection: collection,
+		ObjectID: id, Version: version, Revealing: true, StoredAt: state.Now(), Hash: hashOf(id), User: "user", Level: uint8(level),
+	}}
+}
+
+func (w *world) post(p *process, o op) error {
+	var list []outbox.Submission
+	for n := range o.Many {
+		list = append(list, w.fixture.submission(o.N+n, o.In))
+	}
+	items, err := p.outbox.Accept(list)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := range items {
+		w.posted[o.N+n] = o.In
+	}
+	return nil
+}
+
+// withdraw takes an object back that the view has; there may be none yet.
+func (w *world) withdraw(p *process, o op) error {
+	key := w.fixture.submission(o.N, o.In).Item.Key
+	item, found, err := p.outbox.Find(key)
+	if err != nil || !found || item.State != outbox.Confirmed || item.Failure != "" || item.Round > w.followed() {
+		return err
+	}
+	if e, found := w.chain.find(item.TxID, w.followed()); !found || e.Sender != p.org.Address() {
+		return nil
+	}
+	_, err = p.outbox.Accept([]outbox.Submission{{Item: outbox.Item{
+		Key: KeyOf("destroy", fmt.Sprint(item.Asset)), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: item.Asset, StoredAt: state.Now(),
+	}}})
+	return err
+}
+
+// publishForeign has the founder publish an object.
+func (w *world) publishForeign(o op) {
+	i := identity{w.fixture.called(o.In), objectID(o.N)}
+	of := content{i, hashOf(i.id), 1}
+	if o.Does == clashes {
+		of.hash = []byte("other")
+	}
+	directory := fmt.Sprint("foreign ", o.N, o.In)
+	w.mu.Lock()
+	w.contents[directory] = of
+	if _, before := w.foreign[i]; !before {
+		w.foreign[i] = w.chain.mint(consortium.Event{TxID: directory, Sender: w.fixture.founder.Address(), Consortium: w.fixture.id,
+			Note: wire.Note{Kind: wire.KindObject}, Directory: directory})
+	}
+	w.mu.Unlock()
+}
+
+func (w *world) backUp() error {
+	pairs, err := w.memory.Copy()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.backup = pairs
+	return err
+}
+
+// restore loses the node, and begins with its backup on another machine. Its clients post again what they have posted.
+func (w *world) restore(ctx context.Context, p *process) error {
+	w.mu.Lock()
+	backup := w.backup
+	w.backup = nil
+	w.mu.Unlock()
+	if backup == nil {
+		return nil
+	}
+	p.die()
+	w.gone(p)
+	check(w.memory.Put(backup))
+	o, err := w.memory.Outbox(outboxtest.Hooks{})
+	check(err)
+	check(o.SetRecovery(&outbox.Recovery{}))
+	w.mu.Lock()
+	w.cursor, w.folded, w.restored = begins, nil, true
+	posted := []op{}
+	for n, in := range w.posted {
+		posted = append(posted, op{Does: posts, N: n, Many: 1, In: in})
+	}
+	w.mu.Unlock()
+	slices.SortFunc(posted, func(a, b op) int { return a.N - b.N })
+	for _, o := range posted {
+		w.do(ctx, o)
+	}
+	return nil
+}
+
+// check looks at the end.
+func (w *world) check() {
+	p := w.current()
+	if p == nil {
+		w.wrong("the node doesn't run at the end")
+		return
+	}
+	if !w.isDone() {
+		w.wrong("not everything is published at the end: %s", p.describe())
+	}
+	known := map[string]bool{}
+	for n := uint64(1); ; n++ {
+		item, found, err := p.plain.Item(n)
+		check(err)
+		if !found {
+			break
+		}
+		known[item.TxID] = true
+		w.checkItem(item)
+	}
+	for _, e := range w.chain.between(begins, w.chain.now()) {
+		own := e.Sender == w.fixture.self.Address() || e.Sender == w.fixture.next.Address()
+		if lost := w.restored && w.chain.isEnded(e.Asset); own && !known[e.TxID] && !lost && e.TxID != copied {
+			w.wrong("transaction %s of a %s is on the chain, and the outbox doesn't know it", e.TxID, e.Note.Kind)
+		}
+	}
+	for i, mints := range w.mints {
+		if mints > 1+w.endings[i] {
+			w.wrong("%v was minted %d times, and withdrawn %d times", i, mints, w.endings[i])
+		}
+	}
+	for n, in := range w.posted {
+		if _, found, err := p.outbox.Find(w.fixture.submission(n, in).Item.Key); err != nil || !found {
+			w.wrong("object %d was accepted, and is not in the outbox (%v)", n, err)
+		}
+	}
+	if c := p.minter.Condition.Get(); c.Problem != "" {
+		w.wrong("at the end publishing waits: %+v", c)
+	}
+}
+
+func (w *world) checkItem(item outbox.Item) {
+	e, onChain := w.chain.find(item.TxID, w.chain.now())
+	_, published := w.foreignAt(identity{item.Collection, item.ObjectID})
+	switch {
+	case item.Note.Kind == wire.KindDestroy && item.State == outbox.Confirmed:
+		if !w.chain.isEnded(item.Destroys) {
+			w.wrong("item %d is done, and asset %d is there", item.Number, item.Destroys)
+		}
+	case item.State == outbox.Confirmed && item.Failure == "":
+		if !onChain || item.Note.Kind == wire.KindObject && w.stored(e.Directory).identity != (identity{item.Collection, item.ObjectID}) {
+			w.wrong("item %d is confirmed by %q, which is on the chain: %v", item.Number, item.TxID, onChain)
+		}
+	case item.State == outbox.Confirmed:
+		if item.Failure != Conflict || !published {
+			w.wrong("item %d failed: %s", item.Number, item.Failure)
+		}
+	case item.State == outbox.Withdrawn && item.Failure != "":
+		if !w.opened || item.Collection != w.fixture.ring {
+			w.wrong("item %d is given up: %s", item.Number, item.Failure)
+		}
+	case item.State == outbox.Withdrawn:
+		if !onChain || !w.chain.isEnded(e.Asset) {
+			w.wrong("item %d is withdrawn, and its NFT is on the chain: %v", item.Number, onChain)
+		}
+	}
+}
+
+// drawHistory draws one.
+func drawHistory(t *rapid.T) history {
+	h := history{Faults: map[string][]fault{}, Lag: rapid.SampledFrom([]uint64{0, 1, 1, 2, 5, 20}).Draw(t, "lag")}
+	h.Calm = rapid.Uint64Range(10, 120).Draw(t, "calm")
+	long := rapid.IntRange(0, 9).Draw(t, "long") == 0
+	if long {
+		h.Calm += ledgerWindow
+	}
+	does := []string{posts, posts, posts, posts, withdraws, happens + revocation, happens + opening, happens + removal, foreign, clashes, congests, kills}
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 0:
+		does = append(does, rotates, rotates)
+	case 1:
+		if long {
+			does = append(does, backs, restores, restores)
+		}
+	case 2:
+		h.Liar = rapid.SampledFrom([]string{askFate, askIndexer}).Draw(t, "liar")
+	}
+	once := map[string]bool{}
+	for range rapid.IntRange(1, 8).Draw(t, "ops") {
+		o := op{At: rapid.Uint64Range(0, 12).Draw(t, "at"), Does: rapid.SampledFrom(does).Draw(t, "does"), N: rapid.IntRange(0, 5).Draw(t, "n"), Many: 1}
+		o.In = rapid.SampledFrom([]string{"everybody", "ring", "own"}).Draw(t, "in")
+		switch o.Does {
+		case posts:
+			o.Many = rapid.SampledFrom([]int{1, 1, 1, 2, 2, 2, 3, 3, 3, 20}).Draw(t, "many")
+		case congests:
+			o.N, o.Many = rapid.SampledFrom([]int{4, 40}).Draw(t, "fee"), 30
+		case foreign, clashes:
+			o.In = "everybody"
+		}
+		if strings.HasPrefix(o.Does, happens) && once[o.Does] {
+			o.Does = posts
+		}
+		once[o.Does] = true
+		h.Ops = append(h.Ops, o)
+	}
+	for _, request := range []string{askParams, askFunds, askSubmit, askRound, askWait, askBlock, askFate, askIndexer} {
+		list := slices.Concat([]fault{fine, lost, unanswered, slow, throttled}, faultsOf[request])
+		if request == h.Liar {
+			list = append(list, lying[request]...)
+		}
+		if faults := rapid.SliceOfN(rapid.SampledFrom(list), 0, 5).Draw(t, request); len(faults) > 0 {
+			h.Faults[request] = faults
+		}
+	}
+	h.Commits = rapid.Bool().Draw(t, "commits")
+	h.Crashes = rapid.SliceOfN(rapid.IntRange(0, 60), 0, 4).Draw(t, "crashes")
+	down := []int{0, 1, 10}
+	if long {
+		down = append(down, ledgerWindow+5)
+	}
+	h.Down = rapid.SliceOfN(rapid.SampledFrom(down), 0, 3).Draw(t, "down")
+	return h
+}

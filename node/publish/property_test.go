@@ -1,0 +1,95 @@
+package publish
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// alone lets one goroutine run at a time, so that the same happens in the same order, and saves time.
+func alone(t *testing.T) {
+	procs, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(800)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(percent)
+	})
+}
+
+// Whatever goes wrong, and whenever the node dies: what was accepted is on the chain once, and in the end it is.
+func TestWhatIsAcceptedIsPublishedExactlyOnce(t *testing.T) {
+	alone(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		h := drawHistory(rt)
+		if wrongs, _ := run(t, h); len(wrongs) > 0 {
+			rt.Fatalf("%#v\n%s", h, strings.Join(wrongs, "\n"))
+		}
+	})
+}
+
+// The process dies before and after each of its commits.
+func TestTheNodeMayDieAtAnyCommit(t *testing.T) {
+	alone(t)
+	h := history{Commits: true, Calm: 60, Lag: 1, Faults: map[string][]fault{askSubmit: {unanswered, forgotten}, askBlock: times(20, lost)}, Ops: []op{
+		{Does: posts, N: 1, Many: 2, In: "everybody"}, {At: 1, Does: happens + removal}, {Does: posts, N: 3, Many: 1, In: "own"}, {Does: posts, N: 4, Many: 1, In: "ring"},
+		{Does: happens + revocation}, {At: 10, Does: withdraws, N: 1, In: "everybody"}, {At: 12, Does: posts, N: 1, Many: 1, In: "everybody"},
+	}}
+	wrongs, points := run(t, h)
+	if len(wrongs) > 0 {
+		t.Fatal(strings.Join(wrongs, "\n"))
+	}
+	if points < 50 {
+		t.Errorf("there are %d of them", points)
+	}
+	for at := range points {
+		h.Crashes = []int{at}
+		if wrongs, _ := run(t, h); len(wrongs) > 0 {
+			t.Errorf("it dies at point %d: %s", at, strings.Join(wrongs, "\n"))
+		}
+	}
+}
+
+// Nothing that fails on this machine is passed over: the node ends, and goes on where it was when it is started again.
+func TestTheNodeEndsWhenItsStoreFails(t *testing.T) {
+	alone(t)
+	for name, c := range map[string]struct {
+		h      history
+		points int
+	}{
+		"publishing": {history{Calm: 60, Lag: 1, Faults: map[string][]fault{askSubmit: {forgotten, contradicted}, askBlock: times(20, lost), askFunds: times(6, noFunds)}, Ops: []op{
+			{Does: posts, N: 1, Many: 2, In: "everybody"}, {Does: posts, N: 3, Many: 1, In: "own"}, {Does: posts, N: 4, Many: 1, In: "ring"},
+			{At: 2, Does: happens + revocation}, {At: 10, Does: withdraws, N: 1, In: "everybody"}, {Does: rotates},
+		}}, 30},
+		"recovering": {history{Calm: 600, Faults: map[string][]fault{askSubmit: {fine, never}}, Ops: []op{
+			{Does: posts, N: 1, Many: 1, In: "everybody"}, {At: 5, Does: backs}, {Does: posts, N: 2, Many: 2, In: "everybody"}, {At: 5, Does: restores},
+		}}, 40},
+		"signing again": {history{Calm: 600, Faults: map[string][]fault{askSubmit: {never}}, Ops: []op{{Does: posts, N: 1, Many: 1, In: "everybody"}}}, 25},
+	} {
+		t.Run(name, func(t *testing.T) { failsEverywhere(t, c.h, c.points) })
+	}
+}
+
+// failsEverywhere lives through a history again and again, with another failure each time.
+func failsEverywhere(t *testing.T, h history, least int) {
+	points := 0
+	for at, more := 0, true; more; at += 1 + at/25 { // the later ones are much alike
+		h.Fails = []int{at}
+		live(t, h, func(_ context.Context, w *world) {
+			if more = len(w.failing.left) == 0; more {
+				points++
+			}
+			if more && !w.failed {
+				t.Errorf("what fails at point %d is passed over", at)
+			}
+			if len(w.wrongs) > 0 {
+				t.Errorf("it fails at point %d: %s", at, strings.Join(w.wrongs, "\n"))
+			}
+		})
+	}
+	if points < least {
+		t.Errorf("there are %d points", points)
+	}
+}
