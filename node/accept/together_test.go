@@ -97,7 +97,7 @@ func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
 		t.Fatalf("%d collections may need another key, want 2", n)
 	}
 	h.stores(ring, 1, 6)
-	free := 5 * ledger.Cost(1, publish.UsualFee) // what was signed is not confirmed, and not paid for
+	free := 5 * ledger.Cost(1, ledger.LowestFee) // what was signed is not confirmed, and not paid for
 	signed, waits := h.signs(free)
 	if !slices.Equal(signed, []wire.Kind{wire.KindObject, wire.KindObject, wire.KindObject}) {
 		t.Errorf("with ALGO for 5 NFTs %v are signed, want 3 objects", signed)

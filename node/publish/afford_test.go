@@ -160,10 +160,23 @@ func TestTheLimitsOfThePipeline(t *testing.T) {
 		"objects sealed at once": {sealBatch, 256}, "bytes of them": {SealBytes, 16 << 20}, "bytes of fresh directories": {maxFresh, 32 << 20},
 		"batches looked at": {lookAhead, 16}, "blocks read one by one": {scanAtMost, 400}, "rounds between servers": {serversApart, 10},
 		"seconds until algod is asked": {int(Timeout / time.Second), 10}, "seconds of a long refusal": {int(longRefusal / time.Second), 30},
-		"the usual fee": {UsualFee, 1000},
+		"the usual fee": {ledger.LowestFee, 1000},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s: %d, want %d", name, c[0], c[1])
 		}
+	}
+}
+
+// The answer about a group comes when it has landed: it says nothing about what waits.
+func TestNothingIsWaitedForOnceAllHasLanded(t *testing.T) {
+	for name, h := range map[string]history{
+		"algod asks for a higher fee, and later for none": {Calm: 8, Faults: map[string][]fault{askSubmit: {contradicted}, askParams: {fine, slow}}},
+		"a block can't be had":                            {Calm: 30, Lag: 1, Faults: map[string][]fault{askBlock: {slow, lost}, askWait: {fine, unanswered}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.Ops = []op{onePost}
+			nothingWrong(t, h, func(*world, *process) {})
+		})
 	}
 }

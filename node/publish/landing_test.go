@@ -300,7 +300,7 @@ func TestTheFeeIsTheUsualOneWhereItIsNotKnown(t *testing.T) {
 	if fee := MinFee(t.Context(), feeSource{fee: 2000}); fee != 2000 {
 		t.Errorf("it is %d", fee)
 	}
-	if fee := MinFee(t.Context(), feeSource{2000, errNetwork}); fee != UsualFee {
+	if fee := MinFee(t.Context(), feeSource{2000, errNetwork}); fee != ledger.LowestFee {
 		t.Errorf("where it is not known it is %d", fee)
 	}
 	if s := Algo(12_000_345); s != "12.000345" {

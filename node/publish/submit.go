@@ -62,14 +62,14 @@ func (m *Minter) refused(ctx context.Context, f *flight, refused *ledger.Refused
 		}
 		return nil, true, nil
 	case ledger.NoFunds:
-		m.Condition.Set("funds", refused.Error())
+		m.waitsFor("funds", refused.Error())
 		return nil, false, nil
 	case ledger.Congested:
 		raised, err = m.raise(ctx, f)
 		return raised, false, err
 	}
 	// It may be only this one: the others go on, and lookAfter tries it again.
-	m.Condition.Set("refused", refused.Error())
+	m.waitsFor("refused", refused.Error())
 	f.setTaken(time.Now())
 	return nil, true, nil
 }
@@ -78,20 +78,20 @@ func (m *Minter) refused(ctx context.Context, f *flight, refused *ledger.Refused
 func (m *Minter) raise(ctx context.Context, f *flight) (*flight, error) {
 	params, err := m.Ledger.Params(ctx)
 	if err != nil {
-		m.algodFailed(err)
+		m.askFailed(err)
 		return nil, nil
 	}
 	signed, err := m.Ledger.Raise(params, f.Raw)
 	var congested *ledger.CongestedError
 	if errors.As(err, &congested) {
-		m.Condition.Set("congestion", err.Error())
+		m.waitsFor("congestion", err.Error())
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	if signed.TxIDs == nil {
-		m.Condition.Set("congestion", "algod refuses the fee of a group, and asks for no higher one")
+		m.waitsFor("congestion", "algod refuses the fee of a group, and asks for no higher one")
 		return nil, nil
 	}
 	group, found, err := m.Outbox.Resign(f.Number, signed.TxIDs, signed.Raw)
@@ -116,6 +116,13 @@ func (m *Minter) algodFailed(err error) {
 func (m *Minter) askFailed(err error) {
 	if !m.flights.areEmpty() {
 		m.algodFailed(err)
+	}
+}
+
+// waitsFor says why groups on their way don't get on, unless all have landed meanwhile.
+func (m *Minter) waitsFor(problem, detail string) {
+	if !m.flights.areEmpty() {
+		m.Condition.Set(problem, detail)
 	}
 }
 
