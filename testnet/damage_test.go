@@ -141,8 +141,9 @@ func TestDamageIsMendedOrRefused(t *testing.T) {
 		}
 		bravo.cli("restore", "--empty-state")
 		bravo.start()
-		if s := bravo.status(); s.Publishing.Problem != "restored" {
-			t.Errorf("a node with an empty state publishes at once: %+v", s.Publishing)
-		}
+		eventually(t, func() (bool, string) {
+			s := bravo.status()
+			return s.Publishing.Problem == "restored", fmt.Sprintf("a node with an empty state says of publishing %+v", s.Publishing)
+		})
 	})
 }

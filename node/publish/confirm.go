@@ -113,7 +113,9 @@ func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
 			return err
 		}
 	}
-	m.Condition.Clear() // last: who asked about these groups and got no answer says nothing any more
+	if !m.holdsUp.Load() { // what has landed brings no ALGO to what waits behind it
+		m.Condition.Clear() // last: who asked about these groups and got no answer says nothing any more
+	}
 	m.refusals.Store(0)
 	m.Log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
 	m.Hint(round)

@@ -231,6 +231,30 @@ func TestAGroupIsOnItsWayUntilAllOfItIsConfirmed(t *testing.T) {
 	})
 }
 
+// What is confirmed meanwhile brings no ALGO to what waits for it.
+func TestWhatIsConfirmedDoesNotHideThatMoreWaitsForALGO(t *testing.T) {
+	for _, holdsUp := range []bool{true, false} {
+		h := history{Calm: 100, Faults: map[string][]fault{askSubmit: {delayed}}, Ops: []op{{Does: posts, N: 1, Many: 2, In: "everybody"}, {At: 3, Does: looks, Look: func(w *world, p *process) {
+			groups, err := p.outbox.Groups(0, 10)
+			check(err)
+			p.minter.holdsUp.Store(holdsUp)
+			p.minter.Condition.Set("funds", "the account is empty")
+			check(p.minter.Confirm(context.Background(), []consortium.Place{{TxID: groups[0].TxIDs[0], Round: 1, Asset: 1}}))
+			if told := p.minter.Condition.Get().Problem == "funds"; told != holdsUp {
+				w.wrong("that ALGO is missing is told: %v, want %v", told, holdsUp)
+			}
+			w.wrongs = slices.DeleteFunc(w.wrongs, func(wrong string) bool { return !strings.Contains(wrong, "ALGO") })
+		}}}}
+		live(t, h, func(_ context.Context, w *world) {
+			for _, wrong := range w.wrongs {
+				if strings.Contains(wrong, "that ALGO is missing") {
+					t.Error(wrong)
+				}
+			}
+		})
+	}
+}
+
 // … until an operator says that it is gone, and all that it signed can have been seen. Its numbers that are missing are filled in.
 func TestNothingIsSignedWhileACopyOfTheNodeRuns(t *testing.T) {
 	h := history{Calm: 30, Ops: []op{{Does: copied}, {At: 3, Does: posts, N: 1, Many: 1, In: "everybody"}, says(10, "duplicate", "another node has the same keys"), later(20, func(w *world, p *process) {

@@ -75,6 +75,7 @@ type Minter struct {
 	Config
 	flights  *flights
 	refusals atomic.Int32 // in a row, of one request too many
+	holdsUp  atomic.Bool  // what is to be signed waits for something else than algod
 }
 
 // NewMinter makes one, which works while [Minter.Run] runs.
@@ -124,11 +125,15 @@ func (m *Minter) signAll(ctx context.Context, queue *outbox.Reader) error {
 		case err != nil || ctx.Err() != nil:
 			return err
 		case progress:
+			m.holdsUp.Store(false)
 			m.Condition.Clear()
 			m.refusals.Store(0)
 			failures = -1
 			continue
 		case problem == nil:
+			if m.holdsUp.Swap(false) {
+				m.Condition.Clear() // what waited was withdrawn
+			}
 			return nil
 		}
 		pause := algodBackoff.After(failures)
@@ -136,6 +141,7 @@ func (m *Minter) signAll(ctx context.Context, queue *outbox.Reader) error {
 			m.algodFailed(problem.err)
 			pause = algorand.Pause(problem.err, pause)
 		} else {
+			m.holdsUp.Store(true)
 			m.Condition.Set(problem.Problem, problem.Detail)
 		}
 		if problem.Problem == notMember || !retry.Wait(ctx, pause) {

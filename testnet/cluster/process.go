@@ -13,8 +13,16 @@ import (
 	"time"
 )
 
-// Running reports whether a process runs. One that has ended and that nobody has waited for does not.
-func Running(pid int) bool { return len(arguments(pid)) > 0 }
+// Running reports whether a process runs: one that nobody has waited for yet doesn't. Its arguments would not tell: it has
+// none for a moment while it begins.
+func Running(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, found := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" ")) // a name may hold anything
+	return found && len(rest) > 0 && !bytes.ContainsRune([]byte("ZX"), rune(rest[0]))
+}
 
 // arguments is the command line of a process; none if it has ended.
 func arguments(pid int) []string {
