@@ -259,13 +259,24 @@ func (r *Registrar) awaitCounted(ctx context.Context, txid string, round uint64)
 	if err == nil && !counts {
 		err = fmt.Errorf("transaction %s is on the chain, in round %d, and counts for nothing: who signed it was not the governor any more, or it had been done", txid, round)
 	}
-	if err != nil || e.Note.Kind != wire.KindAmendment {
+	if err != nil {
 		return err
 	}
-	return signal.Until(ctx, func() (known bool, err error) { // its content is here; it is about to be read
+	return signal.Until(ctx, func() (bool, error) { return r.isKnown(e.Event), nil }, &r.State.Changed)
+}
+
+// isKnown reports whether what a record of ours says is known, where who asks next depends on it. Its content is here; it is
+// about to be read.
+func (r *Registrar) isKnown(e consortium.Event) (known bool) {
+	switch e.Note.Kind {
+	case wire.KindAmendment:
 		r.State.Read(func(s *consortium.State) { known = s.Quorum() != nil })
-		return known, nil
-	}, &r.State.Changed)
+		return known
+	case wire.KindRotation:
+		m, _ := r.State.Member(e.Note.Account)
+		return m.Known || m.Account != e.Note.Account // or it has others by now
+	}
+	return true
 }
 
 // Submitted is the result of a proposal.
