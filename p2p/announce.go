@@ -43,11 +43,10 @@ type Topic struct {
 	log     *slog.Logger
 	name    string
 	backlog *backlog
+	budgets *budgets
 
-	mu      sync.Mutex
-	all     *rate.Limiter             // bytes, of all authors
-	authors map[peer.ID]*rate.Limiter // … of each
-	relays  map[peer.ID]*rate.Limiter // … that each passes on, before it is known whether they are new
+	mu     sync.Mutex
+	relays map[peer.ID]*rate.Limiter // bytes that each passes on, before it is known whether they are new
 }
 
 var errJoined = errors.New("a host joins only once")
@@ -81,8 +80,7 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 	t := &Topic{
 		host: h, handler: handler,
 		done: make(chan struct{}), log: h.log, name: topicName(consortium), backlog: newBacklog(),
-		all:     rate.NewLimiter(rate.Limit(h.limits.AllAnnouncedBytesPerSecond), h.limits.AllAnnouncedBytesBurst),
-		authors: map[peer.ID]*rate.Limiter{}, relays: map[peer.ID]*rate.Limiter{},
+		budgets: newBudgets(h.limits), relays: map[peer.ID]*rate.Limiter{},
 	}
 	if err := t.start(); err != nil {
 		return nil, fmt.Errorf("join %s: %w", consortium, err)
@@ -102,8 +100,11 @@ func (t *Topic) start() (err error) {
 			cancel()
 		}
 	}()
+	params := pubsub.DefaultGossipSubParams()
+	params.HistoryGossip, params.HistoryLength = 2, 3 // heartbeats, of a second, that messages are told of and kept in memory
 	score, thresholds := t.scoring()
 	ps, err := pubsub.NewGossipSub(ctx, t.host.host,
+		pubsub.WithGossipSubParams(params),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(maxRPC),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
@@ -146,7 +147,7 @@ func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
 		return fmt.Errorf("announce %d directories: %w", len(dirs), err)
 	}
 	for _, m := range messages {
-		if !t.afford(t.host.ID(), len(m)) {
+		if !t.budgets.afford(t.host.ID(), len(m), time.Now()) {
 			continue
 		}
 		if err := t.publish(ctx, m); err != nil {
@@ -229,7 +230,7 @@ func (t *Topic) validate(ctx context.Context, _ peer.ID, m *pubsub.Message) pubs
 	if !t.host.members.IsMember(author) {
 		return pubsub.ValidationIgnore
 	}
-	if !t.afford(author, len(m.Data)) {
+	if !t.budgets.afford(author, len(m.Data), time.Now()) {
 		return pubsub.ValidationIgnore
 	}
 	said, err := decodeMessage(ctx, m.Data)
@@ -248,24 +249,15 @@ func (t *Topic) validate(ctx context.Context, _ peer.ID, m *pubsub.Message) pubs
 	return pubsub.ValidationAccept
 }
 
-// smallMessage is what a message costs at least, in bytes of a budget: each has a signature to be checked.
-const smallMessage = 4 << 10
-
-// afford takes the message's bytes from its author's budget, and from that of all.
-func (t *Topic) afford(author peer.ID, n int) bool {
+// relay gives the budget of a peer for what it passes on. Only members have one, so there are not many.
+func (t *Topic) relay(id peer.ID) *rate.Limiter {
 	l := t.host.limits
-	cost := max(n, smallMessage)
-	return t.budget(t.authors, author, l.AnnouncedBytesPerSecond, l.AnnouncedBytesBurst).AllowN(time.Now(), cost) && t.all.AllowN(time.Now(), cost)
-}
-
-// budget gives a peer's. Only members have one, so there are not many.
-func (t *Topic) budget(of map[peer.ID]*rate.Limiter, id peer.ID, perSecond, burst int) *rate.Limiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b := of[id]
+	b := t.relays[id]
 	if b == nil {
-		b = rate.NewLimiter(rate.Limit(perSecond), burst)
-		of[id] = b
+		b = rate.NewLimiter(rate.Limit(l.AllAnnouncedBytesPerSecond+l.AnnouncedBytesPerSecond), l.AllAnnouncedBytesBurst+l.AnnouncedBytesBurst)
+		t.relays[id] = b
 	}
 	return b
 }
@@ -278,8 +270,7 @@ func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
 		rpc.Publish, rpc.Control = nil, nil
 		return nil
 	}
-	l := t.host.limits
-	budget := t.budget(t.relays, from, l.AllAnnouncedBytesPerSecond+l.AnnouncedBytesPerSecond, l.AllAnnouncedBytesBurst+l.AnnouncedBytesBurst)
+	budget := t.relay(from)
 	rpc.Publish = slices.DeleteFunc(rpc.Publish, func(m *pb.Message) bool {
 		return m.GetTopic() != t.name || !budget.AllowN(time.Now(), max(proto.Size(m), smallMessage)) || !t.backlog.admit(m)
 	})

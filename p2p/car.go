@@ -21,7 +21,7 @@ import (
 // carOverhead bounds what a block costs in a CAR beyond its bytes: its length and its CID.
 const carOverhead = 4 + 36
 
-// maxCARHeader bounds a CAR's header: maxRequest roots of some 41 bytes, and a little.
+// maxCARHeader bounds a CAR's header: maxAnnounced roots of some 41 bytes, and a little.
 const maxCARHeader = 16 << 10
 
 // carWriter writes directories to a stream.

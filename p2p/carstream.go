@@ -20,15 +20,15 @@ import (
 
 // The CAR stream protocol: one stream, one question, one answer.
 //
-// The question is the number of directories (a uvarint, 1 to 256) and that many root CIDs in binary, 36 bytes each;
+// The question is the number of directories (a uvarint, 1 to 1,000) and that many root CIDs in binary, 36 bytes each;
 // then the asker closes its side. The answer is a CARv1 in the order of car.go with those of the directories
 // that the answerer has, in the order asked; what it does not have is simply absent. An answerer may end the answer
 // early after 16 MiB; who got something but not everything asks again.
 const carProtocol = "/serviceledger/1/car"
 
 const (
-	maxRequest   = 256 // directories
-	cidLength    = 36  // of a binary CIDv1 with a SHA-256
+	maxRequest   = 1000 // directories: those of a batch
+	cidLength    = 36   // of a binary CIDv1 with a SHA-256
 	answerLimit  = 16 << 20
 	maxAnswer    = answerLimit + maxDirectoryBytes + (1 << 20) // what an honest answer can come to
 	streamBuffer = 64 << 10

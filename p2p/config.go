@@ -92,7 +92,7 @@ type Limits struct {
 	AnnouncedBytesBurst     int // per author, at once; 16 MiB
 
 	AllAnnouncedBytesPerSecond int // of all authors together; 8 MiB
-	AllAnnouncedBytesBurst     int // … at once: gossip holds as much of it in memory, and some seconds more; 24 MiB
+	AllAnnouncedBytesBurst     int // … at once: gossip holds as much of it in memory, and three seconds more; 24 MiB
 }
 
 // complete checks what was given and fills in the defaults.

@@ -20,6 +20,7 @@ func TestADamagedBlockIsFetchedAnew(t *testing.T) {
 	whole, damaged := directory(t, "whole"), directoryOf(t, 3*chunkSize, "damaged")
 	put(t, a, whole, damaged)
 	fetchAll(t, b, whole, damaged)
+	b.store.recent.drop(roots([]Directory{whole, damaged}))
 	for _, block := range damaged.blocks {
 		raw := namespace.Wrap(b.store.data, blockstore.BlockPrefix)
 		if err := raw.Put(t.Context(), dshelp.MultihashToDsKey(block.Cid().Hash()), []byte("not what was written")); err != nil {

@@ -41,7 +41,7 @@ type Fetched struct {
 
 // Fetch gets directories into this node's store: from the announcements that wait in memory, from connected members as
 // CAR streams, and by bitswap if a member failed to answer. Everything is checked, and what is not in the
-// result is pinned and on the disk when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
+// result is kept, on the disk, when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
 //
 // What members say that they do not have is missing at once. What takes one of them long is asked of others too, and it
 // is asked last for a while; if the deadline of ctx is near, not at all. So a silent member, or one that gives a byte now and
@@ -98,7 +98,7 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil && d.root.Defined():
-			if err := batch.add(ctx, d); err != nil { // for its pin, or from an announcement
+			if err := batch.add(ctx, d); err != nil { // from an announcement
 				return err
 			}
 		case err == nil:
@@ -119,16 +119,14 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 
 // local looks for a directory that needs no network. The zero Directory says that nothing is left to do.
 func (f *fetch) local(ctx context.Context, root cid.Cid) (Directory, error) {
-	whole, pinned, err := f.store.has(ctx, root)
+	here, err := f.store.has(ctx, root)
 	switch {
 	case ctx.Err() != nil:
 		return Directory{}, ctx.Err()
 	case err != nil:
 		f.log.Warn("a kept directory cannot be read and is fetched anew", "cid", root, "error", err)
-	case whole && pinned:
+	case here:
 		return Directory{}, nil
-	case whole:
-		return f.store.load(ctx, root)
 	}
 	if d, ok := f.staged.get(root); ok {
 		return d, nil

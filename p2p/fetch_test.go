@@ -342,18 +342,6 @@ func TestWhatIsNoDirectoryIsKnownFromAnAnswerAndSpoilsNoOther(t *testing.T) {
 	}
 }
 
-func TestFetchPinsWhatACrashLeftUnpinned(t *testing.T) {
-	h := newWorld(t).member()
-	d := directory(t)
-	if err := h.store.blocks.PutMany(context.Background(), d.Blocks()); err != nil {
-		t.Fatal(err)
-	}
-	if whole, pinned, err := h.store.has(context.Background(), d.Root()); err != nil || !whole || pinned {
-		t.Fatalf("whole %v, pinned %v, error %v", whole, pinned, err)
-	}
-	fetchAll(t, h, d) // which checks the pin
-}
-
 func TestFetchHasALimitAndHeedsItsContext(t *testing.T) {
 	w := newWorld(t)
 	silent, h := w.member(), w.member(endless)

@@ -216,7 +216,7 @@ func fetchAll(tb testing.TB, h *Host, dirs ...Directory) {
 	mustHold(tb, h, dirs...)
 }
 
-// mustHold expects the directories to be in the store, whole, pinned and with their content.
+// mustHold expects the directories to be in the store, on the disk, whole and with their content.
 func mustHold(tb testing.TB, h *Host, dirs ...Directory) {
 	tb.Helper()
 	ctx := context.Background()
@@ -225,6 +225,7 @@ func mustHold(tb testing.TB, h *Host, dirs ...Directory) {
 		if err != nil {
 			tb.Fatal(err)
 		}
+		h.store.recent.drop([]cid.Cid{d.Root()})
 		got, err := h.Read(ctx, d.Root())
 		if err != nil {
 			tb.Fatal(err)
@@ -234,9 +235,8 @@ func mustHold(tb testing.TB, h *Host, dirs ...Directory) {
 				tb.Fatalf("%s has another %s", d.Root(), want[i].Name)
 			}
 		}
-		whole, pinned, err := h.store.has(ctx, d.Root())
-		if err != nil || !whole || !pinned {
-			tb.Fatalf("%s: whole %v, pinned %v, error %v", d.Root(), whole, pinned, err)
+		if has, err := h.Has(ctx, d.Root()); err != nil || !has {
+			tb.Fatalf("%s: had %v, error %v", d.Root(), has, err)
 		}
 	}
 }

@@ -5,7 +5,7 @@
 //
 //   - A [Directory] is whole and canonical by construction: every block was checked against its hash and the
 //     tree has the one shape that [BuildDirectory] makes, so equal content has one CID.
-//   - What [Host.Put] and [Host.Fetch] acknowledged survives a power loss, blocks and pins.
+//   - What [Host.Put] and [Host.Fetch] acknowledged survives a power loss, and what [Host.Forget] did stays done.
 //   - Blocks go to members only, over CAR streams and bitswap alike. [Members] is asked for every request, so
 //     an admission or a removal counts from the next request on.
 //   - Announcements are hints. Their blocks wait in bounded memory and reach the disk only when Fetch is called
@@ -100,7 +100,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 		node:    node,
 		host:    node.PeerHost,
 		bitswap: node.Bitswap,
-		store:   newStore(repo.Datastore(), node.Blockstore, node.Pinning),
+		store:   newStore(repo.data, node.Blockstore),
 		damage:  repo.damage,
 		staged:  newStaging(cfg.Limits.StagedBytes, cfg.Limits.StagedBytesPerAuthor),
 		members: cfg.Members,
@@ -114,6 +114,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 	h.store.damaged = func(c cid.Cid, err error) {
 		h.log.Warn("a block is damaged; it is fetched anew", "cid", c, "error", err)
 	}
+	h.lifetime.run(h.store.recent.age)
 	fail := func(doing string, err error) (*Host, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", doing, err), h.Close(context.WithoutCancel(ctx)))
 	}
@@ -132,6 +133,7 @@ func open(ctx context.Context, cfg Config, fs vfs.FS) (*Host, error) {
 		if err != nil {
 			return fail("read the bootstrap peers", err)
 		}
+		h.store.announce = h.provide
 		h.lifetime.run(func(ctx context.Context) { h.stayInPublicNetwork(ctx, first) })
 	}
 	return h, nil

@@ -55,7 +55,8 @@ func kuboConfig(c *Config) (*config.Config, error) {
 	}
 	// A block is hashed when it is read: a torn one is an error, not served garbage. A few µs at 2 kB.
 	k.Datastore.HashOnRead = true
-	k.Datastore.BlockKeyCacheSize = *config.NewOptionalInteger(16 << 10)
+	// Blocks are written past Kubo's block store (see store.go), so it must not remember which it has not.
+	k.Datastore.BlockKeyCacheSize = *config.NewOptionalInteger(0)
 
 	s := &k.Swarm
 	s.DisableBandwidthMetrics = true

@@ -28,8 +28,8 @@ const (
 	// maxMessage bounds a message, in bytes, well below what gossipsub takes (1 MiB). A directory of
 	// everyday size has some 2 to 4 kB.
 	maxMessage = 256 << 10
-	// maxAnnounced bounds the directories of one announcement, as in a CAR request.
-	maxAnnounced = maxRequest
+	// maxAnnounced bounds the directories of one announcement.
+	maxAnnounced = 256
 )
 
 // errUnknownKind is for a message of a later version.

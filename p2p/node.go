@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/boxo/bitswap"
 	bsclient "github.com/ipfs/boxo/bitswap/client"
+	"github.com/ipfs/boxo/provider"
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/kubo/core"
 	kubonode "github.com/ipfs/kubo/core/node"
@@ -30,7 +31,8 @@ type node struct {
 }
 
 // IPFS is the node as Kubo knows it: coreapi.NewCoreAPI makes Kubo's own interface of it. (To link that package costs 4 MB
-// and ten modules, of which nothing here would run.) It ends with the host, not before: its Close is not to be called.
+// and ten modules, of which nothing here would run.) It ends with the host, not before: its Close is not to be called. Neither is
+// Kubo's garbage collector: it deletes what is not pinned, and the directories of this node are kept without pins.
 func (h *Host) IPFS() *core.IpfsNode { return &h.node.IpfsNode }
 
 // startNode assembles Kubo's own node with this node's additions and starts it. It does by hand what core.NewNode
@@ -58,6 +60,7 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 		fx.NopLogger,
 		fx.Provide(fx.Annotate(func() []bitswap.Option { return bitswapOptions(c) },
 			fx.ResultTags(`group:"bitswap-options,flatten"`))),
+		announceKept(c, repo),
 		n.fill(),
 	)
 	assembling.Unlock()
@@ -126,6 +129,17 @@ func bitswapOptions(c *Config) []bitswap.Option {
 		}))
 	}
 	return opts
+}
+
+// announceKept makes Kubo's provider, which the public network has, announce the kept directories again and again. Of its own it
+// would announce what is pinned, and nothing is.
+func announceKept(c *Config, repo *repository) fx.Option {
+	if !c.Public {
+		return fx.Options()
+	}
+	return fx.Decorate(func(provider.KeyChanFunc) provider.KeyChanFunc {
+		return func(ctx context.Context) (<-chan cid.Cid, error) { return keptRoots(ctx, repo.data) }
+	})
 }
 
 // hostOption makes the libp2p host as Kubo does, but with the dial gate and with more connections allowed

@@ -30,8 +30,7 @@ func OpenOffline(dir string) (*Offline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the block store in %s: %w", dir, err)
 	}
-	blocks := blockstore.NewGCBlockstore(blockstore.NewBlockstore(data), blockstore.NewGCLocker())
-	return &Offline{data: data, store: &store{blocks: blocks}}, nil
+	return &Offline{data: data, store: newStore(data, blockstore.NewBlockstore(data))}, nil
 }
 
 // Read is [Host.Read].
@@ -39,7 +38,7 @@ func (o *Offline) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 	if o.data == nil {
 		return nil, fmt.Errorf("read directory %s: %w", root, ErrNotFound)
 	}
-	d, err := o.store.load(ctx, root)
+	d, err := loadDirectory(ctx, root, o.store.source) // of whatever layout it is
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", root, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
 )
 
 // As in Kubo: below this number of connections the first contacts are dialled, looked at this often.
@@ -14,6 +15,13 @@ const (
 	publicConnections = 4
 	publicInterval    = 30 * time.Second
 )
+
+// provide tells the public network of directories that were stored. It is told of them again later: see announceKept.
+func (h *Host) provide(roots []multihash.Multihash) {
+	if err := h.node.Provider.StartProviding(false, roots...); err != nil {
+		h.log.Debug("new directories can't be announced to the public network now", "error", err)
+	}
+}
 
 // stayInPublicNetwork keeps the DHT alive through its first contacts. Boxo's bootstrapper does the same but cannot be waited for, and
 // without a list of its own on disk it stops after its first round.

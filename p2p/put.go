@@ -7,9 +7,9 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// Put keeps the directories: when it returns nil, they are pinned and survive a power loss. They go in one batch with
-// one sync each for blocks and pins (in several if they are large), so some hundreds at a time are quickest: 256
-// is good. Putting what is already there is harmless.
+// Put keeps the directories: when it returns nil, they survive a power loss. They go in one batch with one sync (in
+// several if they are large), so some hundreds at a time are quickest. Of a batch a crash leaves all or nothing. Putting
+// what is already there is harmless.
 func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -36,7 +36,7 @@ func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 }
 
 // Read gives the two files of a directory in the order of their names. It looks in this node's store only, and
-// checks every block against its hash. If something is missing the error wraps [ErrNotFound]; if the CID stands
+// checks every block that it reads against its hash. The files must not be changed. If something is missing the error wraps [ErrNotFound]; if the CID stands
 // for something else, [ErrNotDirectory].
 func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
@@ -51,20 +51,20 @@ func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 	return d.Files()
 }
 
-// Has says whether the whole directory is in this node's store.
+// Has says whether the directory is kept, and none of its blocks is known to be missing: what [Host.Read] finds damaged or
+// gone is not had any more.
 func (h *Host) Has(ctx context.Context, root cid.Cid) (bool, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer done()
-	whole, _, err := h.store.has(ctx, root)
-	return whole, err
+	return h.store.has(ctx, root)
 }
 
-// Forget unpins the directories and deletes their blocks; when it returns nil, that is on the disk. A block that
-// another kept directory shares stays with that one. What is not there is no error, so a
-// Forget that was interrupted can be repeated. Other nodes are not told.
+// Forget deletes the directories with their blocks; when it returns nil, that is on the disk. A block that another kept
+// directory shares stays with that one. What is not there is no error, so a Forget that was interrupted can be repeated.
+// Other nodes are not told.
 func (h *Host) Forget(ctx context.Context, roots []cid.Cid) error {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/ipfs/boxo/filestore"
 	"github.com/ipfs/boxo/keystore"
 	"github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 	"github.com/ipfs/kubo/config"
 	kuborepo "github.com/ipfs/kubo/repo"
@@ -23,36 +24,20 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// repository is Kubo's view of what the node keeps: one pebble store for blocks, pins and all else, and a
+// repository is Kubo's view of what the node keeps: one pebble store for blocks and all else, and a
 // configuration that lives in memory. Having all of it in one write-ahead log is what makes the store crash-safe: what
-// survives is always a prefix of what was written, so a pin never outlives its blocks. Kubo's own fsrepo is
+// survives is always a prefix of the batches that were written. Kubo's own fsrepo is
 // left out, and with it the plugin loader, repository versions, migrations and its separate lock file (pebble
 // locks the directory itself).
 type repository struct {
 	dir      string
 	config   *config.Config
 	swarmKey []byte
-	data     oneLog
+	data     *pebbleds.Datastore
 	keys     keystore.Keystore
 	lock     *pebble.Lock
 	marks    *disk.Marks
 	damage   *damage
-}
-
-// oneLog is a pebble store that does not wait for the disk when there is no need to: Kubo's pinner notes
-// before and after each change whether its indexes can be trusted, and syncs the note. Here the note cannot be
-// overtaken by the change, as both go through one log; and if the second note is lost, the next start checks the indexes
-// in vain.
-type oneLog struct{ *pebbleds.Datastore }
-
-var pinnersNotes = datastore.NewKey("/pins/state")
-
-// Sync implements [datastore.Datastore].
-func (l oneLog) Sync(ctx context.Context, prefix datastore.Key) error {
-	if prefix.IsDescendantOf(pinnersNotes) {
-		return nil
-	}
-	return l.Datastore.Sync(ctx, prefix)
 }
 
 var _ kuborepo.Repo = (*repository)(nil)
@@ -63,15 +48,19 @@ const (
 	pebbleMemTable = 4 << 20
 )
 
-// openOrReplace opens the store in c.Dir or, if it is damaged, sets it aside and begins a new one. An older one that is still
-// aside gives way: it was of less.
+// openOrReplace opens the store in c.Dir or, if it is damaged or of another layout, sets it aside and begins a new one. An
+// older one that is still aside gives way: it was of less.
 func openOrReplace(fs vfs.FS, c *Config, k *config.Config, log *slog.Logger) (*repository, error) {
 	r, err := openRepository(fs, c, k)
-	if !errors.Is(err, disk.ErrDamaged) {
+	aside := AsidePath(c.Dir)
+	switch {
+	case errors.Is(err, errLayout):
+		log.Warn("the block store is of another version of this program: it is set aside, and its directories are taken from it", "aside", aside)
+	case errors.Is(err, disk.ErrDamaged):
+		log.Error("the block store is damaged: it is set aside, and its directories are fetched anew", "aside", aside, "error", err)
+	default:
 		return r, err
 	}
-	aside := AsidePath(c.Dir)
-	log.Error("the block store is damaged: it is set aside, and its directories are fetched anew", "aside", aside, "error", err)
 	err = errors.Join(fs.RemoveAll(aside), fs.Rename(c.Dir, aside), disk.SyncFolder(fs, filepath.Dir(c.Dir)))
 	if err != nil {
 		return nil, fmt.Errorf("set the damaged store aside: %w", err)
@@ -109,8 +98,44 @@ func openRepository(fs vfs.FS, c *Config, k *config.Config) (_ *repository, err 
 	if err != nil {
 		return nil, errors.Join(disk.AsDamage(err), r.marks.Close())
 	}
-	r.data = oneLog{data}
+	if err := checkLayout(data); err != nil {
+		return nil, errors.Join(err, data.Close(), r.marks.Close())
+	}
+	r.data = data
 	return r, nil
+}
+
+// layout is written into a new store. What is in one without it, or with another, was not written as kept.go says, and none
+// of it would be found.
+const layout = "1"
+
+var (
+	layoutKey = datastore.NewKey("/slnode/layout")
+	errLayout = errors.New("the store has another layout")
+)
+
+func checkLayout(data *pebbleds.Datastore) error {
+	ctx := context.Background()
+	found, err := data.Get(ctx, layoutKey)
+	switch {
+	case err == nil && string(found) == layout:
+		return nil
+	case err == nil:
+		return errLayout
+	case !errors.Is(err, datastore.ErrNotFound):
+		return disk.AsDamage(err)
+	}
+	results, err := data.Query(ctx, query.Query{Limit: 1, KeysOnly: true})
+	if err != nil {
+		return disk.AsDamage(err)
+	}
+	switch entries, err := results.Rest(); {
+	case err != nil:
+		return disk.AsDamage(err)
+	case len(entries) > 0:
+		return errLayout
+	}
+	return data.Put(ctx, layoutKey, []byte(layout)) // before all else in the one log
 }
 
 func openPebble(dir string, options *pebble.Options) (*pebbleds.Datastore, error) {
