@@ -193,6 +193,10 @@ func TestSeveralGovernTogether(t *testing.T) {
 				names := o.membersNow()
 				return len(names) == 3, fmt.Sprintf("%s sees the members %v", o.Name, names)
 			})
+			eventually(t, func() (bool, string) {
+				exposed := o.status().Exposed
+				return len(exposed) == 0, fmt.Sprintf("%s still sees keys that delta has: %+v", o.Name, exposed)
+			})
 		}
 	})
 	t.Run("an organisation that is none of the governor's can't sign", func(t *testing.T) {
@@ -207,6 +211,9 @@ func TestSeveralGovernTogether(t *testing.T) {
 		charlie.cli("governor", "sign", file)
 		cliJSON[members.Submitted](charlie, "governor", "submit", file, "-o", invite)
 		n.settled(alpha, bravo, charlie, delta)
+		eventually(t, func() (bool, string) { // with the key of before delta may write until it learns that there is another one
+			return delta.epochOf(n.collection) == alpha.epochOf(n.collection), "delta has not been given the present key"
+		})
 		delta.post(n.collection, indicator(2))
 		alpha.shows(n.collection, indicator(1), indicator(2))
 	})
@@ -313,4 +320,14 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 		})
 		n.governs(bravo, bravo.account())
 	})
+}
+
+// epochOf is the key epoch of a collection as a node sees it.
+func (o *organisation) epochOf(collection string) (epoch uint32) {
+	for _, c := range o.consortium().Collections {
+		if c.ID == collection {
+			epoch = c.Epoch
+		}
+	}
+	return epoch
 }
