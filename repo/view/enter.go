@@ -11,9 +11,10 @@ import (
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// enter puts an object into the view, unless another transaction published it before: of two, the earlier on the
-// chain counts, whichever arrives first here. It completes the event.
+// enter puts an object into the view, unless another transaction of the same member published it before: of two, the
+// earlier on the chain counts, whichever arrives first here. It completes the event.
 func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
+	entry.Member = e.Member
 	collection := collectionKey(entry.Collection)
 	date, found, err := store.Get(txn, store.Key(store.TableIdentity, collection, entry.identity()))
 	if err != nil {
@@ -32,13 +33,23 @@ func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
 			}
 		}
 	}
-	entry.DateAdded = v.nextStamp()
+	if err := v.put(txn, entry, v.place); err != nil {
+		return err
+	}
 	e.Entered = entry.DateAdded
+	v.moved.Objects++
+	return nil
+}
+
+// put writes an entry with a new date, and lists it in its collection and in that with everything.
+func (v *View) put(txn *kv.Txn, entry *Entry, list listing) error {
+	entry.DateAdded = v.nextStamp()
+	collection := collectionKey(entry.Collection)
 	if err := txn.Set(store.Key(store.TableIdentity, collection, entry.identity()), store.U64(uint64(entry.DateAdded))); err != nil {
 		return err
 	}
 	for _, in := range [][]byte{collection, collectionKey(Everything)} {
-		if err := place(txn, in, entry); err != nil {
+		if err := list(txn, in, entry); err != nil {
 			return err
 		}
 		if err := v.touch(txn, in, entry.DateAdded); err != nil {
@@ -49,8 +60,21 @@ func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	v.moved.Objects++
 	return txn.Put(kv.Entry{Key: store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))), Head: head, Body: entry.Object})
+}
+
+// take deletes an entry, and takes it out of its collection and of that with everything.
+func (v *View) take(txn *kv.Txn, entry *Entry, unlist listing) error {
+	now := v.nextStamp()
+	for _, in := range [][]byte{collectionKey(entry.Collection), collectionKey(Everything)} {
+		if err := unlist(txn, in, entry); err != nil {
+			return err
+		}
+		if err := v.touch(txn, in, now); err != nil {
+			return err
+		}
+	}
+	return txn.DeleteLarge(store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))))
 }
 
 func duplicateReason(entry, other *Entry) string {
@@ -120,21 +144,11 @@ func duplicate(txn *kv.Txn, e *Event, entry, of *Entry) error {
 }
 
 func (v *View) remove(txn *kv.Txn, entry *Entry) error {
-	collection := collectionKey(entry.Collection)
-	if err := txn.Delete(store.Key(store.TableIdentity, collection, entry.identity())); err != nil {
+	if err := txn.Delete(store.Key(store.TableIdentity, collectionKey(entry.Collection), entry.identity())); err != nil {
 		return err
 	}
-	now := v.nextStamp()
-	for _, in := range [][]byte{collection, collectionKey(Everything)} {
-		if err := displace(txn, in, entry); err != nil {
-			return err
-		}
-		if err := v.touch(txn, in, now); err != nil {
-			return err
-		}
-	}
 	v.moved.Objects--
-	return txn.DeleteLarge(store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))))
+	return v.take(txn, entry, v.displace)
 }
 
 // touch records that a collection changed.
@@ -157,6 +171,9 @@ func (v *View) Changed(collection string) (at int64, err error) {
 }
 
 func changedAt(txn *kv.Txn, collection string) (int64, error) {
+	if collection == Others { // of which nothing comes or goes but with everything
+		collection = Everything
+	}
 	value, found, err := store.Get(txn, store.Key(store.TableChanged, collectionKey(collection)))
 	if err != nil {
 		return 0, err

@@ -16,8 +16,11 @@ import (
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// Everything is the collection that holds every object of the view, beside its own collection.
-const Everything = "00000000-0000-0000-0000-000000000000"
+// Collections of the view beside those of the consortium, of which none has such an id.
+const (
+	Everything = "00000000-0000-0000-0000-000000000000" // every object, in the line that leads among all collections
+	Others     = "00000000-0000-0000-0000-000000000001" // all other lines
+)
 
 // Entry is one version of one object in the view.
 type Entry struct {
@@ -30,7 +33,8 @@ type Entry struct {
 	Hash        []byte              `json:"hash"` // SHA-256 of the canonical JSON
 	DateAdded   int64               `json:"added"`
 	Position    consortium.Position `json:"position"`
-	Publisher   string              `json:"publisher"` // account
+	Publisher   string              `json:"publisher"`       // account
+	Member      string              `json:"member,omitzero"` // whose account that is, by the member's first one; none for the publisher's own
 	TxID        string              `json:"txid"`
 	Asset       uint64              `json:"asset"`
 	Directory   string              `json:"directory"`
@@ -54,12 +58,14 @@ func collectionKey(id string) []byte {
 	return u[:]
 }
 
-// identity is what makes two publications the same: an object and a version, or, for what has no version, its content.
+// identity is what makes two publications the same: their member, and an object and a version or, for what has no
+// version, its content.
 func (e *Entry) identity() []byte {
+	beginning := slices.Concat([]byte(e.ID), []byte{0}, memberKey(e.Owner()))
 	if e.Unversioned {
-		return slices.Concat([]byte(e.ID), []byte{0, 'h'}, e.Hash)
+		return slices.Concat(beginning, []byte{'h'}, e.Hash)
 	}
-	return slices.Concat([]byte(e.ID), []byte{0, 'v'}, instantKey(e.Instant))
+	return slices.Concat(beginning, []byte{'v'}, instantKey(e.Instant))
 }
 
 // instantKey sorts as time does, from year 1 on.

@@ -239,6 +239,9 @@ func (v *View) Settle(outcomes []Outcome) error {
 			return err
 		}
 		outcomes = outcomes[n:]
+		if err := v.follow(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

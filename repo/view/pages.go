@@ -18,10 +18,13 @@ type Versions struct {
 	At               []time.Time
 }
 
-// Query asks for a page of a collection, in the order of date_added. Empty lists don't restrict.
+// Query asks for a page of a collection, in the order of date_added: of what is served in it, which is one member's line
+// of each object. Empty lists don't restrict.
 type Query struct {
-	Collection  string // Everything for all
+	Collection  string // or Everything, or Others
 	IDs, Types  []string
+	Member      string // the line of one member instead, by its first account, whether it leads or not; only with IDs
+	AnyLine     bool   // all lines instead, whichever leads
 	Versions    Versions
 	After       int64 // date_added in unix microseconds, exclusive
 	Limit       int
@@ -200,22 +203,40 @@ func (r *entryReader) size(date []byte) (int, error) {
 // Has reports whether a collection holds any version of an object.
 func (v *View) Has(collection, id string) (found bool, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
-		found, err = store.Has(txn, store.Key(store.TableHead, collectionKey(collection), []byte(id)))
-		return err
+		if collection != Others {
+			_, found, err = getObject(txn, collectionKey(collection), id)
+			return err
+		}
+		return scanApart(txn, collectionKey(Everything), id, func(group, head) error {
+			found = true
+			return nil
+		})
 	})
 	return found, err
 }
 
-// Latest gives the latest version of an object in a collection.
+// Latest gives the latest version of an object in a collection, in the line that leads.
 func (v *View) Latest(collection, id string) (entry *Entry, err error) {
-	entries, _, err := v.Page(Query{Collection: collection, IDs: []string{id}, Versions: Versions{Last: true}, Limit: 1, WithObjects: true})
-	if err != nil || len(entries) == 0 {
-		return nil, err
-	}
-	return entries[0], nil
+	return v.latest(Query{Collection: collection, IDs: []string{id}})
 }
 
-// Same gives the entry that publishes the same as e does, by identity; nil if there is none.
+// LatestOf gives the latest version of an object in a collection that a member has published.
+func (v *View) LatestOf(member, collection, id string) (entry *Entry, err error) {
+	return v.latest(Query{Collection: collection, IDs: []string{id}, Member: member})
+}
+
+func (v *View) latest(q Query) (latest *Entry, err error) {
+	q.Versions, q.Limit, q.WithObjects = Versions{Last: true}, 2, true // while the lead changes a line is in two parts
+	entries, _, err := v.Page(q)
+	for _, e := range entries {
+		if latest == nil || bytes.Compare(e.at().place, latest.at().place) > 0 {
+			latest = e
+		}
+	}
+	return latest, err
+}
+
+// Same gives the entry that publishes the same as e does, by identity, which has e's member; nil if there is none.
 func (v *View) Same(e *Entry) (entry *Entry, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
 		date, found, err := store.Get(txn, store.Key(store.TableIdentity, collectionKey(e.Collection), e.identity()))

@@ -3,7 +3,9 @@
 //   - view.go opens it, and has what is written with every transaction;
 //   - events.go is the log of what the chain shows, waiting.go what of it waits for its blocks or for a record;
 //   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
-//   - listing.go has the indexes by which a page costs the same in a small and in a large collection, pages.go reads them.
+//   - lines.go keeps apart what several members publish under one id, and serves one of them; mistrust.go, never some;
+//   - listing.go has the indexes by which a page costs the same in a small and in a large collection, query.go finds in
+//     them what a query asks for, pages.go reads it.
 //
 // It may lag after a power loss, or be deleted altogether; it is never ahead of its cursor and never holds half of a window of the
 // chain.
@@ -13,6 +15,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,13 +33,18 @@ type View struct {
 	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
 	stamp int64      // the last date_added given, unix microseconds
 
-	counts   atomic.Pointer[counts]
-	moved    counts                   // … more, once the running transaction is committed
-	changed  bool                     // the running transaction brings objects, or takes some away
-	waiting  [2][waitingClasses]turns // what waits, by Queue
-	waits    [][]byte                 // … since the running transaction
-	onChange func()
-	onStale  func(error)
+	counts  atomic.Pointer[counts]
+	moved   counts        // … more, once the running transaction is committed
+	changed bool          // the running transaction brings objects, or takes some away
+	leading bool          // another line leads than the one that is served, of some object
+	unled   chan struct{} // see Unled
+	step    int           // leadItems, but for tests
+
+	mistrusted map[string]bool          // members whose lines never lead here
+	waiting    [2][waitingClasses]turns // what waits, by Queue
+	waits      [][]byte                 // … since the running transaction
+	onChange   func()
+	onStale    func(error)
 }
 
 // counts is how much there is, kept because counting it would take longer the more there is.
@@ -106,7 +115,7 @@ const (
 )
 
 // tablesFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
-const tablesFormat = 3
+const tablesFormat = 4
 
 // Open opens the view in a folder, and makes one that isn't there. A view of another format begins anew.
 func Open(path string, storeKey []byte) (*View, error) {
@@ -114,7 +123,7 @@ func Open(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{store: s, onChange: func() {}, onStale: func(error) {}}
+	v := &View{store: s, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems}
 	v.counts.Store(&counts{})
 	if err := v.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.Close())
@@ -148,7 +157,15 @@ func (v *View) restore() error {
 		return v.begin()
 	}
 	v.counts.Store(&counts)
-	return v.store.Read(v.restoreWaiting)
+	return v.store.Read(func(txn *kv.Txn) error {
+		if _, v.leading = store.Last(txn, store.Key(store.TableLead)); v.leading {
+			v.unled <- struct{}{}
+		}
+		if err := v.restoreMistrust(txn); err != nil {
+			return err
+		}
+		return v.restoreWaiting(txn)
+	})
 }
 
 // begin makes the view empty.
@@ -161,13 +178,18 @@ func (v *View) begin() error {
 		return err
 	}
 	v.counts.Store(&counts{})
+	v.leading = false
 	for queue := range v.waiting {
 		for class := range v.waiting[queue] {
 			v.waiting[queue][class].clear()
 		}
 	}
 	return v.store.Write(func(txn *kv.Txn) error {
-		return store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaFormat)), tablesFormat)
+		kept := mistrust{slices.Sorted(maps.Keys(v.mistrusted)), true} // of an empty view
+		return errors.Join(
+			store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaMistrust)), kept),
+			store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaFormat)), tablesFormat),
+		)
 	})
 }
 

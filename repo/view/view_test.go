@@ -285,7 +285,7 @@ func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
 	var outcomes []Outcome
 	for range 10_000 {
 		e := c.event()
-		e.Sender = strings.Repeat("A", 58)
+		e.Sender, e.Member = strings.Repeat("A", 58), first.Sender // another account of the same member
 		events = append(events, e)
 		outcomes = append(outcomes, Outcome{Event: Event{Event: e.Event}, State: InView, Entry: entryOf(e, collectionA, "malware-1", monday, "x")})
 	}

@@ -42,6 +42,9 @@ func (v *View) Withdraw(recalls ...Recall) (ended []Event, err error) {
 			return nil, fmt.Errorf("withdrawing objects: %w", err)
 		}
 		ended = append(ended, list...)
+		if err := v.follow(); err != nil {
+			return nil, err
+		}
 	}
 	return ended, nil
 }

@@ -38,9 +38,11 @@ const (
 	TableMeta      = 'm'
 	TableEntry     = 'E' // date -> Entry: length of the JSON header (uint32), header, object
 	TableList      = 'L' // collection, type or nothing, 0, class, date -> nothing; see listing.go
-	TableInstant   = 'V' // collection, instant of the version, date -> nothing
-	TableObject    = 'O' // collection, STIX id, 0, instant of the version, position -> date
-	TableHead      = 'H' // collection, STIX id -> the first and the last version, each: instant, position, date
+	TableInstant   = 'V' // collection, shelf, instant of the version, date -> nothing
+	TableObject    = 'O' // collection, STIX id, shelf and for what is apart the member, instant of the version, position -> date
+	TableHead      = 'H' // collection, STIX id -> object; … 0, member -> the first and the last version of a line that is apart
+	TableFirst     = 'F' // collection, STIX id, 0, position -> member, of all that is in force and may lead
+	TableLead      = 'N' // collection, STIX id -> nothing: another line leads than the one that is served
 	TableIdentity  = 'I' // collection, identity -> date
 	TableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
 	TableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
