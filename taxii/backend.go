@@ -92,6 +92,7 @@ type Record struct {
 	StoredAt  time.Time
 	CID, TxID string
 	AssetID   uint64
+	Publisher string // name of the member that published it
 }
 
 // VersionMatch says which versions of an object a query takes: those that at
@@ -116,6 +117,9 @@ type Query struct {
 	After        int64 // only records with DateAdded.UnixMicro() > After
 	Limit        int   // > 0
 	WithObjects  bool  // the records have their DateAdded and Object, and need nothing else
+	// Own asks for what the node's organisation published of the objects that
+	// IDs names, whether or not that is what the collection shows of them.
+	Own bool
 }
 
 // Page is a stretch of the records that a query takes, in ascending order of
@@ -323,6 +327,8 @@ type StatusDetail struct {
 	Version string // as in [Record]; empty if none can be read: the time of the request is answered
 	Message string // on success the id of the transaction that minted it, alone
 	Note    string // what is odd about it, though it is taken
+
+	Publisher string // name of the member whose it is
 
 	// Where the object is kept, as far as it is known; zero values are left
 	// out of answers.

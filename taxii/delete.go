@@ -17,13 +17,13 @@ func (h *Handler) deleteObject(x *exchange) error {
 	if err != nil {
 		return problemf(http.StatusBadRequest, "%s", err)
 	}
-	q.IDs = []string{x.variable("object")}
+	q.IDs, q.Own = []string{x.variable("object")}, true
 	records, err := h.everyRecord(x, c, q)
 	if err != nil {
 		return err
 	}
 	if len(records) == 0 {
-		return ErrNotFound
+		return h.notOwn(x, c, q)
 	}
 	status, err := h.withdrawer.Withdraw(x.r.Context(), x.who, c, records)
 	if err != nil {
@@ -36,6 +36,19 @@ func (h *Handler) deleteObject(x *exchange) error {
 	x.w.Header().Set("Content-Type", MediaType)
 	h.send(x, http.StatusOK)
 	return nil
+}
+
+// notOwn says why nothing can be deleted: others published it, or nobody.
+func (h *Handler) notOwn(x *exchange, c Collection, q Query) error {
+	q.Own = false
+	records, err := h.everyRecord(x, c, q)
+	switch {
+	case err != nil:
+		return err
+	case len(records) > 0:
+		return ErrForbidden
+	}
+	return ErrNotFound
 }
 
 // parseErasure reads the query string of a DELETE. Unlike a listing's it must

@@ -14,12 +14,13 @@ type manifestRecord struct {
 	Evidence
 }
 
-// Evidence are the custom properties that say where an object is kept.
+// Evidence are the custom properties that say where an object is kept, and whose it is.
 type Evidence struct {
-	StoredAt string `json:"x_slnode_stored_at,omitempty"`
-	CID      string `json:"x_slnode_cid,omitempty"`
-	AssetID  uint64 `json:"x_slnode_asset_id,omitempty"`
-	TxID     string `json:"x_slnode_txid,omitempty"`
+	StoredAt  string `json:"x_slnode_stored_at,omitempty"`
+	CID       string `json:"x_slnode_cid,omitempty"`
+	AssetID   uint64 `json:"x_slnode_asset_id,omitempty"`
+	TxID      string `json:"x_slnode_txid,omitempty"`
+	Publisher string `json:"x_slnode_publisher,omitempty"`
 }
 
 // getManifest lists a record for each version that getObjects would list.
@@ -35,10 +36,11 @@ func (h *Handler) getManifest(x *exchange) error {
 			Version:   r.Version,
 			MediaType: stixMediaType,
 			Evidence: Evidence{
-				StoredAt: formatOptional(r.StoredAt),
-				CID:      r.CID,
-				AssetID:  r.AssetID,
-				TxID:     r.TxID,
+				StoredAt:  formatOptional(r.StoredAt),
+				CID:       r.CID,
+				AssetID:   r.AssetID,
+				TxID:      r.TxID,
+				Publisher: r.Publisher,
 			},
 		})
 	}, noHint)

@@ -69,10 +69,11 @@ func details(list []StatusDetail, requested time.Time) []StatusDetailResource {
 			Message: d.Message,
 			Note:    d.Note,
 			Evidence: Evidence{
-				StoredAt: formatOptional(d.StoredAt),
-				CID:      d.CID,
-				AssetID:  d.AssetID,
-				TxID:     d.TxID,
+				StoredAt:  formatOptional(d.StoredAt),
+				CID:       d.CID,
+				AssetID:   d.AssetID,
+				TxID:      d.TxID,
+				Publisher: d.Publisher,
 			},
 		})
 	}

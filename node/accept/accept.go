@@ -196,6 +196,7 @@ func (b *Batch) check(at int) {
 		line.Version = wire.FormatTime(stored)
 	}
 	entry := state.EntryOf(b.Into.ID, object, hash, stored)
+	entry.Member = b.State.Own() // what others have published is no matter of this
 	submission := outbox.Submission{Payload: object.Raw, Replace: b.replace, Item: outbox.Item{
 		Key: publish.ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
 		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored, Level: uint8(level),

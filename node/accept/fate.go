@@ -68,9 +68,9 @@ func (p *Publisher) fateOfWithdrawal(item outbox.Item) (fate, error) {
 	return p.fateUnseen(item)
 }
 
-// fateOfDuplicate is that of an object which somebody else's transaction published before.
+// fateOfDuplicate is that of an object which another transaction of this organisation published before.
 func (p *Publisher) fateOfDuplicate(item outbox.Item) (fate, error) {
-	entry, err := publish.PublishedAs(p.View, item)
+	entry, err := publish.PublishedAs(p.View, p.State.Own(), item)
 	switch {
 	case err != nil:
 		return fate{}, err

@@ -191,7 +191,7 @@ func TestWhatDoesNotCountIsAFailure(t *testing.T) {
 	left.want("failed", "counts for nothing")
 }
 
-// Somebody else published the same before: it is served, and if it is not the same it is no success.
+// This organisation published the same before: it is served, and if it is not the same it is no success.
 func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		w := worldtest.NewFoundedWorld(t)
@@ -210,7 +210,7 @@ func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 		hash, err := parsed.ContentHash()
 		nodetest.Must(t, err)
 		entry := state.EntryOf(w.Collection, parsed, hash, time.Now())
-		entry.Position, entry.TxID, entry.Asset = earlier.Position, earlier.TxID, earlier.Asset
+		entry.Position, entry.TxID, entry.Asset, entry.Publisher = earlier.Position, earlier.TxID, earlier.Asset, earlier.Sender
 		nodetest.Must(t, w.R.View.Settle([]view.Outcome{{Event: view.Event{Event: earlier}, State: view.InView, Entry: entry}}))
 		nodetest.Must(t, w.Deliver(x.event))
 		w.Drain()

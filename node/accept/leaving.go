@@ -11,9 +11,6 @@ import (
 // stays reports whether a submission need not be published, since the view has the same and will keep it. Else the
 // submission takes the place of what is there, or of what follows that; or the failure says why it can't.
 func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bool, failure string, err error) {
-	if !b.State.Ours(same.Publisher) {
-		return true, "", nil
-	}
 	next, found, err := withdraw.Follows(b.Outbox.Outbox, submission.Item.Key, same)
 	switch {
 	case err != nil:
@@ -61,15 +58,12 @@ func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error)
 
 // InForce reports whether this organisation has a version of an object in a collection that is to stay.
 func (b *Batch) InForce(id string) (bool, error) {
-	query := view.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: MaxVersions}
+	query := view.Query{Collection: b.Into.ID, IDs: []string{id}, Member: b.State.Own(), Versions: view.Versions{All: true}, Limit: MaxVersions}
 	entries, _, err := b.View.Page(query)
 	if err != nil {
 		return false, err
 	}
 	for _, e := range entries {
-		if !b.State.Ours(e.Publisher) {
-			continue
-		}
 		if leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, e.Asset); err != nil || !leaving {
 			return err == nil, err
 		}

@@ -92,12 +92,13 @@ func (p *Publisher) status(id string) (ownedStatus, error) {
 	if !found {
 		return ownedStatus{}, taxii.ErrNotFound
 	}
+	own := p.State.Name(p.State.Self)
 	status := ownedStatus{Status: taxii.Status{ID: kept.ID, RequestedAt: kept.Requested}, root: kept.Root, user: kept.User}
 	for _, line := range kept.Lines {
-		detail := taxii.StatusDetail{ID: line.ObjectID, Version: line.Version, Note: line.Note}
+		detail := taxii.StatusDetail{ID: line.ObjectID, Version: line.Version, Note: line.Note, Publisher: own}
 		switch {
 		case line.Failure != "":
-			detail.Message = line.Failure
+			detail.Message, detail.Publisher = line.Failure, ""
 			status.Failures = append(status.Failures, detail)
 		case line.Before != nil:
 			detail.Message, detail.TxID, detail.AssetID = line.Before.TxID, line.Before.TxID, line.Before.Asset

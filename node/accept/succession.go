@@ -2,7 +2,6 @@ package accept
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,8 +15,7 @@ import (
 const MaxVersions = 256
 
 // What a new version means beside those that this organisation published of the same object: its own line. What others
-// published under the id refuses nothing of ours but the very same version with other content, since of two such the
-// first on the chain counts.
+// published under the id is theirs, and refuses nothing of ours.
 
 const (
 	ownConflict = "this organisation has published this version of the object with other content: give it a later version, " +
@@ -37,12 +35,9 @@ func joinedNotes(notes ...string) string {
 	return text
 }
 
-// conflicts decides about an object that is in the view as the same version with other content: it says why it can't be
-// published, or lets the submission take the place of what is there.
+// conflicts decides about an object that this organisation has published as the same version with other content: it says
+// why it can't be published, or lets the submission take the place of what is there.
 func (b *Batch) conflicts(same *view.Entry, submission *outbox.Submission) (failure string, err error) {
-	if !b.State.Ours(same.Publisher) {
-		return fmt.Sprintf("%s has published this version of the object before, with other content", b.State.Name(same.Publisher)), nil
-	}
 	replaces := submission.Replace
 	if submission.Item.Revoked && !replaces { // a revocation is always taken, and is not replaced by another one
 		published, err := stix.Parse(same.Object)
@@ -82,22 +77,7 @@ func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
 // latestOwn is the latest version of an object that this organisation has published in the collection; nil if there is
 // none.
 func (b *Batch) latestOwn(id string) (*view.Entry, error) {
-	latest, err := b.View.Latest(b.Into.ID, id)
-	if err != nil || latest == nil || b.State.Ours(latest.Publisher) {
-		return latest, err
-	}
-	query := view.Query{Collection: b.Into.ID, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: MaxVersions, WithObjects: true}
-	entries, _, err := b.View.Page(query)
-	if err != nil {
-		return nil, err
-	}
-	latest = nil
-	for _, e := range entries {
-		if b.State.Ours(e.Publisher) && (latest == nil || e.Instant.After(latest.Instant)) {
-			latest = e
-		}
-	}
-	return latest, nil
+	return b.View.LatestOf(b.State.Own(), b.Into.ID, id)
 }
 
 // replacedIsGone reports whether what an item replaces has left the view.

@@ -295,11 +295,15 @@ func KnownIDs(names []string) ([]string, error) {
 
 // CollectionIDs finds collections that this organisation can read, as an operator names them.
 func CollectionIDs(f *state.Shared, own repo.Consortium, names []string) ([]string, error) {
-	everything := EverythingID(own)
+	everything, others := EverythingID(own), OthersID(own)
 	ids := make([]string, 0, len(names))
 	for _, name := range names {
 		if name == everything || name == state.EverythingAlias {
 			ids = append(ids, everything)
+			continue
+		}
+		if name == others || name == state.OthersAlias {
+			ids = append(ids, others)
 			continue
 		}
 		c, err := f.Called(name)

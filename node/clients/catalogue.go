@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +21,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// everythingRoot is the API root whose one collection holds everything that this organisation can read.
+// everythingRoot is the API root of what this organisation can read in all collections: one holds everything, another one
+// the lines of objects that other members' lines lead before.
 const everythingRoot = "consortium"
 
 // Catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
@@ -54,7 +56,7 @@ func (c *Catalogue) Roots(_ context.Context, who taxii.Principal) ([]taxii.Root,
 		}
 	}
 	return append(roots, taxii.Root{
-		Name: everythingRoot, Title: c.State.NameOf(c.Consortium), Description: "Everything that this organisation can read, in one collection.",
+		Name: everythingRoot, Title: c.State.NameOf(c.Consortium), Description: "Everything that this organisation can read: in one collection each object as it is served, in another one what else members published under its id.",
 	}), nil
 }
 
@@ -116,10 +118,7 @@ func (c *Catalogue) under(who taxii.Principal, root string) ([]shown, error) {
 		return nil, taxii.ErrNotFound
 	}
 	if root == everythingRoot {
-		return []shown{{Collection: taxii.Collection{
-			Root: root, ID: EverythingID(c.Consortium), Alias: state.EverythingAlias, Title: "Everything in " + c.State.NameOf(c.Consortium),
-			Description: "Everything that this organisation can read.", CanRead: true,
-		}}}, nil
+		return c.ofView(), nil
 	}
 	known := root == c.Own
 	owners := map[string]string{} // account -> name
@@ -145,6 +144,19 @@ func (c *Catalogue) under(who taxii.Principal, root string) ([]shown, error) {
 	return list, nil // the state gives them sorted by id
 }
 
+// ofView gives the collections of the view, sorted by id.
+func (c *Catalogue) ofView() []shown {
+	list := []shown{{Collection: taxii.Collection{
+		Root: everythingRoot, ID: EverythingID(c.Consortium), Alias: state.EverythingAlias, Title: "Everything in " + c.State.NameOf(c.Consortium),
+		Description: "Everything that this organisation can read. Where several members published under one id, the object is that of the member whose earliest publication is the first.", CanRead: true,
+	}}, {Collection: taxii.Collection{
+		Root: everythingRoot, ID: OthersID(c.Consortium), Alias: state.OthersAlias, Title: "Other members' versions",
+		Description: "What further members published under the ids of objects. The manifest names the publishers.", CanRead: true,
+	}}}
+	slices.SortFunc(list, func(a, b shown) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
 func (c *Catalogue) describe(root string, one consortium.Collection, mayWrite bool) taxii.Collection {
 	return taxii.Collection{
 		Root: root, ID: one.ID, Alias: one.Properties.Alias, Title: one.Properties.Title, Description: one.Properties.Description,
@@ -154,8 +166,13 @@ func (c *Catalogue) describe(root string, one consortium.Collection, mayWrite bo
 
 // EverythingID is the id of the collection with everything: TAXII wants a version 4 UUID, clients want one that stays,
 // and every node has the same.
-func EverythingID(c repo.Consortium) string {
-	sum := sha256.Sum256(slices.Concat([]byte("serviceledger/1 everything\x00"), c.GenesisHash, binary.BigEndian.AppendUint64(nil, c.ID)))
+func EverythingID(c repo.Consortium) string { return viewID(c, "everything") }
+
+// OthersID is that of the collection with other members' versions.
+func OthersID(c repo.Consortium) string { return viewID(c, "others") }
+
+func viewID(c repo.Consortium, name string) string {
+	sum := sha256.Sum256(slices.Concat([]byte("serviceledger/1 "+name+"\x00"), c.GenesisHash, binary.BigEndian.AppendUint64(nil, c.ID)))
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x40
 	id[8] = id[8]&0x3f | 0x80
@@ -167,21 +184,25 @@ func (c *Catalogue) Objects(_ context.Context, _ taxii.Principal, of taxii.Colle
 	if len(q.SpecVersions) > 0 && !slices.Contains(q.SpecVersions, stix.SpecVersion) {
 		return taxii.Page{}, nil // everything here is STIX 2.1
 	}
+	member := ""
+	if q.Own {
+		member = c.State.Own()
+	}
 	parts, err := c.View.Parts(view.Query{
-		Collection: c.collectionOf(of), IDs: q.IDs, Types: q.Types,
+		Collection: c.collectionOf(of), IDs: q.IDs, Types: q.Types, Member: member,
 		Versions: view.Versions{All: q.Version.All, First: q.Version.First, Last: q.Version.Last, At: q.Version.At},
 		After:    q.After, Limit: q.Limit, OnlyObjects: q.WithObjects,
 	}, pagePart)
 	if err != nil {
 		return taxii.Page{}, err
 	}
-	page := taxii.Page{More: parts.More, Records: recordsOf(parts.First), Rest: make([]taxii.Chunk, len(parts.Rest))}
+	page := taxii.Page{More: parts.More, Records: c.recordsOf(parts.First), Rest: make([]taxii.Chunk, len(parts.Rest))}
 	for i, part := range parts.Rest {
 		page.Rest[i] = taxii.Chunk{
 			Count: len(part.Dates), Bytes: part.Bytes, First: added(part.Dates[0]), Last: added(part.Dates[len(part.Dates)-1]),
 			Read: func() ([]taxii.Record, error) {
 				entries, err := part.Read()
-				return recordsOf(entries), err
+				return c.recordsOf(entries), err
 			},
 		}
 	}
@@ -193,12 +214,16 @@ const pagePart = 256 << 10
 
 func added(date int64) time.Time { return time.UnixMicro(date).UTC() }
 
-func recordsOf(entries []*view.Entry) []taxii.Record {
+func (c *Catalogue) recordsOf(entries []*view.Entry) []taxii.Record {
 	list := make([]taxii.Record, len(entries))
+	names := map[string]string{} // by account; records with their object alone have none
 	for i, e := range entries {
+		if _, known := names[e.Publisher]; !known && e.Publisher != "" {
+			names[e.Publisher] = c.State.Name(e.Publisher)
+		}
 		list[i] = taxii.Record{
 			ID: e.ID, Version: e.Version, SpecVersion: stix.SpecVersion, DateAdded: e.Added(), Object: e.Object,
-			StoredAt: e.StoredAt, CID: e.Directory, TxID: e.TxID, AssetID: e.Asset,
+			StoredAt: e.StoredAt, CID: e.Directory, TxID: e.TxID, AssetID: e.Asset, Publisher: names[e.Publisher],
 		}
 	}
 	return list
@@ -210,8 +235,11 @@ func (c *Catalogue) HasObject(_ context.Context, _ taxii.Principal, of taxii.Col
 }
 
 func (c *Catalogue) collectionOf(of taxii.Collection) string {
-	if of.Root == everythingRoot {
-		return view.Everything
+	switch {
+	case of.Root != everythingRoot:
+		return of.ID
+	case of.ID == OthersID(c.Consortium):
+		return view.Others
 	}
-	return of.ID
+	return view.Everything
 }

@@ -86,7 +86,7 @@ func NewWebhook(config config.Webhook, served *view.View, memos memos, shown *si
 }
 
 // WebhookCollection is the collection of a webhook as the view knows it: however its id is written, and though it is that
-// by which clients know the collection with everything.
+// by which clients know the collection with everything, or that with other members' versions.
 func WebhookCollection(own repo.Consortium, id string) string {
 	parsed, err := uuid.Parse(id)
 	switch {
@@ -94,6 +94,8 @@ func WebhookCollection(own repo.Consortium, id string) string {
 		return ""
 	case parsed.String() == EverythingID(own):
 		return view.Everything
+	case parsed.String() == OthersID(own):
+		return view.Others
 	}
 	return parsed.String()
 }

@@ -97,7 +97,7 @@ func (o *Owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
 	wider := c
 	wider.Properties = to
 	known := map[string]*state.Markings{} // by publisher: each says what the markings of its objects mean
-	query := view.Query{Collection: c.ID, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true}
+	query := view.Query{Collection: c.ID, AnyLine: true, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true}
 	for {
 		entries, more, err := o.View.Page(query)
 		if err != nil {

@@ -260,7 +260,7 @@ func TestTheFoundersAliasDoesNotKeepAMemberFromChangingItsCollection(t *testing.
 		t.Errorf("a change that leaves the alias is refused: %v", err)
 	}
 	renamed := c.Properties
-	for alias, want := range map[string]bool{"other": true, "notes": true, state.EverythingAlias: false, h.Own: false} {
+	for alias, want := range map[string]bool{"other": true, "notes": true, state.EverythingAlias: false, state.OthersAlias: false, h.Own: false} {
 		renamed.Alias = alias
 		if err := h.owner.check(c, renamed); (err == nil) != want {
 			t.Errorf("the alias %q: %v", alias, err)

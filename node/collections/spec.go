@@ -78,8 +78,8 @@ func (o *Owner) check(c consortium.Collection, p wire.Collection) error {
 
 // free refuses an alias that stands for another collection.
 func (o *Owner) free(id, alias string) error {
-	if alias == state.EverythingAlias {
-		return fmt.Errorf("alias: %q is that of the collection with everything", alias)
+	if alias == state.EverythingAlias || alias == state.OthersAlias {
+		return fmt.Errorf("alias: %q is that of a collection which every node has", alias)
 	}
 	for _, other := range o.State.Collections() {
 		if other.ID != id && other.Properties.Alias == alias && (other.Owner == o.State.Self || other.Default) {

@@ -171,7 +171,7 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	if object.Version() != "" {
 		query.Versions = view.Versions{At: []time.Time{object.VersionTime()}}
 	}
-	entries, _, err := s.Publisher.View.Page(query)
+	entries, err := s.served(query)
 	if err != nil {
 		return v, err
 	}
@@ -183,18 +183,31 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	if v.Refused != "" {
 		return v, nil
 	}
-	latest, err := s.Publisher.View.Latest(into.ID, object.ID)
-	if err != nil {
-		return v, err
-	}
-	if latest != nil && object.Version() != "" && sameButDates(latest.Object, object.Raw) {
-		return feed.Verdict{Known: true}, nil
+	if object.Version() != "" {
+		latest, err := s.served(view.Query{Collection: into.ID, IDs: query.IDs, Versions: view.Versions{Last: true}, Limit: accept.MaxVersions, WithObjects: true})
+		if err != nil {
+			return v, err
+		}
+		if slices.ContainsFunc(latest, func(e *view.Entry) bool { return sameButDates(e.Object, object.Raw) }) {
+			return feed.Verdict{Known: true}, nil
+		}
 	}
 	back, err := s.tookBack(into, object.ID)
 	if err == nil && back {
 		v.Refused = backReason
 	}
 	return v, err
+}
+
+// served gives what readers are served of an object, whoever published it, and what this organisation published of it.
+func (s *sink) served(q view.Query) ([]*view.Entry, error) {
+	entries, _, err := s.Publisher.View.Page(q)
+	if err != nil {
+		return nil, err
+	}
+	q.Member = s.State.Own()
+	own, _, err := s.Publisher.View.Page(q)
+	return append(entries, own...), err
 }
 
 // tookBack reports whether this organisation took a version of an object back, and has none that is to stay.

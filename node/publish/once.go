@@ -18,7 +18,7 @@ import (
 // What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any more.
 
 // unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
-// was lost, or because another member published the same while this waited.
+// was lost.
 func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
@@ -47,7 +47,7 @@ func (m *Minter) done(item *outbox.Item) (done bool, by consortium.Place, failur
 		}
 	}
 	if item.Note.Kind == wire.KindObject {
-		entry, err := PublishedAs(m.View, *item)
+		entry, err := PublishedAs(m.View, m.State.Own(), *item)
 		if err != nil {
 			return false, by, "", err
 		}
@@ -184,9 +184,9 @@ func (m *Minter) reopen(ctx context.Context, item outbox.Item, key *seal.EpochKe
 	return errors.New("its directory has no " + wire.ObjectName)
 }
 
-// PublishedAs finds what is in the view of the same version, or of the same content if there are no versions.
-func PublishedAs(served published, item outbox.Item) (*view.Entry, error) {
-	probe := &view.Entry{Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
+// PublishedAs finds what is in the view of a member of the same version, or of the same content if there are no versions.
+func PublishedAs(served published, member string, item outbox.Item) (*view.Entry, error) {
+	probe := &view.Entry{Member: member, Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {
 		instant, err := stix.ParseTimestamp(item.Version)
 		if err != nil {
@@ -214,5 +214,5 @@ func (m *Minter) replaces(item outbox.Item, entry *view.Entry) (bool, error) {
 	}
 }
 
-// Conflict is why an object is not published that another one is in the way of.
+// Conflict is why an object is not published that another one of this organisation is in the way of.
 const Conflict = "this version of the object is published already, with other content"

@@ -99,7 +99,7 @@ func (m *Markings) look(id string) (*stix.Object, error) {
 		}
 	}
 	others := strictest{id: id, others: m.others}
-	query := view.Query{Collection: view.Everything, IDs: []string{id}, Versions: view.Versions{All: true}, Limit: definitionPage, WithObjects: true}
+	query := view.Query{Collection: view.Everything, IDs: []string{id}, AnyLine: true, Versions: view.Versions{All: true}, Limit: definitionPage, WithObjects: true}
 	for range maxDefinitions / definitionPage {
 		entries, more, err := m.view.Page(query)
 		if err != nil {

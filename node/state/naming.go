@@ -81,5 +81,8 @@ func (f *Shared) Called(name string) (consortium.Collection, error) {
 // AllMembers stands for every member, in lists of organisations.
 const AllMembers = "all"
 
-// EverythingAlias is the alias of that collection.
-const EverythingAlias = "everything"
+// The aliases of the collections of the view, beside those of the consortium.
+const (
+	EverythingAlias = "everything"
+	OthersAlias     = "others" // what several members publish under one id, but for what is served as the object
+)

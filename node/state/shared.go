@@ -203,6 +203,12 @@ func (f *Shared) Ours(account string) (ours bool) {
 	return ours
 }
 
+// Own is this organisation as a member, by its first account: whose its publications are, whichever account it has now.
+func (f *Shared) Own() (member string) {
+	f.Read(func(s *consortium.State) { member = s.MemberOf(f.Self) })
+	return member
+}
+
 // Begun reports whether anything of the consortium is known.
 func (f *Shared) Begun() (begun bool) {
 	f.Read(func(s *consortium.State) { begun = s.Governor() != "" })

@@ -75,7 +75,7 @@ func (w *Withdrawer) entriesOf(what string) ([]*view.Entry, error) {
 		}
 		return []*view.Entry{entry}, nil
 	}
-	entries, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{what}, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
+	entries, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{what}, AnyLine: true, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
 	return entries, err
 }
 

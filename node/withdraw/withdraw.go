@@ -197,11 +197,15 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 		}
 		return w.ours([]*view.Entry{entry})
 	}
-	query := view.Query{Collection: view.Everything, IDs: []string{s.What}, Versions: view.Versions{All: true}, Limit: maxWithdrawn}
+	query := view.Query{Collection: view.Everything, IDs: []string{s.What}, Member: w.State.Own(), Versions: view.Versions{All: true}, Limit: maxWithdrawn}
 	if s.Collection != "" {
 		query.Collection = s.Collection
 	}
 	entries, more, err := w.View.Page(query)
+	if err == nil && len(entries) == 0 { // it may be others'
+		query.Member, query.AnyLine = "", true
+		entries, more, err = w.View.Page(query)
+	}
 	switch {
 	case err != nil:
 		return nil, err
