@@ -57,6 +57,7 @@ type Node struct {
 	sole       *publish.Sole
 	replicator *replicate.Replicator
 	fetcher    *replicate.Fetcher
+	lines      *replicate.Lines
 	refiller   *replicate.Refiller
 
 	withdrawer *withdraw.Withdrawer
@@ -174,6 +175,7 @@ func (n *Node) replicate(ctx context.Context) error {
 		runCtx, stop := context.WithCancel(runCtx)
 		group.Go(func() error { return n.watcher.Run(runCtx) })
 		group.Go(func() error { return n.fetcher.Run(runCtx) })
+		group.Go(func() error { return n.lines.Run(runCtx) })
 		var asked chan error
 		group.Go(func() error {
 			select {

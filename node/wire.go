@@ -90,6 +90,7 @@ func (n *Node) wirePipelines() error {
 		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Disk: n.disk, Memory: replicate.OpenBytes,
 		RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log,
 	}
+	n.lines = &replicate.Lines{View: view, State: n.state, Mistrusts: config.View.Mistrust}
 	n.refiller = &replicate.Refiller{
 		View: view, Outbox: n.repo.Outbox, Blocks: n.host, Aside: p2p.AsidePath(repo.BlocksPath(n.repo.Dir)), Log: n.log,
 		OpenAside: func(dir string) (replicate.AsideStore, error) { return p2p.OpenOffline(dir) },

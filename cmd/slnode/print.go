@@ -167,7 +167,14 @@ func printStatus(w io.Writer, s control.Status) {
 		watching += fmt.Sprintf("; %d FORGED transactions from the indexer", s.Watching.Forged)
 	}
 	fmt.Fprintf(w, "chain\t%s\n", watching)
-	fmt.Fprintf(w, "view\t%d objects, %d wait for blocks, %d undecided\n", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	served := fmt.Sprintf("%d objects, %d wait for blocks, %d undecided", s.View.Objects, s.View.Waiting, s.View.Undecided)
+	if len(s.View.Mistrusts) > 0 {
+		served += "; never served as the object is what comes from " + strings.Join(s.View.Mistrusts, ", ")
+	}
+	if len(s.View.Unknown) > 0 {
+		served += "; NO MEMBER is called " + strings.Join(s.View.Unknown, ", ")
+	}
+	fmt.Fprintf(w, "view\t%s\n", served)
 	disk := fmt.Sprintf("%d MiB free", s.Disk.Free>>20)
 	if s.Disk.Problem != "" {
 		disk += fmt.Sprintf("; WAITS since %s: %s", s.Disk.Since.Format(time.RFC3339), oneLine(s.Disk.Detail))

@@ -233,3 +233,33 @@ func TestADuplicateIsCompleteIfItsContentIsServed(t *testing.T) {
 		}
 	}
 }
+
+// An object that another member published before as well is complete with its own transaction; so it stays when the
+// other one withdraws its own.
+func TestWhatAnotherMemberPublishedTooIsCompleteWithItsOwnTransaction(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	others := w.EnterBy("SOMEBODY", nodetest.IndicatorJSON(1))
+	x := publishes(w, 1)
+	x.want("pending", "")
+	x.confirm()
+	nodetest.Must(t, w.Deliver(x.event))
+	w.Drain()
+	x.want("complete", x.event.TxID)
+	leading := func() string {
+		entry, err := w.R.View.Latest(w.Collection, firstID)
+		nodetest.Must(t, err)
+		if entry == nil {
+			return "nothing"
+		}
+		return entry.Publisher
+	}
+	if got := leading(); got != "SOMEBODY" {
+		t.Errorf("served is %s's, which came second", got)
+	}
+	_, err := w.R.View.Withdraw(view.Recall{Asset: others, Senders: []string{"SOMEBODY"}})
+	nodetest.Must(t, err)
+	x.want("complete", x.event.TxID)
+	if got := leading(); got != w.Self.Address() {
+		t.Errorf("after the other's withdrawal %s is served", got)
+	}
+}

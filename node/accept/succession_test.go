@@ -147,11 +147,25 @@ func TestARevocationIsAlwaysTaken(t *testing.T) {
 	wantRefused(t, add(w, false, worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked+`"description":"other",`)), "--replace")
 }
 
-func TestWhatAnotherMemberPublishedCantBeReplaced(t *testing.T) {
+// Whatever others published under the id, before or after, or revoked: what this organisation publishes is its own.
+func TestWhatAnotherMemberPublishedRefusesNothing(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	w.EnterBy("SOMEBODY", nodetest.IndicatorJSON(1))
-	for _, replace := range []bool{false, true} {
-		wantRefused(t, add(w, replace, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, `"description":"mine",`)), "SOMEBODY has published")
+	w.EnterBy("SOMEBODY", worldtest.VersionOf(2, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked))
+	w.EnterBy("SOMEBODY", worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, `"created_by_ref":"identity--b0000000-17d4-4cbf-938f-98ee46b3cd3f",`))
+	for what, object := range map[string]string{
+		"the same":                           nodetest.IndicatorJSON(1),
+		"the same version, with other words": worldtest.VersionOf(2, worldtest.FirstTime, worldtest.FirstTime, `"description":"mine",`),
+		"what is somebody's by its creator":  worldtest.VersionOf(3, worldtest.FirstTime, worldtest.FirstTime, `"created_by_ref":"identity--a0000000-17d4-4cbf-938f-98ee46b3cd3f",`),
+	} {
+		status := add(w, false, object)
+		if len(status.Pendings) != 1 || status.Pendings[0].Note != "" {
+			t.Errorf("%s: %+v", what, status)
+			continue
+		}
+		if item := w.LastItem(); item.ReplacesAsset != 0 || item.Replaces != 0 {
+			t.Errorf("%s takes the place of something: %+v", what, item)
+		}
 	}
 }
 

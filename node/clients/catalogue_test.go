@@ -138,11 +138,17 @@ func TestACollectionIsUnderItsOwnersRootAndTheCommonOneUnderOurs(t *testing.T) {
 	}
 }
 
-func TestEverythingIsInOneCollectionThatNobodyPublishesIn(t *testing.T) {
+func TestTheCollectionsOfTheViewAreThoseThatNobodyPublishesIn(t *testing.T) {
 	s := newShownWorld(t)
 	list, err := s.Collections(t.Context(), writer, everythingRoot)
-	if err != nil || len(list) != 1 || list[0].ID != EverythingID(s.Consortium) || list[0].CanWrite || list[0].Alias != "everything" || list[0].Title != "Everything in Test" {
-		t.Errorf("%+v, %v", list, err)
+	if err != nil || len(list) != 2 || list[0].ID >= list[1].ID {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for id, want := range map[string][2]string{EverythingID(s.Consortium): {"everything", "Everything in Test"}, OthersID(s.Consortium): {"others", "Other members' versions"}} {
+		c, err := s.Collection(t.Context(), reader, everythingRoot, id)
+		if err != nil || !c.CanRead || c.CanWrite || c.Alias != want[0] || c.Title != want[1] {
+			t.Errorf("%s is %+v, %v", id, c, err)
+		}
 	}
 	s.Takes(s.Mint(s.Mallory, s.Object(1)))
 	for root, n := range map[string]int{everythingRoot: 1, "self": 1, "mallory": 0} {

@@ -91,18 +91,19 @@ func TestACollectionThatCantBeIsRefusedWithTheReason(t *testing.T) {
 	h.creates(Spec{Title: "First", Alias: "first"})
 	h.Removes(h.Founder)
 	for words, spec := range map[string]Spec{
-		`readers: no member is called "nobody"`:                         {Title: "x", Readers: []string{"nobody"}},
-		`readers: no member is called "founder"`:                        {Title: "x", Readers: []string{"founder"}}, // it was removed
-		"contributors: no member is called":                             {Title: "x", Contributors: []string{"nobody"}},
-		"the owner is a reader in any case":                             {Title: "x", Readers: []string{"self"}},
-		"contributors must be readers too":                              {Title: "x", Contributors: []string{"mallory"}},
-		`default level: "purple" is none of clear, green`:               {Title: "x", DefaultLevel: "purple"},
-		`default level: "tlp:red" is none`:                              {Title: "x", DefaultLevel: "tlp:red"},
-		`default level: "Red" is none`:                                  {Title: "x", DefaultLevel: "Red"},
-		"default level TLP:RED":                                         {Title: "x", DefaultLevel: "red", Readers: []string{"all"}},
-		"title":                                                         {},
-		`alias: "first" is that of the collection "First"`:              {Title: "x", Alias: "first"},
-		`alias: "everything" is that of the collection with everything`: {Title: "x", Alias: "everything"},
+		`readers: no member is called "nobody"`:                            {Title: "x", Readers: []string{"nobody"}},
+		`readers: no member is called "founder"`:                           {Title: "x", Readers: []string{"founder"}}, // it was removed
+		"contributors: no member is called":                                {Title: "x", Contributors: []string{"nobody"}},
+		"the owner is a reader in any case":                                {Title: "x", Readers: []string{"self"}},
+		"contributors must be readers too":                                 {Title: "x", Contributors: []string{"mallory"}},
+		`default level: "purple" is none of clear, green`:                  {Title: "x", DefaultLevel: "purple"},
+		`default level: "tlp:red" is none`:                                 {Title: "x", DefaultLevel: "tlp:red"},
+		`default level: "Red" is none`:                                     {Title: "x", DefaultLevel: "Red"},
+		"default level TLP:RED":                                            {Title: "x", DefaultLevel: "red", Readers: []string{"all"}},
+		"title":                                                            {},
+		`alias: "first" is that of the collection "First"`:                 {Title: "x", Alias: "first"},
+		`alias: "others" is that of a collection which every node has`:     {Title: "x", Alias: "others"},
+		`alias: "everything" is that of a collection which every node has`: {Title: "x", Alias: "everything"},
 	} {
 		_, minted, err := h.carriesOut(func(ctx context.Context) (consortium.Collection, error) { return h.owner.Create(ctx, spec) })
 		wantRefusal(t, fmt.Sprintf("%+v", spec), err, words)

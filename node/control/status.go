@@ -54,6 +54,10 @@ type Status struct {
 		Objects   int64 `json:"objects"`
 		Waiting   int   `json:"waiting_for_blocks"`
 		Undecided int   `json:"undecided"`
+		// Mistrusts are the members whose versions are never served as the object, Unknown those of them that no member is
+		// called.
+		Mistrusts []string `json:"mistrusts,omitempty"`
+		Unknown   []string `json:"mistrusts_unknown,omitempty"`
 	} `json:"view"`
 
 	// Disk is what is free where the repository is, and what keeps objects out if it is too little.
@@ -134,6 +138,8 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 
 	s.View.Objects = a.Repo.View.CountObjects()
 	s.View.Waiting, s.View.Undecided = a.Repo.View.CountEvents()
+	s.View.Mistrusts = a.Repo.Config.View.Mistrust
+	_, s.View.Unknown = a.State.MembersCalled(s.View.Mistrusts)
 	s.Certificate = a.Certificate.Get()
 	for _, hook := range a.Webhooks {
 		s.Webhooks = append(s.Webhooks, hook.Status())

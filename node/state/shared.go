@@ -178,6 +178,29 @@ func (f *Shared) Name(account string) string {
 	return account
 }
 
+// MembersCalled finds members by their names, each given by its first account, and says which names no member has. A member
+// that has no name is called by its account.
+func (f *Shared) MembersCalled(names []string) (accounts, unknown []string) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	known := map[string][]string{}
+	for _, m := range f.Members() {
+		first := m.Account
+		f.Read(func(s *consortium.State) { first = s.MemberOf(first) })
+		for _, name := range slices.Concat([]string{m.Name, m.Account}, m.Former) {
+			known[name] = append(known[name], first)
+		}
+	}
+	for _, name := range names {
+		if known[name] == nil || name == "" {
+			unknown = append(unknown, name)
+		}
+		accounts = append(accounts, known[name]...)
+	}
+	return accounts, unknown
+}
+
 // Names lists a set of members by name; "all" stands for every member.
 func (f *Shared) Names(set wire.Accounts) []string {
 	if set.Members {

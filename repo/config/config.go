@@ -77,6 +77,9 @@ type Config struct {
 		MinFree int64    `toml:"min_free"` // bytes; 0: the free space is not looked at
 		Reclaim Duration `toml:"reclaim"`  // how often the space of what was deleted is given back
 	} `toml:"storage"`
+	View struct {
+		Mistrust []string `toml:"mistrust"` // members whose lines never lead
+	} `toml:"view"`
 	Metrics struct {
 		Listen string `toml:"listen"` // host:port
 	} `toml:"metrics"`

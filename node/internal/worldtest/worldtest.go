@@ -101,6 +101,7 @@ func (w *World) EnterBy(account, object string) uint64 {
 	hash, err := parsed.ContentHash()
 	nodetest.Must(w.T, err)
 	e := w.Mint(w.Self, w.Object(w.N))
+	e.Sender = account
 	nodetest.Must(w.T, w.R.View.Append([]view.NewEvent{{Event: e}}, nil))
 	entry := state.EntryOf(w.Collection, parsed, hash, time.Now())
 	entry.Position, entry.TxID, entry.Asset, entry.Directory, entry.Publisher = e.Position, e.TxID, e.Asset, e.Directory, account
