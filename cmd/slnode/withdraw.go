@@ -36,6 +36,7 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 		},
 	}
 	c.Flags().StringVar(&s.Collection, "collection", "", "only in the collection with this `id`")
+	c.Flags().BoolVar(&s.OnlyThis, "only-this-version", false, "what the transaction published alone, though another member's version is served as the object then")
 	return c
 }
 

@@ -220,6 +220,11 @@ func (b *Batch) check(at int) {
 		odd, err = b.succession(object)
 		notes = append(odd, notes...)
 	}
+	if err == nil && same != nil {
+		var lost string
+		lost, err = b.leadNote(same, &submission)
+		notes = append(notes, lost)
+	}
 	if err != nil {
 		b.err = errors.Join(b.err, err)
 		return

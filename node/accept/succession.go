@@ -23,6 +23,21 @@ const (
 	replacedNote = "takes the place of what this organisation had published as the same version"
 )
 
+// lostLeadNote is about what takes the place of a version that others have published as well.
+const lostLeadNote = "another member publishes the object as well, and its versions, being the earlier ones then, are served in the place of these: a later version would not have lost it"
+
+// leadNote tells what a submission costs that takes the place of an entry of the view.
+func (b *Batch) leadNote(same *view.Entry, submission *outbox.Submission) (string, error) {
+	if submission.Item.ReplacesAsset == 0 {
+		return "", nil
+	}
+	loses, err := b.View.LosesLead(same.Owner(), same.Collection, same.ID, true, same.Position)
+	if !loses {
+		return "", err
+	}
+	return lostLeadNote, err
+}
+
 // maxNote bounds what is kept of the remarks about an object, in bytes: a status has them for each of its objects.
 const maxNote = 300
 

@@ -93,6 +93,8 @@ type records interface {
 type Selection struct {
 	What       string `json:"what"`                 // STIX id, or transaction id
 	Collection string `json:"collection,omitempty"` // the collection's id; empty for all
+	// OnlyThis withdraws what a transaction published also where another member's version is served as the object then.
+	OnlyThis bool `json:"only_this_version,omitempty"`
 }
 
 // Withdrawal is one version of an object that is withdrawn, or about to be.
@@ -152,6 +154,7 @@ func (w *Withdrawer) begin(ctx context.Context, one Withdrawal) (Withdrawal, out
 
 // Withdraw takes records of a collection back.
 func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.Collection, records []taxii.Record) (taxii.Status, error) {
+	var positions []consortium.Position
 	for _, record := range records {
 		event, found, err := w.View.EventOf(record.AssetID)
 		if err != nil {
@@ -160,6 +163,13 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		if !found || !w.State.Ours(event.Sender) {
 			return taxii.Status{}, taxii.ErrForbidden
 		}
+		positions = append(positions, event.Position)
+	}
+	note := ""
+	if loses, err := w.View.LosesLead(w.State.Own(), c.ID, records[0].ID, false, positions...); err != nil {
+		return taxii.Status{}, err
+	} else if loses {
+		note = errLosesLead.Error()
 	}
 	wanted := make([]Withdrawal, len(records))
 	for i, record := range records {
@@ -175,7 +185,7 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		if err != nil {
 			return taxii.Status{}, err
 		}
-		status.Lines = append(status.Lines, outbox.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number})
+		status.Lines = append(status.Lines, outbox.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number, Note: note})
 	}
 	if err := w.Outbox.AddStatus(status); err != nil {
 		return taxii.Status{}, err
@@ -195,7 +205,7 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 		if entry == nil {
 			return nil, problem.Input(fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State))
 		}
-		return w.ours([]*view.Entry{entry})
+		return w.ownVersion(entry, s.OnlyThis)
 	}
 	query := view.Query{Collection: view.Everything, IDs: []string{s.What}, Member: w.State.Own(), Versions: view.Versions{All: true}, Limit: maxWithdrawn}
 	if s.Collection != "" {
@@ -215,6 +225,33 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 		return nil, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", s.What))
 	}
 	return w.ours(entries)
+}
+
+// ownVersion is the entry, if it is this organisation's. Without it another member's versions may be served as the object,
+// though this organisation has others: that is to be meant.
+func (w *Withdrawer) ownVersion(entry *view.Entry, meant bool) ([]*view.Entry, error) {
+	own, err := w.ours([]*view.Entry{entry})
+	if err != nil || meant {
+		return own, err
+	}
+	loses, err := w.losesLead(entry)
+	if err == nil && loses {
+		err = problem.Input(fmt.Errorf("%w: withdraw all versions (by %s), or say --only-this-version", errLosesLead, entry.ID))
+	}
+	return own, err
+}
+
+// errLosesLead is what a withdrawal of some versions means for the others.
+var errLosesLead = errors.New("another member publishes the object as well, and its versions would be served in the place of this organisation's other ones")
+
+// losesLead reports whether that is so for an entry, in its collection or in that with everything.
+func (w *Withdrawer) losesLead(entry *view.Entry) (loses bool, err error) {
+	for _, in := range []string{entry.Collection, view.Everything} {
+		if loses, err = w.View.LosesLead(w.State.Own(), in, entry.ID, false, entry.Position); err != nil || loses {
+			return loses, err
+		}
+	}
+	return false, nil
 }
 
 // maxWithdrawn is how many versions one call withdraws.

@@ -3,7 +3,8 @@
 //   - view.go opens it, and has what is written with every transaction;
 //   - events.go is the log of what the chain shows, waiting.go what of it waits for its blocks or for a record;
 //   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
-//   - lines.go keeps apart what several members publish under one id, and serves one of them; mistrust.go, never some;
+//   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one when
+//     that leads, mistrust.go never those of some;
 //   - listing.go has the indexes by which a page costs the same in a small and in a large collection, query.go finds in
 //     them what a query asks for, pages.go reads it.
 //
