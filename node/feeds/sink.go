@@ -141,8 +141,8 @@ func (s *sink) covering(into consortium.Collection) map[string]consortium.Collec
 // backReason is why a feed does not publish an object.
 const backReason = "this organisation took it back, and a feed does not publish it again: somebody has to, by hand"
 
-// known finds out whether the readers have an object: the same version of it, with this content, is in the view or on its
-// way, in a collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
+// known finds out whether the readers have an object: the same version of it, with this content, is in the view, from
+// whichever member, or on its way, in a collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
 // organisation with every export. What this organisation took back is refused.
 func (s *sink) known(into consortium.Collection, covering map[string]consortium.Collection, object *stix.Object) (v feed.Verdict, err error) {
 	hash, err := object.ContentHash()
@@ -167,11 +167,11 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	if v.Known {
 		return feed.Verdict{Known: true}, nil
 	}
-	query := view.Query{Collection: view.Everything, IDs: []string{object.ID}, Versions: view.Versions{All: true}, Limit: accept.MaxVersions}
+	query := view.Query{Collection: view.Everything, IDs: []string{object.ID}, AnyLine: true, Versions: view.Versions{All: true}, Limit: accept.MaxVersions}
 	if object.Version() != "" {
 		query.Versions = view.Versions{At: []time.Time{object.VersionTime()}}
 	}
-	entries, err := s.served(query)
+	entries, _, err := s.Publisher.View.Page(query)
 	if err != nil {
 		return v, err
 	}
@@ -184,7 +184,9 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 		return v, nil
 	}
 	if object.Version() != "" {
-		latest, err := s.served(view.Query{Collection: into.ID, IDs: query.IDs, Versions: view.Versions{Last: true}, Limit: accept.MaxVersions, WithObjects: true})
+		latest, _, err := s.Publisher.View.Page(view.Query{
+			Collection: into.ID, IDs: query.IDs, AnyLine: true, Versions: view.Versions{Last: true}, Limit: accept.MaxVersions, WithObjects: true,
+		})
 		if err != nil {
 			return v, err
 		}
@@ -197,17 +199,6 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 		v.Refused = backReason
 	}
 	return v, err
-}
-
-// served gives what readers are served of an object, whoever published it, and what this organisation published of it.
-func (s *sink) served(q view.Query) ([]*view.Entry, error) {
-	entries, _, err := s.Publisher.View.Page(q)
-	if err != nil {
-		return nil, err
-	}
-	q.Member = s.State.Own()
-	own, _, err := s.Publisher.View.Page(q)
-	return append(entries, own...), err
 }
 
 // tookBack reports whether this organisation took a version of an object back, and has none that is to stay.
