@@ -82,6 +82,9 @@ type served interface {
 	// Entry gives the object that an event brought into the view; nil if it is not there.
 	Entry(e view.Event) (*view.Entry, error)
 	Page(q view.Query) (entries []*view.Entry, more bool, err error)
+	// LosesLead reports whether another member's line of an object would be served in the place of a member's if some
+	// versions were withdrawn, and others of the member's stay or come again.
+	LosesLead(member, collection, id string, again bool, withdrawn ...consortium.Position) (bool, error)
 }
 
 // records is where records go to be minted.
@@ -165,12 +168,6 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		}
 		positions = append(positions, event.Position)
 	}
-	note := ""
-	if loses, err := w.View.LosesLead(w.State.Own(), c.ID, records[0].ID, false, positions...); err != nil {
-		return taxii.Status{}, err
-	} else if loses {
-		note = errLosesLead.Error()
-	}
 	wanted := make([]Withdrawal, len(records))
 	for i, record := range records {
 		wanted[i] = Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
@@ -178,6 +175,16 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 	wanted, err := w.withFollowing(wanted)
 	if err != nil {
 		return taxii.Status{}, err
+	}
+	note := ""
+	for _, record := range records[:min(len(records), 1)] { // of one object, as a client names it
+		loses, err := w.View.LosesLead(w.State.Own(), c.ID, record.ID, false, positions...)
+		if err != nil {
+			return taxii.Status{}, err
+		}
+		if loses {
+			note = errLosesLead.Error()
+		}
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
 	for _, one := range wanted {

@@ -46,7 +46,8 @@ func apartKey(collection []byte, id string, member []byte) []byte {
 	return store.Key(store.TableHead, collection, []byte(id), []byte{0}, member)
 }
 
-// standKey is where a position in force names the member that has it.
+// standKey is where a position in force names the member that has it: all of an object but the earliest, so that an object
+// of one version, as most are, costs nothing more.
 func standKey(collection []byte, id string, position []byte) []byte {
 	return store.Key(store.TableFirst, collection, []byte(id), []byte{0}, position)
 }
@@ -110,19 +111,55 @@ func (v *View) place(txn *kv.Txn, collection []byte, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	position := positionKey(entry.Position)
-	if err := txn.Set(standKey(collection, entry.ID, position), member); err != nil {
+	if o, err = v.stand(txn, collection, entry.ID, o, known, positionKey(entry.Position), member); err != nil {
 		return err
 	}
-	if !known || bytes.Compare(position, o.since) < 0 {
-		if known && !bytes.Equal(o.leader, member) {
-			if err := v.queueLead(txn, collection, entry.ID); err != nil {
-				return err
-			}
-		}
-		o.leader, o.since = member, position
-	}
 	return v.shelve(txn, collection, entry, o, member)
+}
+
+// stand enters a position in force, and gives the object as it is then.
+func (v *View) stand(txn *kv.Txn, collection []byte, id string, o object, known bool, position, member []byte) (object, error) {
+	if known && bytes.Compare(position, o.since) > 0 {
+		return o, txn.Set(standKey(collection, id, position), member)
+	}
+	was := o
+	o.leader, o.since = member, position
+	if !known {
+		return o, nil
+	}
+	if err := txn.Set(standKey(collection, id, was.since), was.leader); err != nil {
+		return o, err
+	}
+	if bytes.Equal(was.leader, member) {
+		return o, nil
+	}
+	return o, v.queueLead(txn, collection, id)
+}
+
+// unstand takes a position in force out, and gives the object as it is then; not if none is left.
+func (v *View) unstand(txn *kv.Txn, collection []byte, id string, o object, position []byte) (is object, left bool, err error) {
+	if !bytes.Equal(position, o.since) {
+		return o, true, txn.Delete(standKey(collection, id, position))
+	}
+	is = o
+	is.leader, is.since, left, err = firstOf(txn, collection, id)
+	if err == nil && left {
+		err = txn.Delete(standKey(collection, id, is.since))
+	}
+	if err == nil && left && !bytes.Equal(is.leader, o.leader) {
+		err = v.queueLead(txn, collection, id)
+	}
+	return is, left, err
+}
+
+// stands reports whether an entry's position is one of those that may lead.
+func stands(txn *kv.Txn, entry *Entry) (bool, error) {
+	collection, position := collectionKey(entry.Collection), positionKey(entry.Position)
+	o, _, err := getObject(txn, collection, entry.ID)
+	if err != nil || bytes.Equal(o.since, position) {
+		return err == nil, err
+	}
+	return store.Has(txn, standKey(collection, entry.ID, position))
 }
 
 // shelve lists an entry where it belongs: with what is served, if its line leads and no other's entries are served still.
@@ -161,24 +198,12 @@ func (v *View) displace(txn *kv.Txn, collection []byte, entry *Entry) error {
 	if o, err = unshelve(txn, collection, entry, o); err != nil || !known {
 		return err
 	}
-	position := positionKey(entry.Position)
-	if err := txn.Delete(standKey(collection, entry.ID, position)); err != nil {
+	o, left, err := v.unstand(txn, collection, entry.ID, o, positionKey(entry.Position))
+	switch {
+	case err != nil:
 		return err
-	}
-	if bytes.Equal(position, o.since) {
-		leader, since, found, err := firstOf(txn, collection, entry.ID)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return errors.Join(txn.Delete(objectKey(collection, entry.ID)), txn.Delete(leadKey(collection, entry.ID)))
-		}
-		if !bytes.Equal(leader, o.leader) {
-			if err := v.queueLead(txn, collection, entry.ID); err != nil {
-				return err
-			}
-		}
-		o.leader, o.since = leader, since
+	case !left:
+		return errors.Join(txn.Delete(objectKey(collection, entry.ID)), txn.Delete(leadKey(collection, entry.ID)))
 	}
 	return setObject(txn, collection, entry.ID, o)
 }
@@ -209,7 +234,7 @@ func unshelve(txn *kv.Txn, collection []byte, entry *Entry, o object) (object, e
 	return o, setApart(txn, g, h)
 }
 
-// firstOf finds who has the earliest position in force.
+// firstOf finds who has the earliest position in force but one.
 func firstOf(txn *kv.Txn, collection []byte, id string) (leader, since []byte, found bool, err error) {
 	err = store.Scan(txn, standKey(collection, id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
 		found, since = true, slices.Clone(k[len(k)-positionSize:])
@@ -234,7 +259,10 @@ func (v *View) LosesLead(member, collection, id string, again bool, withdrawn ..
 		if err != nil || !bytes.Equal(o.leader, key) {
 			return err
 		}
-		others, stays := false, false
+		others, stays := false, !slices.Contains(withdrawn, parsePosition(o.since))
+		if stays {
+			return nil
+		}
 		err = store.Scan(txn, standKey(collectionKey(collection), id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
 			who, err := item.Value()
 			switch {

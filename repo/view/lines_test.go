@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
 )
 
 // world is a view and what the chain and the members would say of it, kept in the simplest way there is.
@@ -468,4 +470,33 @@ func TestAMistrustedMembersLinesNeverLead(t *testing.T) {
 	}
 	must(t, v.Mistrust(t.Context(), nil))
 	check("trusted again", []string{first, second, "malware-3 2026-11-26"}, []string{alphas})
+}
+
+func TestWhoLosesTheLeadIsSaidBeforehand(t *testing.T) {
+	v, c := newView(t), &chain{}
+	first := publishAs(t, v, c, "ALPHA", "malware-1", 0)[0].Position
+	bravos := publishAs(t, v, c, "BRAVO", "malware-1", 0)[0].Position
+	later := publishAs(t, v, c, "ALPHA", "malware-1", 1)[0].Position
+	alone := publishAs(t, v, c, "ALPHA", "malware-2", 0, 1)
+	for _, one := range []struct {
+		what      string
+		member    string
+		id        string
+		again     bool
+		withdrawn []consortium.Position
+		want      bool
+	}{
+		{"the first of two", "ALPHA", "malware-1", false, []consortium.Position{first}, true},
+		{"the second of two", "ALPHA", "malware-1", false, []consortium.Position{later}, false},
+		{"both", "ALPHA", "malware-1", false, []consortium.Position{first, later}, false},
+		{"both, and another one comes", "ALPHA", "malware-1", true, []consortium.Position{first, later}, true},
+		{"nothing", "ALPHA", "malware-1", true, nil, false},
+		{"of a line that does not lead", "BRAVO", "malware-1", true, []consortium.Position{bravos}, false},
+		{"where nobody else is", "ALPHA", "malware-2", true, []consortium.Position{alone[0].Position, alone[1].Position}, false},
+		{"of what is not there", "ALPHA", "malware-3", true, []consortium.Position{first}, false},
+	} {
+		if loses, err := v.LosesLead(one.member, collectionA, one.id, one.again, one.withdrawn...); err != nil || loses != one.want {
+			t.Errorf("%s: %v, %v", one.what, loses, err)
+		}
+	}
 }

@@ -112,7 +112,7 @@ func (v *View) standAnew(from []byte) (next []byte, err error) {
 			if err != nil {
 				return true, v.passStale(err)
 			}
-			stands, err := store.Has(txn, standKey(collectionKey(entry.Collection), entry.ID, positionKey(entry.Position)))
+			stands, err := stands(txn, entry)
 			if stands == v.mistrusted[entry.Owner()] {
 				wrong = append(wrong, date)
 			}

@@ -41,7 +41,7 @@ const (
 	TableInstant   = 'V' // collection, shelf, instant of the version, date -> nothing
 	TableObject    = 'O' // collection, STIX id, shelf and for what is apart the member, instant of the version, position -> date
 	TableHead      = 'H' // collection, STIX id -> object; … 0, member -> the first and the last version of a line that is apart
-	TableFirst     = 'F' // collection, STIX id, 0, position -> member, of all that is in force and may lead
+	TableFirst     = 'F' // collection, STIX id, 0, position -> member, of what is in force and may lead, but for the earliest
 	TableLead      = 'N' // collection, STIX id -> nothing: another line leads than the one that is served
 	TableIdentity  = 'I' // collection, identity -> date
 	TableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
