@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 // retold is an object as another organisation publishes it under the same id: with a creator, dates and words of its own.
@@ -140,6 +142,22 @@ func (o *organisation) polled(collection, since string) (objects []string, last 
 	return objects, last
 }
 
+// publication is the transaction of the first version of an object that a node serves.
+func (o *organisation) publication(collection, id string) string {
+	o.t.Helper()
+	_, _, body := o.get("/" + o.Name + "/collections/" + collection + "/manifest/?match[version]=first&match[id]=" + id)
+	var m struct {
+		Objects []struct {
+			TxID string `json:"x_slnode_txid"`
+		}
+	}
+	must(o.t, json.Unmarshal([]byte(body), &m))
+	if len(m.Objects) != 1 {
+		o.t.Fatalf("the manifest of %s is %s", id, body)
+	}
+	return m.Objects[0].TxID
+}
+
 // Mallory publishes under another's id what it likes, later versions and revocations too: what is served stays as it was.
 // And who takes its own back takes nothing of the other's with it, nor is kept from it by a copy.
 func TestNobodyChangesWhatAnotherPublishes(t *testing.T) {
@@ -156,6 +174,11 @@ func TestNobodyChangesWhatAnotherPublishes(t *testing.T) {
 		o.serves("consortium", "others", later, indicator(2))
 		o.serves(o.Name, n.collection, indicator(1), indicator(2))
 	}
+	for _, p := range cliJSON[withdraw.Shown](charlie, "show", objectID(1)).Publications {
+		if p.Apart != (p.Publisher == "mallory") {
+			t.Errorf("shown is %+v", p)
+		}
+	}
 	newer := strings.Replace(indicator(1), `"modified":"2026-01-02`, `"modified":"2026-02-03`, 1)
 	if status := alpha.post(n.collection, newer); status.FailureCount > 0 {
 		t.Fatalf("alpha's later version: %+v", status.Failures)
@@ -168,6 +191,10 @@ func TestNobodyChangesWhatAnotherPublishes(t *testing.T) {
 	}
 	if status := charlie.delete("/charlie/collections/" + n.collection + "/objects/" + objectID(2) + "/"); status != http.StatusForbidden {
 		t.Errorf("what only others have is deleted: %d", status)
+	}
+	first := alpha.publication(n.collection, objectID(1))
+	if _, stderr, code := alpha.try("withdraw", first); code == 0 || !strings.Contains(stderr, "--only-this-version") {
+		t.Errorf("what gives the lead away is withdrawn without a word: %d, %s", code, stderr)
 	}
 	alpha.cli("withdraw", objectID(2))
 	charlie.serves("consortium", "others", later)

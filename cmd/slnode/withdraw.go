@@ -57,8 +57,12 @@ func (a *app) showCommand() *cobra.Command {
 
 func printShown(w io.Writer, s withdraw.Shown) {
 	for _, p := range s.Publications {
-		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
-			p.ID, p.Version, p.Title, p.Collection, p.Publisher, p.StoredAt.Format(time.RFC3339), p.TxID, p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
+		apart := ""
+		if p.Apart {
+			apart = "; another member's versions are served as the object"
+		}
+		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
+			p.ID, p.Version, p.Title, p.Collection, p.Publisher, apart, p.StoredAt.Format(time.RFC3339), p.TxID, p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
 	}
 	for _, t := range s.Withdrawals {
 		fmt.Fprintf(w, "withdrawn\t%s, version %s\npublished by\t%s (NFT %d)\n", t.ID, t.Version, t.TxID, t.Asset)

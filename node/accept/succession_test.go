@@ -289,3 +289,21 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 		}
 	}
 }
+
+// A replacement gives up the place of what it replaces: where another member publishes the object too, that is told.
+func TestAReplacementThatGivesTheLeadAwayIsTold(t *testing.T) {
+	for _, contested := range []bool{false, true} {
+		w := worldtest.NewFoundedWorld(t)
+		w.EnterBy(w.Self.Address(), nodetest.DescribedIndicator(1, "old"))
+		if contested {
+			w.EnterBy("SOMEBODY", nodetest.DescribedIndicator(1, "old"))
+		}
+		status := add(w, true, nodetest.DescribedIndicator(1, "new"))
+		if len(status.Pendings) != 1 || strings.Contains(status.Pendings[0].Note, "another member publishes") != contested {
+			t.Errorf("contested %v: %+v", contested, status)
+		}
+		if later := add(w, false, worldtest.VersionOf(1, worldtest.FirstTime, "2027-01-02T03:04:05.678Z", "")); strings.Contains(later.Pendings[0].Note, "another member") {
+			t.Errorf("a later version: %+v", later)
+		}
+	}
+}

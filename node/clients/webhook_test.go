@@ -322,7 +322,7 @@ func TestABatchIsBounded(t *testing.T) {
 func TestAWebhooksCollectionIsTheOneThatItsIdNames(t *testing.T) {
 	own, id := repo.Consortium{ID: 7}, uuid.NewString()
 	for written, want := range map[string]string{
-		EverythingID(own): view.Everything, strings.ToUpper(EverythingID(own)): view.Everything, strings.ToUpper(id): id, id: id, "": "",
+		EverythingID(own): view.Everything, strings.ToUpper(EverythingID(own)): view.Everything, OthersID(own): view.Others, strings.ToUpper(id): id, id: id, "": "",
 	} {
 		if got := WebhookCollection(own, written); got != want {
 			t.Errorf("%q is %q, want %q", written, got, want)

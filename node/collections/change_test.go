@@ -211,6 +211,18 @@ func TestThePastIsNotGrantedToWhomItsMarkingsForbid(t *testing.T) {
 	wantRefusal(t, "an object for nobody", err, "must not reach them, grant from now instead")
 }
 
+// What is not served as the object, because another member published under the id before, is given with the keys as well.
+func TestThePastThatIsNotServedIsNotGrantedEither(t *testing.T) {
+	h := newOwnersWorld(t)
+	h.EnterBy(h.Mallory.Address(), worldtest.DefinitionOf("tlp clear"))
+	h.EnterBy(h.Mallory.Address(), worldtest.MarkedIndicator(1))
+	h.EnterBy(h.Self.Address(), worldtest.DefinitionOf("tlp red"))
+	h.EnterBy(h.Self.Address(), worldtest.MarkedIndicator(1))
+	c := consortium.Collection{ID: h.Collection, Owner: h.Self.Address(), Properties: h.Named("Ring", "ring")}
+	err := h.owner.mayDisclose(c, h.Everybody("ring"))
+	wantRefusal(t, "an object for nobody, apart", err, "must not reach them, grant from now instead")
+}
+
 func TestARevocationBeginsAKeyThatTheRevokedDoNotGet(t *testing.T) {
 	h := newOwnersWorld(t)
 	c := h.creates(Spec{Title: "Ring", Alias: "circle", Readers: []string{"mallory", "founder"}, Contributors: []string{"all"}})

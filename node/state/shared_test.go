@@ -157,9 +157,24 @@ func TestWhoIsWhoIsFoundByEveryAccountThatTheyHad(t *testing.T) {
 	if w.State.Ours(w.alpha.Address()) || !w.State.Ours(w.self.Address()) || w.State.Ours("NOBODY") {
 		t.Error("others' accounts are taken for ours, or ours for others'")
 	}
+	if got := w.State.Own(); got != w.self.Address() {
+		t.Errorf("this organisation is %s", got)
+	}
+	accounts, unknown := w.State.MembersCalled([]string{"bravo", "nobody", w.alpha.Address(), ""})
+	if len(accounts) != 2 || accounts[1] != w.alpha.Address() || !slices.Equal(unknown, []string{"nobody", ""}) {
+		t.Errorf("they are %v, and %q are unknown", accounts, unknown)
+	}
+	for _, account := range []string{w.bravo.Address(), before.Address()} {
+		if again, _ := w.State.MembersCalled([]string{account}); !slices.Equal(again, accounts[:1]) {
+			t.Errorf("who has the account %s is %v, want %v", account, again, accounts[:1])
+		}
+	}
 	own := w.rotates(w.self, false, true)
 	if !w.State.Ours(own.Address()) || !w.State.Ours(w.self.Address()) {
 		t.Error("one of our accounts is not taken for ours")
+	}
+	if got, _ := w.State.MembersCalled([]string{"self"}); !slices.Equal(got, []string{w.State.Own()}) {
+		t.Errorf("this organisation is %s, and called %v", w.State.Own(), got)
 	}
 	if w.State.Active() {
 		t.Error("a node with an account that was replaced is active")

@@ -28,6 +28,8 @@ type Publication struct {
 	CID        string    `json:"cid"`
 	StoredAt   time.Time `json:"stored_at"`
 	Added      time.Time `json:"date_added"` // when it entered the view of this node
+	// Apart says that another member's versions are served as the object, and this one beside them.
+	Apart bool `json:"apart,omitempty"`
 }
 
 // TakenBack is a withdrawal and what the other members say of it.
@@ -42,11 +44,15 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 	if err != nil {
 		return Shown{}, err
 	}
+	served, err := w.servedOf(entries)
+	if err != nil {
+		return Shown{}, err
+	}
 	shown := Shown{Publications: []Publication{}}
 	for _, e := range entries {
 		one := Publication{
 			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset,
-			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(),
+			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(), Apart: !served[e.TxID],
 		}
 		if c, found := w.State.Collection(e.Collection); found {
 			one.Title = c.Properties.Title
@@ -77,6 +83,19 @@ func (w *Withdrawer) entriesOf(what string) ([]*view.Entry, error) {
 	}
 	entries, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{what}, AnyLine: true, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
 	return entries, err
+}
+
+// servedOf tells which transactions of those of an object are served as it.
+func (w *Withdrawer) servedOf(entries []*view.Entry) (map[string]bool, error) {
+	served := map[string]bool{}
+	if len(entries) == 0 {
+		return served, nil
+	}
+	leading, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{entries[0].ID}, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
+	for _, e := range leading {
+		served[e.TxID] = true
+	}
+	return served, err
 }
 
 // takenBack finds the withdrawals of an object and asks the members that have not acknowledged them.
