@@ -288,32 +288,6 @@ func (d *desk) Page(q view.Query) (entries []*view.Entry, more bool, _ error) {
 	return entries[:min(len(entries), q.Limit)], len(entries) > q.Limit, nil
 }
 
-// LosesLead looks at what is in the view, in the order of the chain.
-func (d *desk) LosesLead(_, collection, id string, again bool, withdrawn ...consortium.Position) (bool, error) {
-	if err := d.fails("LosesLead"); err != nil {
-		return false, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	first, others := true, false
-	for _, s := range d.events {
-		if s.State != view.InView || s.entry.ID != id || collection != view.Everything && s.entry.Collection != collection {
-			continue
-		}
-		ours := d.chain.State.Ours(s.entry.Publisher)
-		switch {
-		case !ours && first:
-			return false, nil // they lead anyway
-		case !ours:
-			others = true
-		case !slices.Contains(withdrawn, s.entry.Position):
-			return others, nil
-		}
-		first = false
-	}
-	return others && again, nil
-}
-
 // version is one of an object.
 type version struct {
 	id         string
