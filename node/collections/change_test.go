@@ -214,8 +214,7 @@ func TestThePastIsNotGrantedToWhomItsMarkingsForbid(t *testing.T) {
 // What is not served as the object, because another member published under the id before, is given with the keys as well.
 func TestThePastThatIsNotServedIsNotGrantedEither(t *testing.T) {
 	h := newOwnersWorld(t)
-	h.EnterBy(h.Mallory.Address(), worldtest.DefinitionOf("tlp clear"))
-	h.EnterBy(h.Mallory.Address(), worldtest.MarkedIndicator(1))
+	h.EnterBy(h.Mallory.Address(), nodetest.IndicatorJSON(1))
 	h.EnterBy(h.Self.Address(), worldtest.DefinitionOf("tlp red"))
 	h.EnterBy(h.Self.Address(), worldtest.MarkedIndicator(1))
 	c := consortium.Collection{ID: h.Collection, Owner: h.Self.Address(), Properties: h.Named("Ring", "ring")}
