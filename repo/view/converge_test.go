@@ -302,4 +302,3 @@ func (w *world) served() (list []string) {
 	slices.Sort(list)
 	return list
 }
-

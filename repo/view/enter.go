@@ -42,7 +42,7 @@ func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
 }
 
 // put writes an entry with a new date, and lists it in its collection and in that with everything.
-func (v *View) put(txn *kv.Txn, entry *Entry, list listing) error {
+func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 	entry.DateAdded = v.nextStamp()
 	collection := collectionKey(entry.Collection)
 	if err := txn.Set(store.Key(store.TableIdentity, collection, entry.identity()), store.U64(uint64(entry.DateAdded))); err != nil {
@@ -64,7 +64,7 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list listing) error {
 }
 
 // take deletes an entry, and takes it out of its collection and of that with everything.
-func (v *View) take(txn *kv.Txn, entry *Entry, unlist listing) error {
+func (v *View) take(txn *kv.Txn, entry *Entry, unlist indexing) error {
 	now := v.nextStamp()
 	for _, in := range [][]byte{collectionKey(entry.Collection), collectionKey(Everything)} {
 		if err := unlist(txn, in, entry); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // Collections of the view beside those of the consortium, of which none has such an id.
@@ -49,6 +50,11 @@ func (e *Entry) Place() consortium.Place {
 
 // Added is the entry's date_added.
 func (e *Entry) Added() time.Time { return time.UnixMicro(e.DateAdded).UTC() }
+
+// at is where the entry stands among the versions of its object.
+func (e *Entry) at() listing.VersionAt {
+	return listing.VersionAt{Place: slices.Concat(instantKey(e.Instant), positionKey(e.Position)), Date: store.U64(uint64(e.DateAdded))}
+}
 
 func collectionKey(id string) []byte {
 	u, err := uuid.Parse(id)

@@ -11,19 +11,17 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // STIX ids belong to nobody, so what two members publish under one id stands side by side: each member's is a line. In
 // every collection, and in the one with everything, the line with the earliest position in force leads and is served as
 // the object; the others are listed apart. So nobody changes, hides or keeps alive what another one publishes.
 
-// memberKeySize is the size of a member in a key.
-const memberKeySize = 16
-
 // memberKey is a member in a key, shorter than its account.
 func memberKey(member string) []byte {
 	sum := sha256.Sum256([]byte(member))
-	return sum[:memberKeySize]
+	return sum[:listing.MemberSize]
 }
 
 // Owner is the member whose entry it is: it has the entry's publisher for its account, or had.
@@ -31,19 +29,14 @@ func (e *Entry) Owner() string { return cmp.Or(e.Member, e.Publisher) }
 
 // object is what is kept of one id in a collection, as long as anybody publishes it who may lead.
 type object struct {
-	leader []byte // whose line has the earliest position in force, by its key
-	since  []byte // that position
-	shown  []byte // whose entries are served: the leader's, but while the lead changes
-	served head   // the first and the last of those
+	leader []byte       // whose line has the earliest position in force, by its key
+	since  []byte       // that position
+	shown  []byte       // whose entries are served: the leader's, but while the lead changes
+	served listing.Head // the first and the last of those
 }
 
 func objectKey(collection []byte, id string) []byte {
 	return store.Key(store.TableHead, collection, []byte(id))
-}
-
-// apartKey is where the head of a member's line is that is not served.
-func apartKey(collection []byte, id string, member []byte) []byte {
-	return store.Key(store.TableHead, collection, []byte(id), []byte{0}, member)
 }
 
 // standKey is where a position in force names the member that has it: all of an object but the earliest, so that an object
@@ -61,44 +54,23 @@ func getObject(txn *kv.Txn, collection []byte, id string) (o object, found bool,
 	if err != nil || !found {
 		return object{}, false, err
 	}
-	const size = memberKeySize + positionSize
-	if len(data) != size && len(data) != size+memberKeySize+headSize {
+	const size = listing.MemberSize + listing.PositionSize
+	if len(data) != size && len(data) != size+listing.MemberSize+listing.HeadSize {
 		return object{}, false, fmt.Errorf("a damaged head of object %.80q", id)
 	}
-	o.leader, o.since = data[:memberKeySize], data[memberKeySize:size]
+	o.leader, o.since = data[:listing.MemberSize], data[listing.MemberSize:size]
 	if rest := data[size:]; len(rest) > 0 {
-		o.shown, o.served = rest[:memberKeySize], decodeHead(rest[memberKeySize:])
+		o.shown, o.served = rest[:listing.MemberSize], listing.DecodeHead(rest[listing.MemberSize:])
 	}
 	return o, true, nil
 }
 
 func setObject(txn *kv.Txn, collection []byte, id string, o object) error {
 	data := slices.Concat(o.leader, o.since)
-	if !o.served.isEmpty() {
-		data = slices.Concat(data, o.shown, o.served.encode())
+	if !o.served.IsEmpty() {
+		data = slices.Concat(data, o.shown, o.served.Encode())
 	}
 	return txn.Set(objectKey(collection, id), data)
-}
-
-func getApart(txn *kv.Txn, collection []byte, id string, member []byte) (head, error) {
-	data, found, err := store.Get(txn, apartKey(collection, id, member))
-	if err != nil || !found {
-		return head{}, err
-	}
-	if len(data) != headSize {
-		return head{}, damagedLine(id)
-	}
-	return decodeHead(data), nil
-}
-
-func damagedLine(id string) error { return fmt.Errorf("a damaged head of a line of object %.80q", id) }
-
-func setApart(txn *kv.Txn, g group, h head) error {
-	k := apartKey(g.collection, g.id, g.member)
-	if h.isEmpty() {
-		return txn.Delete(k)
-	}
-	return txn.Set(k, h.encode())
 }
 
 // place enters an entry into the indexes of a collection, and queues the object if another line leads with it.
@@ -164,22 +136,22 @@ func stands(txn *kv.Txn, entry *Entry) (bool, error) {
 
 // shelve lists an entry where it belongs: with what is served, if its line leads and no other's entries are served still.
 func (v *View) shelve(txn *kv.Txn, collection []byte, entry *Entry, o object, member []byte) (err error) {
-	g := group{collection: collection, id: entry.ID}
-	if bytes.Equal(o.leader, member) && (o.served.isEmpty() || bytes.Equal(o.shown, member)) {
+	g := listing.Group{Collection: collection, ID: entry.ID}
+	if bytes.Equal(o.leader, member) && (o.served.IsEmpty() || bytes.Equal(o.shown, member)) {
 		o.shown = member
-		if o.served, err = g.add(txn, o.served, entry); err != nil {
+		if o.served, err = g.Add(txn, o.served, entry.at(), entry.Type); err != nil {
 			return err
 		}
 	} else {
-		g.member = member
-		h, err := getApart(txn, collection, entry.ID, member)
+		g.Member = member
+		h, err := g.ApartHead(txn)
 		if err != nil {
 			return err
 		}
-		if h, err = g.add(txn, h, entry); err != nil {
+		if h, err = g.Add(txn, h, entry.at(), entry.Type); err != nil {
 			return err
 		}
-		if err := setApart(txn, g, h); err != nil {
+		if err := g.SetApartHead(txn, h); err != nil {
 			return err
 		}
 	}
@@ -210,34 +182,34 @@ func (v *View) displace(txn *kv.Txn, collection []byte, entry *Entry) error {
 
 // unshelve takes an entry out of the lists, from wherever it stands, and gives the object as it is then.
 func unshelve(txn *kv.Txn, collection []byte, entry *Entry, o object) (object, error) {
-	g, member := group{collection: collection, id: entry.ID}, memberKey(entry.Owner())
+	g, member := listing.Group{Collection: collection, ID: entry.ID}, memberKey(entry.Owner())
 	isServed := false
 	if bytes.Equal(o.shown, member) { // while the lead changes a line stands on both shelves
 		var err error
-		if isServed, err = store.Has(txn, append(g.versions(), entry.at().place...)); err != nil {
+		if isServed, err = store.Has(txn, append(g.Versions(), entry.at().Place...)); err != nil {
 			return o, err
 		}
 	}
 	if isServed {
-		is, err := g.drop(txn, o.served, entry)
+		is, err := g.Drop(txn, o.served, entry.at(), entry.Type)
 		o.served = is
 		return o, err
 	}
-	g.member = member
-	h, err := getApart(txn, collection, entry.ID, member)
+	g.Member = member
+	h, err := g.ApartHead(txn)
 	if err != nil {
 		return o, err
 	}
-	if h, err = g.drop(txn, h, entry); err != nil {
+	if h, err = g.Drop(txn, h, entry.at(), entry.Type); err != nil {
 		return o, err
 	}
-	return o, setApart(txn, g, h)
+	return o, g.SetApartHead(txn, h)
 }
 
 // firstOf finds who has the earliest position in force but one.
 func firstOf(txn *kv.Txn, collection []byte, id string) (leader, since []byte, found bool, err error) {
 	err = store.Scan(txn, standKey(collection, id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
-		found, since = true, slices.Clone(k[len(k)-positionSize:])
+		found, since = true, slices.Clone(k[len(k)-listing.PositionSize:])
 		leader, err = item.Value()
 		return false, err
 	})

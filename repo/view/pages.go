@@ -10,6 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // Versions says which versions of an object a query is about: those that any of its parts takes.
@@ -207,7 +208,7 @@ func (v *View) Has(collection, id string) (found bool, err error) {
 			_, found, err = getObject(txn, collectionKey(collection), id)
 			return err
 		}
-		return scanApart(txn, collectionKey(Everything), id, func(group, head) error {
+		return listing.ScanApart(txn, collectionKey(Everything), id, func(listing.Group, listing.Head) error {
 			found = true
 			return nil
 		})
@@ -229,7 +230,7 @@ func (v *View) latest(q Query) (latest *Entry, err error) {
 	q.Versions, q.Limit, q.WithObjects = Versions{Last: true}, 2, true // while the lead changes a line is in two parts
 	entries, _, err := v.Page(q)
 	for _, e := range entries {
-		if latest == nil || bytes.Compare(e.at().place, latest.at().place) > 0 {
+		if latest == nil || bytes.Compare(e.at().Place, latest.at().Place) > 0 {
 			latest = e
 		}
 	}

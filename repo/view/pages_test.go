@@ -116,7 +116,7 @@ func scanModel(model []*Entry, q Query) (want []*Entry) {
 			if q.Collection != Everything && o.Collection != e.Collection || o.ID != e.ID || o == e {
 				continue
 			}
-			before := bytes.Compare(o.at().place, e.at().place) < 0
+			before := bytes.Compare(o.at().Place, e.at().Place) < 0
 			first, last = first && !before, last && before
 		}
 		if q.Versions.All || q.Versions.First && first || q.Versions.Last && last || slices.ContainsFunc(q.Versions.At, e.Instant.Equal) {

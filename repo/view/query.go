@@ -6,17 +6,18 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // source is where the entries are that a query asks for: a collection as it is kept, and the shelves.
-func (q Query) source() (collection []byte, shelves []shelf) {
+func (q Query) source() (collection []byte, shelves []listing.Shelf) {
 	switch {
 	case q.AnyLine:
-		return collectionKey(q.Collection), []shelf{served, apart}
+		return collectionKey(q.Collection), []listing.Shelf{listing.Served, listing.Apart}
 	case q.Collection == Others:
-		return collectionKey(Everything), []shelf{apart}
+		return collectionKey(Everything), []listing.Shelf{listing.Apart}
 	}
-	return collectionKey(q.Collection), []shelf{served}
+	return collectionKey(q.Collection), []listing.Shelf{listing.Served}
 }
 
 // dates visits the dates of the entries that the query asks for, ascending, until visit returns false.
@@ -41,28 +42,28 @@ func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)
 	}
 	types := q.Types
 	if len(types) == 0 {
-		types = []string{allTypes}
+		types = []string{listing.AllTypes}
 	}
 	for _, kind := range unique(types) {
 		for _, class := range q.Versions.classes() {
 			for _, s := range shelves {
-				open(listPrefix(collection, kind, s.class(class), nil))
+				open(listing.ListPrefix(collection, kind, s.Class(class), nil))
 			}
 		}
 	}
 	if q.Versions.All {
-		return merge(lists, visit)
+		return listing.Merge(lists, visit)
 	}
 	listed := len(lists)
 	for _, at := range q.Versions.At {
 		for _, s := range shelves {
-			open(instantPrefix(collection, s, instantKey(at), nil))
+			open(listing.InstantPrefix(collection, s, instantKey(at), nil))
 		}
 	}
 	if len(lists) == listed || len(q.Types) == 0 {
-		return merge(lists, visit)
+		return listing.Merge(lists, visit)
 	}
-	return merge(lists, func(date []byte) (bool, error) {
+	return listing.Merge(lists, func(date []byte) (bool, error) {
 		entry, err := entryAt(txn, date)
 		if v.stale(err) {
 			return true, nil
@@ -78,43 +79,16 @@ func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)
 func (v Versions) classes() []byte {
 	switch {
 	case v.All:
-		return []byte{only, earlier, middle, later}
+		return []byte{listing.Only, listing.Earlier, listing.Middle, listing.Later}
 	case v.First && v.Last:
-		return []byte{only, earlier, later}
+		return []byte{listing.Only, listing.Earlier, listing.Later}
 	case v.First:
-		return []byte{only, earlier}
+		return []byte{listing.Only, listing.Earlier}
 	case v.Last:
-		return []byte{only, later}
+		return []byte{listing.Only, listing.Later}
 	}
 	return nil
 }
-
-// merge visits the dates at the ends of the keys of several lists, ascending, each once.
-func merge(lists []*kv.Iterator, visit func(date []byte) (bool, error)) error {
-	lists = slices.Clone(lists)
-	date := func(it *kv.Iterator) []byte { k := it.Item().Key(); return k[len(k)-8:] }
-	var before []byte
-	for len(lists) > 0 {
-		at := 0
-		for i := range lists {
-			if bytes.Compare(date(lists[i]), date(lists[at])) < 0 {
-				at = i
-			}
-		}
-		if next := date(lists[at]); !bytes.Equal(next, before) {
-			before = append(before[:0], next...)
-			if more, err := visit(before); err != nil || !more {
-				return err
-			}
-		}
-		if lists[at].Next(); !lists[at].Valid() {
-			lists = slices.Delete(lists, at, at+1)
-		}
-	}
-	return nil
-}
-
-func unique(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
 // byID looks every object up. What it holds in memory grows with the limit, not with the number of versions.
 func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) error {
@@ -125,13 +99,13 @@ func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) erro
 			return
 		}
 		if dates = append(dates, date); len(dates) > 2*q.Limit+1000 {
-			dates = earliest(dates, q.Limit+1)
+			dates = listing.Earliest(dates, q.Limit+1)
 		}
 	}
 	for _, id := range unique(q.IDs) {
-		err := q.groups(txn, id, func(g group, h head) error {
+		err := q.groups(txn, id, func(g listing.Group, h listing.Head) error {
 			if len(q.Types) > 0 {
-				entry, err := entryAt(txn, h.last.date)
+				entry, err := entryAt(txn, h.Last.Date)
 				if err != nil {
 					return v.passStale(err)
 				}
@@ -139,13 +113,13 @@ func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) erro
 					return nil
 				}
 			}
-			return q.Versions.of(txn, g.versions(), h, add)
+			return q.Versions.of(txn, g.Versions(), h, add)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for _, date := range earliest(dates, q.Limit+1) {
+	for _, date := range listing.Earliest(dates, q.Limit+1) {
 		if more, err := visit(date); err != nil || !more {
 			return err
 		}
@@ -154,17 +128,17 @@ func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) erro
 }
 
 // groups gives the groups of an object that a query asks for.
-func (q Query) groups(txn *kv.Txn, id string, look func(group, head) error) error {
+func (q Query) groups(txn *kv.Txn, id string, look func(listing.Group, listing.Head) error) error {
 	collection, shelves := q.source()
 	if q.Member != "" {
-		shelves = []shelf{served, apart}
+		shelves = []listing.Shelf{listing.Served, listing.Apart}
 	}
 	wanted := memberKey(q.Member)
 	for _, s := range shelves {
-		g := group{collection: collection, id: id}
-		if s == served {
+		g := listing.Group{Collection: collection, ID: id}
+		if s == listing.Served {
 			o, _, err := getObject(txn, collection, id)
-			if err == nil && !o.served.isEmpty() && (q.Member == "" || bytes.Equal(o.shown, wanted)) {
+			if err == nil && !o.served.IsEmpty() && (q.Member == "" || bytes.Equal(o.shown, wanted)) {
 				err = look(g, o.served)
 			}
 			if err != nil {
@@ -173,37 +147,22 @@ func (q Query) groups(txn *kv.Txn, id string, look func(group, head) error) erro
 			continue
 		}
 		if q.Member != "" {
-			g.member = wanted
-			h, err := getApart(txn, collection, id, wanted)
-			if err == nil && !h.isEmpty() {
+			g.Member = wanted
+			h, err := g.ApartHead(txn)
+			if err == nil && !h.IsEmpty() {
 				err = look(g, h)
 			}
 			return err
 		}
-		if err := scanApart(txn, collection, id, look); err != nil {
+		if err := listing.ScanApart(txn, collection, id, look); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// scanApart gives the lines of an object that are apart.
-func scanApart(txn *kv.Txn, collection []byte, id string, look func(group, head) error) error {
-	return store.Scan(txn, apartKey(collection, id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
-		g := group{collection: collection, id: id, member: slices.Clone(k[len(k)-memberKeySize:])}
-		data, err := item.Value()
-		if err == nil && len(data) != headSize {
-			err = damagedLine(id)
-		}
-		if err == nil {
-			err = look(g, decodeHead(data))
-		}
-		return err == nil, err
-	})
-}
-
 // of gives the dates of the versions of one object.
-func (v Versions) of(txn *kv.Txn, versions []byte, h head, add func(date []byte)) error {
+func (v Versions) of(txn *kv.Txn, versions []byte, h listing.Head, add func(date []byte)) error {
 	addAll := func(from []byte) error {
 		return store.Scan(txn, from, nil, func(_ []byte, item *kv.Item) (bool, error) {
 			date, err := item.Value()
@@ -215,10 +174,10 @@ func (v Versions) of(txn *kv.Txn, versions []byte, h head, add func(date []byte)
 		return addAll(versions)
 	}
 	if v.First {
-		add(h.first.date)
+		add(h.First.Date)
 	}
 	if v.Last {
-		add(h.last.date)
+		add(h.Last.Date)
 	}
 	for _, at := range v.At {
 		if err := addAll(slices.Concat(versions, instantKey(at))); err != nil {
@@ -228,9 +187,4 @@ func (v Versions) of(txn *kv.Txn, versions []byte, h head, add func(date []byte)
 	return nil
 }
 
-// earliest sorts dates, each once, and gives the first n of them.
-func earliest(dates [][]byte, n int) [][]byte {
-	slices.SortFunc(dates, bytes.Compare)
-	dates = slices.CompactFunc(dates, bytes.Equal)
-	return dates[:min(n, len(dates))]
-}
+func unique(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }

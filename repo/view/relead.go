@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // leadItems is how many entries change their place in one transaction when another line leads: each is in many lists.
@@ -95,18 +96,18 @@ func (v *View) releadObject(txn *kv.Txn, collection []byte, id string, limit int
 	if err != nil || !known {
 		return 0, errors.Join(err, txn.Delete(leadKey(collection, id)))
 	}
-	g := group{collection: collection, id: id}
-	if o.served.isEmpty() || bytes.Equal(o.shown, o.leader) {
-		g.member = o.leader
+	g := listing.Group{Collection: collection, ID: id}
+	if o.served.IsEmpty() || bytes.Equal(o.shown, o.leader) {
+		g.Member = o.leader
 	}
-	all, err := g.some(txn, limit)
+	all, err := g.Some(txn, limit)
 	if err != nil {
 		return 0, err
 	}
 	for size := 0; moved < len(all) && size <= store.ChunkBytes; moved++ {
-		n, err := v.move(txn, all[moved].date, v.lift, v.reshelve)
+		n, err := v.move(txn, all[moved].Date, v.lift, v.reshelve)
 		if v.stale(err) {
-			n, err = 0, g.forget(txn, all[moved])
+			n, err = 0, forget(txn, g, all[moved])
 		}
 		if err != nil {
 			return moved, err
@@ -119,43 +120,21 @@ func (v *View) releadObject(txn *kv.Txn, collection []byte, id string, limit int
 	return moved, err
 }
 
-// some gives up to so many entries of the group.
-func (g group) some(txn *kv.Txn, limit int) (list []versionAt, err error) {
-	versions := g.versions()
-	err = store.Scan(txn, versions, nil, func(k []byte, item *kv.Item) (bool, error) {
-		date, err := item.Value()
-		list = append(list, versionAt{place: slices.Clone(k[len(k)-placeSize:]), date: date})
-		return len(list) < limit, err
-	})
-	return list, err
-}
-
-// forget takes a version out of the group that has no entry.
-func (g group) forget(txn *kv.Txn, v versionAt) error {
-	if err := txn.Delete(append(g.versions(), v.place...)); err != nil {
-		return err
-	}
-	first, found, err := endOf(txn, g.versions(), false)
+// forget takes a version out of a group that has no entry.
+func forget(txn *kv.Txn, g listing.Group, v listing.VersionAt) error {
+	h, err := g.Forget(txn, v)
 	if err != nil {
 		return err
 	}
-	var h head
-	if found {
-		last, _, err := endOf(txn, g.versions(), true)
-		if err != nil {
-			return err
-		}
-		h = head{first, last}
+	if g.Member != nil {
+		return g.SetApartHead(txn, h)
 	}
-	if g.member != nil {
-		return setApart(txn, g, h)
-	}
-	o, known, err := getObject(txn, g.collection, g.id)
+	o, known, err := getObject(txn, g.Collection, g.ID)
 	if err != nil || !known {
 		return err
 	}
 	o.served = h
-	return setObject(txn, g.collection, g.id, o)
+	return setObject(txn, g.Collection, g.ID, o)
 }
 
 // lift takes an entry out of the lists of a collection. It stays in force.
@@ -179,12 +158,12 @@ func (v *View) reshelve(txn *kv.Txn, collection []byte, entry *Entry) error {
 	return v.shelve(txn, collection, entry, o, memberKey(entry.Owner()))
 }
 
-// listing enters an entry into the indexes of a collection, or takes it out of them.
-type listing func(txn *kv.Txn, collection []byte, entry *Entry) error
+// indexing enters an entry into the indexes of a collection, or takes it out of them.
+type indexing func(txn *kv.Txn, collection []byte, entry *Entry) error
 
 // move takes an entry out of the indexes of all its collections and enters it again, with a new date. It tells the size of
 // its object.
-func (v *View) move(txn *kv.Txn, date []byte, out, in listing) (size int, err error) {
+func (v *View) move(txn *kv.Txn, date []byte, out, in indexing) (size int, err error) {
 	entry, err := readEntry(txn, date, true)
 	if err != nil {
 		return 0, err

@@ -5,7 +5,7 @@
 //   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
 //   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one when
 //     that leads, mistrust.go never those of some;
-//   - listing.go has the indexes by which a page costs the same in a small and in a large collection, query.go finds in
+//   - package listing has the indexes by which a page costs the same in a small and in a large collection, query.go finds in
 //     them what a query asks for, pages.go reads it.
 //
 // It may lag after a power loss, or be deleted altogether; it is never ahead of its cursor and never holds half of a window of the
