@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -290,7 +291,11 @@ func (m *memory) settle(e *remembered, o view.Outcome) {
 }
 
 func (m *memory) enter(e *remembered, entry *view.Entry) {
-	e.entry, e.publishes = entry, entry.Collection+"/"+entry.ID+"/"+entry.Instant.UTC().Format(time.RFC3339Nano)
+	member := e.Member
+	if member == "" {
+		member = entry.Publisher
+	}
+	e.entry, e.publishes = entry, strings.Join([]string{entry.Collection, member, entry.ID, entry.Instant.UTC().Format(time.RFC3339Nano)}, "/")
 	other := m.find(func(o *remembered) bool { return o != e && o.State == view.InView && o.publishes == e.publishes })
 	loser := e
 	switch {
