@@ -181,10 +181,11 @@ func (s *script) want() map[string]view.State {
 		if states[e.TxID] != view.InView {
 			continue
 		}
-		if taken[e.draft.publishes] {
+		published := e.Sender + "/" + e.draft.publishes // here every member has one account
+		if taken[published] {
 			states[e.TxID] = view.Duplicate
 		}
-		taken[e.draft.publishes] = true
+		taken[published] = true
 	}
 	return states
 }
