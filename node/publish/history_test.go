@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -84,7 +85,7 @@ func live(t *testing.T, h history, look func(ctx context.Context, w *world)) {
 		running.Go(func() { w.live(ctx) })
 		running.Go(func() {
 			w.pause(ctx, h.Calm)
-			w.quieten()
+			w.quieten(ctx)
 		})
 		for _, o := range h.Ops {
 			w.pause(ctx, o.At)
@@ -113,21 +114,23 @@ func (w *world) pause(ctx context.Context, rounds uint64) {
 }
 
 // quieten lets nothing go wrong any more.
-func (w *world) quieten() {
+func (w *world) quieten(ctx context.Context) {
 	w.faults.silence()
 	w.crashes.silence()
 	w.failing.silence()
-	p := w.current()
-	if w.history.Liar == askIndexer && p != nil {
-		p.die()
-		w.gone(p)
+	calm := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.calm = true
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.calm = true
-	if w.history.Liar == askIndexer {
-		w.cursor, w.folded = begins, nil // the view is deleted: what the indexer left out is read again
+	if w.history.Liar != askIndexer {
+		calm()
+		return
 	}
+	w.whileDown(ctx, func() {
+		w.follow(begins, nil) // the view is deleted: what the indexer left out is read again
+		calm()
+	})
 }
 
 func (w *world) isDone() bool {
@@ -179,7 +182,7 @@ func (w *world) try(ctx context.Context, p *process, o op) error {
 	case backs:
 		return w.backUp()
 	case restores:
-		return w.restore(ctx, p)
+		w.restore(ctx)
 	case congests:
 		w.congest(uint64(o.N), uint64(o.Many))
 	case kills:
@@ -244,7 +247,7 @@ func (w *world) post(p *process, o op) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for n := range items {
-		w.posted[o.N+n] = o.In
+		w.posted[post{o.N + n, o.In}] = true
 	}
 	return nil
 }
@@ -291,32 +294,34 @@ func (w *world) backUp() error {
 }
 
 // restore loses the node, and begins with its backup on another machine. Its clients post again what they have posted.
-func (w *world) restore(ctx context.Context, p *process) error {
+func (w *world) restore(ctx context.Context) {
 	w.mu.Lock()
 	backup := w.backup
 	w.backup = nil
 	w.mu.Unlock()
 	if backup == nil {
-		return nil
+		return
 	}
-	p.die()
-	w.gone(p)
-	check(w.memory.Put(backup))
-	o, err := w.memory.Outbox(outboxtest.Hooks{})
-	check(err)
-	check(o.SetRecovery(&outbox.Recovery{}))
+	w.whileDown(ctx, func() {
+		check(w.memory.Put(backup))
+		o, err := w.memory.Outbox(outboxtest.Hooks{})
+		check(err)
+		check(o.SetRecovery(&outbox.Recovery{}))
+		w.follow(begins, nil)
+		w.mu.Lock()
+		w.restored = true
+		w.mu.Unlock()
+	})
 	w.mu.Lock()
-	w.cursor, w.folded, w.restored = begins, nil, true
 	posted := []op{}
-	for n, in := range w.posted {
-		posted = append(posted, op{Does: posts, N: n, Many: 1, In: in})
+	for p := range w.posted {
+		posted = append(posted, op{Does: posts, N: p.n, Many: 1, In: p.in})
 	}
 	w.mu.Unlock()
-	slices.SortFunc(posted, func(a, b op) int { return a.N - b.N })
+	slices.SortFunc(posted, func(a, b op) int { return cmp.Or(a.N-b.N, strings.Compare(a.In, b.In)) })
 	for _, o := range posted {
 		w.do(ctx, o)
 	}
-	return nil
 }
 
 // check looks at the end.
@@ -341,7 +346,8 @@ func (w *world) check() {
 	}
 	for _, e := range w.chain.between(begins, w.chain.now()) {
 		own := e.Sender == w.fixture.self.Address() || e.Sender == w.fixture.next.Address()
-		if lost := w.restored && w.chain.isEnded(e.Asset); own && !known[e.TxID] && !lost && e.TxID != copied {
+		// Of what the lost node did, only what is there, and was posted, is anybody's business again.
+		if lost := w.restored && (w.chain.isEnded(e.Asset) || e.Note.Kind != wire.KindObject); own && !known[e.TxID] && !lost && e.TxID != copied {
 			w.wrong("transaction %s of a %s is on the chain, and the outbox doesn't know it", e.TxID, e.Note.Kind)
 		}
 	}
@@ -350,9 +356,9 @@ func (w *world) check() {
 			w.wrong("%v was minted %d times, and withdrawn %d times", i, mints, w.endings[i])
 		}
 	}
-	for n, in := range w.posted {
-		if _, found, err := p.outbox.Find(w.fixture.submission(n, in).Item.Key); err != nil || !found {
-			w.wrong("object %d was accepted, and is not in the outbox (%v)", n, err)
+	for of := range w.posted {
+		if _, found, err := p.outbox.Find(w.fixture.submission(of.n, of.in).Item.Key); err != nil || !found {
+			w.wrong("object %d of %s was accepted, and is not in the outbox (%v)", of.n, of.in, err)
 		}
 	}
 	if c := p.minter.Condition.Get(); c.Problem != "" {

@@ -261,7 +261,9 @@ func TestNothingIsSignedWhileACopyOfTheNodeRuns(t *testing.T) {
 		if p.outbox.Count()[outbox.Stored] != 1 {
 			w.wrong("there are %v", p.outbox.Count())
 		}
-		check(p.sole.Settle())
+		if err := p.sole.Settle(); err != nil {
+			w.wrong("it can't be settled: %v", err)
+		}
 	}), says(20, "restored", "another node had"), later(ledgerWindow, func(*world, *process) {})}}
 	nothingWrong(t, h, func(w *world, p *process) {
 		if item := p.item(1, "everybody"); item.Round < begins+ledgerWindow || item.Note.Sequence != 2 {

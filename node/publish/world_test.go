@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,12 @@ import (
 
 // identity is what is published once: there is one version of each object here.
 type identity struct{ collection, id string }
+
+// post is an object that was posted, and the name of its collection.
+type post struct {
+	n  int
+	in string
+}
 
 // content is what is in a directory.
 type content struct {
@@ -54,6 +61,7 @@ type world struct {
 	calm      bool              // nothing goes wrong any more
 	rotated   bool
 	process   *process
+	between   []func() // two processes
 	contents  map[string]content
 	alive     map[identity]int
 	mints     map[identity]int
@@ -63,7 +71,7 @@ type world struct {
 	cheapFrom uint64                 // when the congestion ends
 	backup    []outboxtest.Pair
 	wrongs    []string
-	posted    map[int]string // objects, and where
+	posted    map[post]bool
 	restored  bool
 	opened    bool // everybody reads the ring
 }
@@ -104,7 +112,7 @@ func newWorld(h history) *world {
 		faults: newScript(h.Faults), crashes: &countdown{left: slices.Clone(h.Crashes)}, history: h, cursor: begins,
 		failing:  &countdown{left: slices.Clone(h.Fails)},
 		contents: map[string]content{}, alive: map[identity]int{}, mints: map[identity]int{}, foreign: map[identity]uint64{}, endings: map[identity]int{},
-		rotations: map[*nodetest.Org]bool{}, posted: map[int]string{},
+		rotations: map[*nodetest.Org]bool{}, posted: map[post]bool{},
 	}
 	w.chain.round, w.chain.confirmed = begins, w.confirmed
 	for _, d := range w.fixture.directories {
@@ -336,6 +344,7 @@ func (w *world) pass(ctx context.Context) {
 func (w *world) live(ctx context.Context) {
 	down := slices.Clone(w.history.Down)
 	for ctx.Err() == nil {
+		w.maintain()
 		p, running, err := w.start(ctx)
 		if err == nil {
 			w.set(p)
@@ -377,10 +386,28 @@ func (w *world) set(p *process) {
 	w.process = p
 }
 
-// gone waits until a process has ended.
-func (w *world) gone(p *process) {
-	for w.current() == p {
+// whileDown has something done while no process runs.
+func (w *world) whileDown(ctx context.Context, do func()) {
+	var done atomic.Bool
+	w.mu.Lock()
+	w.between = append(w.between, func() { do(); done.Store(true) })
+	w.mu.Unlock()
+	for !done.Load() && ctx.Err() == nil {
+		if p := w.current(); p != nil {
+			p.die()
+		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// maintain does what is to be done while no process runs.
+func (w *world) maintain() {
+	w.mu.Lock()
+	list := w.between
+	w.between = nil
+	w.mu.Unlock()
+	for _, do := range list {
+		do()
 	}
 }
 
