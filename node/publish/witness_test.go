@@ -52,16 +52,16 @@ func (x indexerSays) Trace(ctx context.Context, txid, _ string, _, _ uint64) (ch
 
 // viewSays is what was followed.
 type viewSays struct {
-	View
+	*fakeView
 	*testimony
 }
 
-func (v viewSays) Cursor() (uint64, error) { return v.followed, nil }
+func (v viewSays) Cursor() (uint64, error) { return v.followed, v.local() }
 
 // signOne signs an object, and then its group again with a higher fee.
 func (p *process) signOne(t *testing.T) *flight {
 	t.Helper()
-	p.storeOne(t)
+	p.storeOne(t, "everybody")
 	items, err := p.outbox.Queue(outbox.Stored, 0, 10)
 	check(err)
 	progress, problem, err := p.minter.signTheseNow(context.Background(), items)
@@ -79,9 +79,9 @@ func (p *process) signOne(t *testing.T) *flight {
 }
 
 // storeOne takes an object in, and seals it.
-func (p *process) storeOne(t *testing.T) {
+func (p *process) storeOne(t *testing.T, in string) {
 	t.Helper()
-	items, err := p.outbox.Accept([]outbox.Submission{p.world.fixture.submission(1, "everybody")})
+	items, err := p.outbox.Accept([]outbox.Submission{p.world.fixture.submission(1, in)})
 	check(err)
 	_, err = p.sealer.seal(context.Background(), items)
 	check(err)
@@ -89,7 +89,7 @@ func (p *process) storeOne(t *testing.T) {
 
 // hears lets the minter hear what is said.
 func (p *process) hears(said *testimony) {
-	p.minter.Ledger, p.minter.Finder, p.minter.View = algodSays{p.minter.Ledger, said}, indexerSays{said}, viewSays{p.minter.View, said}
+	p.minter.Ledger, p.minter.Finder, p.minter.View = algodSays{p.minter.Ledger, said}, indexerSays{said}, viewSays{&fakeView{p}, said}
 }
 
 // A group is given up when algod, the indexer and what was followed all show that it is on the chain nowhere, each of them
@@ -196,7 +196,7 @@ func TestWhatMayBeSignedAroundAChangeOfKeys(t *testing.T) {
 					check(err)
 					items[byte(which)] = item
 				}
-				p.storeOne(t)
+				p.storeOne(t, "everybody")
 				items['o'] = p.item(1, "everybody")
 				check(RotationPlan{Key: KeyOf("r"), Account: w.fixture.next.Address()}.Keep(p.outbox.Outbox))
 				if c.before != nil {
