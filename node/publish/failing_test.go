@@ -108,6 +108,17 @@ var steps = map[string]step{
 		p.signOne(t)
 		return func(context.Context) error { return NewMinter(p.minter.Config).resume() }
 	},
+	"hearing of a confirmation": func(t *testing.T, _ *world, p *process) func(ctx context.Context) error {
+		f := p.signOne(t)
+		return func(ctx context.Context) error {
+			return p.minter.Confirm(ctx, []consortium.Place{{TxID: f.TxIDs[0], Round: begins, Asset: 7}})
+		}
+	},
+	"signing what replaces what was replaced": signsWhatWaits("everybody", func(w *world, p *process) {
+		item := p.item(1, "everybody")
+		replaced(w, p, &item, 2)
+		check(p.plain.SetStored([]outbox.Item{item}))
+	}),
 	"sealing": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
 		items, err := p.outbox.Accept([]outbox.Submission{w.fixture.submission(1, "ring"), w.fixture.submission(2, "own")})
 		check(err)

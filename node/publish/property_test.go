@@ -76,7 +76,7 @@ func TestTheNodeEndsWhenItsStoreFails(t *testing.T) {
 // failsEverywhere lives through a history again and again, with another failure each time.
 func failsEverywhere(t *testing.T, h history, least int) {
 	points := 0
-	for at, more := 0, true; more; at += 1 + at/8 { // the later ones are much alike
+	for at, more := 0, true; more; at += 1 + max(0, at-30)/4 { // the later ones are much alike
 		h.Fails = []int{at}
 		live(t, h, func(_ context.Context, w *world) {
 			if more = len(w.failing.left) == 0; more {

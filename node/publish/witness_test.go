@@ -62,13 +62,7 @@ func (v viewSays) Cursor() (uint64, error) { return v.followed, v.local() }
 func (p *process) signOne(t *testing.T) *flight {
 	t.Helper()
 	p.storeOne(t, "everybody")
-	items, err := p.outbox.Queue(outbox.Stored, 0, 10)
-	check(err)
-	progress, problem, err := p.minter.signTheseNow(context.Background(), items)
-	if err != nil || !progress || problem != nil {
-		t.Fatalf("it is signed: %v (%+v, %v)", progress, problem, err)
-	}
-	f := p.minter.flights.next(context.Background())
+	f := p.signAll(t)
 	signed, err := p.minter.Ledger.Raise(ledger.Params{Round: begins, MinFee: 1000, FeePerByte: 4}, f.Raw)
 	check(err)
 	group, found, err := p.outbox.Resign(f.Number, signed.TxIDs, signed.Raw)
