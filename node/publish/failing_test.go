@@ -3,7 +3,9 @@ package publish
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
@@ -107,6 +109,24 @@ var steps = map[string]step{
 	"beginning again": func(t *testing.T, _ *world, p *process) func(ctx context.Context) error {
 		p.signOne(t)
 		return func(context.Context) error { return NewMinter(p.minter.Config).resume() }
+	},
+	"following the blocks": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
+		p.storeOne(t, "everybody")
+		check(w.chain.submit(newPooled(p.signAll(t).Raw), 0))
+		w.chain.advance()
+		return func(ctx context.Context) error {
+			ctx, end := context.WithCancel(ctx)
+			var watching sync.WaitGroup
+			defer watching.Wait()
+			defer end()
+			watching.Go(func() {
+				for ctx.Err() == nil && !p.minter.flights.areEmpty() {
+					time.Sleep(time.Second)
+				}
+				end()
+			})
+			return p.minter.follow(ctx)
+		}
 	},
 	"hearing of a confirmation": func(t *testing.T, _ *world, p *process) func(ctx context.Context) error {
 		f := p.signOne(t)

@@ -119,7 +119,7 @@ func (l *flights) begin(g outbox.Group, items map[uint64]outbox.Item) *flight {
 	f := &flight{Group: g, over: make(chan struct{})}
 	for _, number := range g.Items {
 		item := items[number]
-		f.bulk = f.bulk || item.Bulk
+		f.bulk = item.Bulk // as they all are
 		if item.User != "" && !slices.Contains(f.users, item.User) {
 			f.users = append(f.users, item.User)
 		}

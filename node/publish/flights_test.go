@@ -259,3 +259,33 @@ func (noBlocks) Put(context.Context, []p2p.Directory) error { return errDisk }
 func (noBlocks) Read(context.Context, cid.Cid) ([]p2p.File, error) { return nil, errDisk }
 
 func (noBlocks) Forget(context.Context, []cid.Cid) error { return errDisk }
+
+// One request too many is a problem when it is two in a row: any answer in between begins anew.
+func TestAnAnswerBetweenTwoRefusalsOfTooManyRequestsCounts(t *testing.T) {
+	for name, answers := range map[string]func(w *world, p *process, f *flight) error{
+		"a group is taken": func(w *world, p *process, f *flight) error { return p.minter.submit(context.Background(), f) },
+		"a group is refused": func(w *world, p *process, f *flight) error {
+			w.congest(40, 9)
+			ctx, end := context.WithTimeout(context.Background(), time.Second)
+			defer end()
+			return p.minter.submit(ctx, f)
+		},
+		"a group is confirmed": func(w *world, p *process, f *flight) error {
+			return p.minter.Confirm(context.Background(), []consortium.Place{{TxID: f.TxIDs[0], Round: begins, Asset: 7}})
+		},
+		"something is signed": func(w *world, p *process, _ *flight) error {
+			p.storeOther(t)
+			return p.minter.signAll(context.Background(), p.outbox.Reader(outbox.Stored))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			still(t, func(w *world, p *process) {
+				f := p.signOne(t)
+				p.minter.refusals.Store(1)
+				if err := answers(w, p, f); err != nil || p.minter.refusals.Load() != 0 {
+					t.Errorf("%d in a row (%v)", p.minter.refusals.Load(), err)
+				}
+			})
+		})
+	}
+}
