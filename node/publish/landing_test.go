@@ -375,9 +375,11 @@ func TestWhatCanNotBeSealedAgainIsNotSigned(t *testing.T) {
 			check(err)
 			check(w.blocks.Forget(context.Background(), []cid.Cid{root}))
 		},
-		"its directory is none":          func(_ *world, item *outbox.Item) { item.Directory = "x" },
-		"its directory is a record's":    func(w *world, item *outbox.Item) { item.Directory = w.fixture.genesis[0].Directory },
-		"its directory is another epoch": func(w *world, item *outbox.Item) { item.Directory = w.otherEpoch() },
+		"its directory is none":              func(_ *world, item *outbox.Item) { item.Directory = "x" },
+		"its directory is a record's":        func(w *world, item *outbox.Item) { item.Directory = w.fixture.genesis[0].Directory },
+		"its directory is none of an object": func(w *world, item *outbox.Item) { item.Directory = w.keeps(wire.ObjectName, "x") },
+		"its directory has no object":        func(w *world, item *outbox.Item) { item.Directory = w.keeps("other", "x") },
+		"its directory is another epoch":     func(w *world, item *outbox.Item) { item.Directory = w.otherEpoch() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(w *world, p *process) {
@@ -400,6 +402,14 @@ func TestWhatCanNotBeSealedAgainIsNotSigned(t *testing.T) {
 			})
 		})
 	}
+}
+
+// keeps keeps a directory of metadata and another file.
+func (w *world) keeps(name, data string) string {
+	d, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: []byte("{}")}, p2p.File{Name: name, Data: []byte(data)})
+	check(err)
+	check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
+	return d.Root().String()
 }
 
 // otherEpoch is the directory of an object of the ring that is sealed to its second epoch.

@@ -79,7 +79,7 @@ func (m *Minter) signedBefore(item *outbox.Item) (*view.Event, error) {
 		if err != nil || !found {
 			return nil, err
 		}
-		if e.State != view.Ended && (item.ReplacesAsset == 0 || e.Asset != item.ReplacesAsset) {
+		if e.State != view.Ended && e.Asset != item.ReplacesAsset {
 			return &e, nil
 		}
 		item.Publication++
@@ -101,21 +101,17 @@ func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outb
 			rest = append(rest, item)
 			continue
 		}
-		why, err := again.withholds(item)
+		now, err := again.look(item.Collection)
 		if err != nil {
 			return nil, nil, err
 		}
-		if why != nil {
+		if why := now.withholds(item); why != nil {
 			if err := m.giveUp(ctx, item, why); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
-		waits, err := again.holds(item)
-		if err != nil {
-			return nil, nil, err
-		}
-		if waits != nil {
+		if waits := now.holds(); waits != nil {
 			problem = waits
 			continue
 		}

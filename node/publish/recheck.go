@@ -54,30 +54,26 @@ func (r *recheck) look(collection string) (now audienceNow, err error) {
 
 // holds says why an object of a collection of our own has to wait: a removed member can read it until the next epoch has
 // begun, which is on its way. nil if it needn't.
-func (r *recheck) holds(item outbox.Item) (*obstacle, error) {
-	now, err := r.look(item.Collection)
-	if err != nil || len(now.removed) == 0 {
-		return nil, err
+func (now audienceNow) holds() *obstacle {
+	if len(now.removed) == 0 {
+		return nil
 	}
 	return &obstacle{Problem: "rekeying", Detail: fmt.Sprintf(
-		"a removed member still has the key of %q (%s); what is published there waits for another one", now.title, strings.Join(now.removed, ", "))}, nil
+		"a removed member still has the key of %q (%s); what is published there waits for another one", now.title, strings.Join(now.removed, ", "))}
 }
 
 // withholds says why an object must not be published any more, whatever may come; nil if it may be, or if that isn't
 // known yet.
-func (r *recheck) withholds(item outbox.Item) (why, err error) {
-	now, err := r.look(item.Collection)
+func (now audienceNow) withholds(item outbox.Item) (why error) {
 	switch {
-	case err != nil:
-		return nil, err
 	case now.stolen:
-		return errors.New("another member has taken the id of the collection that was to be made for it; post it again"), nil
+		return errors.New("another member has taken the id of the collection that was to be made for it; post it again")
 	case !now.known || item.Level == 0:
-		return nil, nil
+		return nil
 	}
 	level := stix.Level(item.Level)
 	if err := stix.Permits(level, now.audience); err != nil {
-		return fmt.Errorf("not published in %q, whose readers are others than when it was accepted: the object is %s; %w", now.title, level, err), nil
+		return fmt.Errorf("not published in %q, whose readers are others than when it was accepted: the object is %s; %w", now.title, level, err)
 	}
-	return nil, nil
+	return nil
 }

@@ -178,9 +178,13 @@ func (s *Sealer) into(again *recheck, ours map[string]consortium.Collection, ite
 
 // giveUp gives an item up if it must not be published any more, whatever may come.
 func (s *Sealer) giveUp(again *recheck, item outbox.Item) (gone bool, err error) {
-	why, err := again.withholds(item)
-	if err != nil || why == nil {
+	now, err := again.look(item.Collection)
+	if err != nil {
 		return false, err
+	}
+	why := now.withholds(item)
+	if why == nil {
+		return false, nil
 	}
 	if err := s.Outbox.GiveUp(item, why.Error()); err != nil {
 		return false, err
