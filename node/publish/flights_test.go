@@ -289,3 +289,26 @@ func TestAnAnswerBetweenTwoRefusalsOfTooManyRequestsCounts(t *testing.T) {
 		})
 	}
 }
+
+// That something can't be sealed is said until everything is.
+func TestSealingWaitsForNothingWhenAllIsSealed(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		f := w.fixture
+		nobodys := f.submission(3, "ring")
+		nobodys.Item.Collection = "nowhere"
+		for n, c := range []struct {
+			list []outbox.Submission
+			want string
+		}{
+			{[]outbox.Submission{f.submission(1, "everybody"), nobodys}, "permission"},
+			{[]outbox.Submission{f.submission(2, "everybody")}, ""},
+		} {
+			items, err := p.outbox.Accept(c.list)
+			check(err)
+			read, err := p.sealer.seal(context.Background(), items)
+			if got := p.sealer.Condition.Get().Problem; err != nil || read != len(items) || got != c.want || p.item(n+1, "everybody").State != outbox.Stored {
+				t.Errorf("of %d %d are looked at, and sealing waits for %q (%v)", len(items), read, got, err)
+			}
+		}
+	})
+}

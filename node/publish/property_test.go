@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,62 @@ func alone(t *testing.T) {
 		runtime.GOMAXPROCS(procs)
 		debug.SetGCPercent(percent)
 	})
+}
+
+// drawHistory draws one.
+func drawHistory(t *rapid.T) history {
+	h := history{Faults: map[string][]fault{}, Lag: rapid.SampledFrom([]uint64{0, 1, 1, 2, 5, 20}).Draw(t, "lag")}
+	h.Calm = rapid.Uint64Range(10, 120).Draw(t, "calm")
+	long := rapid.IntRange(0, 9).Draw(t, "long") == 0
+	if long {
+		h.Calm += ledgerWindow
+	}
+	does := []string{posts, posts, posts, posts, withdraws, happens + revocation, happens + opening, happens + removal, foreign, clashes, congests, kills}
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 0:
+		does = append(does, rotates, rotates)
+	case 1:
+		if long {
+			does = append(does, backs, restores, restores)
+		}
+	case 2:
+		h.Liar = rapid.SampledFrom([]string{askFate, askIndexer}).Draw(t, "liar")
+	}
+	once := map[string]bool{}
+	for range rapid.IntRange(1, 8).Draw(t, "ops") {
+		o := op{At: rapid.Uint64Range(0, 12).Draw(t, "at"), Does: rapid.SampledFrom(does).Draw(t, "does"), N: rapid.IntRange(0, 5).Draw(t, "n"), Many: 1}
+		o.In = rapid.SampledFrom([]string{"everybody", "ring", "own"}).Draw(t, "in")
+		switch o.Does {
+		case posts:
+			o.Many = rapid.SampledFrom([]int{1, 1, 1, 2, 2, 2, 3, 3, 3, 20}).Draw(t, "many")
+		case congests:
+			o.N, o.Many = rapid.SampledFrom([]int{4, 40}).Draw(t, "fee"), 30
+		case foreign, clashes:
+			o.In = "everybody"
+		}
+		if strings.HasPrefix(o.Does, happens) && once[o.Does] {
+			o.Does = posts
+		}
+		once[o.Does] = true
+		h.Ops = append(h.Ops, o)
+	}
+	for _, request := range []string{askParams, askFunds, askSubmit, askRound, askWait, askBlock, askFate, askIndexer} {
+		list := slices.Concat([]fault{fine, lost, unanswered, slow, throttled}, faultsOf[request])
+		if request == h.Liar {
+			list = append(list, lying[request]...)
+		}
+		if faults := rapid.SliceOfN(rapid.SampledFrom(list), 0, 5).Draw(t, request); len(faults) > 0 {
+			h.Faults[request] = faults
+		}
+	}
+	h.Commits = rapid.Bool().Draw(t, "commits")
+	h.Crashes = rapid.SliceOfN(rapid.IntRange(0, 60), 0, 4).Draw(t, "crashes")
+	down := []int{0, 1, 10}
+	if long {
+		down = append(down, ledgerWindow+5)
+	}
+	h.Down = rapid.SliceOfN(rapid.SampledFrom(down), 0, 3).Draw(t, "down")
+	return h
 }
 
 // Whatever goes wrong, and whenever the node dies: what was accepted is on the chain once, and in the end it is.
