@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/outbox/outboxtest"
 )
 
 // blocksAt is an algod that is in a round and doesn't have some blocks.
@@ -37,6 +38,11 @@ func (b *blocksAt) Minted(_ context.Context, round uint64) ([]consortium.Place, 
 // Blocks are read one after the other, up to the last; one that can't be had is read again, unless it is of long ago.
 func TestBlocksAreReadInTheirOrder(t *testing.T) {
 	gone := fmt.Errorf("block: %w", ledger.ErrNoBlock)
+	memory, err := outboxtest.NewMemory()
+	nodetest.Must(t, err)
+	defer func() { nodetest.Must(t, memory.Close()) }()
+	o, err := memory.Outbox(outboxtest.Hooks{})
+	nodetest.Must(t, err)
 	for name, c := range map[string]struct {
 		tip     uint64 // after round 1000
 		err     error
@@ -60,7 +66,7 @@ func TestBlocksAreReadInTheirOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			algod := &blocksAt{tip: c.tip, err: c.err, without: c.without}
-			m := NewMinter(Config{Ledger: algod, Outbox: NewOutbox(nodetest.NewChain(t, nodetest.NewOrg(t, "self")).R.Outbox)})
+			m := NewMinter(Config{Ledger: algod, Outbox: NewOutbox(o)})
 			reached, err := m.scan(t.Context(), 1000)
 			if reached != c.reached || !errors.Is(err, c.fails) || len(algod.read) != c.read || !slices.IsSorted(algod.read) {
 				t.Errorf("round %d is reached after %d blocks (%v), want round %d after %d (%v)", reached, len(algod.read), err, c.reached, c.read, c.fails)

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/serviceledger/slnode/chainwatch"
@@ -146,6 +148,8 @@ func TestARefusalOfWhatMayBeConfirmedIsLookedInto(t *testing.T) {
 				f := p.signOne(t)
 				past := f.LastValid + 1
 				p.hears(&testimony{about: f.TxIDs[0], fate: c.fate, round: past, indexed: past, followed: past})
+				var log strings.Builder
+				p.minter.Log = slog.New(slog.NewTextHandler(&log, nil))
 				raised, over, err := p.minter.refused(context.Background(), f, &ledger.RefusedError{Reason: c.reason, Message: "no"})
 				again := c.reason == ledger.NoFunds || c.reason == ledger.Congested
 				if item := p.item(1, "everybody"); err != nil || raised != nil || over == again || item.State != c.want {
@@ -154,8 +158,17 @@ func TestARefusalOfWhatMayBeConfirmedIsLookedInto(t *testing.T) {
 				if got := p.minter.Condition.Get().Problem; got != c.problem {
 					t.Errorf("publishing waits for %q", got)
 				}
-				if c.reason == ledger.LeaseHeld && c.want == outbox.Signed && f.takenAt().IsZero() {
-					t.Error("it isn't looked after later")
+				if c.reason != ledger.LeaseHeld || c.want != outbox.Signed {
+					if strings.Contains(log.String(), "algod refuses a group") {
+						t.Errorf("the log says %s", &log)
+					}
+					return
+				}
+				if _, _, err := p.minter.refused(context.Background(), f, &ledger.RefusedError{Reason: c.reason, Message: "no"}); err != nil || f.takenAt().IsZero() {
+					t.Errorf("it isn't looked after later (%v)", err)
+				}
+				if n := strings.Count(log.String(), "algod refuses a group"); n != 1 {
+					t.Errorf("the log says %d times that it is refused", n)
 				}
 			})
 		})
