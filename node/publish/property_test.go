@@ -151,3 +151,20 @@ func failsEverywhere(t *testing.T, h history, least int) {
 		t.Errorf("there are %d points", points)
 	}
 }
+
+// Histories in which something was wrong once.
+func TestHistoriesThatWereWrongOnce(t *testing.T) {
+	for name, h := range map[string]history{
+		"an object is posted in two collections, and the node restored": {Calm: 540, Ops: []op{
+			{Does: backs}, {At: 1, Does: posts, N: 3, Many: 1, In: "everybody"}, {At: 1, Does: posts, N: 3, Many: 1, In: "ring"}, {At: 10, Does: restores},
+		}},
+		"what the lost node did for itself after its backup": {Calm: 540, Lag: 1, Ops: []op{
+			{Does: posts, N: 0, Many: 3, In: "own"}, {At: 3, Does: backs}, {At: 3, Does: happens + removal}, {At: 10, Does: restores},
+		}},
+		"a node begins in the moment in which its view is deleted": {Calm: 10, Lag: 1, Liar: askIndexer, Down: []int{0, 0, 0}, Crashes: []int{4, 58}, Ops: []op{
+			{At: 2, Does: clashes, N: 2, In: "everybody"}, {At: 7, Does: posts, N: 0, Many: 3, In: "everybody"},
+		}, Faults: map[string][]fault{askParams: {fine, unanswered}, askFunds: {throttled}}},
+	} {
+		t.Run(name, func(t *testing.T) { nothingWrong(t, h, func(*world, *process) {}) })
+	}
+}
