@@ -119,12 +119,12 @@ func TestTheNodeEndsWhenItsStoreFails(t *testing.T) {
 		"publishing": {history{Calm: 60, Lag: 1, Faults: map[string][]fault{askSubmit: {forgotten, contradicted}, askBlock: times(20, lost), askFunds: times(6, noFunds)}, Ops: []op{
 			{Does: posts, N: 1, Many: 2, In: "everybody"}, {Does: posts, N: 3, Many: 1, In: "own"}, {Does: posts, N: 4, Many: 1, In: "ring"},
 			{At: 2, Does: happens + revocation}, {At: 10, Does: withdraws, N: 1, In: "everybody"}, {Does: rotates},
-		}}, 25},
+		}}, 15},
 		"recovering": {history{Calm: 600, Faults: map[string][]fault{askSubmit: {fine, never}}, Ops: []op{
 			{Does: posts, N: 1, Many: 1, In: "everybody"}, {At: 5, Does: backs}, {Does: posts, N: 2, Many: 2, In: "everybody"}, {At: 5, Does: restores},
-		}}, 25},
+		}}, 15},
 		"confirming":    {history{Calm: 20, Ops: []op{onePost}}, 15},
-		"signing again": {history{Calm: 600, Faults: map[string][]fault{askSubmit: {never}}, Ops: []op{{Does: posts, N: 1, Many: 1, In: "everybody"}}}, 25},
+		"signing again": {history{Calm: 600, Faults: map[string][]fault{askSubmit: {never}}, Ops: []op{{Does: posts, N: 1, Many: 1, In: "everybody"}}}, 15},
 	} {
 		t.Run(name, func(t *testing.T) { failsEverywhere(t, c.h, c.points) })
 	}
@@ -133,7 +133,7 @@ func TestTheNodeEndsWhenItsStoreFails(t *testing.T) {
 // failsEverywhere lives through a history again and again, with another failure each time.
 func failsEverywhere(t *testing.T, h history, least int) {
 	points := 0
-	for at, more := 0, true; more; at += 1 + max(0, at-30)/4 { // the later ones are much alike
+	for at, more := 0, true; more; at += 1 + max(0, at-12)/4 { // the later ones are much alike
 		h.Fails = []int{at}
 		live(t, h, func(_ context.Context, w *world) {
 			if more = len(w.failing.left) == 0; more {
