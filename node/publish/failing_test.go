@@ -65,6 +65,22 @@ func (p *process) copied() consortium.Event {
 	return consortium.Event{TxID: copied, Sender: p.org.Address(), Position: consortium.Position{Round: begins + 1}, Note: wire.Note{Kind: wire.KindObject}}
 }
 
+// untilLanded lets something work until nothing is signed that isn't confirmed.
+func (p *process) untilLanded(ctx context.Context, m *Minter, work func(ctx context.Context) error) error {
+	ctx, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer end()
+	watching.Go(func() {
+		for ctx.Err() == nil && (p.outbox.Count()[outbox.Signed] > 0 || !m.flights.areEmpty()) {
+			time.Sleep(roundTime)
+			p.world.chain.advance()
+		}
+		end()
+	})
+	return work(ctx)
+}
+
 var steps = map[string]step{
 	"signing": signsWhatWaits("everybody", nil),
 	"signing what the chain has": signsWhatWaits("everybody", func(w *world, p *process) {
@@ -113,19 +129,14 @@ var steps = map[string]step{
 	"following the blocks": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
 		p.storeOne(t, "everybody")
 		check(w.chain.submit(newPooled(p.signAll(t).Raw), 0))
-		w.chain.advance()
+		return func(ctx context.Context) error { return p.untilLanded(ctx, p.minter, p.minter.follow) }
+	},
+	"all of it together, with a higher fee": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
+		p.signOne(t)
+		w.congest(12, 100)
 		return func(ctx context.Context) error {
-			ctx, end := context.WithCancel(ctx)
-			var watching sync.WaitGroup
-			defer watching.Wait()
-			defer end()
-			watching.Go(func() {
-				for ctx.Err() == nil && !p.minter.flights.areEmpty() {
-					time.Sleep(time.Second)
-				}
-				end()
-			})
-			return p.minter.follow(ctx)
+			m := NewMinter(p.minter.Config)
+			return p.untilLanded(ctx, m, m.Run)
 		}
 	},
 	"hearing of a confirmation": func(t *testing.T, _ *world, p *process) func(ctx context.Context) error {
@@ -179,7 +190,8 @@ var steps = map[string]step{
 		}
 	},
 	"recovering": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
-		check(p.plain.SetRecovery(&outbox.Recovery{Until: w.followed()}))
+		check(p.plain.SetRecovery(&outbox.Recovery{}))
+		w.follow(begins+ledger.Window, nil)
 		return func(ctx context.Context) error { return p.minter.awaitRecovery(ctx) }
 	},
 	"beginning to recover": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {

@@ -312,3 +312,48 @@ func TestSealingWaitsForNothingWhenAllIsSealed(t *testing.T) {
 		}
 	})
 }
+
+// What replaces nothing replaces nothing, whatever is missing of an entry; a batch of one collection looks at it once.
+func TestNothingIsTakenForWhatAnItemReplaces(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		for name, c := range map[string]struct {
+			item  outbox.Item
+			entry view.Entry
+			want  bool
+		}{
+			"nothing":              {outbox.Item{}, view.Entry{}, false},
+			"another asset":        {outbox.Item{ReplacesAsset: 7}, view.Entry{Asset: 8, TxID: "A"}, false},
+			"the asset":            {outbox.Item{ReplacesAsset: 7}, view.Entry{Asset: 7, TxID: "A"}, true},
+			"its own transaction":  {outbox.Item{TxID: "A"}, view.Entry{Asset: 7, TxID: "A"}, true},
+			"another transaction":  {outbox.Item{TxID: "A"}, view.Entry{Asset: 7, TxID: "B"}, false},
+			"an item that is lost": {outbox.Item{Replaces: 99}, view.Entry{Asset: 7, TxID: "A"}, false},
+		} {
+			if got, err := p.minter.replaces(c.item, &c.entry); err != nil || got != c.want {
+				t.Errorf("%s: %v (%v)", name, got, err)
+			}
+		}
+		again := recheck{state: p.state, outbox: p.outbox.Outbox}
+		first, err := again.look(w.fixture.own)
+		check(err)
+		reads := w.failing.seen
+		second, err := again.look(w.fixture.own)
+		if err != nil || w.failing.seen != reads || first.title != second.title || !first.known || len(again.seen) != 1 {
+			t.Errorf("a collection is looked at twice: %+v, %+v (%v)", first, second, err)
+		}
+	})
+}
+
+// What was in the outbox before has an earlier number, or was accepted at another time.
+func TestWhatCameInIsTold(t *testing.T) {
+	at, before := time.Unix(2000, 0), time.Unix(1000, 0)
+	item := func(number uint64, at time.Time) outbox.Item { return outbox.Item{Number: number, StoredAt: at} }
+	items := []outbox.Item{item(5, at), item(5, at), item(3, at), item(6, before), item(7, at)}
+	submissions := slices.Repeat([]outbox.Submission{{Item: outbox.Item{StoredAt: at}}}, len(items))
+	var numbers []uint64
+	for _, fresh := range newIn(submissions, items) {
+		numbers = append(numbers, fresh.Number)
+	}
+	if !slices.Equal(numbers, []uint64{5, 7}) {
+		t.Errorf("new are %v", numbers)
+	}
+}

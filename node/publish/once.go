@@ -51,17 +51,17 @@ func (m *Minter) done(item *outbox.Item) (done bool, by consortium.Place, failur
 		if err != nil {
 			return false, by, "", err
 		}
-		replaced := false
 		if entry != nil {
-			if replaced, err = m.replaces(*item, entry); err != nil {
+			replaced, err := m.replaces(*item, entry)
+			if err != nil {
 				return false, by, "", err
 			}
-		}
-		if entry != nil && !replaced {
-			if string(entry.Hash) != string(item.Hash) {
-				failure = Conflict
+			if !replaced {
+				if string(entry.Hash) != string(item.Hash) {
+					failure = Conflict
+				}
+				return true, entry.Place(), failure, nil
 			}
-			return true, entry.Place(), failure, nil
 		}
 	}
 	e, err := m.signedBefore(item)
@@ -115,12 +115,12 @@ func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outb
 			problem = waits
 			continue
 		}
-		c, found := collections[item.Collection]
-		if found && c.Pending {
+		c := collections[item.Collection] // of one that isn't known, nobody publishes
+		if c.Pending {
 			problem = &obstacle{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
 			continue
 		}
-		if found && c.Epoch == item.Epoch && c.MayPublish(m.State.Self) {
+		if c.Epoch == item.Epoch && c.MayPublish(m.State.Self) {
 			rest = append(rest, item)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -315,6 +316,21 @@ func TestWhoIsNoMemberSealsNothing(t *testing.T) {
 			if c := p.sealer.Condition.Get(); err != nil || p.item(n, in).State != outbox.Accepted || c.Problem != "permission" {
 				t.Errorf("in %s it is %s, and sealing waits for %+v (%v)", in, p.item(n, in).State, c, err)
 			}
+		}
+	})
+}
+
+// Another node shows itself while this one recovers: it is not over, and an operator has to settle that first.
+func TestARecoveryEndsNotInADispute(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		check(p.outbox.SetRecovery(&outbox.Recovery{Until: w.followed() + 100}))
+		check(p.sole.Saw([]consortium.Event{p.copied()}))
+		ctx, end := context.WithTimeout(context.Background(), time.Minute)
+		defer end()
+		err := p.minter.awaitRecovery(ctx)
+		recovery, failed := p.outbox.Recovery()
+		if err != nil || failed != nil || ctx.Err() != nil || recovery == nil || !p.sole.disputed() {
+			t.Errorf("the recovery is %+v, in a dispute: %v (%v, %v, %v)", recovery, p.sole.disputed(), err, failed, ctx.Err())
 		}
 	})
 }
