@@ -114,16 +114,16 @@ func TestTheFirstRefusalIsTheFirst(t *testing.T) {
 func TestWhatIsTheSameAsWhatIsPublished(t *testing.T) {
 	var probe *view.Entry
 	served := servedBy(func(e *view.Entry) { probe = e })
-	_, err := PublishedAs(served, outbox.Item{Collection: "c", ObjectID: "i", Hash: []byte("h")})
+	_, err := PublishedAs(served, "m", outbox.Item{Collection: "c", ObjectID: "i", Hash: []byte("h")})
 	if err != nil || !probe.Unversioned || !probe.Instant.IsZero() || probe.Collection != "c" || probe.ID != "i" || string(probe.Hash) != "h" {
 		t.Errorf("%+v (%v)", probe, err)
 	}
-	_, err = PublishedAs(served, outbox.Item{Version: version})
+	_, err = PublishedAs(served, "m", outbox.Item{Version: version})
 	if err != nil || probe.Unversioned || probe.Instant.UTC().Format(time.RFC3339Nano) != version {
 		t.Errorf("%+v (%v)", probe, err)
 	}
 	probe = nil
-	if _, err = PublishedAs(served, outbox.Item{Version: "yesterday"}); err == nil || probe != nil {
+	if _, err = PublishedAs(served, "m", outbox.Item{Version: "yesterday"}); err == nil || probe != nil {
 		t.Errorf("%+v (%v)", probe, err)
 	}
 }

@@ -347,7 +347,8 @@ func (v *fakeView) Leased(lease [32]byte) (view.Event, bool, error) {
 
 func (v *fakeView) Same(probe *view.Entry) (*view.Entry, error) {
 	list := v.logged(func(e view.Event) bool {
-		return e.State == view.InView && v.world.stored(e.Directory).identity == identity{probe.Collection, probe.ID}
+		return e.State == view.InView && v.world.stored(e.Directory).identity == identity{probe.Collection, probe.ID} &&
+			e.Sender != v.world.fixture.founder.Address() // the only other member that publishes
 	})
 	if err := v.local(); err != nil || len(list) == 0 {
 		return nil, err

@@ -268,9 +268,6 @@ func (p *process) signs(mints []ledger.Mint) {
 		if of.epoch < now.epochs[of.collection] {
 			w.wrong("%v is signed as it was sealed to epoch %d, in epoch %d", of.identity, of.epoch, now.epochs[of.collection])
 		}
-		if at, found := w.foreignAt(of.identity); found && at <= now.followed {
-			w.wrong("%v is signed, though another member had published it in round %d", of.identity, at)
-		}
 	}
 }
 

@@ -265,13 +265,6 @@ func (w *world) stored(directory string) content {
 	return w.contents[directory]
 }
 
-func (w *world) foreignAt(i identity) (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	round, found := w.foreign[i]
-	return round, found
-}
-
 // rotationOf reports whether the change of an account was signed; a note may say that it is being signed.
 func (w *world) rotationOf(o *nodetest.Org, note wire.Note) (before bool) {
 	w.mu.Lock()
