@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -256,10 +257,13 @@ func TestWhatAnotherMemberPublishedTooIsCompleteWithItsOwnTransaction(t *testing
 	if got := leading(); got != "SOMEBODY" {
 		t.Errorf("served is %s's, which came second", got)
 	}
-	_, err := w.R.View.Withdraw(view.Recall{Asset: others, Senders: []string{"SOMEBODY"}})
+	_, err := w.R.View.Withdraw(view.Recall{Asset: others, Senders: []string{"SOMEBODY"}, At: later})
 	nodetest.Must(t, err)
 	x.want("complete", x.event.TxID)
 	if got := leading(); got != w.Self.Address() {
 		t.Errorf("after the other's withdrawal %s is served", got)
 	}
 }
+
+// later is after everything.
+var later = consortium.Position{Round: math.MaxUint64}

@@ -114,11 +114,13 @@ func TestTheNextLoadIsFetchedWhileOneIsOpened(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(ctx) }()
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if want := []int{replicate.FetchBatch, replicate.FetchBatch / 2}; !slices.Equal(blocks.sizes, want) {
 			t.Errorf("loads of %v are asked for while the first is opened, want %v: each event once", blocks.sizes, want)
 		}
 		close(slow.goOn)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		stop()
 		<-ended
 		if waiting := h.view.find(func(e *remembered) bool { return e.State == view.Waiting }); waiting != nil {

@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -92,7 +93,7 @@ func (b *both) step() string {
 		return fmt.Sprintf("settle %s as %s", o.Event.TxID, o.State)
 	case n < 10:
 		e := b.pick(view.InView)
-		r := view.Recall{Asset: e.Asset, Senders: []string{e.Sender, "nobody"}[b.IntN(2):]}
+		r := view.Recall{Asset: e.Asset, Senders: []string{e.Sender, "nobody"}[b.IntN(2):], At: []consortium.Position{e.Position, {Round: e.Round + 1}, later}[b.IntN(3)]}
 		b.do(func(v log) (any, error) {
 			ended, err := v.Withdraw(r)
 			return len(ended), err
@@ -205,3 +206,6 @@ func named(events []view.Event) (names []string) {
 	}
 	return names
 }
+
+// later is after everything.
+var later = consortium.Position{Round: math.MaxUint64}

@@ -169,7 +169,7 @@ func (m *memory) Withdraw(recalls ...view.Recall) (ended []view.Event, err error
 	err = m.write("Withdraw", func() {
 		for _, r := range recalls {
 			e := m.find(func(e *remembered) bool { return e.Asset == r.Asset && e.State != view.Done })
-			if e == nil || e.effect == consortium.Record || !slices.Contains(r.Senders, e.Sender) {
+			if e == nil || !e.Position.Before(r.At) || e.effect == consortium.Record || !slices.Contains(r.Senders, e.Sender) {
 				continue
 			}
 			was := e.State

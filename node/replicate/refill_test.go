@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ import (
 
 // refilling is a node whose block store was damaged: what is in its log and its outbox, and where the blocks are.
 type refilling struct {
+	mu sync.Mutex // over what changes while it runs
 	*replicate.Refiller
 	events []view.Event
 	items  []outbox.Item
@@ -72,10 +74,14 @@ func (f *refilling) Resolve(item outbox.Item, _ consortium.Place, failure string
 }
 
 func (f *refilling) Has(_ context.Context, root cid.Cid) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.here[root], f.fails["Has"]
 }
 
 func (f *refilling) Put(_ context.Context, directories []p2p.Directory) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, d := range directories {
 		f.here[d.Root()] = true
 	}
@@ -83,6 +89,8 @@ func (f *refilling) Put(_ context.Context, directories []p2p.Directory) error {
 }
 
 func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got p2p.Fetched, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, roots)
 	for _, root := range roots {
 		if f.given[root] {
@@ -141,6 +149,7 @@ func TestABlockStoreIsFilledAgainFromWhatWasSavedAndFromMembers(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- f.Run(t.Context()) }()
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		if !f.here[saved] || !f.here[damaged] || !f.here[lost] || f.here[late] {
 			t.Errorf("here are %v", f.here)
 		}
@@ -150,8 +159,11 @@ func TestABlockStoreIsFilledAgainFromWhatWasSavedAndFromMembers(t *testing.T) {
 		if n := len(f.asked); n < 8 || n > 20 {
 			t.Errorf("members are asked %d times in two hours for what nobody has", n)
 		}
+		f.mu.Lock()
 		f.given[late] = true
+		f.mu.Unlock()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		nodetest.Must(t, <-ended)
 		if _, err := os.Stat(f.Aside); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the damaged store stays when all is here: %v", err)

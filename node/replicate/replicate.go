@@ -177,7 +177,7 @@ func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences
 			if e.Effect != consortium.Withdrawal {
 				continue
 			}
-			recall := view.Recall{Asset: e.Ends(), Senders: []string{e.Sender}}
+			recall := view.Recall{Asset: e.Ends(), Senders: []string{e.Sender}, At: e.Position}
 			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
 				recall.Senders = s.Accounts(e.Sender)
 			}

@@ -33,6 +33,8 @@ func (d *desk) acknowledgements(w *Withdrawer, id string) (names []string) {
 
 // took takes what members were asked since the last time.
 func (d *desk) took() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	asked := d.asked
 	d.asked = nil
 	slices.Sort(asked)
@@ -173,6 +175,7 @@ func TestMembersAreAskedAtOnceAndEveryMinute(t *testing.T) {
 			t.Errorf("members are asked %d times when the chain has it", n)
 		}
 		time.Sleep(10*time.Minute + time.Second)
+		synctest.Wait()
 		if n := len(d.took()); n != 10 {
 			t.Errorf("members are asked %d times in ten minutes", n)
 		}

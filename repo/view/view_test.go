@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -78,9 +79,12 @@ func settleNow(t testing.TB, v *View, e NewEvent, entry *Entry) Event {
 	return logged
 }
 
+// later is after everything.
+var later = consortium.Position{Round: math.MaxUint64}
+
 // withdraw takes one object back.
 func withdraw(v *View, asset uint64, senders ...string) (e Event, found bool, err error) {
-	ended, err := v.Withdraw(Recall{Asset: asset, Senders: senders})
+	ended, err := v.Withdraw(Recall{Asset: asset, Senders: senders, At: later})
 	if len(ended) == 1 {
 		return ended[0], true, err
 	}
@@ -414,4 +418,22 @@ func TestWhatAViewCountsIsThereWhenItIsOpenedAgain(t *testing.T) {
 		must(t, err)
 	}
 	must(t, v.Close())
+}
+
+// Asset ids can be known beforehand: a withdrawal of one that is minted later is one of nothing, however often the chain is read.
+func TestAWithdrawalEndsOnlyWhatCameBeforeIt(t *testing.T) {
+	v := newView(t)
+	var c chain
+	minted := c.event()
+	e := publish(t, v, minted, entryOf(minted, collectionA, "tool--1", monday, "{}"))
+	for _, at := range []consortium.Position{{}, {Round: e.Round - 1}, e.Position} {
+		if ended, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) > 0 || v.CountObjects() != 1 {
+			t.Errorf("at %v it is ended (%v)", at, err)
+		}
+	}
+	at := e.Position
+	at.Intra++
+	if ended, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) != 1 || v.CountObjects() != 0 {
+		t.Errorf("just after it %d are ended (%v)", len(ended), err)
+	}
 }

@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/binary"
 	"fmt"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"slices"
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
@@ -13,6 +14,8 @@ import (
 type Recall struct {
 	Asset   uint64
 	Senders []string
+	// At is where on the chain it is said. What comes later is not ended by it: anybody knows which asset its next NFT will be.
+	At consortium.Position
 }
 
 // recallItems is how many objects are withdrawn in one transaction: each is in many lists.
@@ -56,6 +59,9 @@ func (v *View) withdraw(txn *kv.Txn, r Recall) (e Event, found bool, err error) 
 	}
 	if e, err = eventAt(txn, at); err != nil {
 		return e, false, v.passStale(err)
+	}
+	if !e.Position.Before(r.At) {
+		return e, false, nil
 	}
 	if isRecord, err := store.Has(txn, store.Key(store.TableRecord, at)); err != nil || isRecord || !slices.Contains(r.Senders, e.Sender) {
 		return e, false, err
