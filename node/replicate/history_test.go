@@ -384,7 +384,7 @@ func (h *history) Uses(string) (bool, error) { return false, h.on("UsesItem") }
 // if all that is here is derived again: in the end the view is what the chain says, and nothing else.
 func TestTheViewIsWhatTheChainSaysWhateverHappensOnTheWay(t *testing.T) {
 	c := newCast(t)
-	for range 10 { // times a hundred
+	for range 3 { // times a hundred, or what -rapid.checks says
 		rapid.Check(t, func(rt *rapid.T) {
 			p := drawPlan(rt, c)
 			var err error
