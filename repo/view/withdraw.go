@@ -3,9 +3,9 @@ package view
 import (
 	"encoding/binary"
 	"fmt"
-	"github.com/serviceledger/slnode/internal/consortium"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )

@@ -1,0 +1,6 @@
+//go:build !race
+
+package p2p
+
+// underRace says that the race detector looks on.
+const underRace = false
