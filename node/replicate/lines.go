@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/retry"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -57,16 +58,8 @@ func (l *Lines) lead(ctx context.Context) error {
 
 // passOver tells the view whose lines never lead here: of the members that the operator named, as soon as they are known.
 func (l *Lines) passOver(ctx context.Context) error {
-	for {
-		changed := l.State.Changed.Changed()
+	return signal.Each(ctx, &l.State.Changed, 0, func() error {
 		accounts, _ := l.State.MembersCalled(l.Mistrusts)
-		if err := l.View.Mistrust(ctx, accounts); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
+		return l.View.Mistrust(ctx, accounts)
+	})
 }
