@@ -342,18 +342,3 @@ func TestNothingIsTakenForWhatAnItemReplaces(t *testing.T) {
 		}
 	})
 }
-
-// What was in the outbox before has an earlier number, or was accepted at another time.
-func TestWhatCameInIsTold(t *testing.T) {
-	at, before := time.Unix(2000, 0), time.Unix(1000, 0)
-	item := func(number uint64, at time.Time) outbox.Item { return outbox.Item{Number: number, StoredAt: at} }
-	items := []outbox.Item{item(5, at), item(5, at), item(3, at), item(6, before), item(7, at)}
-	submissions := slices.Repeat([]outbox.Submission{{Item: outbox.Item{StoredAt: at}}}, len(items))
-	var numbers []uint64
-	for _, fresh := range newIn(submissions, items) {
-		numbers = append(numbers, fresh.Number)
-	}
-	if !slices.Equal(numbers, []uint64{5, 7}) {
-		t.Errorf("new are %v", numbers)
-	}
-}

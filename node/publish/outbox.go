@@ -29,7 +29,11 @@ func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := o.Outbox.Accept(submissions)
-	o.passed(stages.Accepted, newIn(submissions, items))
+	for _, item := range items {
+		if item.New {
+			o.passed(stages.Accepted, item)
+		}
+	}
 	in := func(state outbox.State) bool {
 		return slices.ContainsFunc(items, func(item outbox.Item) bool { return item.State == state })
 	}
@@ -48,7 +52,7 @@ func (o *Outbox) SetStored(items []outbox.Item) error {
 	if err := o.Outbox.SetStored(items); err != nil {
 		return err
 	}
-	o.passed(stages.Stored, items)
+	o.passed(stages.Stored, items...)
 	return nil
 }
 
@@ -56,7 +60,7 @@ func (o *Outbox) SetStored(items []outbox.Item) error {
 func (o *Outbox) AddGroups(groups []outbox.Group, items []outbox.Item) ([]outbox.Group, error) {
 	groups, err := o.Outbox.AddGroups(groups, items)
 	if err == nil {
-		o.passed(stages.Signed, items)
+		o.passed(stages.Signed, items...)
 	}
 	return groups, err
 }
@@ -76,7 +80,7 @@ func (o *Outbox) Expire(g outbox.Group) error {
 // Confirm records that transactions are on the chain, and gives the items that were not known to be.
 func (o *Outbox) Confirm(places []consortium.Place) ([]outbox.Item, error) {
 	items, err := o.Outbox.Confirm(places)
-	o.passed(stages.Confirmed, items)
+	o.passed(stages.Confirmed, items...)
 	if len(items) > 0 {
 		o.Done.Notify()
 	}
@@ -101,20 +105,8 @@ func (o *Outbox) Withdraw(txids ...string) error {
 	return o.Outbox.Withdraw(txids...)
 }
 
-// newIn is what came in of submissions: the others were there before, under an earlier number.
-func newIn(submissions []outbox.Submission, items []outbox.Item) (fresh []outbox.Item) {
-	highest := uint64(0)
-	for i, item := range items {
-		if item.Number > highest && item.StoredAt.Equal(submissions[i].Item.StoredAt) {
-			fresh = append(fresh, item)
-		}
-		highest = max(highest, item.Number)
-	}
-	return fresh
-}
-
 // passed counts the objects among items.
-func (o *Outbox) passed(stage stages.Stage, items []outbox.Item) {
+func (o *Outbox) passed(stage stages.Stage, items ...outbox.Item) {
 	for _, item := range items {
 		if item.Note.Kind == wire.KindObject {
 			o.Stages.Passed(stage, stages.Own, item.StoredAt)

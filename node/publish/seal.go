@@ -103,7 +103,7 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 	if len(stored) == n {
 		s.Condition.Clear()
 	}
-	s.Outbox.passed(stages.Sealed, stored)
+	s.Outbox.passed(stages.Sealed, stored...)
 	if err := s.Blocks.Put(ctx, directories); err != nil {
 		return 0, fmt.Errorf("storing %d objects: %w", len(directories), err)
 	}

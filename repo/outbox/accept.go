@@ -81,6 +81,7 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 			if err := o.put(txn, item, 0); err != nil {
 				return err
 			}
+			item.New = true
 			items = append(items, item)
 		}
 		return store.SetJSON(txn, store.Key(store.TableCounter), next)

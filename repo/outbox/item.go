@@ -65,6 +65,9 @@ type Item struct {
 	Asset uint64 `json:"asset,omitzero"`
 	// Failure says why it will never be published.
 	Failure string `json:"failure,omitzero"`
+
+	// New tells of what [Outbox.Accept] gives that it came in by this call. It is not kept.
+	New bool `json:"-"`
 }
 
 func itemByKey(txn *kv.Txn, k []byte) (item Item, found bool, err error) {

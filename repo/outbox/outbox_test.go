@@ -126,6 +126,32 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 
 // Whatever happens in whatever order, with the store closed and opened in between, every key has one item, numbers have
 // no holes, and no item is lost.
+// … even where all of it says that it was accepted at one time.
+func TestWhatCameInIsTold(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	news := func(items []Item) (news []bool) {
+		for _, item := range items {
+			news = append(news, item.New)
+		}
+		return news
+	}
+	if got := news(accept(t, o, "a", "a", "b")); !slices.Equal(got, []bool{true, false, true}) {
+		t.Errorf("of a, a and b are new: %v", got)
+	}
+	items := accept(t, o, "c", "a", "d")
+	if got := news(items); !slices.Equal(got, []bool{true, false, true}) {
+		t.Errorf("with a there before, of c, a and d are new: %v", got)
+	}
+	if item, found, err := o.Find([]byte("c")); err != nil || !found || item.New {
+		t.Errorf("found later it is %+v, %v, %v", item, found, err)
+	}
+	must(t, o.GiveUp(items[0], "no"))
+	if again := accept(t, o, "c"); !again[0].New || again[0].Number == items[0].Number {
+		t.Errorf("given up and accepted again it is %+v", again[0])
+	}
+}
+
 func TestWhatIsGivenUpLeavesNothingBehindAndCanBePublishedAgain(t *testing.T) {
 	dir := t.TempDir()
 	o, done := newOutbox(t, dir)
