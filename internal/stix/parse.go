@@ -34,13 +34,9 @@ func Parse(raw []byte) (*Object, error) {
 }
 
 func parse(raw []byte) (*Object, *Error) {
-	if len(raw) > MaxSize {
-		return nil, broken("", "is larger than "+strconv.Itoa(MaxSize)+" bytes")
-	}
-	o := &Object{Raw: bytes.Trim(raw, " \t\r\n")}
-	// By way of Unmarshal, because it lends its decoders out again and again.
-	if err := json.Unmarshal(o.Raw, &scanner{object: o}); err != nil {
-		return nil, syntaxError(err)
+	o, err := scan(raw, false)
+	if err != nil {
+		return nil, err
 	}
 	o.refs = unique(o.refs)
 	if err := o.check(); err != nil {
@@ -49,11 +45,24 @@ func parse(raw []byte) (*Object, *Error) {
 	return o, nil
 }
 
+// scan reads the text of an object; one that is only read has few properties that mean anything, see [Read].
+func scan(raw []byte, onlyRead bool) (*Object, *Error) {
+	if len(raw) > MaxSize {
+		return nil, broken("", "is larger than "+strconv.Itoa(MaxSize)+" bytes")
+	}
+	o := &Object{Raw: bytes.Trim(raw, " \t\r\n")}
+	// By way of Unmarshal, because it lends its decoders out again and again.
+	if err := json.Unmarshal(o.Raw, &scanner{object: o, onlyRead: onlyRead}); err != nil {
+		return nil, syntaxError(err)
+	}
+	return o, nil
+}
+
 // scanner fills an object in one pass over its text.
 type scanner struct {
 	object     *Object
-	properties int  // seen so far, at any depth
-	blind      bool // no property means anything
+	properties int // seen so far, at any depth
+	onlyRead   bool
 }
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
@@ -64,6 +73,9 @@ func (s *scanner) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	}
 	if token.Kind() != '{' {
 		return broken("", "must be a JSON object")
+	}
+	if s.onlyRead {
+		return s.eachMember(dec, s.propertyToRead)
 	}
 	return s.eachMember(dec, s.property)
 }
@@ -230,7 +242,7 @@ const (
 
 // meaning tells it by the name of the property, at whatever depth it stands: producers put objects into objects.
 func (s *scanner) meaning(name []byte) meaning {
-	if s.blind {
+	if s.onlyRead {
 		return plain
 	}
 	if n := len(name); n > 0 && (name[n-1] == 'f' || name[n-1] == 's') {

@@ -1,12 +1,6 @@
 package stix
 
-import (
-	"bytes"
-	"strconv"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "github.com/go-json-experiment/json/jsontext"
 
 // Read reads an object that somebody else has published. It checks no more than what every reader must agree on, for good
 // (docs/PROTOCOL.md 10), or two releases of the program would show different objects: that it is one JSON object within
@@ -14,12 +8,9 @@ import (
 // What else the standard asks for is for [Parse], which the publisher's node has used. Of the result only Raw, Type, ID,
 // [Object.Version], [Object.VersionTime] and [Object.ContentHash] say something.
 func Read(raw []byte) (*Object, error) {
-	if len(raw) > MaxSize {
-		return nil, broken("", "is larger than "+strconv.Itoa(MaxSize)+" bytes")
-	}
-	o := &Object{Raw: bytes.Trim(raw, " \t\r\n")}
-	if err := json.Unmarshal(o.Raw, &reader{scanner{object: o, blind: true}}); err != nil {
-		return nil, syntaxError(err)
+	o, failed := scan(raw, true)
+	if failed != nil {
+		return nil, failed
 	}
 	if err := o.checkIdentity(); err != nil {
 		return nil, err
@@ -54,24 +45,9 @@ func (o *Object) readTimes() *Error {
 	return nil
 }
 
-// reader is a scanner that looks at few properties.
-type reader struct{ scanner }
-
-// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (r *reader) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	token, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if token.Kind() != '{' {
-		return broken("", "must be a JSON object")
-	}
-	return r.eachMember(dec, r.property)
-}
-
-// property reads the value of one top-level property.
-func (r *reader) property(dec *jsontext.Decoder, name []byte) (err error) {
-	o := r.object
+// propertyToRead reads the value of one top-level property, as far as [Read] asks for it.
+func (s *scanner) propertyToRead(dec *jsontext.Decoder, name []byte) (err error) {
+	o := s.object
 	switch string(name) {
 	case "type":
 		o.Type, err = readString(dec)
@@ -83,13 +59,13 @@ func (r *reader) property(dec *jsontext.Decoder, name []byte) (err error) {
 		o.Modified, err = readString(dec)
 	case "spec_version":
 		if dec.PeekKind() != '"' {
-			return r.walk(dec, plain)
+			return s.walk(dec, plain)
 		}
 		o.SpecVersion, err = readString(dec)
 	case "revoked", "lang", "defanged", "summary":
-		err = r.mayBeDefault(dec, string(name))
+		err = s.mayBeDefault(dec, string(name))
 	default:
-		err = r.walk(dec, plain)
+		err = s.walk(dec, plain)
 	}
 	return err
 }
