@@ -171,11 +171,11 @@ func (r *collectionRecord) give(s *State, keys []wire.KeyringEpoch) (opened []*c
 	}
 	taken := map[uint32]*seal.EpochKey{}
 	for _, given := range keys {
-		key, err := seal.ParseEpochKey(given.Secret)
-		if err != nil || c.keys[given.Epoch] != nil {
-			continue // it is none, or we have it
+		began := c.beginning(given.Epoch)
+		if c.keys[given.Epoch] != nil || began == nil || began.index > r.index {
+			continue // we have it, or it is of none that began by now
 		}
-		if began := c.beginning(given.Epoch); began != nil && began.index <= r.index && began.fits(key) {
+		if key, err := seal.ParseEpochKey(given.Secret); err == nil && began.fits(key) {
 			c.keys[given.Epoch], taken[given.Epoch] = key, key
 		}
 	}

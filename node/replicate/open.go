@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
@@ -112,15 +113,21 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 
 // count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch already.
 func (f *Fetcher) count(o *opening, outcome view.Outcome) {
-	stored, err := wire.ParseTime(o.content.metadata.Properties.StoredAt)
-	if err != nil || outcome.State == view.Refused {
+	var stored time.Time
+	switch outcome.State {
+	case view.Refused:
 		return
+	case view.InView:
+		stored = outcome.Entry.StoredAt
+		f.passed(stages.Opened, outcome.Event, stored)
+	default:
+		var err error
+		if stored, err = wire.ParseTime(o.content.metadata.Properties.StoredAt); err != nil {
+			return
+		}
 	}
 	if outcome.Event.Epoch == 0 {
 		f.passed(stages.Fetched, outcome.Event, stored)
-	}
-	if outcome.State == view.InView {
-		f.passed(stages.Opened, outcome.Event, stored)
 	}
 }
 

@@ -22,10 +22,10 @@ func (q Query) source() (collection []byte, shelves []listing.Shelf) {
 
 // dates visits the dates of the entries that the query asks for, ascending, until visit returns false.
 func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)) error {
-	collection, shelves := q.source()
 	if len(q.IDs) > 0 {
 		return v.byID(txn, q, visit)
 	}
+	collection, shelves := q.source()
 	var lists []*kv.Iterator
 	defer func() {
 		for _, it := range lists {
@@ -130,15 +130,15 @@ func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) erro
 // groups gives the groups of an object that a query asks for.
 func (q Query) groups(txn *kv.Txn, id string, look func(listing.Group, listing.Head) error) error {
 	collection, shelves := q.source()
+	var wanted []byte
 	if q.Member != "" {
-		shelves = []listing.Shelf{listing.Served, listing.Apart}
+		shelves, wanted = []listing.Shelf{listing.Served, listing.Apart}, memberKey(q.Member)
 	}
-	wanted := memberKey(q.Member)
 	for _, s := range shelves {
 		g := listing.Group{Collection: collection, ID: id}
 		if s == listing.Served {
 			o, _, err := getObject(txn, collection, id)
-			if err == nil && !o.served.IsEmpty() && (q.Member == "" || bytes.Equal(o.shown, wanted)) {
+			if err == nil && !o.served.IsEmpty() && (wanted == nil || bytes.Equal(o.shown, wanted)) {
 				err = look(g, o.served)
 			}
 			if err != nil {
@@ -146,7 +146,7 @@ func (q Query) groups(txn *kv.Txn, id string, look func(listing.Group, listing.H
 			}
 			continue
 		}
-		if q.Member != "" {
+		if wanted != nil {
 			g.Member = wanted
 			h, err := g.ApartHead(txn)
 			if err == nil && !h.IsEmpty() {
