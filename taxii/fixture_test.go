@@ -1,7 +1,6 @@
 package taxii
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // fixture is a handler over a memory, served on loopback.
@@ -21,12 +22,12 @@ type fixture struct {
 	handler *Handler
 	url     string
 	clock   *clock
-	log     *safeBuffer
+	log     *waiting.Text
 }
 
 func newFixture(t *testing.T, change ...func(*Config)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, backend: newMemory(), clock: &clock{now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)}, log: new(safeBuffer)}
+	f := &fixture{t: t, backend: newMemory(), clock: &clock{now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)}, log: new(waiting.Text)}
 	f.handler = f.newHandler(change...)
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = NewServer(f.handler, nil, slog.New(slog.NewTextHandler(f.log, nil)))
@@ -192,24 +193,6 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-}
-
-// safeBuffer is a buffer that many may write to.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // versionsResource is an answer as a client reads it.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // fill puts n indicators into the box.
@@ -162,7 +164,7 @@ func stalled(t *testing.T, f *fixture, n int, token string, headers string) (clo
 // and no more compressors than there are for all.
 func TestReadersThatDoNotReadHoldLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 		f.handler = f.newHandler()
 		random := make([]byte, 1000)
 		for i := range 400 {
@@ -195,7 +197,7 @@ func TestReadersThatDoNotReadHoldLittle(t *testing.T) {
 // downloading is a connection on which a list with an object of so many bytes was asked for. The server ends with end.
 func downloading(t *testing.T, size int) (near net.Conn, end func()) {
 	t.Helper()
-	f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+	f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 	f.handler = f.newHandler()
 	f.backend.add(boxID, "indicator", indicatorID(1), "2026-01-01T00:00:00Z", bytes.Repeat([]byte("x"), size))
 	server := NewServer(f.handler, nil, slog.New(slog.DiscardHandler))
@@ -259,7 +261,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 // others get theirs.
 func TestOneUsersLargeObjectsDoNotKeepOthersWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 		f.handler = f.newHandler()
 		for i := range 20 {
 			f.backend.add(boxID, "indicator", indicatorID(i), "2026-01-01T00:00:00Z", bytes.Repeat([]byte("x"), 100_000))
@@ -348,7 +350,7 @@ func TestOneUsersListsDoNotKeepOthersWaiting(t *testing.T) {
 	}
 	f.get(boxPath+"export?format=plain").want(t, http.StatusOK)
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 		f.handler = f.newHandler()
 		for range exportsOfUser {
 			if _, err := f.handler.exports.take(t.Context(), "paul", 1); err != nil {

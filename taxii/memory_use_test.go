@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // generated is an envelope of objects that are made as it is read, so that a
@@ -76,7 +78,7 @@ func TestALargeBundleTakesLittleMoreThanItsObjects(t *testing.T) {
 		size = megabytes << 20
 	}
 	w := new(weigher)
-	f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+	f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 	h := f.newHandler(func(c *Config) {
 		c.Publisher, c.MaxContentLength, c.Log = w, int64(size)*2, slog.New(slog.DiscardHandler)
 	})

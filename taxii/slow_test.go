@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/waiting"
 )
 
 // pipes is a listener whose connections are pipes in memory, which take part
@@ -38,7 +40,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 func overPipe(t *testing.T, client func(*testing.T, net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(safeBuffer)}
+		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
 		server := NewServer(f.newHandler(), nil, slog.New(slog.DiscardHandler))
 		listener := pipes{make(chan net.Conn), make(chan struct{})}
 		done := make(chan error)

@@ -15,6 +15,7 @@ var layers = map[string][]string{
 	"internal/door":       {},
 	"internal/waiting":    {}, // for tests only
 	"internal/scratch":    {}, // for tests only
+	"internal/measure":    {}, // for tests only
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {"internal/retry"},

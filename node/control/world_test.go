@@ -22,6 +22,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
@@ -232,7 +233,7 @@ type operated struct {
 	server  *httptest.Server
 	client  *Client
 	handler http.Handler
-	said    *said // the log
+	said    *waiting.Text // the log
 	free    uint64
 }
 
@@ -241,7 +242,7 @@ const token = "the daemon's token"
 func newOperated(t *testing.T) *operated {
 	t.Helper()
 	h := worldtest.NewHostileWorld(t)
-	o := &operated{HostileWorld: h, parts: &parts{}, trail: auditlog.New(h.R), said: &said{}, free: 5 << 30}
+	o := &operated{HostileWorld: h, parts: &parts{}, trail: auditlog.New(h.R), said: &waiting.Text{}, free: 5 << 30}
 	log := slog.New(slog.NewTextHandler(o.said, nil))
 	described, err := clients.OpenAPIRoot(h.R.Outbox, "Self")
 	nodetest.Must(t, err)
@@ -303,22 +304,4 @@ func (o *operated) do(method, path, body string, headers ...string) (int, string
 	text, err := io.ReadAll(bufio.NewReader(response.Body))
 	nodetest.Must(o.T, err)
 	return response.StatusCode, string(text)
-}
-
-// said is a log that is read while it is written.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }

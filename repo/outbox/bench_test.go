@@ -2,42 +2,19 @@ package outbox
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/measure"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
-
-// storeSizes are the sizes of the stores that are compared: 10,000, and 100,000 unless SLNODE_BENCH_OBJECTS says
-// otherwise.
-func storeSizes(b *testing.B) []int {
-	b.Helper()
-	large := 100_000
-	if text := os.Getenv("SLNODE_BENCH_OBJECTS"); text != "" {
-		var err error
-		large, err = strconv.Atoi(text)
-		must(b, err)
-	}
-	return []int{10_000, large}
-}
-
-// processorTime is what the process has used. On a machine that does other work, too, it says more than the clock.
-func processorTime(tb testing.TB) time.Duration {
-	tb.Helper()
-	var usage syscall.Rusage
-	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 // BenchmarkOutbox: what an item takes from its acceptance to its confirmation, when few and when many were published
 // before it.
 func BenchmarkOutbox(b *testing.B) {
-	for _, n := range storeSizes(b) {
+	for _, n := range measure.Sizes(b) {
 		b.Run(fmt.Sprintf("items=%d", n), func(b *testing.B) {
 			dir := b.TempDir()
 			o, done := newOutbox(b, dir)
@@ -84,7 +61,7 @@ func BenchmarkOutbox(b *testing.B) {
 func publishThrough(b *testing.B, o *Outbox, n int) (first, last time.Duration) {
 	b.Helper()
 	tenth := n / 10
-	begun := processorTime(b)
+	begun := measure.Processor(b)
 	for at := 0; at < n; {
 		var submissions []Submission
 		for range 250 {
@@ -126,12 +103,12 @@ func publishThrough(b *testing.B, o *Outbox, n int) (first, last time.Duration) 
 		}
 		switch at {
 		case tenth:
-			first = processorTime(b) - begun
+			first = measure.Processor(b) - begun
 		case n - tenth:
-			begun = processorTime(b)
+			begun = measure.Processor(b)
 		}
 	}
-	return first, processorTime(b) - begun
+	return first, measure.Processor(b) - begun
 }
 
 func BenchmarkAccept(b *testing.B) {

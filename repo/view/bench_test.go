@@ -9,27 +9,14 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/measure"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
-
-// storeSizes are the sizes of the stores that are compared: 10,000, and 100,000 unless SLNODE_BENCH_OBJECTS says
-// otherwise.
-func storeSizes(b *testing.B) []int {
-	b.Helper()
-	large := 100_000
-	if text := os.Getenv("SLNODE_BENCH_OBJECTS"); text != "" {
-		var err error
-		large, err = strconv.Atoi(text)
-		must(b, err)
-	}
-	return []int{10_000, large}
-}
 
 // fillBatch is how many events the benchmarks append and settle at once, as the fetcher does.
 const fillBatch = 500
@@ -87,10 +74,10 @@ func (f *filler) next() (NewEvent, *Entry) {
 func (f *filler) fill(tb testing.TB, v *View, n int) (first, last time.Duration) {
 	tb.Helper()
 	tenth := n / 10
-	begun := processorTime(tb)
+	begun := measure.Processor(tb)
 	for done := 0; done < n; done += fillBatch {
 		if done == n-tenth {
-			begun = processorTime(tb)
+			begun = measure.Processor(tb)
 		}
 		var events []NewEvent
 		entries := map[string]*Entry{}
@@ -111,24 +98,16 @@ func (f *filler) fill(tb testing.TB, v *View, n int) (first, last time.Duration)
 		}
 		must(tb, v.Settle(outcomes))
 		if done+fillBatch == tenth {
-			first = processorTime(tb) - begun
+			first = measure.Processor(tb) - begun
 		}
 	}
-	return first, processorTime(tb) - begun
-}
-
-// processorTime is what the process has used. On a machine that does other work, too, it says more than the clock.
-func processorTime(tb testing.TB) time.Duration {
-	tb.Helper()
-	var usage syscall.Rusage
-	must(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return first, measure.Processor(tb) - begun
 }
 
 // BenchmarkStore: every kind of query in a small and in a large store, and the store itself. The numbers of the two
 // sizes should be the same, but for what must grow: the disk space and the walk through everything.
 func BenchmarkStore(b *testing.B) {
-	for _, n := range storeSizes(b) {
+	for _, n := range measure.Sizes(b) {
 		b.Run(fmt.Sprintf("store=%d", n), func(b *testing.B) { benchmarkStore(b, n) })
 	}
 }
@@ -254,7 +233,7 @@ func benchmarkWalk(b *testing.B, v *View, first int64) {
 
 func benchmarkPage(b *testing.B, v *View, q Query) {
 	q.Collection, q.OnlyObjects = collectionA, true // as clients are answered
-	begun := processorTime(b)
+	begun := measure.Processor(b)
 	for b.Loop() {
 		parts, err := v.Parts(q, 256<<10)
 		must(b, err)
@@ -263,7 +242,7 @@ func benchmarkPage(b *testing.B, v *View, q Query) {
 			must(b, err)
 		}
 	}
-	b.ReportMetric(float64((processorTime(b)-begun).Microseconds())/float64(b.N), "cpu-µs/op")
+	b.ReportMetric(float64((measure.Processor(b)-begun).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
 // reportMemory reports what the process holds: its heap, all memory of its own, and what it has mapped of files, which
