@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -189,9 +190,6 @@ func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T
 
 // What a power loss leaves is a prefix of the log, and it may end anywhere: what of it counts is a state that there was.
 func TestAPrefixOfTheLogIsAStateThatThereWas(t *testing.T) {
-	if underRace {
-		t.Skip("in such a build pebble reads nothing of a log that was written anew")
-	}
 	ctx := context.Background()
 	fs := vfs.NewCrashableMem()
 	s := openBare(t, fs)
@@ -272,7 +270,7 @@ func writeLog(t *testing.T, fs vfs.FS, log []byte) {
 	t.Helper()
 	file, err := fs.Create(logOf(t, fs), vfs.WriteCategoryUnspecified)
 	if err == nil {
-		_, err = file.Write(log)
+		_, err = file.Write(bytes.Clone(log)) // a vfs.File may change what it is given, and does in a race build
 	}
 	if err == nil {
 		err = errors.Join(file.Sync(), file.Close())
