@@ -1,9 +1,13 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -42,6 +46,8 @@ type acmeAuthority struct {
 	orders atomic.Int32
 
 	elsewhere atomic.Pointer[string] // it sends everybody there
+	forgetful atomic.Bool            // it knows no certificate that it gave
+	forgotten atomic.Int32           // orders that it refused for this
 }
 
 func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration) *acmeAuthority {
@@ -65,6 +71,9 @@ func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration)
 		}
 		if strings.HasPrefix(r.URL.Path, "/order-plz") {
 			a.orders.Add(1)
+			if a.forgetful.Load() && a.refusesReplacement(w, r) {
+				return
+			}
 		}
 		handler.ServeHTTP(w, r)
 	}))
@@ -72,6 +81,26 @@ func startAuthority(t *testing.T, httpPort, tlsPort int, lifetime time.Duration)
 	a.StartTLS()
 	t.Cleanup(a.Close)
 	return a
+}
+
+// refusesReplacement answers an order that says which certificate it replaces as one who lost its list of them does.
+func (a *acmeAuthority) refusesReplacement(w http.ResponseWriter, r *http.Request) bool {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	var signed struct{ Payload string }
+	_ = json.Unmarshal(text, &signed)
+	order, _ := base64.RawURLEncoding.DecodeString(signed.Payload)
+	if !bytes.Contains(order, []byte(`"replaces"`)) {
+		return false
+	}
+	a.forgotten.Add(1)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = io.WriteString(w, `{"type": "urn:ietf:params:acme:error:serverInternal", "status": 500}`)
+	return true
 }
 
 // certified is a TAXII server with certificates of an authority, and the authority.
@@ -327,11 +356,24 @@ func TestACertificateOfAnACMEAuthorityIsRenewed(t *testing.T) {
 		leaf, err := s.shown(acmeName, nil)
 		return err == nil && !leaf.Equal(first)
 	})
-	// What can't be renewed is shown to clients until they find it too old.
+	// What can't be renewed is shown on. Whether it is too old is for clients to say.
 	s.away.Store(true)
 	waitFor(t, "the condition", func() bool { return s.problem.is("authority") })
-	if _, err := s.shown(acmeName, nil); err != nil {
+	valid := func() time.Time { return s.acme.current.Load().Leaf.NotBefore }
+	if _, err := s.shown(acmeName, func(c *tls.Config) { c.Time = valid }); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestACertificateIsRenewedByAnAuthorityThatForgotIt(t *testing.T) {
+	s := startCertified(t, false, 6*time.Second, func(a *acmeAuthority) { a.forgetful.Store(true) })
+	first := s.await(t)
+	waitFor(t, "another certificate", func() bool {
+		leaf, err := s.shown(acmeName, nil)
+		return err == nil && !leaf.Equal(first)
+	})
+	if s.forgotten.Load() == 0 {
+		t.Error("no order said what it replaces")
 	}
 }
 
@@ -350,7 +392,7 @@ func TestACertificateIsRenewedWhenTheACMEAuthorityWantsIt(t *testing.T) {
 		return err == nil && !leaf.Equal(first)
 	})
 	// The authority is told what is replaced, so that it does not count as one more.
-	order, err := s.names.GetOrderByIssuedSerial(fmt.Sprintf("%x", first.SerialNumber))
+	order, err := s.names.GetOrderByIssuedSerial(hex.EncodeToString(first.SerialNumber.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}

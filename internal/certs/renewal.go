@@ -15,6 +15,7 @@ type renewal struct {
 	of       *x509.Certificate
 	at       time.Time // zero: it says nothing
 	askAgain time.Time
+	disputed bool // the authority refused an order that said what it replaces: it may not know it any longer
 }
 
 // How often an authority is asked, whatever it says itself.
