@@ -76,7 +76,8 @@ func (d decoder) signedEvent(t models.Transaction) (consortium.Event, types.Sign
 	return e, signed, nil
 }
 
-// rebuild makes the signed transaction that the indexer describes. Whether the signature is the sender's is not checked.
+// rebuild makes the signed transaction that the indexer describes. Whether the signature is the sender's is not
+// checked.
 func rebuild(t models.Transaction) (types.SignedTxn, error) {
 	var problem error
 	address := func(name, text string) (a types.Address) {

@@ -53,7 +53,8 @@ func outcome(err error) string {
 	return "malformed"
 }
 
-// What nobody signed is a lie of the indexer's, and is called so; what its sender signed and breaks the form is the sender's.
+// What nobody signed is a lie of the indexer's, and is called so; what its sender signed and breaks the form is the
+// sender's.
 func TestALieIsCalledForged(t *testing.T) {
 	w := newWriter()
 	other := newWriter().Address.String()

@@ -8,8 +8,8 @@ import (
 )
 
 // history reads many rounds account by account: right where the rounds are many and ours are few. It goes on page by
-// page, and what was read is kept when a page can't be had: with an indexer that gives one page a second it ends all the
-// same.
+// page, and what was read is kept when a page can't be had: with an indexer that gives one page a second it ends all
+// the same.
 //
 // An account's transactions come newest first, so that nothing may be concluded before all of its pages were read. What
 // doesn't fit into memory is forgotten from the newer end, and read again as a window of its own.

@@ -46,8 +46,8 @@ func all(t interface {
 	}
 }
 
-// Whatever the accounts' histories, the pages and the room for events: each event comes once, in the order of the chain,
-// in windows that leave no round out.
+// Whatever the accounts' histories, the pages and the room for events: each event comes once, in the order of the
+// chain, in windows that leave no round out.
 func TestALongHistoryIsSplitAndNothingIsLost(t *testing.T) {
 	writers := []*writer{newWriter(), newWriter()}
 	pool := map[consortium.Position]models.Transaction{} // signing takes time

@@ -16,8 +16,8 @@ type progress struct {
 	unsettled bool // the tip was never reached
 }
 
-// The pace of asking. The indexer is asked once a poll when nothing happens, and twice for what is hinted at: for a page
-// with the news, and for the end of the pages.
+// The pace of asking. The indexer is asked once a poll when nothing happens, and twice for what is hinted at: for a
+// page with the news, and for the end of the pages.
 const (
 	firstLook    = 25 * time.Millisecond  // after a look that came too early; then less and less often
 	resettle     = 250 * time.Millisecond // between looks until the tip was reached once
@@ -140,8 +140,8 @@ func (p *pace) next() time.Duration {
 	return max(0, min(time.Until(at), p.poll))
 }
 
-// learn notes how long it took from a hint until the indexer had the round. Once late is not always late, and an indexer
-// that is as quick as algod is asked at once.
+// learn notes how long it took from a hint until the indexer had the round. Once late is not always late, and an
+// indexer that is as quick as algod is asked at once.
 func (p *pace) learn(t target) {
 	switch {
 	case !t.looked:

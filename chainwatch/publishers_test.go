@@ -15,7 +15,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// asked is an indexer that remembers which accounts' histories it was asked for, and from which round on at the earliest.
+// asked is an indexer that remembers which accounts' histories it was asked for, and from which round on at the
+// earliest.
 type asked struct {
 	url string
 

@@ -75,8 +75,8 @@ func (w *window) cut(last uint64) {
 }
 
 // order puts a window's events in chain order: an indexer that gives them in another must not make the fold take the
-// later ones for replays. One that gives two the same place, or one two places, must be asked again: of the two, one would
-// be lost.
+// later ones for replays. One that gives two the same place, or one two places, must be asked again: of the two, one
+// would be lost.
 func (w *window) order() error {
 	slices.SortFunc(w.events, func(a, b consortium.Event) int {
 		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.TxID, b.TxID))
@@ -208,8 +208,8 @@ func (b *book) turn(page models.TransactionsResponse) (ended bool, err error) {
 // maxPages bounds the pages of one window: of a thousand rounds with a filter, or of some without one.
 const maxPages = 1000
 
-// rounds reads some rounds whoever the senders are: right at the tip of the chain. It goes on page by page, and what was
-// read is kept when a page can't be had.
+// rounds reads some rounds whoever the senders are: right at the tip of the chain. It goes on page by page, and what
+// was read is kept when a page can't be had.
 type rounds struct {
 	window
 	reader   *reader
@@ -222,8 +222,8 @@ func newRounds(r *reader, first, last uint64) *rounds {
 	return &rounds{window: window{first: first, last: last}, reader: r, asked: last, complete: first - 1}
 }
 
-// step reads one page. Done is true when the window is whole: it ends at last, at the indexer's own last round, or where
-// it holds enough.
+// step reads one page. Done is true when the window is whole: it ends at last, at the indexer's own last round, or
+// where it holds enough.
 func (r *rounds) step(ctx context.Context) (done bool, err error) {
 	page, err := r.reader.page(ctx, r.first, r.asked, r.book.next)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 type Witness func(ctx context.Context) (uint64, error)
 
 // tip decides up to which round the indexer's word is taken. One wrong answer must not let the cursor pass what was
-// never read: it would never be read. So a round counts as reached when two answers of the indexer, one after the other,
-// say so, and not before algod has it.
+// never read: it would never be read. So a round counts as reached when two answers of the indexer, one after the
+// other, say so, and not before algod has it.
 //
 // It also finds out whether the indexer follows: what algod had a while ago the indexer must have now.
 type tip struct {
@@ -87,8 +87,8 @@ func (t *tip) agreed() uint64 {
 	return min(t.before, t.latest)
 }
 
-// reached gives the round up to which the indexer is believed. If the indexer says at least wanted, and algod is not known
-// to have that, algod is asked; otherwise it is asked now and then.
+// reached gives the round up to which the indexer is believed. If the indexer says at least wanted, and algod is not
+// known to have that, algod is asked; otherwise it is asked now and then.
 func (t *tip) reached(ctx context.Context, wanted uint64) uint64 {
 	t.mu.Lock()
 	agreed := min(t.before, t.latest)

@@ -44,8 +44,8 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// At the tip, one query asks for up to tipWindow rounds; it is smaller where the indexer refuses filters and gives every
-// transaction of the chain.
+// At the tip, one query asks for up to tipWindow rounds; it is smaller where the indexer refuses filters and gives
+// every transaction of the chain.
 const (
 	tipWindow         = 1000 // rounds
 	tipWindowNoFilter = 32   // rounds
@@ -122,8 +122,9 @@ func (w *Watcher) Confirmed(round uint64) {
 	w.Hint("", round)
 }
 
-// Hint says that a round has news, or will have: the word of a member, by whatever name, or nobody's if it is our own. The
-// indexer is asked for it soon and, for a while, repeatedly. A false hint costs a few queries, and its member the ear.
+// Hint says that a round has news, or will have: the word of a member, by whatever name, or nobody's if it is our own.
+// The indexer is asked for it soon and, for a while, repeatedly. A false hint costs a few queries, and its member the
+// ear.
 func (w *Watcher) Hint(from string, round uint64) {
 	chain, _, _ := w.tip.last()
 	w.mu.Lock()

@@ -36,7 +36,8 @@ type example struct {
 	signed types.SignedTxn
 }
 
-// TestTheVectorsAreMadeAnew writes files, with -make; without it there is nothing to do. It is for whoever changes the format.
+// TestTheVectorsAreMadeAnew writes files, with -make; without it there is nothing to do. It is for whoever changes the
+// format.
 func TestTheVectorsAreMadeAnew(t *testing.T) {
 	if !*makeVectors {
 		t.Skip("it is asked for with -make")

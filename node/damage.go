@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// ErrAgain means that the node ended because something that can be derived again was found damaged while it ran: to open it
-// again is to derive it.
+// ErrAgain means that the node ended because something that can be derived again was found damaged while it ran: to
+// open it again is to derive it.
 var ErrAgain = errors.New("a store is damaged, and is derived again")
 
-// watchStores ends the node when a store is found damaged. What else is in a damaged one can't be trusted, and every part of
-// the node reads them. If it is the view or the block store, the node is opened again, in the same process.
+// watchStores ends the node when a store is found damaged. What else is in a damaged one can't be trusted, and every
+// part of the node reads them. If it is the view or the block store, the node is opened again, in the same process.
 func (n *Node) watchStores(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

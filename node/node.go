@@ -1,4 +1,5 @@
-// Package node is a Service Ledger node: it wires the parts together and owns their lifetime. Each part is a package below it.
+// Package node is a Service Ledger node: it wires the parts together and owns their lifetime. Each part is a package
+// below it.
 package node
 
 import (

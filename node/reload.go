@@ -6,9 +6,9 @@ import (
 	"github.com/serviceledger/slnode/repo/config"
 )
 
-// Reload reads the configuration again, and the files of the certificate for TAXII clients. Of the configuration it takes
-// the log's level, which it returns; it says what else is another than at the start, and counts from the next one only.
-// It may be called once the node is ready. A configuration that can't be used changes nothing.
+// Reload reads the configuration again, and the files of the certificate for TAXII clients. Of the configuration it
+// takes the log's level, which it returns; it says what else is another than at the start, and counts from the next one
+// only. It may be called once the node is ready. A configuration that can't be used changes nothing.
 func (n *Node) Reload() (level string) {
 	now := n.repo.Config
 	now.Feeds = n.feeds.Configs() // which come and go while the node runs

@@ -20,8 +20,8 @@ type signedRecord struct {
 	envelope *record.Envelope
 }
 
-// maxRecord bounds a signed record in bytes, and maxRecordAddrs its addresses. How many of them are dialled, and which, is
-// for the [dialGate] to say.
+// maxRecord bounds a signed record in bytes, and maxRecordAddrs its addresses. How many of them are dialled, and which,
+// is for the [dialGate] to say.
 const (
 	maxRecord      = 4 << 10
 	maxRecordAddrs = 32
@@ -59,8 +59,9 @@ func openRecord(b []byte) (*signedRecord, error) {
 // clockSlack is how far a machine's clock may be ahead of another's without being called wrong.
 const clockSlack = 10 * time.Minute
 
-// olderThan reports whether a record is to give way to another of the same peer, or is the same. A record's number is the
-// time at which it was signed, by the clock of who did; one of the future is the work of a wrong clock, and gives way.
+// olderThan reports whether a record is to give way to another of the same peer, or is the same. A record's number is
+// the time at which it was signed, by the clock of who did; one of the future is the work of a wrong clock, and gives
+// way.
 func olderThan(r, other *peer.PeerRecord, now time.Time) bool {
 	return r.Seq <= other.Seq && other.Seq <= uint64(now.Add(clockSlack).UnixNano())
 }

@@ -22,8 +22,8 @@ import (
 // A Handler is told what other members say. It is called from one goroutine and should return soon: while it
 // works, messages queue up, and when the queue is full they are dropped.
 type Handler interface {
-	// Announced is called with the roots of directories that a member says it has published. The blocks that came with them
-	// wait in memory for [Host.Fetch].
+	// Announced is called with the roots of directories that a member says it has published. The blocks that came with
+	// them wait in memory for [Host.Fetch].
 	Announced(from peer.ID, roots []cid.Cid)
 
 	// Hinted is called when a member says that something of its own was confirmed in the chain's round.
@@ -92,7 +92,8 @@ func (h *Host) Join(ctx context.Context, consortium string, handler Handler) (*T
 // topicName is the gossipsub topic of a consortium.
 func topicName(consortium string) string { return "/serviceledger/1/" + consortium }
 
-// start makes a gossipsub for this one topic: so it knows from the first which subscriptions matter, and it ends with the topic.
+// start makes a gossipsub for this one topic: so it knows from the first which subscriptions matter, and it ends with
+// the topic.
 func (t *Topic) start() (err error) {
 	ctx, cancel := context.WithCancel(t.host.lifetime.ctx)
 	defer func() {
@@ -134,8 +135,8 @@ func (t *Topic) start() (err error) {
 }
 
 // Announce tells the other members of directories that were published, with their blocks as far as they are small. It
-// does not wait for anybody; who misses it fetches. What is beyond an author's budget is not said at all: nobody would hear
-// it, and it would wait in memory for those who do not listen.
+// does not wait for anybody; who misses it fetches. What is beyond an author's budget is not said at all: nobody would
+// hear it, and it would wait in memory for those who do not listen.
 func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
 	for _, d := range dirs {
 		if !d.root.Defined() {
@@ -263,8 +264,8 @@ func (t *Topic) relay(id peer.ID) *rate.Limiter {
 }
 
 // inspect strips what a peer that is not a member sends down to its subscriptions: those must be remembered for the
-// moment when it is admitted. Of what a member passes on it lets no more in than all authors may say, and itself: the rest
-// would wait in memory to be checked and be dropped then.
+// moment when it is admitted. Of what a member passes on it lets no more in than all authors may say, and itself: the
+// rest would wait in memory to be checked and be dropped then.
 func (t *Topic) inspect(from peer.ID, rpc *pubsub.RPC) error {
 	if !t.host.members.IsMember(from) {
 		rpc.Publish, rpc.Control = nil, nil
@@ -286,8 +287,8 @@ const (
 	scoreGraylist  = -300
 )
 
-// scoring keeps peers that are not members out of the mesh, from the next heartbeat (1 s) after a removal on, members that
-// relay malformed messages (four of them in short succession), and those that don't read, as long as they don't.
+// scoring keeps peers that are not members out of the mesh, from the next heartbeat (1 s) after a removal on, members
+// that relay malformed messages (four of them in short succession), and those that don't read, as long as they don't.
 func (t *Topic) scoring() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	return &pubsub.PeerScoreParams{
 			AppSpecificScore: func(id peer.ID) float64 {

@@ -30,8 +30,8 @@ func join(tb testing.TB, h *Host) (*Topic, *recorder) {
 	return topic, r
 }
 
-// reaches waits until what is said on the topic is heard at once: until then gossipsub has yet to graft the link, at its
-// next heartbeat.
+// reaches waits until what is said on the topic is heard at once: until then gossipsub has yet to graft the link, at
+// its next heartbeat.
 func reaches(tb testing.TB, topic *Topic, heard ...*recorder) {
 	tb.Helper()
 	for _, r := range heard {

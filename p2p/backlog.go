@@ -17,8 +17,8 @@ const (
 	checkedBy    = 5 * time.Second // what waits longer was dropped without a word
 )
 
-// backlog counts the bytes in gossipsub's queues, whose length it bounds in messages only: a queue that is long enough for
-// a burst of small messages is far too long for large ones. It listens to what gossipsub tells of each message.
+// backlog counts the bytes in gossipsub's queues, whose length it bounds in messages only: a queue that is long enough
+// for a burst of small messages is far too long for large ones. It listens to what gossipsub tells of each message.
 type backlog struct {
 	mu        sync.Mutex
 	unchecked map[*pb.Message]unchecked

@@ -13,9 +13,9 @@ const smallMessage = 4 << 10
 
 // budgets bounds what authors announce, in bytes: each, and all together. It is what gossip holds in memory.
 //
-// Of what all may say together one half is divided among the authors, evenly: an author's share. Who keeps to its share is
-// heard as long as there is anything left; who says more is heard only as long as that half is not touched. So however much
-// some say, the others have their share.
+// Of what all may say together one half is divided among the authors, evenly: an author's share. Who keeps to its share
+// is heard as long as there is anything left; who says more is heard only as long as that half is not touched. So
+// however much some say, the others have their share.
 type budgets struct {
 	limits Limits
 

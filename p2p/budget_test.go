@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However many authors there are and whatever each says: what is let in, in any stretch of time, is no more than all may say
-// together, and no author is let in with more than one may say.
+// However many authors there are and whatever each says: what is let in, in any stretch of time, is no more than all
+// may say together, and no author is let in with more than one may say.
 func TestWhatIsLetInIsBoundedHoweverManySpeak(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		var l Limits
@@ -39,7 +39,8 @@ func TestWhatIsLetInIsBoundedHoweverManySpeak(t *testing.T) {
 	})
 }
 
-// Who says no more than its share is always heard, whatever 24 others say; and those have nearly all of what all may say.
+// Who says no more than its share is always heard, whatever 24 others say; and those have nearly all of what all may
+// say.
 func TestWhoSaysLittleIsHeardWhileOthersSayAsMuchAsTheyCan(t *testing.T) {
 	var l Limits
 	l.complete()

@@ -13,10 +13,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Directories travel as a CARv1 (ipld.io/specs/transport/car/carv1) with a stricter order than the format asks
-// for: directory after directory, each whole and with its blocks in the order of [Directory]. So a reader
-// knows at every block which one must come, needs memory for one directory, and takes nothing that it
-// did not ask for.
+// Directories travel as a CARv1 (ipld.io/specs/transport/car/carv1) with a stricter order than the format asks for:
+// directory after directory, each whole and with its blocks in the order of [Directory]. So a reader knows at every
+// block which one must come, needs memory for one directory, and takes nothing that it did not ask for.
 
 // carOverhead bounds what a block costs in a CAR beyond its bytes: its length and its CID.
 const carOverhead = 4 + 36

@@ -161,9 +161,8 @@ func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots
 	return out.Flush()
 }
 
-// askCAR asks one connected peer for directories and hands them on as they come, each checked. An
-// error says that the answer broke off; what was handed on before stays good. A large one takes room, in chunks, until it
-// was handed on.
+// askCAR asks one connected peer for directories and hands them on as they come, each checked. An error says that the
+// answer broke off; what was handed on before stays good. A large one takes room, in chunks, until it was handed on.
 func (h *Host) askCAR(ctx context.Context, from peer.ID, roots []cid.Cid, deliver func(Directory) error) error {
 	ctx, cancel := context.WithTimeout(ctx, h.wait.transfer)
 	defer cancel()

@@ -41,8 +41,7 @@ type Config struct {
 	// Listen are the multiaddresses to listen on; none means that this node only dials.
 	Listen []string
 
-	// Announce are the multiaddresses told to others instead of those listened on: what a NAT or a firewall
-	// makes of them.
+	// Announce are the multiaddresses told to others instead of those listened on: what a NAT or a firewall makes of them.
 	Announce []string
 
 	// Members is who is served and whose announcements count.

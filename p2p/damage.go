@@ -8,8 +8,8 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// AsidePath is where a block store that was found damaged waits for its directories to be put into the one that took its
-// place: from it, as far as they can be read, or from members.
+// AsidePath is where a block store that was found damaged waits for its directories to be put into the one that took
+// its place: from it, as far as they can be read, or from members.
 func AsidePath(dir string) string { return dir + ".damaged" }
 
 // damagedFile is in a store that was found damaged while a host used it.

@@ -68,8 +68,8 @@ func flip(t *testing.T, pattern string) {
 	}
 }
 
-// A store that is found damaged, at the start or while it is used, is set aside and never taken for a whole one; what can be
-// read in it can still be read.
+// A store that is found damaged, at the start or while it is used, is set aside and never taken for a whole one; what
+// can be read in it can still be read.
 func TestADamagedStoreIsSetAside(t *testing.T) {
 	for name, damage := range map[string]func(t *testing.T, h *Host, dir string){
 		"a log": func(t *testing.T, h *Host, dir string) {

@@ -73,7 +73,8 @@ func (d Directory) mustFiles(tb testing.TB) []File {
 	return files
 }
 
-// The reference is Kubo's own importer with the options that `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576` sets.
+// The reference is Kubo's own importer with the options that `ipfs add --cid-version=1 --raw-leaves
+// --chunker=size-1048576` sets.
 func TestADirectoryIsWhatIPFSAddMakes(t *testing.T) {
 	for _, size := range []int{0, 1, 1500, chunkSize - 1, chunkSize, chunkSize + 1, 2 * chunkSize, 5*chunkSize + 17, MaxPayload} {
 		for _, name := range []string{"object.json", "a.json", "Überwachung.json"} {
@@ -283,8 +284,8 @@ func TestAMissingBlockIsNotFound(t *testing.T) {
 	}
 }
 
-// FuzzLoadDirectory feeds the shape checker with arbitrary nodes: as a root, and as the file node below a sound root. What it
-// accepts must be exactly what BuildDirectory makes of the same files.
+// FuzzLoadDirectory feeds the shape checker with arbitrary nodes: as a root, and as the file node below a sound root.
+// What it accepts must be exactly what BuildDirectory makes of the same files.
 func FuzzLoadDirectory(f *testing.F) {
 	small := mustBuild(f, files("{}", "object.json", "payload")...)
 	large := mustBuild(f, File{Name: MetadataName, Data: []byte("{}")}, File{Name: "object.json", Data: make([]byte, chunkSize+10)})

@@ -44,8 +44,9 @@ type Fetched struct {
 // result is kept, on the disk, when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
 //
 // What members say that they do not have is missing at once. What takes one of them long is asked of others too, and it
-// is asked last for a while; if the deadline of ctx is near, not at all. So a silent member, or one that gives a byte now and
-// then, costs seconds once; bitswap costs up to half a minute. A deadline ends the wait sooner, with what has come by then.
+// is asked last for a while; if the deadline of ctx is near, not at all. So a silent member, or one that gives a byte
+// now and then, costs seconds once; bitswap costs up to half a minute. A deadline ends the wait sooner, with what has
+// come by then.
 func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {

@@ -443,8 +443,8 @@ func TestAnAnswerEndsAtItsLimitAndTheRestIsAskedAgain(t *testing.T) {
 	fetchAll(t, to, dirs...)
 }
 
-// The hunt, whatever members have and however their askers interleave, ends with everything that anybody has, and no asker
-// is asked for a thing twice without reason.
+// The hunt, whatever members have and however their askers interleave, ends with everything that anybody has, and no
+// asker is asked for a thing twice without reason.
 func TestAHuntFindsWhateverAnybodyHas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []cid.Cid

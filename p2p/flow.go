@@ -11,8 +11,8 @@ import (
 // errTooSlow is for a stream that makes less progress than it must.
 var errTooSlow = errors.New("the other side is too slow")
 
-// flow watches one direction of a stream: the other side may be silent for a while and slow for a while, but over all the
-// time that is spent waiting for it, it must keep to a floor. So nobody holds a stream with a byte now and then.
+// flow watches one direction of a stream: the other side may be silent for a while and slow for a while, but over all
+// the time that is spent waiting for it, it must keep to a floor. So nobody holds a stream with a byte now and then.
 type flow struct {
 	idle   time.Duration // without a byte
 	grace  time.Duration // of waiting, on top of what the floor allows

@@ -86,8 +86,8 @@ func patientFor(change func(*patience)) func(*Config) {
 	}
 }
 
-// While one member gives a byte now and then, what it was asked for is asked of the others, and a fetch ends when it has
-// everything.
+// While one member gives a byte now and then, what it was asked for is asked of the others, and a fetch ends when it
+// has everything.
 func TestAMemberThatDripsHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -23,9 +23,9 @@ const (
 
 // dialGate decides whom a host dials, and where.
 //
-// In a private swarm it dials nobody but members and the peers it was told of, whatever some part of the node may come up
-// with. Who dials in is not its concern: a newcomer may know of its admission before this node does, so membership is
-// checked at each request instead.
+// In a private swarm it dials nobody but members and the peers it was told of, whatever some part of the node may come
+// up with. Who dials in is not its concern: a newcomer may know of its admission before this node does, so membership
+// is checked at each request instead.
 //
 // Members say themselves where they are, and every other member believes them. So an address that only a member's word
 // stands for is dialled if a node could be there, and not too often: nobody is to make a consortium knock at the doors
@@ -81,7 +81,8 @@ func (g *dialGate) InterceptPeerDial(id peer.ID) bool {
 	return (told || g.members.IsMember(id)) && g.ConnectionGater.InterceptPeerDial(id)
 }
 
-// InterceptAddrDial implements [connmgr.ConnectionGater]. It is asked once for each address that is about to be dialled.
+// InterceptAddrDial implements [connmgr.ConnectionGater]. It is asked once for each address that is about to be
+// dialled.
 func (g *dialGate) InterceptAddrDial(id peer.ID, to multiaddr.Multiaddr) bool {
 	return g.mayDial(id, to) && g.ConnectionGater.InterceptAddrDial(id, to)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// What a member says of where it is, seen from a node of the internet, from one with a private address too, and from one
-// that is on loopback alone, as in a trial.
+// What a member says of where it is, seen from a node of the internet, from one with a private address too, and from
+// one that is on loopback alone, as in a trial.
 func TestOnlyPlausibleAddressesAreDialled(t *testing.T) {
 	public := reach{private: func() bool { return false }}
 	office := reach{private: func() bool { return true }}

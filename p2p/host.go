@@ -151,8 +151,8 @@ func (h *Host) AddrInfo() peer.AddrInfo {
 // that a Kubo daemon prints. It is empty on the public network.
 func (h *Host) SwarmKeyFingerprint() string { return hex.EncodeToString(h.node.PNetFingerprint) }
 
-// Connected gives the members this node has a connection to, and since when: so that a caller who looks now and then sees
-// that one was gone in between.
+// Connected gives the members this node has a connection to, and since when: so that a caller who looks now and then
+// sees that one was gone in between.
 func (h *Host) Connected() map[peer.ID]time.Time {
 	members := map[peer.ID]time.Time{}
 	for _, id := range h.host.Network().Peers() {

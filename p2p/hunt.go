@@ -12,8 +12,8 @@ import (
 )
 
 // hunt deals out wanted directories to those who ask members for them. A directory is with one asker at a time, unless
-// that one takes long: then others, who have nothing else to ask for, ask for it as well. What one member did not have is
-// asked of the next.
+// that one takes long: then others, who have nothing else to ask for, ask for it as well. What one member did not have
+// is asked of the next.
 type hunt struct {
 	long time.Duration // after which others may ask too
 	done func()        // called when nothing is wanted any more
@@ -44,8 +44,8 @@ func newHunt(roots []cid.Cid, long time.Duration) *hunt {
 	return h
 }
 
-// take gives up to n directories that the member was not asked for yet. While others' answers may still leave it some, it
-// waits; nil means that there is nothing more for this member, or that ctx is done.
+// take gives up to n directories that the member was not asked for yet. While others' answers may still leave it some,
+// it waits; nil means that there is nothing more for this member, or that ctx is done.
 func (h *hunt) take(ctx context.Context, from peer.ID, n int) []cid.Cid {
 	defer context.AfterFunc(ctx, h.wake)()
 	h.mu.Lock()
@@ -78,8 +78,8 @@ func (h *hunt) wake() {
 	h.changed.Broadcast()
 }
 
-// survey finds up to n directories for a member: those that nobody is asked for, and those that others have been asked for
-// too long. Of the rest that it could be asked for, soonest is when the first will be so; zero if there is none.
+// survey finds up to n directories for a member: those that nobody is asked for, and those that others have been asked
+// for too long. Of the rest that it could be asked for, soonest is when the first will be so; zero if there is none.
 func (h *hunt) survey(from peer.ID, n int) (free, held []cid.Cid, soonest time.Time) {
 	now := time.Now()
 	for _, c := range h.order {

@@ -104,7 +104,8 @@ func (k *keeper) answer(stream network.Stream, from peer.ID) error {
 	return writeRecords(stream, k.introductions(from))
 }
 
-// introductions are the signed records of the members that this node knows, but not the asker's. Of too many, chance chooses.
+// introductions are the signed records of the members that this node knows, but not the asker's. Of too many, chance
+// chooses.
 func (k *keeper) introductions(asker peer.ID) [][]byte {
 	k.mu.Lock()
 	ids := make([]peer.ID, 0, len(k.contacts))

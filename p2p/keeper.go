@@ -31,7 +31,8 @@ const (
 	movedPause = time.Minute
 )
 
-// keeper keeps this node connected: to peers it was told of, and to members whose addresses it learnt from other members.
+// keeper keeps this node connected: to peers it was told of, and to members whose addresses it learnt from other
+// members.
 type keeper struct {
 	host    host.Host
 	dials   *dialGate

@@ -20,8 +20,8 @@ import (
 //	/slnode/users/<block>/<root>  that it uses the block; for each but the root
 //
 // A block can be part of several directories (anybody may mint a directory around somebody else's ciphertext), and may
-// only go with the last of them. Blocks go by digest alone, as in the block store: the same bytes may be a chunk here and
-// a root there.
+// only go with the last of them. Blocks go by digest alone, as in the block store: the same bytes may be a chunk here
+// and a root there.
 var (
 	keptPrefix  = datastore.NewKey("/slnode/kept")
 	usersPrefix = datastore.NewKey("/slnode/users")
@@ -67,8 +67,8 @@ func keptAs(d Directory) keptRecord {
 	return r
 }
 
-// A record in the store is a byte that is 1 if it is whole, else 0; and for each block but the root, which is the key, a
-// byte that is 1 for a node and 0 for raw bytes, and the block's SHA-256.
+// A record in the store is a byte that is 1 if it is whole, else 0; and for each block but the root, which is the key,
+// a byte that is 1 for a node and 0 for raw bytes, and the block's SHA-256.
 const recordEntry = 1 + 32
 
 var errRecord = errors.New("not a record of a directory")

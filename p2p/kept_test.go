@@ -90,8 +90,8 @@ func entangled(tb testing.TB) []Directory {
 	}
 }
 
-// Whatever is put, forgotten, found damaged, and cut off by a power loss in the middle: in the store are the blocks of the
-// kept directories, and nothing else.
+// Whatever is put, forgotten, found damaged, and cut off by a power loss in the middle: in the store are the blocks of
+// the kept directories, and nothing else.
 func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T) {
 	pool := slices.DeleteFunc(entangled(t), Directory.isLarge) // to write megabytes thousands of times takes minutes
 	rapid.Check(t, func(r *rapid.T) {
@@ -188,7 +188,8 @@ func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T
 	})
 }
 
-// What a power loss leaves is a prefix of the log, and it may end anywhere: what of it counts is a state that there was.
+// What a power loss leaves is a prefix of the log, and it may end anywhere: what of it counts is a state that there
+// was.
 func TestAPrefixOfTheLogIsAStateThatThereWas(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewCrashableMem()
@@ -299,8 +300,8 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// A store that an earlier version wrote has no records: it is set aside like a damaged one, and its directories are there to
-// be put into the new one.
+// A store that an earlier version wrote has no records: it is set aside like a damaged one, and its directories are
+// there to be put into the new one.
 func TestAStoreOfAnotherLayoutIsSetAside(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()

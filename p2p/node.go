@@ -30,9 +30,10 @@ type node struct {
 	repo    *repository
 }
 
-// IPFS is the node as Kubo knows it: coreapi.NewCoreAPI makes Kubo's own interface of it. (To link that package costs 4 MB
-// and ten modules, of which nothing here would run.) It ends with the host, not before: its Close is not to be called. Neither is
-// Kubo's garbage collector: it deletes what is not pinned, and the directories of this node are kept without pins.
+// IPFS is the node as Kubo knows it: coreapi.NewCoreAPI makes Kubo's own interface of it. (To link that package costs 4
+// MB and ten modules, of which nothing here would run.) It ends with the host, not before: its Close is not to be
+// called. Neither is Kubo's garbage collector: it deletes what is not pinned, and the directories of this node are kept
+// without pins.
 func (h *Host) IPFS() *core.IpfsNode { return &h.node.IpfsNode }
 
 // startNode assembles Kubo's own node with this node's additions and starts it. It does by hand what core.NewNode
@@ -77,8 +78,8 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 	return n, nil
 }
 
-// fill takes the parts of the node out of what fx assembles, each by its type and, where there are several, by its name. A
-// part that this configuration leaves out stays nil.
+// fill takes the parts of the node out of what fx assembles, each by its type and, where there are several, by its
+// name. A part that this configuration leaves out stays nil.
 func (n *node) fill() fx.Option {
 	options := []fx.Option{fx.Populate(
 		&n.Identity, &n.Repo, &n.Pinning, &n.Peerstore, &n.Blockstore, &n.BaseBlocks, &n.GCLocker, &n.Blocks, &n.DAG, &n.FilesRoot,
@@ -131,8 +132,8 @@ func bitswapOptions(c *Config) []bitswap.Option {
 	return opts
 }
 
-// announceKept makes Kubo's provider, which the public network has, announce the kept directories again and again. Of its own it
-// would announce what is pinned, and nothing is.
+// announceKept makes Kubo's provider, which the public network has, announce the kept directories again and again. Of
+// its own it would announce what is pinned, and nothing is.
 func announceKept(c *Config, repo *repository) fx.Option {
 	if !c.Public {
 		return fx.Options()

@@ -19,7 +19,8 @@ type Offline struct {
 	store *store
 }
 
-// OpenOffline opens the store in dir, to be read. No host may use it meanwhile. It may be damaged: what is read is checked.
+// OpenOffline opens the store in dir, to be read. No host may use it meanwhile. It may be damaged: what is read is
+// checked.
 func OpenOffline(dir string) (*Offline, error) {
 	data, err := openPebble(dir, &pebble.Options{
 		FS: vfs.Default, ReadOnly: true, EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},

@@ -20,10 +20,10 @@ type PeerState struct {
 	NextAttempt time.Time // zero while connected
 }
 
-// KeepConnected names peers to stay connected to, those of an invite above all; they need not be members (yet). It dials in
-// the background and keeps trying with growing pauses. On the public network a peer without addresses is looked up. Members
-// whose addresses are known are dialled without being named; call it with no peers when membership has changed, and
-// the node looks at once instead of within 15 s.
+// KeepConnected names peers to stay connected to, those of an invite above all; they need not be members (yet). It
+// dials in the background and keeps trying with growing pauses. On the public network a peer without addresses is
+// looked up. Members whose addresses are known are dialled without being named; call it with no peers when membership
+// has changed, and the node looks at once instead of within 15 s.
 func (h *Host) KeepConnected(peers ...peer.AddrInfo) { h.keeper.name(peers) }
 
 // Connect dials a peer once and returns when the connection stands or has failed.

@@ -23,8 +23,8 @@ func (h *Host) provide(roots []multihash.Multihash) {
 	}
 }
 
-// stayInPublicNetwork keeps the DHT alive through its first contacts. Boxo's bootstrapper does the same but cannot be waited for, and
-// without a list of its own on disk it stops after its first round.
+// stayInPublicNetwork keeps the DHT alive through its first contacts. Boxo's bootstrapper does the same but cannot be
+// waited for, and without a list of its own on disk it stops after its first round.
 func (h *Host) stayInPublicNetwork(ctx context.Context, first []peer.AddrInfo) {
 	if err := h.node.Routing.Bootstrap(ctx); err != nil {
 		h.log.Warn("the DHT does not start", "error", err)

@@ -29,8 +29,8 @@ func listed(t *testing.T, list provider.KeyChanFunc) []string {
 	return found
 }
 
-// On the public network the roots of kept directories are announced, the same that Kubo would announce if they were pinned:
-// when they are stored, and again and again, after a restart, too.
+// On the public network the roots of kept directories are announced, the same that Kubo would announce if they were
+// pinned: when they are stored, and again and again, after a restart, too.
 func TestThePublicNetworkIsToldOfTheRootsThatAreKept(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()

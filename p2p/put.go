@@ -8,8 +8,8 @@ import (
 )
 
 // Put keeps the directories: when it returns nil, they survive a power loss. They go in one batch with one sync (in
-// several if they are large), so some hundreds at a time are quickest. Of a batch a crash leaves all or nothing. Putting
-// what is already there is harmless.
+// several if they are large), so some hundreds at a time are quickest. Of a batch a crash leaves all or nothing.
+// Putting what is already there is harmless.
 func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -35,9 +35,9 @@ func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 	return nil
 }
 
-// Read gives the two files of a directory in the order of their names. It looks in this node's store only, and
-// checks every block that it reads against its hash. The files must not be changed. If something is missing the error wraps [ErrNotFound]; if the CID stands
-// for something else, [ErrNotDirectory].
+// Read gives the two files of a directory in the order of their names. It looks in this node's store only, and checks
+// every block that it reads against its hash. The files must not be changed. If something is missing the error wraps
+// [ErrNotFound]; if the CID stands for something else, [ErrNotDirectory].
 func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -51,8 +51,8 @@ func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
 	return d.Files()
 }
 
-// Has says whether the directory is kept, and none of its blocks is known to be missing: what [Host.Read] finds damaged or
-// gone is not had any more.
+// Has says whether the directory is kept, and none of its blocks is known to be missing: what [Host.Read] finds damaged
+// or gone is not had any more.
 func (h *Host) Has(ctx context.Context, root cid.Cid) (bool, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
@@ -63,8 +63,8 @@ func (h *Host) Has(ctx context.Context, root cid.Cid) (bool, error) {
 }
 
 // Forget deletes the directories with their blocks; when it returns nil, that is on the disk. A block that another kept
-// directory shares stays with that one. What is not there is no error, so a Forget that was interrupted can be repeated.
-// Other nodes are not told.
+// directory shares stays with that one. What is not there is no error, so a Forget that was interrupted can be
+// repeated. Other nodes are not told.
 func (h *Host) Forget(ctx context.Context, roots []cid.Cid) error {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {

@@ -13,9 +13,9 @@ const (
 	recentFor   = 30 * time.Second // how long they are remembered at least, if there is room
 )
 
-// recent remembers directories that were stored a moment ago: members ask for them now, and the node itself reads them. So
-// they need not be read from the disk. It is bounded in bytes, and empty again when nothing was stored for a while. What
-// it has is in the store: it is told of both under the store's lock.
+// recent remembers directories that were stored a moment ago: members ask for them now, and the node itself reads them.
+// So they need not be read from the disk. It is bounded in bytes, and empty again when nothing was stored for a while.
+// What it has is in the store: it is told of both under the store's lock.
 type recent struct {
 	most int // bytes of a generation
 

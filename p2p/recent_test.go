@@ -12,7 +12,8 @@ import (
 	"github.com/ipfs/go-cid"
 )
 
-// What was stored a moment ago is had in memory, within a number of bytes, and when nothing was stored for a while no more.
+// What was stored a moment ago is had in memory, within a number of bytes, and when nothing was stored for a while no
+// more.
 func TestWhatWasStoredAMomentAgoIsRememberedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
@@ -99,7 +100,8 @@ func TestAnAnswerIsTheSameFromMemoryAndFromTheDisk(t *testing.T) {
 	}
 }
 
-// A large directory of which a chunk is gone is absent from the second answer on; the first breaks off, since it was begun.
+// A large directory of which a chunk is gone is absent from the second answer on; the first breaks off, since it was
+// begun.
 func TestAnAnswerThatCannotBeFinishedBreaksOffOnce(t *testing.T) {
 	s := openBare(t, vfs.NewMem())
 	defer func() { _ = s.pebble.Close() }()

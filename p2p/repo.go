@@ -24,11 +24,10 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// repository is Kubo's view of what the node keeps: one pebble store for blocks and all else, and a
-// configuration that lives in memory. Having all of it in one write-ahead log is what makes the store crash-safe: what
-// survives is always a prefix of the batches that were written. Kubo's own fsrepo is
-// left out, and with it the plugin loader, repository versions, migrations and its separate lock file (pebble
-// locks the directory itself).
+// repository is Kubo's view of what the node keeps: one pebble store for blocks and all else, and a configuration that
+// lives in memory. Having all of it in one write-ahead log is what makes the store crash-safe: what survives is always
+// a prefix of the batches that were written. Kubo's own fsrepo is left out, and with it the plugin loader, repository
+// versions, migrations and its separate lock file (pebble locks the directory itself).
 type repository struct {
 	dir      string
 	config   *config.Config
@@ -48,8 +47,8 @@ const (
 	pebbleMemTable = 4 << 20
 )
 
-// openOrReplace opens the store in c.Dir or, if it is damaged or of another layout, sets it aside and begins a new one. An
-// older one that is still aside gives way: it was of less.
+// openOrReplace opens the store in c.Dir or, if it is damaged or of another layout, sets it aside and begins a new one.
+// An older one that is still aside gives way: it was of less.
 func openOrReplace(fs vfs.FS, c *Config, k *config.Config, log *slog.Logger) (*repository, error) {
 	r, err := openRepository(fs, c, k)
 	aside := AsidePath(c.Dir)
@@ -105,8 +104,8 @@ func openRepository(fs vfs.FS, c *Config, k *config.Config) (_ *repository, err 
 	return r, nil
 }
 
-// layout is written into a new store. What is in one without it, or with another, was not written as kept.go says, and none
-// of it would be found.
+// layout is written into a new store. What is in one without it, or with another, was not written as kept.go says, and
+// none of it would be found.
 const layout = "1"
 
 var (

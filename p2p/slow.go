@@ -9,8 +9,8 @@ import (
 
 const firstSlow, lastSlow = time.Minute, 16 * time.Minute
 
-// slowPeers are members that took long to answer. They are asked last for a while, which is longer each time; an answer in
-// good time makes up for all.
+// slowPeers are members that took long to answer. They are asked last for a while, which is longer each time; an answer
+// in good time makes up for all.
 type slowPeers struct {
 	mu    sync.Mutex
 	peers map[peer.ID]slowPeer

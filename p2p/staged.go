@@ -9,9 +9,9 @@ import (
 )
 
 // staging holds announced directories in memory until [Host.Fetch] wants them: the chain decides what is real, so
-// nothing is written before it did. It is bounded in bytes, in all and per author, and drops the oldest: of the author's own
-// where the author has too much, else of the author's that has the most. So whoever says little keeps it, however many
-// others say a lot.
+// nothing is written before it did. It is bounded in bytes, in all and per author, and drops the oldest: of the
+// author's own where the author has too much, else of the author's that has the most. So whoever says little keeps it,
+// however many others say a lot.
 type staging struct {
 	total, perAuthor int64
 

@@ -20,7 +20,8 @@ import (
 //
 // Kubo keeps blocks by pins; here a key of our own says that a directory is kept, and of which blocks it is made (see
 // kept.go). It is written in one batch with the blocks, so it is there if they are, and to look for a directory is to
-// look for one key. Nothing is pinned: Kubo's garbage collector, which this node never runs, would find nothing to keep.
+// look for one key. Nothing is pinned: Kubo's garbage collector, which this node never runs, would find nothing to
+// keep.
 type store struct {
 	data   datastore.Batching
 	blocks blockstore.Blockstore // reads what is in data, and checks hashes
@@ -119,8 +120,9 @@ func (s *store) load(ctx context.Context, root cid.Cid) (Directory, error) {
 // errBrokenOff says that a directory was begun and can't be finished. It is not absent: a part of it is in the answer.
 var errBrokenOff = errors.New("a directory breaks off")
 
-// copy writes a directory to a CAR and says how many bytes it is: from memory if it was stored a moment ago.
-// Whether it is kept is not looked for: one that was forgotten, and every block of which others have, could be had by bitswap, too.
+// copy writes a directory to a CAR and says how many bytes it is: from memory if it was stored a moment ago. Whether it
+// is kept is not looked for: one that was forgotten, and every block of which others have, could be had by bitswap,
+// too.
 func (s *store) copy(ctx context.Context, root cid.Cid, to *carWriter) (size int, err error) {
 	if d, ok := s.recent.get(root); ok {
 		return d.Size(), to.write(ctx, d)

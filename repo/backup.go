@@ -76,8 +76,8 @@ type Directory struct {
 const stateChunk = 1 << 20
 
 // Dump writes the part of a backup for which the repository must be open: the state store as it is at one moment, and
-// what belongs to it. It may run beside everything else. Read gives the files of a directory of the block store; none if
-// it is not here.
+// what belongs to it. It may run beside everything else. Read gives the files of a directory of the block store; none
+// if it is not here.
 func (r *Repo) Dump(ctx context.Context, w io.Writer, read func(ctx context.Context, directory string) ([]File, error)) error {
 	d := dump{archive: archive.NewWriter(w), read: read, seen: map[string]bool{}}
 	if err := d.write(ctx, r); err != nil {
@@ -196,8 +196,8 @@ func (d *dump) state(ctx context.Context, txn *kv.Txn) error {
 	return flush()
 }
 
-// record is one record of the state store. In a backup it is the lengths of key and value and the second (Unix) at which
-// it disappears, 0 for never, as unsigned varints, followed by key and value.
+// record is one record of the state store. In a backup it is the lengths of key and value and the second (Unix) at
+// which it disappears, 0 for never, as unsigned varints, followed by key and value.
 type record struct {
 	key, value []byte
 	expires    uint64

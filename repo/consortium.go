@@ -65,8 +65,8 @@ func writeConsortium(dir string, c Consortium) error {
 
 const consortiumMemo = "consortium"
 
-// rememberedConsortium is what the state keeps of consortium.json, in which one digit makes another consortium, and of the
-// swarm's key, in which one makes another swarm.
+// rememberedConsortium is what the state keeps of consortium.json, in which one digit makes another consortium, and of
+// the swarm's key, in which one makes another swarm.
 type rememberedConsortium struct {
 	Consortium
 	SwarmKey []byte `json:"swarm_key,omitzero"` // its SHA-256

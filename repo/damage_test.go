@@ -63,8 +63,8 @@ func told(t *testing.T, r *Repo) (state string, served string, err error) {
 	return dump.String(), string(shown) + objects.String(), nil
 }
 
-// A flipped bit, a file that is cut off, a file that is gone: in whatever file of the repository, the node is as it was; or
-// the view is derived again, and that is said; or the repository is refused, with what to do about it.
+// A flipped bit, a file that is cut off, a file that is gone: in whatever file of the repository, the node is as it
+// was; or the view is derived again, and that is said; or the repository is refused, with what to do about it.
 func TestDamageOfARepositoryIsMendedOrRefused(t *testing.T) {
 	template := damagedRepo(t)
 	whole, err := Open(template, nil)
@@ -107,8 +107,8 @@ func TestDamageOfARepositoryIsMendedOrRefused(t *testing.T) {
 	}
 }
 
-// damageable leaves out what is no data: the lock, the log of what was done, and the configuration, which is the operator's
-// text.
+// damageable leaves out what is no data: the lock, the log of what was done, and the configuration, which is the
+// operator's text.
 func damageable(name string) bool {
 	return name != "lock" && name != "config.toml" && !strings.HasPrefix(name, "audit")
 }
@@ -265,8 +265,8 @@ func diskUse(t *testing.T, folder string) (n int64) {
 	return n
 }
 
-// What was published and withdrawn again takes no space in the stores, without a restart: large objects are gone at once,
-// others when space is given back.
+// What was published and withdrawn again takes no space in the stores, without a restart: large objects are gone at
+// once, others when space is given back.
 func TestTheSpaceOfWhatWasWithdrawnIsGivenBack(t *testing.T) {
 	for _, size := range []int{20 << 10, 200 << 10, 5 << 20} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {

@@ -71,8 +71,8 @@ func KeysSealed(dir string) (bool, error) {
 	return keys.Sealed(keysPath(dir))
 }
 
-// SealKeys seals the keys of a repository that nobody uses, or seals them with another passphrase than the one they are sealed
-// with now.
+// SealKeys seals the keys of a repository that nobody uses, or seals them with another passphrase than the one they are
+// sealed with now.
 func SealKeys(dir string, former keys.Passphrase, passphrase string) error {
 	return underLock(dir, func(folder string) error { return keys.Seal(folder, former, passphrase) })
 }

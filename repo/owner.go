@@ -10,8 +10,8 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// OwnerError means that the disk.Superuser would make files in a repository that is somebody else's, who could then not use
-// it any more.
+// OwnerError means that the disk.Superuser would make files in a repository that is somebody else's, who could then not
+// use it any more.
 type OwnerError struct{ dir, owner string }
 
 func (e *OwnerError) Error() string {

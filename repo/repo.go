@@ -1,13 +1,13 @@
-// Package repo is a node's directory on disk, each part of which is a package below it: repo.go makes, opens and closes it, lock.go
-// has its lock and version and what is done to its keys under the lock, owner.go whose it is, consortium.go which consortium it belongs
-// to, backup.go, restore.go and restored.go how it is carried elsewhere. It promises:
+// Package repo is a node's directory on disk, each part of which is a package below it: repo.go makes, opens and closes
+// it, lock.go has its lock and version and what is done to its keys under the lock, owner.go whose it is, consortium.go
+// which consortium it belongs to, backup.go, restore.go and restored.go how it is carried elsewhere. It promises:
 //
 //   - One process at a time uses a repository ([ErrLocked]).
-//   - Outbox and accounts survive the death of the process and of the machine; the view, which is derived from the chain and from IPFS,
-//     may lag after a power loss.
+//   - Outbox and accounts survive the death of the process and of the machine; the view, which is derived from the
+//     chain and from IPFS, may lag after a power loss.
 //   - Both stores are encrypted with a key of the repository: no plaintext of an object is in any file.
-//   - Damage is never taken for there being less. A damaged view is derived again; damaged keys or a damaged state, which
-//     can't be, are refused when the repository is opened ([ErrDamaged]).
+//   - Damage is never taken for there being less. A damaged view is derived again; damaged keys or a damaged state,
+//     which can't be, are refused when the repository is opened ([ErrDamaged]).
 //   - The keys can be sealed with a passphrase.
 //   - A backup is of one moment, and a restore is all or nothing.
 package repo
@@ -127,8 +127,8 @@ func beginSole(dir string, k keys.Keys) error {
 	return errors.Join(err, state.Close())
 }
 
-// Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one, and
-// [ErrDamaged] if what only this node knows is damaged.
+// Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one,
+// and [ErrDamaged] if what only this node knows is damaged.
 func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
 	if err := checkVersion(dir); err != nil {
 		return nil, err

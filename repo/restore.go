@@ -32,8 +32,8 @@ const maxDirectoryFile = 12 << 20
 // restoreChunk is how many records are written at once; the disk is waited for once for all of them.
 const restoreChunk = 4096
 
-// stagingPath is where a backup is unpacked before anything of it counts. As long as it is there, and the version is not,
-// a restore is not complete.
+// stagingPath is where a backup is unpacked before anything of it counts. As long as it is there, and the version is
+// not, a restore is not complete.
 func stagingPath(dir string) string { return filepath.Join(dir, "restoring") }
 
 // restoredPath is where directories wait to be taken into the block store.
@@ -91,8 +91,9 @@ func restore(dir string, backup io.Reader, passphrase keys.Passphrase) (m Manife
 }
 
 // EmptyState makes a repository whose state is damaged, and of which there is no backup, one with an empty state: the
-// damaged one is set aside, into the folder that is returned. The repository is as after a restore: it signs nothing before
-// the chain has shown what the lost state knew. Its accounts are gone, and nobody who comes along may make the first one.
+// damaged one is set aside, into the folder that is returned. The repository is as after a restore: it signs nothing
+// before the chain has shown what the lost state knew. Its accounts are gone, and nobody who comes along may make the
+// first one.
 func EmptyState(dir string, passphrase keys.Passphrase) (aside string, err error) {
 	if err := checkVersion(dir); err != nil {
 		return "", err
@@ -152,8 +153,8 @@ func clearForRestore(dir string) error {
 	return nil
 }
 
-// unpacking is a backup on its way to the disk. Every byte of it may be hostile: who knows the recipient of a backup can
-// make one.
+// unpacking is a backup on its way to the disk. Every byte of it may be hostile: who knows the recipient of a backup
+// can make one.
 type unpacking struct {
 	dir        string
 	passphrase keys.Passphrase

@@ -11,13 +11,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// The accounts API keeps the paths and the shapes of the first Service
-// Ledger's, whose clients use it unchanged; it answers 200 where they expect
-// it. Secrets of the node are in none of its answers.
+// The accounts API keeps the paths and the shapes of the first Service Ledger's, whose clients use it unchanged; it
+// answers 200 where they expect it. Secrets of the node are in none of its answers.
 //
-// That one kept accounts in a HashiCorp Vault. Its answers tell of Vault's
-// groups and policies, which mean nothing here but are there for clients that
-// read them into types.
+// That one kept accounts in a HashiCorp Vault. Its answers tell of Vault's groups and policies, which mean nothing here
+// but are there for clients that read them into types.
 
 // accountRequest is the body of the requests under /v1.
 type accountRequest struct {
@@ -135,8 +133,7 @@ func (h *Handler) account(m methods) endpoint {
 	}
 }
 
-// administered serves a resource of the accounts API that is an
-// administrator's of the organisation in the path.
+// administered serves a resource of the accounts API that is an administrator's of the organisation in the path.
 func (h *Handler) administered(m methods) endpoint {
 	return func(x *exchange) error {
 		x.accounts = true
@@ -158,8 +155,7 @@ func (h *Handler) mayAdminister(x *exchange, org string) error {
 	return nil
 }
 
-// entrance serves a resource of the accounts API for those who have no
-// credentials yet.
+// entrance serves a resource of the accounts API for those who have no credentials yet.
 func (h *Handler) entrance(m methods) endpoint {
 	return func(x *exchange) error {
 		x.accounts = true
@@ -300,8 +296,7 @@ func (h *Handler) deleteUser(x *exchange) error {
 	}})
 }
 
-// getAlgoAccount tells the address of the organisation's account, and nothing
-// else of it.
+// getAlgoAccount tells the address of the organisation's account, and nothing else of it.
 func (h *Handler) getAlgoAccount(x *exchange) error {
 	organisation, err := h.accounts.Organisation(x.r.Context(), x.variable("org"))
 	if err != nil {
@@ -346,8 +341,7 @@ func (h *Handler) readAccount(x *exchange) (accountRequest, error) {
 	return request, nil
 }
 
-// rootDigest is the id of an API root where the first Service Ledger's answers
-// have one: it was the digest of the name.
+// rootDigest is the id of an API root where the first Service Ledger's answers have one: it was the digest of the name.
 func rootDigest(name string) string {
 	id := uuid.NewSHA1(uuid.Nil, []byte(name))
 	return hex.EncodeToString(id[:])

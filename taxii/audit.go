@@ -48,9 +48,8 @@ type Event struct {
 // objects out and must be fast; it has nobody to report a failure to.
 type Auditor interface {
 	Record(Event)
-	// Read visits the lines from a time on that have the name and user, where
-	// they are not empty, in their order, until visit returns an error, which
-	// it returns.
+	// Read visits the lines from a time on that have the name and user, where they are not empty, in their order, until
+	// visit returns an error, which it returns.
 	Read(ctx context.Context, from time.Time, name, user string, visit func(line []byte) error) error
 }
 
@@ -81,8 +80,7 @@ func (h *Handler) noteRefusal(x *exchange, user, credential string, err error) {
 	}
 }
 
-// getAudit hands the audit log out, a JSON object a line: of what the
-// parameters since, event and user leave.
+// getAudit hands the audit log out, a JSON object a line: of what the parameters since, event and user leave.
 func (h *Handler) getAudit(x *exchange) error {
 	params, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {

@@ -23,8 +23,7 @@ const (
 // errNoCredentials says that a request carries none, not that they are wrong.
 var errNoCredentials = unauthorized("This needs credentials: HTTP Basic, a bearer token or an API key.")
 
-// gate tells who makes a request, and sees to it that guessing is slow and
-// that being right is fast.
+// gate tells who makes a request, and sees to it that guessing is slow and that being right is fast.
 type gate struct {
 	backend  Authenticator
 	known    *credentials
@@ -68,11 +67,10 @@ func (g *gate) admit(r *http.Request, who Principal) error {
 	return nil
 }
 
-// authenticate tells who makes the request, by HTTP Basic, a token under the
-// scheme Bearer or its synonym Token (which taxii2client sends), or an API key
-// in X-API-Key, or a client certificate where there is none of these. It
-// returns errNoCredentials if there is nothing that it could go by. login tells
-// that a password was found right just now, and not some minutes ago.
+// authenticate tells who makes the request, by HTTP Basic, a token under the scheme Bearer or its synonym Token (which
+// taxii2client sends), or an API key in X-API-Key, or a client certificate where there is none of these. It returns
+// errNoCredentials if there is nothing that it could go by. login tells that a password was found right just now, and
+// not some minutes ago.
 func (g *gate) authenticate(r *http.Request) (who Principal, login bool, err error) {
 	if user, password, ok := r.BasicAuth(); ok {
 		return g.password(r, user, password)
@@ -89,10 +87,9 @@ func (g *gate) authenticate(r *http.Request) (who Principal, login bool, err err
 	return who, false, err
 }
 
-// certificate finds out who a client certificate stands for. TLS has proved
-// that the client has its key; who signed it is of no interest, as it is known
-// by its fingerprint. One that is not known says nothing: clients present the
-// one that they have wherever they are asked for any.
+// certificate finds out who a client certificate stands for. TLS has proved that the client has its key; who signed it
+// is of no interest, as it is known by its fingerprint. One that is not known says nothing: clients present the one
+// that they have wherever they are asked for any.
 func (g *gate) certificate(r *http.Request) (Principal, error) {
 	backend, ok := g.backend.(CertificateAuthenticator)
 	if !ok || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
@@ -109,8 +106,7 @@ func (g *gate) certificate(r *http.Request) (Principal, error) {
 	return who, err
 }
 
-// claimed is who a request says that it is from, and by what kind of
-// credential, for the audit log.
+// claimed is who a request says that it is from, and by what kind of credential, for the audit log.
 func claimed(r *http.Request) (user, credential string) {
 	if user, _, ok := r.BasicAuth(); ok {
 		return user[:min(len(user), MaxAccountField)], "password"
@@ -151,9 +147,8 @@ func (g *gate) token(r *http.Request, token string) (Principal, error) {
 	return who, attempts(err)
 }
 
-// password checks what HTTP Basic carries: a user and password, or a token in
-// the password's place under any or no user name, as some clients have only a
-// form for that.
+// password checks what HTTP Basic carries: a user and password, or a token in the password's place under any or no user
+// name, as some clients have only a form for that.
 func (g *gate) password(r *http.Request, user, password string) (who Principal, login bool, err error) {
 	from := source{user: user, address: g.network(r)}
 	key := g.known.keyOf(user, password, from.address)
@@ -167,9 +162,8 @@ func (g *gate) password(r *http.Request, user, password string) (who Principal, 
 			return who, false, attempts(err)
 		}
 	}
-	// Clients open many connections at once: one check serves them all. It
-	// must not end because the first of them leaves. Who comes after a change
-	// of an account does not share a check from before it.
+	// Clients open many connections at once: one check serves them all. It must not end because the first of them leaves.
+	// Who comes after a change of an account does not share a check from before it.
 	ctx := context.WithoutCancel(r.Context())
 	checked, err, _ := g.checks.Do(string(binary.BigEndian.AppendUint64(key[:], generation)), func() (any, error) {
 		who, generation, remembered := g.known.get(key) // the check before this one may just have ended
@@ -205,8 +199,7 @@ func (g *gate) login(r *http.Request, user, password string, check func(context.
 	return g.attempt(r.Context(), from, check)
 }
 
-// attempt runs a slow check of a secret: not too many at a time, and not if too
-// many have failed before.
+// attempt runs a slow check of a secret: not too many at a time, and not if too many have failed before.
 func (g *gate) attempt(ctx context.Context, from source, check func(context.Context) error) error {
 	try := g.failures.try(from)
 	if try.refused {

@@ -118,8 +118,7 @@ func TestChangedPasswordsAreForgotten(t *testing.T) {
 	}
 }
 
-// A check that was under way when the account changed may have seen the old
-// password: it is not remembered.
+// A check that was under way when the account changed may have seen the old password: it is not remembered.
 func TestAChangeDuringACheckIsNotOverlooked(t *testing.T) {
 	c := newCredentials(time.Minute, time.Now)
 	key := c.keyOf("paul", "old", "192.0.2.1")
@@ -147,8 +146,7 @@ func TestRememberedCredentialsAreBounded(t *testing.T) {
 	}
 }
 
-// Many connections opened at once with one good password are one check, and
-// none of them counts as a failure.
+// Many connections opened at once with one good password are one check, and none of them counts as a failure.
 func TestRequestsAtOnceShareACheck(t *testing.T) {
 	f := newFixture(t)
 	var wg sync.WaitGroup
@@ -194,8 +192,7 @@ func TestGuessingAPasswordIsLimited(t *testing.T) {
 	f.get("/acme/", basic("paul", "pw-paul")).want(t, http.StatusOK)
 }
 
-// from makes a request as if it came from an address, which a trusted proxy
-// says.
+// from makes a request as if it came from an address, which a trusted proxy says.
 func (f *fixture) from(address, method, path, body string, headers ...string) answer {
 	f.t.Helper()
 	return f.anonymous(method, path, body, append([]string{"X-Forwarded-For: " + address, "Content-Type: application/json"}, headers...)...)
@@ -233,8 +230,7 @@ func TestWrongPasswordsFromElsewhereLockNobodyOut(t *testing.T) {
 	}
 }
 
-// Whoever guesses behind the same proxy or NAT does not lock the others there
-// out, who were right before.
+// Whoever guesses behind the same proxy or NAT does not lock the others there out, who were right before.
 func TestWrongPasswordsOfOthersAtTheAddressLockNobodyOut(t *testing.T) {
 	f := newFixture(t)
 	login := func(user, password string) answer {
@@ -248,9 +244,8 @@ func TestWrongPasswordsOfOthersAtTheAddressLockNobodyOut(t *testing.T) {
 	login("paul", "pw-paul").want(t, http.StatusOK)
 }
 
-// Where attempts are refused for what others have done, who exists and has been
-// here is told apart from who does not exist neither by the answer nor by the
-// time that it takes.
+// Where attempts are refused for what others have done, who exists and has been here is told apart from who does not
+// exist neither by the answer nor by the time that it takes.
 func TestRefusalsDoNotTellWhoExists(t *testing.T) {
 	const pause = 50 * time.Millisecond
 	f := newFixture(t)

@@ -8,16 +8,14 @@ import (
 	"time"
 )
 
-// Errors that a backend returns, wrapped or bare, and that the server turns
-// into answers. Whatever else a backend returns is answered with a 500 that
-// tells the client nothing and is logged in full.
+// Errors that a backend returns, wrapped or bare, and that the server turns into answers. Whatever else a backend
+// returns is answered with a 500 that tells the client nothing and is logged in full.
 var (
 	// ErrUnauthorized says that a credential is wrong, unknown or expired. 401.
 	ErrUnauthorized = errors.New("wrong or missing credentials")
 	// ErrForbidden says that the principal may not do this. 403.
 	ErrForbidden = errors.New("not permitted")
-	// ErrNotFound says that there is no such thing, or that the principal may
-	// not know that there is. 404.
+	// ErrNotFound says that there is no such thing, or that the principal may not know that there is. 404.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict says that the state of the node rules this out. 409; the
 	// text of an error that wraps it is shown to the client.
@@ -26,32 +24,28 @@ var (
 	ErrFull = errors.New("the disk is full")
 )
 
-// InvalidError refuses a well-formed request for what it says. 422; the
-// reason is shown to the client.
+// InvalidError refuses a well-formed request for what it says. 422; the reason is shown to the client.
 type InvalidError struct{ Reason string }
 
 func (e *InvalidError) Error() string { return e.Reason }
 
-// RetryAfterError refuses for now. From an [Authenticator] or [Accounts] it
-// means too many attempts and is answered with 429, from a [Store] or
-// [Publisher] it means too much load and is answered with 503; both carry
-// After in Retry-After.
+// RetryAfterError refuses for now. From an [Authenticator] or [Accounts] it means too many attempts and is answered
+// with 429, from a [Store] or [Publisher] it means too much load and is answered with 503; both carry After in
+// Retry-After.
 type RetryAfterError struct{ After time.Duration }
 
 func (e *RetryAfterError) Error() string {
 	return fmt.Sprintf("try again in %v", e.After)
 }
 
-// Owner changes what the organisation that owns the node offers. by is an
-// administrator of it, without limits.
+// Owner changes what the organisation that owns the node offers. by is an administrator of it, without limits.
 type Owner interface {
 	// DescribeRoot gives the organisation's API root a title and a description,
 	// which are this node's alone. *InvalidError if they will not do.
 	DescribeRoot(ctx context.Context, by Principal, title, description string) error
 
-	// CreateCollection makes a collection and returns when it can be used.
-	// ErrConflict if the alias is taken, *InvalidError if something else of
-	// the specification will not do.
+	// CreateCollection makes a collection and returns when it can be used. ErrConflict if the alias is taken,
+	// *InvalidError if something else of the specification will not do.
 	CreateCollection(ctx context.Context, by Principal, spec NewCollection) (Collection, error)
 }
 
@@ -64,8 +58,7 @@ type NewCollection struct {
 	Metadata, Padding         string
 }
 
-// Root is an API root. Its name is its one path segment; taxii2 and v1 are
-// taken by the server.
+// Root is an API root. Its name is its one path segment; taxii2 and v1 are taken by the server.
 type Root struct{ Name, Title, Description string }
 
 // Collection is a TAXII collection as it is for one principal.
@@ -82,9 +75,8 @@ type Record struct {
 	ID          string // STIX id
 	Version     string // modified, else created, else the backend's own unchanging value; as it was written
 	SpecVersion string // "2.1"
-	// DateAdded is when the record entered this collection's view: unique in
-	// the collection, whole microseconds, and later than every one that a
-	// reader could have seen before.
+	// DateAdded is when the record entered this collection's view: unique in the collection, whole microseconds, and later
+	// than every one that a reader could have seen before.
 	DateAdded time.Time
 	Object    []byte // the STIX object byte for byte; nil unless the query asks for it, see [Query]
 
@@ -99,9 +91,8 @@ type Record struct {
 // least one of its parts takes. At least one part is set.
 type VersionMatch struct {
 	All bool
-	// First and Last are the earliest and the latest by version, not by
-	// DateAdded, among those of the object that SpecVersions lets through.
-	// After takes no part in it: a version is last if no later one exists.
+	// First and Last are the earliest and the latest by version, not by DateAdded, among those of the object that
+	// SpecVersions lets through. After takes no part in it: a version is last if no later one exists.
 	First, Last bool
 	At          []time.Time // these instants, however they are written
 }
@@ -110,8 +101,7 @@ type VersionMatch struct {
 type Query struct {
 	IDs   []string // STIX ids
 	Types []string // STIX types
-	// SpecVersions are STIX specification versions; empty asks for the latest
-	// one of each object.
+	// SpecVersions are STIX specification versions; empty asks for the latest one of each object.
 	SpecVersions []string
 	Version      VersionMatch
 	After        int64 // only records with DateAdded.UnixMicro() > After
@@ -122,31 +112,27 @@ type Query struct {
 	Own bool
 }
 
-// Page is a stretch of the records that a query takes, in ascending order of
-// DateAdded. It holds at most the query's Limit and may be cut shorter by its
-// size in bytes, but is never empty when More is set.
+// Page is a stretch of the records that a query takes, in ascending order of DateAdded. It holds at most the query's
+// Limit and may be cut shorter by its size in bytes, but is never empty when More is set.
 type Page struct {
 	Records []Record
 	Rest    []Chunk // what comes after Records: to be read while it is sent
 	More    bool    // at least one record that the query takes comes after
 }
 
-// Chunk is a part of a page that has not been read yet, so that an answer which
-// nobody reads holds little of it.
+// Chunk is a part of a page that has not been read yet, so that an answer which nobody reads holds little of it.
 type Chunk struct {
 	Count       int
 	Bytes       int64     // of memory that its records will take, about
 	First, Last time.Time // DateAdded of its first and last record
-	// Read reads the records. Those that have left the collection meanwhile are
-	// not among them.
+	// Read reads the records. Those that have left the collection meanwhile are not among them.
 	Read func() ([]Record, error)
 }
 
 // empty tells whether the page holds no record.
 func (p Page) empty() bool { return len(p.Records) == 0 && len(p.Rest) == 0 }
 
-// dates are the DateAdded of the first and the last record of a page that is
-// not empty.
+// dates are the DateAdded of the first and the last record of a page that is not empty.
 func (p Page) dates() (first, last time.Time) {
 	if n := len(p.Records); n > 0 {
 		first, last = p.Records[0].DateAdded, p.Records[n-1].DateAdded
@@ -168,8 +154,7 @@ func (p Page) count() int {
 	return n
 }
 
-// Store is what can be read. The cost of a page must not grow with the size of
-// the collection.
+// Store is what can be read. The cost of a page must not grow with the size of the collection.
 type Store interface {
 	// Roots lists the API roots that who may know of. For the zero Principal
 	// they are those that discovery shows to anybody.
@@ -183,16 +168,14 @@ type Store interface {
 	// those that it can neither read nor write. ErrNotFound as for Root.
 	Collections(ctx context.Context, who Principal, root string) ([]Collection, error)
 
-	// Collection finds one of a root's collections by id or alias.
-	// ErrNotFound if who can neither read nor write it.
+	// Collection finds one of a root's collections by id or alias. ErrNotFound if who can neither read nor write it.
 	Collection(ctx context.Context, who Principal, root, idOrAlias string) (Collection, error)
 
 	// Objects returns the next page of a collection that who can read. What
 	// who may not see is left out before Limit and More are worked out.
 	Objects(ctx context.Context, who Principal, c Collection, q Query) (Page, error)
 
-	// HasObject tells whether the collection holds any version of the object
-	// that who may see.
+	// HasObject tells whether the collection holds any version of the object that who may see.
 	HasObject(ctx context.Context, who Principal, c Collection, id string) (bool, error)
 }
 
@@ -201,18 +184,16 @@ type Incoming struct {
 	// Raw is the value byte for byte as it was posted, whatever its kind. Its
 	// memory counts as the request's: copy what outlives the call.
 	Raw []byte
-	// Err is nil if Raw is I-JSON (RFC 7493) of bearable depth, so that
-	// decoders agree on what it says; else it says why not, in words that may
-	// stand in a status.
+	// Err is nil if Raw is I-JSON (RFC 7493) of bearable depth, so that decoders agree on what it says; else it says why
+	// not, in words that may stand in a status.
 	Err error
 }
 
 // Addition is what a client adds to a collection.
 type Addition struct {
 	Objects []Incoming
-	// To names the organisations that the objects are for, if it is not empty:
-	// they and their publisher will be able to read them and nobody else,
-	// whoever reads the collection.
+	// To names the organisations that the objects are for, if it is not empty: they and their publisher will be able to
+	// read them and nobody else, whoever reads the collection.
 	To []string
 	// Replace lets an object take the place of one that the same organisation
 	// published as the same version, with other content.
@@ -221,12 +202,10 @@ type Addition struct {
 
 // Publisher takes objects in and tells what became of them.
 type Publisher interface {
-	// Publish takes the objects in durably and returns their status, after
-	// waiting as long as it is configured to for the last of them to be done.
-	// Each of the objects is in exactly one of the status's lists, also the
-	// ones that have an Err. c can be written by who. ctx ends when the client
-	// leaves; what was taken in by then stays so. *InvalidError if the objects
-	// can't be for whom they are for.
+	// Publish takes the objects in durably and returns their status, after waiting as long as it is configured to for the
+	// last of them to be done. Each of the objects is in exactly one of the status's lists, also the ones that have an
+	// Err. c can be written by who. ctx ends when the client leaves; what was taken in by then stays so. *InvalidError if
+	// the objects can't be for whom they are for.
 	Publish(ctx context.Context, who Principal, c Collection, a Addition) (Status, error)
 
 	// Status returns an earlier Publish's status as it is now. ErrNotFound if
@@ -240,8 +219,7 @@ type Rehearser interface {
 	Rehearse(ctx context.Context, who Principal, c Collection, a Addition) (Rehearsal, error)
 }
 
-// Rehearsal is what adding objects would do. Each of the objects has a part in
-// it, in the order of the request.
+// Rehearsal is what adding objects would do. Each of the objects has a part in it, in the order of the request.
 type Rehearsal struct {
 	Objects []RehearsedObject
 	Extra   uint64 // what it would cost beside the objects, in microalgo
@@ -259,20 +237,17 @@ type RehearsedObject struct {
 
 // Withdrawer takes objects out of collections again.
 type Withdrawer interface {
-	// Withdraw takes records, which are versions of one object in c, out of
-	// the collection: all of them or, with an error, none. It returns their
-	// status as [Publisher.Publish] does and under the same rules: what is
-	// among the successes is in none of the Store's answers any more, and
-	// there are no failures. c can be read and written by who. ErrForbidden if
-	// one of the records is not who's to withdraw.
+	// Withdraw takes records, which are versions of one object in c, out of the collection: all of them or, with an error,
+	// none. It returns their status as [Publisher.Publish] does and under the same rules: what is among the successes is
+	// in none of the Store's answers any more, and there are no failures. c can be read and written by who. ErrForbidden
+	// if one of the records is not who's to withdraw.
 	Withdraw(ctx context.Context, who Principal, c Collection, records []Record) (Status, error)
 }
 
 // Observer tells of changes of collections.
 type Observer interface {
-	// Changed tells when something last came into c or left it, in the unix
-	// microseconds of DateAdded: not before the DateAdded of any record that c
-	// holds, and before that of any that comes later. 0 if c never held any.
+	// Changed tells when something last came into c or left it, in the unix microseconds of DateAdded: not before the
+	// DateAdded of any record that c holds, and before that of any that comes later. 0 if c never held any.
 	Changed(ctx context.Context, c Collection) (int64, error)
 
 	// Changes returns a channel that is closed at the next change of any
@@ -280,16 +255,14 @@ type Observer interface {
 	Changes() <-chan struct{}
 }
 
-// Exporter makes lists for firewalls, resolvers and sensors of what the
-// indicators of a collection say.
+// Exporter makes lists for firewalls, resolvers and sensors of what the indicators of a collection say.
 type Exporter interface {
 	// Changed is that of [Observer].
 	Changed(ctx context.Context, c Collection) (int64, error)
 
-	// Export prepares a list of a collection that who can read. The same query
-	// gives the same list until c changes or the Export's Until has come.
-	// *InvalidError if there is no such format or kind, *RetryAfterError if too
-	// many lists are made at once.
+	// Export prepares a list of a collection that who can read. The same query gives the same list until c changes or the
+	// Export's Until has come. *InvalidError if there is no such format or kind, *RetryAfterError if too many lists are
+	// made at once.
 	Export(ctx context.Context, who Principal, c Collection, q ExportQuery) (Export, error)
 }
 
@@ -312,8 +285,7 @@ type Export struct {
 	Close func() // is called in any case
 }
 
-// Status is what became of a request to add or withdraw objects. It is pending
-// as long as one of its objects is.
+// Status is what became of a request to add or withdraw objects. It is pending as long as one of its objects is.
 type Status struct {
 	ID          string // UUIDv4
 	RequestedAt time.Time
@@ -330,8 +302,7 @@ type StatusDetail struct {
 
 	Publisher string // name of the member whose it is
 
-	// Where the object is kept, as far as it is known; zero values are left
-	// out of answers.
+	// Where the object is kept, as far as it is known; zero values are left out of answers.
 	StoredAt  time.Time
 	CID, TxID string
 	AssetID   uint64

@@ -22,11 +22,9 @@ const (
 	readBlock    = 64 << 10         // bytes read at once
 )
 
-// readObjects reads the objects of a request's body, inflated if it is
-// compressed, as it arrives. The body is bounded by the server's
-// max_content_length, all bodies at once by bodiesAtOnce times that: release
-// gives its share back and must be called once the objects are no longer used,
-// if there was no error.
+// readObjects reads the objects of a request's body, inflated if it is compressed, as it arrives. The body is bounded
+// by the server's max_content_length, all bodies at once by bodiesAtOnce times that: release gives its share back and
+// must be called once the objects are no longer used, if there was no error.
 func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err error) {
 	limit := h.maxContentLength
 	compressed := false
@@ -78,8 +76,7 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 		return a, nil, err
 	}
 	size := limit - body.left
-	// From here on the connection is only watched for the client leaving, and
-	// no deadline is to be taken for that.
+	// From here on the connection is only watched for the client leaving, and no deadline is to be taken for that.
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	held.shrink(size)
@@ -124,9 +121,8 @@ func bodyProblem(err error) error {
 	return problemf(http.StatusBadRequest, "The body ended early or is damaged.")
 }
 
-// discardBody reads on in a body that is refused, so that a client that sends
-// all of it before it looks for an answer finds the answer and not a broken
-// connection. Its effort is bounded.
+// discardBody reads on in a body that is refused, so that a client that sends all of it before it looks for an answer
+// finds the answer and not a broken connection. Its effort is bounded.
 func (h *Handler) discardBody(x *exchange) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return

@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// budget is memory that requests hold, in bytes: so much in all, and so much of
-// one user's. Whoever takes all that is theirs makes nobody wait but
-// themselves.
+// budget is memory that requests hold, in bytes: so much in all, and so much of one user's. Whoever takes all that is
+// theirs makes nobody wait but themselves.
 type budget struct {
 	size, each int64
 	all        *semaphore.Weighted
@@ -34,8 +33,7 @@ type grant struct {
 	n    int64
 }
 
-// take waits for a part of the budget, of at most what one user may have, until
-// ctx ends.
+// take waits for a part of the budget, of at most what one user may have, until ctx ends.
 func (b *budget) take(ctx context.Context, user string, n int64) (*grant, error) {
 	n = min(n, b.each)
 	own := b.user(user)
@@ -91,8 +89,7 @@ func (g *grant) release() {
 	g.from.leave(g.user)
 }
 
-// seats bounds how many of something there are at a time, in all and of one
-// user.
+// seats bounds how many of something there are at a time, in all and of one user.
 type seats struct {
 	all, each int
 

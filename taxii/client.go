@@ -21,9 +21,8 @@ import (
 	"github.com/serviceledger/slnode/internal/retry"
 )
 
-// Client speaks to a TAXII 2.1 server. It lives with what servers get wrong:
-// absent date headers, an empty next, numbers where strings belong, a 200
-// where a 202 belongs.
+// Client speaks to a TAXII 2.1 server. It lives with what servers get wrong: absent date headers, an empty next,
+// numbers where strings belong, a 200 where a 202 belongs.
 type Client struct {
 	base   *url.URL
 	http   *http.Client
@@ -111,15 +110,15 @@ func (c *Client) Discovery(ctx context.Context) (DiscoveryResource, error) {
 	return d, err
 }
 
-// Collections lists the collections of an API root, which is given as in the
-// discovery resource, or by its path.
+// Collections lists the collections of an API root, which is given as in the discovery resource, or by its path.
 func (c *Client) Collections(ctx context.Context, root string) ([]CollectionResource, error) {
 	var list CollectionsResource
 	_, err := c.get(ctx, join(root, "collections"), nil, &list)
 	return list.Collections, err
 }
 
-// Collection finds one collection of an API root by its id or alias: which is meant by an alias is for the server to say.
+// Collection finds one collection of an API root by its id or alias: which is meant by an alias is for the server to
+// say.
 func (c *Client) Collection(ctx context.Context, root, idOrAlias string) (CollectionResource, error) {
 	var found CollectionResource
 	_, err := c.get(ctx, join(root, "collections", idOrAlias), nil, &found)
@@ -138,8 +137,7 @@ func (c *Client) Add(ctx context.Context, root, collection string, envelope []by
 	return status, err
 }
 
-// Rehearse asks what adding the objects of an envelope or bundle would do. Only
-// a Service Ledger node can tell.
+// Rehearse asks what adding the objects of an envelope or bundle would do. Only a Service Ledger node can tell.
 func (c *Client) Rehearse(ctx context.Context, root, collection string, envelope []byte) (RehearsalResource, error) {
 	var rehearsal RehearsalResource
 	r, err := c.request(ctx, http.MethodPost, join(root, "collections", collection, "objects"), url.Values{"dry_run": {"true"}}, envelope)
@@ -158,8 +156,7 @@ func (c *Client) Status(ctx context.Context, root, id string) (StatusResource, e
 	return status, err
 }
 
-// Filter says which objects to get. Its zero value asks for the latest version
-// of all of them.
+// Filter says which objects to get. Its zero value asks for the latest version of all of them.
 type Filter struct {
 	IDs, Types []string
 	Version    string // of match[version], such as "all"
@@ -186,16 +183,14 @@ const (
 	MoreYes
 )
 
-// ErrTooLarge means that an answer is larger than the client takes, in bytes
-// or in objects. A smaller limit may help.
+// ErrTooLarge means that an answer is larger than the client takes, in bytes or in objects. A smaller limit may help.
 var ErrTooLarge = errors.New("the answer is too large")
 
 // maxPageObjects bounds a page, whose memory grows with the objects, too.
 const maxPageObjects = 100_000
 
-// Objects gets a collection's objects page by page. It ends with the last page
-// or with the first error. A server that says that there is more without
-// getting any further is such an error.
+// Objects gets a collection's objects page by page. It ends with the last page or with the first error. A server that
+// says that there is more without getting any further is such an error.
 func (c *Client) Objects(ctx context.Context, root, collection string, f Filter) iter.Seq2[ObjectsPage, error] {
 	return func(yield func(ObjectsPage, error) bool) {
 		var former ObjectsPage
@@ -232,8 +227,7 @@ func samePage(a, b ObjectsPage) bool {
 	return slices.EqualFunc(a.Objects, b.Objects, func(a, b jsontext.Value) bool { return bytes.Equal(a, b) })
 }
 
-// later tells whether the first timestamp is one and after the second, if that
-// is one.
+// later tells whether the first timestamp is one and after the second, if that is one.
 func later(a, b string) bool {
 	first, err := parseInstant(a)
 	if err != nil {
@@ -289,8 +283,7 @@ func (c *Client) Page(ctx context.Context, root, collection string, f Filter) (O
 	return page, nil
 }
 
-// dateHeader reads a header that says when an object was added. OpenCTI has
-// been seen to send "undefined".
+// dateHeader reads a header that says when an object was added. OpenCTI has been seen to send "undefined".
 func dateHeader(header http.Header, which string) string {
 	value := header.Get("X-TAXII-Date-Added-" + which)
 	if _, err := parseInstant(value); err != nil {
@@ -299,12 +292,10 @@ func dateHeader(header http.Header, which string) string {
 	return value
 }
 
-// ParseDate reads a date added as servers write it: with any precision, in UTC
-// or with an offset.
+// ParseDate reads a date added as servers write it: with any precision, in UTC or with an offset.
 func ParseDate(s string) (time.Time, error) { return parseInstant(s) }
 
-// FormatDate writes a time as TAXII 2.1 has it (section 2): in UTC, with
-// microseconds.
+// FormatDate writes a time as TAXII 2.1 has it (section 2): in UTC, with microseconds.
 func FormatDate(t time.Time) string { return formatTimestamp(t) }
 
 // objectList is the objects of a page.
@@ -359,8 +350,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return c.do(r, into)
 }
 
-// request makes a request to a URL that is the server's, given in full or by
-// its path. Credentials go nowhere else.
+// request makes a request to a URL that is the server's, given in full or by its path. Credentials go nowhere else.
 func (c *Client) request(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Request, error) {
 	u, err := c.base.Parse(path)
 	if err != nil {
@@ -427,8 +417,7 @@ func responseError(response *http.Response, body []byte) *ResponseError {
 	return answer
 }
 
-// maxRetryAfter is the longest that is believed: nobody means more, and a
-// duration must hold it.
+// maxRetryAfter is the longest that is believed: nobody means more, and a duration must hold it.
 const maxRetryAfter = 7 * 24 * time.Hour
 
 // RetryAfter is when to come again after an answer; 0 if it names no time.

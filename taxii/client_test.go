@@ -100,8 +100,7 @@ func say(body string, headers ...string) http.HandlerFunc {
 	}
 }
 
-// collect walks a collection and returns how many objects came before what
-// error.
+// collect walks a collection and returns how many objects came before what error.
 func collect(c *Client, f Filter) (n int, err error) {
 	for page, err := range c.Objects(context.Background(), "/acme/", "c", f) {
 		if err != nil {

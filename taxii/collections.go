@@ -9,8 +9,7 @@ type CollectionsResource struct {
 	Collections []CollectionResource `json:"collections,omitempty"`
 }
 
-// CollectionResource describes a collection as it is for one client (section
-// 5.2.1).
+// CollectionResource describes a collection as it is for one client (section 5.2.1).
 type CollectionResource struct {
 	ID          string   `json:"id"`
 	Title       string   `json:"title"`

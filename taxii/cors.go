@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// crossOrigin lets the scripts of the configured origins use the server (the
-// fetch standard's CORS protocol) and answers a browser's preflight, which
-// carries no credentials. It tells whether the request is answered by that.
+// crossOrigin lets the scripts of the configured origins use the server (the fetch standard's CORS protocol) and
+// answers a browser's preflight, which carries no credentials. It tells whether the request is answered by that.
 func (h *Handler) crossOrigin(x *exchange) bool {
 	origin := x.r.Header.Get("Origin")
 	if origin == "" || len(h.origins) == 0 {

@@ -12,9 +12,8 @@ import (
 // credentialKey stands for a user and password in memory.
 type credentialKey [sha256.Size]byte
 
-// credentials remembers for some minutes which passwords were found right, so
-// that HTTP Basic does not cost a slow hash on every request. It keeps no
-// password, only a MAC under a key that is made anew in each process.
+// credentials remembers for some minutes which passwords were found right, so that HTTP Basic does not cost a slow hash
+// on every request. It keeps no password, only a MAC under a key that is made anew in each process.
 type credentials struct {
 	ttl time.Duration
 	now func() time.Time
@@ -64,9 +63,8 @@ func (c *credentials) get(key credentialKey) (who Principal, generation uint64, 
 	return Principal{}, c.generation, false
 }
 
-// put remembers the outcome of a check that began in the given generation. It
-// is dropped if an account changed meanwhile: the check may have been made
-// against what was there before.
+// put remembers the outcome of a check that began in the given generation. It is dropped if an account changed
+// meanwhile: the check may have been made against what was there before.
 func (c *credentials) put(key credentialKey, user string, who Principal, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

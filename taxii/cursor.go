@@ -8,15 +8,12 @@ import (
 	"errors"
 )
 
-// scope is what a cursor is good for: one kind of listing of one collection,
-// or of one object in it.
+// scope is what a cursor is good for: one kind of listing of one collection, or of one object in it.
 type scope struct{ kind, collection, object string }
 
-// cursors makes and reads the values of next. A cursor is a position, the
-// date_added of the last record given, and the listing it belongs to, with a
-// MAC. It holds no state and no limit, never expires and may be used again;
-// what is behind it is found by the query it comes with, so it grants nothing
-// that added_after would not.
+// cursors makes and reads the values of next. A cursor is a position, the date_added of the last record given, and the
+// listing it belongs to, with a MAC. It holds no state and no limit, never expires and may be used again; what is
+// behind it is found by the query it comes with, so it grants nothing that added_after would not.
 type cursors struct{ key []byte }
 
 const (
@@ -34,9 +31,8 @@ func (c cursors) encode(s scope, after int64) string {
 	return base64.RawURLEncoding.EncodeToString(append(b, c.mac(b)...))
 }
 
-// decode returns the position of a cursor made by encode. One that was made for
-// another listing counts as none and leads to the beginning: a client in wide
-// use takes the last cursor of one collection along to the next.
+// decode returns the position of a cursor made by encode. One that was made for another listing counts as none and
+// leads to the beginning: a client in wide use takes the last cursor of one collection along to the next.
 func (c cursors) decode(s scope, cursor string) (after int64, err error) {
 	if len(cursor) != base64.RawURLEncoding.EncodedLen(cursorSize) {
 		return 0, errCursor

@@ -19,8 +19,7 @@ func TestCursorsLeadBackToTheirPosition(t *testing.T) {
 	})
 }
 
-// Checklist 9.7, T7: cursors of other listings count as none, those of other
-// servers are refused.
+// Checklist 9.7, T7: cursors of other listings count as none, those of other servers are refused.
 func TestCursorsAreGoodInTheirScopeOnly(t *testing.T) {
 	c := cursors{key: []byte("a key of sixteen bytes")}
 	home := scope{"objects", "one", ""}

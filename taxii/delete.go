@@ -6,8 +6,7 @@ import (
 	"net/url"
 )
 
-// deleteObject takes an object, or the versions of it that the query string
-// names, out of a collection (section 5.7).
+// deleteObject takes an object, or the versions of it that the query string names, out of a collection (section 5.7).
 func (h *Handler) deleteObject(x *exchange) error {
 	c, err := h.erasable(x)
 	if err != nil {
@@ -51,9 +50,8 @@ func (h *Handler) notOwn(x *exchange, c Collection, q Query) error {
 	return ErrNotFound
 }
 
-// parseErasure reads the query string of a DELETE. Unlike a listing's it must
-// hold nothing but the two filters that the standard defines there: one that
-// was meant to spare something must not be passed over.
+// parseErasure reads the query string of a DELETE. Unlike a listing's it must hold nothing but the two filters that the
+// standard defines there: one that was meant to spare something must not be passed over.
 func parseErasure(raw string, limit int) (Query, error) {
 	params, err := url.ParseQuery(raw)
 	if err != nil {

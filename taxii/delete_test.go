@@ -65,8 +65,7 @@ func TestDeleteTakesTheVersionsThatAreNamed(t *testing.T) {
 	}
 }
 
-// Section 5.7: where there is nothing to delete, and what could spare something
-// without being understood.
+// Section 5.7: where there is nothing to delete, and what could spare something without being understood.
 func TestDeletesThatDeleteNothing(t *testing.T) {
 	f := newFixture(t)
 	f.post(indicator(1, 1))

@@ -21,8 +21,7 @@ type RootResource struct {
 	MaxContentLength int64    `json:"max_content_length"`
 }
 
-// getDiscovery lists the API roots by paths relative to the host, which hold
-// behind any proxy.
+// getDiscovery lists the API roots by paths relative to the host, which hold behind any proxy.
 func (h *Handler) getDiscovery(x *exchange) error {
 	roots, err := h.store.Roots(x.r.Context(), x.who)
 	if err != nil {

@@ -37,16 +37,13 @@ func withoutByteOrderMark(r io.Reader) io.Reader {
 	return body
 }
 
-// decodeEnvelope takes the objects out of a posted TAXII envelope or STIX
-// bundle (section 3.7), in their order and byte for byte. Bundles among the
-// objects are taken apart as well. It reads the body as it comes and keeps the
-// objects alone, so that it takes little more memory than they do. Its error is
-// a *problem: the body as a whole can't be used. What is wrong with a single
-// object stands in its Err and does not harm the others.
+// decodeEnvelope takes the objects out of a posted TAXII envelope or STIX bundle (section 3.7), in their order and byte
+// for byte. Bundles among the objects are taken apart as well. It reads the body as it comes and keeps the objects
+// alone, so that it takes little more memory than they do. Its error is a *problem: the body as a whole can't be used.
+// What is wrong with a single object stands in its Err and does not harm the others.
 func decodeEnvelope(from io.Reader) (a Addition, err error) {
 	body := withoutByteOrderMark(from)
-	// The grammar is checked over the whole body here, the rest of I-JSON for
-	// each part by itself.
+	// The grammar is checked over the whole body here, the rest of I-JSON for each part by itself.
 	dec := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if dec.PeekKind() != '{' {
 		if _, err := dec.ReadValue(); err != nil {
@@ -127,8 +124,7 @@ func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
 	return objects, nil
 }
 
-// recipientsProperty names the organisations that objects are for, and nobody
-// else beside their publisher.
+// recipientsProperty names the organisations that objects are for, and nobody else beside their publisher.
 const recipientsProperty = "x_slnode_to"
 
 // replaceProperty asks for objects to take the places of those that this
@@ -159,8 +155,7 @@ func decodeRecipients(value jsontext.Value) ([]string, error) {
 	return to, nil
 }
 
-// checkProperty refuses a property of the envelope that must not be passed
-// over in silence.
+// checkProperty refuses a property of the envelope that must not be passed over in silence.
 func checkProperty(name string, value jsontext.Value) error {
 	switch {
 	case name == "objects":
@@ -168,8 +163,7 @@ func checkProperty(name string, value jsontext.Value) error {
 	case name == "type" && unquote(value) != "bundle":
 		return problemf(http.StatusUnprocessableEntity, "The body is a single object of type %.40q; put it in the objects of an envelope or bundle.", unquote(value))
 	case strings.HasPrefix(name, "x_slnode_"):
-		// Whoever writes one of these restricts or rehearses what is to be
-		// published, and must not be ignored.
+		// Whoever writes one of these restricts or rehearses what is to be published, and must not be ignored.
 		return problemf(http.StatusUnprocessableEntity, "The property %.40q is not known to this server.", name)
 	}
 	return nil
@@ -184,8 +178,7 @@ func readStrict(dec *jsontext.Decoder) (jsontext.Value, error) {
 	return value, err
 }
 
-// unquote returns the text of a valid JSON string, and of other values
-// something that is nobody's name.
+// unquote returns the text of a valid JSON string, and of other values something that is nobody's name.
 func unquote(value jsontext.Value) string {
 	text, err := jsontext.AppendUnquote(nil, value)
 	if err != nil {
@@ -223,8 +216,7 @@ func checkObject(dec *jsontext.Decoder, raw []byte) error {
 	}
 }
 
-// maxSafeInteger is the largest integer that every JSON implementation reads
-// the same.
+// maxSafeInteger is the largest integer that every JSON implementation reads the same.
 const maxSafeInteger = 1<<53 - 1
 
 // checkNumber refuses numbers that decoders read differently.

@@ -220,8 +220,7 @@ func TestAnEnvelopeCanAskForReplacement(t *testing.T) {
 	}
 }
 
-// The decoder never panics; what it lets through is I-JSON and lies in the
-// body in that order.
+// The decoder never panics; what it lets through is I-JSON and lies in the body in that order.
 func FuzzEnvelope(f *testing.F) {
 	for _, seed := range []string{
 		`{"objects":[` + indicator(1, 1) + `]}`,

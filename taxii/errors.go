@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// ErrorResource is the body of every answer that reports an error (section
-// 3.6.1).
+// ErrorResource is the body of every answer that reports an error (section 3.6.1).
 type ErrorResource struct {
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`

@@ -25,9 +25,8 @@ const (
 // getExport answers with the values that a collection's indicators name, in a
 // format of firewalls, resolvers and sensors. It is not part of the standard.
 //
-// Clients poll it. The entity tag says what the list was made of, up to when it
-// holds, and of what query, so that whoever has it already is answered without
-// a look at the collection.
+// Clients poll it. The entity tag says what the list was made of, up to when it holds, and of what query, so that
+// whoever has it already is answered without a look at the collection.
 func (h *Handler) getExport(x *exchange) error {
 	c, err := h.readable(x)
 	if err != nil {
@@ -77,8 +76,7 @@ func (h *Handler) getExport(x *exchange) error {
 	return h.sendStream(x, func(w io.Writer) error { return export.Write(ctx, w) })
 }
 
-// exportTurn waits for a turn: each list takes memory, and who does not read
-// its own holds it up.
+// exportTurn waits for a turn: each list takes memory, and who does not read its own holds it up.
 func (h *Handler) exportTurn(x *exchange) (*grant, error) {
 	ctx, cancel := context.WithTimeout(x.r.Context(), exportWait)
 	defer cancel()
@@ -122,8 +120,7 @@ func parseExport(raw string) (ExportQuery, error) {
 	return q, nil
 }
 
-// exportVersion changes when the same query gives another list than it gave
-// with an earlier release.
+// exportVersion changes when the same query gives another list than it gave with an earlier release.
 const exportVersion = 2
 
 // digest names a query of a collection.
@@ -148,8 +145,7 @@ func (t exportTag) String() string {
 	return fmt.Sprintf(`W/"%d-%d-%s"`, t.changed, until, t.query)
 }
 
-// among finds one among the tags that a client knows that is as good as the
-// tag, until its time is over.
+// among finds one among the tags that a client knows that is as good as the tag, until its time is over.
 func (t exportTag) among(headers []string, now time.Time) (string, bool) {
 	for _, value := range headers {
 		for _, known := range splitList(value) {
@@ -169,9 +165,8 @@ func (t exportTag) among(headers []string, now time.Time) (string, bool) {
 	return "", false
 }
 
-// sendStream sends a body whose length is not known before. An error of its
-// writer cuts the connection, so that the client does not take the part for
-// the whole.
+// sendStream sends a body whose length is not known before. An error of its writer cuts the connection, so that the
+// client does not take the part for the whole.
 func (h *Handler) sendStream(x *exchange, write func(io.Writer) error) error {
 	b := h.openBody(x, http.StatusOK, unknownSize)
 	defer b.abandon()

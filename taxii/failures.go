@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// How many failures there may be at once, and how long it then takes until
-// there may be one more.
+// How many failures there may be at once, and how long it then takes until there may be one more.
 const (
 	failuresOfUser = 10 // from one address
 	userInterval   = 10 * time.Second
@@ -16,9 +15,8 @@ const (
 	failuresOfHost   = 50  // whoever the user
 	addressInterval  = 2 * time.Second
 
-	// refusalsHeard is how many attempts, of a user at an address, are heard
-	// after they were too many. Then what is remembered of that user there does
-	// not help either: else an attempt would cost nothing, and be right one day.
+	// refusalsHeard is how many attempts, of a user at an address, are heard after they were too many. Then what is
+	// remembered of that user there does not help either: else an attempt would cost nothing, and be right one day.
 	refusalsHeard   = 60
 	refusalInterval = time.Second
 )
@@ -27,15 +25,13 @@ const (
 // done: as long as one that was checked all the same.
 const refusalTime = 500 * time.Millisecond
 
-// failures limits how fast passwords can be guessed, so that who guesses does
-// not lock out who knows. Failures count by user and address together and,
-// among all those that were never right before, by user and by address. So wrong
-// passwords from elsewhere do no harm where a user has succeeded, nor do those of
-// somebody else behind the same address.
+// failures limits how fast passwords can be guessed, so that who guesses does not lock out who knows. Failures count by
+// user and address together and, among all those that were never right before, by user and by address. So wrong
+// passwords from elsewhere do no harm where a user has succeeded, nor do those of somebody else behind the same
+// address.
 //
-// Nobody learns by it who exists: a user without an account fails like one with
-// an account, and where somebody is heard only because they succeeded before, a
-// wrong password is answered as if they were not.
+// Nobody learns by it who exists: a user without an account fails like one with an account, and where somebody is heard
+// only because they succeeded before, a wrong password is answered as if they were not.
 type failures struct {
 	pairs     *throttle
 	users     *throttle

@@ -65,8 +65,7 @@ type answer struct {
 	body   []byte
 }
 
-// do makes a request as paul, a publisher, unless a header says otherwise. The
-// headers are given as "Name: value".
+// do makes a request as paul, a publisher, unless a header says otherwise. The headers are given as "Name: value".
 func (f *fixture) do(method, path, body string, headers ...string) answer {
 	f.t.Helper()
 	return f.doAs(http.DefaultClient, method, path, strings.NewReader(body), append([]string{"Authorization: Bearer tok-paul"}, headers...)...)

@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// clientCertificate makes a certificate that signed itself, for a time from a
-// clock's on.
+// clientCertificate makes a certificate that signed itself, for a time from a clock's on.
 func clientCertificate(t *testing.T, from, to time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

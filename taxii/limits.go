@@ -21,8 +21,7 @@ func (l Limits) apply(c Collection) Collection {
 	return c
 }
 
-// limited is a store whose collections are as the principal's limits leave
-// them, so that no endpoint can forget to ask.
+// limited is a store whose collections are as the principal's limits leave them, so that no endpoint can forget to ask.
 type limited struct{ Store }
 
 func (s limited) Collections(ctx context.Context, who Principal, root string) ([]Collection, error) {
@@ -50,8 +49,7 @@ func (s limited) Collection(ctx context.Context, who Principal, root, idOrAlias 
 	return c, nil
 }
 
-// Objects refuses what Collection did not give, should a caller hold a
-// collection of another principal.
+// Objects refuses what Collection did not give, should a caller hold a collection of another principal.
 func (s limited) Objects(ctx context.Context, who Principal, c Collection, q Query) (Page, error) {
 	if !who.Limits.apply(c).CanRead && who.Limits.Any() {
 		return Page{}, ErrForbidden

@@ -60,8 +60,7 @@ func TestLimitsNarrowWhatARoleMayDo(t *testing.T) {
 	}
 }
 
-// A collection that another principal's rights were worked out for is no way
-// round.
+// A collection that another principal's rights were worked out for is no way round.
 func TestObjectsOfACollectionBeyondTheLimitsAreRefused(t *testing.T) {
 	m := newMemory()
 	who := Principal{User: "paul", Role: RolePublisher, Limits: Limits{Read: []string{feedID}}}

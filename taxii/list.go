@@ -16,8 +16,7 @@ const (
 	answersOfUser = 32 << 20
 )
 
-// records reads the records of a page. Those that it has not given yet take
-// little memory.
+// records reads the records of a page. Those that it has not given yet take little memory.
 func (h *Handler) records(x *exchange, p Page) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for _, r := range p.Records {

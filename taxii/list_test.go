@@ -76,8 +76,7 @@ func TestAPageInChunksIsTheSameAsAWhole(t *testing.T) {
 	}
 }
 
-// What is withdrawn while a page is sent is not in it any more, and the page is
-// what JSON calls one.
+// What is withdrawn while a page is sent is not in it any more, and the page is what JSON calls one.
 func TestWhatIsWithdrawnMeanwhileIsLeftOut(t *testing.T) {
 	f := newFixture(t)
 	f.fill(30)
@@ -108,8 +107,7 @@ func (b *betweenReads) Objects(ctx context.Context, who Principal, c Collection,
 	return page, err
 }
 
-// A part that can't be read cuts the connection: nobody takes the rest for the
-// whole.
+// A part that can't be read cuts the connection: nobody takes the rest for the whole.
 func TestAPageThatBreaksOffIsNotTakenForAWhole(t *testing.T) {
 	f := newFixture(t)
 	f.fill(30)
@@ -257,8 +255,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 	return io.ReadAtLeast(s.Conn, p[:min(len(p), 3*downloadRate/2)], 1)
 }
 
-// Of large objects one user holds no more than a part of the memory, so that
-// others get theirs.
+// Of large objects one user holds no more than a part of the memory, so that others get theirs.
 func TestOneUsersLargeObjectsDoNotKeepOthersWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{t: t, backend: newMemory(), clock: new(clock), log: new(waiting.Text)}
@@ -339,8 +336,7 @@ func TestRequestsOfOneUserAreCounted(t *testing.T) {
 	}
 }
 
-// Whoever doesn't read the lists that are made for them keeps only themselves
-// waiting.
+// Whoever doesn't read the lists that are made for them keeps only themselves waiting.
 func TestOneUsersListsDoNotKeepOthersWaiting(t *testing.T) {
 	f := newFixture(t)
 	for range exportsOfUser {

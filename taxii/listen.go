@@ -9,16 +9,13 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 )
 
-// streamsAtATime is how many requests one HTTP/2 connection may carry at a
-// time.
+// streamsAtATime is how many requests one HTTP/2 connection may carry at a time.
 const streamsAtATime = 100
 
-// NewServer returns a server for the handler with limits that neither cut off
-// large bodies on slow lines, for which the handler moves the deadlines, nor
-// let idle or stalled connections pile up. When it shuts down, the streams of a
-// [Handler] end. With a TLS configuration it is
-// held to TLS 1.2 and 1.3 (section 8.2.2); nil is for plain HTTP. What the
-// connections have to complain of goes to the log at debug level.
+// NewServer returns a server for the handler with limits that neither cut off large bodies on slow lines, for which the
+// handler moves the deadlines, nor let idle or stalled connections pile up. When it shuts down, the streams of a
+// [Handler] end. With a TLS configuration it is held to TLS 1.2 and 1.3 (section 8.2.2); nil is for plain HTTP. What
+// the connections have to complain of goes to the log at debug level.
 func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http.Server {
 	if config != nil {
 		config = config.Clone()

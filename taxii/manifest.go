@@ -4,8 +4,7 @@ import (
 	"encoding/json"
 )
 
-// manifestRecord is an element of a manifest (section 5.3.1). The table there
-// has no next, though the request takes it.
+// manifestRecord is an element of a manifest (section 5.3.1). The table there has no next, though the request takes it.
 type manifestRecord struct {
 	ID        string `json:"id"`
 	DateAdded string `json:"date_added"`

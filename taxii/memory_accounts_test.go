@@ -40,8 +40,7 @@ func (m *memory) RemoveUser(_ context.Context, by Principal, user string) error 
 	return nil
 }
 
-// Certificate knows the certificates that a test put into tokens under their
-// fingerprint.
+// Certificate knows the certificates that a test put into tokens under their fingerprint.
 func (m *memory) Certificate(ctx context.Context, fingerprint [sha256.Size]byte) (Principal, error) {
 	return m.Token(ctx, fmt.Sprintf("%x", fingerprint))
 }

@@ -277,8 +277,7 @@ func (m *memory) Publish(_ context.Context, who Principal, c Collection, a Addit
 	return s, nil
 }
 
-// add puts a version of an object into a collection, unless it is there. The
-// lock is held.
+// add puts a version of an object into a collection, unless it is there. The lock is held.
 func (m *memory) add(collection, kind, id, version string, object []byte) Record {
 	h := m.holds[collection]
 	instant, err := parseInstant(version)

@@ -15,8 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
-// generated is an envelope of objects that are made as it is read, so that a
-// test holds none of it itself.
+// generated is an envelope of objects that are made as it is read, so that a test holds none of it itself.
 type generated struct {
 	left int    // bytes of objects still to come
 	n    int    // objects so far

@@ -11,17 +11,15 @@ import (
 // clients compare it: without a space and without quotes (section 1.6.8).
 const MediaType = "application/taxii+json;version=2.1"
 
-// specVersion is the version of STIX that collections hold, and stixMediaType
-// their media type.
+// specVersion is the version of STIX that collections hold, and stixMediaType their media type.
 const (
 	specVersion   = "2.1"
 	stixMediaType = "application/stix+json;version=" + specVersion
 )
 
-// acceptsTAXII tells whether an Accept header admits a TAXII 2.1 resource.
-// Ranges that name no version admit any. STIX 2.1 counts, since section 5.3
-// lists it, and so does plain JSON, which is what TAXII is. TAXII 2.0 does
-// not: clients that speak both find out by the 406.
+// acceptsTAXII tells whether an Accept header admits a TAXII 2.1 resource. Ranges that name no version admit any. STIX
+// 2.1 counts, since section 5.3 lists it, and so does plain JSON, which is what TAXII is. TAXII 2.0 does not: clients
+// that speak both find out by the 406.
 func acceptsTAXII(header http.Header) bool {
 	values := header.Values("Accept")
 	if strings.TrimSpace(strings.Join(values, "")) == "" {
@@ -89,8 +87,7 @@ func acceptsGzip(header http.Header) bool {
 	return any
 }
 
-// quality is the weight of an element of a header list, 1 if none is given
-// and 0 if it makes no sense.
+// quality is the weight of an element of a header list, 1 if none is given and 0 if it makes no sense.
 func quality(params map[string]string) float64 {
 	s, ok := params["q"]
 	if !ok {

@@ -117,7 +117,8 @@ func FuzzAccept(f *testing.F) {
 	})
 }
 
-// Whoever takes nothing but HTML is told so, rather than given what they can't show; a browser takes anything beside it.
+// Whoever takes nothing but HTML is told so, rather than given what they can't show; a browser takes anything beside
+// it.
 func TestTextHTMLAloneIsNotAcceptable(t *testing.T) {
 	f := newFixture(t)
 	for _, path := range []string{"/taxii2/", "/acme/", boxPath + "objects/"} {

@@ -25,8 +25,7 @@ func (h *Handler) getObjects(x *exchange) error {
 	return h.sendEnvelope(x, p)
 }
 
-// getObject lists the versions of one object, by default the last one
-// (section 5.6).
+// getObject lists the versions of one object, by default the last one (section 5.6).
 func (h *Handler) getObject(x *exchange) error {
 	p, err := h.page(x, objectsListing, x.variable("object"), filters{specVersion: true, version: true})
 	if err != nil {
@@ -87,8 +86,7 @@ func (h *Handler) page(x *exchange, kind, object string, match filters) (page, e
 // errEmptyPage is a store that breaks its promise on pages.
 var errEmptyPage = errors.New("the store returned an empty page with more to come")
 
-// emptyPage tells an object that is not there, a 404, from one that the
-// filters leave nothing of.
+// emptyPage tells an object that is not there, a 404, from one that the filters leave nothing of.
 func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page) (page, error) {
 	if found.More {
 		return page{}, errEmptyPage
@@ -103,11 +101,9 @@ func (h *Handler) emptyPage(x *exchange, c Collection, object string, found Page
 	return page{}, err
 }
 
-// specVersionHint is a custom property (section 7.1) of envelopes whose first
-// object leaves its spec_version out, as observables may. OpenCTI's connector
-// external-import/taxii2 looks here and there for it, and where it finds none
-// pages in the manner of TAXII 2.0, at the end of which it fails and loses what
-// it has read.
+// specVersionHint is a custom property (section 7.1) of envelopes whose first object leaves its spec_version out, as
+// observables may. OpenCTI's connector external-import/taxii2 looks here and there for it, and where it finds none
+// pages in the manner of TAXII 2.0, at the end of which it fails and loses what it has read.
 const specVersionHint = `"spec_version":"` + specVersion + `",`
 
 // namesSpecVersion tells whether an object has a spec_version of its own.
@@ -131,8 +127,7 @@ func namesSpecVersion(object []byte) bool {
 	return false
 }
 
-// sendEnvelope answers with the page's objects, byte for byte as the store
-// has them.
+// sendEnvelope answers with the page's objects, byte for byte as the store has them.
 func (h *Handler) sendEnvelope(x *exchange, p page) error {
 	return h.sendList(x, p, "objects", func(r Record) ([]byte, error) { return r.Object, nil }, func(first []byte) string {
 		if namesSpecVersion(first) {

@@ -69,8 +69,7 @@ func TestDatesAdded(t *testing.T) {
 	}
 }
 
-// Checklist 9.5, 9.6, 9.7, 10.1, 10.4: every listing pages by next to its end,
-// with more exactly where there is more.
+// Checklist 9.5, 9.6, 9.7, 10.1, 10.4: every listing pages by next to its end, with more exactly where there is more.
 func TestEveryListingPagesByNext(t *testing.T) {
 	f := newFixture(t)
 	const n = 10

@@ -82,8 +82,7 @@ type schemas struct {
 	compiler *jsonschema.Compiler
 }
 
-// newSchemas reads the description. If strict is set, an object has no members
-// but those that its schema lists.
+// newSchemas reads the description. If strict is set, an object has no members but those that its schema lists.
 func newSchemas(t *testing.T, strict bool) schemas {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(openAPI))
@@ -139,8 +138,7 @@ func (s schemas) check(what string, value []byte, steps ...string) {
 	}
 }
 
-// routesOf lists the paths of a handler as the description writes them, and
-// their methods.
+// routesOf lists the paths of a handler as the description writes them, and their methods.
 func routesOf(t *testing.T, f *fixture) map[string][]string {
 	t.Helper()
 	fill := strings.NewReplacer("{root}", "acme", "{org}", "acme", "{collection}", boxID, "{object}", indicatorID(1),
@@ -278,8 +276,7 @@ func TestTheExamplesAreAsDescribed(t *testing.T) {
 	}
 }
 
-// What the server answers has a status that is described, of a media type that
-// is described, and no member that is not.
+// What the server answers has a status that is described, of a media type that is described, and no member that is not.
 // describedRequest is a request to one of the described operations, and the status that it is answered with.
 type describedRequest struct {
 	verb, path, request, body string

@@ -8,12 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// The first Service Ledger made API roots and collections with POST. Here the
-// API root of an organisation is there from the start, so that a POST gives it
-// its title; a collection is made on the chain.
+// The first Service Ledger made API roots and collections with POST. Here the API root of an organisation is there from
+// the start, so that a POST gives it its title; a collection is made on the chain.
 
-// creationTime is how long the answer to the making of a collection may take:
-// the chain has the last word.
+// creationTime is how long the answer to the making of a collection may take: the chain has the last word.
 const creationTime = 3 * time.Minute
 
 type rootRequest struct {
@@ -64,15 +62,13 @@ type createdFields struct {
 	RootID      string   `json:"apiRootId"`
 }
 
-// maxRootTitle and maxRootDescription bound what an API root is described by,
-// in characters.
+// maxRootTitle and maxRootDescription bound what an API root is described by, in characters.
 const (
 	maxRootTitle       = 200
 	maxRootDescription = 2000
 )
 
-// mayOwn refuses who is no administrator of the path's API root, or is limited
-// to some collections.
+// mayOwn refuses who is no administrator of the path's API root, or is limited to some collections.
 func (h *Handler) mayOwn(x *exchange) error {
 	x.accounts = true
 	if err := h.mayAdminister(x, x.root.Name); err != nil {

@@ -60,8 +60,7 @@ func TestPendingObjectsArePending(t *testing.T) {
 	}
 }
 
-// Checklist 12.5: counts and lists agree whatever the outcome; no list is
-// empty, no version is left out.
+// Checklist 12.5: counts and lists agree whatever the outcome; no list is empty, no version is left out.
 func TestStatusCountsAgree(t *testing.T) {
 	details := []StatusDetail{{ID: "a"}, {Version: "v"}, {}}
 	for i := range 64 {
@@ -200,8 +199,7 @@ func TestMaxContentLength(t *testing.T) {
 	}
 }
 
-// Checklist 7.2: a client that sends all of its body before it reads finds the
-// refusal, whatever it was refused for.
+// Checklist 7.2: a client that sends all of its body before it reads finds the refusal, whatever it was refused for.
 func TestRefusalsReachClientsThatSendFirst(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.MaxContentLength = 4 << 20 })
 	for token, want := range map[string]string{"tok-paul": "413", "nonsense": "401", "tok-rita": "403"} {
@@ -243,8 +241,7 @@ func TestRefusalsComeBeforeTheBodyIfAsked(t *testing.T) {
 	}
 }
 
-// Bodies beyond what memory is set aside for wait for their turn and give it
-// back.
+// Bodies beyond what memory is set aside for wait for their turn and give it back.
 func TestBodiesShareBoundedMemory(t *testing.T) {
 	const limit = 1000
 	f := newFixture(t, func(c *Config) { c.MaxContentLength = limit })

@@ -29,8 +29,7 @@ func (r Role) String() string {
 	return "none"
 }
 
-// ParseRole is the inverse of [Role.String]. It also takes "user", the first
-// Service Ledger's word for a publisher.
+// ParseRole is the inverse of [Role.String]. It also takes "user", the first Service Ledger's word for a publisher.
 func ParseRole(s string) (Role, error) {
 	switch s {
 	case "reader":
@@ -54,49 +53,41 @@ type Principal struct {
 
 // Authenticator tells who a credential belongs to.
 type Authenticator interface {
-	// Password checks a user's password. It returns ErrUnauthorized if the
-	// user is unknown or the password is wrong, without a difference in time
-	// that would tell which, and *RetryAfterError when it limits attempts
-	// itself (the server does already). It may be slow: results are cached.
+	// Password checks a user's password. It returns ErrUnauthorized if the user is unknown or the password is wrong,
+	// without a difference in time that would tell which, and *RetryAfterError when it limits attempts itself (the server
+	// does already). It may be slow: results are cached.
 	Password(ctx context.Context, user, password string) (Principal, error)
 
-	// Token checks an opaque bearer token or API key, which is called for on
-	// every request that carries one and must be fast. It returns
-	// ErrUnauthorized if the token is unknown, revoked or expired.
+	// Token checks an opaque bearer token or API key, which is called for on every request that carries one and must be
+	// fast. It returns ErrUnauthorized if the token is unknown, revoked or expired.
 	Token(ctx context.Context, token string) (Principal, error)
 }
 
-// CertificateAuthenticator is an [Authenticator] that knows client
-// certificates.
+// CertificateAuthenticator is an [Authenticator] that knows client certificates.
 type CertificateAuthenticator interface {
-	// Certificate tells who the certificate with this SHA-256 stands for.
-	// ErrUnauthorized if it is not known. It is called for on every request
-	// that carries one and no other credential, and must be fast.
+	// Certificate tells who the certificate with this SHA-256 stands for. ErrUnauthorized if it is not known. It is called
+	// for on every request that carries one and no other credential, and must be fast.
 	Certificate(ctx context.Context, fingerprint [32]byte) (Principal, error)
 }
 
 // Accounts is what the /v1 endpoints act on. A change or removal of an
 // account by any way must be followed by [Handler.Forget].
 type Accounts interface {
-	// SignupAdmin makes the node's first account. It returns ErrConflict if
-	// the node has its administrator already or s.Org is not this node's
-	// organisation, *InvalidError if user or password will not do.
+	// SignupAdmin makes the node's first account. It returns ErrConflict if the node has its administrator already or
+	// s.Org is not this node's organisation, *InvalidError if user or password will not do.
 	SignupAdmin(ctx context.Context, s SignUp) (Organisation, Account, error)
 
-	// SignupUser makes a further account. It returns ErrForbidden unless by
-	// is an administrator of s.Org, ErrConflict if the name is taken,
-	// *InvalidError if user or password will not do.
+	// SignupUser makes a further account. It returns ErrForbidden unless by is an administrator of s.Org, ErrConflict if
+	// the name is taken, *InvalidError if user or password will not do.
 	SignupUser(ctx context.Context, by Principal, s SignUp) (Account, error)
 
-	// Login trades a password for a new token. Errors are those of
-	// [Authenticator.Password].
+	// Login trades a password for a new token. Errors are those of [Authenticator.Password].
 	Login(ctx context.Context, user, password string) (Session, error)
 
 	// Logout ends a token. To end one that is unknown is no error.
 	Logout(ctx context.Context, token string) error
 
-	// Organisation describes the one that owns the node. ErrNotFound if it has
-	// another name.
+	// Organisation describes the one that owns the node. ErrNotFound if it has another name.
 	Organisation(ctx context.Context, name string) (Organisation, error)
 
 	// Users lists the names of the accounts. by is an administrator.
@@ -110,9 +101,8 @@ type Accounts interface {
 // MaxAccountField bounds the names and passwords of accounts, in bytes.
 const MaxAccountField = 256
 
-// SignUp asks for an account. Its fields come from a client: each is 1 to
-// MaxAccountField bytes of UTF-8, User holds no colon, and nothing more is
-// known of them.
+// SignUp asks for an account. Its fields come from a client: each is 1 to MaxAccountField bytes of UTF-8, User holds no
+// colon, and nothing more is known of them.
 type SignUp struct {
 	Org, User, Password string
 	Role                Role

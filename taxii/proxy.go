@@ -7,17 +7,15 @@ import (
 	"strings"
 )
 
-// proxies are the networks of reverse proxies whose word is taken for where a
-// request comes from.
+// proxies are the networks of reverse proxies whose word is taken for where a request comes from.
 type proxies []netip.Prefix
 
 func (p proxies) trust(address netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
-// client finds the address of who made a request: the peer's or, if that is a
-// trusted proxy, the last one of X-Forwarded-For that is not. What stands
-// before that one anybody could have written.
+// client finds the address of who made a request: the peer's or, if that is a trusted proxy, the last one of
+// X-Forwarded-For that is not. What stands before that one anybody could have written.
 func (p proxies) client(r *http.Request) (netip.Addr, bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -49,8 +47,7 @@ func parseHop(text string) (netip.Addr, bool) {
 	return address.Unmap().WithZone(""), err == nil
 }
 
-// secure tells whether the client's connection is encrypted, as far as can be
-// told.
+// secure tells whether the client's connection is encrypted, as far as can be told.
 func (p proxies) secure(r *http.Request) bool {
 	if r.TLS != nil {
 		return true

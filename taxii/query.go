@@ -19,10 +19,9 @@ type listing struct {
 	next string // empty: from the start
 }
 
-// parseListing reads the query string of an endpoint that lists records
-// (section 3.4). Its errors are for the client to read: a parameter that the
-// standard defines and that is malformed or repeated is one; one that it does
-// not define is ignored. page holds the limits on a page's length.
+// parseListing reads the query string of an endpoint that lists records (section 3.4). Its errors are for the client to
+// read: a parameter that the standard defines and that is malformed or repeated is one; one that it does not define is
+// ignored. page holds the limits on a page's length.
 func parseListing(raw string, match filters, page PageLimits) (listing, error) {
 	params, err := url.ParseQuery(raw)
 	if err != nil {
@@ -72,8 +71,7 @@ func parseListing(raw string, match filters, page PageLimits) (listing, error) {
 	return l, nil
 }
 
-// parseLimit reads limit: a positive integer of any size, of which no more
-// than page.Max is granted.
+// parseLimit reads limit: a positive integer of any size, of which no more than page.Max is granted.
 func parseLimit(params url.Values, page PageLimits) (int, error) {
 	if !params.Has("limit") {
 		return page.Default, nil

@@ -80,8 +80,7 @@ func TestMalformedParametersAreErrors(t *testing.T) {
 	}
 }
 
-// Checklist 10.4 and 11.1: fields that an endpoint does not define restrict
-// nothing there.
+// Checklist 10.4 and 11.1: fields that an endpoint does not define restrict nothing there.
 func TestFieldsOfOtherEndpointsAreIgnored(t *testing.T) {
 	got, err := parseListing("match[id]=a&match[type]=b&match[version]=nonsense&match[spec_version]=2.1",
 		filters{specVersion: true}, PageLimits{Default: 1, Max: 1})

@@ -49,9 +49,8 @@ func (r Rehearsal) resource(requested time.Time) RehearsalResource {
 	return resource
 }
 
-// parseAddition reads the query string of a POST: dry_run=true asks what would
-// be done. Whatever else is there was meant to restrict, and must not be passed
-// over.
+// parseAddition reads the query string of a POST: dry_run=true asks what would be done. Whatever else is there was
+// meant to restrict, and must not be passed over.
 func (h *Handler) parseAddition(raw string) (dryRun bool, err error) {
 	params, err := url.ParseQuery(raw)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// The requests of real clients, header by header as their sources make them
-// (checklist T1 to T14).
+// The requests of real clients, header by header as their sources make them (checklist T1 to T14).
 
 // T1, T2, T3: taxii2client 2.3.0 pages with as_pages, first without a limit,
 // then with the number of objects that it got, always with next.
@@ -73,9 +72,8 @@ func TestReplayTaxii2Client(t *testing.T) {
 	}
 }
 
-// T4: the ingester of the OpenCTI platform. It asks for one page a tick, keeps
-// next, and else the last date cut to milliseconds, and always sends
-// added_after as well.
+// T4: the ingester of the OpenCTI platform. It asks for one page a tick, keeps next, and else the last date cut to
+// milliseconds, and always sends added_after as well.
 func TestReplayOpenCTIIngester(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Pages.Default = 4 })
 	var objects []string
@@ -111,9 +109,8 @@ func TestReplayOpenCTIIngester(t *testing.T) {
 	}
 }
 
-// T5: OpenCTI's connector stream/taxii-post: a bundle of one object for each
-// event, with a spec_version of its own, created_by_ref and object_marking_refs
-// taken out unless it is told not to; a delete sends the object once more.
+// T5: OpenCTI's connector stream/taxii-post: a bundle of one object for each event, with a spec_version of its own,
+// created_by_ref and object_marking_refs taken out unless it is told not to; a delete sends the object once more.
 func TestReplayOpenCTITaxiiPost(t *testing.T) {
 	f := newFixture(t)
 	object := `{"id": "` + indicatorID(1) + `", "spec_version": "2.1", "type": "indicator", "extensions": {"extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba": ` +
@@ -135,12 +132,10 @@ func TestReplayOpenCTITaxiiPost(t *testing.T) {
 	}
 }
 
-// T7, T8: OpenCTI's connector external-import/taxii2 over all collections of a
-// root. Its filters are one dictionary for all requests that it ever makes: next
-// is taken along to the next collection and to the next run. If neither the
-// envelope nor the first object has a spec_version it takes the server for one of
-// TAXII 2.0, and then expects objects in every answer.
-// fillTwo adds objects to two collections.
+// T7, T8: OpenCTI's connector external-import/taxii2 over all collections of a root. Its filters are one dictionary for
+// all requests that it ever makes: next is taken along to the next collection and to the next run. If neither the
+// envelope nor the first object has a spec_version it takes the server for one of TAXII 2.0, and then expects objects
+// in every answer. fillTwo adds objects to two collections.
 func fillTwo(f *fixture) (ids []string) {
 	for i, collection := range []string{boxID, feedID} {
 		f.backend.add(collection, "ipv4-addr", fmt.Sprintf("ipv4-addr--%d", i), "", fmt.Appendf(nil, `{"type":"ipv4-addr","id":"ipv4-addr--%d","value":"198.51.100.1"}`, i))
@@ -216,8 +211,7 @@ func TestReplayMISP(t *testing.T) {
 	for _, path := range []string{"/taxii2/", "/acme/", "/acme/collections/", "/acme/collections/" + boxID + "/objects/?limit=50&next="} {
 		f.anonymous(http.MethodGet, path, "", headers...).want(t, http.StatusOK)
 	}
-	// The push sends observables without spec_version, and all of it again the
-	// next time.
+	// The push sends observables without spec_version, and all of it again the next time.
 	address := `{"type":"ipv4-addr","id":"ipv4-addr--1","value":"198.51.100.1"}`
 	for range 2 {
 		a := f.anonymous(http.MethodPost, boxPath+"objects/", `{"objects": [`+indicator(1, 1)+`, `+address+`]}`,
@@ -232,8 +226,7 @@ func TestReplayMISP(t *testing.T) {
 	}
 }
 
-// T10: XSOAR's TAXII2ApiModule asks for TAXII 2.0 when it gets a 406, and
-// stops at the first page without objects.
+// T10: XSOAR's TAXII2ApiModule asks for TAXII 2.0 when it gets a 406, and stops at the first page without objects.
 func TestReplayXSOAR(t *testing.T) {
 	f := newFixture(t)
 	f.post(indicator(1, 1))
@@ -247,8 +240,7 @@ func TestReplayXSOAR(t *testing.T) {
 	}
 }
 
-// T11, T12: Sentinel and Sumo Logic poll with Basic and no limit; Sumo Logic
-// with an API key as the password.
+// T11, T12: Sentinel and Sumo Logic poll with Basic and no limit; Sumo Logic with an API key as the password.
 func TestReplayPollers(t *testing.T) {
 	f := newFixture(t)
 	f.post(indicator(1, 1))
@@ -275,8 +267,7 @@ func TestReplayCurl(t *testing.T) {
 		"Content-Type: application/taxii+json;version=2.1", "Content-Encoding: gzip").want(t, http.StatusAccepted)
 }
 
-// The first Service Ledger's clients: plain JSON, no slash, alias or id, dates
-// with slashes.
+// The first Service Ledger's clients: plain JSON, no slash, alias or id, dates with slashes.
 func TestReplayFirstServiceLedgerClients(t *testing.T) {
 	f := newFixture(t)
 	login := decode[map[string]any](t, f.anonymous(http.MethodPost, "/v1/login", `{"username": "paul","password": "pw-paul"}`, jsonBody))

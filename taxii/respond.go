@@ -64,8 +64,7 @@ type body struct {
 // unknownSize is the size of a body that is made while it is sent.
 const unknownSize = -1
 
-// openBody begins an answer whose body has so many bytes. To a HEAD nothing of
-// it is sent.
+// openBody begins an answer whose body has so many bytes. To a HEAD nothing of it is sent.
 func (h *Handler) openBody(x *exchange, status, size int) *body {
 	header := x.w.Header()
 	header.Add("Vary", "Accept-Encoding")
@@ -110,9 +109,8 @@ func (b *body) close() error {
 	return b.out.Flush()
 }
 
-// download writes an answer under a deadline that moves on as the client takes
-// it. Who takes it too slowly is given up: an answer that drips holds a
-// connection, and what is next to be sent, for hours.
+// download writes an answer under a deadline that moves on as the client takes it. Who takes it too slowly is given up:
+// an answer that drips holds a connection, and what is next to be sent, for hours.
 type download struct {
 	w       io.Writer
 	control *http.ResponseController

@@ -15,9 +15,8 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 )
 
-// ServeHTTP answers a request. It gives it an id, runs the endpoint of its
-// path, turns an error or a panic into an error resource, and logs what came
-// of it. No credential and no query string is logged.
+// ServeHTTP answers a request. It gives it an id, runs the endpoint of its path, turns an error or a panic into an
+// error resource, and logs what came of it. No credential and no query string is logged.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
 		w:       &recorder{ResponseWriter: w},
@@ -39,8 +38,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 	case x.w.status != 0, x.left(err):
-		// Either the client must see that its answer is not whole, or it is
-		// not there to see one.
+		// Either the client must see that its answer is not whole, or it is not there to see one.
 		panic(http.ErrAbortHandler)
 	default:
 		h.sendProblem(x, problemOf(err))
@@ -95,8 +93,7 @@ type exchangeKey struct{}
 // endpoint serves a path. Its error becomes the answer.
 type endpoint func(*exchange) error
 
-// ServeHTTP is how the router runs an endpoint, inside of
-// [Handler.ServeHTTP].
+// ServeHTTP is how the router runs an endpoint, inside of [Handler.ServeHTTP].
 func (e endpoint) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	x := r.Context().Value(exchangeKey{}).(*exchange)
 	x.r = r // with what the router found out

@@ -1,11 +1,9 @@
 // Package taxii is a TAXII 2.1 server and client.
 //
-// The server, a [Handler], serves the whole of the standard's section 4 and 5
-// over what a [Store] holds, passes objects that are added to a [Publisher],
-// and offers accounts under /v1. Beyond the standard, a collection has an export
-// for firewalls and the like, and a stream of what enters it. It knows nothing
-// of where objects come from or go to, and holds no state of its own that a
-// restart would lose.
+// The server, a [Handler], serves the whole of the standard's section 4 and 5 over what a [Store] holds, passes objects
+// that are added to a [Publisher], and offers accounts under /v1. Beyond the standard, a collection has an export for
+// firewalls and the like, and a stream of what enters it. It knows nothing of where objects come from or go to, and
+// holds no state of its own that a restart would lose.
 //
 // Where the standard leaves a choice or contradicts itself:
 //
@@ -42,14 +40,11 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 )
 
-// Config is what a [Handler] is made of. Store, Publisher, Authenticator and
-// CursorKey are required.
+// Config is what a [Handler] is made of. Store, Publisher, Authenticator and CursorKey are required.
 type Config struct {
-	// Title, Description and Contact are shown by discovery. Title is "TAXII
-	// server" if it is empty.
+	// Title, Description and Contact are shown by discovery. Title is "TAXII server" if it is empty.
 	Title, Description, Contact string
-	// DefaultRoot is the name of the API root that discovery names as the
-	// default, to those who may know of it.
+	// DefaultRoot is the name of the API root that discovery names as the default, to those who may know of it.
 	DefaultRoot string
 
 	Store         Store
@@ -63,25 +58,21 @@ type Config struct {
 	Owner         Owner    // nil: collections are not made over HTTP
 	Auditor       Auditor  // nil: nobody keeps an audit log
 
-	// CursorKey is a secret of at least 16 bytes that the cursors of pages
-	// are made with. It must outlive restarts, as clients keep cursors for
-	// days.
+	// CursorKey is a secret of at least 16 bytes that the cursors of pages are made with. It must outlive restarts, as
+	// clients keep cursors for days.
 	CursorKey []byte
-	// MaxContentLength bounds the body of a request, in bytes, inflated. 100
-	// MiB if it is 0.
+	// MaxContentLength bounds the body of a request, in bytes, inflated. 100 MiB if it is 0.
 	MaxContentLength int64
 	// Pages bounds the length of pages.
 	Pages PageLimits
 	// RateLimit is how many requests a second one credential, or one address
 	// without a good one, may make; twice as many at once. 0 is no limit.
 	RateLimit int
-	// TrustedProxies are networks of reverse proxies whose X-Forwarded-For and
-	// X-Forwarded-Proto are believed.
+	// TrustedProxies are networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
 	TrustedProxies []netip.Prefix
 	// Hosts are the names by which browsers may call the server.
 	Hosts door.Hosts
-	// AllowedOrigins lists the web origins whose scripts may use the server
-	// (CORS); "*" is any. None if it is empty.
+	// AllowedOrigins lists the web origins whose scripts may use the server (CORS); "*" is any. None if it is empty.
 	AllowedOrigins []string
 
 	Log *slog.Logger     // slog's default if nil
@@ -94,8 +85,7 @@ type PageLimits struct {
 	Max     int // whatever the client's limit; 10,000 if 0
 }
 
-// Handler serves TAXII 2.1 and the accounts API. Its methods may be called
-// concurrently.
+// Handler serves TAXII 2.1 and the accounts API. Its methods may be called concurrently.
 type Handler struct {
 	title, description, contact, defaultRoot string
 
@@ -200,14 +190,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Forget makes the handler ask its authenticator again about the user's
-// credentials. Call it when an account is removed or its password or role
-// changes, after the change is durable.
+// Forget makes the handler ask its authenticator again about the user's credentials. Call it when an account is removed
+// or its password or role changes, after the change is durable.
 func (h *Handler) Forget(user string) { h.gate.known.forget(user) }
 
-// routes maps paths to what is there. The standard's paths end in a slash;
-// they work without it too, and not by a redirect, which turns a POST into a
-// GET.
+// routes maps paths to what is there. The standard's paths end in a slash; they work without it too, and not by a
+// redirect, which turns a POST into a GET.
 func (h *Handler) routes() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	add := func(path string, serve endpoint) {
@@ -356,16 +344,14 @@ func (h *Handler) authenticate(x *exchange) error {
 	return h.attend(x)
 }
 
-// requestsAtOnce is how many requests are answered at a time, and
-// requestsOfUser how many of one user's: each holds some memory for as long as
-// its answer is read.
+// requestsAtOnce is how many requests are answered at a time, and requestsOfUser how many of one user's: each holds
+// some memory for as long as its answer is read.
 const (
 	requestsAtOnce = 1024
 	requestsOfUser = 128
 )
 
-// attend gives somebody who is known a place, and keeps the connection from
-// being given to another.
+// attend gives somebody who is known a place, and keeps the connection from being given to another.
 func (h *Handler) attend(x *exchange) error {
 	leave, ok := h.requests.take(x.who.User)
 	if !ok {
@@ -379,8 +365,7 @@ func (h *Handler) attend(x *exchange) error {
 	return nil
 }
 
-// identify finds out who makes the request. login is as [gate.authenticate]
-// tells it.
+// identify finds out who makes the request. login is as [gate.authenticate] tells it.
 func (h *Handler) identify(x *exchange) (login bool, err error) {
 	x.who, login, err = h.gate.authenticate(x.r)
 	return login, err

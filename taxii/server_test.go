@@ -52,8 +52,7 @@ func TestHeadAnswersLikeGetWithoutBody(t *testing.T) {
 	}
 }
 
-// Checklist 1.7: other methods are answered with 405 and Allow, OPTIONS with
-// Allow.
+// Checklist 1.7: other methods are answered with 405 and Allow, OPTIONS with Allow.
 func TestOtherMethodsAreToldWhatIsAllowed(t *testing.T) {
 	f := newFixture(t)
 	object := boxPath + "objects/" + indicatorID(1) + "/"

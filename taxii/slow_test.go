@@ -16,8 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
-// pipes is a listener whose connections are pipes in memory, which take part
-// in a synctest bubble's time.
+// pipes is a listener whose connections are pipes in memory, which take part in a synctest bubble's time.
 type pipes struct {
 	accept chan net.Conn
 	closed chan struct{}
@@ -35,8 +34,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { close(p.closed); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// overPipe runs the client against a server in a bubble where time costs
-// nothing.
+// overPipe runs the client against a server in a bubble where time costs nothing.
 func overPipe(t *testing.T, client func(*testing.T, net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,8 +71,7 @@ func readStatus(t *testing.T, conn net.Conn) int {
 	return response.StatusCode
 }
 
-// A large body on a slow line gets through, long after the server's own
-// timeouts have passed.
+// A large body on a slow line gets through, long after the server's own timeouts have passed.
 func TestSlowUploadsGetThrough(t *testing.T) {
 	overPipe(t, func(t *testing.T, conn net.Conn) {
 		body := `{"objects":[` + indicator(1, 1) + `]}`

@@ -32,8 +32,7 @@ type StatusDetailResource struct {
 	Evidence
 }
 
-// resource counts what the lists hold and lists all of it: a client checks
-// that both agree, and that the counts add up.
+// resource counts what the lists hold and lists all of it: a client checks that both agree, and that the counts add up.
 func (s Status) resource() StatusResource {
 	resource := StatusResource{
 		ID:               s.ID,
@@ -104,8 +103,7 @@ func (h *Handler) getStatus(x *exchange) error {
 	return nil
 }
 
-// statusesAtOnce is how many statuses are made at a time: one can list a
-// hundred thousand objects.
+// statusesAtOnce is how many statuses are made at a time: one can list a hundred thousand objects.
 const statusesAtOnce = 4
 
 // statusOf finds a status and writes it out.

@@ -35,12 +35,10 @@ func (h *Handler) EndStreams() {
 	h.streams.once.Do(func() { close(h.streams.ended) })
 }
 
-// getStream sends what enters a collection as server-sent events, each with an
-// object as data and its date_added as id. It begins after the Last-Event-ID,
-// else after added_after, else now. It is not part of the standard.
+// getStream sends what enters a collection as server-sent events, each with an object as data and its date_added as id.
+// It begins after the Last-Event-ID, else after added_after, else now. It is not part of the standard.
 //
-// Nothing is kept for a client but its place: one that reads too slowly is
-// dropped and takes up where it was.
+// Nothing is kept for a client but its place: one that reads too slowly is dropped and takes up where it was.
 func (h *Handler) getStream(x *exchange) error {
 	c, err := h.readable(x)
 	if err != nil {
@@ -153,8 +151,7 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 	}
 }
 
-// writeEvent writes a record as an event. The object stands there byte for
-// byte, save for its line ends.
+// writeEvent writes a record as an event. The object stands there byte for byte, save for its line ends.
 func writeEvent(w *bufio.Writer, r Record) error {
 	fmt.Fprintf(w, "id: %s\n", formatTimestamp(r.DateAdded))
 	object := r.Object

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// throttle limits attempts by key: a burst at once, then one an interval. It
-// differs from a plain token bucket in that an attempt that turns out well is
-// given back, so that only failures count. Its memory is bounded.
+// throttle limits attempts by key: a burst at once, then one an interval. It differs from a plain token bucket in that
+// an attempt that turns out well is given back, so that only failures count. Its memory is bounded.
 type throttle struct {
 	burst    int
 	interval time.Duration
@@ -26,8 +25,7 @@ func newThrottle(burst int, interval time.Duration, now func() time.Time) *throt
 	return &throttle{burst: burst, interval: interval, now: now, due: make(map[string]time.Time)}
 }
 
-// take takes an attempt. It returns 0, or how long to wait before the next one
-// is allowed.
+// take takes an attempt. It returns 0, or how long to wait before the next one is allowed.
 func (t *throttle) take(key string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -64,9 +62,8 @@ func (t *throttle) giveBack(key string) {
 	}
 }
 
-// evict makes room in a full table: it looks at some entries, deletes those
-// that have expired, and any one if none has. For a throttle that means that
-// who floods it with keys gains a burst for each.
+// evict makes room in a full table: it looks at some entries, deletes those that have expired, and any one if none has.
+// For a throttle that means that who floods it with keys gains a burst for each.
 func evict[K comparable, V any](table map[K]V, expired func(V) bool) {
 	const looks = 32
 	size, looked := len(table), 0

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// formatTimestamp writes a TAXII timestamp: UTC, exactly six fraction digits
-// (section 2).
+// formatTimestamp writes a TAXII timestamp: UTC, exactly six fraction digits (section 2).
 func formatTimestamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
 }
@@ -26,9 +25,8 @@ var instant = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|
 
 var errTimestamp = errors.New("not a timestamp such as 2026-01-31T08:00:00.000000Z")
 
-// parseInstant reads a timestamp as it arrives in a query: any precision and
-// any offset, since clients format them with what their language has to hand.
-// A raw + of an offset has become a space by then.
+// parseInstant reads a timestamp as it arrives in a query: any precision and any offset, since clients format them with
+// what their language has to hand. A raw + of an offset has become a space by then.
 func parseInstant(s string) (time.Time, error) {
 	s = strings.ReplaceAll(s, " ", "+")
 	if !instant.MatchString(s) {

@@ -11,8 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
-// Checklist 9.8, 9.9: readers that page while writers add see every object
-// once, by next and by added_after.
+// Checklist 9.8, 9.9: readers that page while writers add see every object once, by next and by added_after.
 func TestReadersLoseNothingWhileWritersWrite(t *testing.T) {
 	const (
 		writers    = 4
@@ -69,8 +68,7 @@ func TestReadersLoseNothingWhileWritersWrite(t *testing.T) {
 	wg.Wait()
 }
 
-// byAddedAfter goes on after the last date of a page; an empty one has none
-// and is asked for again.
+// byAddedAfter goes on after the last date of a page; an empty one has none and is asked for again.
 func byAddedAfter(query string, a answer) string {
 	if last := a.header.Get("X-TAXII-Date-Added-Last"); last != "" {
 		return "added_after=" + last

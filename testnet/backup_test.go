@@ -153,8 +153,8 @@ func TestWhatABackupHasInItsOutboxIsPublishedOnce(t *testing.T) {
 	}
 }
 
-// The records that a lost governor made after its backup are not made again: its transactions on the chain show by their
-// leases what they were, even before their content is here.
+// The records that a lost governor made after its backup are not made again: its transactions on the chain show by
+// their leases what they were, even before their content is here.
 func TestALostGovernorRepeatsNoRecord(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, development(t), "alpha", "bravo")

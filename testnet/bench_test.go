@@ -129,8 +129,8 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkComplete: one object, and a request of 100, until the answer says "complete", and until its publisher's node serves
-// the last of them: who is answered can read it at once.
+// BenchmarkComplete: one object, and a request of 100, until the answer says "complete", and until its publisher's node
+// serves the last of them: who is answered can read it at once.
 func BenchmarkComplete(b *testing.B) {
 	n := benchNetwork(b, "alpha", "bravo")
 	o := n.members[0]

@@ -28,8 +28,8 @@ func (o *organisation) delete(path string) int {
 	return response.StatusCode
 }
 
-// Who is answered "complete" and looks at once finds it, wherever it is to be found; who is answered that it is withdrawn
-// finds it nowhere.
+// Who is answered "complete" and looks at once finds it, wherever it is to be found; who is answered that it is
+// withdrawn finds it nowhere.
 func TestWhatIsCompleteIsServedAtOnce(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")

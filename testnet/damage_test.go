@@ -65,8 +65,8 @@ func (o *organisation) read(collection string) (list []string, err error) {
 	return list, nil
 }
 
-// What can be derived is derived again when it is damaged, without anybody's help; what can't be is refused, with what to do
-// about it, and that does it.
+// What can be derived is derived again when it is damaged, without anybody's help; what can't be is refused, with what
+// to do about it, and that does it.
 func TestDamageIsMendedOrRefused(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, development(t), "alpha", "bravo")

@@ -132,8 +132,8 @@ func crowd(t testing.TB, n int, addresses ...string) {
 	}
 }
 
-// Connections that do nothing, on every listener at once and more of them than the process may have files: it lives, and
-// whoever has an account is answered and publishes. So it is after a restart into the crowd.
+// Connections that do nothing, on every listener at once and more of them than the process may have files: it lives,
+// and whoever has an account is answered and publishes. So it is after a restart into the crowd.
 func TestIdleConnectionsNeitherEndTheProcessNorKeepClientsOut(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo")

@@ -117,7 +117,8 @@ func TestHostileDrip(t *testing.T) {
 	}
 }
 
-// Announcements without end, of what is never minted, by several members: what they take is bounded, and others are heard.
+// Announcements without end, of what is never minted, by several members: what they take is bounded, and others are
+// heard.
 func TestHostileAnnouncements(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	var gang []*villain

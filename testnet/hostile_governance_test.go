@@ -83,8 +83,8 @@ func TestHostileFounderGetsNothingThatIsPostedToAnothersCollection(t *testing.T)
 	}
 }
 
-// rotates mints a change of the villain's keys: of its peer key, or of its identity, which brings the peer key back that it
-// is in the swarm with.
+// rotates mints a change of the villain's keys: of its peer key, or of its identity, which brings the peer key back
+// that it is in the swarm with.
 func (v *villain) rotates(identity bool) {
 	v.t.Helper()
 	document := wire.Member{

@@ -22,7 +22,8 @@ import (
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
-// latency asks a node for a page again and again until the returned function is called, and tells the longest that it took.
+// latency asks a node for a page again and again until the returned function is called, and tells the longest that it
+// took.
 func (o *organisation) latency(path string) (longest func() time.Duration) {
 	o.t.Helper()
 	o.client() // signs up
@@ -164,8 +165,8 @@ func strangersKeyring(t testing.TB, collection string, size int) []byte {
 	return payload
 }
 
-// Records as large as can be, one of them named by many NFTs: they take little memory, while they are read and after each
-// start, and nobody who reads waits for them.
+// Records as large as can be, one of them named by many NFTs: they take little memory, while they are read and after
+// each start, and nobody who reads waits for them.
 func TestHostileRecords(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	alpha, bravo := n.members[0], n.members[1]

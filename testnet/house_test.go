@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // The rooms of the node and of its repository stay rooms: what doesn't fit any more is a reason for another one.
@@ -79,5 +80,32 @@ func TestTheRoomsStaySmall(t *testing.T) {
 		if said[folder] != 1 {
 			t.Errorf("%s says in %d files what it is, want one", folder, said[folder])
 		}
+	}
+}
+
+// widestComment is the width to which comments are filled, in characters, a tab being one.
+const widestComment = 120
+
+func TestCommentsHaveOneWidth(t *testing.T) {
+	t.Parallel()
+	looked := 0
+	must(t, filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		looked++
+		for i, line := range strings.Split(string(source), "\n") {
+			if strings.HasPrefix(strings.TrimLeft(line, "\t"), "// ") && utf8.RuneCountInString(line) > widestComment {
+				t.Errorf("%s:%d is wider than %d characters", path, i+1, widestComment)
+			}
+		}
+		return nil
+	}))
+	if looked < 500 {
+		t.Fatalf("%d files were looked at", looked)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
-// retold is an object as another organisation publishes it under the same id: with a creator, dates and words of its own.
-// Markings have none of these that anybody may choose.
+// retold is an object as another organisation publishes it under the same id: with a creator, dates and words of its
+// own. Markings have none of these that anybody may choose.
 func retold(t testing.TB, object string) string {
 	t.Helper()
 	var members map[string]any
@@ -59,8 +59,8 @@ func (o *organisation) publishers(root, collection string) map[string]string {
 	return list
 }
 
-// Two members publish the same objects, each with its own creator, dates and words, as sources of threat data do. Nothing
-// of either is refused; all nodes serve the first one's and have the other's beside them.
+// Two members publish the same objects, each with its own creator, dates and words, as sources of threat data do.
+// Nothing of either is refused; all nodes serve the first one's and have the other's beside them.
 func TestTwoMembersTellTheSameObjectsEachInItsWords(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "bravo", "charlie")
@@ -158,8 +158,8 @@ func (o *organisation) publication(collection, id string) string {
 	return m.Objects[0].TxID
 }
 
-// Mallory publishes under another's id what it likes, later versions and revocations too: what is served stays as it was.
-// And who takes its own back takes nothing of the other's with it, nor is kept from it by a copy.
+// Mallory publishes under another's id what it likes, later versions and revocations too: what is served stays as it
+// was. And who takes its own back takes nothing of the other's with it, nor is kept from it by a copy.
 func TestNobodyChangesWhatAnotherPublishes(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, newChain(t), "alpha", "mallory", "charlie")

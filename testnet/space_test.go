@@ -37,8 +37,8 @@ func (o *organisation) takes() (n int64) {
 	return n
 }
 
-// What was published and withdrawn takes no space in the stores any more, neither at who published it nor at another member:
-// soon, and without a restart.
+// What was published and withdrawn takes no space in the stores any more, neither at who published it nor at another
+// member: soon, and without a restart.
 func TestWithdrawnObjectsGiveTheirSpaceBack(t *testing.T) {
 	t.Parallel()
 	const objects, size = 24, 2 << 20

@@ -214,8 +214,8 @@ func printRehearsal(w io.Writer, r taxii.RehearsalResource) {
 	fmt.Fprintf(w, "\n%d objects, %d would be refused; all of it costs %s ALGO\n", r.TotalCount, r.RefusedCount, algo(r.Cost))
 }
 
-// objectsOf gives the objects of a bundle or envelope, of a list, or the one object that the data is. Bundles among them
-// are taken apart as well.
+// objectsOf gives the objects of a bundle or envelope, of a list, or the one object that the data is. Bundles among
+// them are taken apart as well.
 func objectsOf(data []byte) ([]jsontext.Value, error) {
 	data = bytes.TrimSpace(taxii.TrimByteOrderMark(data))
 	var list []jsontext.Value

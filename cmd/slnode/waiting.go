@@ -12,8 +12,9 @@ import (
 // explainPace is how often a command that takes long asks what it waits for.
 const explainPace = 2 * time.Second
 
-// explain says on w what a daemon waits for, while a command takes long that needs something to be published. Without it
-// a command would hang and say nothing: what is wrong stands in the daemon's log. A node of this process logs to w itself.
+// explain says on w what a daemon waits for, while a command takes long that needs something to be published. Without
+// it a command would hang and say nothing: what is wrong stands in the daemon's log. A node of this process logs to w
+// itself.
 func explain(ctx context.Context, client *control.Client, w io.Writer) (stop func()) {
 	if !client.IsDaemon() {
 		return func() {}

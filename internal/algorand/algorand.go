@@ -60,8 +60,8 @@ const (
 	NoStateProof  = "no state proof can be found for that round"
 )
 
-// NotFound reports whether a call failed because the server itself said, in these words, that there is no such thing. Any
-// other 404 is a gateway's, of a path that is wrong or of a server that is not there, and says nothing.
+// NotFound reports whether a call failed because the server itself said, in these words, that there is no such thing.
+// Any other 404 is a gateway's, of a path that is wrong or of a server that is not there, and says nothing.
 func NotFound(err error, words ...string) bool {
 	var notFound common.NotFound
 	if !errors.As(err, &notFound) {

@@ -11,8 +11,8 @@ import (
 	"github.com/serviceledger/slnode/internal/retry"
 )
 
-// Throttled is a server's wish for fewer requests: answer 429, 503 or, from providers whose daily quota is used up, 403;
-// and any other error with a Retry-After.
+// Throttled is a server's wish for fewer requests: answer 429, 503 or, from providers whose daily quota is used up,
+// 403; and any other error with a Retry-After.
 type Throttled struct {
 	Status  int
 	After   time.Duration // how long the server asks to wait; 0 if it doesn't say

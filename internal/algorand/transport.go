@@ -20,8 +20,8 @@ const (
 	// maxBody is more than the largest answer that is asked for: a full block (5 MiB), or a page of 1,000 transactions
 	// with notes of 4 KiB.
 	maxBody = 64 << 20
-	// maxErrorBody is how much of an error's body is read, and maxMessage how much of it is passed on. Algod names a group's
-	// failing transaction first and the reason last.
+	// maxErrorBody is how much of an error's body is read, and maxMessage how much of it is passed on. Algod names a
+	// group's failing transaction first and the reason last.
 	maxErrorBody = 16 << 10
 	maxMessage   = 1000
 )

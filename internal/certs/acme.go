@@ -38,9 +38,9 @@ const (
 	acmeTimeout   = 30 * time.Second
 )
 
-// ACME is a certificate from an ACME authority (RFC 8555) for all names of the node. It is got in the background when the
-// node starts, and again when a third of its lifetime is left, or when the authority wants it. Clients never wait for the
-// authority: they are shown what is there.
+// ACME is a certificate from an ACME authority (RFC 8555) for all names of the node. It is got in the background when
+// the node starts, and again when a third of its lifetime is left, or when the authority wants it. Clients never wait
+// for the authority: they are shown what is there.
 type ACME struct {
 	names      []string
 	email      string
@@ -222,8 +222,8 @@ func (a *ACME) obtain(ctx context.Context) error {
 	return nil
 }
 
-// order orders the certificate. An authority that tells when to renew is told what is replaced, too, unless it refused that:
-// a certificate matters more than whether it counts as one more.
+// order orders the certificate. An authority that tells when to renew is told what is replaced, too, unless it refused
+// that: a certificate matters more than whether it counts as one more.
 func (a *ACME) order(ctx context.Context, account acme.Account, key crypto.Signer) ([]acme.Certificate, error) {
 	request, err := acmez.NewCSR(key, a.names)
 	if err != nil {

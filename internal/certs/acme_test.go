@@ -36,8 +36,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// acmeAuthority is Let's Encrypt's own test authority, in this process. It validates names as a real one does, at the ports
-// that it was given and at the address that a name server of the test's tells for every name.
+// acmeAuthority is Let's Encrypt's own test authority, in this process. It validates names as a real one does, at the
+// ports that it was given and at the address that a name server of the test's tells for every name.
 type acmeAuthority struct {
 	*httptest.Server
 	names  *db.MemoryStore

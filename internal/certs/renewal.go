@@ -9,8 +9,8 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// renewal is when the authority wants a certificate to be renewed: ACME Renewal Information (RFC 9773). It says so early
-// where it has to revoke many.
+// renewal is when the authority wants a certificate to be renewed: ACME Renewal Information (RFC 9773). It says so
+// early where it has to revoke many.
 type renewal struct {
 	of       *x509.Certificate
 	at       time.Time // zero: it says nothing
@@ -24,7 +24,8 @@ const (
 	renewalSeldom = 24 * time.Hour
 )
 
-// untilDue is how long the certificate need not be renewed: until a third of its lifetime is left, or the authority wants it.
+// untilDue is how long the certificate need not be renewed: until a third of its lifetime is left, or the authority
+// wants it.
 func (a *ACME) untilDue(ctx context.Context) time.Duration {
 	certificate := a.current.Load()
 	if certificate == nil {

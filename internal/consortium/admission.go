@@ -18,8 +18,8 @@ func (s *State) AdmissionAt(account string, at Position) (Event, bool) {
 }
 
 // GroundsAt gives the records from which it follows that an account was a member's just before a position, in the order
-// of the chain, beside the charter: its amendments, and the admission. Where the member has changed its keys, all of its
-// admissions and changes are among them: each can rest on those before it.
+// of the chain, beside the charter: its amendments, and the admission. Where the member has changed its keys, all of
+// its admissions and changes are among them: each can rest on those before it.
 func (s *State) GroundsAt(account string, at Position) (records []Event) {
 	for _, t := range s.terms {
 		if t.event.TxID != s.charter {

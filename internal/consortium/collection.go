@@ -13,8 +13,8 @@ import (
 const (
 	// maxCollections is how many collections a member can make. Each is something that everybody has to remember.
 	maxCollections = 1024
-	// maxSpare bounds the properties, sealed or opened, that are kept beside the present ones of each collection: in bytes.
-	// What doesn't fit is asked for again when it is needed, see [State.Wanted].
+	// maxSpare bounds the properties, sealed or opened, that are kept beside the present ones of each collection: in
+	// bytes. What doesn't fit is asked for again when it is needed, see [State.Wanted].
 	maxSpare = 4 << 20
 )
 
@@ -32,7 +32,8 @@ type collection struct {
 	begun   []*collectionRecord // by which the epochs began, from epoch 1
 	late    int                 // records whose keys are to be given again
 
-	// What is known of the beginning, up to the first collection record that hasn't arrived: it may change everything after it.
+	// What is known of the beginning, up to the first collection record that hasn't arrived: it may change everything
+	// after it.
 	known   int // records
 	periods []period
 	last    *collectionRecord // of the last period that we can read
@@ -101,8 +102,8 @@ func (s *State) record(e Event) (Effect, string) {
 	return Record, ""
 }
 
-// mint remembers the directory of a record. Each costs everybody the work of reading it, so that of one member each counts
-// once.
+// mint remembers the directory of a record. Each costs everybody the work of reading it, so that of one member each
+// counts once.
 func (m *member) mint(directory string) {
 	if directory == "" {
 		return
@@ -160,8 +161,8 @@ func (r *collectionRecord) fits(key *seal.EpochKey) bool {
 	return !r.keyring && !r.void && key.Commitment(r.in.id, r.epoch) == r.key
 }
 
-// give takes the keys of a record: of epochs that begin with it or before it, those that their beginning is committed to.
-// Which these are is known when all before it has arrived; until then they are to be given again. The records whose
+// give takes the keys of a record: of epochs that begin with it or before it, those that their beginning is committed
+// to. Which these are is known when all before it has arrived; until then they are to be given again. The records whose
 // properties are opened by them are returned.
 func (r *collectionRecord) give(s *State, keys []wire.KeyringEpoch) (opened []*collectionRecord) {
 	c := r.in
@@ -372,7 +373,8 @@ func (c *collection) at(p Position) (now period, known, found bool) {
 	return c.periods[n-1], true, true
 }
 
-// Collection is a collection as it is now, for somebody who can read it. Its members are named by their present accounts.
+// Collection is a collection as it is now, for somebody who can read it. Its members are named by their present
+// accounts.
 type Collection struct {
 	ID         string
 	Owner      string // account
@@ -416,8 +418,9 @@ func (s *State) Collection(id string) (Collection, bool) {
 	return one, true
 }
 
-// OwnerOf tells whose a collection is, by the owner's present account, also of one that we can't read. It is told by the
-// chain alone: a collection that was to be made with an id, and whose first record has not been seen, exists or not.
+// OwnerOf tells whose a collection is, by the owner's present account, also of one that we can't read. It is told by
+// the chain alone: a collection that was to be made with an id, and whose first record has not been seen, exists or
+// not.
 func (s *State) OwnerOf(id string) (account string, exists bool) {
 	c := s.collections[id]
 	if c == nil {

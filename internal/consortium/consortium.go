@@ -7,8 +7,8 @@
 // records (names, keys, properties of collections) as it arrives from IPFS, in any order. Once every content has been
 // taken, the state depends on the chain only: every node that can open the same keyrings has the same state.
 //
-// Everybody who may mint can make everybody else read its records. So what a record can cost is bounded, in bytes and in
-// keys that are tried, and reading one ([Reader.Read]) needs no state: it is done beside it.
+// Everybody who may mint can make everybody else read its records. So what a record can cost is bounded, in bytes and
+// in keys that are tried, and reading one ([Reader.Read]) needs no state: it is done beside it.
 package consortium
 
 import (

@@ -360,7 +360,8 @@ func TestTheKeyOfAnEpochIsTheOneItBeganWith(t *testing.T) {
 	}
 }
 
-// Two nodes of an owner, or one that lost its journal, make a second key for an epoch: the record that comes second does nothing.
+// Two nodes of an owner, or one that lost its journal, make a second key for an epoch: the record that comes second
+// does nothing.
 func TestARecordWithAnotherKeyOfTheSameEpochChangesNothing(t *testing.T) {
 	founder, reader := newOrganisation(t, "founder"), newOrganisation(t, "reader")
 	h := newHistory(t)

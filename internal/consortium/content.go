@@ -140,8 +140,8 @@ func (r Reader) readKeys(m wire.Metadata, payload []byte) (c Content, err error)
 	return c, nil
 }
 
-// openKeyring takes the keys out of a keyring, if it is for us, and says how many stanzas were tried. One that is not in
-// order gives no keys: that may show to those alone that it is for, and makes the record void for nobody.
+// openKeyring takes the keys out of a keyring, if it is for us, and says how many stanzas were tried. One that is not
+// in order gives no keys: that may show to those alone that it is for, and makes the record void for nobody.
 func (r Reader) openKeyring(sealed []byte, most int, keys map[uint32]string) (stanzas int) {
 	plaintext, stanzas, err := r.identity.OpenAmong(sealed, most)
 	if err != nil {

@@ -34,8 +34,8 @@ func (h *history) read(s *State, e Event) (Content, error) {
 	return c, nil
 }
 
-// foldCramped is fold for a node that has no room for anything but the present properties of each collection, and that is
-// asked for the rest again and again.
+// foldCramped is fold for a node that has no room for anything but the present properties of each collection, and that
+// is asked for the rest again and again.
 func (h *history) foldCramped(viewer *organisation, order ...int) *State {
 	h.t.Helper()
 	s := New(theConsortium, "TX0", viewer.identity)

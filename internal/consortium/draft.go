@@ -162,8 +162,8 @@ func DraftObject(consortium uint64, c Collection, id, version string, revealing 
 	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now)
 }
 
-// sealKeyrings seals a keyring to all recipients, in as few files as hold them. They are spread evenly, so that the size
-// of the last one doesn't tell their number.
+// sealKeyrings seals a keyring to all recipients, in as few files as hold them. They are spread evenly, so that the
+// size of the last one doesn't tell their number.
 func sealKeyrings(id string, keys map[uint32]*seal.EpochKey, recipients []string) ([][]byte, error) {
 	keyring := wire.Keyring{Collection: id}
 	for _, epoch := range slices.Sorted(maps.Keys(keys)) {

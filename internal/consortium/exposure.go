@@ -19,9 +19,9 @@ type Exposure struct {
 }
 
 // Exposed lists who has the key of the epoch that a collection is in, and should not, in the order of their accounts:
-// those whose membership ended, or whose identity is another, after one position and not after the other. The first is where
-// the keys of the epoch were given out, or the beginning of the epoch if it isn't known. A change of other keys exposes
-// nothing: only an identity opens what a collection's owner gives.
+// those whose membership ended, or whose identity is another, after one position and not after the other. The first is
+// where the keys of the epoch were given out, or the beginning of the epoch if it isn't known. A change of other keys
+// exposes nothing: only an identity opens what a collection's owner gives.
 func (s *State) Exposed(c Collection, given, upTo Position) (list []Exposure) {
 	distinct := map[*member]bool{}
 	for _, m := range s.members {

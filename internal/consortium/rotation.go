@@ -130,7 +130,8 @@ func (s *State) Same(a, b string) bool {
 	return a == b || s.members[a] != nil && s.members[a] == s.members[b]
 }
 
-// Accounts lists the accounts that the member with an account has or had; of somebody who never was a member, the account.
+// Accounts lists the accounts that the member with an account has or had; of somebody who never was a member, the
+// account.
 func (s *State) Accounts(account string) (list []string) {
 	m := s.members[account]
 	if m == nil {
@@ -150,8 +151,8 @@ func (s *State) Present(account string) string {
 	return account
 }
 
-// MemberOf names the member that has or had an account, by its first one, which stays; of somebody who never was a member
-// it is the account.
+// MemberOf names the member that has or had an account, by its first one, which stays; of somebody who never was a
+// member it is the account.
 func (s *State) MemberOf(account string) string {
 	if m := s.members[account]; m != nil {
 		return m.accounts[0].account

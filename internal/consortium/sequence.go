@@ -1,7 +1,7 @@
 package consortium
 
-// maxHoles bounds what is remembered of one publisher's missing numbers: more than can be under way in another order than
-// they were signed in.
+// maxHoles bounds what is remembered of one publisher's missing numbers: more than can be under way in another order
+// than they were signed in.
 const maxHoles = 128
 
 // Sequence follows the numbers that a publisher gives its transactions. They have no holes, so that a number which
@@ -33,11 +33,12 @@ type Range struct {
 // that a transaction is valid (Algorand's limit), for one that was signed just before the higher number was seen.
 const Overdue = 1000
 
-// IsOverdue reports whether at a round the numbers can only have been left out, or given to a transaction that was lost.
+// IsOverdue reports whether at a round the numbers can only have been left out, or given to a transaction that was
+// lost.
 func (r Range) IsOverdue(round uint64) bool { return round > r.Since+Overdue }
 
-// Saw notes that a transaction with a number was seen. Groups can be confirmed in another order than they were signed in,
-// so that a hole is ordinary for a while. A transaction that is told again changes nothing.
+// Saw notes that a transaction with a number was seen. Groups can be confirmed in another order than they were signed
+// in, so that a hole is ordinary for a while. A transaction that is told again changes nothing.
 func (q *Sequence) Saw(number uint64, at Position) {
 	if !q.Last.Before(at) {
 		return

@@ -15,8 +15,8 @@ import (
 // ErrDamaged means that a store isn't as it was written.
 var ErrDamaged = errors.New("the store is damaged")
 
-// AsDamage wraps [ErrDamaged] around an error of an open Pebble store, or of one that was locked and is opened, unless it is
-// one of the system that says nothing about what is on the disk.
+// AsDamage wraps [ErrDamaged] around an error of an open Pebble store, or of one that was locked and is opened, unless
+// it is one of the system that says nothing about what is on the disk.
 func AsDamage(err error) error {
 	if err == nil || errors.Is(err, ErrDamaged) {
 		return err
@@ -57,8 +57,8 @@ func Sync(path string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// NoRecycling is a Pebble cleaner that deletes what is obsolete, old logs too: Pebble keeps some to write into them again. It
-// keeps none for a cleaner that wants to see what is in them, as [pebble.ArchiveCleaner] does.
+// NoRecycling is a Pebble cleaner that deletes what is obsolete, old logs too: Pebble keeps some to write into them
+// again. It keeps none for a cleaner that wants to see what is in them, as [pebble.ArchiveCleaner] does.
 type NoRecycling struct {
 	pebble.DeleteCleaner
 	wantsContents
@@ -66,8 +66,8 @@ type NoRecycling struct {
 
 type wantsContents struct{ pebble.ArchiveCleaner }
 
-// Quiet is a Pebble logger that drops progress notes. A failure reaches the caller as an error; what Pebble calls fatal it
-// can't go on after, nor can anybody.
+// Quiet is a Pebble logger that drops progress notes. A failure reaches the caller as an error; what Pebble calls fatal
+// it can't go on after, nor can anybody.
 type Quiet struct{}
 
 // Infof implements [pebble.Logger].

@@ -18,10 +18,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Marks is a file system that remembers how far the files were synced that Pebble appends to, its logs and its manifests, and the checksum of
-// each so far. When Pebble opens a store, it takes a record that doesn't add up for the end of what was written before the
-// power went; what follows it is gone without a word, and tables that no record names are deleted. Here it is known what
-// was acknowledged, before Pebble opens anything.
+// Marks is a file system that remembers how far the files were synced that Pebble appends to, its logs and its
+// manifests, and the checksum of each so far. When Pebble opens a store, it takes a record that doesn't add up for the
+// end of what was written before the power went; what follows it is gone without a word, and tables that no record
+// names are deleted. Here it is known what was acknowledged, before Pebble opens anything.
 //
 // The marks are in a file of their own. They are written after what they say was synced, and not synced themselves: a
 // mark may be behind, but it is never ahead.
@@ -46,8 +46,8 @@ const marksSize = 512
 
 var sums = crc32.MakeTable(crc32.Castagnoli)
 
-// OpenMarks checks the files of the store in a folder against its marks. If they are not what they should be, the error wraps
-// [ErrDamaged].
+// OpenMarks checks the files of the store in a folder against its marks. If they are not what they should be, the error
+// wraps [ErrDamaged].
 func OpenMarks(inner vfs.FS, dir string) (*Marks, error) {
 	path := filepath.Join(dir, MarksFile)
 	file, err := inner.OpenReadWrite(path, vfs.WriteCategoryUnspecified)

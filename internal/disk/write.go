@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-// WriteFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner only.
+// WriteFile replaces a file so that after a power loss it is the old one or the new one, and readable by its owner
+// only.
 func WriteFile(path string, data []byte) error {
 	return WriteStream(path, func(w io.Writer) error {
 		_, err := w.Write(data)

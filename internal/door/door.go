@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// Listener is a listener whose connections are bounded and whose Accept fails only when it is closed. When it is full, a
-// newcomer takes the place of another connection: of the address that has most of them, the one that has been of no use
-// for longest. A connection on which somebody who is known is being answered (see [Keep]) is never taken away.
+// Listener is a listener whose connections are bounded and whose Accept fails only when it is closed. When it is full,
+// a newcomer takes the place of another connection: of the address that has most of them, the one that has been of no
+// use for longest. A connection on which somebody who is known is being answered (see [Keep]) is never taken away.
 //
 // So connections that do nothing cost others nothing, however many there are, and who holds them loses them first.
 type Listener struct {

@@ -11,9 +11,9 @@ import (
 
 // Hosts are the names by which browsers may call a listener, beside addresses and localhost.
 //
-// A page in a browser can't read what another site says, unless that site has the page's own name: so a hostile page has
-// its name resolve to an address that only the browser can reach, loopback above all, and asks under its own name (DNS
-// rebinding). Programs that are no browsers may say what they like.
+// A page in a browser can't read what another site says, unless that site has the page's own name: so a hostile page
+// has its name resolve to an address that only the browser can reach, loopback above all, and asks under its own name
+// (DNS rebinding). Programs that are no browsers may say what they like.
 type Hosts struct{ names map[string]bool }
 
 // NewHosts makes a list of names. What has a port, as a listener's address, counts by its host.
@@ -72,8 +72,8 @@ func Remedy(r *http.Request) string {
 	return fmt.Sprintf("A browser asks this node as %q, which is none of its names. If it is one, add it to config.toml and restart the node: [console] hosts = [%q]", name, name)
 }
 
-// Guard answers 421 to requests that are misdirected, for a handler that asks for no credentials. Nothing of them reaches
-// it.
+// Guard answers 421 to requests that are misdirected, for a handler that asks for no credentials. Nothing of them
+// reaches it.
 func (h Hosts) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.Misdirected(r, true) {

@@ -190,8 +190,8 @@ func (s stanza) Wrap([]byte) ([]*age.Stanza, error) {
 	return []*age.Stanza{{Type: s.kind, Args: s.args, Body: s.body}}, nil
 }
 
-// The governor's numbers have no holes: a file that has all of them up to one after the publication leaves out nothing of
-// the governor's, if that gave no number twice.
+// The governor's numbers have no holes: a file that has all of them up to one after the publication leaves out nothing
+// of the governor's, if that gave no number twice.
 func TestTheGovernorsNumbersShowWhatIsLeftOut(t *testing.T) {
 	w := newWorld(t, newAccount())
 	bare := func(p Publication) Publication {

@@ -43,8 +43,8 @@ type checker struct {
 	bare    map[string]bool    // by transaction: it is there without its files
 }
 
-// Check walks along the evidence of a file, step by step. Nothing is asked of anybody: what the file can't prove is a step
-// of its own that says so ([Trusted]).
+// Check walks along the evidence of a file, step by step. Nothing is asked of anybody: what the file can't prove is a
+// step of its own that says so ([Trusted]).
 func Check(data []byte, o Options) Report {
 	c := &checker{Report: NewReport(""), options: o, bare: map[string]bool{}}
 	if f, err := parse(data); c.Add("file", Format, err) {
@@ -98,7 +98,8 @@ func (c *checker) fold(f File) (subject consortium.Event, ok bool) {
 	return subject, true
 }
 
-// place is where a publication says that it is; the zero position if it can't be read, which [checker.publication] says.
+// place is where a publication says that it is; the zero position if it can't be read, which [checker.publication]
+// says.
 func place(p Publication) consortium.Position {
 	confirmed, _, err := read(p)
 	if err != nil {
@@ -259,7 +260,8 @@ func (c *checker) trust(name, value, what string) {
 	c.Note(Trusted, name, value, what)
 }
 
-// content checks the files that a transaction published. The state takes those of the charter and of members, and what changes them.
+// content checks the files that a transaction published. The state takes those of the charter and of members, and what
+// changes them.
 func (c *checker) content(prefix string, p Publication, e consortium.Event, bare bool) bool {
 	if e.Directory == "" {
 		if p.Metadata != "" || p.Payload != "" {

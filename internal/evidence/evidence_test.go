@@ -194,8 +194,8 @@ func TestAChangedByteAnywhereFails(t *testing.T) {
 	}
 }
 
-// Who changes something on purpose computes the checksum again. Then the signatures and hashes must show it, to somebody
-// who knows the hashes that come from outside.
+// Who changes something on purpose computes the checksum again. Then the signatures and hashes must show it, to
+// somebody who knows the hashes that come from outside.
 func TestAChangedValueFailsWithAMatchingChecksum(t *testing.T) {
 	for name, f := range files(t) {
 		first := check(f.mustEncode(t), Options{Consortium: charterAsset})

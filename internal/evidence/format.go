@@ -4,7 +4,8 @@
 //
 // # The file
 //
-// One JSON document, indented by one space, with a line break at its end. Byte strings are base64 (RFC 4648, section 4).
+// One JSON document, indented by one space, with a line break at its end. Byte strings are base64 (RFC 4648, section
+// 4).
 //
 //	{
 //	 "format": "serviceledger evidence 1",
@@ -55,19 +56,19 @@
 // compared. "sha256" covers all values, so that no damage goes unnoticed. It is no secret: who changes something on
 // purpose can compute it again. Against that stand the signatures and hashes:
 //
-//   - "transaction" is covered by the signature and by "txid"; the signature itself and the asset id by "path"; "path" and
-//     "index" by the header, and the header by its hash, which "state_proof" covers up to the hash of the message. Where
-//     there is no state proof the block's hash is what has to be trusted, else the message's: [Check] names them.
-//   - "metadata" is covered by the metadata hash in the transaction, "payload" by its integrity in "metadata", both again
-//     by the CID in the transaction.
+//   - "transaction" is covered by the signature and by "txid"; the signature itself and the asset id by "path"; "path"
+//     and "index" by the header, and the header by its hash, which "state_proof" covers up to the hash of the message.
+//     Where there is no state proof the block's hash is what has to be trusted, else the message's: [Check] names them.
+//   - "metadata" is covered by the metadata hash in the transaction, "payload" by its integrity in "metadata", both
+//     again by the CID in the transaction.
 //   - "file_key" is bound by the MAC of the age header in "payload", "object" by the encryption under that key.
 //   - "consortium" is compared with the asset that the charter made, and with everything's note and metadata.
 //   - "word" is covered by nothing: [Check] names it as trusted.
 //
 // What can't be in a file is that something is not on the chain: that the governor had not been replaced before it
-// admitted, that the membership had not been ended, that the publisher's account was not replaced. Who makes the file can
-// leave a record out. Nor does it show who may publish in the collection, and that what is disclosed was sealed to its
-// readers. [Check] names each of them as trusted, and never lets it pass; its conclusion repeats them.
+// admitted, that the membership had not been ended, that the publisher's account was not replaced. Who makes the file
+// can leave a record out. Nor does it show who may publish in the collection, and that what is disclosed was sealed to
+// its readers. [Check] names each of them as trusted, and never lets it pass; its conclusion repeats them.
 package evidence
 
 import (
@@ -124,8 +125,8 @@ type Block struct {
 	StateProof *StateProof `json:"state_proof,omitzero"`
 }
 
-// StateProof is the proof that a block is among those that a state proof's message is about. The signatures of the state
-// proof itself (Falcon, by a part of the network) are not in the file.
+// StateProof is the proof that a block is among those that a state proof's message is about. The signatures of the
+// state proof itself (Falcon, by a part of the network) are not in the file.
 type StateProof struct {
 	Index   uint64  `json:"index"`
 	Path    []byte  `json:"path"`

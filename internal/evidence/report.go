@@ -59,8 +59,8 @@ func (r *Report) Note(outcome Outcome, name, value, detail string) {
 // Directory computes the CID of the directory of metadata.json and a payload.
 type Directory func(metadata []byte, payloadName string, payload []byte) (cid string, err error)
 
-// Contents adds the steps from a transaction to the files that it published, each step's name after a prefix: the CID, the
-// metadata's hash, the payload's. It tells whether all pass.
+// Contents adds the steps from a transaction to the files that it published, each step's name after a prefix: the CID,
+// the metadata's hash, the payload's. It tells whether all pass.
 func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload []byte, directory Directory) (m wire.Metadata, ok bool) {
 	m, err := wire.ParseMetadata(metadata)
 	if err == nil && m.Properties.Kind != e.Note.Kind {
@@ -90,8 +90,8 @@ func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload [
 	return m, r.Add(prefix+"CID", e.Directory, err)
 }
 
-// Membership tells why an account could not publish at a position of the chain that was folded: neither as a member nor as
-// the governor.
+// Membership tells why an account could not publish at a position of the chain that was folded: neither as a member nor
+// as the governor.
 func Membership(s *consortium.State, e consortium.Event) error {
 	if s.GovernorAt(e.Position) != e.Sender && !s.MemberAt(e.Sender, e.Position) {
 		return errors.New("the account was not a member then")

@@ -32,8 +32,8 @@ func (f Format) Check() error {
 	return err
 }
 
-// Subdomains reports whether lists of a format can have all names below a name. In the others a name is that name alone;
-// what else it stands for is for the reader of the list to decide.
+// Subdomains reports whether lists of a format can have all names below a name. In the others a name is that name
+// alone; what else it stands for is for the reader of the list to decide.
 func (f Format) Subdomains() bool { return f == RPZ }
 
 // MediaType is the content type of lists in a format.

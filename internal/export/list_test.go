@@ -142,7 +142,8 @@ func TestEveryFormatWritesTheSample(t *testing.T) {
 	}
 }
 
-// Palo Alto Networks' firewalls load no entry with http:// (content#6459), and read two characters of URLs as wildcards.
+// Palo Alto Networks' firewalls load no entry with http:// (content#6459), and read two characters of URLs as
+// wildcards.
 func TestURLsForPANOSAreEntriesThatItLoadsAndMeanNoMore(t *testing.T) {
 	var objects [][]byte
 	for i, url := range []string{

@@ -58,8 +58,8 @@ func parsePattern(pattern string) (choice, error) {
 	return c.settled(), nil
 }
 
-// settled gives the atoms a kind that the pattern says nothing of: an end of a connection is an address by its looks, or
-// it is not known what it is.
+// settled gives the atoms a kind that the pattern says nothing of: an end of a connection is an address by its looks,
+// or it is not known what it is.
 func (c choice) settled() choice {
 	atoms := c.atoms
 	c.atoms = nil
@@ -374,8 +374,8 @@ func (c choice) or(d choice) choice {
 }
 
 // and joins expressions that must all be true. It is a choice still where they say the same thing twice: the one value,
-// or hashes of the one file by several algorithms, and what these imply. Whatever else stands beside a value narrows it,
-// and the value alone is not what the pattern means.
+// or hashes of the one file by several algorithms, and what these imply. Whatever else stands beside a value narrows
+// it, and the value alone is not what the pattern means.
 func and(parts []choice) choice {
 	var joined choice
 	var beside []implied

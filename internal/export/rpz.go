@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// maxRPZName leaves room for the name of the zone, in bytes: one owner name that is too long keeps a server from loading
-// all of it.
+// maxRPZName leaves room for the name of the zone, in bytes: one owner name that is too long keeps a server from
+// loading all of it.
 const maxRPZName = 190
 
 func takesRPZ(k Kind, value string) bool {
 	return k == IPv4 || k == IPv6 || k == Domain && len(value) <= maxRPZName
 }
 
-// beginRPZ writes the zone's head. The names are relative, so that the zone can be called anything. The serial number is
-// the time that the list is of, which grows with every change.
+// beginRPZ writes the zone's head. The names are relative, so that the zone can be called anything. The serial number
+// is the time that the list is of, which grows with every change.
 func beginRPZ(w *bufio.Writer, l *List) {
 	l.remark(w, ";")
 	if l.options.Subdomains {

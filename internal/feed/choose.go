@@ -14,8 +14,8 @@ import (
 )
 
 // choose reads the objects of a page and gives those that are wanted and can be decided about, with what was held until
-// now, in an order in which what is referred to comes first. The definitions of their markings come with them, wanted or
-// not: without them nobody could tell how far they may go.
+// now, in an order in which what is referred to comes first. The definitions of their markings come with them, wanted
+// or not: without them nobody could tell how far they may go.
 func (r *run) choose(ctx context.Context, page []jsontext.Value, last bool) ([]*stix.Object, error) {
 	c := choice{run: r}
 	c.read(page)
@@ -87,8 +87,8 @@ func parse(raw []byte, err error) (*stix.Object, error) {
 	return stix.Parse(raw)
 }
 
-// addDefinitions adds those of the markings of what is wanted that came from the source, and theirs. Each is added once in
-// a run.
+// addDefinitions adds those of the markings of what is wanted that came from the source, and theirs. Each is added once
+// in a run.
 func (c *choice) addDefinitions() {
 	for _, o := range c.wanted {
 		delete(c.definitions.fetched, o.ID)
@@ -190,8 +190,8 @@ func (d *definitions) lacks(o *stix.Object) bool {
 	})
 }
 
-// held are objects that wait for the definitions of their markings, which may be on a later page. While there are any, the
-// feed's place stays before them: whatever ends the run, the next one meets them again.
+// held are objects that wait for the definitions of their markings, which may be on a later page. While there are any,
+// the feed's place stays before them: whatever ends the run, the next one meets them again.
 type held struct {
 	objects []*stix.Object
 	size    int // in bytes
@@ -206,8 +206,8 @@ const (
 
 func (h *held) isEmpty() bool { return len(h.objects) == 0 }
 
-// exchange takes those of the objects that have to wait, and gives the rest with those that waited and need not any more.
-// On the last page nothing waits.
+// exchange takes those of the objects that have to wait, and gives the rest with those that waited and need not any
+// more. On the last page nothing waits.
 func (h *held) exchange(objects []*stix.Object, d *definitions, last bool) (ready []*stix.Object) {
 	all := append(h.objects, objects...)
 	pages := 0

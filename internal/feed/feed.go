@@ -268,8 +268,8 @@ func (r *run) walk(ctx context.Context) error {
 	return nil
 }
 
-// take publishes what is wanted and new of a page. It reports whether that was all of it, or whether a limit of the run is
-// reached.
+// take publishes what is wanted and new of a page. It reports whether that was all of it, or whether a limit of the run
+// is reached.
 func (r *run) take(ctx context.Context, page []jsontext.Value, last bool) (done bool, err error) {
 	wanted, err := r.choose(ctx, page, last)
 	if err != nil || len(wanted) == 0 {

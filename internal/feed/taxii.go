@@ -19,7 +19,8 @@ import (
 )
 
 // taxiiSource walks through a TAXII 2.1 collection, again and again: each walk asks for what was added after the one
-// before. Where the server gives a cursor the walk follows it, where it gives none it goes on by the dates of its pages.
+// before. Where the server gives a cursor the walk follows it, where it gives none it goes on by the dates of its
+// pages.
 type taxiiSource struct {
 	config Config
 	client *taxii.Client
@@ -188,8 +189,8 @@ func (s *taxiiSource) restart(ctx context.Context, p *taxiiPlace, cause error) e
 	return nil
 }
 
-// skip moves the beginning of the walk behind what it has seen, as widely as the texts of dates may have been rounded. It
-// reports false where that is nowhere, or where the dates are not in their order.
+// skip moves the beginning of the walk behind what it has seen, as widely as the texts of dates may have been rounded.
+// It reports false where that is nowhere, or where the dates are not in their order.
 func (p *taxiiPlace) skip() bool {
 	for _, step := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if after := p.Last.Add(-step); !p.Mixed && !p.Last.IsZero() && after.After(p.After) {

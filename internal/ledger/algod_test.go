@@ -71,8 +71,8 @@ func oneMint(n int) Mint {
 	return Mint{URL: "ipfs://x", MetadataHash: sha256.Sum256(fmt.Append(nil, n)), Note: fmt.Appendf(nil, "note %d", n), Lease: sha256.Sum256(fmt.Append(nil, "lease", n))}
 }
 
-// What is absent from an algod that remembers every round in which it could be confirmed will never be. Of what algod has
-// only forgotten nobody knows.
+// What is absent from an algod that remembers every round in which it could be confirmed will never be. Of what algod
+// has only forgotten nobody knows.
 func TestAFateIsToldOnlyByWhoCanKnowIt(t *testing.T) {
 	f, l := newFakeAlgod(t)
 	u := transaction(params, l.account.Address, 500, oneMint(1))

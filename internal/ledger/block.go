@@ -63,8 +63,8 @@ type StateProof struct {
 	Message models.StateProofMessage
 }
 
-// StateProof asks for the state proof that covers a block. Found is false where algod has none: on a development network,
-// and for the latest blocks of every other.
+// StateProof asks for the state proof that covers a block. Found is false where algod has none: on a development
+// network, and for the latest blocks of every other.
 func (l *Ledger) StateProof(ctx context.Context, round uint64) (proof StateProof, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -18,9 +18,9 @@ import (
 // ErrNotIncluded means that a block does not hold a transaction.
 var ErrNotIncluded = errors.New("the transaction is not in the block")
 
-// Included reads a block and gives its time, if a transaction is in it. It returns an error wrapping [ErrNoBlock] if algod
-// doesn't have the block, [ErrNotIncluded] if the transaction isn't in it, and any other one if algod could not be
-// asked. The block must be of the network with the given genesis hash.
+// Included reads a block and gives its time, if a transaction is in it. It returns an error wrapping [ErrNoBlock] if
+// algod doesn't have the block, [ErrNotIncluded] if the transaction isn't in it, and any other one if algod could not
+// be asked. The block must be of the network with the given genesis hash.
 func (l *Ledger) Included(ctx context.Context, round uint64, txid string, genesisHash []byte) (time.Time, error) {
 	block, err := l.Block(ctx, round)
 	if err != nil {

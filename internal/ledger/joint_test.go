@@ -122,7 +122,8 @@ func TestAJointTransactionThatDoesMoreIsRefused(t *testing.T) {
 	}
 }
 
-// Signatures of another transaction, or of other accounts, are not taken over: nobody could tell any more what is signed.
+// Signatures of another transaction, or of other accounts, are not taken over: nobody could tell any more what is
+// signed.
 func TestSignaturesOfAnotherTransactionAreNotMerged(t *testing.T) {
 	j, other := joint(t), joint(t)
 	other.signed.Txn.Note = []byte("other")

@@ -131,8 +131,8 @@ func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
 }
 
 // Raise signs a group anew with the fee that the network asks for now, or with what it may cost at most if that is less
-// than twice as much, so that it need not be done often. It returns a [CongestedError] if that is more than may be spent,
-// and an empty group if the fee is high enough.
+// than twice as much, so that it need not be done often. It returns a [CongestedError] if that is more than may be
+// spent, and an empty group if the fee is high enough.
 //
 // Nothing else changes: with the same leases and the same rounds, only one of the two can ever be confirmed. A lease is
 // held until the last round of the transaction that was confirmed with it, and after that round the other is over, too.

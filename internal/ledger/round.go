@@ -77,11 +77,12 @@ func (l *Ledger) lastRound(ctx context.Context) (uint64, error) {
 // and one that is behind does not have the block yet in which another has confirmed the transaction.
 const apart = 10
 
-// jump is by how many rounds an answer may differ from the one before, beside one a second, until it is asked for again.
+// jump is by how many rounds an answer may differ from the one before, beside one a second, until it is asked for
+// again.
 const jump = 100
 
-// clock remembers algod's last round. One wrong answer must not decide for which rounds something is signed, or that they
-// are over.
+// clock remembers algod's last round. One wrong answer must not decide for which rounds something is signed, or that
+// they are over.
 type clock struct {
 	mu    sync.Mutex
 	round uint64

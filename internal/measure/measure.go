@@ -1,5 +1,5 @@
-// Package measure is what the benchmarks of several packages have in common: how large what is compared is, and what the
-// processor did.
+// Package measure is what the benchmarks of several packages have in common: how large what is compared is, and what
+// the processor did.
 package measure
 
 import (
@@ -23,8 +23,8 @@ func Sizes(b *testing.B) []int {
 	return []int{10_000, large}
 }
 
-// Processor is the time of the processor that the process has used. On a machine that does other work, too, it says more
-// than the clock.
+// Processor is the time of the processor that the process has used. On a machine that does other work, too, it says
+// more than the clock.
 func Processor(tb testing.TB) time.Duration {
 	tb.Helper()
 	var usage syscall.Rusage

@@ -22,8 +22,8 @@ type Confirmed struct {
 
 // Event checks the signature and the form of a transaction of this protocol on the network with the given genesis hash,
 // and reads it. It returns an error wrapping [wire.ErrNotOurs] for what is none of this protocol's, one wrapping
-// [ErrForged] for what the sender didn't sign, and another error for what breaks the protocol's form. The identifier, the
-// position, the time and the asset are taken as they are.
+// [ErrForged] for what the sender didn't sign, and another error for what breaks the protocol's form. The identifier,
+// the position, the time and the asset are taken as they are.
 func (c Confirmed) Event(network [32]byte) (consortium.Event, error) {
 	if c.Txn.Type != types.AssetConfigTx {
 		return consortium.Event{}, wire.ErrNotOurs

@@ -40,8 +40,9 @@ func Wait(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// Asked is how long a server asks to wait in Retry-After, at most so long, in either of its forms (RFC 9110, section 10.2.3):
-// seconds, or a date, which is by the server's clock if its own Date tells that. It is 0 if the server names no time.
+// Asked is how long a server asks to wait in Retry-After, at most so long, in either of its forms (RFC 9110, section
+// 10.2.3): seconds, or a date, which is by the server's clock if its own Date tells that. It is 0 if the server names
+// no time.
 func Asked(header http.Header, now time.Time, most time.Duration) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {

@@ -1,5 +1,5 @@
-// Package scratch gives tests folders whose files are in memory, where there is much of it: a test that opens hundreds of
-// stores would wait for the disk most of the time.
+// Package scratch gives tests folders whose files are in memory, where there is much of it: a test that opens hundreds
+// of stores would wait for the disk most of the time.
 package scratch
 
 import (

@@ -25,7 +25,8 @@ const HandlePrefix = "hmac-sha256:"
 // EpochKeySize is the size of an epoch key, in bytes. Its text form has twice as many characters.
 const EpochKeySize = 32
 
-// workFactor is that of the scrypt stanza: it protects passphrases that can be guessed, and none of 256 random bits can.
+// workFactor is that of the scrypt stanza: it protects passphrases that can be guessed, and none of 256 random bits
+// can.
 const workFactor = 1
 
 // saltSize is that of a scrypt stanza, in bytes.
@@ -50,7 +51,8 @@ func NewEpochKey() (*EpochKey, error) {
 	return ParseEpochKey(hex.EncodeToString(random))
 }
 
-// ParseEpochKey reads what [EpochKey.Secret] gives: 64 lower-case hexadecimal digits. The error never repeats the input.
+// ParseEpochKey reads what [EpochKey.Secret] gives: 64 lower-case hexadecimal digits. The error never repeats the
+// input.
 func ParseEpochKey(secret string) (*EpochKey, error) {
 	raw, err := hex.DecodeString(secret)
 	if err != nil || len(raw) != EpochKeySize || hex.EncodeToString(raw) != secret {
@@ -73,7 +75,8 @@ func ParseEpochKey(secret string) (*EpochKey, error) {
 	return &EpochKey{secret: secret, identity: identity, recipient: recipient, handleKey: handleKey}, nil
 }
 
-// Secret is the epoch key as text, which is the passphrase of its objects. Whoever has it reads every object of the epoch.
+// Secret is the epoch key as text, which is the passphrase of its objects. Whoever has it reads every object of the
+// epoch.
 func (k *EpochKey) Secret() string { return k.secret }
 
 // Commitment is what the record that begins an epoch says of its key: SHA-256 over "serviceledger/1 epoch", the
@@ -120,8 +123,8 @@ func (k *EpochKey) Handle(id, version string) string {
 	return HandlePrefix + hex.EncodeToString(mac.Sum(nil))
 }
 
-// soleStanza refuses every header but that of an object: one scrypt stanza with the work factor 1. A hostile header could
-// have thousands of stanzas, or one that costs seconds and a gigabyte.
+// soleStanza refuses every header but that of an object: one scrypt stanza with the work factor 1. A hostile header
+// could have thousands of stanzas, or one that costs seconds and a gigabyte.
 type soleStanza struct{ age.Identity }
 
 func (s soleStanza) Unwrap(stanzas []*age.Stanza) ([]byte, error) {

@@ -25,8 +25,8 @@ func (k *EpochKey) FileKey(sealed []byte) ([]byte, error) {
 }
 
 // OpenWithFileKey decrypts one object with what [EpochKey.FileKey] gave. The header's MAC binds the key: there is no
-// second one that opens the same bytes to something else. An object whose header no epoch key can open is refused; whether
-// it is a certain one that does can't be seen without it.
+// second one that opens the same bytes to something else. An object whose header no epoch key can open is refused;
+// whether it is a certain one that does can't be seen without it.
 func OpenWithFileKey(fileKey, sealed []byte) ([]byte, error) {
 	if len(fileKey) != FileKeySize {
 		return nil, fmt.Errorf("a file key has %d bytes, not %d", FileKeySize, len(fileKey))

@@ -3,9 +3,9 @@
 //
 // There are two kinds of keys. A [Identity] is an organisation's own hybrid post-quantum key (ML-KEM-768 with X25519,
 // "age1pq1…"); its public half is in the organisation's member record, and keyrings are sealed to it. An [EpochKey] is
-// the symmetric key of one key epoch of a collection, which travels only in keyrings. Objects are sealed to an epoch key:
-// one short stanza whatever the number of readers, and no public key that an attacker with a quantum computer could begin
-// with. The stanza is age's own for passphrases: the key as text is the passphrase.
+// the symmetric key of one key epoch of a collection, which travels only in keyrings. Objects are sealed to an epoch
+// key: one short stanza whatever the number of readers, and no public key that an attacker with a quantum computer
+// could begin with. The stanza is age's own for passphrases: the key as text is the passphrase.
 //
 // Plaintexts are padded with spaces to size buckets ([Pad]), which leaves JSON valid JSON.
 package seal

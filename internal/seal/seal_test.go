@@ -270,7 +270,8 @@ func TestTheStockAgeToolOpensAnObject(t *testing.T) {
 	}
 }
 
-// Files of one chunk are opened by this package, longer ones by age: the same bytes open to the same text, or not at all.
+// Files of one chunk are opened by this package, longer ones by age: the same bytes open to the same text, or not at
+// all.
 func TestAShortFileOpensAsAgeOpensIt(t *testing.T) {
 	key := newEpoch(t)
 	rapid.Check(t, func(t *rapid.T) {

@@ -38,8 +38,8 @@ func (s *Signal) Notify() {
 	}
 }
 
-// Until waits until done reports that it is, and looks again at every change of the signals. It gives done's error or, if the
-// context ends first, the context's.
+// Until waits until done reports that it is, and looks again at every change of the signals. It gives done's error or,
+// if the context ends first, the context's.
 func Until(ctx context.Context, done func() (bool, error), signals ...*Signal) error {
 	cases := make([]reflect.SelectCase, len(signals)+1)
 	cases[0] = reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}
@@ -56,8 +56,9 @@ func Until(ctx context.Context, done func() (bool, error), signals ...*Signal) e
 	}
 }
 
-// Each calls do at once, at every change of a signal and, if every is not 0, when so much time has passed since the last tick,
-// until the context ends. A change while do works is not missed. It gives do's error, if the context has not ended.
+// Each calls do at once, at every change of a signal and, if every is not 0, when so much time has passed since the
+// last tick, until the context ends. A change while do works is not missed. It gives do's error, if the context has not
+// ended.
 func Each(ctx context.Context, s *Signal, every time.Duration, do func() error) error {
 	var tick <-chan time.Time
 	if every != 0 {

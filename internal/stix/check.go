@@ -78,9 +78,8 @@ func (o *Object) checkMeta() *Error {
 	return nil
 }
 
-// isObservable reports whether the object needs no created, modified and
-// spec_version. A custom type that has none of the two times counts as an
-// observable: some producers call theirs a domain object all the same.
+// isObservable reports whether the object needs no created, modified and spec_version. A custom type that has none of
+// the two times counts as an observable: some producers call theirs a domain object all the same.
 func (o *Object) isObservable() bool {
 	switch o.Type {
 	case "artifact", "autonomous-system", "directory", "domain-name", "email-addr", "email-message", "file",

@@ -11,9 +11,8 @@ import (
 // maxEcho bounds how much of a foreign text an error repeats, in bytes.
 const maxEcho = 96
 
-// Error says which rule an object breaks. Its text is one short sentence, made
-// for the producer of the object: nothing of the object is repeated in it but a
-// bounded piece in printable ASCII.
+// Error says which rule an object breaks. Its text is one short sentence, made for the producer of the object: nothing
+// of the object is repeated in it but a bounded piece in printable ASCII.
 type Error struct {
 	// ID and Version are what [Identify] could read of the object.
 	ID      string

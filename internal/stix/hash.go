@@ -9,11 +9,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ContentHash is the SHA-256 of the object's canonical form (RFC 8785): it stays the
-// same when white space, the order of properties or the spelling of strings and
-// numbers changes. As section 3.6 lets a producer leave out a property that has its default
-// value, these are left out at the top level: revoked false, lang "en", the
-// spec_version and defanged false of an observable, summary false of a sighting.
+// ContentHash is the SHA-256 of the object's canonical form (RFC 8785): it stays the same when white space, the order
+// of properties or the spelling of strings and numbers changes. As section 3.6 lets a producer leave out a property
+// that has its default value, these are left out at the top level: revoked false, lang "en", the spec_version and
+// defanged false of an observable, summary false of a sighting.
 func (o *Object) ContentHash() ([sha256.Size]byte, error) {
 	canonical := jsontext.Value(bytes.Clone(o.Raw))
 	if err := canonical.Canonicalize(); err != nil {

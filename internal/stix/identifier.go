@@ -12,9 +12,8 @@ const (
 	maxIDLen   = maxTypeLen + len("--") + uuidLen
 )
 
-// splitID takes an identifier (section 2.9) apart. It accepts every UUID of the
-// variant that RFC 4122 defines, whatever its version and the case of its
-// digits: producers use versions 1, 3, 4 and 5.
+// splitID takes an identifier (section 2.9) apart. It accepts every UUID of the variant that RFC 4122 defines, whatever
+// its version and the case of its digits: producers use versions 1, 3, 4 and 5.
 func splitID(id string) (typ string, u uuid.UUID, ok bool) {
 	n := len(id) - uuidLen - len("--")
 	if n < 1 || id[n:n+len("--")] != "--" || !validType(id[:n]) {

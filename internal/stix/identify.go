@@ -6,10 +6,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Identify reads the id and the version of an object as far as it can, however
-// broken the object is: a TAXII status names failed objects too. Either is "" if
-// there is none to be read. The id is bounded and printable, but need not be well-formed;
-// the version is a timestamp.
+// Identify reads the id and the version of an object as far as it can, however broken the object is: a TAXII status
+// names failed objects too. Either is "" if there is none to be read. The id is bounded and printable, but need not be
+// well-formed; the version is a timestamp.
 func Identify(raw []byte) (id, version string) {
 	dec := jsontext.NewDecoder(bytes.NewReader(raw[:min(len(raw), MaxSize)]),
 		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))

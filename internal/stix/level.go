@@ -65,9 +65,9 @@ type Levels struct {
 	Others map[string]Level
 }
 
-// Of is the strictest level among the markings of an object, those of parts of it included, its labels that speak of the
-// TLP, and the properties that are called after it. It is 0 and marked is false if there are none. because names what
-// decided, for a message.
+// Of is the strictest level among the markings of an object, those of parts of it included, its labels that speak of
+// the TLP, and the properties that are called after it. It is 0 and marked is false if there are none. because names
+// what decided, for a message.
 //
 // A marking counts as Red unless it is well known, or resolves to a definition that says a TLP level, or one that is a
 // statement or of the Permissible Actions Protocol: these two say nothing of who may have the object. Nor does what a

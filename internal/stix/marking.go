@@ -51,15 +51,17 @@ type wellKnown struct {
 	properties map[string]string
 }
 
-// IsWellKnownMarking reports whether a marking is one that everybody knows by its id, so that nobody needs its definition.
+// IsWellKnownMarking reports whether a marking is one that everybody knows by its id, so that nobody needs its
+// definition.
 func IsWellKnownMarking(id string) bool { return wellKnownMarking(id) != nil }
 
 func wellKnownMarking(id string) *wellKnown {
 	return wellKnownMarkings[strings.ToLower(id)]
 }
 
-// wellKnownMarkings are those of TLP 1 (section 7.2.1.4: no other instances of them may exist), of TLP 2.0, and those that
-// come built in with OpenCTI: its own for AMBER+STRICT, and PAP. Programs send objects without the definitions of these.
+// wellKnownMarkings are those of TLP 1 (section 7.2.1.4: no other instances of them may exist), of TLP 2.0, and those
+// that come built in with OpenCTI: its own for AMBER+STRICT, and PAP. Programs send objects without the definitions of
+// these.
 var wellKnownMarkings = byID(
 	tlp1("613f2e26-407d-48c7-9eca-b8e91df99dc9", Clear, "white"),
 	tlp1("34098fce-860f-48ae-8e50-ebd3cc5e41da", Green, "green"),
@@ -236,8 +238,8 @@ func readMarking(def map[string]jsontext.Value) *marking {
 	return m
 }
 
-// markingKind tells what a definition is. OpenCTI has a type of its own beside that of the standard, which it fills with
-// "statement".
+// markingKind tells what a definition is. OpenCTI has a type of its own beside that of the standard, which it fills
+// with "statement".
 func markingKind(def map[string]jsontext.Value) string {
 	standard := kindText(textOf(def["definition_type"]))
 	for _, name := range slices.Sorted(maps.Keys(def)) {

@@ -182,7 +182,8 @@ func (o *Object) noteMissing() {
 	}
 }
 
-// noteValue takes down what the value of a property means for the object. There may be a colon and white space before it.
+// noteValue takes down what the value of a property means for the object. There may be a colon and white space before
+// it.
 func (o *Object) noteValue(p *noted, value jsontext.Value) {
 	for value[0] <= ' ' || value[0] == ':' {
 		value = value[1:]

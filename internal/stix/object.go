@@ -1,10 +1,8 @@
-// Package stix reads STIX 2.1 objects: it checks what the standard lets nobody
-// get wrong (identifiers, timestamps, versions, markings), and finds out how
-// widely an object may be shared (its Traffic Light Protocol level).
+// Package stix reads STIX 2.1 objects: it checks what the standard lets nobody get wrong (identifiers, timestamps,
+// versions, markings), and finds out how widely an object may be shared (its Traffic Light Protocol level).
 //
-// It is lenient where producers differ: custom properties, custom types,
-// unknown extensions and references to absent objects are accepted, and the
-// bytes of an object are never altered. It is pure: no I/O, no clock, no state;
+// It is lenient where producers differ: custom properties, custom types, unknown extensions and references to absent
+// objects are accepted, and the bytes of an object are never altered. It is pure: no I/O, no clock, no state;
 // everything in it may be used by many goroutines at once.
 //
 // Section numbers refer to "STIX Version 2.1", OASIS Standard, 10 June 2021.
@@ -15,8 +13,7 @@ import "time"
 // SpecVersion is the only version of the STIX specification that is accepted.
 const SpecVersion = "2.1"
 
-// Bounds on one object. The largest of 2,881 objects from public sets has 216 kB
-// and nests 8 deep.
+// Bounds on one object. The largest of 2,881 objects from public sets has 216 kB and nests 8 deep.
 const (
 	MaxSize  = 8 << 20 // bytes
 	MaxDepth = 64      // arrays and objects inside each other, the object itself included
@@ -37,9 +34,8 @@ type Object struct {
 	// SpecVersion is "2.1", also where an observable leaves it out.
 	SpecVersion string
 
-	// Created and Modified are timestamps as written, or "". Observables have
-	// neither and marking definitions no Modified, but both are kept if a
-	// producer gives them all the same.
+	// Created and Modified are timestamps as written, or "". Observables have neither and marking definitions no Modified,
+	// but both are kept if a producer gives them all the same.
 	Created  string
 	Modified string
 
@@ -67,10 +63,9 @@ type claim struct {
 	property string
 }
 
-// Version is the text that names this version of the object: modified, else
-// created, else "" for an object that is not versioned, which an observable
-// usually is (TAXII 2.1 section 3.4.1). Two texts can name the same version:
-// compare [Object.VersionTime].
+// Version is the text that names this version of the object: modified, else created, else "" for an object that is not
+// versioned, which an observable usually is (TAXII 2.1 section 3.4.1). Two texts can name the same version: compare
+// [Object.VersionTime].
 func (o *Object) Version() string {
 	if o.Modified != "" {
 		return o.Modified
@@ -86,10 +81,9 @@ func (o *Object) VersionTime() time.Time {
 	return o.created
 }
 
-// Refs are the ids that the object names in properties called *_ref and *_refs
-// at any depth, and the extension definitions it uses, each once and in the
-// order of their appearance. What is not a well-formed identifier is left out.
-// The caller must not change the slice.
+// Refs are the ids that the object names in properties called *_ref and *_refs at any depth, and the extension
+// definitions it uses, each once and in the order of their appearance. What is not a well-formed identifier is left
+// out. The caller must not change the slice.
 func (o *Object) Refs() []string { return o.refs }
 
 // IDIsRandom reports whether the id is a random one (UUID version 4). Any other

@@ -1,9 +1,8 @@
 package stix
 
-// Order returns the indices of objects in an order in which an object comes after
-// those that it refers to, if they are among them, and which is otherwise the order
-// given. Where references form a circle, one of it comes first. It takes time
-// in proportion to the number of objects and references.
+// Order returns the indices of objects in an order in which an object comes after those that it refers to, if they are
+// among them, and which is otherwise the order given. Where references form a circle, one of it comes first. It takes
+// time in proportion to the number of objects and references.
 func Order(objects []*Object) []int {
 	byID := make(map[string][]int, len(objects)) // several, if there are versions
 	for i, o := range objects {

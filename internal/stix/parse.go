@@ -188,9 +188,8 @@ func (s *scanner) granularMarkings(dec *jsontext.Decoder) error {
 	})
 }
 
-// extensions checks what section 7.3 asks of every use of an extension: where
-// the key is the id of a definition, the type must be said. Types themselves
-// are not checked: the standard's own examples misspell one.
+// extensions checks what section 7.3 asks of every use of an extension: where the key is the id of a definition, the
+// type must be said. Types themselves are not checked: the standard's own examples misspell one.
 func (s *scanner) extensions(dec *jsontext.Decoder) error {
 	switch dec.PeekKind() {
 	case 'n':

@@ -2,11 +2,11 @@ package stix
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// Read reads an object that somebody else has published. It checks no more than what every reader must agree on, for good
-// (docs/PROTOCOL.md 10), or two releases of the program would show different objects: that it is one JSON object within
-// the bounds, its type and id, its times where it has them, and that it redefines none of the standard's TLP markings.
-// What else the standard asks for is for [Parse], which the publisher's node has used. Of the result only Raw, Type, ID,
-// [Object.Version], [Object.VersionTime] and [Object.ContentHash] say something.
+// Read reads an object that somebody else has published. It checks no more than what every reader must agree on, for
+// good (docs/PROTOCOL.md 10), or two releases of the program would show different objects: that it is one JSON object
+// within the bounds, its type and id, its times where it has them, and that it redefines none of the standard's TLP
+// markings. What else the standard asks for is for [Parse], which the publisher's node has used. Of the result only
+// Raw, Type, ID, [Object.Version], [Object.VersionTime] and [Object.ContentHash] say something.
 func Read(raw []byte) (*Object, error) {
 	o, failed := scan(raw, true)
 	if failed != nil {

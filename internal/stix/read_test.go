@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What a release refuses to publish, or will refuse, is read all the same: whether an object counts must not depend on the
-// release of who reads it.
+// What a release refuses to publish, or will refuse, is read all the same: whether an object counts must not depend on
+// the release of who reads it.
 func TestAReaderTakesWhatAPublisherWouldNotHavePublished(t *testing.T) {
 	id := "indicator--" + randomUUID
 	markings := strings.Repeat(`"marking-definition--`+randomUUID+`x",`, 300)

@@ -1,9 +1,9 @@
 package stix
 
-// Succession tells what is odd about a later version of an object beside an earlier one of the same producer, in words fit
-// to be shown; nothing if it is as section 3.6 has it. Real producers break each of its rules: MISP moves created with
-// every edit, MITRE took revocations back, and ids of creators are mistyped and mended. So nobody is refused for that, and
-// the readers are told. Observables are not versioned: any may follow any.
+// Succession tells what is odd about a later version of an object beside an earlier one of the same producer, in words
+// fit to be shown; nothing if it is as section 3.6 has it. Real producers break each of its rules: MISP moves created
+// with every edit, MITRE took revocations back, and ids of creators are mistyped and mended. So nobody is refused for
+// that, and the readers are told. Observables are not versioned: any may follow any.
 func Succession(earlier, later *Object) (notes []string) {
 	if earlier.isObservable() || later.isObservable() {
 		return nil

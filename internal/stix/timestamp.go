@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// ParseTimestamp reads a STIX timestamp (section 2.16): RFC 3339 in UTC,
-// written with Z, with no fraction or one of 1 to 9 digits. The result compares
-// as an instant; the text, whose precision carries meaning, is the caller's to keep.
+// ParseTimestamp reads a STIX timestamp (section 2.16): RFC 3339 in UTC, written with Z, with no fraction or one of 1
+// to 9 digits. The result compares as an instant; the text, whose precision carries meaning, is the caller's to keep.
 func ParseTimestamp(s string) (time.Time, error) {
 	// time.Parse alone would also take hours of one digit, a comma, and more digits than it keeps.
 	const shortest, longest = "2006-01-02T15:04:05Z", "2006-01-02T15:04:05.999999999Z"

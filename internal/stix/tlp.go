@@ -85,8 +85,8 @@ func mayClaim(text string) bool {
 	return false
 }
 
-// follow is how much of a word is seen after one more letter. It is for words whose beginning does not come again in them
-// but as their first letter.
+// follow is how much of a word is seen after one more letter. It is for words whose beginning does not come again in
+// them but as their first letter.
 func follow(word string, seen int, c byte) int {
 	switch {
 	case word[seen] == c:
@@ -253,8 +253,8 @@ func levelAt(list []word, i int) (level Level, n int) {
 	return level, 1
 }
 
-// tlpName reports whether a property is called after the TLP: "tlp", "x_acme_tlp", "tlpLevel", "traffic_light_protocol".
-// plain says that its value should be a level, rather than a remark about one.
+// tlpName reports whether a property is called after the TLP: "tlp", "x_acme_tlp", "tlpLevel",
+// "traffic_light_protocol". plain says that its value should be a level, rather than a remark about one.
 func tlpName(name []byte) (named, plain bool) {
 	if !mayName(name) {
 		return false, false

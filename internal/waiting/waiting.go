@@ -47,8 +47,8 @@ func Receive[T any](t testing.TB, what string, from <-chan T) (value T) {
 	return value
 }
 
-// Context is one that ends when patience does, for calls that must not take for ever. It outlives the end of the test, so
-// that what is cleaned up then has time, too.
+// Context is one that ends when patience does, for calls that must not take for ever. It outlives the end of the test,
+// so that what is cleaned up then has time, too.
 func Context(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Limit)

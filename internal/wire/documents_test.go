@@ -162,7 +162,8 @@ func TestTheMemberDocumentOfARotationIsMarkedAsOne(t *testing.T) {
 	}
 }
 
-// refuse tries every change of a document that is in order, at the writer and at a reader that the writer did not spare.
+// refuse tries every change of a document that is in order, at the writer and at a reader that the writer did not
+// spare.
 func refuse[T any](t *testing.T, data []byte, encode func(T) ([]byte, error), parse func([]byte) (T, error), changes map[string]func(*T)) {
 	t.Helper()
 	for what, change := range changes {

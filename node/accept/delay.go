@@ -44,7 +44,8 @@ func (d Delay) text(c problem.Condition) string {
 	return ""
 }
 
-// isLasting reports whether nothing can be published until somebody does something about it, or something else recovers.
+// isLasting reports whether nothing can be published until somebody does something about it, or something else
+// recovers.
 func (d Delay) isLasting() bool {
 	c := d.Publishing.Get()
 	return delays[c.Problem] != "" && time.Since(c.Since) > lasting

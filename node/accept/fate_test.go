@@ -120,7 +120,8 @@ func TestCompleteMeansServed(t *testing.T) {
 	x.want("complete", x.event.TxID)
 }
 
-// A client that waits is answered as soon as the object is served, and not before; one that would wait without success, soon.
+// A client that waits is answered as soon as the object is served, and not before; one that would wait without success,
+// soon.
 func TestAClientWaitsUntilWhatItPostedIsServed(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	x := publishes(w, 1)

@@ -27,8 +27,8 @@ func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bo
 	return !leaving, "", err
 }
 
-// take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is published
-// anew.
+// take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is
+// published anew.
 func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := p.Outbox.Accept(submissions)
 	if err != nil {

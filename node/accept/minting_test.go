@@ -77,7 +77,8 @@ func (s *signer) Announce(context.Context, []p2p.Directory) error { return nil }
 
 func (s *signer) Hint(context.Context, uint64) error { return nil }
 
-// signs has what is stored signed, as far as that goes with so much to spend, and gives the notes and what the rest waits for.
+// signs has what is stored signed, as far as that goes with so much to spend, and gives the notes and what the rest
+// waits for.
 func (h *publishersWorld) signs(free uint64) (kinds []wire.Kind, waits problem.Condition) {
 	h.T.Helper()
 	box := publish.NewOutbox(h.R.Outbox)

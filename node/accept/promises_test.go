@@ -61,8 +61,8 @@ func posts(objects ...string) taxii.Addition {
 	return a
 }
 
-// Where an object may go is decided by its level and by who reads the collection, whosever it is; what may not is refused
-// before it leaves the node, with the reason.
+// Where an object may go is decided by its level and by who reads the collection, whosever it is; what may not is
+// refused before it leaves the node, with the reason.
 func TestTheLevelOfAnObjectDecidesIntoWhichCollectionItMayGo(t *testing.T) {
 	h := newPublishersWorld(t)
 	self, mallory := h.Self.Address(), h.Mallory.Address()
@@ -188,7 +188,8 @@ func TestAStatusIsToldToWhoAskedAndToAdministrators(t *testing.T) {
 	}
 }
 
-// A request's objects each have their part of the status, in whatever order they were looked at; what is refused keeps nothing.
+// A request's objects each have their part of the status, in whatever order they were looked at; what is refused keeps
+// nothing.
 func TestEveryObjectOfARequestHasItsPartOfTheStatus(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	p := publisherIn(w)
@@ -215,7 +216,8 @@ func TestEveryObjectOfARequestHasItsPartOfTheStatus(t *testing.T) {
 	}
 }
 
-// Each problem that keeps what was accepted from the chain is told in words for clients, and never the operator's details.
+// Each problem that keeps what was accepted from the chain is told in words for clients, and never the operator's
+// details.
 func TestAClientIsToldWhyWhatItPostedWaits(t *testing.T) {
 	for known := range delays {
 		for _, state := range []outbox.State{outbox.Accepted, outbox.Stored, outbox.Signed} {

@@ -10,7 +10,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// Await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is of no use.
+// Await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is of no
+// use.
 func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) {
 	kept, _, found, err := p.Outbox.Status(id)
 	if err != nil || !found {

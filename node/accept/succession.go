@@ -50,8 +50,8 @@ func joinedNotes(notes ...string) string {
 	return text
 }
 
-// conflicts decides about an object that this organisation has published as the same version with other content: it says
-// why it can't be published, or lets the submission take the place of what is there.
+// conflicts decides about an object that this organisation has published as the same version with other content: it
+// says why it can't be published, or lets the submission take the place of what is there.
 func (b *Batch) conflicts(same *view.Entry, submission *outbox.Submission) (failure string, err error) {
 	replaces := submission.Replace
 	if submission.Item.Revoked && !replaces { // a revocation is always taken, and is not replaced by another one

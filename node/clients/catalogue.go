@@ -21,8 +21,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// everythingRoot is the API root of what this organisation can read in all collections: one holds everything, another one
-// the lines of objects that other members' lines lead before.
+// everythingRoot is the API root of what this organisation can read in all collections: one holds everything, another
+// one the lines of objects that other members' lines lead before.
 const everythingRoot = "consortium"
 
 // Catalogue shows the view to TAXII clients: an API root for each member, with the collections of that member that
@@ -87,8 +87,8 @@ func (c *Catalogue) Collections(_ context.Context, who taxii.Principal, root str
 	return listed, nil
 }
 
-// Collection finds a collection of a root by its id or else by its alias. The collections of the root's organisation come
-// first: what the founder calls the consortium's own hides none of them.
+// Collection finds a collection of a root by its id or else by its alias. The collections of the root's organisation
+// come first: what the founder calls the consortium's own hides none of them.
 func (c *Catalogue) Collection(_ context.Context, who taxii.Principal, root, idOrAlias string) (taxii.Collection, error) {
 	found, err := c.under(who, root)
 	if err != nil {

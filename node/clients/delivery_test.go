@@ -92,7 +92,8 @@ func entriesFrom(first, n int) (list []*view.Entry) {
 	return list
 }
 
-// A receiver that is away is tried again after twice the time, up to ten minutes, and is sent the same until it takes it.
+// A receiver that is away is tried again after twice the time, up to ten minutes, and is sent the same until it takes
+// it.
 func TestAReceiverThatIsAwayIsTriedLaterAndLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSending(t)

@@ -85,8 +85,8 @@ func NewWebhook(config config.Webhook, served *view.View, memos memos, shown *si
 	}, nil
 }
 
-// WebhookCollection is the collection of a webhook as the view knows it: however its id is written, and though it is that
-// by which clients know the collection with everything, or that with other members' versions.
+// WebhookCollection is the collection of a webhook as the view knows it: however its id is written, and though it is
+// that by which clients know the collection with everything, or that with other members' versions.
 func WebhookCollection(own repo.Consortium, id string) string {
 	parsed, err := uuid.Parse(id)
 	switch {
@@ -105,8 +105,8 @@ func (w *Webhook) Status() WebhookStatus {
 	return WebhookStatus{Name: w.config.Name, Condition: w.condition.Get()}
 }
 
-// run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view that
-// can't be read, is tried again.
+// run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view
+// that can't be read, is tried again.
 func (w *Webhook) run(ctx context.Context) error {
 	defer w.client.CloseIdleConnections()
 	after, err := w.place()

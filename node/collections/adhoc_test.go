@@ -11,7 +11,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 )
 
-// Objects for single recipients go to the collection of these recipients: the same for the same ones, however they are named.
+// Objects for single recipients go to the collection of these recipients: the same for the same ones, however they are
+// named.
 func TestTheSameRecipientsHaveTheSameCollection(t *testing.T) {
 	h := newOwnersWorld(t)
 	planned, exists, err := h.owner.PlanAdHoc([]string{"mallory", "founder"})
@@ -87,7 +88,8 @@ func TestATitleOfManyRecipientsIsBounded(t *testing.T) {
 	}
 }
 
-// What was to be ours and another member made is left to that: nothing of ours goes there, and it never passes for ours.
+// What was to be ours and another member made is left to that: nothing of ours goes there, and it never passes for
+// ours.
 func TestACollectionThatAnotherMemberTookIsLeftToIt(t *testing.T) {
 	h := newOwnersWorld(t)
 	c, err := h.owner.AdHoc(t.Context(), []string{"founder"})

@@ -33,8 +33,8 @@ type Grant struct {
 	From string `json:"from"`
 }
 
-// Grant lets organisations read, and perhaps publish. It changes nothing for those who may already: a new key would cost
-// a transaction and shut nobody out.
+// Grant lets organisations read, and perhaps publish. It changes nothing for those who may already: a new key would
+// cost a transaction and shut nobody out.
 func (o *Owner) Grant(ctx context.Context, id string, g Grant) (consortium.Collection, error) {
 	return o.update(ctx, id, func(c consortium.Collection) (change, error) {
 		added, err := o.accounts(g.Organisations)

@@ -128,8 +128,8 @@ func TestNoCollectionIsMadeBeforeTheChainIsKnown(t *testing.T) {
 	wantRefusal(t, "an indexer that is lost", err, "a timeout")
 }
 
-// "From now on" is a new key; "all", or from an epoch on, is the keys of the past: whoever is granted them can read what was
-// published then, and those who read already lose nothing.
+// "From now on" is a new key; "all", or from an epoch on, is the keys of the past: whoever is granted them can read
+// what was published then, and those who read already lose nothing.
 func TestAGrantGivesTheKeysFromTheEpochThatItSays(t *testing.T) {
 	for from, want := range map[string][]uint32{"now": {3}, "": {3}, "all": {1, 2}, "1": {1, 2}, "2": {2}} {
 		h := newOwnersWorld(t)
@@ -211,7 +211,8 @@ func TestThePastIsNotGrantedToWhomItsMarkingsForbid(t *testing.T) {
 	wantRefusal(t, "an object for nobody", err, "must not reach them, grant from now instead")
 }
 
-// What is not served as the object, because another member published under the id before, is given with the keys as well.
+// What is not served as the object, because another member published under the id before, is given with the keys as
+// well.
 func TestThePastThatIsNotServedIsNotGrantedEither(t *testing.T) {
 	h := newOwnersWorld(t)
 	h.EnterBy(h.Mallory.Address(), nodetest.IndicatorJSON(1))
@@ -313,7 +314,8 @@ func TestAChangeIsOfTheOwnersCollectionWhateverOthersCallTheirs(t *testing.T) {
 	}
 }
 
-// There is one change of a collection at a time: who changes it while a record is on its way waits, and changes what it says.
+// There is one change of a collection at a time: who changes it while a record is on its way waits, and changes what it
+// says.
 func TestChangesOfOneCollectionFollowOneAnother(t *testing.T) {
 	h := newOwnersWorld(t)
 	c := h.creates(Spec{Title: "Ring", Readers: []string{"founder"}})

@@ -67,9 +67,9 @@ func (o *Owner) lookAfter(ctx context.Context) error {
 // about once a day. Each epoch locks some of the owner's ALGO, and a rotation costs next to nothing.
 const rekeyEvery = 30_000
 
-// exposed lists who has the key of a collection of ours and should not, and whether it is time to do something about it.
-// A removal is acted upon at once, and so is a member's first change of identity; the next ones of the same member wait,
-// and are then served together.
+// exposed lists who has the key of a collection of ours and should not, and whether it is time to do something about
+// it. A removal is acted upon at once, and so is a member's first change of identity; the next ones of the same member
+// wait, and are then served together.
 func (o *Owner) exposed(c consortium.Collection, round uint64) (list []consortium.Exposure, due bool, err error) {
 	given, err := state.GivenAt(o.Outbox, c)
 	if err != nil {

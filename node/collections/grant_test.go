@@ -179,7 +179,8 @@ func (h *ownersWorld) carriesOut(order func(context.Context) (consortium.Collect
 	}
 }
 
-// looksAfter lets the owner do what is to be done and puts it on the chain, until nothing is left, and gives what was minted.
+// looksAfter lets the owner do what is to be done and puts it on the chain, until nothing is left, and gives what was
+// minted.
 func (h *ownersWorld) looksAfter() (kinds []wire.Kind) {
 	h.T.Helper()
 	for {

@@ -147,7 +147,8 @@ func TestNoKeysAreGivenBeforeTheCharterIsKnown(t *testing.T) {
 	}
 }
 
-// Members who are not members any more, or of whom no keys are known, are given none; the owner's own node gives none while it is no member.
+// Members who are not members any more, or of whom no keys are known, are given none; the owner's own node gives none
+// while it is no member.
 func TestKeysGoToMembersWithKeysAlone(t *testing.T) {
 	h := newOwnersWorld(t)
 	h.creates(Spec{Title: "Everybody", Readers: []string{"all"}})

@@ -37,8 +37,8 @@ type Owner struct {
 	Log        *slog.Logger
 
 	turn turn // one change at a time; nobody has it while they wait for the chain
-	// Where the state stood when the change was begun, and who the members were: that decides who gets keys. What the chain
-	// tells later is not in it, and is looked at afterwards.
+	// Where the state stood when the change was begun, and who the members were: that decides who gets keys. What the
+	// chain tells later is not in it, and is looked at afterwards.
 	asOf    consortium.Position
 	members []consortium.Member
 }
@@ -108,7 +108,8 @@ func (o *Owner) beginNew(ctx context.Context, spec Spec) (consortium.Collection,
 func makingMemo(alias string) string { return "making/" + alias }
 
 // reserve keeps an alias for a collection that is about to be stored, unless another one with it is on its way. Whether
-// it is, the outbox tells: an attempt that came to nothing keeps nobody from the next, nor does a restart let two through.
+// it is, the outbox tells: an attempt that came to nothing keeps nobody from the next, nor does a restart let two
+// through.
 func (o *Owner) reserve(alias, id string) error {
 	if alias == "" {
 		return nil
@@ -202,7 +203,8 @@ func (o *Owner) publish(ctx context.Context, c consortium.Collection, next chang
 	return c, nil
 }
 
-// supplied leaves out those who have no keys at all yet and are to get older ones too: they get all at once, see supply.
+// supplied leaves out those who have no keys at all yet and are to get older ones too: they get all at once, see
+// supply.
 func (o *Owner) supplied(c consortium.Collection, next change) ([]consortium.Member, error) {
 	if c.Epoch == 0 || !o.wholeHistory(next.properties) {
 		return next.to, nil

@@ -57,8 +57,8 @@ func (o *Owner) properties(spec Spec) (wire.Collection, error) {
 	return p, o.check(consortium.Collection{}, p)
 }
 
-// check refuses properties that would not do for a collection; for a new one it is the zero value. It doesn't ask what the
-// wire format checks.
+// check refuses properties that would not do for a collection; for a new one it is the zero value. It doesn't ask what
+// the wire format checks.
 func (o *Owner) check(c consortium.Collection, p wire.Collection) error {
 	if _, err := p.Encode(); err != nil {
 		return err

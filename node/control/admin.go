@@ -30,9 +30,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// Handler is what the command line talks to: TAXII as an administrator, and /admin/ for what TAXII doesn't have.
-// It is reached over loopback by who can read the repository, and over nothing at all by a command that runs the node
-// itself.
+// Handler is what the command line talks to: TAXII as an administrator, and /admin/ for what TAXII doesn't have. It is
+// reached over loopback by who can read the repository, and over nothing at all by a command that runs the node itself.
 func (a *API) Handler(token string) (http.Handler, error) {
 	config, err := a.Taxii()
 	if err != nil {

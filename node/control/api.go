@@ -1,4 +1,5 @@
-// Package control is how an operator runs a node: the API that the command line talks to, its client, status and metrics.
+// Package control is how an operator runs a node: the API that the command line talks to, its client, status and
+// metrics.
 package control
 
 import (

@@ -24,8 +24,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// endpoint is one thing that an operator can ask of a node. The server's route, the client's request and the line in the
-// audit log come from it.
+// endpoint is one thing that an operator can ask of a node. The server's route, the client's request and the line in
+// the audit log come from it.
 type endpoint[In, Out any] struct {
 	path  string
 	order bool   // it changes something, and what it is about is the body; else it is a question, about ?what=

@@ -38,8 +38,8 @@ type Daemon struct {
 // shutdownTimeout is how long running requests may take when the node stops.
 const shutdownTimeout = 2 * time.Second
 
-// ListenOperator listens for the command line, on a free port of loopback or, on a machine that has none, on a socket in
-// the repository. The handler is made for anyone who has a new token.
+// ListenOperator listens for the command line, on a free port of loopback or, on a machine that has none, on a socket
+// in the repository. The handler is made for anyone who has a new token.
 func (s *Servers) ListenOperator(dir string, make func(token string) (http.Handler, error)) (Daemon, error) {
 	token := [32]byte{}
 	rand.Read(token[:]) // never fails: it ends the process rather
@@ -140,8 +140,8 @@ func (s *Servers) add(listener net.Listener, handler http.Handler, config *tls.C
 	return listener.Addr().String()
 }
 
-// bounds are how many connections an HTTP listener may have, so that all together leave most files of the process to its
-// stores, to other members' nodes (see package p2p) and to what it asks itself.
+// bounds are how many connections an HTTP listener may have, so that all together leave most files of the process to
+// its stores, to other members' nodes (see package p2p) and to what it asks itself.
 type bounds struct {
 	clients int // of TAXII
 	others  int // of each of the others

@@ -83,7 +83,8 @@ type Status struct {
 	Missing []proof.Missing `json:"missing,omitempty"`
 	// Exposed are collections, of this organisation's or that it publishes in, whose keys others have than their readers.
 	Exposed []collections.ExposedKey `json:"exposed,omitempty"`
-	// Repeated are members that gave sequence numbers twice: each has more than one node, or has lost what its node remembers.
+	// Repeated are members that gave sequence numbers twice: each has more than one node, or has lost what its node
+	// remembers.
 	Repeated []proof.RepeatedNumbers `json:"repeated,omitempty"`
 	// Omitted are transactions that algod has in its blocks and the indexer has not given.
 	Omitted []proof.Finding `json:"omitted,omitempty"`

@@ -25,7 +25,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// Evidence is a file: what came from the notary arrives byte for byte. Only one that holds an object in clear is a reading.
+// Evidence is a file: what came from the notary arrives byte for byte. Only one that holds an object in clear is a
+// reading.
 func TestEvidenceArrivesByteForByteAndADisclosureIsWrittenDown(t *testing.T) {
 	o := newOperated(t)
 	for _, disclose := range []bool{false, true} {

@@ -10,8 +10,8 @@ import (
 // recentRounds is for how long a member's two nodes are trouble, after the last time that they showed: a day or so.
 const recentRounds = 30_000
 
-// Trouble lists what is wrong with a node, a line each; it is empty if nothing is. A line begins with the word under which
-// `slnode status` shows more.
+// Trouble lists what is wrong with a node, a line each; it is empty if nothing is. A line begins with the word under
+// which `slnode status` shows more.
 func (s Status) Trouble() []string {
 	var t troubles
 	s.ownTrouble(&t)

@@ -41,8 +41,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// parts are the parts of a node as the API sees them. They do nothing but write down what they were asked, and answer with
-// the error that a test gives them.
+// parts are the parts of a node as the API sees them. They do nothing but write down what they were asked, and answer
+// with the error that a test gives them.
 type parts struct {
 	mu    sync.Mutex
 	asked []string

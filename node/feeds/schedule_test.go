@@ -48,8 +48,8 @@ func TestAFeedRunsAtOnceAndThenEveryInterval(t *testing.T) {
 	})
 }
 
-// A source that fails is asked sooner, then later and later; one that refuses the credentials is left alone, lest it locks
-// the account; and one that says for how long gets that.
+// A source that fails is asked sooner, then later and later; one that refuses the credentials is left alone, lest it
+// locks the account; and one that says for how long gets that.
 func TestAFeedThatFailsIsTriedAgainWithPauses(t *testing.T) {
 	away := errors.New("no route to host")
 	for name, test := range map[string]struct {

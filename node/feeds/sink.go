@@ -142,8 +142,8 @@ func (s *sink) covering(into consortium.Collection) map[string]consortium.Collec
 const backReason = "this organisation took it back, and a feed does not publish it again: somebody has to, by hand"
 
 // known finds out whether the readers have an object: the same version of it, with this content, is in the view, from
-// whichever member, or on its way, in a collection that they read. So is a version in which nothing but its dates is another: MISP makes one of an
-// organisation with every export. What this organisation took back is refused.
+// whichever member, or on its way, in a collection that they read. So is a version in which nothing but its dates is
+// another: MISP makes one of an organisation with every export. What this organisation took back is refused.
 func (s *sink) known(into consortium.Collection, covering map[string]consortium.Collection, object *stix.Object) (v feed.Verdict, err error) {
 	hash, err := object.ContentHash()
 	if err != nil {

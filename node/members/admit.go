@@ -71,8 +71,8 @@ type Admission struct {
 }
 
 // Admit makes an organisation a member, and returns when that is on the chain, the newcomer's keyring too. Repeating it
-// gives the same admission again and costs nothing. Where the governor is several accounts, it gives a proposal for them
-// or, if they have admitted the organisation, the invite.
+// gives the same admission again and costs nothing. Where the governor is several accounts, it gives a proposal for
+// them or, if they have admitted the organisation, the invite.
 func (r *Registrar) Admit(ctx context.Context, request []byte) (Admission, error) {
 	m, err := wire.ParseMember(request)
 	if err != nil {

@@ -109,7 +109,8 @@ func TestACompletionThatFailsIsTakenUpAtTheNextStart(t *testing.T) {
 	}
 }
 
-// Admitted, an organisation has all that it needs: the invite leads it to the consortium, and its keys are on the chain.
+// Admitted, an organisation has all that it needs: the invite leads it to the consortium, and its keys are on the
+// chain.
 func TestWhoIsAdmittedGetsAnInviteAndItsKeys(t *testing.T) {
 	o := newOffice(t, true)
 	o.opens()
@@ -284,8 +285,8 @@ func TestAnInviteForAMemberCostsNothingThoughTheOutboxKnowsOfNoAdmission(t *test
 	}
 }
 
-// An admission waits for the keys of the collection that everybody reads, if that is the governor's own, and for no others:
-// whoever it is, and whatever account it was admitted with.
+// An admission waits for the keys of the collection that everybody reads, if that is the governor's own, and for no
+// others: whoever it is, and whatever account it was admitted with.
 func TestAnAdmissionWaitsForTheKeysThatTheGovernorGives(t *testing.T) {
 	t.Run("of itself", func(t *testing.T) {
 		o := newOffice(t, true)

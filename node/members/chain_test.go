@@ -13,8 +13,8 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 )
 
-// fakeChain is a network with one algod and one indexer, where a test says what goes wrong. It has Algorand's rules as far as
-// exactly once depends on them: validity windows, leases, and what algod forgets.
+// fakeChain is a network with one algod and one indexer, where a test says what goes wrong. It has Algorand's rules as
+// far as exactly once depends on them: validity windows, leases, and what algod forgets.
 type fakeChain struct {
 	*ledger.Ledger // signs
 

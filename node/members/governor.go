@@ -69,8 +69,8 @@ func (r *Registrar) authority(ctx context.Context, what string) (a authority, er
 	return a, problem.Input(fmt.Errorf("only the governor %s can %s", a.governor, what))
 }
 
-// propose makes a proposal of a draft, with this organisation's signature, and its file. Of two proposals with the same purpose only
-// one can be confirmed at a time: the network sees to it by the lease.
+// propose makes a proposal of a draft, with this organisation's signature, and its file. Of two proposals with the same
+// purpose only one can be confirmed at a time: the network sees to it by the lease.
 //
 // The number is the next after those on the chain. Two proposals that are open at the same time have the same, so that
 // none leaves a hole if it is never signed; numbers decide nothing.
@@ -265,8 +265,8 @@ func (r *Registrar) awaitCounted(ctx context.Context, txid string, round uint64)
 	return signal.Until(ctx, func() (bool, error) { return r.isKnown(e.Event), nil }, &r.State.Changed)
 }
 
-// isKnown reports whether what a record of ours says is known, where who asks next depends on it. Its content is here; it is
-// about to be read.
+// isKnown reports whether what a record of ours says is known, where who asks next depends on it. Its content is here;
+// it is about to be read.
 func (r *Registrar) isKnown(e consortium.Event) (known bool) {
 	switch e.Note.Kind {
 	case wire.KindAmendment:

@@ -42,8 +42,8 @@ type office struct {
 	stops []func()   // end what runs beside the test
 }
 
-// newOffice is that of an organisation which is the governor by itself, or of a member of a consortium that the first of the
-// others founded.
+// newOffice is that of an organisation which is the governor by itself, or of a member of a consortium that the first
+// of the others founded.
 func newOffice(t *testing.T, governs bool, others ...*nodetest.Org) *office {
 	t.Helper()
 	w := worldtest.NewWorld(t, nil)

@@ -54,8 +54,8 @@ func jointly(t *testing.T, first, second crypto.Account, change func(*types.Sign
 	return data
 }
 
-// Whoever makes a proposal can sign anything with its own key. Nobody else's is added to what does more than it says: each
-// thing that an Algorand transaction could do beside, or in the place of, minting an NFT of the protocol's form.
+// Whoever makes a proposal can sign anything with its own key. Nobody else's is added to what does more than it says:
+// each thing that an Algorand transaction could do beside, or in the place of, minting an NFT of the protocol's form.
 func TestAProposalThatDoesAnythingElseIsSignedByNobody(t *testing.T) {
 	hostile, careful := crypto.GenerateAccount(), crypto.GenerateAccount()
 	mallory := crypto.GenerateAccount().Address

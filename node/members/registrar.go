@@ -1,5 +1,5 @@
-// Package members founds and joins consortia, admits, removes and gives other keys, alone or with others who are the governor,
-// and keeps this node connected to the members'.
+// Package members founds and joins consortia, admits, removes and gives other keys, alone or with others who are the
+// governor, and keeps this node connected to the members'.
 package members
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// Registrar keeps the register of members: it founds, admits and removes, gives members and this organisation other keys,
-// and signs with others where the governor is several.
+// Registrar keeps the register of members: it founds, admits and removes, gives members and this organisation other
+// keys, and signs with others where the governor is several.
 type Registrar struct {
 	Repo        *repo.Repo
 	Consortium  repo.Consortium

@@ -124,8 +124,8 @@ func TestAMemberIsDescribedAsTheChainHasIt(t *testing.T) {
 	}
 }
 
-// Newcomers are connected to, whoever was removed is cut off, and the addresses of the others are written down, so that a
-// node that lost everything else finds them.
+// Newcomers are connected to, whoever was removed is cut off, and the addresses of the others are written down, so that
+// a node that lost everything else finds them.
 func TestTheNodesOfMembersAreKeptAndThoseOfFormerOnesCutOff(t *testing.T) {
 	borealis, cobalt := nodetest.NewOrg(t, "borealis"), nodetest.NewOrg(t, "cobalt")
 	o := newOffice(t, true, borealis, cobalt)

@@ -42,7 +42,8 @@ func TestTheGovernorGivesAMemberTheKeysOfItsRequest(t *testing.T) {
 	}
 }
 
-// Each of the three keys that differs is a reason for a record: a request with the same account is none of what is there.
+// Each of the three keys that differs is a reason for a record: a request with the same account is none of what is
+// there.
 func TestARequestWithAnyOtherKeyIsARecord(t *testing.T) {
 	for n := range 3 {
 		borealis := nodetest.NewOrg(t, "borealis")

@@ -41,8 +41,8 @@ type Rotated struct {
 // records.
 const newAccountNeeds = 500_000
 
-// RotateKeys gives this organisation other keys, signed with the old ones, and returns when the chain has them. The node
-// then ends with [ErrRotated]. Interrupted, it goes on by itself; repeating it is harmless.
+// RotateKeys gives this organisation other keys, signed with the old ones, and returns when the chain has them. The
+// node then ends with [ErrRotated]. Interrupted, it goes on by itself; repeating it is harmless.
 func (r *Registrar) RotateKeys(ctx context.Context, c keys.Change) (Rotated, error) {
 	if err := state.AwaitTip(ctx, r.Watcher); err != nil {
 		return Rotated{}, err
@@ -182,8 +182,9 @@ func (r *Registrar) FollowRotation(ctx context.Context) error {
 	}
 }
 
-// rotationDone reports whether the chain has the keys that were prepared, by whichever node: one that lost its outbox, or was
-// restored from a backup, knows of no plan. If the chain has the record and does not count it, they are forgotten.
+// rotationDone reports whether the chain has the keys that were prepared, by whichever node: one that lost its outbox,
+// or was restored from a backup, knows of no plan. If the chain has the record and does not count it, they are
+// forgotten.
 func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 	next, found, err := r.Repo.Keys.Next()
 	if err != nil || !found { // nothing was prepared, or it was carried out
@@ -219,8 +220,8 @@ func (r *Registrar) rotationDone(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// ReplaceKeys gives a member other keys that can't do it itself, because it has lost the old ones: those of a request that
-// it made with the new ones. Where the governor is several accounts, it gives a proposal for them.
+// ReplaceKeys gives a member other keys that can't do it itself, because it has lost the old ones: those of a request
+// that it made with the new ones. Where the governor is several accounts, it gives a proposal for them.
 func (r *Registrar) ReplaceKeys(ctx context.Context, name string, request []byte) (Rotated, error) {
 	document, err := wire.ParseMember(request)
 	if err != nil {

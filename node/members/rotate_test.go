@@ -105,8 +105,8 @@ func TestAnOrganisationStaysTheSameWithOtherKeys(t *testing.T) {
 	}
 }
 
-// A change of keys can be interrupted after every step: repeated it is the same change, with the same keys, and there is one
-// record of it.
+// A change of keys can be interrupted after every step: repeated it is the same change, with the same keys, and there
+// is one record of it.
 func TestAChangeOfKeysGoesOnAfterACrashAtAnyStep(t *testing.T) {
 	for _, step := range []struct {
 		crash  string
@@ -197,8 +197,8 @@ func (d *smallDisk) Put(ctx context.Context, directories []p2p.Directory) error 
 	return d.Blocks.Put(ctx, directories)
 }
 
-// The keys are switched once the chain has them, whatever this node knows of how they came there: it may have been restored
-// from a backup that was made while a change waited for ALGO, or have lost its outbox.
+// The keys are switched once the chain has them, whatever this node knows of how they came there: it may have been
+// restored from a backup that was made while a change waited for ALGO, or have lost its outbox.
 func TestANodeTakesThePreparedKeysThatTheChainHasThoughItKnowsOfNoPlan(t *testing.T) {
 	o := newOffice(t, true)
 	next, err := o.R.Keys.Prepare(allKeys)
@@ -223,7 +223,8 @@ func TestANodeTakesThePreparedKeysThatTheChainHasThoughItKnowsOfNoPlan(t *testin
 	}
 }
 
-// Somebody who gave the organisation keys that this node doesn't have, on another machine, makes it end nothing and take none.
+// Somebody who gave the organisation keys that this node doesn't have, on another machine, makes it end nothing and
+// take none.
 func TestKeysThatAnotherMachineHasAreNotTaken(t *testing.T) {
 	founder := nodetest.NewOrg(t, "founder")
 	o := newOffice(t, false, founder)

@@ -51,8 +51,8 @@ func (g *Disk) Space() (space uint64, err error) {
 	return space, nil
 }
 
-// Room looks whether there is room. If not, the error wraps [taxii.ErrFull]. Once there was none, an eighth more than the
-// reserve must be free, lest the node begins and stops with every object.
+// Room looks whether there is room. If not, the error wraps [taxii.ErrFull]. Once there was none, an eighth more than
+// the reserve must be free, lest the node begins and stops with every object.
 func (g *Disk) Room() error {
 	if g == nil || g.least == 0 {
 		return nil

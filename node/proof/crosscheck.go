@@ -23,7 +23,8 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// Crosscheck is what a comparison of this node's event log, which comes from the indexer, with the blocks of algod has shown.
+// Crosscheck is what a comparison of this node's event log, which comes from the indexer, with the blocks of algod has
+// shown.
 type Crosscheck struct {
 	Passed     bool   `json:"passed"` // nothing was found
 	First      uint64 `json:"first_round"`
@@ -74,8 +75,8 @@ const (
 	logAtOnce    = 512 // events of the log that are read at once
 	blockReaders = 2   // public providers allow no more blocks at a time
 	blockTries   = 6
-	// windowAround is for how many rounds a transaction that was signed between two others can be confirmed before or after
-	// them: Algorand's longest validity.
+	// windowAround is for how many rounds a transaction that was signed between two others can be confirmed before or
+	// after them: Algorand's longest validity.
 	windowAround = 1000
 )
 
@@ -86,8 +87,8 @@ type CrosscheckOptions struct {
 	Member     string // whose missing sequence numbers are looked for, by name; empty for everybody's
 }
 
-// Crosscheck compares every event of the log with the block that it is in, as algod has it, and applies what it finds there by
-// the rules of the consortium. It tells how far it has come, in rounds. Memory doesn't grow with the log.
+// Crosscheck compares every event of the log with the block that it is in, as algod has it, and applies what it finds
+// there by the rules of the consortium. It tells how far it has come, in rounds. Memory doesn't grow with the log.
 func (n *Notary) Crosscheck(ctx context.Context, o CrosscheckOptions, progress func(done, total uint64)) (Crosscheck, error) {
 	if err := state.AwaitTip(ctx, n.Watcher); err != nil {
 		return Crosscheck{}, err
@@ -184,7 +185,8 @@ func (l *logReader) peek() (e consortium.Event, found bool, err error) {
 // take goes on after the event that peek gave.
 func (l *logReader) take() { l.after, l.held = l.held[0].Position, l.held[1:] }
 
-// suspects are the rounds in which the transactions can be whose sequence numbers are missing: a member's, or everybody's.
+// suspects are the rounds in which the transactions can be whose sequence numbers are missing: a member's, or
+// everybody's.
 func (n *Notary) suspects(first, last uint64, member string) ([]consortium.Range, error) {
 	holes := map[string][]consortium.Range{}
 	n.State.Read(func(s *consortium.State) {

@@ -84,8 +84,8 @@ func (n *Notary) logged(txid string) (view.Event, error) {
 }
 
 // grounds are the records that give an event its right, in the order of the chain: the charter with its amendments, the
-// admission of the sender with its changes of keys, those of who is removed or given other keys and, for a keyring or the
-// next record of a collection, the record that made the collection.
+// admission of the sender with its changes of keys, those of who is removed or given other keys and, for a keyring or
+// the next record of a collection, the record that made the collection.
 func (n *Notary) grounds(of consortium.Event) ([]consortium.Event, error) {
 	charter, err := n.logged(n.Consortium.Charter)
 	if err != nil {
@@ -123,9 +123,9 @@ func (n *Notary) grounds(of consortium.Event) ([]consortium.Event, error) {
 // maxNumbered bounds how many of the governor's transactions are put into a file for their numbers alone.
 const maxNumbered = 64
 
-// numbered gives the governor's records from the admission of a publisher to the first one after its publication, if their
-// numbers show that there are no others: then the file shows that nothing of the governor's is left out. Where the governor
-// has published other things meanwhile, or nothing since, there are none.
+// numbered gives the governor's records from the admission of a publisher to the first one after its publication, if
+// their numbers show that there are no others: then the file shows that nothing of the governor's is left out. Where
+// the governor has published other things meanwhile, or nothing since, there are none.
 func (n *Notary) numbered(of consortium.Event) (numbered []consortium.Event, err error) {
 	var admission consortium.Event
 	found := false
@@ -272,8 +272,8 @@ func (n *Notary) disclose(e consortium.Event, p evidence.Publication) (*evidence
 	return &evidence.Disclosed{FileKey: fileKey, Object: string(object)}, nil
 }
 
-// CheckEvidence checks a file of evidence. It needs no node. Consortium is the one that is meant, 0 if that isn't known;
-// trust are hashes that the caller has from elsewhere.
+// CheckEvidence checks a file of evidence. It needs no node. Consortium is the one that is meant, 0 if that isn't
+// known; trust are hashes that the caller has from elsewhere.
 func CheckEvidence(data []byte, consortium uint64, trust []string) evidence.Report {
 	return evidence.Check(data, evidence.Options{Consortium: consortium, Trust: trust, Directory: directoryCID})
 }

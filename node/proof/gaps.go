@@ -66,7 +66,8 @@ func (n *Notary) Repeated() (list []RepeatedNumbers) {
 			}
 		}
 	})
-	// Several accounts that are the governor give the same number to what they propose at the same time: they are no member.
+	// Several accounts that are the governor give the same number to what they propose at the same time: they are no
+	// member.
 	list = slices.DeleteFunc(list, func(r RepeatedNumbers) bool {
 		_, found := n.State.Member(r.Member)
 		return !found

@@ -13,8 +13,8 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 )
 
-// GapWatch watches for transactions that the indexer leaves out. A hole in a member's sequence numbers is ordinary for a
-// while; one that stays is held against algod's blocks, once, and told to the operator.
+// GapWatch watches for transactions that the indexer leaves out. A hole in a member's sequence numbers is ordinary for
+// a while; one that stays is held against algod's blocks, once, and told to the operator.
 type GapWatch struct {
 	Missing    func() []Missing
 	Round      func() uint64 // up to which the chain was applied
@@ -31,8 +31,8 @@ const (
 	// has the blocks.
 	suspicious = 60
 	maxOmitted = 100
-	// A member can leave numbers out as often as it likes: algod is asked about all of its holes at once, and after each time
-	// without success the next one is put off for longer.
+	// A member can leave numbers out as often as it likes: algod is asked about all of its holes at once, and after each
+	// time without success the next one is put off for longer.
 	firstPause, lastPause = time.Minute, time.Hour
 )
 

@@ -12,8 +12,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 )
 
-// A member leaves out as many numbers as it likes. That costs algod some questions, not one for each, and doesn't put off
-// those about others.
+// A member leaves out as many numbers as it likes. That costs algod some questions, not one for each, and doesn't put
+// off those about others.
 func TestSkippedSequenceNumbersCostFewAudits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

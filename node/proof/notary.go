@@ -1,5 +1,6 @@
-// Package proof holds what is believed against the chain, by both algod and the indexer: one publication (verify.go), for
-// somebody without a node (evidence.go), all of the log (crosscheck.go), and what is missing in it (gaps.go, gapwatch.go).
+// Package proof holds what is believed against the chain, by both algod and the indexer: one publication (verify.go),
+// for somebody without a node (evidence.go), all of the log (crosscheck.go), and what is missing in it (gaps.go,
+// gapwatch.go).
 package proof
 
 import (

@@ -253,8 +253,8 @@ func (s *slowTip) Tip(context.Context) (uint64, error) { return s.answer() }
 
 func (s *slowTip) Round(context.Context) (uint64, error) { return s.answer() }
 
-// Before anything is signed it is known for how long to wait, or since when the account is this node's alone: algod is asked
-// again and again, and left alone when it wants that.
+// Before anything is signed it is known for how long to wait, or since when the account is this node's alone: algod is
+// asked again and again, and left alone when it wants that.
 func TestAlgodIsAskedUntilItTellsItsRound(t *testing.T) {
 	for name, c := range map[string]struct {
 		does  func(ctx context.Context, m *Minter) error

@@ -29,9 +29,9 @@ const remembered = 1000
 // transactionSize is what a transaction pays for by the byte.
 const transactionSize = 600
 
-// fakeChain is a chain with Algorand's rules: a transaction is confirmed within its rounds or never, a group as a whole or
-// not at all, and while one with a lease can be confirmed, or could be until the last round of one that was, no other of the
-// sender with the same lease is.
+// fakeChain is a chain with Algorand's rules: a transaction is confirmed within its rounds or never, a group as a whole
+// or not at all, and while one with a lease can be confirmed, or could be until the last round of one that was, no
+// other of the sender with the same lease is.
 type fakeChain struct {
 	advanced signal.Signal
 

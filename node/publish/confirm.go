@@ -167,7 +167,8 @@ func (m *Minter) lookAfter(ctx context.Context) error {
 }
 
 // settle decides about one overdue group: it may be confirmed, waiting, to be sent again or, once that is proved, over
-// for good. Whichever of its signings was confirmed, the others can't be any more. It is sent again only if again says so.
+// for good. Whichever of its signings was confirmed, the others can't be any more. It is sent again only if again says
+// so.
 func (m *Minter) settle(ctx context.Context, f *flight, again bool) error {
 	f = m.flights.now(f)
 	if err := m.endIfDone(f.Number); err != nil || !m.flights.has(f.Number) {
@@ -224,8 +225,9 @@ func (m *Minter) search(ctx context.Context, txid string, f *flight, over bool) 
 	return m.Finder.Trace(ctx, txid, m.Ledger.Address(), f.FirstValid, f.LastValid)
 }
 
-// expire lets a group be signed again that can't be confirmed any more: algod is past its last round and doesn't have it,
-// nor has the indexer. What was followed of the chain has to be past that round, too: it would have shown the group.
+// expire lets a group be signed again that can't be confirmed any more: algod is past its last round and doesn't have
+// it, nor has the indexer. What was followed of the chain has to be past that round, too: it would have shown the
+// group.
 func (m *Minter) expire(f *flight) error {
 	cursor, err := m.View.Cursor()
 	if err != nil {

@@ -46,9 +46,9 @@ func (f *flight) takenAt() time.Time {
 	return f.taken
 }
 
-// flights are the groups on their way: from their signing to their confirmation, or until it is proved that they can't be
-// confirmed any more. Those that are to be submitted queue up, first what is not bulk. A group is wholly one or the other,
-// and the bulk of a request is what comes after the rest of it, so that its order stays.
+// flights are the groups on their way: from their signing to their confirmation, or until it is proved that they can't
+// be confirmed any more. Those that are to be submitted queue up, first what is not bulk. A group is wholly one or the
+// other, and the bulk of a request is what comes after the rest of it, so that its order stays.
 type flights struct {
 	landed      signal.Signal // one ended, or began
 	first, bulk chan *flight  // to be submitted

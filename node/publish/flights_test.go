@@ -177,7 +177,8 @@ func TestBeforeTheChainIsKnownNobodyIsTold(t *testing.T) {
 	})
 }
 
-// With as much on its way as may be, nothing more is signed; and of a batch that is wholly held back the next is looked at.
+// With as much on its way as may be, nothing more is signed; and of a batch that is wholly held back the next is looked
+// at.
 func TestOnlySoMuchIsSigned(t *testing.T) {
 	still(t, func(w *world, p *process) {
 		for n := range maxFlights {

@@ -95,7 +95,8 @@ func TestAGroupThatWaitsInThePoolIsLeftThere(t *testing.T) {
 	})
 }
 
-// The node is stopped for longer than algod remembers: the indexer knows what was confirmed meanwhile, before it is followed.
+// The node is stopped for longer than algod remembers: the indexer knows what was confirmed meanwhile, before it is
+// followed.
 func TestWhatAlgodHasForgottenTheIndexerTells(t *testing.T) {
 	h := history{Calm: 1300, Behind: 1200, Down: []int{1100}, Ops: []op{onePost, {At: 1, Does: kills}, later(1110, func(w *world, p *process) {
 		if w.followed() > begins+100 || p.outbox.Count()[outbox.Signed] > 0 {
@@ -108,7 +109,8 @@ func TestWhatAlgodHasForgottenTheIndexerTells(t *testing.T) {
 	nothingWrong(t, h, func(w *world, p *process) {})
 }
 
-// While it is not followed what the chain has of a group's rounds, the group is not given up: the indexer could have left it out.
+// While it is not followed what the chain has of a group's rounds, the group is not given up: the indexer could have
+// left it out.
 func TestNothingIsGivenUpThatWasNotFollowed(t *testing.T) {
 	h := history{Calm: 700, Behind: 100, Ops: []op{onePost, later(560, func(w *world, p *process) {
 		if p.outbox.Count()[outbox.Signed] != 2 || p.item(1, "everybody").Group != 1 {
@@ -122,7 +124,8 @@ func TestNothingIsGivenUpThatWasNotFollowed(t *testing.T) {
 	nothingWrong(t, h, func(w *world, p *process) {})
 }
 
-// An indexer that says of a transaction that it is not there, up to a round in which it could still be, has said nothing.
+// An indexer that says of a transaction that it is not there, up to a round in which it could still be, has said
+// nothing.
 func TestAbsenceIsBelievedFromAnIndexerThatIsPastItsRounds(t *testing.T) {
 	h := history{Calm: 600, Lag: 60, Ops: []op{onePost, later(540, func(w *world, p *process) {
 		if p.item(1, "everybody").Group != 1 {

@@ -15,7 +15,8 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any more.
+// What stands between a stored item and its signature: nothing is minted twice, and nothing as it should not be any
+// more.
 
 // unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
 // was lost.
@@ -86,10 +87,9 @@ func (m *Minter) signedBefore(item *outbox.Item) (*view.Event, error) {
 	}
 }
 
-// upToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a key
-// epoch that is over, and has the latter sealed again: to mint them
-// as they are would show them to a reader who was removed meanwhile. Those of a collection that isn't known (after the
-// view was deleted, say) stay where they are.
+// upToDate takes out the objects that must not reach who reads their collection now, and those that were sealed to a
+// key epoch that is over, and has the latter sealed again: to mint them as they are would show them to a reader who was
+// removed meanwhile. Those of a collection that isn't known (after the view was deleted, say) stay where they are.
 func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outbox.Item, problem *obstacle, err error) {
 	collections := map[string]consortium.Collection{} // as they are now, for the whole batch
 	for _, c := range m.State.Collections() {
@@ -180,7 +180,8 @@ func (m *Minter) reopen(ctx context.Context, item outbox.Item, key *seal.EpochKe
 	return errors.New("its directory has no " + wire.ObjectName)
 }
 
-// PublishedAs finds what is in the view of a member of the same version, or of the same content if there are no versions.
+// PublishedAs finds what is in the view of a member of the same version, or of the same content if there are no
+// versions.
 func PublishedAs(served published, member string, item outbox.Item) (*view.Entry, error) {
 	probe := &view.Entry{Member: member, Collection: item.Collection, ID: item.ObjectID, Version: item.Version, Hash: item.Hash, Unversioned: item.Version == ""}
 	if !probe.Unversioned {

@@ -12,8 +12,8 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// Outbox is the repository's outbox, which wakes who waits for what comes into it, once it is on the disk: nobody who puts
-// something in need remember who is to take it out. A waiter takes a channel first and looks afterwards, see
+// Outbox is the repository's outbox, which wakes who waits for what comes into it, once it is on the disk: nobody who
+// puts something in need remember who is to take it out. A waiter takes a channel first and looks afterwards, see
 // [signal.Signal.Changed].
 type Outbox struct {
 	*outbox.Outbox

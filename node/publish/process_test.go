@@ -31,8 +31,8 @@ var (
 // maxFee is what a transaction may cost, in microalgo.
 const maxFee = 10_000
 
-// process is the node from one start to its end, which may come at any of its points: before and after every commit, and
-// every request.
+// process is the node from one start to its end, which may come at any of its points: before and after every commit,
+// and every request.
 type process struct {
 	world *world
 	org   *nodetest.Org

@@ -259,7 +259,8 @@ func TestWhatIsConfirmedDoesNotHideThatMoreWaitsForALGO(t *testing.T) {
 	}
 }
 
-// … until an operator says that it is gone, and all that it signed can have been seen. Its numbers that are missing are filled in.
+// … until an operator says that it is gone, and all that it signed can have been seen. Its numbers that are missing are
+// filled in.
 func TestNothingIsSignedWhileACopyOfTheNodeRuns(t *testing.T) {
 	h := history{Calm: 30, Ops: []op{{Does: copied}, {At: 3, Does: posts, N: 1, Many: 1, In: "everybody"}, says(10, "duplicate", "another node has the same keys"), later(20, func(w *world, p *process) {
 		if p.outbox.Count()[outbox.Stored] != 1 {

@@ -52,8 +52,8 @@ func (r *recheck) look(collection string) (now audienceNow, err error) {
 	return now, nil
 }
 
-// holds says why an object of a collection of our own has to wait: a removed member can read it until the next epoch has
-// begun, which is on its way. nil if it needn't.
+// holds says why an object of a collection of our own has to wait: a removed member can read it until the next epoch
+// has begun, which is on its way. nil if it needn't.
 func (now audienceNow) holds() *obstacle {
 	if len(now.removed) == 0 {
 		return nil

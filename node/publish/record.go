@@ -17,7 +17,8 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is stored.
+// Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is
+// stored.
 type Records struct {
 	outbox *Outbox
 	blocks Blocks

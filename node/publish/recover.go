@@ -17,9 +17,9 @@ import (
 // recoveryPace is how often a restored node looks how far the chain has come.
 const recoveryPace = 500 * time.Millisecond
 
-// awaitRecovery keeps a node that was restored from a backup from signing anything until the chain has shown all that the lost
-// node signed after the backup was made. What can still be confirmed then is in this outbox, and what was confirmed is
-// in the event log, by its lease: so nothing is minted twice, and no sequence number is given twice.
+// awaitRecovery keeps a node that was restored from a backup from signing anything until the chain has shown all that
+// the lost node signed after the backup was made. What can still be confirmed then is in this outbox, and what was
+// confirmed is in the event log, by its lease: so nothing is minted twice, and no sequence number is given twice.
 //
 // The last that the lost node can have signed was valid from a round before this node's first start on. So it is on the
 // chain a window later, or never.
@@ -79,8 +79,8 @@ func missing(holes []consortium.Range, number uint64) bool {
 	return slices.ContainsFunc(holes, func(r consortium.Range) bool { return r.First <= number && number <= r.Last })
 }
 
-// beginSole finds out, for an outbox that was not made with the account, when all of the account's transactions are this
-// node's.
+// beginSole finds out, for an outbox that was not made with the account, when all of the account's transactions are
+// this node's.
 func (m *Minter) beginSole(ctx context.Context) error {
 	for {
 		known, err := m.Sole.known()

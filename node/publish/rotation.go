@@ -65,8 +65,8 @@ func (m *Minter) beforeRotation(items []outbox.Item) ([]outbox.Item, error) {
 	return items[:1], nil
 }
 
-// otherKeys gives the change of this organisation's own keys, if one is waiting and nothing is on its way: all that is signed
-// while another node has the same ones.
+// otherKeys gives the change of this organisation's own keys, if one is waiting and nothing is on its way: all that is
+// signed while another node has the same ones.
 func (m *Minter) otherKeys() ([]outbox.Item, error) {
 	plan, err := ReadRotation(m.Outbox.Outbox)
 	if err != nil || plan == nil || plan.Account != m.State.Self && !m.flights.areEmpty() {

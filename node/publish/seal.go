@@ -50,8 +50,8 @@ type Sealer struct {
 	Log        *slog.Logger
 }
 
-// Run seals until the context ends. It looks at the queue from its beginning whenever something changes that may let one of
-// its items go.
+// Run seals until the context ends. It looks at the queue from its beginning whenever something changes that may let
+// one of its items go.
 func (s *Sealer) Run(ctx context.Context) error {
 	queue := s.Outbox.Reader(outbox.Accepted)
 	err := signal.Until(ctx, func() (bool, error) { return false, s.sealAll(ctx, queue) }, &s.Outbox.Accepted, &s.State.Changed)
@@ -61,8 +61,8 @@ func (s *Sealer) Run(ctx context.Context) error {
 	return err
 }
 
-// sealAll seals until nothing is there that may be sealed. What comes in meanwhile and has its turn before what is left is
-// sealed before it.
+// sealAll seals until nothing is there that may be sealed. What comes in meanwhile and has its turn before what is left
+// is sealed before it.
 func (s *Sealer) sealAll(ctx context.Context, queue *outbox.Reader) error {
 	queue.Restart()
 	for {

@@ -1,5 +1,5 @@
-// Package publish brings what is in the outbox onto IPFS and onto the chain, exactly once. Between the steps everything is
-// in the outbox: after a crash each of them is simply done again. In the order of the pipeline:
+// Package publish brings what is in the outbox onto IPFS and onto the chain, exactly once. Between the steps everything
+// is in the outbox: after a crash each of them is simply done again. In the order of the pipeline:
 //
 //	seal.go     what was accepted is sealed and stored; record.go: so are records, which need no sealing
 //	sign.go     what is stored is signed, in groups, as far as ALGO, flights and the order allow
@@ -7,8 +7,8 @@
 //	submit.go   what is signed is announced and submitted
 //	confirm.go  what was submitted is seen confirmed, or proved never to be
 //
-// Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and its
-// lost predecessor), sole.go (another node with the same keys), rotation.go (a change of our own keys).
+// Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and
+// its lost predecessor), sole.go (another node with the same keys), rotation.go (a change of our own keys).
 package publish
 
 import (
@@ -105,8 +105,8 @@ func (m *Minter) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// sign turns what is stored into flights, as many as may be on their way at a time. It looks at the queue from its beginning
-// whenever something changes that may let one of its items go.
+// sign turns what is stored into flights, as many as may be on their way at a time. It looks at the queue from its
+// beginning whenever something changes that may let one of its items go.
 func (m *Minter) sign(ctx context.Context) error {
 	queue := m.Outbox.Reader(outbox.Stored)
 	err := signal.Until(ctx, func() (bool, error) { return false, m.signAll(ctx, queue) },
@@ -215,8 +215,8 @@ func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item) (progres
 	return true, nil, nil
 }
 
-// withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until all
-// of the batch is done. What is bulk only stays as it is.
+// withoutTail leaves out the bulk that comes after everything else in a batch: who posts a little need not wait until
+// all of the batch is done. What is bulk only stays as it is.
 func withoutTail(items []outbox.Item) []outbox.Item {
 	for n := len(items); n > 0; n-- {
 		if !items[n-1].Bulk {

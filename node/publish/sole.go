@@ -14,11 +14,11 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// Sole watches that no other node has this organisation's identity: a copied machine, a restored backup whose original still
-// runs, or a thief. Two nodes give the same sequence numbers, begin the same key epochs with different keys, and take each
-// other's connections; half of what each publishes reaches nobody. Each sees on the chain what it never signed: from then on
-// nothing is signed here, until an operator says that the other one is gone. Only other keys can still be taken, which is
-// what helps against a thief.
+// Sole watches that no other node has this organisation's identity: a copied machine, a restored backup whose original
+// still runs, or a thief. Two nodes give the same sequence numbers, begin the same key epochs with different keys, and
+// take each other's connections; half of what each publishes reaches nobody. Each sees on the chain what it never
+// signed: from then on nothing is signed here, until an operator says that the other one is gone. Only other keys can
+// still be taken, which is what helps against a thief.
 type Sole struct {
 	Outbox    *outbox.Outbox
 	Self      string
@@ -98,8 +98,8 @@ func (s *Sole) Saw(events []consortium.Event) error {
 	return nil
 }
 
-// begin makes sure that it is known from when on all of the account's transactions are this node's. An outbox that was made
-// with the account knows it; one that took the place of a lost one can be sure a window after its first start.
+// begin makes sure that it is known from when on all of the account's transactions are this node's. An outbox that was
+// made with the account knows it; one that took the place of a lost one can be sure a window after its first start.
 func (s *Sole) begin(round uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +134,8 @@ func (s *Sole) recovers(until uint64) error {
 	return s.Outbox.SetSole(outbox.Sole{Account: s.Self, From: until})
 }
 
-// Settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed may
-// still be confirmed: as after a restore, nothing is signed here until the chain has shown it.
+// Settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed
+// may still be confirmed: as after a restore, nothing is signed here until the chain has shown it.
 func (s *Sole) Settle() error {
 	if !s.disputed() {
 		return problem.Input(errors.New("nothing shows that another node has this organisation's keys"))

@@ -47,8 +47,8 @@ func (m *Minter) submit(ctx context.Context, f *flight) error {
 	}
 }
 
-// refused decides what to do about a group that algod won't have. Over means that it is not sent again from here; raised
-// is the same group with a higher fee.
+// refused decides what to do about a group that algod won't have. Over means that it is not sent again from here;
+// raised is the same group with a higher fee.
 func (m *Minter) refused(ctx context.Context, f *flight, refused *ledger.RefusedError) (raised *flight, over bool, err error) {
 	switch refused.Reason {
 	case ledger.LeaseHeld, ledger.Expired:
@@ -112,7 +112,8 @@ func (m *Minter) algodFailed(err error) {
 	m.Condition.Set("algod", err.Error())
 }
 
-// askFailed is algodFailed where algod was asked about groups on their way: when all have landed meanwhile, nothing waits.
+// askFailed is algodFailed where algod was asked about groups on their way: when all have landed meanwhile, nothing
+// waits.
 func (m *Minter) askFailed(err error) {
 	if !m.flights.areEmpty() {
 		m.algodFailed(err)

@@ -89,9 +89,9 @@ func (p *process) hears(said *testimony) {
 	p.minter.Ledger, p.minter.Finder, p.minter.View = algodSays{p.minter.Ledger, said}, indexerSays{said}, viewSays{&fakeView{p}, said}
 }
 
-// A group is given up when algod, the indexer and what was followed all show that it is on the chain nowhere, each of them
-// from past its last round. Each of them alone prevents that: the indexer may have left the transaction out, of what was
-// followed also, and algod may have forgotten it, or be a server that has yet to see its block.
+// A group is given up when algod, the indexer and what was followed all show that it is on the chain nowhere, each of
+// them from past its last round. Each of them alone prevents that: the indexer may have left the transaction out, of
+// what was followed also, and algod may have forgotten it, or be a server that has yet to see its block.
 func TestEachWitnessAloneKeepsAGroupFromBeingSignedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		but  func(said *testimony, last uint64)
@@ -127,8 +127,8 @@ func TestEachWitnessAloneKeepsAGroupFromBeingSignedAgain(t *testing.T) {
 	}
 }
 
-// A refusal that says that the group can't be confirmed any more, or that its lease is held, is looked into at once: after a
-// restart it mostly was confirmed, and that is nothing to report.
+// A refusal that says that the group can't be confirmed any more, or that its lease is held, is looked into at once:
+// after a restart it mostly was confirmed, and that is nothing to report.
 func TestARefusalOfWhatMayBeConfirmedIsLookedInto(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason  ledger.Reason
@@ -275,8 +275,8 @@ func TestOtherKeysCanBeTakenInADispute(t *testing.T) {
 	}
 }
 
-// The lost node gave numbers after the backup was made: what has one of them here gets another. One that the chain doesn't
-// show was given to nothing that counts, and stays.
+// The lost node gave numbers after the backup was made: what has one of them here gets another. One that the chain
+// doesn't show was given to nothing that counts, and stays.
 func TestANumberThatTheLostNodeGaveIsNotGivenTwice(t *testing.T) {
 	still(t, func(w *world, p *process) {
 		_, err := p.outbox.Accept([]outbox.Submission{w.fixture.submission(1, "everybody"), w.fixture.submission(2, "everybody"), w.fixture.submission(3, "everybody")})

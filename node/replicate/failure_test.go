@@ -39,8 +39,8 @@ func (f *failing) call(method string) error {
 	return nil
 }
 
-// eventful is a history in which everything is asked of the stores: good objects and bad ones, two of one version, ends, a record that
-// opens others, one that is void, blocks that come late.
+// eventful is a history in which everything is asked of the stores: good objects and bad ones, two of one version,
+// ends, a record that opens others, one that is void, blocks that come late.
 func eventful(c *cast) *plan {
 	p := &plan{script: script{cast: c, never: map[cid.Cid]bool{}}, gives: map[cid.Cid]time.Duration{}, pages: []page{{rounds: 5}}, answers: []answer{{after: time.Second}}}
 	for _, e := range c.founding {
@@ -65,7 +65,8 @@ func eventful(c *cast) *plan {
 	return p
 }
 
-// A store that fails is no member's fault and no reason to go on: whichever question it is, the pipeline ends and says so.
+// A store that fails is no member's fault and no reason to go on: whichever question it is, the pipeline ends and says
+// so.
 func TestAStoreThatFailsEndsThePipeline(t *testing.T) {
 	c := newCast(t)
 	for _, method := range []string{

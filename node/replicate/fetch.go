@@ -62,7 +62,8 @@ type withdrawn interface {
 
 // view is the events that wait, and where they go.
 type served interface {
-	// Due gives events of a queue that are due and not busy, no more than limit; if none is, next is when the first will be.
+	// Due gives events of a queue that are due and not busy, no more than limit; if none is, next is when the first will
+	// be.
 	Due(queue view.Queue, busy func(consortium.Position) bool, now time.Time, limit int) (events []view.Event, next time.Time, err error)
 	// Settle records what has become of events.
 	Settle(outcomes []view.Outcome) error
@@ -237,8 +238,8 @@ func retryAt(tries int) time.Time {
 	return time.Now().Add(retry.Backoff{First: time.Second, Most: 10 * time.Minute}.After(tries))
 }
 
-// fetch asks for the blocks of events, of which none was withdrawn when so many objects had left. The blocks of one that was
-// meanwhile are not kept: whoever withdrew it found nothing to delete.
+// fetch asks for the blocks of events, of which none was withdrawn when so many objects had left. The blocks of one
+// that was meanwhile are not kept: whoever withdrew it found nothing to delete.
 func (f *Fetcher) fetch(ctx context.Context, events []view.Event, left uint64, timeout time.Duration) (load, error) {
 	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
 	for i, e := range events {
@@ -282,8 +283,8 @@ func (f *Fetcher) ask(ctx context.Context, roots []cid.Cid, timeout time.Duratio
 	return fetched, nil
 }
 
-// AwaitFetched waits until what the chain has told of was asked for once, and what came is in the view, as far as it can be. The
-// fetcher must run.
+// AwaitFetched waits until what the chain has told of was asked for once, and what came is in the view, as far as it
+// can be. The fetcher must run.
 func (f *Fetcher) AwaitFetched(ctx context.Context) error {
 	return signal.Until(ctx, f.isIdle, &f.settled)
 }

@@ -63,8 +63,8 @@ func TestALoadOfLargeObjectsIsNotHeldInMemoryAtOnce(t *testing.T) {
 	}
 }
 
-// What was asked for without success so often that it rests for minutes is asked for again when a member is back, however short
-// it was away.
+// What was asked for without success so often that it rests for minutes is asked for again when a member is back,
+// however short it was away.
 func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
 	synctest.Test(t, func(t *testing.T) {
@@ -98,8 +98,8 @@ func TestWhatAMemberDidNotGiveIsAskedForWhenItWasConnectedAnew(t *testing.T) {
 	})
 }
 
-// Members come and go all the time, all of them: what is missing is asked for every few seconds, no oftener, and what is asked for
-// at that moment goes on for a minute.
+// Members come and go all the time, all of them: what is missing is asked for every few seconds, no oftener, and what
+// is asked for at that moment goes on for a minute.
 func TestMembersThatComeAndGoDisturbNobody(t *testing.T) {
 	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
 	synctest.Test(t, func(t *testing.T) {

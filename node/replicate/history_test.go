@@ -171,7 +171,8 @@ func (h *history) run(ctx context.Context) error {
 	}
 }
 
-// spare excuses blocks that came for what was withdrawn while they were on their way, if the power failed before anybody noticed.
+// spare excuses blocks that came for what was withdrawn while they were on their way, if the power failed before
+// anybody noticed.
 func (h *history) spare() {
 	for _, e := range h.events {
 		if e.ends == nil || e.Sender != e.ends.Sender || e.Round > h.view.cursor {
@@ -304,8 +305,8 @@ func numberOf(id string) (n int) {
 	return n
 }
 
-// compareRest compares what is told to others: the blocks that are kept, what this organisation sees confirmed and withdrawn, and what
-// of the collections is known.
+// compareRest compares what is told to others: the blocks that are kept, what this organisation sees confirmed and
+// withdrawn, and what of the collections is known.
 func (h *history) compareRest(shared *state.Shared) error {
 	var problems []error
 	needed, kept, unneeded := map[cid.Cid]bool{}, map[cid.Cid]bool{}, map[cid.Cid]bool{}
@@ -380,8 +381,8 @@ func (h *history) Withdraw(txids ...string) error {
 
 func (h *history) Uses(string) (bool, error) { return false, h.on("UsesItem") }
 
-// Whatever pages the chain comes in, repeated or cut; whatever the members give, late, never or wrong; wherever the power fails, and
-// if all that is here is derived again: in the end the view is what the chain says, and nothing else.
+// Whatever pages the chain comes in, repeated or cut; whatever the members give, late, never or wrong; wherever the
+// power fails, and if all that is here is derived again: in the end the view is what the chain says, and nothing else.
 func TestTheViewIsWhatTheChainSaysWhateverHappensOnTheWay(t *testing.T) {
 	c := newCast(t)
 	for range 3 { // times a hundred, or what -rapid.checks says

@@ -39,8 +39,8 @@ func (l *Lines) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// lead has the view serve the lines that lead, where that takes more than a step. It does so a tenth of the time at most,
-// since others can cause it.
+// lead has the view serve the lines that lead, where that takes more than a step. It does so a tenth of the time at
+// most, since others can cause it.
 func (l *Lines) lead(ctx context.Context) error {
 	for {
 		select {
@@ -56,7 +56,8 @@ func (l *Lines) lead(ctx context.Context) error {
 	}
 }
 
-// passOver tells the view whose lines never lead here: of the members that the operator named, as soon as they are known.
+// passOver tells the view whose lines never lead here: of the members that the operator named, as soon as they are
+// known.
 func (l *Lines) passOver(ctx context.Context) error {
 	return signal.Each(ctx, &l.State.Changed, 0, func() error {
 		accounts, _ := l.State.MembersCalled(l.Mistrusts)

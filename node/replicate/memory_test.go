@@ -13,8 +13,8 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// memory is the view as simple as it can be: a list of events, that is looked through for each question. What it shares with the
-// store is shown by TestTheViewOfTheHistoriesAnswersAsTheStoreDoes.
+// memory is the view as simple as it can be: a list of events, that is looked through for each question. What it shares
+// with the store is shown by TestTheViewOfTheHistoriesAnswersAsTheStoreDoes.
 type memory struct {
 	*power
 	mu        sync.Mutex

@@ -111,7 +111,8 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 	return outcomes, nil
 }
 
-// count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch already.
+// count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch
+// already.
 func (f *Fetcher) count(o *opening, outcome view.Outcome) {
 	var stored time.Time
 	switch outcome.State {
@@ -276,8 +277,8 @@ func verifiedFiles(e consortium.Event, files []p2p.File) (m wire.Metadata, paylo
 	return c.of(e)
 }
 
-// readContent reads a record that was applied, and gives what it says also as it is stored. The problem says what is wrong
-// with the record.
+// readContent reads a record that was applied, and gives what it says also as it is stored. The problem says what is
+// wrong with the record.
 func readContent(f *state.Shared, e consortium.Event, files []p2p.File) (content consortium.Content, encoded []byte, problem, err error) {
 	metadata, payload, problem := verifiedFiles(e, files)
 	if problem != nil {

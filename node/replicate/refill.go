@@ -20,8 +20,8 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// Refiller brings the directories of a block store that was damaged into the one that took its place: from the damaged one,
-// as far as they can be read, or else from other members.
+// Refiller brings the directories of a block store that was damaged into the one that took its place: from the damaged
+// one, as far as they can be read, or else from other members.
 type Refiller struct {
 	View interface {
 		// Log gives some events after a position, in chain order.
@@ -146,8 +146,8 @@ func (r *Refiller) salvage(ctx context.Context, aside AsideStore, root cid.Cid) 
 	return true, r.Blocks.Put(ctx, []p2p.Directory{directory})
 }
 
-// Pending takes over what is on its way to the chain and on no other member's node. What can't be is lost: an object has to
-// be posted again; a record, without which nothing goes on, has to come back from a backup.
+// Pending takes over what is on its way to the chain and on no other member's node. What can't be is lost: an object
+// has to be posted again; a record, without which nothing goes on, has to come back from a backup.
 func (r *Refiller) Pending(ctx context.Context) error {
 	if needed, err := r.needed(); err != nil || !needed {
 		return err

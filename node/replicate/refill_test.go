@@ -245,7 +245,8 @@ func TestAFailureOfThisNodesOwnEndsTheRefilling(t *testing.T) {
 	}
 }
 
-// What this organisation is publishing is on no other node: it comes from the damaged store, or is lost, and then it is said.
+// What this organisation is publishing is on no other node: it comes from the damaged store, or is lost, and then it is
+// said.
 func TestWhatIsOnItsWayToTheChainComesFromTheDamagedStoreOrIsLost(t *testing.T) {
 	for _, c := range []struct {
 		what  string

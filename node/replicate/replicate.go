@@ -53,7 +53,8 @@ type Outbox interface {
 	Uses(directory string) (bool, error)
 }
 
-// eventLog is the part of the view that keeps what the chain has told. What has returned is kept when the node ends, up to some call.
+// eventLog is the part of the view that keeps what the chain has told. What has returned is kept when the node ends, up
+// to some call.
 type eventLog interface {
 	// Cursor is the last round whose events are all in the log.
 	Cursor() (round uint64, err error)
@@ -161,9 +162,9 @@ func stretch(events []view.NewEvent) int {
 	return len(events)
 }
 
-// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, before a record is in
-// the log, since what stands before that isn't applied again; and then, since an NFT may end in the window in which it began, the
-// withdrawals.
+// take logs a stretch of events and carries out what needs nothing but the chain: that ours are confirmed, before a
+// record is in the log, since what stands before that isn't applied again; and then, since an NFT may end in the window
+// in which it began, the withdrawals.
 func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences map[string]*consortium.Sequence) error {
 	if err := r.Confirmed(ctx, r.own(events)); err != nil {
 		return err
@@ -198,7 +199,8 @@ func (r *Replicator) own(events []view.NewEvent) (places []consortium.Place) {
 }
 
 // withdraw takes objects that were taken back by their publishers out of the view and deletes their blocks, unless
-// something else that may count needs them. It does so for many at once, since anybody can take back as many as it likes.
+// something else that may count needs them. It does so for many at once, since anybody can take back as many as it
+// likes.
 func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error {
 	if len(recalls) == 0 {
 		return nil
@@ -222,7 +224,8 @@ func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error 
 // Withdrawals counts the objects that have left the view.
 func (r *Replicator) Withdrawals() uint64 { return r.withdrawals.Load() }
 
-// ForgetWithdrawn deletes the blocks of those events that were withdrawn: they may have come when nobody waited for them any more.
+// ForgetWithdrawn deletes the blocks of those events that were withdrawn: they may have come when nobody waited for
+// them any more.
 func (r *Replicator) ForgetWithdrawn(ctx context.Context, events []view.Event) error {
 	var ended []view.Event
 	for _, e := range events {

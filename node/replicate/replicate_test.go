@@ -170,8 +170,8 @@ func TestARecordThatWasRefusedStaysVoidAfterARestart(t *testing.T) {
 	}
 }
 
-// An NFT that was minted with an account that was replaced since can't be destroyed: its publisher withdraws it by a record, and nobody
-// else does.
+// An NFT that was minted with an account that was replaced since can't be destroyed: its publisher withdraws it by a
+// record, and nobody else does.
 func TestWhatWasPublishedWithAnEarlierAccountIsWithdrawnByARecordOfItsPublishers(t *testing.T) {
 	h := worldtest.NewHostileWorld(t)
 	e := h.Mint(h.Mallory, h.Object(1))

@@ -150,14 +150,16 @@ type minted struct {
 	ends  *minted
 }
 
-// script is a chain: events, and what the view has to be in the end by the rules alone, which know nothing of when what comes.
+// script is a chain: events, and what the view has to be in the end by the rules alone, which know nothing of when what
+// comes.
 type script struct {
 	*cast
 	events []*minted
 	never  map[cid.Cid]bool // whose blocks nobody ever gives
 }
 
-// counts reports whether an event is more than noise on the chain: whose sender was a member, and, of a record, the first of its.
+// counts reports whether an event is more than noise on the chain: whose sender was a member, and, of a record, the
+// first of its.
 func (s *script) counts(e *minted) bool {
 	for _, before := range s.events {
 		switch {

@@ -123,9 +123,9 @@ func (f *Fetcher) files(ctx context.Context, l load, i int) ([]p2p.File, error) 
 	return f.Blocks.Read(ctx, l.roots[i])
 }
 
-// readRecords reads the records of a load, in chain order, stores what they say and tells the state. Anybody who may mint
-// can make them: they are read one by one and beside the state, whose readers wait for nothing, and where that takes long
-// the rest waits for the next load.
+// readRecords reads the records of a load, in chain order, stores what they say and tells the state. Anybody who may
+// mint can make them: they are read one by one and beside the state, whose readers wait for nothing, and where that
+// takes long the rest waits for the next load.
 func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error {
 	var outcomes []view.Outcome
 	var contents []consortium.Content // nil for void ones: of the same length
@@ -216,7 +216,8 @@ func (f *Fetcher) supply() error {
 	}
 }
 
-// contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read again.
+// contentOf gives the stored content of a record; nil if there is none, in which case the record waits to be read
+// again.
 func contentOf(view contentLog, txid string) (*consortium.Content, error) {
 	e, found, err := view.Event(txid)
 	if err != nil || !found {

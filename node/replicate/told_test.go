@@ -111,7 +111,8 @@ func TestOnlyOurOwnLeasesAreKept(t *testing.T) {
 	}
 }
 
-// Anybody can end as many NFTs in a window as it likes: they are taken out of the view together, up to the next other event.
+// Anybody can end as many NFTs in a window as it likes: they are taken out of the view together, up to the next other
+// event.
 func TestARunOfWithdrawalsIsOneStep(t *testing.T) {
 	c := newCast(t)
 	p := eventful(c)

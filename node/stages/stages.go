@@ -48,8 +48,8 @@ type Stages struct {
 	took   *prometheus.HistogramVec
 }
 
-// buckets are in seconds: a node with its own chain is done in milliseconds, a round takes three seconds, and what waits
-// for ALGO, or is caught up with, takes as long as it takes.
+// buckets are in seconds: a node with its own chain is done in milliseconds, a round takes three seconds, and what
+// waits for ALGO, or is caught up with, takes as long as it takes.
 var buckets = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 30, 60, 300, 1800, 3600, 86400}
 
 // New counts from nothing.
@@ -83,8 +83,8 @@ func (s *Stages) with(stage Stage, origin Origin) {
 	}
 }
 
-// Passed counts an object that passed a stage now, and was accepted by its publisher at a time. A clock that is behind the
-// publisher's makes the way no shorter than nothing.
+// Passed counts an object that passed a stage now, and was accepted by its publisher at a time. A clock that is behind
+// the publisher's makes the way no shorter than nothing.
 func (s *Stages) Passed(stage Stage, origin Origin, accepted time.Time) {
 	if s == nil {
 		return

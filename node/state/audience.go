@@ -21,8 +21,8 @@ func (f *Shared) Audience(c consortium.Collection) stix.Audience {
 	}
 }
 
-// Permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored. The level is
-// that of the object; it is kept, since who reads the collection may change before the object is on the chain.
+// Permit applies the traffic light protocol (docs/PROTOCOL.md, "TLP"): before anything is sealed or stored. The level
+// is that of the object; it is kept, since who reads the collection may change before the object is on the chain.
 func (f *Shared) Permit(object *stix.Object, into consortium.Collection, levels stix.Levels) (stix.Level, error) {
 	level, marked, because := levels.Of(object)
 	because = "carries " + because

@@ -16,11 +16,11 @@ const maxDefinitions = 1024
 // definitionPage is how many of them are read at once.
 const definitionPage = 64
 
-// Markings says what the markings of one member's objects mean. Nobody owns an id, and anyone who publishes a definition of
-// it would decide for all others what their marking means. So the member's own definitions decide: those in the request
-// itself, those that it published and those on their way. Without one of them a marking is unknown, whatever others say
-// of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what is no TLP marking by
-// its own definition, as a statement is, becomes none by another's.
+// Markings says what the markings of one member's objects mean. Nobody owns an id, and anyone who publishes a
+// definition of it would decide for all others what their marking means. So the member's own definitions decide: those
+// in the request itself, those that it published and those on their way. Without one of them a marking is unknown,
+// whatever others say of it. Where the member's own give a TLP level, others' can make it stricter, never weaker; what
+// is no TLP marking by its own definition, as a statement is, becomes none by another's.
 type Markings struct {
 	outbox definitions // of this organisation; nil where the member is another
 	view   pages

@@ -16,9 +16,9 @@ type CalledCollection struct {
 	Common    bool   // the consortium's default one
 }
 
-// Choose finds the collection that an operator of this node means. Its id names it whatever anybody else calls theirs. An
-// alias is that of a collection of this organisation's or else of the consortium's own; another member's collection is
-// OWNER/ALIAS, as it is in a URL. So what some member calls its collection decides nothing that wasn't asked of that
+// Choose finds the collection that an operator of this node means. Its id names it whatever anybody else calls theirs.
+// An alias is that of a collection of this organisation's or else of the consortium's own; another member's collection
+// is OWNER/ALIAS, as it is in a URL. So what some member calls its collection decides nothing that wasn't asked of that
 // member: neither which audience a name leads to, nor whether it leads anywhere.
 func Choose(list []CalledCollection, name string) (int, error) {
 	if i := slices.IndexFunc(list, func(c CalledCollection) bool { return c.ID == name }); i >= 0 {

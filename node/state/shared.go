@@ -1,5 +1,5 @@
-// Package state is the consortium's state as this node knows it, shared by its parts: who is who, who reads what, and what
-// markings mean.
+// Package state is the consortium's state as this node knows it, shared by its parts: who is who, who reads what, and
+// what markings mean.
 package state
 
 import (
@@ -150,8 +150,8 @@ func (f *Shared) Collection(id string) (c consortium.Collection, found bool) {
 	return c, found
 }
 
-// Taken reports whether a collection that was to be made here is another organisation's: its id stands in a note on its way
-// to the chain, where another member can see it and be first. It must be asked of nothing but such a collection.
+// Taken reports whether a collection that was to be made here is another organisation's: its id stands in a note on its
+// way to the chain, where another member can see it and be first. It must be asked of nothing but such a collection.
 func (f *Shared) Taken(id string) (taken bool) {
 	f.Read(func(s *consortium.State) {
 		owner, exists := s.OwnerOf(id)
@@ -178,8 +178,8 @@ func (f *Shared) Name(account string) string {
 	return account
 }
 
-// MembersCalled finds members by their names, each given by its first account, and says which names no member has. A member
-// that has no name is called by its account.
+// MembersCalled finds members by their names, each given by its first account, and says which names no member has. A
+// member that has no name is called by its account.
 func (f *Shared) MembersCalled(names []string) (accounts, unknown []string) {
 	if len(names) == 0 {
 		return nil, nil

@@ -64,8 +64,8 @@ func (w *world) removes(o *nodetest.Org) {
 	w.Know(w.Mint(w.alpha, d))
 }
 
-// rotates gives an organisation another account and, unless it keeps it, another peer, by a record of its own; known says whether the
-// record's content has arrived.
+// rotates gives an organisation another account and, unless it keeps it, another peer, by a record of its own; known
+// says whether the record's content has arrived.
 func (w *world) rotates(o *nodetest.Org, samePeer, known bool) (before nodetest.Org) {
 	w.T.Helper()
 	before = *o

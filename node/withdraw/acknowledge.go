@@ -132,8 +132,8 @@ func (w *Withdrawer) askAround(ctx context.Context) error {
 	return nil
 }
 
-// missing gives the withdrawals on the chain that other members have not acknowledged, by their accounts. What all of them
-// have is not open any more.
+// missing gives the withdrawals on the chain that other members have not acknowledged, by their accounts. What all of
+// them have is not open any more.
 func (w *Withdrawer) missing() (map[string][]*acknowledged, error) {
 	open, err := w.unacknowledged()
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// desk is one node's outbox and view in memory, and the chain between them: what is in the outbox is minted when the test says so, and
-// the view shows it at once.
+// desk is one node's outbox and view in memory, and the chain between them: what is in the outbox is minted when the
+// test says so, and the view shows it at once.
 type desk struct {
 	testing.TB
 	self, alpha, bravo *nodetest.Org

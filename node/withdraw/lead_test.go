@@ -38,8 +38,8 @@ func (d *desk) LosesLead(_, collection, id string, again bool, withdrawn ...cons
 	return others && again, nil
 }
 
-// Where somebody else publishes the object too, who withdraws the first of its versions is served no more, though others of
-// them stay: that must be meant.
+// Where somebody else publishes the object too, who withdraws the first of its versions is served no more, though
+// others of them stay: that must be meant.
 func TestWhatGivesTheLeadAwayMustBeMeant(t *testing.T) {
 	d := newDesk(t)
 	first := d.publishes(version{one, 1, here})

@@ -9,9 +9,9 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// What is in the view and about to leave it, as this organisation has said: it was withdrawn, or something takes its place.
-// Until the chain says so too it is served, and must not be taken for what a client wants published, nor be all that a
-// client wants withdrawn.
+// What is in the view and about to leave it, as this organisation has said: it was withdrawn, or something takes its
+// place. Until the chain says so too it is served, and must not be taken for what a client wants published, nor be all
+// that a client wants withdrawn.
 
 // IsLeaving reports whether the end of an NFT is on its way to the chain.
 func IsLeaving(outbox finder, asset uint64) (bool, error) {
@@ -26,7 +26,8 @@ func Follows(box finder, key []byte, entry *view.Entry) (item outbox.Item, found
 	return item, found, err
 }
 
-// withFollowing adds to what is to be withdrawn what would come in its place. What is not on the chain yet can't be ended.
+// withFollowing adds to what is to be withdrawn what would come in its place. What is not on the chain yet can't be
+// ended.
 func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 	all := list[:len(list):len(list)]
 	for _, one := range list {

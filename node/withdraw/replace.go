@@ -9,9 +9,9 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-// Replacer ends what other publications of this organisation take the place of. Both are publications of the same version,
-// of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old one is
-// withdrawn, and every member's view shows the new one in its place, without a gap.
+// Replacer ends what other publications of this organisation take the place of. Both are publications of the same
+// version, of which the earlier on the chain counts: so the new one is minted first, and when that is certain the old
+// one is withdrawn, and every member's view shows the new one in its place, without a gap.
 type Replacer struct {
 	Outbox interface {
 		items
@@ -75,7 +75,8 @@ type items interface {
 	Item(number uint64) (item outbox.Item, found bool, err error)
 }
 
-// Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way itself.
+// Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way
+// itself.
 func Replaced(box items, item outbox.Item) (assets []uint64, known bool, err error) {
 	if item.ReplacesAsset != 0 {
 		assets = append(assets, item.ReplacesAsset)

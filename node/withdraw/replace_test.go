@@ -88,8 +88,9 @@ func TestAFailureToEndWhatIsReplacedEndsTheReplacer(t *testing.T) {
 	}
 }
 
-// Objects are published, replaced and withdrawn by clients and by the operator in any order, and the power fails after any durable step:
-// in the end every NFT that had to go was ended once, what nobody withdrew is there in its last form, and nothing else is.
+// Objects are published, replaced and withdrawn by clients and by the operator in any order, and the power fails after
+// any durable step: in the end every NFT that had to go was ended once, what nobody withdrew is there in its last form,
+// and nothing else is.
 func TestEveryNFTThatHasToGoIsEndedOnceWhateverHappensOnTheWay(t *testing.T) {
 	d := newDesk(t)
 	for seed := range uint64(4000) {

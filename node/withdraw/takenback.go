@@ -15,7 +15,8 @@ func takenBackMemo(collection, id string) string {
 	return takenBackPrefix + hex.EncodeToString(publish.KeyOf("taken back", collection, id))
 }
 
-// IsTakenBack reports whether the last that this organisation did with an object in a collection was to withdraw a version.
+// IsTakenBack reports whether the last that this organisation did with an object in a collection was to withdraw a
+// version.
 func IsTakenBack(outbox memos, collection, id string) (bool, error) {
 	data, err := outbox.Memo(takenBackMemo(collection, id))
 	return data != nil, err

@@ -234,8 +234,8 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 	return w.ours(entries)
 }
 
-// ownVersion is the entry, if it is this organisation's. Without it another member's versions may be served as the object,
-// though this organisation has others: that is to be meant.
+// ownVersion is the entry, if it is this organisation's. Without it another member's versions may be served as the
+// object, though this organisation has others: that is to be meant.
 func (w *Withdrawer) ownVersion(entry *view.Entry, meant bool) ([]*view.Entry, error) {
 	own, err := w.ours([]*view.Entry{entry})
 	if err != nil || meant {

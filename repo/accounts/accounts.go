@@ -1,5 +1,6 @@
-// Package accounts is who may use a node: accounts.go has accounts with their roles, limits and client certificates, tokens.go login
-// sessions and API keys, password.go how passwords are kept. What a method of [Accounts] returned from is durable.
+// Package accounts is who may use a node: accounts.go has accounts with their roles, limits and client certificates,
+// tokens.go login sessions and API keys, password.go how passwords are kept. What a method of [Accounts] returned from
+// is durable.
 package accounts
 
 import (

@@ -349,7 +349,8 @@ func TestCertificatesStandForAccounts(t *testing.T) {
 	}
 }
 
-// What the memory of an argon2id check tells, its time tells too: who guesses names learns nothing from how long it takes.
+// What the memory of an argon2id check tells, its time tells too: who guesses names learns nothing from how long it
+// takes.
 func TestAnUnknownUserCostsWhatAKnownOneDoes(t *testing.T) {
 	a := openAccounts(t)
 	addAccount(t, a, "ann", "admin")

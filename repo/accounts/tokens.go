@@ -64,8 +64,8 @@ func newSecret(prefix string) (secret string, hash [sha256.Size]byte) {
 }
 
 // NewToken makes a bearer token for an account whose password [Accounts.Check] has found right. The error wraps
-// [ErrCredentials] if the account has another password since, or is another one's: no token outlives the password that it
-// was given for.
+// [ErrCredentials] if the account has another password since, or is another one's: no token outlives the password that
+// it was given for.
 func (a *Accounts) NewToken(checked Account, now, expires time.Time) (string, error) {
 	token, hash := newSecret(tokenPrefix)
 	record, err := json.Marshal(tokenRecord{User: checked.User, Created: now, Expires: expires})

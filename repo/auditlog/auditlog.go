@@ -22,10 +22,9 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// Log is the log of who did what: JSON lines in files that are only ever appended to. Adding a line costs its
-// encoding; lines reach the file within [flushAfter] and when the log is closed, and the disk when a file is full or
-// closed. A file that is full is set aside under the time of its last line, and the oldest are deleted when there are
-// too many.
+// Log is the log of who did what: JSON lines in files that are only ever appended to. Adding a line costs its encoding;
+// lines reach the file within [flushAfter] and when the log is closed, and the disk when a file is full or closed. A
+// file that is full is set aside under the time of its last line, and the oldest are deleted when there are too many.
 type Log struct {
 	dir  string
 	size int64 // bytes of a file

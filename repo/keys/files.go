@@ -17,8 +17,8 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// The files of the keys folder, each of mode 0600: either these, with those of [Keys.Prepare] and what they replaced, or
-// one that holds them all sealed.
+// The files of the keys folder, each of mode 0600: either these, with those of [Keys.Prepare] and what they replaced,
+// or one that holds them all sealed.
 const (
 	accountFile  = "account.mnemonic" // 25 words, as every Algorand wallet reads them
 	peerFile     = "peer.key"         // base64 of libp2p's protobuf
@@ -51,8 +51,8 @@ const maxKeyFile = 16 << 10
 // keyFiles are the files in clear: name -> content.
 type keyFiles map[string][]byte
 
-// keyStore is the key files of a repository in memory: to open the sealed ones takes a second. On the disk they are changed
-// by who has the lock alone.
+// keyStore is the key files of a repository in memory: to open the sealed ones takes a second. On the disk they are
+// changed by who has the lock alone.
 type keyStore struct {
 	dir        string
 	passphrase string // that the files are sealed with; "" if they are in clear
@@ -195,8 +195,8 @@ func readClear(dir string) (keyFiles, error) {
 	return files, nil
 }
 
-// Files gives the files of a keys folder as they are, by their names. Keys in clear must be good; the sealed ones nobody can
-// look into.
+// Files gives the files of a keys folder as they are, by their names. Keys in clear must be good; the sealed ones
+// nobody can look into.
 func Files(dir string) (map[string][]byte, error) {
 	sealed, err := Sealed(dir)
 	if err != nil {
@@ -238,8 +238,8 @@ func readKeyFile(path string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// removeClear removes the files in clear, and what a crash left of their writing. It is for when the sealed file stands: a
-// crash between the two leaves files that don't count, and [Open] removes them.
+// removeClear removes the files in clear, and what a crash left of their writing. It is for when the sealed file
+// stands: a crash between the two leaves files that don't count, and [Open] removes them.
 func removeClear(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

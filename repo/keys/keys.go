@@ -1,7 +1,7 @@
-// Package keys is an organisation's keys on the disk: keys.go has what they are, files.go the files that they are kept in, sealed.go
-// the one file that holds them sealed with a passphrase, rotation.go how they are replaced. At every moment of sealing, unsealing and
-// replacing they are all on the disk. The functions are given the folder of the keys; whoever changes something has the lock of the
-// repository.
+// Package keys is an organisation's keys on the disk: keys.go has what they are, files.go the files that they are kept
+// in, sealed.go the one file that holds them sealed with a passphrase, rotation.go how they are replaced. At every
+// moment of sealing, unsealing and replacing they are all on the disk. The functions are given the folder of the keys;
+// whoever changes something has the lock of the repository.
 package keys
 
 import (

@@ -13,10 +13,9 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 )
 
-// Changing keys takes two steps, so that no crash loses one. [Keys.Prepare] writes the new keys beside the present ones,
-// sealed where those are.
-// When the chain has them, [Keys.Switch] decides that they take their place; the next [Open] carries that out, and keeps
-// the old ones: what was sealed to them has to be opened still.
+// Changing keys takes two steps, so that no crash loses one. [Keys.Prepare] writes the new keys beside the present
+// ones, sealed where those are. When the chain has them, [Keys.Switch] decides that they take their place; the next
+// [Open] carries that out, and keeps the old ones: what was sealed to them has to be opened still.
 const (
 	nextPrefix   = "next-"   // … and the name of the file that it is to replace
 	formerPrefix = "former-" // …, a number, a hyphen and the name of the file that was replaced
@@ -45,8 +44,8 @@ func changeable(name string) bool {
 	return slices.Contains(Change{Account: true, Peer: true, Identity: true}.files(), name)
 }
 
-// Prepare makes the keys of a change, unless an earlier attempt made them, and gives all keys as they will be. It refuses
-// a change that differs from one that was prepared and not carried out.
+// Prepare makes the keys of a change, unless an earlier attempt made them, and gives all keys as they will be. It
+// refuses a change that differs from one that was prepared and not carried out.
 func (k Keys) Prepare(c Change) (Keys, error) {
 	err := k.files.change(func(files keyFiles) error {
 		for _, name := range files.with(nextPrefix) {
@@ -118,8 +117,8 @@ func (k Keys) Abandon() error {
 }
 
 // switchKeys carries a switch out that was decided, and gives the files as they are then. Of sealed keys the file with
-// all of them is replaced. In clear it can be interrupted anywhere and begun again: a key is copied before it is replaced,
-// and what is replaced is not there to be replaced a second time.
+// all of them is replaced. In clear it can be interrupted anywhere and begun again: a key is copied before it is
+// replaced, and what is replaced is not there to be replaced a second time.
 func switchKeys(dir string, files keyFiles, passphrase string) (keyFiles, error) {
 	decided, found := files[switchFile]
 	if !found {

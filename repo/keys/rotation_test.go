@@ -100,7 +100,8 @@ func TestAnAbandonedChangeLeavesTheKeysAsTheyWere(t *testing.T) {
 	}
 }
 
-// A switch can be interrupted between any two of its steps. It is repeated here from every state that it passes through.
+// A switch can be interrupted between any two of its steps. It is repeated here from every state that it passes
+// through.
 func TestASwitchThatWasInterruptedLosesNoKey(t *testing.T) {
 	origin, old := newKeys(t, "")
 	next, err := old.Prepare(Change{Account: true, Peer: true, Identity: true})

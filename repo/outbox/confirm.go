@@ -43,9 +43,9 @@ func (o *Outbox) Confirm(places []consortium.Place) (items []Item, err error) {
 	return items, nil
 }
 
-// Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost
-// after it had been submitted, or another member published the same, in another directory than the item's. A failure says that what
-// was published is not the same after all.
+// Resolve records that an item is published by a transaction that this outbox doesn't know: its journal was lost after
+// it had been submitted, or another member published the same, in another directory than the item's. A failure says
+// that what was published is not the same after all.
 func (o *Outbox) Resolve(item Item, at consortium.Place, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -65,8 +65,8 @@ func (o *Outbox) Resolve(item Item, at consortium.Place, failure string) error {
 	return nil
 }
 
-// GiveUp records that an item is never published, and why: its content is deleted here. Its key can be taken in again. An
-// item that is signed can't be given up.
+// GiveUp records that an item is never published, and why: its content is deleted here. Its key can be taken in again.
+// An item that is signed can't be given up.
 func (o *Outbox) GiveUp(item Item, failure string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,8 +104,8 @@ func (o *Outbox) GiveUp(item Item, failure string) error {
 // withdrawChunk is how many items are withdrawn in one transaction.
 const withdrawChunk = 100
 
-// Withdraw records that the NFTs of items were destroyed, given by their transactions; others' are passed over. Their keys
-// may be published again.
+// Withdraw records that the NFTs of items were destroyed, given by their transactions; others' are passed over. Their
+// keys may be published again.
 func (o *Outbox) Withdraw(txids ...string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

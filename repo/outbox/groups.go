@@ -160,8 +160,8 @@ func (o *Outbox) Expire(g Group) error {
 	return nil
 }
 
-// Resign replaces the transactions of a group by others with the same leases and rounds. Found is false if the group isn't
-// waiting any more.
+// Resign replaces the transactions of a group by others with the same leases and rounds. Found is false if the group
+// isn't waiting any more.
 func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, found bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -47,7 +47,8 @@ type Item struct {
 	Hash        []byte    `json:"hash,omitzero"`      // SHA-256 of the canonical JSON
 	StoredAt    time.Time `json:"stored,omitzero"`    // as metadata.json says; the version of an unversioned object
 	// Replaces is the number of the item whose place this one takes, ReplacesAsset the NFT that it is about where the
-	// outbox has no such item. Both were published under the same key; the other one is to be ended, see [Outbox.Replacing].
+	// outbox has no such item. Both were published under the same key; the other one is to be ended, see
+	// [Outbox.Replacing].
 	Replaces      uint64 `json:"replaces,omitzero"`
 	ReplacesAsset uint64 `json:"replaces_asset,omitzero"`
 

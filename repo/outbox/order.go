@@ -14,8 +14,8 @@ import (
 // for somebody's many: an object of each request, again and again, where a user has at most requestsATurn requests in
 // one turn. Within a request the order stays.
 //
-// The turn of an item is decided once and for all when it is accepted; it is a part of its key in the queues, so that to
-// read a queue from its beginning is to read it in this order.
+// The turn of an item is decided once and for all when it is accepted; it is a part of its key in the queues, so that
+// to read a queue from its beginning is to read it in this order.
 const requestsATurn = 64
 
 // heads is how many objects of a request can't be told from a small one: the rest is the item's [Item.Bulk].

@@ -147,8 +147,8 @@ func TestTheOrderOutlivesARestart(t *testing.T) {
 	}
 }
 
-// A reader gives everything that is in the queue, whatever comes in meanwhile, and what comes in before the place where it
-// is at once.
+// A reader gives everything that is in the queue, whatever comes in meanwhile, and what comes in before the place where
+// it is at once.
 func TestAReaderMissesNothing(t *testing.T) {
 	o, done := newOutbox(t, t.TempDir())
 	defer func() { done() }()

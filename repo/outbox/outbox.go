@@ -1,11 +1,13 @@
-// Package outbox is what an organisation publishes, from its acceptance to its confirmation on the chain and its withdrawal:
+// Package outbox is what an organisation publishes, from its acceptance to its confirmation on the chain and its
+// withdrawal:
 //
 //   - outbox.go opens it, and has the queues and counters that all else stands on;
 //   - item.go is one thing to publish and how it is found, accept.go how it comes in, order.go whose turn it is;
 //   - sequence.go gives it its number on the chain, groups.go keeps what is signed, confirm.go what became of it;
-//   - replace.go is about what takes the place of something else, markings.go the marking definitions that were published;
-//   - status.go is what became of the requests, recovery.go what a restored node must wait for, sole.go who else signs, memo.go
-//     whatever else must be kept.
+//   - replace.go is about what takes the place of something else, markings.go the marking definitions that were
+//     published;
+//   - status.go is what became of the requests, recovery.go what a restored node must wait for, sole.go who else signs,
+//     memo.go whatever else must be kept.
 //
 // What a method of [Outbox] returned from survives the death of the process and of the machine.
 package outbox

@@ -125,8 +125,7 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 }
 
 // Whatever happens in whatever order, with the store closed and opened in between, every key has one item, numbers have
-// no holes, and no item is lost.
-// … even where all of it says that it was accepted at one time.
+// no holes, and no item is lost. … even where all of it says that it was accepted at one time.
 func TestWhatCameInIsTold(t *testing.T) {
 	o, done := newOutbox(t, t.TempDir())
 	defer done()

@@ -7,8 +7,8 @@ import (
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// Sole is what an outbox knows of who else signs with its account. There is one node with an identity: what others signed
-// with it, after this outbox began, shows that there are two.
+// Sole is what an outbox knows of who else signs with its account. There is one node with an identity: what others
+// signed with it, after this outbox began, shows that there are two.
 type Sole struct {
 	Account string `json:"account"`
 	// From is the round after which every transaction of the account is this outbox's. What was signed before may be

@@ -80,8 +80,8 @@ func (v *View) Sequences() (sequences map[string]*consortium.Sequence, err error
 	return sequences, err
 }
 
-// NewEvent is an event that counts, with its effect and the member that its sender is. Its lease is kept; the caller gives
-// this organisation's own only.
+// NewEvent is an event that counts, with its effect and the member that its sender is. Its lease is kept; the caller
+// gives this organisation's own only.
 type NewEvent struct {
 	consortium.Event
 	Effect consortium.Effect

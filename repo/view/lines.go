@@ -39,8 +39,8 @@ func objectKey(collection []byte, id string) []byte {
 	return store.Key(store.TableHead, collection, []byte(id))
 }
 
-// standKey is where a position in force names the member that has it: all of an object but the earliest, so that an object
-// of one version, as most are, costs nothing more.
+// standKey is where a position in force names the member that has it: all of an object but the earliest, so that an
+// object of one version, as most are, costs nothing more.
 func standKey(collection []byte, id string, position []byte) []byte {
 	return store.Key(store.TableFirst, collection, []byte(id), []byte{0}, position)
 }
@@ -134,7 +134,8 @@ func stands(txn *kv.Txn, entry *Entry) (bool, error) {
 	return store.Has(txn, standKey(collection, entry.ID, position))
 }
 
-// shelve lists an entry where it belongs: with what is served, if its line leads and no other's entries are served still.
+// shelve lists an entry where it belongs: with what is served, if its line leads and no other's entries are served
+// still.
 func (v *View) shelve(txn *kv.Txn, collection []byte, entry *Entry, o object, member []byte) (err error) {
 	g := listing.Group{Collection: collection, ID: entry.ID}
 	if bytes.Equal(o.leader, member) && (o.served.IsEmpty() || bytes.Equal(o.shown, member)) {

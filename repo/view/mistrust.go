@@ -11,8 +11,8 @@ import (
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// The operator may not trust a member: then its lines never lead here. It is the one thing in which two nodes' views may
-// differ by choice.
+// The operator may not trust a member: then its lines never lead here. It is the one thing in which two nodes' views
+// may differ by choice.
 
 // metaMistrust is what the table of single values has of it.
 const metaMistrust = "mistrust"
@@ -57,8 +57,8 @@ func (v *View) keepMistrust(members []string, applied bool) error {
 	})
 }
 
-// Mistrust says which members' lines never lead here, by their first accounts, and brings the view in line with it. Where
-// nothing changes it costs nothing. Interrupted, it is to be called again.
+// Mistrust says which members' lines never lead here, by their first accounts, and brings the view in line with it.
+// Where nothing changes it costs nothing. Interrupted, it is to be called again.
 func (v *View) Mistrust(ctx context.Context, members []string) error {
 	members = unique(members)
 	var kept mistrust
@@ -90,8 +90,8 @@ func (v *View) Mistrust(ctx context.Context, members []string) error {
 	return v.Relead(ctx)
 }
 
-// standAnew looks at some entries, from a date on, and lists those anew that stand where their member may not, or not where
-// it may. It gives the date from which to go on; nil at the end.
+// standAnew looks at some entries, from a date on, and lists those anew that stand where their member may not, or not
+// where it may. It gives the date from which to go on; nil at the end.
 func (v *View) standAnew(from []byte) (next []byte, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

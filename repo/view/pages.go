@@ -19,8 +19,8 @@ type Versions struct {
 	At               []time.Time
 }
 
-// Query asks for a page of a collection, in the order of date_added: of what is served in it, which is one member's line
-// of each object. Empty lists don't restrict.
+// Query asks for a page of a collection, in the order of date_added: of what is served in it, which is one member's
+// line of each object. Empty lists don't restrict.
 type Query struct {
 	Collection  string // or Everything, or Others
 	IDs, Types  []string
@@ -52,7 +52,8 @@ type Part struct {
 // entryBytes is what an entry takes in memory beside its object, about.
 const entryBytes = 1 << 10
 
-// Parts gives the entries that a query asks for in parts of the given size, in bytes, or of one entry if that is larger.
+// Parts gives the entries that a query asks for in parts of the given size, in bytes, or of one entry if that is
+// larger.
 func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
 		reader := newEntryReader(txn)

@@ -15,9 +15,9 @@ import (
 // leadItems is how many entries change their place in one transaction when another line leads: each is in many lists.
 const leadItems = 50
 
-// Relead serves the lines that lead now, of the objects of which another one did. It works in small steps, between which
-// others write, and goes on where it was interrupted. First all entries of the line that led are taken away, then those of
-// the one that leads come, each with a new date_added: so who asks for what was added since loses nothing.
+// Relead serves the lines that lead now, of the objects of which another one did. It works in small steps, between
+// which others write, and goes on where it was interrupted. First all entries of the line that led are taken away, then
+// those of the one that leads come, each with a new date_added: so who asks for what was added since loses nothing.
 func (v *View) Relead(ctx context.Context) error {
 	for more := true; more && ctx.Err() == nil; {
 		var err error
@@ -90,7 +90,8 @@ func nextLead(txn *kv.Txn) (collection []byte, id string, err error) {
 	return collection, id, err
 }
 
-// releadObject moves up to so many entries of an object, and takes it out of the queue when every one is where it belongs.
+// releadObject moves up to so many entries of an object, and takes it out of the queue when every one is where it
+// belongs.
 func (v *View) releadObject(txn *kv.Txn, collection []byte, id string, limit int) (moved int, err error) {
 	o, known, err := getObject(txn, collection, id)
 	if err != nil || !known {
@@ -161,8 +162,8 @@ func (v *View) reshelve(txn *kv.Txn, collection []byte, entry *Entry) error {
 // indexing enters an entry into the indexes of a collection, or takes it out of them.
 type indexing func(txn *kv.Txn, collection []byte, entry *Entry) error
 
-// move takes an entry out of the indexes of all its collections and enters it again, with a new date. It tells the size of
-// its object.
+// move takes an entry out of the indexes of all its collections and enters it again, with a new date. It tells the size
+// of its object.
 func (v *View) move(txn *kv.Txn, date []byte, out, in indexing) (size int, err error) {
 	entry, err := readEntry(txn, date, true)
 	if err != nil {

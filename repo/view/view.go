@@ -3,13 +3,13 @@
 //   - view.go opens it, and has what is written with every transaction;
 //   - events.go is the log of what the chain shows, waiting.go what of it waits for its blocks or for a record;
 //   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
-//   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one when
-//     that leads, mistrust.go never those of some;
-//   - package listing has the indexes by which a page costs the same in a small and in a large collection, query.go finds in
-//     them what a query asks for, pages.go reads it.
+//   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one
+//     when that leads, mistrust.go never those of some;
+//   - package listing has the indexes by which a page costs the same in a small and in a large collection, query.go
+//     finds in them what a query asks for, pages.go reads it.
 //
-// It may lag after a power loss, or be deleted altogether; it is never ahead of its cursor and never holds half of a window of the
-// chain.
+// It may lag after a power loss, or be deleted altogether; it is never ahead of its cursor and never holds half of a
+// window of the chain.
 package view
 
 import (
@@ -59,8 +59,8 @@ type counts struct {
 // locked for writers, and must be quick. To be set before anything is written.
 func (v *View) OnChange(tell func()) { v.onChange = tell }
 
-// OnStale sets what is told of an index that names what is not there. Nothing makes one; where there is one all the same,
-// it is passed over, so that it hides no more than itself. To be set before anything is read.
+// OnStale sets what is told of an index that names what is not there. Nothing makes one; where there is one all the
+// same, it is passed over, so that it hides no more than itself. To be set before anything is read.
 func (v *View) OnStale(tell func(error)) { v.onStale = tell }
 
 // errStale is for what an index names and the view does not have, or not in order.
@@ -212,15 +212,14 @@ func (v *View) Close() error { return v.store.Close() }
 // Reclaim gives the disk space of what was deleted back.
 func (v *View) Reclaim() error { return v.store.Reclaim() }
 
-// Damage is what of the view was found damaged since it was opened, or nil. What is damaged can't be told from the rest:
-// the view is deleted when the repository is closed, and derived again when it is opened.
+// Damage is what of the view was found damaged since it was opened, or nil. What is damaged can't be told from the
+// rest: the view is deleted when the repository is closed, and derived again when it is opened.
 func (v *View) Damage() error { return v.store.Damage() }
 
 // Damaged is closed when the view is found damaged.
 func (v *View) Damaged() <-chan struct{} { return v.store.Damaged() }
 
-// nextStamp is a date_added that no entry had: the time, but always later than the one before, whatever the clock
-// does.
+// nextStamp is a date_added that no entry had: the time, but always later than the one before, whatever the clock does.
 func (v *View) nextStamp() int64 {
 	v.stamp = max(time.Now().UnixMicro(), v.stamp+1)
 	return v.stamp

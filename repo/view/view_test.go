@@ -188,7 +188,8 @@ func TestDatesAddedNeverGoBack(t *testing.T) {
 	}
 }
 
-// What two members choose, ids of collections and contents, can begin alike. Their versions are kept apart all the same.
+// What two members choose, ids of collections and contents, can begin alike. Their versions are kept apart all the
+// same.
 func TestVersionsThatLookAlikeAreKeptApart(t *testing.T) {
 	t.Parallel()
 	v, c := newView(t), &chain{}
@@ -420,7 +421,8 @@ func TestWhatAViewCountsIsThereWhenItIsOpenedAgain(t *testing.T) {
 	must(t, v.Close())
 }
 
-// Asset ids can be known beforehand: a withdrawal of one that is minted later is one of nothing, however often the chain is read.
+// Asset ids can be known beforehand: a withdrawal of one that is minted later is one of nothing, however often the
+// chain is read.
 func TestAWithdrawalEndsOnlyWhatCameBeforeIt(t *testing.T) {
 	v := newView(t)
 	var c chain

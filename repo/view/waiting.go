@@ -119,9 +119,9 @@ func (v *View) restoreWaiting(txn *kv.Txn) error {
 	}
 }
 
-// Due gives up to limit events of a queue whose blocks should be asked for now, a fair share of every member's, in chain
-// order; those that are busy, because they were given before, are passed over. If none is due, next is when the first
-// will be; zero if none waits.
+// Due gives up to limit events of a queue whose blocks should be asked for now, a fair share of every member's, in
+// chain order; those that are busy, because they were given before, are passed over. If none is due, next is when the
+// first will be; zero if none waits.
 func (v *View) Due(queue Queue, busy func(consortium.Position) bool, now time.Time, limit int) (events []Event, next time.Time, err error) {
 	for class := range v.waiting[queue] {
 		left := limit - len(events)
@@ -281,8 +281,8 @@ func (v *View) hasten(q *store.Queue) error {
 	})
 }
 
-// review asks for a collection's undecided objects to be reconsidered. The number tells whether that was asked for again
-// in the meantime.
+// review asks for a collection's undecided objects to be reconsidered. The number tells whether that was asked for
+// again in the meantime.
 func review(txn *kv.Txn, collection string) error {
 	k := store.Key(store.TableReview, []byte(collection))
 	value, found, err := store.Get(txn, k)
@@ -296,8 +296,8 @@ func review(txn *kv.Txn, collection string) error {
 	return txn.Set(k, store.U64(n+1))
 }
 
-// Reconsider makes the undecided objects wait again that are decided now, of the collections of which a record was settled
-// since the last time. It returns how many there were. Interrupted, it begins again the next time.
+// Reconsider makes the undecided objects wait again that are decided now, of the collections of which a record was
+// settled since the last time. It returns how many there were. Interrupted, it begins again the next time.
 func (v *View) Reconsider(decided func(e Event, collection string) bool) (n int, err error) {
 	for {
 		var collection, number []byte

@@ -54,8 +54,8 @@ func TestMembersTakeTurns(t *testing.T) {
 	})
 }
 
-// takeByTurns takes everything that is due out of a queue, a few at a time, of which every member has its share. It gives when more
-// will be due.
+// takeByTurns takes everything that is due out of a queue, a few at a time, of which every member has its share. It
+// gives when more will be due.
 func takeByTurns(rt *rapid.T, v *View, queue Queue, left map[string][]Event, now time.Time, limit int) time.Time {
 	given := map[consortium.Position]bool{}
 	total := 0

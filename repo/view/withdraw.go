@@ -14,16 +14,17 @@ import (
 type Recall struct {
 	Asset   uint64
 	Senders []string
-	// At is where on the chain it is said. What comes later is not ended by it: anybody knows which asset its next NFT will be.
+	// At is where on the chain it is said. What comes later is not ended by it: anybody knows which asset its next NFT
+	// will be.
 	At consortium.Position
 }
 
 // recallItems is how many objects are withdrawn in one transaction: each is in many lists.
 const recallItems = 100
 
-// Withdraw ends the objects of NFTs that their publishers took back: they leave the view. It returns the events that had
-// published them; an NFT that is no object of this consortium, or not one of the senders', is passed over. To withdraw
-// what is withdrawn already is harmless.
+// Withdraw ends the objects of NFTs that their publishers took back: they leave the view. It returns the events that
+// had published them; an NFT that is no object of this consortium, or not one of the senders', is passed over. To
+// withdraw what is withdrawn already is harmless.
 func (v *View) Withdraw(recalls ...Recall) (ended []Event, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

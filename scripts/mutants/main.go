@@ -4,9 +4,9 @@
 //
 //	go run ./scripts/mutants [-n 200] [-seed 1] [-only REGEXP] [-least 85] ./internal/wire ...
 //
-// All mutants of a package are built into one test program, from changed copies of its files, and an environment variable
-// wakes one of them; so a mutant costs one run of the tests that reach it, and the tree is never touched. Only constants
-// that change where they are declared have builds of their own.
+// All mutants of a package are built into one test program, from changed copies of its files, and an environment
+// variable wakes one of them; so a mutant costs one run of the tests that reach it, and the tree is never touched. Only
+// constants that change where they are declared have builds of their own.
 //
 // A survivor is a promise that no test holds, or code that is not needed. Some are neither, since they change nothing.
 package main

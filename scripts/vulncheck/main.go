@@ -1,8 +1,8 @@
 // Command vulncheck looks for known vulnerabilities in the program as it is built here. The database comes through the
 // module proxy, as the sources do; where that can't be reached it says so, and fails nobody's build.
 //
-// What is found in Go's own library is named and fails nothing: the toolchain is the machine's, and which one is safe is
-// said in docs/OPERATIONS.md. Everything else fails, unless it is among the accepted ones.
+// What is found in Go's own library is named and fails nothing: the toolchain is the machine's, and which one is safe
+// is said in docs/OPERATIONS.md. Everything else fails, unless it is among the accepted ones.
 package main
 
 import (

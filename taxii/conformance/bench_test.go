@@ -13,9 +13,8 @@ import (
 // fill is how many objects the benchmarks put into a collection first.
 var fill = flag.Int("fill", 1000, "objects to put into each server's collection before it is measured")
 
-// BenchmarkServers measures the servers named with -server, one after the other
-// in one run, so that they can be compared: pages of a collection and requests
-// that add to it, as a client sees them.
+// BenchmarkServers measures the servers named with -server, one after the other in one run, so that they can be
+// compared: pages of a collection and requests that add to it, as a client sees them.
 func BenchmarkServers(b *testing.B) {
 	if len(servers) == 0 {
 		b.Skip("no server is named with -server")

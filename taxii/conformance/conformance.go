@@ -1,10 +1,9 @@
 // Package conformance checks a TAXII 2.1 server from outside, over HTTP alone:
 // it knows nothing of how a server is built and can be pointed at any.
 //
-// Each check cites the section of "TAXII Version 2.1", OASIS Standard, 10 June
-// 2021, that it stands on, and says how much it weighs: what the standard
-// demands, what it recommends, and what real clients need although the standard
-// does not say so.
+// Each check cites the section of "TAXII Version 2.1", OASIS Standard, 10 June 2021, that it stands on, and says how
+// much it weighs: what the standard demands, what it recommends, and what real clients need although the standard does
+// not say so.
 //
 // The checks write some twenty small objects into one collection and take one
 // of them out again, where the server can do that.
@@ -62,9 +61,8 @@ type Target struct {
 	Name string // for tables
 	URL  string // scheme://host:port
 
-	// Root is the path of an API root and Collection the id of a collection in
-	// it that can be read and written. Left empty, the first is taken from
-	// discovery, the second is the first such collection in the list.
+	// Root is the path of an API root and Collection the id of a collection in it that can be read and written. Left
+	// empty, the first is taken from discovery, the second is the first such collection in the list.
 	Root, Collection string
 
 	User, Password string // HTTP Basic
@@ -111,8 +109,7 @@ func (s *session) try(ctx context.Context, run func(*trial)) (outcome Outcome, d
 	return Passed, ""
 }
 
-// trial is one check being made. Like a test, it ends with the first thing that
-// is not as it should be.
+// trial is one check being made. Like a test, it ends with the first thing that is not as it should be.
 type trial struct {
 	*session
 	ctx context.Context

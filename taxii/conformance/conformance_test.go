@@ -13,8 +13,7 @@ import (
 //
 //	go test ./taxii/conformance -v -server 'name=mine,url=https://taxii.example,user=u,password=p'
 //
-// See [parseTarget] for what it takes. With -table FILE the table of all of
-// them is written there.
+// See [parseTarget] for what it takes. With -table FILE the table of all of them is written there.
 var (
 	servers serverFlag
 	table   = flag.String("table", "", "a file to write the table of all servers to")

@@ -114,8 +114,7 @@ func (t *trial) findsVersions(want []string, query ...string) {
 	}
 }
 
-// sameInstants compares versions without regard to how they are written, which
-// is another check's business.
+// sameInstants compares versions without regard to how they are written, which is another check's business.
 func sameInstants(a, b []string) bool {
 	instants := func(texts []string) (written []string) {
 		for _, text := range texts {

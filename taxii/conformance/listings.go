@@ -273,8 +273,7 @@ func (t *trial) nextOf(l listing) string {
 	return text
 }
 
-// walk goes through the pages of a listing of the seeds, three at a time, and
-// wants each of them once.
+// walk goes through the pages of a listing of the seeds, three at a time, and wants each of them once.
 func (t *trial) walk(listed string, follow func(listing, *answer) []string) {
 	seen := make(map[string]int)
 	query := []string{"limit", "3"}

@@ -172,8 +172,7 @@ func (t *trial) status(a *answer) status {
 	return s
 }
 
-// shows waits until an object can be got, which may be a little after its status
-// is complete, and returns its envelope.
+// shows waits until an object can be got, which may be a little after its status is complete, and returns its envelope.
 func (t *trial) shows(id string) listing {
 	deadline := time.Now().Add(10 * time.Second)
 	for {

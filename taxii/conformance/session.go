@@ -100,8 +100,7 @@ func (s *session) read(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// request is one to make. Its headers are given as "Name: value"; a name alone
-// takes the header away.
+// request is one to make. Its headers are given as "Name: value"; a name alone takes the header away.
 type request struct {
 	method    string // GET if empty
 	path      string // with the query string

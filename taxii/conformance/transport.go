@@ -124,8 +124,7 @@ var negotiation = []Check{
 	}},
 }
 
-// carriesTAXII wants a Content-Type that clients recognise: they compare its
-// parts as texts.
+// carriesTAXII wants a Content-Type that clients recognise: they compare its parts as texts.
 func (t *trial) carriesTAXII(a *answer) {
 	parts := strings.Split(strings.ReplaceAll(a.header.Get("Content-Type"), " ", ""), ";")
 	if parts[0] != "application/taxii+json" || !slices.Contains(parts, "version=2.1") {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Running reports whether a process runs: one that nobody has waited for yet doesn't. Its arguments would not tell: it has
-// none for a moment while it begins.
+// Running reports whether a process runs: one that nobody has waited for yet doesn't. Its arguments would not tell: it
+// has none for a moment while it begins.
 func Running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -83,8 +83,8 @@ func (f PIDFile) meant(pid int) bool {
 	return len(line) > len(f.Args) && slices.Equal(line[1:1+len(f.Args)], f.Args)
 }
 
-// Stop ends the process with a signal, waits up to a time, ends it with SIGKILL if it has not ended by then, and forgets
-// it. Without such a process it does nothing.
+// Stop ends the process with a signal, waits up to a time, ends it with SIGKILL if it has not ended by then, and
+// forgets it. Without such a process it does nothing.
 func (f PIDFile) Stop(signal syscall.Signal, patience time.Duration) error {
 	process := f.find()
 	if process == nil {

@@ -1,10 +1,9 @@
 // Package devchain is an Algorand network in one process, for development and tests: an in-memory ledger with
 // an algod REST API and an indexer REST API in front of it.
 //
-// Transaction ids, group ids, signatures, block hashes, transaction commitments and proofs are genuine. The rules
-// of consensus version 42 are enforced for payments, asset transactions, rekeying, multisignatures, leases, atomic
-// groups, pooled fees and minimum balances. The indexer half is the released indexer's own REST layer over this
-// ledger.
+// Transaction ids, group ids, signatures, block hashes, transaction commitments and proofs are genuine. The rules of
+// consensus version 42 are enforced for payments, asset transactions, rekeying, multisignatures, leases, atomic groups,
+// pooled fees and minimum balances. The indexer half is the released indexer's own REST layer over this ledger.
 //
 // # What it is not
 //

@@ -70,7 +70,8 @@ func (s *student) Deliver(_ context.Context, last uint64, events []consortium.Ev
 	return nil
 }
 
-// attach gives the state the contents of records, as far as they are to be had. One that breaks the rules is passed over.
+// attach gives the state the contents of records, as far as they are to be had. One that breaks the rules is passed
+// over.
 func (m *Member) attach(ctx context.Context, s *student) error {
 	for some := range slices.Chunk(s.records, maxQuestion) {
 		roots := make([]cid.Cid, len(some))

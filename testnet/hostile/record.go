@@ -9,8 +9,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// Collection drafts a collection record whose properties are whatever they are: what a good member would not write, too.
-// The key is that of the epoch, and is given to the recipients.
+// Collection drafts a collection record whose properties are whatever they are: what a good member would not write,
+// too. The key is that of the epoch, and is given to the recipients.
 func (m *Member) Collection(id string, epoch uint32, properties any, key *seal.EpochKey, recipients ...string) (consortium.Draft, error) {
 	plaintext, err := json.Marshal(properties)
 	if err != nil {

@@ -236,7 +236,8 @@ func (m *Member) join() (*pubsub.Topic, error) {
 	return m.topic, err
 }
 
-// Record is a signed peer record of this member that names any addresses, as bytes; the higher its number, the newer it is.
+// Record is a signed peer record of this member that names any addresses, as bytes; the higher its number, the newer it
+// is.
 func (m *Member) Record(number uint64, addresses ...string) ([]byte, error) {
 	r := peer.PeerRecord{PeerID: m.Host.ID(), Seq: number}
 	for _, text := range addresses {

@@ -1,4 +1,5 @@
-// Package nodetest is a chain that exists only in a test, with organisations, blocks, and one node's repository and state.
+// Package nodetest is a chain that exists only in a test, with organisations, blocks, and one node's repository and
+// state.
 package nodetest
 
 import (

@@ -20,7 +20,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// CollectionOf mints a collection record with whatever properties its owner cares to write, which a node of ours would not.
+// CollectionOf mints a collection record with whatever properties its owner cares to write, which a node of ours would
+// not.
 func (h *HostileWorld) CollectionOf(owner *nodetest.Org, id string, epoch uint32, properties wire.Collection, readers ...*nodetest.Org) consortium.Event {
 	h.T.Helper()
 	of := id + "/" + strconv.FormatUint(uint64(epoch), 10)

@@ -1,5 +1,5 @@
-// Package worldtest is a nodetest.Chain that a node follows, for tests of what stands above package replicate, and a world
-// with hostile members.
+// Package worldtest is a nodetest.Chain that a node follows, for tests of what stands above package replicate, and a
+// world with hostile members.
 package worldtest
 
 import (

@@ -1,4 +1,5 @@
-// Package archive is what keys and backups are sealed as: a tar of plain files, which age and tar open without this program.
+// Package archive is what keys and backups are sealed as: a tar of plain files, which age and tar open without this
+// program.
 package archive
 
 import (

@@ -29,13 +29,14 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// Badger takes what it can't read for the end of what was written: of a log it cuts off what follows a damaged record, a
-// table with a damaged index it leaves out, and a damaged block is one with nothing in it. It says so in its log, if at all.
-// So everything is read here before Badger opens it.
+// Badger takes what it can't read for the end of what was written: of a log it cuts off what follows a damaged record,
+// a table with a damaged index it leaves out, and a damaged block is one with nothing in it. It says so in its log, if
+// at all. So everything is read here before Badger opens it.
 //
-// That nothing is missing is known by numbers: every transaction carries its own, one more than that of the one before. From
-// the tables to the last log they must go on without a gap, up to the number in the mark: that of the last transaction that
-// was acknowledged. What comes after it, of a transaction that was cut off when the power went, is nobody's loss.
+// That nothing is missing is known by numbers: every transaction carries its own, one more than that of the one before.
+// From the tables to the last log they must go on without a gap, up to the number in the mark: that of the last
+// transaction that was acknowledged. What comes after it, of a transaction that was cut off when the power went, is
+// nobody's loss.
 
 const (
 	logExtension   = ".mem" // a memory table's write-ahead log
@@ -212,8 +213,8 @@ func parseNumber(value []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// checkLogs reads the logs, the oldest first, and returns the number of the last transaction in them. When the power went,
-// a store that isn't durable may have lost more of one than of the next: then it ends with the first.
+// checkLogs reads the logs, the oldest first, and returns the number of the last transaction in them. When the power
+// went, a store that isn't durable may have lost more of one than of the next: then it ends with the first.
 func checkLogs(dir string, names []string, registry *badger.KeyRegistry, number uint64, durable bool) (uint64, error) {
 	ids := map[string]int{}
 	for _, name := range names {
@@ -275,7 +276,8 @@ func checkLog(path string, registry *badger.KeyRegistry, number uint64) (uint64,
 	}
 }
 
-// logHeader is how long the beginning of a log is: the number of its key and the beginning of the initialisation vectors.
+// logHeader is how long the beginning of a log is: the number of its key and the beginning of the initialisation
+// vectors.
 const logHeader = 20
 
 // What kinds of records there are in a log, in Badger's byte for itself.
@@ -365,7 +367,8 @@ type mark struct {
 // markSize is what a mark takes, with its checksum.
 const markSize = 8 + 8 + crc32.Size
 
-// write writes the mark, after what it says has become so. The file isn't synced: a mark may be behind, but it is never ahead.
+// write writes the mark, after what it says has become so. The file isn't synced: a mark may be behind, but it is never
+// ahead.
 func (m mark) write(file *os.File) error {
 	data := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, m.number), m.freed)
 	_, err := file.WriteAt(binary.BigEndian.AppendUint32(data, crc32.Checksum(data, castagnoli)), 0)

@@ -14,8 +14,8 @@ import (
 	"github.com/serviceledger/slnode/internal/scratch"
 )
 
-// A store that is damaged in any place is told to be damaged when it is opened, or the damage is where it does no harm. A
-// durable one is never taken for a whole one with less in it, nor is another one that was closed.
+// A store that is damaged in any place is told to be damaged when it is opened, or the damage is where it does no harm.
+// A durable one is never taken for a whole one with less in it, nor is another one that was closed.
 func TestDamageIsNeverLossWithoutAWord(t *testing.T) {
 	t.Parallel()
 	for _, durable := range []bool{true, false} {
@@ -61,7 +61,8 @@ type file struct {
 	size int64
 }
 
-// image is what the files of a store are now whose names match a pattern. If it is open, that is what they are when the process is killed.
+// image is what the files of a store are now whose names match a pattern. If it is open, that is what they are when the
+// process is killed.
 func image(t *testing.T, dir, pattern string) files {
 	t.Helper()
 	list := files{}
@@ -194,8 +195,8 @@ func holdsStill(dir string, durable bool, held holding, less bool) (err error) {
 	return fmt.Errorf("it is opened, and holds %d of %d values", len(found), len(held)-1)
 }
 
-// Damage that is met while the store is open is an error for who reads, and known when it was met in the background. The
-// process goes on.
+// Damage that is met while the store is open is an error for who reads, and known when it was met in the background.
+// The process goes on.
 func TestDamageThatIsMetWhileRunning(t *testing.T) {
 	for _, pattern := range []string{"*.sst", largeFolder + "/*"} {
 		dir := filepath.Join(scratch.Dir(t), "store")

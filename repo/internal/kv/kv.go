@@ -1,10 +1,11 @@
-// Package kv is an encrypted key-value store in a folder: Badger, and beside it a file for each large value. It promises:
+// Package kv is an encrypted key-value store in a folder: Badger, and beside it a file for each large value. It
+// promises:
 //
-//   - A transaction is atomic, large values and all. In a store that is [Options.Durable], it survives the loss of power
-//     once [DB.Update] has returned; in another one, what survives is all up to some transaction.
+//   - A transaction is atomic, large values and all. In a store that is [Options.Durable], it survives the loss of
+//     power once [DB.Update] has returned; in another one, what survives is all up to some transaction.
 //   - Nothing is in any file in clear.
-//   - What was acknowledged, and isn't there any more or isn't as it was written, is an error that wraps [ErrDamaged] when
-//     the store is opened. (In a store that isn't durable, acknowledged is what was there when it was closed.)
+//   - What was acknowledged, and isn't there any more or isn't as it was written, is an error that wraps [ErrDamaged]
+//     when the store is opened. (In a store that isn't durable, acknowledged is what was there when it was closed.)
 //   - The space of what was deleted is given back while the store is open.
 package kv
 
@@ -129,8 +130,8 @@ func (db *DB) start() (err error) {
 	return err
 }
 
-// valueThreshold is from where on Badger would write a value into its value log, whose space it gives back late or never. It is
-// far above what is written into a file of its own here: the value log stays empty.
+// valueThreshold is from where on Badger would write a value into its value log, whose space it gives back late or
+// never. It is far above what is written into a file of its own here: the value log stays empty.
 const valueThreshold = 1 << 20
 
 // buffer is what Badger gathers in memory before it makes a table of it, in bytes.

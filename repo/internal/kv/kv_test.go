@@ -419,8 +419,8 @@ func TestTheValueLogHoldsNothing(t *testing.T) {
 	}
 }
 
-// A large value whose key is set anew, or deleted by who doesn't know that it is large, goes when space is given back; so
-// does the file of a transaction that failed, at once.
+// A large value whose key is set anew, or deleted by who doesn't know that it is large, goes when space is given back;
+// so does the file of a transaction that failed, at once.
 func TestLargeValuesThatNobodyNamesAreRemoved(t *testing.T) {
 	db := open(t, true)
 	set := func(key string, size int) {

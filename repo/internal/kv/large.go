@@ -18,8 +18,8 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// largeSize is from how many bytes on a value is kept in a file of its own: a log-structured store would write it several
-// times, and give its space back late.
+// largeSize is from how many bytes on a value is kept in a file of its own: a log-structured store would write it
+// several times, and give its space back late.
 const largeSize = 64 << 10
 
 const largeFolder = "large"
@@ -30,9 +30,9 @@ type ref [16]byte
 
 func (r ref) name() string { return hex.EncodeToString(r[:]) }
 
-// largeValues are the files of large values, encrypted with AES-256-GCM. The order in which things become durable is: the
-// file, then the key that names it; the end of the key, then the end of the file. What is left over when the power goes in
-// between is a file that no key names, and the next start removes it.
+// largeValues are the files of large values, encrypted with AES-256-GCM. The order in which things become durable is:
+// the file, then the key that names it; the end of the key, then the end of the file. What is left over when the power
+// goes in between is a file that no key names, and the next start removes it.
 type largeValues struct {
 	dir  string
 	aead cipher.AEAD

@@ -8,8 +8,8 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// Memory is where a store is that is not on a disk, for tests: what was committed is there for the next [DB], as after the
-// power has gone. Large values have no place in it.
+// Memory is where a store is that is not on a disk, for tests: what was committed is there for the next [DB], as after
+// the power has gone. Large values have no place in it.
 type Memory struct{ badger *badger.DB }
 
 // NewMemory makes an empty one.

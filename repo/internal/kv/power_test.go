@@ -17,7 +17,8 @@ import (
 // sector is what a disk writes as a whole.
 const sector = 512
 
-// torn is a file that was being written when the power went: of some sectors what was there before, of others what should be.
+// torn is a file that was being written when the power went: of some sectors what was there before, of others what
+// should be.
 func torn(random *rand.Rand, before, after file) file {
 	size := len(after.data)
 	was, is := make([]byte, size), make([]byte, size)
@@ -33,8 +34,9 @@ func torn(random *rand.Rand, before, after file) file {
 
 func isLog(name string) bool { return strings.HasSuffix(name, logExtension) }
 
-// When the power goes in the middle of a transaction, the store is as it was before it or after it; and after it, once it was
-// acknowledged. A store that isn't durable is as it was after some transaction. No file of a large value is left over.
+// When the power goes in the middle of a transaction, the store is as it was before it or after it; and after it, once
+// it was acknowledged. A store that isn't durable is as it was after some transaction. No file of a large value is left
+// over.
 func TestAStoreSurvivesTheLossOfPower(t *testing.T) {
 	t.Parallel()
 	for _, durable := range []bool{true, false} {
@@ -91,8 +93,8 @@ func gone(before, after files) bool {
 	return false
 }
 
-// tear is what is on the disk when the power goes before the last writes to the logs are synced. The files of large values are
-// there, since they were waited for; those that are to go, too.
+// tear is what is on the disk when the power goes before the last writes to the logs are synced. The files of large
+// values are there, since they were waited for; those that are to go, too.
 func tear(random *rand.Rand, before, after files) files {
 	list := maps.Clone(after)
 	maps.Copy(list, before)
@@ -141,7 +143,8 @@ func TestAFileOfALostTransactionIsRemoved(t *testing.T) {
 	checkCrash(t, true, killed, holding{{"a": string(value(1, largeSize))}})
 }
 
-// twoLogs is a store that was killed while what is in one log wasn't in a table yet, and what came next went into another.
+// twoLogs is a store that was killed while what is in one log wasn't in a table yet, and what came next went into
+// another.
 func twoLogs(t *testing.T, durable bool) (files, holding) {
 	t.Helper()
 	dir := filepath.Join(scratch.Dir(t), "store")
@@ -169,8 +172,9 @@ func twoLogs(t *testing.T, durable bool) (files, holding) {
 	}
 }
 
-// Of two logs, the first was whole before the second began: if it is shorter, a durable store is damaged. One that isn't may
-// have lost the end of the first when the power went, and not the second: it ends there, and nothing is left out.
+// Of two logs, the first was whole before the second began: if it is shorter, a durable store is damaged. One that
+// isn't may have lost the end of the first when the power went, and not the second: it ends there, and nothing is left
+// out.
 func TestNothingIsLeftOutBetweenTwoLogs(t *testing.T) {
 	t.Parallel()
 	for _, durable := range []bool{true, false} {

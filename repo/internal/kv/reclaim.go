@@ -14,11 +14,12 @@ const (
 	worthRewriting = 4
 )
 
-// checkEvery is how often the tables are read as a whole, to know that they are not damaged: Badger takes a block that it
-// can't read for one with nothing in it.
+// checkEvery is how often the tables are read as a whole, to know that they are not damaged: Badger takes a block that
+// it can't read for one with nothing in it.
 const checkEvery = 24 * time.Hour
 
-// Reclaim gives the space of what was deleted or has expired back. It is worth doing now and then, by one goroutine at a time.
+// Reclaim gives the space of what was deleted or has expired back. It is worth doing now and then, by one goroutine at
+// a time.
 func (db *DB) Reclaim() (err error) {
 	defer func() { db.note(err) }()
 	if time.Since(db.checked) > checkEvery {
@@ -41,8 +42,8 @@ func (db *DB) Reclaim() (err error) {
 	return nil
 }
 
-// sweep removes the files of large values that expired, or whose key was set anew or deleted by who didn't know that it was
-// large.
+// sweep removes the files of large values that expired, or whose key was set anew or deleted by who didn't know that it
+// was large.
 func (db *DB) sweep() error {
 	db.writing.Lock()
 	files, err := db.large.files() // all are of transactions that have ended
@@ -85,8 +86,8 @@ func (db *DB) sweep() error {
 	return db.drop(orphans)
 }
 
-// compact writes the tables anew, without what was deleted. That there is nothing in memory any more is a side effect of
-// dropping a key.
+// compact writes the tables anew, without what was deleted. That there is nothing in memory any more is a side effect
+// of dropping a key.
 func (db *DB) compact() error {
 	err := db.Update(func(txn *Txn) error {
 		txn.writes = true

@@ -34,8 +34,8 @@ func (q *Queue) Watch(tell func(k []byte)) {
 	q.watchers = append(q.watchers, tell)
 }
 
-// Scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after, or,
-// if after is nil, at the head.
+// Scan calls visit for the keys of the queue, in order, until it returns false. It begins after the key table+after,
+// or, if after is nil, at the head.
 func (q *Queue) Scan(s *Store, after []byte, visit func(txn *kv.Txn, key []byte, item *kv.Item) (bool, error)) error {
 	q.mu.Lock()
 	start, added := q.first, q.added

@@ -1,5 +1,5 @@
-// Package store is an encrypted database as the rooms of a repository use it: store.go has transactions and JSON values, queue.go
-// queues that are read from their heads, tables.go the letters of all tables.
+// Package store is an encrypted database as the rooms of a repository use it: store.go has transactions and JSON
+// values, queue.go queues that are read from their heads, tables.go the letters of all tables.
 package store
 
 import (

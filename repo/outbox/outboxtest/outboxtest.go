@@ -1,5 +1,5 @@
-// Package outboxtest opens outboxes in memory, for tests of what is above them: what was committed is there for the next
-// one, as after a crash, and a test decides what fails.
+// Package outboxtest opens outboxes in memory, for tests of what is above them: what was committed is there for the
+// next one, as after a crash, and a test decides what fails.
 package outboxtest
 
 import (

@@ -1,5 +1,5 @@
-// Command gateway stands in front of an algod and an indexer, of the development chain or of a real network, and lies by
-// rules: see package testnet/gateway.
+// Command gateway stands in front of an algod and an indexer, of the development chain or of a real network, and lies
+// by rules: see package testnet/gateway.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command testnet keeps a consortium on this machine for people: one process per organisation, made as real members would
-// make it. scripts/testnet.sh builds and calls it.
+// Command testnet keeps a consortium on this machine for people: one process per organisation, made as real members
+// would make it. scripts/testnet.sh builds and calls it.
 package main
 
 import (

@@ -120,8 +120,8 @@ func (s *scenario) everybody(ctx context.Context, want ...string) {
 	}
 }
 
-// seen is the names of the objects that an organisation can read in the collection. To who can't read it, the collection
-// does not exist.
+// seen is the names of the objects that an organisation can read in the collection. To who can't read it, the
+// collection does not exist.
 func (s *scenario) seen(ctx context.Context, node *cluster.Node) (string, error) {
 	said, err := node.Run(ctx, "list", "--root", s.owner.Name, "--collection", s.group, "--json")
 	if err != nil || said.Code != 0 {

@@ -21,8 +21,8 @@ import (
 	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
-// testnet is a consortium in a directory: a repository and a log for each organisation, the numbers of the processes, and
-// the env file.
+// testnet is a consortium in a directory: a repository and a log for each organisation, the numbers of the processes,
+// and the env file.
 type testnet struct {
 	dir  string
 	bin  string // where the programs are
@@ -298,7 +298,8 @@ func (t *testnet) admit(ctx context.Context, n int) error {
 	return nil
 }
 
-// complete makes the first account of an organisation's node, and waits until it has the keys of the default collection.
+// complete makes the first account of an organisation's node, and waits until it has the keys of the default
+// collection.
 func (t *testnet) complete(ctx context.Context, n int) error {
 	node := t.node(n)
 	limited, cancel := context.WithTimeout(ctx, patience)
