@@ -4,7 +4,8 @@
 # make hostile         scenarios of a member that keeps to no rule, against real nodes; up to ten minutes
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
 # make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
-# make bench           the benchmarks; see docs/PERFORMANCE.md
+# make bench           the benchmarks; see docs/PERFORMANCE.md. COMPARE=REV: those of another revision beside them, in turn,
+#                      of the packages in PKG, those named by BENCH, COUNT times
 # make lint            gofmt, go vet, staticcheck, known vulnerabilities, and which modules are linked: scripts/modules.txt
 # make mutants         what the tests of PKG (./internal/wire) don't notice, of N mutants drawn with SEED or of all: scripts/mutants
 
@@ -55,8 +56,12 @@ fuzz:
 	scripts/fuzz.sh $(or $(FUZZ),60)
 
 bench:
+ifdef COMPARE
+	go run ./scripts/bench -compare $(COMPARE) -bench '$(or $(value BENCH),.)' -count $(or $(COUNT),6) $(PKG)
+else
 	go test -run '^$$' -bench . -benchmem ./internal/... ./repo/... ./chainwatch ./p2p ./taxii
 	go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./testnet/
+endif
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -96,6 +96,7 @@ var layers = map[string][]string{
 	"testnet/cmd/gateway":  {"testnet/gateway"},
 	"testnet/cmd/testnet":  {"taxii", "testnet/cluster", "testnet/devchain"},
 	"scripts/mutants":      {},
+	"scripts/bench":        {},
 	"scripts/vulncheck":    {},
 }
 
