@@ -3,11 +3,13 @@ package docs_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
 	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
+	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
@@ -56,11 +59,12 @@ func TestTheVectorsAreMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		if draft, found := drafts[one.Name]; found {
-			m.write(e, draft)
+			m.write(e, must[consortium.Draft](t)(draft.By(e.signed.Txn.Sender.String())))
 		}
 		list = append(list, e)
 	}
 	m.sign(list)
+	m.invite()
 	m.save("transactions.json", list)
 	m.saveKeys()
 	if err := os.WriteFile("PROTOCOL.md", []byte(m.text), 0o600); err != nil {
@@ -106,22 +110,61 @@ func (m *maker) storedAt(name string) time.Time {
 
 // write writes the files of a directory, and puts them into its transaction and into the document.
 func (m *maker) write(e *example, d consortium.Draft) {
-	formerRoot, formerHash := directory(m.t, e.Name).Root().String(), wire.MetadataHash(vector(m.t, e.Name, wire.MetadataName))
+	former, formerHash := directory(m.t, e.Name).Root(), wire.MetadataHash(vector(m.t, e.Name, wire.MetadataName))
 	for name, data := range map[string][]byte{wire.MetadataName: d.Metadata, d.PayloadName: d.Payload} {
-		if err := os.WriteFile(filepath.Join("vectors", e.Name, name), data, 0o600); err != nil {
-			m.t.Fatal(err)
-		}
+		m.file(filepath.Join(e.Name, name), data)
 	}
 	root, hash := directory(m.t, e.Name).Root(), wire.MetadataHash(d.Metadata)
-	if e.Name == "1-charter" && root.String() != formerRoot {
-		m.t.Error("the charter's directory is another: announcement.bin, answer.car, root-block and car-request have to be made anew, too")
+	if e.Name == "1-charter" {
+		m.streams(former)
 	}
-	m.say(formerRoot, root.String())
+	m.say(former.String(), root.String())
 	m.say(hex.EncodeToString(formerHash[:]), hex.EncodeToString(hash[:]))
 	if former := handleIn(m.text); e.Name == "7-object" {
 		m.say(former, must[wire.Metadata](m.t)(wire.ParseMetadata(d.Metadata)).Properties.Identifier)
 	}
 	e.signed.Txn.AssetParams.URL, e.signed.Txn.AssetParams.MetadataHash = wire.URL(root), hash
+}
+
+// streams makes what has the charter's directory in it.
+func (m *maker) streams(former cid.Cid) {
+	d := directory(m.t, "1-charter")
+	for name, at := range map[string]int{"announcement.bin": 1, "answer.car": 0} {
+		data := vector(m.t, name)
+		size, n := binary.Uvarint(data[at:])
+		data = bytes.ReplaceAll(data[:at+n+int(size)], former.Bytes(), d.Root().Bytes())
+		for _, b := range d.Blocks() {
+			data = binary.AppendUvarint(data, uint64(len(b.Cid().Bytes())+len(b.RawData())))
+			data = append(append(data, b.Cid().Bytes()...), b.RawData()...)
+		}
+		m.file(name, data)
+	}
+	m.sayBytes("root-block", d.Blocks()[0].RawData())
+	m.sayBytes("car-request", append([]byte{1}, d.Root().Bytes()...))
+}
+
+// sayBytes puts bytes into a block of the document, in hex.
+func (m *maker) sayBytes(name string, data []byte) {
+	var lines []string
+	for line := range slices.Chunk(data, 32) {
+		lines = append(lines, hex.EncodeToString(line))
+	}
+	m.say(block(m.t, name), strings.Join(lines, "\n")+"\n")
+}
+
+// invite makes the invite anew: it names the charter.
+func (m *maker) invite() {
+	identity := must[*seal.Identity](m.t)(seal.ParseIdentity(m.keys.Borealis.Identity))
+	invite := must[wire.Invite](m.t)(wire.OpenInvite(vector(m.t, "borealis.invite"), identity))
+	invite.Charter = m.keys.Charter
+	m.file("borealis.invite", must[[]byte](m.t)(invite.Seal(m.keys.Borealis.Recipient)))
+}
+
+// file writes one of the vectors.
+func (m *maker) file(name string, data []byte) {
+	if err := os.WriteFile(filepath.Join("vectors", name), data, 0o600); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 func handleIn(text string) string {
@@ -203,9 +246,7 @@ func (m *maker) save(name string, list []*example) {
 		written = append(written, e.transaction)
 	}
 	data := must[[]byte](m.t)(json.MarshalIndent(written, "", "  "))
-	if err := os.WriteFile(filepath.Join("vectors", name), append(data, '\n'), 0o600); err != nil {
-		m.t.Fatal(err)
-	}
+	m.file(name, append(data, '\n'))
 }
 
 // saveKeys writes keys.json with what has changed in it.
@@ -218,7 +259,5 @@ func (m *maker) saveKeys() {
 	}
 	all["epoch_1"], all["charter_txid"] = m.keys.Epoch1, m.keys.Charter
 	data := must[[]byte](m.t)(json.MarshalIndent(all, "", "  "))
-	if err := os.WriteFile(filepath.Join("vectors", "keys.json"), append(data, '\n'), 0o600); err != nil {
-		m.t.Fatal(err)
-	}
+	m.file("keys.json", append(data, '\n'))
 }

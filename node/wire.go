@@ -117,7 +117,7 @@ func (n *Node) wireChain() error {
 // wireTasks makes what the node does beside its pipelines.
 func (n *Node) wireTasks() error {
 	outbox, view := n.outbox, n.repo.View
-	records := publish.NewRecords(outbox, n.host, n.minter.Fresh)
+	records := publish.NewRecords(n.state.Self, outbox, n.host, n.minter.Fresh)
 	n.owner = &collections.Owner{
 		Outbox: n.repo.Outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID,
 		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,

@@ -16,7 +16,6 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/testnet/gateway"
-	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
 // between starts a gateway in front of a server, which notes what it is asked.
@@ -174,7 +173,7 @@ func TestHostileDirectoryUnderManyNFTs(t *testing.T) {
 	object := strings.Replace(indicator(7), `"name"`, `"description":"`+strings.Repeat("x", 7<<20)+`","name"`, 1)
 	var mints []ledger.Mint
 	for _, draft := range []string{object, strings.Repeat("[", 7<<20)} { // one that is an object, and one that is none
-		d, err := hostile.DirectoryOf(mallory.object(c, indicatorID(7), "2026-01-02T03:04:05.678Z", draft))
+		d, err := mallory.DirectoryOf(mallory.object(c, indicatorID(7), "2026-01-02T03:04:05.678Z", draft))
 		must(t, err)
 		mallory.Serve(d)
 		some, err := mallory.NFTs(count/2, wire.Note{Kind: wire.KindObject}, d)

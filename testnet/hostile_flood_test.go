@@ -53,7 +53,7 @@ func TestHostileDestroys(t *testing.T) {
 	const count = 4000
 	mallory := n.hostile("mallory", count*110_000+enoughAlgo)
 	c := mallory.learn()
-	d, err := hostile.DirectoryOf(mallory.indicators(c, 1, 1)[0])
+	d, err := mallory.DirectoryOf(mallory.indicators(c, 1, 1)[0])
 	must(t, err)
 	mallory.Serve(d)
 	measured := n.members[1].watch()
@@ -180,7 +180,7 @@ func TestHostileAskersThatDoNotRead(t *testing.T) {
 	large := gang[0].object(gang[0].learn(), indicatorID(7), "2026-01-02T03:04:05.678Z", object)
 	gang[0].publish(large)
 	bravo.shows(n.collection, object)
-	d, err := hostile.DirectoryOf(large)
+	d, err := gang[0].DirectoryOf(large)
 	must(t, err)
 
 	node := gang[0].peerOf(bravo)

@@ -19,7 +19,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
 // latency asks a node for a page again and again until the returned function is called, and tells the longest that it
@@ -194,7 +193,7 @@ func TestHostileRecords(t *testing.T) {
 			Contributors: wire.Accounts{Named: slices.Repeat([]string{mallory.Address()}, 1000)}}
 		draft, err := consortium.DraftCollection(mallory.Consortium.ID, uuid.NewString(), 1, properties, map[uint32]*seal.EpochKey{1: key}, mallory.recipients(), time.Now())
 		must(t, err)
-		d, err := hostile.DirectoryOf(draft)
+		d, err := mallory.DirectoryOf(draft)
 		must(t, err)
 		mallory.Serve(d)
 		mint, err := mallory.NFT(draft.Note, d)

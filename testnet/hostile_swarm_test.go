@@ -40,7 +40,7 @@ func TestHostileDirectoriesThatAreNone(t *testing.T) {
 	n := newNetwork(t, newChain(t), "alpha", "bravo")
 	bravo := n.members[1]
 	mallory := n.hostile("mallory", enoughAlgo)
-	good, err := hostile.DirectoryOf(mallory.indicators(mallory.learn(), 7, 1)[0])
+	good, err := mallory.DirectoryOf(mallory.indicators(mallory.learn(), 7, 1)[0])
 	must(t, err)
 	files := good.Blocks()[1:]
 	file := func(i int, name string, size uint64) hostile.Link {
@@ -175,7 +175,7 @@ func TestHostileAnswers(t *testing.T) {
 	for what, answer := range kinds {
 		number := len(served)
 		draft := mallory.object(c, indicatorID(1000+number), "2026-01-02T03:04:05.678Z", indicator(1000+number))
-		d, err := hostile.DirectoryOf(draft)
+		d, err := mallory.DirectoryOf(draft)
 		must(t, err)
 		mint, err := mallory.NFT(draft.Note, d)
 		must(t, err)

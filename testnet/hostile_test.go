@@ -166,7 +166,7 @@ func (v *villain) recipients() (list []string) {
 // record is a directory with a record of a kind, whatever its payload is, and the NFT's mint.
 func (v *villain) record(note wire.Note, epoch uint32, payload []byte) (p2p.Directory, ledger.Mint) {
 	v.t.Helper()
-	properties := wire.Properties{Kind: note.Kind, Consortium: v.Consortium.ID, Collection: note.Collection, Epoch: epoch, StoredAt: wire.FormatTime(time.Now())}
+	properties := wire.Properties{Kind: note.Kind, Consortium: v.Consortium.ID, Publisher: v.Address(), Collection: note.Collection, Epoch: epoch, StoredAt: wire.FormatTime(time.Now())}
 	metadata, err := wire.NewMetadata(properties, payload).Encode()
 	must(v.t, err)
 	d, err := hostile.Directory(metadata, wire.RecordName, payload)
@@ -311,7 +311,7 @@ func TestHostileMemberThatBehavesIsAMember(t *testing.T) {
 		o.shows(n.collection, indicators(1, 20)...)
 	}
 	announced := mallory.indicators(c, 100, 1)
-	d, err := hostile.DirectoryOf(announced[0])
+	d, err := mallory.DirectoryOf(announced[0])
 	must(t, err)
 	must(t, mallory.Say(mallory.minutes(), hostile.Announcement(roots(d), d)))
 	mint, err := mallory.NFT(announced[0].Note, d) // it does not serve it: the announcement has the blocks

@@ -123,7 +123,7 @@ func (r *collectionRecord) reader() Reader {
 	if r.keyring {
 		note.Kind = wire.KindKeyring
 	}
-	return Reader{event: Event{TxID: r.txid, Note: note}, epochs: r.epochs, stanzas: r.stanzas}
+	return Reader{event: Event{TxID: r.txid, Sender: r.in.owner.accountAt(r.at), Note: note}, epochs: r.epochs, stanzas: r.stanzas}
 }
 
 // take takes a collection or keyring record. A record that isn't for us is in order; a void one is as if it had never

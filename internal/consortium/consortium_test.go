@@ -69,9 +69,12 @@ func newHistory(t testing.TB) *history {
 	return &history{t: t, content: map[string]Draft{}, numbers: map[string]uint64{}, assets: theConsortium - 1}
 }
 
-// mint puts a draft on the chain, in a round of its own.
+// mint puts a draft on the chain, in a round of its own. It is its sender's, unless it was drafted by somebody else.
 func (h *history) mint(sender *organisation, draft Draft) Event {
 	h.t.Helper()
+	if draft.Metadata == nil {
+		draft = h.by(sender, draft)
+	}
 	h.assets++
 	id := uint64(theConsortium)
 	if draft.Note.Kind == wire.KindCharter {
@@ -85,6 +88,13 @@ func (h *history) mint(sender *organisation, draft Draft) Event {
 		Position: Position{Round: uint64(len(h.events) + 1)}, Time: noon, TxID: fmt.Sprintf("TX%d", len(h.events)),
 		Sender: sender.address(), Asset: h.assets, Consortium: id, Note: draft.Note, MetadataHash: hash[:],
 	}, draft)
+}
+
+func (h *history) by(publisher *organisation, draft Draft) Draft {
+	h.t.Helper()
+	draft, err := draft.By(publisher.address())
+	must(h.t, err)
+	return draft
 }
 
 func (h *history) destroy(sender *organisation, asset uint64) Event {
@@ -163,6 +173,7 @@ func (h *history) object(publisher *organisation, collection string, epoch uint3
 	draft, err := DraftObject(theConsortium, Collection{ID: collection, Epoch: epoch, Key: key, Properties: wire.Collection{Metadata: wire.MetadataOpen}},
 		"indicator--"+uuid.NewString(), "2026-01-01T00:00:00Z", true, []byte(`{"type":"indicator"}`), noon)
 	must(h.t, err)
+	draft = h.by(publisher, draft)
 	metadata, err := wire.ParseMetadata(draft.Metadata)
 	must(h.t, err)
 	return h.mint(publisher, draft), metadata

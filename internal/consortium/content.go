@@ -48,11 +48,10 @@ func (c Content) Opened(identity *seal.Identity) bool {
 // Reader reads the content of one record. It is what the state knows of that record's event and those before it, and is
 // used without the state: reading can take a while.
 type Reader struct {
-	event      Event
-	consortium uint64
-	identity   *seal.Identity
-	epochs     uint32 // collection and keyring records: the last epoch whose key is taken
-	stanzas    int    // … and how many stanzas their keyrings have together, at most
+	event    Event
+	identity *seal.Identity
+	epochs   uint32 // collection and keyring records: the last epoch whose key is taken
+	stanzas  int    // … and how many stanzas their keyrings have together, at most
 }
 
 // Reader gives the reader of a record that was applied.
@@ -62,28 +61,18 @@ func (s *State) Reader(txid string) (Reader, error) {
 		return Reader{}, fmt.Errorf("reading content: no record was made by transaction %s", txid)
 	}
 	r := record.reader()
-	r.consortium, r.identity = s.id, s.identity
+	r.identity = s.identity
+	if r.event.Note.Kind != wire.KindCharter {
+		r.event.Consortium = s.id
+	}
 	return r, nil
 }
 
 // Read reads a record: its metadata and payload, whose hashes the caller has checked. An error says why the record is
 // void: it breaks the rules, and everybody who reads it finds that.
 func (r Reader) Read(m wire.Metadata, payload []byte) (c Content, err error) {
-	switch r.event.Note.Kind {
-	case wire.KindCharter:
-		c.Charter, err = readCharter(m, payload)
-	case wire.KindAmendment:
-		c.Amendment, err = r.readAmendment(m, payload)
-	case wire.KindMember:
-		c.Member, err = r.readMember(m, payload)
-	case wire.KindRotation:
-		c.Member, err = r.readRotation(m, payload)
-	case wire.KindRemoval:
-		err = r.readRemoval(m, payload)
-	case wire.KindCollection, wire.KindKeyring:
-		c, err = r.readKeys(m, payload)
-	default:
-		err = fmt.Errorf("a record of kind %.40q has no content", r.event.Note.Kind)
+	if err = r.checkMetadata(m); err == nil {
+		c, err = r.readPayload(m, payload)
 	}
 	if err != nil {
 		return Content{}, fmt.Errorf("content of transaction %s: %w", r.event.TxID, err)
@@ -91,22 +80,41 @@ func (r Reader) Read(m wire.Metadata, payload []byte) (c Content, err error) {
 	return c, nil
 }
 
-// checkProperties compares what metadata.json says with the note.
-func (r Reader) checkProperties(m wire.Metadata, collection string) error {
-	p, kind := m.Properties, r.event.Note.Kind
-	if p.Kind != kind || p.Consortium != r.consortium || p.Collection != collection {
-		return fmt.Errorf("the metadata says kind %.40q of consortium %d and collection %.40q, the note %s of %d and %q",
-			p.Kind, p.Consortium, p.Collection, kind, r.consortium, collection)
+// checkMetadata compares what metadata.json says with the transaction.
+func (r Reader) checkMetadata(m wire.Metadata) error {
+	e := r.event
+	if err := m.CheckTransaction(e.Note.Kind, e.Consortium, e.Sender); err != nil {
+		return err
+	}
+	if m.Properties.Collection != e.Note.Collection {
+		return fmt.Errorf("the metadata is about collection %.40q, the note about %q", m.Properties.Collection, e.Note.Collection)
 	}
 	return nil
 }
 
-// readKeys reads a collection or keyring record.
-func (r Reader) readKeys(m wire.Metadata, payload []byte) (c Content, err error) {
-	id := r.event.Note.Collection
-	if err := r.checkProperties(m, id); err != nil {
-		return Content{}, err
+func (r Reader) readPayload(m wire.Metadata, payload []byte) (c Content, err error) {
+	switch r.event.Note.Kind {
+	case wire.KindCharter:
+		c.Charter, err = readCharter(payload)
+	case wire.KindAmendment:
+		c.Amendment, err = r.readAmendment(payload)
+	case wire.KindMember:
+		c.Member, err = r.readMember(payload)
+	case wire.KindRotation:
+		c.Member, err = r.readRotation(payload)
+	case wire.KindRemoval:
+		err = r.readRemoval(payload)
+	case wire.KindCollection, wire.KindKeyring:
+		c, err = r.readKeys(m.Properties.Epoch, payload)
+	default:
+		err = fmt.Errorf("a record of kind %.40q has no content", r.event.Note.Kind)
 	}
+	return c, err
+}
+
+// readKeys reads a collection or keyring record.
+func (r Reader) readKeys(epoch uint32, payload []byte) (c Content, err error) {
+	id := r.event.Note.Collection
 	about, keyrings := "", [][]byte(nil)
 	if r.event.Note.Kind == wire.KindCollection {
 		record, err := wire.ParseCollectionRecord(payload)
@@ -114,7 +122,7 @@ func (r Reader) readKeys(m wire.Metadata, payload []byte) (c Content, err error)
 			return Content{}, err
 		}
 		about, keyrings = record.Collection, record.Keyrings
-		c.Epoch, c.Key, c.Sealed = m.Properties.Epoch, record.Key, record.Sealed
+		c.Epoch, c.Key, c.Sealed = epoch, record.Key, record.Sealed
 	} else {
 		record, err := wire.ParseKeyringRecord(payload)
 		if err != nil {

@@ -185,6 +185,7 @@ func TestRecordsTakeLittleMemory(t *testing.T) {
 	id := uuid.NewString()
 	draft, err := DraftCollection(theConsortium, id, 1, large(t), map[uint32]*seal.EpochKey{1: key}, []string{founder.identity.Recipient()}, noon)
 	must(t, err)
+	draft = h.by(founder, draft)
 	const count = 400
 	first := h.mint(founder, draft)
 	for range count - 1 {
@@ -259,9 +260,7 @@ func TestNoMoreStanzasAreTriedThanTheMembersNeed(t *testing.T) {
 		}
 		payload, err := wire.KeyringRecord{Collection: id, Keyrings: keyrings}.Encode()
 		must(t, err)
-		draft, err := newDraft(wire.Note{Kind: wire.KindKeyring, Collection: id}, wire.Properties{Consortium: theConsortium, Collection: id}, payload, noon)
-		must(t, err)
-		e := h.mint(founder, draft)
+		e := h.mint(founder, newDraft(wire.Note{Kind: wire.KindKeyring, Collection: id}, wire.Properties{Consortium: theConsortium, Collection: id}, payload, noon))
 		s := h.fold(newOrganisation(t, "other"))
 		s.identity = reader.identity
 		if c, err := h.read(s, e); err != nil || (len(c.Keys) == 1) != tried {
@@ -295,10 +294,8 @@ func TestADamagedKeyringGivesNoKeysAndMakesNothingVoid(t *testing.T) {
 		must(t, err)
 		payload, err := wire.KeyringRecord{Collection: id, Keyrings: append([][]byte{keyring}, good...)}.Encode()
 		must(t, err)
-		draft, err := newDraft(wire.Note{Kind: wire.KindKeyring, Collection: id}, wire.Properties{Consortium: theConsortium, Collection: id}, payload, noon)
-		must(t, err)
 		events := len(h.events)
-		h.mint(founder, draft)
+		h.mint(founder, newDraft(wire.Note{Kind: wire.KindKeyring, Collection: id}, wire.Properties{Consortium: theConsortium, Collection: id}, payload, noon))
 		if len(h.fold(reader).Keys(id)) != 0 || len(h.fold(other).Keys(id)) != 1 {
 			t.Errorf("with %s the reader has %d keys and the other one %d", what, len(h.fold(reader).Keys(id)), len(h.fold(other).Keys(id)))
 		}
@@ -316,7 +313,7 @@ func TestADirectoryIsOneRecordOfAMember(t *testing.T) {
 		s.Apply(e)
 	}
 	made := func(by *organisation, kind wire.Kind, collection, directory string) Effect {
-		e := h.mint(by, Draft{Note: wire.Note{Kind: kind, Collection: collection}})
+		e := h.mint(by, Draft{Note: wire.Note{Kind: kind, Collection: collection}, Metadata: []byte("{}")})
 		e.Directory = directory
 		effect, _ := s.Apply(e)
 		return effect

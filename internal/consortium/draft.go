@@ -11,23 +11,42 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
-// Draft is a record, or an object, that is ready to be stored on IPFS and minted.
+// Draft is a record, or an object, that is ready to be stored on IPFS and minted, once [Draft.By] has said by whom.
 type Draft struct {
 	Note        wire.Note // without its sequence number, which is given when the transaction is signed
-	Metadata    []byte    // metadata.json
+	Metadata    []byte    // metadata.json; nil as long as it isn't anybody's
 	Payload     []byte
 	PayloadName string
+
+	metadata wire.Metadata
 }
 
-func newDraft(note wire.Note, properties wire.Properties, payload []byte, now time.Time) (Draft, error) {
+func newDraft(note wire.Note, properties wire.Properties, payload []byte, now time.Time) Draft {
 	properties.Kind = note.Kind
 	properties.StoredAt = wire.FormatTime(now)
 	metadata := wire.NewMetadata(properties, payload)
-	encoded, err := metadata.Encode()
+	return Draft{Note: note, Payload: payload, PayloadName: metadata.Properties.Path, metadata: metadata}
+}
+
+// Redraft reads what was drafted before, from its files. By somebody else it becomes another directory with the same
+// payload.
+func Redraft(note wire.Note, metadata, payload []byte) (Draft, error) {
+	m, err := wire.ParseMetadata(metadata)
 	if err != nil {
 		return Draft{}, err
 	}
-	return Draft{Note: note, Metadata: encoded, Payload: payload, PayloadName: metadata.Properties.Path}, nil
+	return Draft{Note: note, Metadata: metadata, Payload: payload, PayloadName: m.Properties.Path, metadata: m}, nil
+}
+
+// By is the draft for the account that will sign its transaction: whoever else mints it publishes nothing.
+func (d Draft) By(account string) (Draft, error) {
+	d.metadata.Properties.Publisher = account
+	encoded, err := d.metadata.Encode()
+	if err != nil {
+		return Draft{}, fmt.Errorf("drafting a %s by %s: %w", d.Note.Kind, account, err)
+	}
+	d.Metadata = encoded
+	return d, nil
 }
 
 // DraftCharter drafts the record that founds a consortium.
@@ -36,7 +55,7 @@ func DraftCharter(charter wire.Charter, now time.Time) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	return newDraft(wire.Note{Kind: wire.KindCharter}, wire.Properties{}, payload, now)
+	return newDraft(wire.Note{Kind: wire.KindCharter}, wire.Properties{}, payload, now), nil
 }
 
 // DraftMember drafts the admission of an organisation.
@@ -46,7 +65,7 @@ func DraftMember(consortium uint64, member wire.Member, now time.Time) (Draft, e
 		return Draft{}, err
 	}
 	note := wire.Note{Kind: wire.KindMember, Account: member.Account}
-	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftAmendment drafts the record that names the governor from its position on.
@@ -60,7 +79,7 @@ func DraftAmendment(consortium uint64, amendment wire.Amendment, now time.Time) 
 		return Draft{}, fmt.Errorf("drafting an amendment: %w", err)
 	}
 	note := wire.Note{Kind: wire.KindAmendment, Account: governor}
-	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftRemoval drafts the record that ends a membership.
@@ -70,7 +89,7 @@ func DraftRemoval(consortium uint64, account string, now time.Time) (Draft, erro
 		return Draft{}, err
 	}
 	note := wire.Note{Kind: wire.KindRemoval, Account: account}
-	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftWithdrawal drafts the record that withdraws an object which was minted with an earlier account of the member.
@@ -79,7 +98,7 @@ func DraftWithdrawal(consortium, asset uint64, now time.Time) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	return newDraft(wire.Note{Kind: wire.KindRemoval, Asset: asset}, wire.Properties{Consortium: consortium}, payload, now)
+	return newDraft(wire.Note{Kind: wire.KindRemoval, Asset: asset}, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftRotation drafts the record that gives the member with an account other keys. Where the member does it itself,
@@ -95,7 +114,7 @@ func DraftRotation(consortium uint64, former string, member wire.Member, account
 			return Draft{}, err
 		}
 	}
-	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftCollection drafts the record that makes a collection, or changes it, or begins an epoch: its properties
@@ -124,7 +143,7 @@ func DraftCollection(consortium uint64, id string, epoch uint32, properties wire
 		return Draft{}, err
 	}
 	note := wire.Note{Kind: wire.KindCollection, Collection: id}
-	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id, Epoch: epoch}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id, Epoch: epoch}, payload, now), nil
 }
 
 // DraftKeyring drafts the record that gives keys of a collection to readers who came later.
@@ -138,7 +157,7 @@ func DraftKeyring(consortium uint64, id string, keys map[uint32]*seal.EpochKey, 
 		return Draft{}, err
 	}
 	note := wire.Note{Kind: wire.KindKeyring, Collection: id}
-	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id}, payload, now)
+	return newDraft(note, wire.Properties{Consortium: consortium, Collection: id}, payload, now), nil
 }
 
 // DraftObject drafts one version of an object for the collection's current epoch: sealed, and with an identifier in
@@ -159,7 +178,7 @@ func DraftObject(consortium uint64, c Collection, id, version string, revealing 
 	if !revealing || c.Properties.Metadata != wire.MetadataOpen {
 		properties.Identifier, properties.Version = c.Key.Handle(id, version), ""
 	}
-	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now)
+	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now), nil
 }
 
 // sealKeyrings seals a keyring to all recipients, in as few files as hold them. They are spread evenly, so that the

@@ -2,7 +2,6 @@ package consortium
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -40,13 +39,10 @@ func (s *State) amend(e Event) (Effect, string) {
 	return Record, ""
 }
 
-func readCharter(m wire.Metadata, payload []byte) (*wire.Charter, error) {
+func readCharter(payload []byte) (*wire.Charter, error) {
 	charter, err := wire.ParseCharter(payload)
 	if err != nil {
 		return nil, err
-	}
-	if m.Properties.Kind != wire.KindCharter {
-		return nil, fmt.Errorf("the metadata says %.40q, the note says charter", m.Properties.Kind)
 	}
 	return &charter, nil
 }
@@ -61,10 +57,7 @@ func (c *charterRecord) take(_ *State, content *Content) {
 
 // readAmendment reads an amendment. Where it is void, the governor is the one that the note names all the same, and
 // nothing else changes.
-func (r Reader) readAmendment(m wire.Metadata, payload []byte) (*wire.Amendment, error) {
-	if err := r.checkProperties(m, ""); err != nil {
-		return nil, err
-	}
+func (r Reader) readAmendment(payload []byte) (*wire.Amendment, error) {
 	content, err := wire.ParseAmendment(payload)
 	if err != nil {
 		return nil, err

@@ -97,10 +97,7 @@ func (a *admission) end(at Position) {
 	}
 }
 
-func (r Reader) readMember(m wire.Metadata, payload []byte) (*wire.Member, error) {
-	if err := r.checkProperties(m, ""); err != nil {
-		return nil, err
-	}
+func (r Reader) readMember(payload []byte) (*wire.Member, error) {
 	content, err := wire.ParseMember(payload)
 	if err != nil {
 		return nil, err
@@ -122,10 +119,7 @@ func (a *admission) take(_ *State, content *Content) {
 // removal is a removal record. Its note says everything; the content is compared with it.
 type removal struct{ event Event }
 
-func (r Reader) readRemoval(m wire.Metadata, payload []byte) error {
-	if err := r.checkProperties(m, ""); err != nil {
-		return err
-	}
+func (r Reader) readRemoval(payload []byte) error {
 	content, err := wire.ParseRemoval(payload)
 	if err == nil && content.Account != r.event.Note.Account {
 		err = errors.New("the record is about another account than its note")

@@ -123,13 +123,11 @@ func TestContentThatDoesNotFitItsNoteIsVoid(t *testing.T) {
 		}
 		for what, change := range map[string]func(*wire.Properties){
 			"another kind": func(p *wire.Properties) { p.Kind = "other" }, "another consortium": func(p *wire.Properties) { p.Consortium++ },
-			"another collection": func(p *wire.Properties) { p.Collection = elsewhere },
+			"another collection": func(p *wire.Properties) { p.Collection = elsewhere }, "another publisher": func(p *wire.Properties) { p.Publisher = other.address() },
 		} {
 			m := h.metadata(e)
 			change(&m.Properties)
-			if e.Note.Kind != wire.KindCharter || what == "another kind" {
-				refused(what+" in its metadata", m, h.content[e.TxID].Payload)
-			}
+			refused(what+" in its metadata", m, h.content[e.TxID].Payload)
 		}
 		refused("no JSON", h.metadata(e), []byte("x"))
 		for what, payload := range foreign[e.TxID] {
@@ -899,6 +897,9 @@ func TestWhatIsDraftedIsWhatIsMinted(t *testing.T) {
 	} {
 		d, err := c.draft()
 		must(t, err)
+		d, err = d.By(next.address())
+		must(t, err)
+		c.properties.Publisher = next.address()
 		c.note.Kind = wire.Kind(strings.Split(what, ",")[0])
 		c.properties.Kind, c.properties.StoredAt = c.note.Kind, wire.FormatTime(noon)
 		if c.note.Kind != wire.KindCharter {
@@ -923,7 +924,16 @@ func TestNothingIsDraftedThatBreaksTheFormat(t *testing.T) {
 	unsigned := member.document
 	unsigned.Title = "Other"
 	readable := Collection{ID: id, Epoch: 1, Key: key, Properties: properties}
-	none := func(_ Draft, err error) error { return err }
+	none := func(d Draft, err error) error {
+		if err == nil {
+			_, err = d.By(member.address())
+		}
+		return err
+	}
+	nobodys := func(d Draft, _ error) error {
+		_, err := d.By("")
+		return err
+	}
 	for what, err := range map[string]error{
 		"a charter without a name":         none(DraftCharter(wire.Charter{}, noon)),
 		"a member that has not signed":     none(DraftMember(theConsortium, unsigned, noon)),
@@ -946,6 +956,7 @@ func TestNothingIsDraftedThatBreaksTheFormat(t *testing.T) {
 		"an object without an identifier":  none(DraftObject(theConsortium, readable, "", "", true, []byte("{}"), noon)),
 		"an object of no consortium":       none(DraftObject(0, readable, "x", "", true, []byte("{}"), noon)),
 		"an object that is too large":      none(DraftObject(theConsortium, readable, "x", "", true, make([]byte, wire.MaxObject), noon)),
+		"an object of nobody":              nobodys(DraftObject(theConsortium, readable, "x", "", true, []byte("{}"), noon)),
 	} {
 		if err == nil {
 			t.Errorf("%s is drafted", what)

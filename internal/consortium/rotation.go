@@ -53,10 +53,7 @@ func (s *State) rotate(e Event) (Effect, string) {
 	return Record, ""
 }
 
-func (r Reader) readRotation(m wire.Metadata, payload []byte) (*wire.Member, error) {
-	if err := r.checkProperties(m, ""); err != nil {
-		return nil, err
-	}
+func (r Reader) readRotation(payload []byte) (*wire.Member, error) {
 	content, err := wire.ParseRotation(payload)
 	if err != nil {
 		return nil, err

@@ -43,8 +43,8 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 		return Ruling{Outcome: Refused, Reason: fmt.Sprintf(format, args...)}
 	}
 	p := m.Properties
-	if p.Kind != wire.KindObject || p.Consortium != s.id {
-		return refuse("its metadata is that of a %.40q of consortium %d", p.Kind, p.Consortium)
+	if err := m.CheckTransaction(wire.KindObject, s.id, e.Sender); err != nil {
+		return refuse("%v", err)
 	}
 	c := s.collections[p.Collection]
 	if c == nil {
@@ -83,7 +83,8 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 // Decided reports whether something has been decided, for good, about an object that [State.Rule] had left undecided,
 // given the collection and the epoch that its metadata names.
 func (s *State) Decided(e Event, collection string, epoch uint32) bool {
-	m := wire.Metadata{Properties: wire.Properties{Kind: wire.KindObject, Consortium: s.id, Collection: collection, Epoch: epoch}}
+	m := wire.Metadata{Properties: wire.Properties{
+		Kind: wire.KindObject, Consortium: s.id, Publisher: e.Sender, Collection: collection, Epoch: epoch}}
 	ruling := s.Rule(e, m)
 	return ruling.Outcome == Readable || ruling.Outcome == Refused
 }

@@ -18,8 +18,10 @@ import (
 )
 
 // reforged is a draft whose metadata, or payload, is another, and which is consistent all the same.
-func (w *world) reforged(d consortium.Draft, change func(*wire.Properties), payload []byte) consortium.Draft {
+func (w *world) reforged(by *account, d consortium.Draft, change func(*wire.Properties), payload []byte) consortium.Draft {
 	w.t.Helper()
+	d, err := d.By(by.address(w.t).String())
+	must(w.t, err)
 	m, err := wire.ParseMetadata(d.Metadata)
 	must(w.t, err)
 	if payload != nil {
@@ -74,11 +76,11 @@ func TestOneThingThatIsWrongIsFoundByItsStep(t *testing.T) {
 				Name: "Others", GenesisID: "test-v1", GenesisHash: genesis[:], Network: wire.NetworkPrivate, Founder: w.member.address(t).String(), DefaultCollection: w.shared.ID,
 			}, noon)
 			must(t, err)
-			p := w.publish(w.governor, w.reforged(charter, nil, []byte(`{}`)))
+			p := w.publish(w.governor, w.reforged(w.governor, charter, nil, []byte(`{}`)))
 			return File{Consortium: w.asset, Subject: p}
 		}, "charter: record", ""},
 		"the admission says nothing": {nil, func(w *world) File {
-			w.admitted = w.publish(w.governor, w.reforged(w.admission(w.member), nil, []byte(`{}`)))
+			w.admitted = w.publish(w.governor, w.reforged(w.governor, w.admission(w.member), nil, []byte(`{}`)))
 			return w.file(w.publish(w.member, w.object(true)))
 		}, "admission: record", ""},
 		"it has the name of another transaction": {nil, subject(func(w *world, p *Publication) { p.TxID = w.charter.TxID }), "object: signature", "its content has the id "},
@@ -106,6 +108,9 @@ func TestOneThingThatIsWrongIsFoundByItsStep(t *testing.T) {
 			w.admitted = w.publish(newAccount(), w.admission(w.member))
 			return w.file(w.publish(w.member, w.object(true)))
 		}, "admission: counts", ""},
+		"a copy of another's directory": {nil, func(w *world) File {
+			return w.file(w.publish(w.member, w.reforged(w.governor, w.object(true), nil, nil)))
+		}, "object: metadata hash", "the transaction was signed by"},
 		"who published was no member": {nil, func(w *world) File { return w.file(w.publish(newAccount(), w.object(true))) }, "object: counts", "the sender was never a member"},
 		"the admission has no files": {nil, func(w *world) File {
 			w.admitted = bare(w.admitted)
@@ -115,7 +120,7 @@ func TestOneThingThatIsWrongIsFoundByItsStep(t *testing.T) {
 			return File{Consortium: charterAsset, Records: []Publication{w.charter}, Subject: w.admitted, Disclosed: &Disclosed{FileKey: make([]byte, seal.FileKeySize), Object: poison}}
 		}, "disclosed object", "a member record discloses none"},
 		"what is disclosed is not sealed": {nil, func(w *world) File {
-			f := w.file(w.publish(w.member, w.reforged(w.object(true), nil, []byte(`{}`))))
+			f := w.file(w.publish(w.member, w.reforged(w.member, w.object(true), nil, []byte(`{}`))))
 			f.Disclosed = &Disclosed{FileKey: make([]byte, seal.FileKeySize), Object: poison}
 			return f
 		}, "disclosed object", ""},
@@ -128,10 +133,10 @@ func TestOneThingThatIsWrongIsFoundByItsStep(t *testing.T) {
 			return d
 		}, func(d *Disclosed) { d.Object = `{}` }), "disclosed object", "it is not a STIX object"},
 		"metadata of another object": {nil, disclosed(func(w *world) consortium.Draft {
-			return w.reforged(w.object(true), func(p *wire.Properties) { p.Identifier = strings.Replace(poisonID, "8e2e2d2b", "8e2e2d2c", 1) }, nil)
+			return w.reforged(w.member, w.object(true), func(p *wire.Properties) { p.Identifier = strings.Replace(poisonID, "8e2e2d2b", "8e2e2d2c", 1) }, nil)
 		}, nil), "disclosed object", "the metadata says"},
 		"metadata of another version": {nil, disclosed(func(w *world) consortium.Draft {
-			return w.reforged(w.object(true), func(p *wire.Properties) { p.Version = "2026-01-01T00:00:01Z" }, nil)
+			return w.reforged(w.member, w.object(true), func(p *wire.Properties) { p.Version = "2026-01-01T00:00:01Z" }, nil)
 		}, nil), "disclosed object", "the metadata says"},
 	} {
 		w := newWorld(t, newAccount(), c.options...)
@@ -197,7 +202,7 @@ func TestARecordThatIsVoidCountsByItsNote(t *testing.T) {
 	w := newWorld(t, newAccount())
 	subject := w.publish(w.member, w.object(true))
 	f := w.file(subject)
-	f.Records = append(f.Records, w.publish(w.member, w.reforged(w.rotation(w.member, newAccount()), nil, []byte(`{}`))))
+	f.Records = append(f.Records, w.publish(w.member, w.reforged(w.member, w.rotation(w.member, newAccount()), nil, []byte(`{}`))))
 	report := check(f.mustEncode(t), Options{})
 	if step := report.step("rotation: record"); !report.Passed || step.Outcome != NotThere || step.Detail == "" || step.Value != f.Records[2].TxID {
 		t.Errorf("%+v\n%s", step, report)
@@ -307,8 +312,9 @@ func TestFilesAreThoseOfTheirTransaction(t *testing.T) {
 		step, detail string
 	}{
 		"all is right":          {func(*consortium.Event, *[]byte, *[]byte, *Directory) {}, "", ""},
-		"another kind":          {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.Note.Kind = wire.KindKeyring }, "x: metadata hash", `it says "object", the note says keyring`},
-		"another consortium":    {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.Consortium++ }, "x: metadata hash", "it is of consortium 1001, the note of 1002"},
+		"another kind":          {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.Note.Kind = wire.KindKeyring }, "x: metadata hash", `"object" of consortium 1001, the transaction's note says "keyring"`},
+		"another consortium":    {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.Consortium++ }, "x: metadata hash", `of consortium 1001, the transaction's note says "object" of 1002`},
+		"another publisher":     {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.Sender = newAccount().address(t).String() }, "x: metadata hash", "the transaction was signed by"},
 		"another metadata hash": {func(e *consortium.Event, _, _ *[]byte, _ *Directory) { e.MetadataHash = make([]byte, 32) }, "x: metadata hash", "the NFT says 0000"},
 		"no metadata": {func(e *consortium.Event, m, _ *[]byte, _ *Directory) {
 			*m = []byte("{}")

@@ -63,11 +63,8 @@ type Directory func(metadata []byte, payloadName string, payload []byte) (cid st
 // the metadata's hash, the payload's. It tells whether all pass.
 func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload []byte, directory Directory) (m wire.Metadata, ok bool) {
 	m, err := wire.ParseMetadata(metadata)
-	if err == nil && m.Properties.Kind != e.Note.Kind {
-		err = fmt.Errorf("it says %.40q, the note says %s", m.Properties.Kind, e.Note.Kind)
-	}
-	if err == nil && m.Properties.Consortium != e.Consortium {
-		err = fmt.Errorf("it is of consortium %d, the note of %d", m.Properties.Consortium, e.Consortium)
+	if err == nil {
+		err = m.CheckTransaction(e.Note.Kind, e.Consortium, e.Sender)
 	}
 	hash := wire.MetadataHash(metadata)
 	if string(hash[:]) != string(e.MetadataHash) {

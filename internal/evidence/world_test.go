@@ -175,9 +175,14 @@ func (w *world) disclose(p Publication) *Disclosed {
 	return &Disclosed{FileKey: fileKey, Object: poison}
 }
 
-// publish mints a draft and gives it with its proofs.
+// publish mints a draft and gives it with its proofs. It is its signer's, unless it was drafted by somebody else.
 func (w *world) publish(by *account, d consortium.Draft) Publication {
 	w.t.Helper()
+	if d.Metadata == nil {
+		var err error
+		d, err = d.By(by.address(w.t).String())
+		must(w.t, err)
+	}
 	cid, err := directoryCID(d.Metadata, d.PayloadName, d.Payload)
 	must(w.t, err)
 	p := w.confirm(by, d.Note, types.AssetParams{

@@ -465,7 +465,9 @@ func TestATimeHasNoComma(t *testing.T) {
 
 func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 	object := objectMetadata(nil).Properties
-	record := func(kind Kind) Properties { return Properties{Kind: kind, Consortium: 1, StoredAt: object.StoredAt} }
+	record := func(kind Kind) Properties {
+		return Properties{Kind: kind, Consortium: 1, Publisher: anAccount, StoredAt: object.StoredAt}
+	}
 	with := func(p Properties, change func(*Properties)) Properties { change(&p); return p }
 	long := documented(t, "| `identifier` | text, 1 to # bytes |")
 	longVersion := documented(t, "| `version` | text, at most # bytes |")
@@ -492,6 +494,8 @@ func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 		"an object with a long identifier": with(object, func(p *Properties) { p.Identifier = strings.Repeat("x", long+1) }),
 		"an object with a long version":    with(object, func(p *Properties) { p.Version = strings.Repeat("v", longVersion+1) }),
 		"an object in no collection":       with(object, func(p *Properties) { p.Collection = "" }),
+		"an object of nobody":              with(object, func(p *Properties) { p.Publisher = "" }),
+		"a charter of nobody":              with(record(KindCharter), func(p *Properties) { p.Consortium, p.Publisher = 0, "" }),
 		"an object in no epoch":            with(object, func(p *Properties) { p.Epoch = 0 }),
 		"a collection in no epoch":         with(collection, func(p *Properties) { p.Epoch = 0 }),
 		"a collection without an id":       with(collection, func(p *Properties) { p.Collection = "" }),

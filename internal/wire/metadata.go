@@ -52,6 +52,7 @@ type Properties struct {
 	Format     string `json:"format"`
 	Kind       Kind   `json:"kind"`
 	Consortium uint64 `json:"consortium,omitzero"` // asset id of the charter; absent in the charter itself
+	Publisher  string `json:"publisher"`           // the account that signs the transaction: a directory is one account's
 	Collection string `json:"collection,omitzero"` // UUID; objects, collections, keyrings
 	Epoch      uint32 `json:"epoch,omitzero"`      // key epoch, from 1; objects, collections
 	Identifier string `json:"identifier,omitzero"` // objects: the STIX id, or a handle
@@ -106,6 +107,12 @@ func (m *Metadata) check() error {
 	if (p.Kind == KindCharter) != (p.Consortium == 0) {
 		return errors.New("the charter, and nothing else, is outside of a consortium")
 	}
+	if p.Publisher == "" {
+		return ErrNoPublisher
+	}
+	if err := checkAccount(p.Publisher); err != nil {
+		return fmt.Errorf("publisher: %w", err)
+	}
 	return p.checkByKind()
 }
 
@@ -128,6 +135,21 @@ func (p Properties) checkByKind() error {
 	}
 	if err := CheckUUID(p.Collection); err != nil {
 		return fmt.Errorf("collection: %w", err)
+	}
+	return nil
+}
+
+// ErrNoPublisher is what is wrong with metadata of before there was a publisher in it.
+var ErrNoPublisher = errors.New("it doesn't say whose it is: it has no publisher")
+
+// CheckTransaction reports whether a transaction is what the metadata is for: whoever mints the directory of another
+// account publishes nothing.
+func (m Metadata) CheckTransaction(kind Kind, consortium uint64, sender string) error {
+	switch p := m.Properties; {
+	case p.Kind != kind || p.Consortium != consortium:
+		return fmt.Errorf("the metadata is that of a %.40q of consortium %d, the transaction's note says %.40q of %d", p.Kind, p.Consortium, kind, consortium)
+	case p.Publisher != sender:
+		return fmt.Errorf("the metadata is for the publisher %.60s, the transaction was signed by %s", p.Publisher, sender)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
+	"github.com/algorand/go-algorand-sdk/v2/types"
 	"github.com/ipfs/go-cid"
 	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -173,7 +174,7 @@ func FuzzParseURL(f *testing.F) {
 
 func objectMetadata(payload []byte) Metadata {
 	return NewMetadata(Properties{
-		Kind: KindObject, Consortium: 1234, Collection: aCollection, Epoch: 3, Identifier: anIdentifier,
+		Kind: KindObject, Consortium: 1234, Publisher: anAccount, Collection: aCollection, Epoch: 3, Identifier: anIdentifier,
 		Version: "2026-01-02T03:04:05.678Z", StoredAt: FormatTime(time.Unix(1795000000, 0)),
 	}, payload)
 }
@@ -186,7 +187,7 @@ func TestMetadataIsReadAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"name":"SL Intelligence Xpression","decimals":0,"properties":{"format":"serviceledger/1","kind":"object",` +
-		`"consortium":1234,"collection":"` + aCollection + `","epoch":3,"identifier":"` + anIdentifier + `",` +
+		`"consortium":1234,"publisher":"` + anAccount + `","collection":"` + aCollection + `","epoch":3,"identifier":"` + anIdentifier + `",` +
 		`"version":"2026-01-02T03:04:05.678Z","stored_at":"2026-11-18T11:06:40.000000Z","relative_path_url":"object.json",` +
 		`"relative_url_integrity":"` + Integrity(payload) + `"}}`
 	if string(data) != want {
@@ -208,6 +209,9 @@ func TestMetadataThatBreaksARuleIsRefused(t *testing.T) {
 		"another format":     func(p *Properties) { p.Format = "x" },
 		"another file":       func(p *Properties) { p.Path = "../object.json" },
 		"no consortium":      func(p *Properties) { p.Consortium = 0 },
+		"no publisher":       func(p *Properties) { p.Publisher = "" },
+		"nobody publishes":   func(p *Properties) { p.Publisher = types.ZeroAddress.String() },
+		"no account":         func(p *Properties) { p.Publisher = strings.ToLower(anAccount) },
 		"no collection":      func(p *Properties) { p.Collection = "" },
 		"a v1 UUID":          func(p *Properties) { p.Collection = "0f1c1d3e-6a0b-1c52-9d7e-2b6a8f0e4c11" },
 		"no epoch":           func(p *Properties) { p.Epoch = 0 },

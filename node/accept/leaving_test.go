@@ -18,7 +18,7 @@ const firstID = "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f" // of nodetest
 
 func withdrawerIn(w *worldtest.World) *withdraw.Withdrawer {
 	return &withdraw.Withdrawer{
-		Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
+		Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Records: publish.NewRecords(w.State.Self, publish.NewOutbox(w.R.Outbox), w.Blocks, publish.NewFresh(w.Blocks)),
 		Watcher: worldtest.CaughtUp{}, Statuses: publisherIn(w), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}
 }

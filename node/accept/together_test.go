@@ -33,7 +33,7 @@ func newPublishersWorld(t *testing.T) *publishersWorld {
 	h := worldtest.NewHostileWorld(t)
 	return &publishersWorld{h, &collections.Owner{
 		Outbox: h.R.Outbox, View: h.R.View, State: h.State, Watcher: worldtest.CaughtUp{}, Consortium: h.ID,
-		Records:   publish.NewRecords(publish.NewOutbox(h.R.Outbox), h.Blocks, publish.NewFresh(h.Blocks)),
+		Records:   publish.NewRecords(h.State.Self, publish.NewOutbox(h.R.Outbox), h.Blocks, publish.NewFresh(h.Blocks)),
 		Recipient: h.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}}
 }

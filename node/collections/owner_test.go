@@ -33,7 +33,7 @@ func ownerIn(w *worldtest.World) *Owner {
 func ownerOf(w *worldtest.World, outbox *publish.Outbox) *Owner {
 	return &Owner{
 		Outbox: w.R.Outbox, View: w.R.View, State: w.State, Watcher: worldtest.CaughtUp{}, Consortium: w.ID,
-		Records:   publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks)),
+		Records:   publish.NewRecords(w.State.Self, outbox, w.Blocks, publish.NewFresh(w.Blocks)),
 		Recipient: w.Self.Identity.Recipient(), Problem: func() error { return nil }, Log: nodetest.Discard,
 	}
 }

@@ -187,7 +187,7 @@ func takeBack(w *worldtest.World, record taxii.Record) {
 		nodetest.Must(w.T, w.R.View.Append([]view.NewEvent{{Event: e}}, nil))
 	}
 	outbox := publish.NewOutbox(w.R.Outbox)
-	withdrawer := &withdraw.Withdrawer{Outbox: outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks)),
+	withdrawer := &withdraw.Withdrawer{Outbox: outbox, View: w.R.View, State: w.State, Records: publish.NewRecords(w.State.Self, outbox, w.Blocks, publish.NewFresh(w.Blocks)),
 		Statuses: feedPublisher(w), Log: nodetest.Discard}
 	_, err := withdrawer.Withdraw(w.T.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, []taxii.Record{record})
 	nodetest.Must(w.T, err)

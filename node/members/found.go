@@ -130,6 +130,9 @@ func (b *foundation) prepare(ctx context.Context, c Charter) (*founding, error) 
 		Founder: r.Keys.Address(), DefaultCollection: uuid.NewString(), History: c.History,
 	}}
 	draft, err := consortium.DraftCharter(f.Charter, time.Now())
+	if err == nil {
+		draft, err = draft.By(f.Charter.Founder)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,9 @@ func (r *Registrar) propose(ctx context.Context, a authority, draft consortium.D
 	if err != nil {
 		return ProposalInfo{}, err
 	}
+	if draft, err = draft.By(a.governor); err != nil {
+		return ProposalInfo{}, err
+	}
 	directory, err := publish.DirectoryOf(draft)
 	if err != nil {
 		return ProposalInfo{}, err

@@ -68,7 +68,7 @@ func officeIn(w *worldtest.World) *office {
 	o.watcher = &fakeFollower{office: o}
 	o.chain.puts, o.chain.round = o.confirms, 100 // ahead of what a test mints by itself
 	outbox := publish.NewOutbox(w.R.Outbox)
-	records := publish.NewRecords(outbox, w.Blocks, publish.NewFresh(w.Blocks))
+	records := publish.NewRecords(w.State.Self, outbox, w.Blocks, publish.NewFresh(w.Blocks))
 	waits := func() error { return errors.New("the account is empty") }
 	o.owner = &collections.Owner{Outbox: w.R.Outbox, View: w.R.View, State: w.State, Records: records, Watcher: o.watcher, Consortium: w.ID,
 		Network: wire.NetworkPrivate, Recipient: w.Self.Identity.Recipient(), Problem: waits, Log: nodetest.Discard}

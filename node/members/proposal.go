@@ -97,8 +97,11 @@ func (p *proposal) readFiles(file wire.Proposal, mint ledger.Mint, id uint64) (e
 	if err != nil {
 		return err
 	}
-	if metadata.Properties.Kind != p.note.Kind || metadata.Properties.Consortium != id {
-		return fmt.Errorf("%s is that of a %.40q of consortium %d", wire.MetadataName, metadata.Properties.Kind, metadata.Properties.Consortium)
+	if p.files, err = consortium.Redraft(p.note, file.Metadata, file.Record); err != nil {
+		return err
+	}
+	if err := metadata.CheckTransaction(p.note.Kind, id, p.joint.Sender()); err != nil {
+		return err
 	}
 	if err := metadata.CheckPayload(file.Record); err != nil {
 		return err

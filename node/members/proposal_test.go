@@ -23,13 +23,19 @@ import (
 
 var proposalsOwn = repo.Consortium{ID: 1001, GenesisID: "test-v1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 
-// aProposal is a draft as two accounts would sign it for the note.
+// aProposal is a draft as two accounts would sign it for the note. It is theirs, unless it was drafted by somebody else.
 func aProposal(t *testing.T, draft consortium.Draft, note wire.Note, accounts ...string) wire.Proposal {
 	t.Helper()
 	account, err := wire.Quorum{Threshold: 2, Accounts: accounts}.Multisig()
 	nodetest.Must(t, err)
 	encoded, err := note.Encode(proposalsOwn.ID)
 	nodetest.Must(t, err)
+	if draft.Metadata == nil {
+		by, err := account.Address()
+		nodetest.Must(t, err)
+		draft, err = draft.By(by.String())
+		nodetest.Must(t, err)
+	}
 	directory, err := publish.DirectoryOf(draft)
 	nodetest.Must(t, err)
 	joint, err := ledger.NewJoint(ledger.Params{Round: 10, GenesisID: "test-v1", GenesisHash: [32]byte(proposalsOwn.GenesisHash), MinFee: 1000}, account,
@@ -231,12 +237,16 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 
 	about := func(kind wire.Kind, account string) wire.Note { return wire.Note{Kind: kind, Account: account} }
 	good := aProposal(t, removal, removal.Note, a, b)
+	removals, err := removal.By(a)
+	nodetest.Must(t, err)
+	amendments := aProposal(t, amendment, amendment.Note, a, b)
 	for what, p := range map[string]wire.Proposal{
-		"another record":                             {Transaction: good.Transaction, Metadata: removal.Metadata, Record: bytes.Replace(removal.Payload, []byte(c), []byte(b), 1)},
-		"another metadata":                           {Transaction: good.Transaction, Metadata: amendment.Metadata, Record: amendment.Payload},
+		"another record":                             {Transaction: good.Transaction, Metadata: good.Metadata, Record: bytes.Replace(removal.Payload, []byte(c), []byte(b), 1)},
+		"another metadata":                           {Transaction: good.Transaction, Metadata: amendments.Metadata, Record: amendment.Payload},
 		"a note about another account":               aProposal(t, removal, about(wire.KindRemoval, b), a, b),
 		"a note of another kind":                     aProposal(t, removal, about(wire.KindAmendment, c), a, b),
 		"a governor that the record does not name":   aProposal(t, amendment, about(wire.KindAmendment, a), a, b),
+		"a directory of only one of them":            aProposal(t, removals, removal.Note, a, b),
 		"a kind that is no business of a governor's": aProposal(t, removal, wire.Note{Kind: wire.KindObject}, a, b),
 	} {
 		data, err := p.Encode()
@@ -262,7 +272,7 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 		{"the proposal is for the consortium 1001, this repository belongs to 5", elsewhere, config.Default(), data},
 		{"the proposal is for another Algorand network than test-v1", otherNetwork, config.Default(), data},
 		{"the transaction costs 1000 microalgo, the configuration allows 999", proposalsOwn, stingy, data},
-		{`metadata.json is that of a "removal" of consortium 5`, proposalsOwn, config.Default(), files},
+		{`the metadata is that of a "removal" of consortium 5`, proposalsOwn, config.Default(), files},
 	} {
 		_, err := ReadProposal(one.own, one.config, one.file)
 		wantRefusal(t, "a proposal", err, one.words)

@@ -176,7 +176,7 @@ func (o *office) rotatesUntilStored() {
 func (o *office) rotatesWithDiskFor(records int) {
 	o.T.Helper()
 	blocks := &smallDisk{Blocks: o.Blocks, room: records}
-	o.Records = publish.NewRecords(o.Outbox, blocks, publish.NewFresh(blocks))
+	o.Records = publish.NewRecords(o.State.Self, o.Outbox, blocks, publish.NewFresh(blocks))
 	if _, err := o.RotateKeys(o.T.Context(), allKeys); !errors.Is(err, errNoRoom) || len(o.stored()) != records {
 		o.T.Fatalf("%v are stored (%v)", o.stored(), err)
 	}

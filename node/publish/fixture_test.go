@@ -100,7 +100,7 @@ func (f *fixture) found() {
 		}
 		f.genesis = append(f.genesis, e)
 		state.Apply(e)
-		f.read(state, e, d)
+		f.read(state, e, f.records[name])
 		state.Take(name, *f.contents[e.Directory])
 	}
 	take(f.founder, "CHARTER", drafted(consortium.DraftCharter(wire.Charter{Name: "Test", GenesisID: "t-v1", GenesisHash: bytes.Repeat([]byte{7}, 32),
@@ -134,7 +134,7 @@ func (f *fixture) prepare() {
 		if effect, reason := probe.Apply(e); effect != consortium.Record {
 			panic(name + ": " + reason)
 		}
-		f.read(probe, e, d)
+		f.read(probe, e, f.records[name])
 	}
 }
 
@@ -164,8 +164,11 @@ func (f *fixture) collection(id string, epoch uint32, readers wire.Accounts, rec
 	return d
 }
 
-// event is what a draft becomes on the chain.
+// event is what a draft becomes on the chain. It is its sender's, unless it was drafted by somebody else.
 func (f *fixture) event(sender *nodetest.Org, name string, d consortium.Draft) consortium.Event {
+	if d.Metadata == nil {
+		d = drafted(d.By(sender.Address()))
+	}
 	directory, err := DirectoryOf(d)
 	check(err)
 	hash := wire.MetadataHash(d.Metadata)

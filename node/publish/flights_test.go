@@ -239,7 +239,7 @@ func TestNothingIsRecordedOfBlocksThatAreNotThere(t *testing.T) {
 		if n, err := p.sealer.seal(context.Background(), items); err == nil || n != 0 || p.item(1, "everybody").State != outbox.Accepted {
 			t.Errorf("it is %s (%v)", p.item(1, "everybody").State, err)
 		}
-		records := NewRecords(p.outbox, noBlocks{}, NewFresh(noBlocks{}))
+		records := NewRecords(p.state.Self, p.outbox, noBlocks{}, NewFresh(noBlocks{}))
 		if _, err := records.Store(context.Background(), KeyOf("a"), w.fixture.records[rekeying]); err == nil {
 			t.Error("a record is stored")
 		}

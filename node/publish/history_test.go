@@ -271,7 +271,7 @@ func (w *world) withdraw(p *process, o op) error {
 // publishForeign has the founder publish an object.
 func (w *world) publishForeign(o op) {
 	i := identity{w.fixture.called(o.In), objectID(o.N)}
-	of := content{i, hashOf(i.id), 1}
+	of := content{identity: i, hash: hashOf(i.id), epoch: 1}
 	if o.Does == clashes {
 		of.hash = []byte("other")
 	}

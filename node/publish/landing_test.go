@@ -420,7 +420,7 @@ func (w *world) keeps(name, data string) string {
 // otherEpoch is the directory of an object of the ring that is sealed to its second epoch.
 func (w *world) otherEpoch() string {
 	c := consortium.Collection{ID: w.fixture.ring, Epoch: 2, Key: w.fixture.keys[w.fixture.ring+"2"], Properties: wire.Collection{Metadata: wire.MetadataOpen}}
-	d, err := DirectoryOf(drafted(consortium.DraftObject(w.fixture.id, c, objectID(1), version, true, []byte("{}"), time.Now())))
+	d, err := DirectoryOf(drafted(drafted(consortium.DraftObject(w.fixture.id, c, objectID(1), version, true, []byte("{}"), time.Now())).By(w.fixture.self.Address())))
 	check(err)
 	check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
 	return d.Root().String()

@@ -41,7 +41,7 @@ func (w *world) shows(item outbox.Item, content string, lease []byte) consortium
 }
 
 func contentOf(item outbox.Item, hash string) content {
-	return content{identity{item.Collection, item.ObjectID}, []byte(hash), 1}
+	return content{identity: identity{item.Collection, item.ObjectID}, hash: []byte(hash), epoch: 1}
 }
 
 // ends puts the end of an NFT on the chain, and follows it.

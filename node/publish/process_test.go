@@ -114,7 +114,7 @@ func (w *world) start(ctx context.Context) (*process, context.Context, error) {
 	p.sole = &Sole{Outbox: o, Self: self, Condition: condition, Log: nodetest.Discard}
 	blocks := &fakeBlocks{p}
 	fresh := NewFresh(blocks)
-	p.records = NewRecords(p.outbox, blocks, fresh)
+	p.records = NewRecords(p.state.Self, p.outbox, blocks, fresh)
 	p.sealer = &Sealer{Outbox: p.outbox, State: p.state, Blocks: blocks, Fresh: fresh, Consortium: f.id, Memory: SealBytes,
 		Condition: problem.NewMonitor("sealing", nodetest.Discard), Log: nodetest.Discard}
 	p.minter = NewMinter(Config{

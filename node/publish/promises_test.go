@@ -294,7 +294,7 @@ func TestWhoMayPublishNoMoreDoesNot(t *testing.T) {
 		e.Position, e.TxID = consortium.Position{Round: 3000}, "CLOSED"
 		p.state.Change(func(s *consortium.State) {
 			s.Apply(e)
-			m, err := wire.ParseMetadata(d.Metadata)
+			m, err := wire.ParseMetadata(f.records["closing"].Metadata)
 			check(err)
 			check(s.Attach(e.TxID, m, d.Payload))
 		})

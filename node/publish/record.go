@@ -20,14 +20,15 @@ import (
 // Records is where records of this organisation go: they need no sealing here, and begin the pipeline as what is
 // stored.
 type Records struct {
-	outbox *Outbox
-	blocks Blocks
-	fresh  *Fresh
+	account string // that signs them
+	outbox  *Outbox
+	blocks  Blocks
+	fresh   *Fresh
 }
 
-// NewRecords stores records.
-func NewRecords(outbox *Outbox, blocks Blocks, fresh *Fresh) *Records {
-	return &Records{outbox: outbox, blocks: blocks, fresh: fresh}
+// NewRecords stores the records of an account.
+func NewRecords(account string, outbox *Outbox, blocks Blocks, fresh *Fresh) *Records {
+	return &Records{account: account, outbox: outbox, blocks: blocks, fresh: fresh}
 }
 
 // Store stores a record and takes it into the outbox as something to mint. A record with a key that is published, or on
@@ -35,6 +36,10 @@ func NewRecords(outbox *Outbox, blocks Blocks, fresh *Fresh) *Records {
 func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, also ...[]byte) (outbox.Item, error) {
 	if item, found, err := r.outbox.Find(key); err != nil || found && item.State != outbox.Withdrawn {
 		return item, err
+	}
+	d, err := d.By(r.account)
+	if err != nil {
+		return outbox.Item{}, err
 	}
 	directory, err := DirectoryOf(d)
 	if err != nil {
@@ -46,7 +51,7 @@ func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, als
 	r.fresh.add([]p2p.Directory{directory})
 	hash := wire.MetadataHash(d.Metadata)
 	items, err := r.outbox.Accept([]outbox.Submission{{Also: also, Item: outbox.Item{
-		Key: key, Note: d.Note, Collection: d.Note.Collection, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
+		Key: key, Note: d.Note, Collection: d.Note.Collection, Publisher: r.account, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
 		Destroys: d.Note.Asset,
 	}}})
 	if err != nil {

@@ -98,7 +98,8 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 		}
 		hash := wire.MetadataHash(d.Metadata)
 		stored[i] = d.item
-		stored[i].Epoch, stored[i].Directory, stored[i].MetadataHash = d.epoch, directories[i].Root().String(), hash[:]
+		stored[i].Epoch, stored[i].Publisher = d.epoch, s.State.Self
+		stored[i].Directory, stored[i].MetadataHash = directories[i].Root().String(), hash[:]
 	}
 	if len(stored) == n {
 		s.Condition.Clear()
@@ -154,6 +155,9 @@ func (s *Sealer) draft(items []outbox.Item) (drafts []*draft, n int, err error) 
 			}
 			held.Add(int64(len(object)))
 			d.Draft, err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
+			if err == nil {
+				d.Draft, err = d.Draft.By(s.State.Self)
+			}
 			return err
 		})
 	}

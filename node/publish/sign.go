@@ -3,7 +3,8 @@
 //
 //	seal.go     what was accepted is sealed and stored; record.go: so are records, which need no sealing
 //	sign.go     what is stored is signed, in groups, as far as ALGO, flights and the order allow
-//	once.go     … unless the chain has it already, or it must not be published any more (recheck.go)
+//	once.go     … unless the chain has it already, or it must not be published any more (recheck.go); what was stored
+//	            for an account before becomes the present one's (renew.go)
 //	submit.go   what is signed is announced and submitted
 //	confirm.go  what was submitted is seen confirmed, or proved never to be
 //
@@ -206,6 +207,9 @@ func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item) (progres
 		}
 		return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
 	}
+	if m.State.Charter() == nil {
+		return false, &obstacle{Problem: "permission", Detail: "the charter's content has not arrived"}, nil
+	}
 	m.Disk.Await(ctx)
 	groups, problem, err := m.signItems(ctx, items)
 	if err != nil || problem != nil || ctx.Err() != nil {
@@ -244,6 +248,9 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	}
 	if items, problem, err = m.upToDate(ctx, items); err != nil || len(items) == 0 {
 		return nil, problem, err
+	}
+	if items, err = m.ours(ctx, items); err != nil {
+		return nil, nil, err
 	}
 	// A node whose outbox was lost goes on where the chain shows that it had been.
 	highest, _ := m.State.Sequence(m.State.Self)

@@ -31,8 +31,9 @@ type post struct {
 // content is what is in a directory.
 type content struct {
 	identity
-	hash  []byte
-	epoch uint32
+	hash      []byte
+	epoch     uint32
+	publisher string
 }
 
 // begins is the round in which the histories begin.
@@ -249,7 +250,8 @@ func (w *world) store(directory string, files []p2p.File) {
 		m, err := wire.ParseMetadata(f.Data)
 		check(err)
 		w.mu.Lock()
-		w.contents[directory] = content{identity{m.Properties.Collection, m.Properties.Identifier}, hashOf(m.Properties.Identifier), m.Properties.Epoch}
+		p := m.Properties
+		w.contents[directory] = content{identity{p.Collection, p.Identifier}, hashOf(p.Identifier), p.Epoch, p.Publisher}
 		w.mu.Unlock()
 	}
 }
@@ -287,6 +289,9 @@ func (w *world) congest(feePerByte, rounds uint64) {
 
 // confirmed is told of every transaction of the node's that is on the chain.
 func (w *world) confirmed(e consortium.Event) {
+	if by := w.stored(e.Directory).publisher; by != "" && by != e.Sender {
+		w.wrong("what was stored for %s is on the chain by %s", by, e.Sender)
+	}
 	switch e.Note.Kind {
 	case wire.KindObject:
 		of := w.stored(e.Directory).identity

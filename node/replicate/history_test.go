@@ -116,7 +116,11 @@ func (p *plan) draw(t *rapid.T, chain *nodetest.Chain, senders []*nodetest.Org) 
 			p.events = append(p.events, &minted{Event: chain.Destroy(sender, target.Asset), ends: target})
 		}
 	default:
-		mint(sender, rapid.SampledFrom(p.objects).Draw(t, "object"))
+		object := rapid.SampledFrom(p.objects).Draw(t, "object")
+		if rapid.IntRange(0, 3).Draw(t, "its own") > 0 {
+			sender = senders[slices.IndexFunc(senders, func(o *nodetest.Org) bool { return o.Address() == object.by.Address() })]
+		}
+		mint(sender, object)
 	}
 }
 

@@ -264,8 +264,9 @@ func (c *directoryContent) of(e consortium.Event) (m wire.Metadata, payload []by
 		return m, nil, errors.New("metadata.json has another hash than the NFT says")
 	case c.problem != nil:
 		return m, nil, c.problem
-	case c.metadata.Properties.Kind != e.Note.Kind:
-		return m, nil, fmt.Errorf("metadata.json says %.40q, the note says %s", c.metadata.Properties.Kind, e.Note.Kind)
+	}
+	if err := c.metadata.CheckTransaction(e.Note.Kind, e.Consortium, e.Sender); err != nil {
+		return m, nil, err
 	}
 	return c.metadata, c.payload, nil
 }

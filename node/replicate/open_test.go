@@ -79,7 +79,7 @@ func forgeries(t *testing.T, w *world) []forgery {
 		{"no metadata", "metadata.json", func(d *forged) { d.metadata = []byte("{") }},
 		{"metadata with another hash", "metadata.json has another hash than the NFT says", func(d *forged) { d.hash = make([]byte, 32) }},
 		{"a file of another name", "the directory has no object.json", func(d *forged) { d.name = "other.json" }},
-		{"a record's note", `metadata.json says "object", the note says keyring`, func(d *forged) {
+		{"a record's note", `the metadata is that of a "object"`, func(d *forged) {
 			d.note = wire.Note{Kind: wire.KindKeyring, Collection: w.Collection}
 		}},
 		{"another payload", "object.json has the integrity", func(d *forged) {
@@ -87,7 +87,8 @@ func forgeries(t *testing.T, w *world) []forgery {
 			nodetest.Must(t, err)
 			d.metadata = encoded
 		}},
-		{"of another consortium", "its metadata is that of a", func(d *forged) { d.properties.Consortium++ }},
+		{"of another consortium", "the metadata is that of a", func(d *forged) { d.properties.Consortium++ }},
+		{"another member's directory", "the transaction was signed by", func(d *forged) { d.properties.Publisher = w.Self.Address() }},
 		{"of no collection", "did not exist", func(d *forged) { d.properties.Collection = uuid.NewString() }},
 	}
 }
@@ -99,7 +100,7 @@ func TestAnObjectOtherThanItsMetadataSaysDoesNotCount(t *testing.T) {
 	events, want := map[string]consortium.Event{}, map[string]string{} // by case; the reason why it doesn't count, or none
 	for _, c := range forgeries(t, w) {
 		d := forged{plaintext: nodetest.IndicatorJSON(1), key: w.Key, name: wire.ObjectName, note: wire.Note{Kind: wire.KindObject}, properties: wire.Properties{
-			Kind: wire.KindObject, Consortium: w.ID, Collection: w.Collection, Epoch: 1, Identifier: idOf(1), Version: firstVersion, StoredAt: wire.FormatTime(time.Now()),
+			Kind: wire.KindObject, Consortium: w.ID, Publisher: other.Address(), Collection: w.Collection, Epoch: 1, Identifier: idOf(1), Version: firstVersion, StoredAt: wire.FormatTime(time.Now()),
 		}}
 		c.forge(&d)
 		by := other

@@ -1,6 +1,8 @@
 package replicate_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -224,4 +227,33 @@ func mustDecode(t *testing.T, text string) cid.Cid {
 	c, err := cid.Decode(text)
 	nodetest.Must(t, err)
 	return c
+}
+
+// A consortium of before there was a publisher in the metadata can't be read by anybody. Its nodes stop and say so, rather
+// than to wait for ever for records that are void.
+func TestANodeOfAConsortiumOfAFormerFormatStops(t *testing.T) {
+	self := nodetest.NewOrg(t, "self")
+	w := newWorld(t, self)
+	events := w.Found(self)
+	files, err := w.Blocks.Dirs[cid.MustParse(events[0].Directory)].Files()
+	nodetest.Must(t, err)
+	for i := range files {
+		files[i].Data = bytes.Replace(files[i].Data, []byte(`"publisher":"`+self.Address()+`",`), nil, 1)
+		if files[i].Name == wire.MetadataName {
+			hash := wire.MetadataHash(files[i].Data)
+			events[0].MetadataHash = hash[:]
+		}
+	}
+	former, err := p2p.BuildDirectory(files...)
+	nodetest.Must(t, err)
+	nodetest.Must(t, w.Blocks.Put(t.Context(), []p2p.Directory{former}))
+	events[0].Directory = former.Root().String()
+	w.Open()
+	nodetest.Must(t, w.Deliver(events...))
+	if err := w.TryDrain(t.Context()); !errors.Is(err, replicate.ErrFormerFormat) {
+		t.Errorf("it goes on: %v", err)
+	}
+	if e, _, err := w.R.View.Event(events[0].TxID); err != nil || e.State != view.Waiting {
+		t.Errorf("the charter is %s (%v)", e.State, err)
+	}
 }

@@ -20,6 +20,7 @@ import (
 // draft is a directory that somebody may mint an NFT about, and what is true of it by the way it was made.
 type draft struct {
 	name      string
+	by        *nodetest.Org // who can mint it
 	note      wire.Note
 	directory p2p.Directory
 	root      cid.Cid
@@ -52,9 +53,10 @@ func directoryOf(t testing.TB, d consortium.Draft) p2p.Directory {
 	return directory
 }
 
-func drafted(t testing.TB, name string, d consortium.Draft) *draft {
+func drafted(t testing.TB, by *nodetest.Org, name string, d consortium.Draft) *draft {
+	d = nodetest.By(t, by, d)
 	directory, hash := directoryOf(t, d), wire.MetadataHash(d.Metadata)
-	return &draft{name: name, note: d.Note, directory: directory, root: directory.Root(), hash: hash[:]}
+	return &draft{name: name, by: by, note: d.Note, directory: directory, root: directory.Root(), hash: hash[:]}
 }
 
 func newCast(t testing.TB) *cast {
@@ -73,34 +75,36 @@ func newCast(t testing.TB) *cast {
 
 	keyring, err := consortium.DraftKeyring(c.chain.ID, c.collection, keys, []string{self.Identity.Recipient()}, time.Now())
 	nodetest.Must(t, err)
-	c.keyring = drafted(t, "keyring", keyring)
+	c.keyring = drafted(t, alpha, "keyring", keyring)
 	second, err := seal.NewEpochKey()
 	nodetest.Must(t, err)
 	properties.Title = "Default again"
 	rekey, err := consortium.DraftCollection(c.chain.ID, c.chain.Collection, 2, properties, map[uint32]*seal.EpochKey{2: second}, []string{self.Identity.Recipient()}, time.Now())
 	nodetest.Must(t, err)
-	c.rekey = drafted(t, "rekey", rekey)
+	c.rekey = drafted(t, alpha, "rekey", rekey)
 	void, err := consortium.DraftCollection(c.chain.ID, uuid.NewString(), 1, properties, keys, []string{alpha.Identity.Recipient()}, time.Now())
 	nodetest.Must(t, err)
 	void.Note.Collection = c.chain.Collection
-	c.void = drafted(t, "void", void)
+	c.void = drafted(t, alpha, "void", void)
 	removal, err := consortium.DraftRemoval(c.chain.ID, mallory.Address(), time.Now())
 	nodetest.Must(t, err)
-	c.removal = drafted(t, "removal", removal)
+	c.removal = drafted(t, alpha, "removal", removal)
 
-	c.draftObjects(t, key, second)
+	for _, by := range []*nodetest.Org{alpha, self, mallory} {
+		c.draftObjects(t, by, key, second)
+	}
 	return c
 }
 
-// draftObjects drafts good objects and bad ones.
-func (c *cast) draftObjects(t testing.TB, private, second *seal.EpochKey) {
+// draftObjects drafts a member's objects, good ones and bad ones.
+func (c *cast) draftObjects(t testing.TB, by *nodetest.Org, private, second *seal.EpochKey) {
 	into := func(id string, epoch uint32, key *seal.EpochKey) consortium.Collection {
 		return consortium.Collection{ID: id, Epoch: epoch, Key: key, Properties: wire.Collection{Metadata: wire.MetadataOpen}}
 	}
 	seals := func(name string, in consortium.Collection, id, version, raw string) *draft {
 		d, err := consortium.DraftObject(c.chain.ID, in, id, version, true, []byte(raw), time.Now())
 		nodetest.Must(t, err)
-		made := drafted(t, name, d)
+		made := drafted(t, by, name+" by "+by.Document.Organisation, d)
 		made.private, made.epoch = in.ID == c.collection, in.Epoch
 		c.objects = append(c.objects, made)
 		return made
@@ -111,6 +115,7 @@ func (c *cast) draftObjects(t testing.TB, private, second *seal.EpochKey) {
 		seals(name, in, idOf(n), firstVersion, nodetest.DescribedIndicator(n, text)).publishes = fmt.Sprintf("%s/%d", in.ID, n)
 	}
 	good(open, 1, "one content")
+	first := c.objects[len(c.objects)-1]
 	good(open, 1, "other content")
 	good(open, 2, "")
 	good(into(c.chain.Collection, 2, second), 2, "")
@@ -123,11 +128,11 @@ func (c *cast) draftObjects(t testing.TB, private, second *seal.EpochKey) {
 		"no STIX":                                seals("", open, idOf(7), firstVersion, "{}"),
 		"sealed to another key":                  seals("", into(c.chain.Collection, 1, second), idOf(7), firstVersion, nodetest.IndicatorJSON(7)),
 	} {
-		d.name, d.opened = name, true
+		d.name, d.opened = name+" by "+by.Document.Organisation, true
 	}
 	seals("of an epoch that doesn't begin", into(c.chain.Collection, 3, second), idOf(7), firstVersion, nodetest.IndicatorJSON(7))
 	seals("of no collection", into(uuid.NewString(), 1, c.chain.Key), idOf(7), firstVersion, nodetest.IndicatorJSON(7)).epoch = 0
-	wrong := *c.objects[0]
+	wrong := *first
 	wrong.name, wrong.hash, wrong.publishes, wrong.epoch = "a hash of something else", make([]byte, 32), "", 0
 	nonsense, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: []byte("{")}, p2p.File{Name: wire.ObjectName, Data: []byte("x")})
 	nodetest.Must(t, err)
@@ -135,8 +140,8 @@ func (c *cast) draftObjects(t testing.TB, private, second *seal.EpochKey) {
 	root, err := wire.DirectoryCID.Sum([]byte("no directory"))
 	nodetest.Must(t, err)
 	c.objects = append(c.objects, &wrong,
-		&draft{name: "nonsense", note: wrong.note, directory: nonsense, root: nonsense.Root(), hash: hash[:]},
-		&draft{name: "malformed", note: wrong.note, root: root, hash: hash[:], malformed: true})
+		&draft{name: "nonsense", by: by, note: wrong.note, directory: nonsense, root: nonsense.Root(), hash: hash[:]},
+		&draft{name: "malformed", by: by, note: wrong.note, root: root, hash: hash[:], malformed: true})
 }
 
 const firstVersion = "2026-01-02T03:04:05.678Z"
@@ -211,6 +216,8 @@ func (s *script) fate(e *minted) view.State {
 		return view.Refused
 	case e.Note.Kind != wire.KindObject:
 		return view.Held
+	case d.by.Address() != e.Sender:
+		return view.Refused
 	case d.epoch == 0:
 		return view.Refused
 	}

@@ -174,6 +174,9 @@ func (f *Fetcher) readRecords(ctx context.Context, l load, records []int) error 
 	return nil
 }
 
+// ErrFormerFormat means that nothing of the consortium can be read, and nothing may be published in it.
+var ErrFormerFormat = errors.New("this consortium was founded with a format that was never released; found it anew")
+
 // readRecord reads one record. An error is this node's own; whatever is wrong with the record is its outcome.
 func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o view.Outcome, content consortium.Content, err error) {
 	e := l.events[i]
@@ -187,6 +190,9 @@ func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o view.Outcome
 	content, encoded, problem, err := readContent(f.State, e.Event, files)
 	if err != nil {
 		return o, content, err
+	}
+	if e.Note.Kind == wire.KindCharter && errors.Is(problem, wire.ErrNoPublisher) {
+		return o, content, ErrFormerFormat
 	}
 	if problem != nil {
 		return refused(e, problem.Error()), content, nil

@@ -130,7 +130,7 @@ func (o *Outbox) Reopen(item Item, payload []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
-		item.State, item.Epoch, item.Directory, item.MetadataHash = Accepted, 0, "", nil
+		item.State, item.Epoch, item.Publisher, item.Directory, item.MetadataHash = Accepted, 0, "", "", nil
 		return txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), payload)
 	})
 	if err != nil {

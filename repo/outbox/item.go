@@ -54,6 +54,7 @@ type Item struct {
 
 	// From Stored on, unless it destroys.
 	Epoch        uint32 `json:"epoch,omitzero"`     // objects: the key epoch that it is sealed to
+	Publisher    string `json:"publisher,omitzero"` // the account that its metadata.json is for
 	Directory    string `json:"directory,omitzero"` // CID
 	MetadataHash []byte `json:"metadata_hash,omitzero"`
 

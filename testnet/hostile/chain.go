@@ -131,7 +131,7 @@ func (m *Member) confirmed(ctx context.Context, group ledger.Group) (round uint6
 func (m *Member) Publish(ctx context.Context, drafts ...consortium.Draft) ([]consortium.Place, error) {
 	mints := make([]ledger.Mint, len(drafts))
 	for i, draft := range drafts {
-		d, err := DirectoryOf(draft)
+		d, err := m.DirectoryOf(draft)
 		if err != nil {
 			return nil, err
 		}

@@ -88,8 +88,14 @@ func (m *Member) Close() error {
 // Address is the member's account.
 func (m *Member) Address() string { return m.Keys.Address() }
 
-// DirectoryOf is the directory of a draft.
-func DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
+// DirectoryOf is the directory of a draft, which is the member's unless it was drafted by somebody else.
+func (m *Member) DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
+	if d.Metadata == nil {
+		var err error
+		if d, err = d.By(m.Address()); err != nil {
+			return p2p.Directory{}, err
+		}
+	}
 	return Directory(d.Metadata, d.PayloadName, d.Payload)
 }
 

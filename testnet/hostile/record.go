@@ -34,7 +34,7 @@ func (m *Member) Collection(id string, epoch uint32, properties any, key *seal.E
 		return consortium.Draft{}, err
 	}
 	metadata := wire.NewMetadata(wire.Properties{
-		Kind: wire.KindCollection, Consortium: m.Consortium.ID, Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
+		Kind: wire.KindCollection, Consortium: m.Consortium.ID, Publisher: m.Address(), Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
 	}, payload)
 	encoded, err := metadata.Encode()
 	if err != nil {

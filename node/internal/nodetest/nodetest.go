@@ -241,14 +241,25 @@ func (w *Chain) Know(events ...consortium.Event) {
 	})
 }
 
-// Mint puts a draft on the chain in a round of its own.
+// Mint puts a draft on the chain in a round of its own. It is its sender's, unless it was drafted by somebody else.
 func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
 	w.T.Helper()
+	if d.Metadata == nil {
+		d = By(w.T, sender, d)
+	}
 	dir, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
 	Must(w.T, err)
 	Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{dir}))
 	hash := wire.MetadataHash(d.Metadata)
 	return w.MintDirectory(sender, d.Note, dir.Root(), hash[:])
+}
+
+// By is a draft for an organisation.
+func By(t testing.TB, o *Org, d consortium.Draft) consortium.Draft {
+	t.Helper()
+	d, err := d.By(o.Address())
+	Must(t, err)
+	return d
 }
 
 func (w *Chain) MintDirectory(sender *Org, note wire.Note, root cid.Cid, hash []byte) consortium.Event {

@@ -47,7 +47,7 @@ func (h *HostileWorld) CollectionOf(owner *nodetest.Org, id string, epoch uint32
 	payload, err := wire.CollectionRecord{Collection: id, Key: commitment[:], Keyrings: [][]byte{forReaders}, Sealed: sealed}.Encode()
 	nodetest.Must(h.T, err)
 	metadata := wire.NewMetadata(wire.Properties{
-		Kind: wire.KindCollection, Consortium: h.ID, Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
+		Kind: wire.KindCollection, Consortium: h.ID, Publisher: owner.Address(), Collection: id, Epoch: epoch, StoredAt: wire.FormatTime(time.Now()),
 	}, payload)
 	encoded, err := metadata.Encode()
 	nodetest.Must(h.T, err)
