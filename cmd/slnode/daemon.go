@@ -42,6 +42,11 @@ files of its certificate again; the log says what of the configuration counts fr
 			if os.Getenv("GOMEMLIMIT") == "" {
 				debug.SetMemoryLimit(memoryLimit)
 			}
+			resting, awake := context.WithCancel(c.Context())
+			var memory sync.WaitGroup
+			defer memory.Wait()
+			defer awake()
+			memory.Go(func() { ofProcess().run(resting) })
 			for {
 				err := a.serve(c, hangups)
 				switch {

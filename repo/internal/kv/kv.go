@@ -132,17 +132,18 @@ func (db *DB) start() (err error) {
 
 // valueThreshold is from where on Badger would write a value into its value log, whose space it gives back late or
 // never. It is far above what is written into a file of its own here: the value log stays empty.
-const valueThreshold = 1 << 20
+const valueThreshold = 512 << 10
 
-// buffer is what Badger gathers in memory before it makes a table of it, in bytes.
-const buffer = 16 << 20
+// buffer is what Badger gathers in memory before it makes a table of it, in bytes. All of it counts as used from the start,
+// and the garbage collector lets as much again lie about. A transaction may fill three twentieths of it.
+const buffer = 4 << 20
 
 // badgerOptions are buffers that suit a node which is idle most of the time: Badger's defaults are for servers that do
 // nothing else.
 func badgerOptions(dir string, o Options) badger.Options {
 	memory, threshold := int64(buffer), int64(valueThreshold)
 	if o.buffer > 0 {
-		memory, threshold = o.buffer, min(threshold, o.buffer/8) // a transaction may fill three twentieths
+		memory, threshold = o.buffer, min(threshold, o.buffer/8)
 	}
 	return badger.DefaultOptions(dir).
 		WithEncryptionKey(o.Key).
@@ -150,8 +151,8 @@ func badgerOptions(dir string, o Options) badger.Options {
 		WithMemTableSize(memory).
 		WithNumMemtables(3).
 		WithNumCompactors(2).
-		WithBlockCacheSize(32 << 20).
-		WithIndexCacheSize(16 << 20). // must be bounded where tables are encrypted
+		WithBlockCacheSize(16 << 20).
+		WithIndexCacheSize(8 << 20). // must be bounded where tables are encrypted
 		WithValueThreshold(threshold).
 		WithValueLogFileSize(1 << 20).
 		WithCompression(options.Snappy).

@@ -23,7 +23,7 @@ type Store struct {
 // What one Badger transaction takes at most, well below its own limits.
 const (
 	ChunkItems = 256
-	ChunkBytes = 1 << 20
+	ChunkBytes = 256 << 10
 )
 
 // Read runs a read-only transaction.
