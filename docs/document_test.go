@@ -52,7 +52,7 @@ func block(t *testing.T, name string) string {
 // Whoever adds a property or a kind finds out here that the document wants a row for it.
 func TestTheDocumentNamesEveryKindAndProperty(t *testing.T) {
 	for _, kind := range []wire.Kind{
-		wire.KindCharter, wire.KindAmendment, wire.KindMember, wire.KindRemoval, wire.KindCollection, wire.KindKeyring, wire.KindObject, wire.KindDestroy,
+		wire.KindCharter, wire.KindAmendment, wire.KindMember, wire.KindRemoval, wire.KindCollection, wire.KindKeyring, wire.KindObject, wire.KindDestroy, wire.KindBatch, wire.KindRelease,
 		wire.KindRotation, wire.KindInvite, wire.KindProposal,
 	} {
 		mustSay(t, "a kind", "`"+string(kind)+"`")
@@ -60,7 +60,7 @@ func TestTheDocumentNamesEveryKindAndProperty(t *testing.T) {
 	for _, form := range []any{
 		wire.Note{}, wire.Metadata{}, wire.Properties{}, wire.SealedObject{}, wire.Charter{}, wire.Member{}, wire.Signatures{},
 		wire.CollectionRecord{}, wire.KeyringRecord{}, wire.Keyring{}, wire.KeyringEpoch{}, wire.Collection{}, wire.Accounts{}, wire.Invite{},
-		wire.Amendment{}, wire.Quorum{}, wire.Removal{}, wire.Rotation{}, wire.Proposal{},
+		wire.Amendment{}, wire.Quorum{}, wire.Removal{}, wire.Rotation{}, wire.Proposal{}, wire.Batch{},
 	} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(form)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")

@@ -60,8 +60,9 @@ type Effect int
 const (
 	Nothing    Effect = iota // it doesn't count
 	Record                   // it changes the consortium; its content is wanted, see [State.Attach]
-	Object                   // it publishes an object; [State.Rule] decides once its metadata is known
-	Withdrawal               // it ends an NFT that isn't a member's: the object's, if its publisher is the sender
+	Object                   // it publishes an object, or a batch of them; [State.Rule] decides once its metadata is known
+	Withdrawal               // it ends an NFT that isn't a member's: what it published, if its publisher is the sender
+	Release                  // it destroys an NFT and ends nothing
 )
 
 // Apply folds the next event in. Events must come in chain order; one that is not later than the last is a replay and
@@ -102,6 +103,8 @@ func (s *State) apply(e Event) (Effect, string) {
 		return s.amend(e)
 	case wire.KindDestroy:
 		return s.destroy(e)
+	case wire.KindRelease:
+		return Release, ""
 	}
 	if !s.memberNow(e.Sender) {
 		return Nothing, "the sender was not a member in that round"

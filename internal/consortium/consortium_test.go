@@ -105,6 +105,19 @@ func (h *history) destroy(sender *organisation, asset uint64) Event {
 	}, Draft{})
 }
 
+func (h *history) release(sender *organisation, asset uint64) Event {
+	e := h.destroy(sender, asset)
+	e.Note.Kind = wire.KindRelease
+	h.events[len(h.events)-1] = e
+	return e
+}
+
+// ends is the asset that an event ends.
+func ends(e Event) uint64 {
+	asset, _ := e.Ends()
+	return asset
+}
+
 func (h *history) append(e Event, draft Draft) Event {
 	h.events = append(h.events, e)
 	h.content[e.TxID] = draft

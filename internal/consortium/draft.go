@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -92,13 +94,16 @@ func DraftRemoval(consortium uint64, account string, now time.Time) (Draft, erro
 	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
-// DraftWithdrawal drafts the record that withdraws an object which was minted with an earlier account of the member.
-func DraftWithdrawal(consortium, asset uint64, now time.Time) (Draft, error) {
-	payload, err := wire.Removal{Asset: asset}.Encode()
+// DraftWithdrawal drafts the record that withdraws what an NFT published, where destroying that can't: because it was
+// minted with an earlier account of the member or destroyed before, or because it is one object of a batch that is meant,
+// by its index; with the index 0 it is all.
+func DraftWithdrawal(consortium, asset uint64, index uint32, now time.Time) (Draft, error) {
+	payload, err := wire.Removal{Asset: asset, Index: index}.Encode()
 	if err != nil {
 		return Draft{}, err
 	}
-	return newDraft(wire.Note{Kind: wire.KindRemoval, Asset: asset}, wire.Properties{Consortium: consortium}, payload, now), nil
+	note := wire.Note{Kind: wire.KindRemoval, Asset: asset, Index: index}
+	return newDraft(note, wire.Properties{Consortium: consortium}, payload, now), nil
 }
 
 // DraftRotation drafts the record that gives the member with an account other keys. Where the member does it itself,
@@ -179,6 +184,17 @@ func DraftObject(consortium uint64, c Collection, id, version string, revealing 
 		properties.Identifier, properties.Version = c.Key.Handle(id, version), ""
 	}
 	return newDraft(wire.Note{Kind: wire.KindObject}, properties, payload, now), nil
+}
+
+// DraftBatch drafts the record that publishes objects of one collection and epoch, which were drafted and stored, with
+// one NFT.
+func DraftBatch(consortium uint64, collection string, epoch uint32, directories []cid.Cid, now time.Time) (Draft, error) {
+	payload, err := wire.NewBatch(directories).Encode()
+	if err != nil {
+		return Draft{}, err
+	}
+	properties := wire.Properties{Consortium: consortium, Collection: collection, Epoch: epoch, Objects: uint32(len(directories))}
+	return newDraft(wire.Note{Kind: wire.KindBatch}, properties, payload, now), nil
 }
 
 // sealKeyrings seals a keyring to all recipients, in as few files as hold them. They are spread evenly, so that the

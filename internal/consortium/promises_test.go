@@ -532,9 +532,16 @@ func TestPropertiesHoldFromTheirRecordOn(t *testing.T) {
 }
 
 func TestWhatEndsAnNFT(t *testing.T) {
-	for kind, want := range map[wire.Kind]uint64{wire.KindDestroy: 7, wire.KindRemoval: 8, wire.KindObject: 0, wire.KindMember: 0} {
-		if got := (Event{Asset: 7, Note: wire.Note{Kind: kind, Asset: 8}}).Ends(); got != want {
-			t.Errorf("a %s ends %d, want %d", kind, got, want)
+	type end struct {
+		asset uint64
+		index uint32
+	}
+	for kind, want := range map[wire.Kind]end{
+		wire.KindDestroy: {asset: 7}, wire.KindRemoval: {8, 17}, wire.KindObject: {}, wire.KindBatch: {}, wire.KindMember: {}, wire.KindRelease: {},
+	} {
+		var got end
+		if got.asset, got.index = (Event{Asset: 7, Note: wire.Note{Kind: kind, Asset: 8, Index: 17}}).Ends(); got != want {
+			t.Errorf("a %s ends %v, want %v", kind, got, want)
 		}
 	}
 }
@@ -545,7 +552,9 @@ func TestWithdrawalsAreTheirSendersBusiness(t *testing.T) {
 	h.founding(founder)
 	admission := h.admit(founder, member)
 	h.amend(founder, 1, outsider.address()) // the governor is no member
-	draft, err := DraftWithdrawal(theConsortium, 77, noon)
+	draft, err := DraftWithdrawal(theConsortium, 77, 0, noon)
+	must(t, err)
+	one, err := DraftWithdrawal(theConsortium, 77, 17, noon)
 	must(t, err)
 	s := h.applied(founder)
 	for what, c := range map[string]struct {
@@ -555,6 +564,10 @@ func TestWithdrawalsAreTheirSendersBusiness(t *testing.T) {
 		"a member's destruction":                                 {h.destroy(member, 77), Withdrawal},
 		"a member's withdrawal":                                  {h.mint(member, draft), Withdrawal},
 		"a governor's withdrawal, who is nobody":                 {h.mint(outsider, draft), Nothing},
+		"a member's withdrawal of one of a batch":                {h.mint(member, one), Withdrawal},
+		"a member's release":                                     {h.release(member, 77), Release},
+		"a release of an admission by the governor of before":    {h.release(founder, admission.Asset), Release},
+		"a stranger's release":                                   {h.release(newOrganisation(t, "y"), 77), Nothing},
 		"the destruction of an admission by its member":          {h.destroy(member, admission.Asset), Nothing},
 		"the destruction of an admission by the former governor": {h.destroy(founder, admission.Asset), Nothing},
 	} {
@@ -942,8 +955,8 @@ func TestNothingIsDraftedThatBreaksTheFormat(t *testing.T) {
 		"an amendment of no consortium":    none(DraftAmendment(0, wire.Amendment{Name: "T", Governor: quorum}, noon)),
 		"the removal of nobody":            none(DraftRemoval(theConsortium, "", noon)),
 		"a removal of no consortium":       none(DraftRemoval(0, member.address(), noon)),
-		"the withdrawal of nothing":        none(DraftWithdrawal(theConsortium, 0, noon)),
-		"a withdrawal of no consortium":    none(DraftWithdrawal(0, 5, noon)),
+		"the withdrawal of nothing":        none(DraftWithdrawal(theConsortium, 0, 0, noon)),
+		"a withdrawal of no consortium":    none(DraftWithdrawal(0, 5, 0, noon)),
 		"a collection without its key":     none(DraftCollection(theConsortium, id, 2, properties, keys, to, noon)),
 		"a collection without a title":     none(DraftCollection(theConsortium, id, 1, wire.Collection{}, keys, to, noon)),
 		"a collection for nobody":          none(DraftCollection(theConsortium, id, 1, properties, keys, nil, noon)),

@@ -107,7 +107,7 @@ func TestTheOldAccountCountsForNothing(t *testing.T) {
 	for _, e := range h.events {
 		s.Apply(e)
 	}
-	withdrawal, err := DraftWithdrawal(theConsortium, object.Asset, noon)
+	withdrawal, err := DraftWithdrawal(theConsortium, object.Asset, 0, noon)
 	must(t, err)
 	for what, e := range map[string]Event{
 		"an object": first(h.object(old, id, 1, key)), "a destruction": h.destroy(old, object.Asset), "a withdrawal": h.mint(old, withdrawal),
@@ -122,8 +122,8 @@ func TestTheOldAccountCountsForNothing(t *testing.T) {
 		}
 	}
 	for what, e := range map[string]Event{"a withdrawal": h.mint(now, withdrawal)} {
-		if effect, reason := s.Apply(Event{Position: Position{Round: 5000}, Sender: e.Sender, Consortium: e.Consortium, Note: e.Note, Asset: e.Asset}); effect != Withdrawal || e.Ends() != object.Asset {
-			t.Errorf("%s with the new account has the effect %v (%s) on asset %d", what, effect, reason, e.Ends())
+		if effect, reason := s.Apply(Event{Position: Position{Round: 5000}, Sender: e.Sender, Consortium: e.Consortium, Note: e.Note, Asset: e.Asset}); effect != Withdrawal || ends(e) != object.Asset {
+			t.Errorf("%s with the new account has the effect %v (%s) on asset %d", what, effect, reason, ends(e))
 		}
 	}
 }

@@ -37,13 +37,13 @@ type Ruling struct {
 	Late    bool           // it is sealed to an epoch before, and counts because the grace isn't over
 }
 
-// Rule decides about an object whose event had the effect [Object], from its metadata.json.
+// Rule decides about an object whose event had the effect [Object], from its metadata.json; about a batch from its own.
 func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 	refuse := func(format string, args ...any) Ruling {
 		return Ruling{Outcome: Refused, Reason: fmt.Sprintf(format, args...)}
 	}
 	p := m.Properties
-	if err := m.CheckTransaction(wire.KindObject, s.id, e.Sender); err != nil {
+	if err := m.CheckTransaction(e.Note.Kind, s.id, e.Sender); err != nil {
 		return refuse("%v", err)
 	}
 	c := s.collections[p.Collection]
@@ -84,7 +84,7 @@ func (s *State) Rule(e Event, m wire.Metadata) Ruling {
 // given the collection and the epoch that its metadata names.
 func (s *State) Decided(e Event, collection string, epoch uint32) bool {
 	m := wire.Metadata{Properties: wire.Properties{
-		Kind: wire.KindObject, Consortium: s.id, Publisher: e.Sender, Collection: collection, Epoch: epoch}}
+		Kind: e.Note.Kind, Consortium: s.id, Publisher: e.Sender, Collection: collection, Epoch: epoch}}
 	ruling := s.Rule(e, m)
 	return ruling.Outcome == Readable || ruling.Outcome == Refused
 }

@@ -44,7 +44,7 @@ func (c Confirmed) Event(network [32]byte) (consortium.Event, error) {
 	if c.Txn.Lease != ([32]byte{}) {
 		e.Lease = c.Txn.Lease[:]
 	}
-	if note.Kind == wire.KindDestroy {
+	if note.Kind == wire.KindDestroy || note.Kind == wire.KindRelease {
 		e.Asset, err = destroyed(c.Txn)
 		return e, err
 	}
@@ -56,7 +56,7 @@ func (c Confirmed) Event(network [32]byte) (consortium.Event, error) {
 // destroyed gives the asset that a transaction destroys: one that names an asset and gives no parameters at all.
 func destroyed(t types.Transaction) (uint64, error) {
 	if t.ConfigAsset == 0 || t.AssetParams != (types.AssetParams{}) {
-		return 0, errors.New("its note says destroy, but it isn't one")
+		return 0, errors.New("its note says that it destroys an asset, but it doesn't")
 	}
 	return uint64(t.ConfigAsset), nil
 }

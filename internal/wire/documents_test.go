@@ -90,6 +90,8 @@ func documents(t testing.TB) []document {
 		kind(t, "member", unmarked, Member.Encode, ParseMember),
 		kind(t, "removal", Removal{Account: anAccount}, Removal.Encode, ParseRemoval),
 		kind(t, "removal of an object", Removal{Asset: 1}, Removal.Encode, ParseRemoval),
+		kind(t, "removal of one object of a batch", Removal{Asset: 1, Index: MaxBatch}, Removal.Encode, ParseRemoval),
+		kind(t, "batch", aBatch(t, 2), Batch.Encode, ParseBatch),
 		kind(t, "rotation", Rotation{Member: unmarked}, Rotation.Encode, ParseRotation),
 		kind(t, "collection", CollectionRecord{Collection: aCollection, Key: aCommitment, Keyrings: [][]byte{{1}}, Sealed: []byte{2}}, CollectionRecord.Encode, ParseCollectionRecord),
 		kind(t, "keyring", KeyringRecord{Collection: aCollection, Keyrings: [][]byte{{1}, {2}}}, KeyringRecord.Encode, ParseKeyringRecord),
@@ -225,6 +227,12 @@ func TestARemovalIsOfAnAccountOrOfAnAsset(t *testing.T) {
 		"both":       func(r *Removal) { r.Asset = 1 },
 		"neither":    func(r *Removal) { r.Account = "" },
 		"no account": func(r *Removal) { r.Account = "x" },
+		"an index":   func(r *Removal) { r.Index = 1 },
+	})
+	refuse(t, must(t)(Removal{Asset: 1, Index: 1}.Encode()), Removal.Encode, ParseRemoval, map[string]func(*Removal){
+		"no asset":       func(r *Removal) { r.Asset = 0 },
+		"a high index":   func(r *Removal) { r.Index = MaxBatch + 1 },
+		"an account too": func(r *Removal) { r.Account = anAccount },
 	})
 }
 
@@ -473,6 +481,7 @@ func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 	longVersion := documented(t, "| `version` | text, at most # bytes |")
 	collection := with(record(KindCollection), func(p *Properties) { p.Epoch, p.Collection = 1, aCollection })
 	keyring := with(record(KindKeyring), func(p *Properties) { p.Collection = aCollection })
+	batch := with(record(KindBatch), func(p *Properties) { p.Epoch, p.Collection, p.Objects = 1, aCollection, 1 })
 	for what, p := range map[string]Properties{
 		"an object": object,
 		"an object of the longest names": with(object, func(p *Properties) {
@@ -481,6 +490,8 @@ func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 		"an object without a version":     with(object, func(p *Properties) { p.Version = "" }),
 		"a collection":                    collection,
 		"a keyring":                       keyring,
+		"a batch":                         batch,
+		"the largest batch":               with(batch, func(p *Properties) { p.Objects = MaxBatch }),
 		"a member":                        record(KindMember),
 		"a charter":                       with(record(KindCharter), func(p *Properties) { p.Consortium = 0 }),
 		"a kind that nobody knows as yet": record("later"),
@@ -504,6 +515,14 @@ func TestMetadataHasWhatItsKindHasAndNothingElse(t *testing.T) {
 		"a keyring with an epoch":          with(keyring, func(p *Properties) { p.Epoch = 1 }),
 		"a keyring of no collection":       with(keyring, func(p *Properties) { p.Collection = "" }),
 		"a keyring of a collection of old": with(keyring, func(p *Properties) { p.Collection = strings.ToUpper(aCollection) }),
+		"a batch of nothing":               with(batch, func(p *Properties) { p.Objects = 0 }),
+		"a batch of too much":              with(batch, func(p *Properties) { p.Objects = MaxBatch + 1 }),
+		"a batch in no epoch":              with(batch, func(p *Properties) { p.Epoch = 0 }),
+		"a batch in no collection":         with(batch, func(p *Properties) { p.Collection = "" }),
+		"a batch with an identifier":       with(batch, func(p *Properties) { p.Identifier = "x" }),
+		"an object of several":             with(object, func(p *Properties) { p.Objects = 1 }),
+		"a collection with objects":        with(collection, func(p *Properties) { p.Objects = 1 }),
+		"a member with objects":            with(record(KindMember), func(p *Properties) { p.Objects = 1 }),
 		"a member in a collection":         with(record(KindMember), func(p *Properties) { p.Collection = aCollection }),
 		"a member in an epoch":             with(record(KindMember), func(p *Properties) { p.Epoch = 1 }),
 		"a charter in a consortium":        record(KindCharter),

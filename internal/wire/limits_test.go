@@ -36,6 +36,8 @@ func TestTheLimitsAreThoseOfTheProtocol(t *testing.T) {
 		"| `metadata.json` | # |":                                          MaxMetadata,
 		"| `object.json` | # |":                                            MaxPayload(KindObject),
 		"| `record.json` of a collection or a keyring | # |":               MaxPayload(KindCollection),
+		"| `record.json` of a batch | # |":                                 MaxPayload(KindBatch),
+		"| objects in a batch | # |":                                       MaxBatch,
 		"`record.json` of any other kind | # |":                            MaxPayload(KindCharter),
 		"| a keyring, opened | # |":                                        MaxKeyrings,
 		"| the properties of a collection, opened | # |":                   MaxProperties,
@@ -67,7 +69,7 @@ func grown(t testing.TB, document []byte, size int) []byte {
 // Whoever is a member can mint one of any kind, and everybody reads it.
 func TestEveryKindHasItsLimit(t *testing.T) {
 	for kind, limit := range map[Kind]int{
-		KindObject: MaxObject, KindCollection: MaxKeyrings, KindKeyring: MaxKeyrings, KindCharter: MaxRecord, KindAmendment: MaxRecord,
+		KindObject: MaxObject, KindCollection: MaxKeyrings, KindKeyring: MaxKeyrings, KindBatch: MaxList, KindCharter: MaxRecord, KindAmendment: MaxRecord,
 		KindMember: MaxRecord, KindRemoval: MaxRecord, KindRotation: MaxRecord, "a kind of later": MaxRecord,
 	} {
 		if n := MaxPayload(kind); n != limit {
@@ -89,7 +91,7 @@ func TestNoDocumentIsReadBeyondItsLimit(t *testing.T) {
 	keyring := must(t)(Keyring{Collection: aCollection}.Encode())
 	properties := must(t)(Collection{Title: "T", Metadata: MetadataOpen}.Encode())
 	limits := map[string]int{
-		"metadata": MaxMetadata, "proposal": maxProposal, "object": MaxObject, "collection": MaxKeyrings, "keyring": MaxKeyrings,
+		"metadata": MaxMetadata, "proposal": maxProposal, "object": MaxObject, "collection": MaxKeyrings, "keyring": MaxKeyrings, "batch": MaxList,
 		"keyring, opened": MaxKeyrings, "collection, opened": MaxProperties,
 	}
 	kinds := append(documents(t),

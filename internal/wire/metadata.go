@@ -29,8 +29,8 @@ func ParseURL(url string) (cid.Cid, error) {
 	if len(url) > MaxURL {
 		return cid.Undef, fmt.Errorf("URL of %d bytes, at most %d", len(url), MaxURL)
 	}
-	directory, err := cid.Decode(strings.TrimSuffix(strings.TrimPrefix(url, "ipfs://"), urlSuffix))
-	if err != nil || directory.Prefix() != DirectoryCID || URL(directory) != url {
+	directory, err := parseDirectory(strings.TrimSuffix(strings.TrimPrefix(url, "ipfs://"), urlSuffix))
+	if err != nil || URL(directory) != url {
 		return cid.Undef, fmt.Errorf("URL %q is not ipfs://<base32 CIDv1 of a dag-pb directory with SHA-256>%s", url, urlSuffix)
 	}
 	return directory, nil
@@ -53,10 +53,11 @@ type Properties struct {
 	Kind       Kind   `json:"kind"`
 	Consortium uint64 `json:"consortium,omitzero"` // asset id of the charter; absent in the charter itself
 	Publisher  string `json:"publisher"`           // the account that signs the transaction: a directory is one account's
-	Collection string `json:"collection,omitzero"` // UUID; objects, collections, keyrings
-	Epoch      uint32 `json:"epoch,omitzero"`      // key epoch, from 1; objects, collections
+	Collection string `json:"collection,omitzero"` // UUID; objects, batches, collections, keyrings
+	Epoch      uint32 `json:"epoch,omitzero"`      // key epoch, from 1; objects, batches, collections
 	Identifier string `json:"identifier,omitzero"` // objects: the STIX id, or a handle
 	Version    string `json:"version,omitzero"`    // objects: STIX modified or created, as written; absent with a handle
+	Objects    uint32 `json:"objects,omitzero"`    // batches: how many are listed
 	StoredAt   string `json:"stored_at"`           // see FormatTime
 	Path       string `json:"relative_path_url"`
 	Integrity  string `json:"relative_url_integrity"` // "sha256-" and the base64 of the payload file's SHA-256
@@ -118,8 +119,8 @@ func (m *Metadata) check() error {
 
 // checkByKind checks what some kinds have, and the others have not.
 func (p Properties) checkByKind() error {
-	isObject := p.Kind == KindObject
-	hasEpoch := isObject || p.Kind == KindCollection
+	isObject, isBatch := p.Kind == KindObject, p.Kind == KindBatch
+	hasEpoch := isObject || isBatch || p.Kind == KindCollection
 	hasCollection := hasEpoch || p.Kind == KindKeyring
 	switch {
 	case (p.Identifier != "") != isObject || p.Version != "" && !isObject:
@@ -127,9 +128,11 @@ func (p Properties) checkByKind() error {
 	case len(p.Identifier) > 512 || len(p.Version) > 64:
 		return errors.New("identifier or version too long")
 	case (p.Epoch != 0) != hasEpoch:
-		return errors.New("an object or a collection, and nothing else, has a key epoch")
+		return errors.New("an object, a batch or a collection, and nothing else, has a key epoch")
 	case (p.Collection != "") != hasCollection:
-		return errors.New("an object, a collection or a keyring, and nothing else, is of a collection")
+		return errors.New("an object, a batch, a collection or a keyring, and nothing else, is of a collection")
+	case (p.Objects != 0) != isBatch || p.Objects > MaxBatch:
+		return fmt.Errorf("a batch, and nothing else, has 1 to %d objects", MaxBatch)
 	case !hasCollection:
 		return nil
 	}

@@ -29,6 +29,7 @@ type Note struct {
 	PeerDigest string `json:"p,omitempty"` // rotation: of the peer id that the member has now, see [PeerDigest]
 	Consent    string `json:"x,omitempty"` // rotation: the next account's signature, in base64, see [Note.Consented]
 	Asset      uint64 `json:"n,omitzero"`  // removal, instead of an account: the asset id of the NFT that is withdrawn
+	Index      uint32 `json:"i,omitzero"`  // … where that is a batch's, the index of the one object that is; without it all are
 	Collection string `json:"c,omitempty"` // collection, keyring: the collection's UUID
 }
 
@@ -95,8 +96,12 @@ func (n Note) check(consortium uint64) error {
 		switch {
 		case n.Asset != 0 && n.Account != "":
 			return errors.New("it removes an account and an asset at once")
+		case n.Index > MaxBatch:
+			return CheckIndex(n.Index)
 		case n.Asset != 0:
 			return nil
+		case n.Index != 0:
+			return errNoBatch
 		}
 		if err := checkAccount(n.Account); err != nil {
 			return err

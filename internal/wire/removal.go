@@ -3,12 +3,14 @@ package wire
 import "errors"
 
 // Removal is the record that ends what can't be ended by destroying its NFT: a membership that another governor began
-// (Account), or a publication of a member that has another account now (Asset).
+// (Account), a publication of a member that has another account now (Asset), or one object of a batch (Asset and
+// Index).
 type Removal struct {
 	Format  string `json:"format"`
 	Kind    Kind   `json:"kind"`
 	Account string `json:"account,omitzero"`
 	Asset   uint64 `json:"asset,omitzero"`
+	Index   uint32 `json:"index,omitzero"`
 }
 
 // Encode writes record.json.
@@ -23,11 +25,15 @@ func ParseRemoval(data []byte) (Removal, error) {
 }
 
 func (r *Removal) check() error {
-	if r.Asset == 0 {
+	switch {
+	case r.Asset == 0 && r.Index != 0:
+		return errNoBatch
+	case r.Asset == 0:
 		return checkAccount(r.Account)
-	}
-	if r.Account != "" {
+	case r.Account != "":
 		return errors.New("it removes an account and an asset at once")
+	case r.Index != 0:
+		return CheckIndex(r.Index)
 	}
 	return nil
 }

@@ -39,7 +39,9 @@ const (
 	KindCollection Kind = "collection" // makes or changes a collection, or begins a key epoch; minted by its owner
 	KindKeyring    Kind = "keyring"    // gives readers the keys of epochs; minted by the collection's owner
 	KindObject     Kind = "object"     // one version of one STIX object; minted by its publisher
-	KindDestroy    Kind = "destroy"    // the note of a transaction that destroys one of the above
+	KindBatch      Kind = "batch"      // versions of up to MaxBatch objects of one collection and epoch; minted by their publisher
+	KindDestroy    Kind = "destroy"    // the note of a transaction that destroys one of the above, and ends it
+	KindRelease    Kind = "release"    // the note of a transaction that destroys one of the above, and ends nothing
 )
 
 // Limits of what is read. Writers stay below them.
@@ -49,6 +51,7 @@ const (
 	MaxMetadata = 16 << 10 // bytes of metadata.json
 	MaxObject   = 12 << 20 // bytes of object.json: what the largest STIX object comes to, sealed, with a margin
 	MaxKeyrings = 4 << 20  // bytes of record.json of a collection or a keyring: the keys of some two thousand readers
+	MaxList     = 64 << 10 // bytes of record.json of a batch: MaxBatch CIDs
 	MaxRecord   = 16 << 10 // bytes of any other record.json
 
 	MaxProperties = 64 << 10 // bytes of a collection's properties, which name accounts
@@ -62,6 +65,8 @@ func MaxPayload(kind Kind) int {
 		return MaxObject
 	case KindCollection, KindKeyring:
 		return MaxKeyrings
+	case KindBatch:
+		return MaxList
 	}
 	return MaxRecord
 }

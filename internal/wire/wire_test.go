@@ -47,6 +47,9 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 		{1234, Note{Kind: KindAmendment, Sequence: 2, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"amendment","s":2,"a":"` + anAccount + `"}`},
 		{1234, Note{Kind: KindRemoval, Sequence: 3, Account: anAccount}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"a":"` + anAccount + `"}`},
 		{1234, Note{Kind: KindRemoval, Sequence: 3, Asset: 77}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"n":77}`},
+		{1234, Note{Kind: KindRemoval, Sequence: 3, Asset: 77, Index: 1000}, `serviceledger/1234:j{"v":1,"k":"removal","s":3,"n":77,"i":1000}`},
+		{1234, Note{Kind: KindBatch, Sequence: 5}, `serviceledger/1234:j{"v":1,"k":"batch","s":5}`},
+		{1234, Note{Kind: KindRelease, Sequence: 6}, `serviceledger/1234:j{"v":1,"k":"release","s":6}`},
 		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x")},
 			`serviceledger/1234:j{"v":1,"k":"rotation","s":4,"a":"` + anAccount + `","o":"` + anAccount + `","p":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}`},
 		{1234, Note{Kind: KindRotation, Sequence: 4, Account: anAccount, Former: anAccount, PeerDigest: PeerDigest("x"), Consent: strings.Repeat("A", 86) + "=="},
@@ -104,6 +107,9 @@ func TestMalformedNotesDoNotCount(t *testing.T) {
 		`serviceledger/1:j{"v":1,"k":"member","s":1}`, `serviceledger/1:j{"v":1,"k":"member","s":1,"a":"AAAA"}`,
 		`serviceledger/1:j{"v":1,"k":"amendment","s":1}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"a":""}`,
 		`serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"n":0}`,
+		`serviceledger/1:j{"v":1,"k":"removal","s":1,"i":1,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"i":1}`,
+		`serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"i":1001}`, `serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"i":-1}`,
+		`serviceledger/1:j{"v":1,"k":"removal","s":1,"n":5,"i":4294967297}`,
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `"}`, `serviceledger/1:j{"v":1,"k":"rotation","s":1,"o":"` + anAccount + `"}`,
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `"}`,
 		`serviceledger/1:j{"v":1,"k":"rotation","s":1,"a":"` + anAccount + `","o":"` + anAccount + `","p":"` + strings.ToUpper(PeerDigest("x")) + `"}`,
@@ -402,7 +408,7 @@ func FuzzParseRecords(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring, amendment, removal, withdrawal, rotation, proposal} {
+	for _, seed := range [][]byte{member, charter, collection, sealed, properties, keyring, amendment, removal, withdrawal, rotation, proposal, must(f)(aBatch(f, 2).Encode())} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -427,6 +433,11 @@ func FuzzParseRecords(f *testing.F) {
 		if r, err := ParseRemoval(data); err == nil {
 			if _, err := r.Encode(); err != nil {
 				t.Errorf("removal: %v", err)
+			}
+		}
+		if b, err := ParseBatch(data); err == nil {
+			if _, err := b.Encode(); err != nil || len(b.Objects) > MaxBatch {
+				t.Errorf("batch: %v", err)
 			}
 		}
 		if r, err := ParseRotation(data); err == nil {

@@ -178,7 +178,11 @@ func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences
 			if e.Effect != consortium.Withdrawal {
 				continue
 			}
-			recall := view.Recall{Asset: e.Ends(), Senders: []string{e.Sender}, At: e.Position}
+			asset, index := e.Ends()
+			if index != 0 {
+				continue // of what has an NFT of its own it ends nothing
+			}
+			recall := view.Recall{Asset: asset, Senders: []string{e.Sender}, At: e.Position}
 			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
 				recall.Senders = s.Accounts(e.Sender)
 			}

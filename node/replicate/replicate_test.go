@@ -179,7 +179,7 @@ func TestWhatWasPublishedWithAnEarlierAccountIsWithdrawnByARecordOfItsPublishers
 	h.Rotates(h.Mallory, worldtest.Changes{Account: true})
 	withdraws := func(by *nodetest.Org) {
 		t.Helper()
-		draft, err := consortium.DraftWithdrawal(h.ID, e.Asset, time.Now())
+		draft, err := consortium.DraftWithdrawal(h.ID, e.Asset, 0, time.Now())
 		nodetest.Must(t, err)
 		h.Takes(h.Mint(by, draft))
 	}

@@ -283,7 +283,7 @@ func (w *Withdrawer) End(ctx context.Context, asset uint64) (outbox.Item, error)
 	if !found || event.Sender == w.State.Self {
 		return w.Destroy(asset)
 	}
-	draft, err := consortium.DraftWithdrawal(w.Consortium, asset, state.Now())
+	draft, err := consortium.DraftWithdrawal(w.Consortium, asset, 0, state.Now())
 	if err != nil {
 		return outbox.Item{}, err
 	}
