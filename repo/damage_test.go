@@ -287,7 +287,7 @@ func TestTheSpaceOfWhatWasWithdrawnIsGivenBack(t *testing.T) {
 				t.Errorf("%d bytes are in the view, the stores take %d", all, use()-before)
 			}
 			for n := range uint64(all / size) {
-				ended, err := r.View.Withdraw(view.Recall{Asset: 1000 + n + 1, Senders: []string{"PUBLISHER"}, At: consortium.Position{Round: math.MaxUint64}})
+				ended, _, err := r.View.Withdraw(view.Recall{Asset: 1000 + n + 1, Senders: []string{"PUBLISHER"}, At: consortium.Position{Round: math.MaxUint64}})
 				must(t, err)
 				if len(ended) != 1 {
 					t.Fatalf("object %d is not found", n)

@@ -112,7 +112,7 @@ func (s *State) apply(e Event) (Effect, string) {
 	switch e.Note.Kind {
 	case wire.KindCollection, wire.KindKeyring:
 		return s.record(e)
-	case wire.KindObject:
+	case wire.KindObject, wire.KindBatch:
 		return Object, ""
 	}
 	return Nothing, "of a kind that is not known"

@@ -258,7 +258,7 @@ func TestWhatAnotherMemberPublishedTooIsCompleteWithItsOwnTransaction(t *testing
 	if got := leading(); got != "SOMEBODY" {
 		t.Errorf("served is %s's, which came second", got)
 	}
-	_, err := w.R.View.Withdraw(view.Recall{Asset: others, Senders: []string{"SOMEBODY"}, At: later})
+	_, _, err := w.R.View.Withdraw(view.Recall{Asset: others, Senders: []string{"SOMEBODY"}, At: later})
 	nodetest.Must(t, err)
 	x.want("complete", x.event.TxID)
 	if got := leading(); got != w.Self.Address() {

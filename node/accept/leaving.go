@@ -3,6 +3,7 @@ package accept
 import (
 	"bytes"
 
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -34,17 +35,18 @@ func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error)
 	if err != nil {
 		return nil, err
 	}
-	var ended []string
+	var ended []wire.Publication
 	for _, item := range items {
 		if item.State != outbox.Confirmed || item.Failure != "" {
 			continue
 		}
-		event, found, err := p.View.Event(item.TxID)
+		name := wire.Publication{TxID: item.TxID}
+		event, found, err := p.View.Published(name)
 		if err != nil {
 			return nil, err
 		}
 		if found && event.State == view.Ended {
-			ended = append(ended, item.TxID)
+			ended = append(ended, name)
 		}
 	}
 	if len(ended) == 0 {

@@ -153,7 +153,7 @@ func TestWhatTheViewHasSeenWithdrawnIsPublishedAnew(t *testing.T) {
 	x.confirm()
 	nodetest.Must(t, w.Deliver(x.event))
 	w.Drain()
-	ended, err := w.R.View.Withdraw(view.Recall{Asset: x.event.Asset, Senders: []string{x.event.Sender}, At: later})
+	ended, _, err := w.R.View.Withdraw(view.Recall{Asset: x.event.Asset, Senders: []string{x.event.Sender}, At: later})
 	nodetest.Must(t, err)
 	if len(ended) != 1 {
 		t.Fatal("nothing was withdrawn")

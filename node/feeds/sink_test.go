@@ -99,7 +99,7 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	want("a new version", later, false, false)
 	takeBack(w, taxii.Record{ID: "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f", Version: worldtest.FirstTime, TxID: "ONE", AssetID: 7001})
 	want("a new version of what is about to be withdrawn", later, false, true)
-	nodetest.Must(t, w.R.Outbox.Withdraw("ONE"))
+	nodetest.Must(t, w.R.Outbox.Withdraw(wire.Publication{TxID: "ONE"}))
 	want("withdrawn", nodetest.IndicatorJSON(1), false, true)
 	want("a new version of what is withdrawn", later, false, true)
 	want("something else", nodetest.IndicatorJSON(2), false, false)
@@ -116,7 +116,7 @@ func TestAFeedDoesNotPublishWhatThisOrganisationTookBack(t *testing.T) {
 	w.Confirm(7002, "LATER")
 	w.Confirm(7003, "SCO")
 	takeBack(w, taxii.Record{ID: "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd", TxID: "SCO", AssetID: 7003})
-	nodetest.Must(t, w.R.Outbox.Withdraw("SCO"))
+	nodetest.Must(t, w.R.Outbox.Withdraw(wire.Publication{TxID: "SCO"}))
 	want("an observable", sco, false, true)
 	want("an observable with other content", strings.Replace(sco, `"value"`, `"x":1,"value"`, 1), false, true)
 

@@ -100,9 +100,9 @@ func (o *Outbox) GiveUp(item outbox.Item, failure string) error {
 }
 
 // Withdraw records that what transactions made is withdrawn.
-func (o *Outbox) Withdraw(txids ...string) error {
+func (o *Outbox) Withdraw(names ...wire.Publication) error {
 	defer o.Done.Notify()
-	return o.Outbox.Withdraw(txids...)
+	return o.Outbox.Withdraw(names...)
 }
 
 // passed counts the objects among items.

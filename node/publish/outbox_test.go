@@ -96,7 +96,7 @@ func TestWhoWaitsForTheOutboxIsWokenByEveryChange(t *testing.T) {
 		"an object is withdrawn": {&o.Done, func() func() error {
 			o.sign("i")
 			o.confirm("i")
-			return func() error { return o.Withdraw("i") }
+			return func() error { return o.Withdraw(wire.Publication{TxID: "i"}) }
 		}},
 	} {
 		change := test.before()

@@ -197,13 +197,13 @@ func (p *process) deliver(ctx context.Context, upTo uint64) error {
 		})
 	}
 	var minted []consortium.Place
-	var ended []string
+	var ended []wire.Publication
 	for _, e := range events {
 		if p.state.Ours(e.Sender) {
 			minted = append(minted, mintedBy(e))
 		}
 		if e.Note.Kind == wire.KindDestroy {
-			ended = append(ended, p.world.mintOf(e.Asset))
+			ended = append(ended, wire.Publication{TxID: p.world.mintOf(e.Asset)})
 		}
 	}
 	if err := p.minter.Confirm(ctx, minted); err != nil {

@@ -9,10 +9,21 @@ import (
 // FetchBatch is how many directories are asked for at once.
 const FetchBatch = fetchBatch
 
+// RetryAt is when something is asked for again.
+var RetryAt = retryAt
+
 // Load fetches the blocks of events and settles them.
 func (f *Fetcher) Load(ctx context.Context, events []view.Event) error {
-	l, err := f.fetch(ctx, events, f.Gone.Withdrawals(), freshTimeout)
+	left := f.Gone.Withdrawals()
+	l, err := f.fetch(ctx, events, left, freshTimeout)
 	if err != nil {
+		return err
+	}
+	batches := l.pack()
+	if err := f.settle(ctx, l); err != nil || len(batches.events) == 0 {
+		return err
+	}
+	if l, err = f.unpack(ctx, batches, left, freshTimeout); err != nil {
 		return err
 	}
 	return f.settle(ctx, l)

@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
@@ -22,7 +23,7 @@ import (
 )
 
 const (
-	fetchBatch    = 512             // directories that are asked for at once
+	fetchBatch    = 512             // directories that are asked for at once, beside those of batches
 	freshTimeout  = 3 * time.Second // what isn't here by then gives way to what came after it
 	retryTimeout  = 5 * time.Minute
 	undisturbed   = time.Minute     // for how long at least fetching goes on while members come and go
@@ -54,7 +55,7 @@ type Fetcher struct {
 
 // withdrawn knows what left the view while its blocks were on their way.
 type withdrawn interface {
-	// Withdrawals counts the objects that have left.
+	// Withdrawals counts what has left.
 	Withdrawals() uint64
 	// ForgetWithdrawn deletes the blocks of those events that were withdrawn.
 	ForgetWithdrawn(ctx context.Context, events []view.Event) error
@@ -89,9 +90,25 @@ func (f *Fetcher) Run(ctx context.Context) error {
 // load is events whose blocks were asked for, on their way to be opened.
 type load struct {
 	events  []view.Event
+	batches []unpacked // that list the events, if they do
 	roots   []cid.Cid
 	fetched p2p.Fetched
+	left    uint64        // how many objects had left before
 	settled chan struct{} // closed when their results are known
+}
+
+// positions are those of all whose result comes with a load.
+func (l load) positions(yield func(consortium.Position) bool) {
+	for _, e := range l.events {
+		if !yield(e.Position) {
+			return
+		}
+	}
+	for _, u := range l.batches {
+		if !yield(u.outcome.Event.Position) {
+			return
+		}
+	}
 }
 
 // lane works through one of the two queues. While the objects of one load are opened, the next is fetched.
@@ -129,15 +146,9 @@ func (f *Fetcher) fetchAll(ctx context.Context, queue view.Queue, timeout time.D
 		}
 		if len(events) > 0 {
 			f.Disk.Await(ctx)
-			l, err := f.fetch(ctx, events, left, timeout)
-			if err != nil || ctx.Err() != nil { // what a node that stops didn't get is no failed attempt
+			if err := f.fetchSome(ctx, events, left, timeout, &u, loads); err != nil {
 				return err
 			}
-			select {
-			case loads <- l:
-			case <-ctx.Done():
-			}
-			u.add(l)
 			continue
 		}
 		var due <-chan time.Time
@@ -158,6 +169,35 @@ func (f *Fetcher) fetchAll(ctx context.Context, queue view.Queue, timeout time.D
 	return nil
 }
 
+// fetchSome fetches events and gives them to be settled: first what has an NFT of its own, then the objects of batches,
+// which nothing of the first waits for.
+func (f *Fetcher) fetchSome(ctx context.Context, events []view.Event, left uint64, timeout time.Duration, u *underway, loads chan<- load) error {
+	hand := func(l load) {
+		if len(l.events)+len(l.batches) == 0 {
+			return
+		}
+		select {
+		case loads <- l:
+		case <-ctx.Done():
+		}
+		u.add(l)
+	}
+	l, err := f.fetch(ctx, events, left, timeout)
+	if err != nil || ctx.Err() != nil { // what a node that stops didn't get is no failed attempt
+		return err
+	}
+	batches := l.pack()
+	hand(l)
+	if len(batches.events) == 0 {
+		return nil
+	}
+	if l, err = f.unpack(ctx, batches, left, timeout); err != nil || ctx.Err() != nil {
+		return err
+	}
+	hand(l)
+	return nil
+}
+
 // underway is the loads of a lane whose outcomes are not known yet.
 type underway struct {
 	loads     []load
@@ -170,8 +210,8 @@ func (u *underway) add(l load) {
 	if u.positions == nil {
 		u.positions = map[consortium.Position]bool{}
 	}
-	for _, e := range l.events {
-		u.positions[e.Position] = true
+	for p := range l.positions {
+		u.positions[p] = true
 	}
 	u.loads = append(u.loads, l)
 }
@@ -184,8 +224,8 @@ func (u *underway) release() {
 		default:
 			return
 		}
-		for _, e := range u.loads[0].events {
-			delete(u.positions, e.Position)
+		for p := range u.loads[0].positions {
+			delete(u.positions, p)
 		}
 		u.loads = u.loads[1:]
 	}
@@ -233,33 +273,36 @@ func (f *Fetcher) watchMembers(ctx context.Context) error {
 	}
 }
 
-// retryAt is when something that could not be had is asked for next.
-func retryAt(tries int) time.Time {
-	return time.Now().Add(retry.Backoff{First: time.Second, Most: 10 * time.Minute}.After(tries))
+// retryAt is when something that could not be had is asked for next: objects ever more seldom, since a batch of them that
+// nobody has costs who mints it next to nothing. Records are few, and others wait for them.
+func retryAt(e view.Event) time.Time {
+	most := 24 * time.Hour
+	if e.Note.Kind != wire.KindObject && e.Note.Kind != wire.KindBatch {
+		most = 10 * time.Minute
+	}
+	return time.Now().Add(retry.Backoff{First: time.Second, Most: most}.After(e.Tries))
 }
 
 // fetch asks for the blocks of events, of which none was withdrawn when so many objects had left. The blocks of one
 // that was meanwhile are not kept: whoever withdrew it found nothing to delete.
 func (f *Fetcher) fetch(ctx context.Context, events []view.Event, left uint64, timeout time.Duration) (load, error) {
-	l := load{events: events, roots: make([]cid.Cid, len(events)), settled: make(chan struct{})}
-	for i, e := range events {
-		root, err := cid.Decode(e.Directory)
-		if err != nil {
-			return load{}, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
-		}
-		l.roots[i] = root
+	l := load{events: events, left: left, settled: make(chan struct{})}
+	err := f.get(ctx, &l, timeout)
+	return l, err
+}
+
+// get gets the blocks of a load.
+func (f *Fetcher) get(ctx context.Context, l *load, timeout time.Duration) (err error) {
+	if len(l.events) == 0 {
+		return nil
 	}
-	fetched, err := f.ask(ctx, l.roots, timeout)
-	if err != nil {
-		return load{}, err
+	if l.roots, err = rootsOf(l.events); err != nil {
+		return err
 	}
-	l.fetched = fetched
-	if f.Gone.Withdrawals() != left {
-		if err := f.Gone.ForgetWithdrawn(context.WithoutCancel(ctx), events); err != nil {
-			return load{}, fmt.Errorf("deleting the blocks of what was withdrawn: %w", err)
-		}
+	if l.fetched, err = f.ask(ctx, l.roots, timeout); err != nil {
+		return err
 	}
-	return l, nil
+	return f.forgetLeft(ctx, *l)
 }
 
 // ask asks for blocks until the time is over, or until who didn't have them may have them now.

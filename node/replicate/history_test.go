@@ -63,7 +63,7 @@ func drawPlan(t *rapid.T, c *cast) *plan {
 	for range rapid.IntRange(1, 14).Draw(t, "events") {
 		p.draw(t, &chain, senders)
 	}
-	for _, d := range append(slices.Clone(c.objects), c.keyring, c.rekey, c.void, c.removal) {
+	for _, d := range slices.Concat(c.objects, c.batches, []*draft{c.keyring, c.rekey, c.void, c.removal}) {
 		switch rapid.IntRange(0, 5).Draw(t, "blocks of "+d.name) {
 		case 4:
 			p.gives[d.root] = time.Duration(rapid.IntRange(1, 60).Draw(t, "seconds")) * time.Second
@@ -95,7 +95,7 @@ func (p *plan) draw(t *rapid.T, chain *nodetest.Chain, senders []*nodetest.Org) 
 	mint := func(by *nodetest.Org, d *draft) {
 		p.events = append(p.events, &minted{Event: chain.MintDirectory(by, d.note, d.root, d.hash), draft: d})
 	}
-	switch rapid.IntRange(0, 11).Draw(t, "kind") {
+	switch rapid.IntRange(0, 15).Draw(t, "kind") {
 	case 0:
 		mint(alpha, p.keyring)
 	case 1:
@@ -106,15 +106,10 @@ func (p *plan) draw(t *rapid.T, chain *nodetest.Chain, senders []*nodetest.Org) 
 		if !slices.ContainsFunc(p.events, func(e *minted) bool { return e.draft == p.removal }) {
 			mint(alpha, p.removal)
 		}
-	case 4, 5, 6: // anybody says that it takes back an object, its own or not
-		objects := slices.DeleteFunc(slices.Clone(p.events), func(e *minted) bool { return e.ends != nil || e.Note.Kind != wire.KindObject })
-		if len(objects) > 0 {
-			target := rapid.SampledFrom(objects).Draw(t, "which")
-			if rapid.IntRange(0, 3).Draw(t, "its own") > 0 {
-				sender = senders[slices.IndexFunc(senders, func(o *nodetest.Org) bool { return o.Address() == target.Sender })]
-			}
-			p.events = append(p.events, &minted{Event: chain.Destroy(sender, target.Asset), ends: target})
-		}
+	case 4, 5, 6, 7: // anybody says that it takes back something, its own or not
+		p.drawEnd(t, chain, senders)
+	case 8, 9, 10:
+		mint(sender, rapid.SampledFrom(p.batches).Draw(t, "batch"))
 	default:
 		object := rapid.SampledFrom(p.objects).Draw(t, "object")
 		if rapid.IntRange(0, 3).Draw(t, "its own") > 0 {
@@ -143,7 +138,7 @@ func newHistory(p *plan) *history {
 	h := &history{plan: p, power: power, view: newMemory(power), confirmed: map[string]bool{}, withdrawn: map[string]bool{}, spared: map[cid.Cid]bool{}, began: time.Now()}
 	h.swarm = &swarm{power: power, plan: p, began: h.began, here: map[cid.Cid]p2p.Directory{}, gifts: map[cid.Cid]p2p.Directory{}}
 	maps.Copy(h.swarm.gifts, p.chain.Blocks.Dirs)
-	for _, d := range append(slices.Clone(p.objects), p.keyring, p.rekey, p.void, p.removal) {
+	for _, d := range slices.Concat(p.objects, p.batches, []*draft{p.keyring, p.rekey, p.void, p.removal}) {
 		if !d.malformed {
 			h.swarm.gifts[d.root] = d.directory
 		}
@@ -178,11 +173,15 @@ func (h *history) run(ctx context.Context) error {
 // spare excuses blocks that came for what was withdrawn while they were on their way, if the power failed before
 // anybody noticed.
 func (h *history) spare() {
-	for _, e := range h.events {
-		if e.ends == nil || e.Sender != e.ends.Sender || e.Round > h.view.cursor {
+	for _, i := range h.items() {
+		if i.draft == nil || i.draft.root == cid.Undef {
 			continue
 		}
-		root := e.ends.draft.root
+		whole, alone := h.takenBack(i)
+		if !whole && !alone {
+			continue
+		}
+		root := i.draft.root
 		if _, here := h.swarm.here[root]; here && !slices.ContainsFunc(h.view.events, func(e *remembered) bool {
 			return e.Directory == root.String() && e.State != view.Ended
 		}) {
@@ -279,29 +278,32 @@ func (h *history) compare() error {
 	defer h.view.mu.Unlock()
 	var problems []error
 	want := h.want()
-	for _, e := range h.events {
-		got := h.view.find(func(r *remembered) bool { return r.TxID == e.TxID })
+	for _, i := range h.items() {
+		want := want[i.name().String()]
+		got := h.view.find(func(r *remembered) bool { return r.Name() == i.name() })
+		batch := h.view.find(func(r *remembered) bool { return r.Name() == wire.Publication{TxID: i.TxID} })
 		switch {
-		case want[e.TxID] == 0 && got == nil:
-		case got == nil || got.State != want[e.TxID]:
-			problems = append(problems, fmt.Errorf("%s, %s: it is %+v, want %s", e.TxID, e.describe(), got, want[e.TxID]))
-		case got.State == view.InView && !h.isEntryOf(got.entry, e):
-			problems = append(problems, fmt.Errorf("%s: the view has %+v", e.describe(), got.entry))
+		case want == 0 && got == nil:
+		case got == nil && i.index > 0 && want == view.Ended && batch != nil && batch.Object(i.index, "", view.Listed{}).State == view.Ended:
+		case got == nil || got.State != want:
+			problems = append(problems, fmt.Errorf("%s, %s: it is %+v, want %s", i.name(), i.describe(), got, want))
+		case got.State == view.InView && !h.isEntryOf(got.entry, i):
+			problems = append(problems, fmt.Errorf("%s: the view has %+v", i.describe(), got.entry))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func (e *minted) describe() string {
-	if e.ends != nil {
-		return "the end of " + e.ends.TxID
+func (i item) describe() string {
+	if i.ends != nil {
+		return fmt.Sprintf("the %s of %d of %s", i.Note.Kind, i.minted.index, i.ends.TxID)
 	}
-	return e.draft.name + " by " + e.Sender[:4]
+	return i.draft.name + " by " + i.Sender[:4]
 }
 
-func (h *history) isEntryOf(entry *view.Entry, e *minted) bool {
-	return entry.TxID == e.TxID && entry.Publisher == e.Sender && entry.Asset == e.Asset && entry.Directory == e.Directory && entry.Position == e.Position &&
-		e.draft.publishes == fmt.Sprintf("%s/%d", entry.Collection, numberOf(entry.ID)) && bytes.Contains(entry.Object, []byte(entry.ID))
+func (h *history) isEntryOf(entry *view.Entry, e item) bool {
+	return entry.TxID == e.TxID && entry.Publisher == e.Sender && entry.Asset == e.Asset && entry.Directory == e.draft.root.String() &&
+		entry.Position == e.position() && e.draft.publishes == fmt.Sprintf("%s/%d", entry.Collection, numberOf(entry.ID)) && bytes.Contains(entry.Object, []byte(entry.ID))
 }
 
 func numberOf(id string) (n int) {
@@ -314,8 +316,8 @@ func numberOf(id string) (n int) {
 func (h *history) compareRest(shared *state.Shared) error {
 	var problems []error
 	needed, kept, unneeded := map[cid.Cid]bool{}, map[cid.Cid]bool{}, map[cid.Cid]bool{}
-	for _, e := range h.events {
-		fate := h.fate(e)
+	for _, e := range h.items() {
+		fate := h.fateOf(e)
 		switch fate {
 		case view.Ended:
 			unneeded[e.draft.root] = true
@@ -324,12 +326,16 @@ func (h *history) compareRest(shared *state.Shared) error {
 		case view.Refused: // it may be read again by who wants to know why
 			kept[e.draft.root] = true
 		}
-		own := e.Sender == h.self.Address() && h.counts(e)
-		if h.confirmed[e.TxID] != own {
+		own := e.Sender == h.self.Address() && h.counts(e.minted)
+		if e.index == 0 && h.confirmed[e.TxID] != own {
 			problems = append(problems, fmt.Errorf("%s, %s: confirmed is %t", e.TxID, e.describe(), !own))
 		}
-		if h.withdrawn[e.TxID] != (fate == view.Ended) {
-			problems = append(problems, fmt.Errorf("%s, %s: withdrawn is %t", e.TxID, e.describe(), fate != view.Ended))
+		name := e.name().String()
+		if whole, _ := h.takenBack(e); e.index > 0 && whole {
+			continue // that the batch is withdrawn says it
+		}
+		if h.withdrawn[name] != (fate == view.Ended) {
+			problems = append(problems, fmt.Errorf("%s, %s: withdrawn is %t", name, e.describe(), fate != view.Ended))
 		}
 	}
 	h.swarm.mu.Lock()
@@ -371,14 +377,14 @@ func (h *history) confirm(_ context.Context, list []consortium.Place) error {
 	return h.step()
 }
 
-func (h *history) Withdraw(txids ...string) error {
+func (h *history) Withdraw(names ...wire.Publication) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.on("WithdrawItems"); err != nil {
 		return err
 	}
-	for _, txid := range txids {
-		h.withdrawn[txid] = true
+	for _, name := range names {
+		h.withdrawn[name.String()] = true
 	}
 	return h.step()
 }

@@ -24,7 +24,9 @@ type log interface {
 	Records() ([]view.Event, error)
 	Append([]view.NewEvent, map[string]*consortium.Sequence) error
 	Advance(uint64, map[string]*consortium.Sequence) error
-	Withdraw(...view.Recall) ([]view.Event, error)
+	Withdraw(...view.Recall) ([]view.Event, int, error)
+	IsWithdrawn(view.Event) (bool, error)
+	Published(wire.Publication) (view.Event, bool, error)
 	Uses(string) (bool, error)
 	Event(string) (view.Event, bool, error)
 	Content(view.Event) ([]byte, error)
@@ -72,7 +74,7 @@ func (b *both) do(change func(log) (any, error)) {
 
 // step does something, and says what.
 func (b *both) step() string {
-	switch n := b.IntN(14); {
+	switch n := b.IntN(16); {
 	case n < 4 || len(b.events) == 0:
 		e := b.event()
 		b.events = append(b.events, e)
@@ -82,7 +84,12 @@ func (b *both) step() string {
 		b.do(func(v log) (any, error) { return nil, v.Advance(e.Round, sequences) })
 		return "append"
 	case n < 8:
-		o := b.outcome(b.pick(view.Waiting))
+		e := b.pick(view.Waiting)
+		if e.Note.Kind == wire.KindBatch && b.IntN(4) > 0 { // one of its objects
+			listed := view.Event{Event: e.Event, Member: e.Member}.Object(1+b.Uint32N(objects), fmt.Sprintf("directory %d", b.IntN(4)), view.Listed{Epoch: 1})
+			e.Event = listed.Event
+		}
+		o := b.outcome(e)
 		b.do(func(v log) (any, error) {
 			if o.Entry != nil {
 				entry := *o.Entry
@@ -90,15 +97,15 @@ func (b *both) step() string {
 			}
 			return nil, v.Settle([]view.Outcome{o})
 		})
-		return fmt.Sprintf("settle %s as %s", o.Event.TxID, o.State)
+		return fmt.Sprintf("settle %s as %s", o.Event.Name(), o.State)
 	case n < 10:
-		e := b.pick(view.InView)
-		r := view.Recall{Asset: e.Asset, Senders: []string{e.Sender, "nobody"}[b.IntN(2):], At: []consortium.Position{e.Position, {Round: e.Round + 1}, later}[b.IntN(3)]}
+		e := b.pick([]view.State{view.InView, view.Held}[b.IntN(2)])
+		r := view.Recall{Asset: e.Asset, Index: b.Uint32N(objects+1) * b.Uint32N(2), Senders: []string{e.Sender, "nobody"}[b.IntN(2):], At: []consortium.Position{e.Position, {Round: e.Round + 1}, later}[b.IntN(3)]}
 		b.do(func(v log) (any, error) {
-			ended, err := v.Withdraw(r)
-			return len(ended), err
+			ended, n, err := v.Withdraw(r)
+			return []any{named(ended), n}, err
 		})
-		return "withdraw " + e.TxID
+		return fmt.Sprintf("withdraw %s/%d", e.TxID, r.Index)
 	case n == 10:
 		logged, _, err := b.store.Event(b.pick(view.Held).TxID)
 		nodetest.Must(b.T, err)
@@ -135,11 +142,13 @@ func (b *both) event() view.NewEvent {
 		Position: consortium.Position{Round: n}, TxID: fmt.Sprintf("TX%d", n), Sender: sender, Asset: 1000 + n,
 		Note: wire.Note{Kind: wire.KindObject}, Directory: fmt.Sprintf("directory %d", b.IntN(4)),
 	}}
-	switch b.IntN(6) {
+	switch b.IntN(8) {
 	case 0:
 		e.Effect, e.Note = consortium.Record, wire.Note{Kind: wire.KindCollection, Collection: b.collections[b.IntN(2)]}
 	case 1:
 		e.Effect, e.Note, e.Directory = consortium.Withdrawal, wire.Note{Kind: wire.KindDestroy}, ""
+	case 2, 3:
+		e.Note.Kind = wire.KindBatch
 	}
 	return e
 }
@@ -147,8 +156,11 @@ func (b *both) event() view.NewEvent {
 func (b *both) outcome(e view.NewEvent) view.Outcome {
 	o := view.Outcome{Event: view.Event{Event: e.Event}}
 	states := []view.State{view.Waiting, view.Refused, view.Undecided, view.InView, view.InView}
-	if e.Effect == consortium.Record {
+	switch {
+	case e.Effect == consortium.Record:
 		states = []view.State{view.Waiting, view.Refused, view.Held}
+	case e.Note.Kind == wire.KindBatch:
+		states = []view.State{view.Waiting, view.Refused, view.Undecided, view.Held, view.Held}
 	}
 	o.State = states[b.IntN(len(states))]
 	in := b.collections[b.IntN(5)/4]
@@ -158,7 +170,9 @@ func (b *both) outcome(e view.NewEvent) view.Outcome {
 	case view.Undecided:
 		o.Collection, o.Epoch = in, uint32(b.IntN(3))
 	case view.Held:
-		o.Content = [][]byte{nil, []byte("what it says")}[b.IntN(2)]
+		if o.Content = []byte("what it says"); b.IntN(2) == 0 || e.Effect != consortium.Record {
+			o.Content = nil
+		}
 	case view.InView:
 		o.Entry = &view.Entry{
 			Position: e.Position, TxID: e.TxID, Publisher: e.Sender, Asset: e.Asset, Directory: e.Directory, Collection: in, Type: "indicator",
@@ -183,6 +197,16 @@ func (b *both) said(v log) (said []any) {
 		nodetest.Must(b.T, err)
 		content, err := v.Content(logged)
 		nodetest.Must(b.T, err)
+		for index := range uint32(objects + 1) {
+			listed, found, err := v.Published(wire.Publication{TxID: e.TxID, Index: index})
+			nodetest.Must(b.T, err)
+			withdrawn := false
+			if found {
+				withdrawn, err = v.IsWithdrawn(listed)
+				nodetest.Must(b.T, err)
+			}
+			said = append(said, fmt.Sprintf("%s %t %t %s %d %q", listed.Name(), found, withdrawn, listed.State, listed.Tries, listed.Directory))
+		}
 		said = append(said, fmt.Sprintf("%s %t %q %s %d %d %d %t %q", e.TxID, found, logged.Member, logged.State, logged.Tries, logged.Due, logged.Epoch, logged.Publication != nil, content))
 	}
 	for n := range 4 {
@@ -194,7 +218,9 @@ func (b *both) said(v log) (said []any) {
 		for _, in := range []time.Duration{0, 2 * time.Hour} {
 			due, next, err := v.Due(queue, func(p consortium.Position) bool { return p.Round%5 == 0 }, time.Now().Add(in), 1000)
 			nodetest.Must(b.T, err)
-			said = append(said, named(due), next)
+			names := named(due)
+			slices.Sort(names) // batches come by turns
+			said = append(said, names, next)
 		}
 	}
 	return said
@@ -202,10 +228,13 @@ func (b *both) said(v log) (said []any) {
 
 func named(events []view.Event) (names []string) {
 	for _, e := range events {
-		names = append(names, e.TxID)
+		names = append(names, e.Name().String())
 	}
 	return names
 }
+
+// objects is how many objects batches have here.
+const objects = 3
 
 // later is after everything.
 var later = consortium.Position{Round: math.MaxUint64}

@@ -165,22 +165,72 @@ func (m *memory) Advance(round uint64, sequences map[string]*consortium.Sequence
 	return m.write("Advance", func() { m.cursor, m.sequences = round, copySequences(sequences) })
 }
 
-func (m *memory) Withdraw(recalls ...view.Recall) (ended []view.Event, err error) {
+func (m *memory) Withdraw(recalls ...view.Recall) (ended []view.Event, n int, err error) {
 	err = m.write("Withdraw", func() {
 		for _, r := range recalls {
-			e := m.find(func(e *remembered) bool { return e.Asset == r.Asset && e.State != view.Done })
+			e := m.find(func(e *remembered) bool { return e.Asset == r.Asset && e.State != view.Done && e.Index == 0 })
 			if e == nil || !e.Position.Before(r.At) || e.effect == consortium.Record || !slices.Contains(r.Senders, e.Sender) {
 				continue
 			}
-			was := e.State
-			e.State = view.Ended
-			if was == view.InView || was == view.Waiting && e.Publication != nil {
-				m.succeed(e)
+			switch isBatch := e.Note.Kind == wire.KindBatch; {
+			case !isBatch && r.Index == 0:
+				ended = append(ended, m.end(e))
+			case isBatch && r.Index == 0:
+				for _, o := range m.events {
+					if o.TxID == e.TxID && o.Index != 0 {
+						ended = append(ended, m.end(o))
+					}
+				}
+				ended = append(ended, m.end(e))
+			case isBatch:
+				if len(e.Withdrawn) == 0 {
+					e.Withdrawn = make([]byte, wire.MaxBatch/8)
+				}
+				e.Withdrawn[(r.Index-1)/8] |= 1 << ((r.Index - 1) % 8)
+				if o := m.at(consortium.Position{Round: e.Round, Intra: e.Intra, Index: r.Index}); o != nil {
+					ended = append(ended, m.end(o))
+				} else {
+					ended = append(ended, e.Object(r.Index, "", view.Listed{}))
+				}
 			}
-			ended = append(ended, e.Event)
 		}
 	})
-	return ended, err
+	return ended, len(recalls), err
+}
+
+func (m *memory) end(e *remembered) view.Event {
+	was := e.State
+	e.State = view.Ended
+	if was == view.InView || was == view.Waiting && e.Publication != nil {
+		m.succeed(e)
+	}
+	return e.Event
+}
+
+func (m *memory) IsWithdrawn(e view.Event) (withdrawn bool, err error) {
+	err = m.read("IsWithdrawn", func() {
+		now := m.at(consortium.Position{Round: e.Round, Intra: e.Intra})
+		withdrawn = now.State == view.Ended || e.Index > 0 && now.HasWithdrawn(e.Index)
+	})
+	return withdrawn, err
+}
+
+// Published gives what was published under a name, as the store does.
+func (m *memory) Published(name wire.Publication) (e view.Event, found bool, err error) {
+	err = m.read("Published", func() {
+		is := func(n wire.Publication) func(*remembered) bool {
+			return func(e *remembered) bool { return e.Name() == n }
+		}
+		r, batch := m.find(is(name)), m.find(is(wire.Publication{TxID: name.TxID}))
+		switch {
+		case r != nil:
+			e, found = r.Event, true
+		case batch != nil:
+			e = batch.Object(name.Index, "", view.Listed{})
+			found = e.State == view.Ended
+		}
+	})
+	return e, found, err
 }
 
 // succeed lets the first duplicate of what an event published wait for its turn.
@@ -260,11 +310,27 @@ func (m *memory) Settle(outcomes []view.Outcome) error {
 	}
 	return m.write("Settle", func() {
 		for _, o := range outcomes {
-			if e := m.at(o.Event.Position); e != nil && e.State == view.Waiting {
+			e := m.at(o.Event.Position)
+			if e == nil && o.Event.Index > 0 {
+				e = m.list(o.Event)
+			}
+			if e != nil && e.State == view.Waiting {
 				m.settle(e, o)
 			}
 		}
 	})
+}
+
+// list makes an object of a batch known; nil if that doesn't wait for any, or it was withdrawn.
+func (m *memory) list(e view.Event) *remembered {
+	batch := m.at(consortium.Position{Round: e.Round, Intra: e.Intra})
+	if batch == nil || batch.State != view.Waiting || batch.HasWithdrawn(e.Index) {
+		return nil
+	}
+	r := &remembered{Event: batch.Object(e.Index, e.Directory, e.Listed), effect: consortium.Object}
+	m.events = append(m.events, r)
+	slices.SortFunc(m.events, func(a, b *remembered) int { return a.Compare(b.Position) })
+	return r
 }
 
 func (m *memory) settle(e *remembered, o view.Outcome) {

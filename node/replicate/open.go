@@ -88,7 +88,7 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 	outcomes := make([]view.Outcome, len(group))
 	if errors.Is(err, p2p.ErrNotFound) {
 		for n, i := range group {
-			outcomes[n] = view.Outcome{Event: l.events[i], State: view.Waiting, Reason: err.Error(), Due: retryAt(l.events[i].Tries)}
+			outcomes[n] = view.Outcome{Event: l.events[i], State: view.Waiting, Reason: err.Error(), Due: retryAt(l.events[i])}
 		}
 		return outcomes, nil
 	}
@@ -158,6 +158,9 @@ type opening struct {
 // decide decides about one object.
 func (f *Fetcher) decide(o *opening, e view.Event) view.Outcome {
 	metadata, _, err := o.content.of(e.Event)
+	if err == nil {
+		err = fits(e, metadata)
+	}
 	if err != nil {
 		return refused(e, err.Error())
 	}
@@ -167,9 +170,7 @@ func (f *Fetcher) decide(o *opening, e view.Event) view.Outcome {
 	case consortium.Refused:
 		return refused(e, ruling.Reason)
 	case consortium.Waits, consortium.NotForUs:
-		return view.Outcome{
-			Event: e, State: view.Undecided, Reason: ruling.Reason, Collection: metadata.Properties.Collection, Epoch: metadata.Properties.Epoch,
-		}
+		return undecided(e, metadata, ruling)
 	}
 	entry, err := o.open(e.Event, ruling.Key)
 	if err != nil {
@@ -260,7 +261,7 @@ func inspect(files []p2p.File) (c directoryContent) {
 // of gives the metadata and the payload, after checking that they are what an NFT is about.
 func (c *directoryContent) of(e consortium.Event) (m wire.Metadata, payload []byte, err error) {
 	switch {
-	case string(c.hash[:]) != string(e.MetadataHash):
+	case e.Index == 0 && string(c.hash[:]) != string(e.MetadataHash): // of a batch's object the list names the directory
 		return m, nil, errors.New("metadata.json has another hash than the NFT says")
 	case c.problem != nil:
 		return m, nil, c.problem

@@ -26,6 +26,8 @@ type Refiller struct {
 	View interface {
 		// Log gives some events after a position, in chain order.
 		Log(after consortium.Position, limit int) ([]view.Event, error)
+		// Objects gives the objects of a batch.
+		Objects(batch view.Event) ([]view.Event, error)
 	}
 	Outbox interface {
 		// Queue gives some items in a state with numbers after one.
@@ -100,33 +102,54 @@ func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
 		if err != nil || len(events) == 0 || ctx.Err() != nil {
 			return missing, err
 		}
-		var wanted []cid.Cid
+		n, err := r.fill(ctx, aside, events)
+		if missing += n; err != nil {
+			return missing, err
+		}
 		for _, e := range events {
 			after = e.Position
-			if e.Directory == "" || e.State == view.Waiting || e.State == view.Refused || e.State == view.Ended || e.State == view.Done {
-				continue // or whoever waits for it asks for it
+			if e.Note.Kind != wire.KindBatch {
+				continue
 			}
-			root, err := cid.Decode(e.Directory)
-			if err != nil {
-				return missing, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
-			}
-			here, err := r.salvage(ctx, aside, root)
+			objects, err := r.View.Objects(e)
 			if err != nil {
 				return missing, err
 			}
-			if !here {
-				wanted = append(wanted, root)
+			n, err := r.fill(ctx, aside, objects)
+			if missing += n; err != nil {
+				return missing, err
 			}
 		}
-		if len(wanted) == 0 {
-			continue
-		}
-		fetched, err := r.Blocks.Fetch(ctx, wanted)
-		if err != nil && ctx.Err() == nil {
-			return missing, err
-		}
-		missing += len(fetched.Missing)
 	}
+}
+
+// fill brings what events need, and returns how many directories are missing.
+func (r *Refiller) fill(ctx context.Context, aside AsideStore, events []view.Event) (missing int, err error) {
+	var wanted []cid.Cid
+	for _, e := range events {
+		if e.Directory == "" || e.State == view.Waiting || e.State == view.Refused || e.State == view.Ended || e.State == view.Done {
+			continue // or whoever waits for it asks for it
+		}
+		root, err := cid.Decode(e.Directory)
+		if err != nil {
+			return 0, fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+		}
+		here, err := r.salvage(ctx, aside, root)
+		if err != nil {
+			return 0, err
+		}
+		if !here {
+			wanted = append(wanted, root)
+		}
+	}
+	if len(wanted) == 0 {
+		return 0, nil
+	}
+	fetched, err := r.Blocks.Fetch(ctx, wanted)
+	if err != nil && ctx.Err() == nil {
+		return 0, err
+	}
+	return len(fetched.Missing), nil
 }
 
 // salvage takes a directory over from the damaged store. It reports whether it is here then.

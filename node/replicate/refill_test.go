@@ -30,6 +30,7 @@ type refilling struct {
 	mu sync.Mutex // over what changes while it runs
 	*replicate.Refiller
 	events []view.Event
+	lists  map[string][]view.Event // of batches, by transaction
 	items  []outbox.Item
 	here   map[cid.Cid]bool
 	aside  map[cid.Cid][]p2p.File // of the damaged store
@@ -57,6 +58,10 @@ func (f *refilling) Log(after consortium.Position, limit int) ([]view.Event, err
 		}
 	}
 	return list, f.fails["Log"]
+}
+
+func (f *refilling) Objects(batch view.Event) ([]view.Event, error) {
+	return f.lists[batch.TxID], f.fails["Objects"]
 }
 
 func (f *refilling) Queue(state outbox.State, after uint64, limit int) (list []outbox.Item, _ error) {
@@ -125,6 +130,37 @@ func (f *refilling) directory(t *testing.T, n int) cid.Cid {
 
 func (f *refilling) logs(root cid.Cid, state view.State) {
 	f.events = append(f.events, view.Event{State: state, Event: consortium.Event{Position: consortium.Position{Round: uint64(len(f.events) + 1)}, Directory: root.String()}})
+}
+
+// What a batch lists was lost as well, and is no event of the log.
+func TestTheObjectsOfABatchAreBroughtBackWithIt(t *testing.T) {
+	f := newRefilling(t)
+	var roots []cid.Cid
+	for n := range 5 {
+		roots = append(roots, f.directory(t, n))
+	}
+	delete(f.aside, roots[2])
+	f.given[roots[2]] = true
+	batch := view.Event{State: view.Held, Event: consortium.Event{
+		Position: consortium.Position{Round: 1}, TxID: "TX", Note: wire.Note{Kind: wire.KindBatch}, Directory: roots[0].String()}}
+	f.events = []view.Event{batch}
+	f.lists = map[string][]view.Event{"TX": nil}
+	for n, state := range []view.State{view.InView, view.Duplicate, view.Ended, view.Waiting} {
+		o := batch.Object(uint32(n+1), roots[n+1].String(), view.Listed{})
+		o.State = state
+		f.lists["TX"] = append(f.lists["TX"], o)
+	}
+	f.fails["Objects"] = errDisk
+	if err := f.Run(t.Context()); !errors.Is(err, errDisk) {
+		t.Errorf("without the list of the objects: %v", err)
+	}
+	delete(f.fails, "Objects")
+	nodetest.Must(t, f.Run(t.Context()))
+	for n, want := range []bool{true, true, true, false, false} {
+		if f.here[roots[n]] != want {
+			t.Errorf("directory %d is here: %t, want %t", n, !want, want)
+		}
+	}
 }
 
 func TestABlockStoreIsFilledAgainFromWhatWasSavedAndFromMembers(t *testing.T) {

@@ -2,6 +2,7 @@
 //
 //	replicate.go  the chain's events are applied to the state and logged
 //	fetch.go      the blocks of what counts are asked for
+//	batch.go      batches are read, and the blocks of their objects asked for
 //	settle.go     records are read, and the result of every event is recorded
 //	open.go       objects are opened
 package replicate
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,8 +49,8 @@ type Replicator struct {
 
 // Outbox is what this organisation publishes.
 type Outbox interface {
-	// Withdraw records that what transactions made is withdrawn.
-	Withdraw(txids ...string) error
+	// Withdraw records that what transactions published is withdrawn; of a batch all of it, or one object.
+	Withdraw(names ...wire.Publication) error
 	// Uses reports whether something in it needs a directory.
 	Uses(directory string) (bool, error)
 }
@@ -66,8 +68,11 @@ type eventLog interface {
 	Append(events []view.NewEvent, sequences map[string]*consortium.Sequence) error
 	// Advance moves the cursor.
 	Advance(round uint64, sequences map[string]*consortium.Sequence) error
-	// Withdraw ends the objects of NFTs, and gives the events that had published them.
-	Withdraw(recalls ...view.Recall) (ended []view.Event, err error)
+	// Withdraw ends what NFTs published, or one object of a batch, for the first of some recalls. It gives the events that
+	// had published it, and the objects of batches, before these.
+	Withdraw(recalls ...view.Recall) (ended []view.Event, carriedOut int, err error)
+	// IsWithdrawn reports whether what an event published, or an object of a batch, was taken back.
+	IsWithdrawn(e view.Event) (bool, error)
 	// Uses reports whether an event that may count names a directory.
 	Uses(directory string) (used bool, err error)
 	contentLog
@@ -178,11 +183,8 @@ func (r *Replicator) take(ctx context.Context, events []view.NewEvent, sequences
 			if e.Effect != consortium.Withdrawal {
 				continue
 			}
-			asset, index := e.Ends()
-			if index != 0 {
-				continue // of what has an NFT of its own it ends nothing
-			}
-			recall := view.Recall{Asset: asset, Senders: []string{e.Sender}, At: e.Position}
+			recall := view.Recall{Senders: []string{e.Sender}, At: e.Position}
+			recall.Asset, recall.Index = e.Ends()
 			if e.Note.Kind != wire.KindDestroy { // it was minted with an earlier account, perhaps
 				recall.Senders = s.Accounts(e.Sender)
 			}
@@ -206,23 +208,43 @@ func (r *Replicator) own(events []view.NewEvent) (places []consortium.Place) {
 // something else that may count needs them. It does so for many at once, since anybody can take back as many as it
 // likes.
 func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error {
-	if len(recalls) == 0 {
-		return nil
+	for len(recalls) > 0 {
+		ended, n, err := r.View.Withdraw(recalls...)
+		if err != nil {
+			return err
+		}
+		recalls = recalls[n:]
+		if len(ended) == 0 {
+			continue
+		}
+		r.withdrawals.Add(uint64(len(ended)))
+		whole := withoutTheirObjects(ended)
+		names := make([]wire.Publication, len(whole))
+		for i, e := range whole {
+			names[i] = e.Name()
+			if e.Note.Kind == wire.KindBatch {
+				r.Log.Info("a batch of objects was withdrawn", "txid", e.TxID, "publisher", e.Sender)
+			} else {
+				r.Log.Info("an object was withdrawn", "txid", names[i], "publisher", e.Sender)
+			}
+		}
+		if err := r.Outbox.Withdraw(names...); err != nil {
+			return err
+		}
+		if err := r.forget(ctx, ended); err != nil {
+			return err
+		}
 	}
-	ended, err := r.View.Withdraw(recalls...)
-	if err != nil || len(ended) == 0 {
-		return err
+	return nil
+}
+
+// withoutTheirObjects leaves out what batches listed that have ended themselves.
+func withoutTheirObjects(ended []view.Event) []view.Event {
+	whole := map[string]bool{}
+	for _, e := range ended {
+		whole[e.TxID] = whole[e.TxID] || e.Index == 0
 	}
-	r.withdrawals.Add(uint64(len(ended)))
-	txids := make([]string, len(ended))
-	for i, e := range ended {
-		txids[i] = e.TxID
-		r.Log.Info("an object was withdrawn", "txid", e.TxID, "publisher", e.Sender)
-	}
-	if err := r.Outbox.Withdraw(txids...); err != nil {
-		return err
-	}
-	return r.forget(ctx, ended)
+	return slices.DeleteFunc(slices.Clone(ended), func(e view.Event) bool { return e.Index != 0 && whole[e.TxID] })
 }
 
 // Withdrawals counts the objects that have left the view.
@@ -233,12 +255,12 @@ func (r *Replicator) Withdrawals() uint64 { return r.withdrawals.Load() }
 func (r *Replicator) ForgetWithdrawn(ctx context.Context, events []view.Event) error {
 	var ended []view.Event
 	for _, e := range events {
-		now, found, err := r.View.Event(e.TxID)
+		withdrawn, err := r.View.IsWithdrawn(e)
 		if err != nil {
 			return err
 		}
-		if found && now.State == view.Ended {
-			ended = append(ended, now)
+		if withdrawn {
+			ended = append(ended, e)
 		}
 	}
 	return r.forget(ctx, ended)
@@ -248,12 +270,19 @@ func (r *Replicator) ForgetWithdrawn(ctx context.Context, events []view.Event) e
 func (r *Replicator) forget(ctx context.Context, ended []view.Event) error {
 	unused := cid.NewSet()
 	for _, e := range ended {
-		root, err := cid.Decode(e.Directory)
+		directories, err := r.directoriesOf(ctx, e)
 		if err != nil {
-			return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+			return err
 		}
-		if !unused.Has(root) {
-			if used, err := r.uses(e.Directory); err != nil {
+		for _, directory := range directories {
+			root, err := cid.Decode(directory)
+			if err != nil {
+				return fmt.Errorf("directory of transaction %s: %w", e.TxID, err)
+			}
+			if unused.Has(root) {
+				continue
+			}
+			if used, err := r.uses(directory); err != nil {
 				return err
 			} else if !used {
 				unused.Add(root)

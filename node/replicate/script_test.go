@@ -26,10 +26,12 @@ type draft struct {
 	root      cid.Cid
 	hash      []byte
 
-	publishes string // what it is a publication of; "" where it breaks a rule
-	private   bool   // it is in the collection whose keys come later, if they do
-	epoch     uint32 // what it is sealed to; 0: nothing asks
-	opened    bool   // what breaks a rule is seen by who opens it only
+	publishes string   // what it is a publication of; "" where it breaks a rule
+	private   bool     // it is in the collection whose keys come later, if they do
+	epoch     uint32   // what it is sealed to; 0: nothing asks
+	opened    bool     // what breaks a rule is seen by who opens it only
+	lists     []*draft // of a batch
+	broken    bool     // … whose record is not in order
 	malformed bool
 }
 
@@ -40,7 +42,7 @@ type cast struct {
 	founding             []consortium.Event
 	collection           string // alpha's, whose keys we don't have at first
 	private              consortium.Event
-	objects              []*draft
+	objects, batches     []*draft
 	keyring              *draft // gives us the key of alpha's collection
 	rekey                *draft // begins epoch 2 of the default collection
 	void                 *draft // a record of the default collection that breaks the rules
@@ -54,7 +56,11 @@ func directoryOf(t testing.TB, d consortium.Draft) p2p.Directory {
 }
 
 func drafted(t testing.TB, by *nodetest.Org, name string, d consortium.Draft) *draft {
-	d = nodetest.By(t, by, d)
+	return asDrafted(t, by, name, nodetest.By(t, by, d))
+}
+
+// asDrafted takes a draft as it is, whether or not it is in order.
+func asDrafted(t testing.TB, by *nodetest.Org, name string, d consortium.Draft) *draft {
 	directory, hash := directoryOf(t, d), wire.MetadataHash(d.Metadata)
 	return &draft{name: name, by: by, note: d.Note, directory: directory, root: directory.Root(), hash: hash[:]}
 }
@@ -92,6 +98,9 @@ func newCast(t testing.TB) *cast {
 
 	for _, by := range []*nodetest.Org{alpha, self, mallory} {
 		c.draftObjects(t, by, key, second)
+	}
+	for _, by := range []*nodetest.Org{alpha, self, mallory} {
+		c.draftBatches(t, by)
 	}
 	return c
 }
@@ -133,7 +142,7 @@ func (c *cast) draftObjects(t testing.TB, by *nodetest.Org, private, second *sea
 	seals("of an epoch that doesn't begin", into(c.chain.Collection, 3, second), idOf(7), firstVersion, nodetest.IndicatorJSON(7))
 	seals("of no collection", into(uuid.NewString(), 1, c.chain.Key), idOf(7), firstVersion, nodetest.IndicatorJSON(7)).epoch = 0
 	wrong := *first
-	wrong.name, wrong.hash, wrong.publishes, wrong.epoch = "a hash of something else", make([]byte, 32), "", 0
+	wrong.name, wrong.hash, wrong.publishes, wrong.epoch = hashOfSomethingElse, make([]byte, 32), "", 0
 	nonsense, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: []byte("{")}, p2p.File{Name: wire.ObjectName, Data: []byte("x")})
 	nodetest.Must(t, err)
 	hash := wire.MetadataHash([]byte("{"))
@@ -148,11 +157,14 @@ const firstVersion = "2026-01-02T03:04:05.678Z"
 
 func idOf(n int) string { return fmt.Sprintf("indicator--%08x-17d4-4cbf-938f-98ee46b3cd3f", n) }
 
+func isPublication(kind wire.Kind) bool { return kind == wire.KindObject || kind == wire.KindBatch }
+
 // minted is an event and what it is about.
 type minted struct {
 	consortium.Event
 	draft *draft // nil for the end of an NFT
 	ends  *minted
+	index uint32 // … of which one object of a batch
 }
 
 // script is a chain: events, and what the view has to be in the end by the rules alone, which know nothing of when what
@@ -172,25 +184,26 @@ func (s *script) counts(e *minted) bool {
 			return true
 		case before.draft == s.removal && e.Sender == s.mallory.Address() && e.ends == nil:
 			return false
-		case e.draft != nil && before.draft == e.draft && e.Note.Kind != wire.KindObject && e.Note.Kind != wire.KindRemoval:
+		case e.draft != nil && before.draft == e.draft && !isPublication(e.Note.Kind) && e.Note.Kind != wire.KindRemoval:
 			return false
 		}
 	}
 	return true
 }
 
-// want is the state that each event is to have in the end; 0 for what doesn't count.
+// want is the state that each event, and each object of a batch, is to have in the end; 0 for what doesn't count.
 func (s *script) want() map[string]view.State {
 	states := map[string]view.State{}
 	taken := map[string]bool{}
-	for _, e := range s.events {
-		states[e.TxID] = s.fate(e)
-		if states[e.TxID] != view.InView {
+	for _, i := range s.items() {
+		name := i.name().String()
+		states[name] = s.fateOf(i)
+		if states[name] != view.InView {
 			continue
 		}
-		published := e.Sender + "/" + e.draft.publishes // here every member has one account
+		published := i.Sender + "/" + i.draft.publishes // here every member has one account
 		if taken[published] {
-			states[e.TxID] = view.Duplicate
+			states[name] = view.Duplicate
 		}
 		taken[published] = true
 	}
@@ -200,7 +213,7 @@ func (s *script) want() map[string]view.State {
 // fate is the state of an event, beside whether another one was first.
 func (s *script) fate(e *minted) view.State {
 	d := e.draft
-	ended := slices.ContainsFunc(s.events, func(o *minted) bool { return o.ends == e && o.Sender == e.Sender })
+	ended, _ := s.takenBack(item{minted: e})
 	switch {
 	case !s.counts(e):
 		return 0
@@ -214,9 +227,9 @@ func (s *script) fate(e *minted) view.State {
 		return view.Waiting
 	case d == s.void:
 		return view.Refused
-	case e.Note.Kind != wire.KindObject:
+	case !isPublication(e.Note.Kind):
 		return view.Held
-	case d.by.Address() != e.Sender:
+	case d.by.Address() != e.Sender || d.broken:
 		return view.Refused
 	case d.epoch == 0:
 		return view.Refused
@@ -235,7 +248,11 @@ func (s *script) fate(e *minted) view.State {
 	switch {
 	case d.private && (s.never[mustRoot(s.private)] || !s.hasKey()):
 		return view.Undecided
-	case d.epoch > epoch || d.publishes == "":
+	case d.epoch > epoch:
+		return view.Refused
+	case e.Note.Kind == wire.KindBatch:
+		return view.Held
+	case d.publishes == "":
 		return view.Refused
 	}
 	return view.InView

@@ -37,7 +37,7 @@ func (f *Fetcher) settle(ctx context.Context, l load) error {
 			outcomes = append(outcomes, refused(e, "its CID is not that of a directory of the protocol's form"))
 			void = append(void, e.TxID)
 		case missing.Has(l.roots[i]):
-			outcomes = append(outcomes, view.Outcome{Event: e, State: view.Waiting, Reason: "no member gave its blocks", Due: retryAt(e.Tries)})
+			outcomes = append(outcomes, view.Outcome{Event: e, State: view.Waiting, Reason: "no member gave its blocks", Due: retryAt(e)})
 		case e.Note.Kind == wire.KindObject:
 			objects = append(objects, i)
 		default:
@@ -53,6 +53,9 @@ func (f *Fetcher) settle(ctx context.Context, l load) error {
 		return err
 	}
 	if err := f.openObjects(ctx, l, objects); err != nil {
+		return err
+	}
+	if err := f.settleBatches(l); err != nil {
 		return err
 	}
 	if f.reviews.due() {
@@ -182,7 +185,7 @@ func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o view.Outcome
 	e := l.events[i]
 	files, err := f.files(ctx, l, i)
 	if errors.Is(err, p2p.ErrNotFound) { // it was here a moment ago
-		return view.Outcome{Event: e, State: view.Waiting, Reason: err.Error(), Due: retryAt(e.Tries)}, content, nil
+		return view.Outcome{Event: e, State: view.Waiting, Reason: err.Error(), Due: retryAt(e)}, content, nil
 	}
 	if err != nil {
 		return o, content, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -104,11 +105,16 @@ func (o *Outbox) GiveUp(item Item, failure string) error {
 // withdrawChunk is how many items are withdrawn in one transaction.
 const withdrawChunk = 100
 
-// Withdraw records that the NFTs of items were destroyed, given by their transactions; others' are passed over. Their
-// keys may be published again.
-func (o *Outbox) Withdraw(txids ...string) error {
+// Withdraw records that what items published was withdrawn; others' are passed over. Their keys may be published again.
+func (o *Outbox) Withdraw(names ...wire.Publication) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	var txids []string
+	for _, name := range names {
+		if name.Index == 0 { // no item is one of a batch
+			txids = append(txids, name.TxID)
+		}
+	}
 	for some := range slices.Chunk(txids, withdrawChunk) {
 		if err := o.withdraw(some); err != nil {
 			return fmt.Errorf("recording withdrawals: %w", err)

@@ -118,7 +118,7 @@ func TestWhatIsPublishedAlreadyIsNotPublishedAgain(t *testing.T) {
 	if again := accept(t, o, "a")[0]; again.Number != first.Number || again.TxID != g.TxIDs[0] {
 		t.Errorf("after its confirmation the key gave %+v", again)
 	}
-	must(t, o.Withdraw(g.TxIDs[0]))
+	must(t, o.Withdraw(wire.Publication{TxID: g.TxIDs[0]}))
 	if again := accept(t, o, "a")[0]; again.Number == first.Number || again.Publication != 1 || again.State != Accepted {
 		t.Errorf("after its withdrawal the key gave %+v, want a new publication", again)
 	}

@@ -95,7 +95,7 @@ func (w *world) withdraw() {
 	}
 	p := rapid.SampledFrom(w.published).Draw(w.t, "withdrawn")
 	p.withdrawn = true
-	ended, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
+	ended, _, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
 	w.must(err)
 	if len(ended) != 1 || ended[0].TxID != p.event.TxID {
 		w.t.Fatalf("a withdrawal ends %v", ended)
@@ -278,7 +278,7 @@ func TestEveryMembersLineIsKeptApartWhateverComesWhen(t *testing.T) {
 		for _, p := range w.published {
 			w.must(w.view.Append([]NewEvent{p.event}, nil))
 			if p.withdrawn {
-				_, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
+				_, _, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
 				w.must(err)
 			}
 		}

@@ -100,7 +100,7 @@ func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
 	if err := duplicate(txn, &loser, later, earlier); err != nil {
 		return err
 	}
-	return store.SetJSON(txn, store.Key(store.TableEvent, at), loser)
+	return setEvent(txn, loser)
 }
 
 // leave takes an entry out of the view. The first duplicate of it takes its place.
@@ -126,7 +126,7 @@ func (v *View) succeed(txn *kv.Txn, publication []byte) error {
 		if err := txn.Delete(k); err != nil {
 			return false, err
 		}
-		duplicate, err := eventAt(txn, k[len(k)-16:])
+		duplicate, err := eventAt(txn, placeOf(k))
 		if v.stale(err) {
 			return true, nil
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // Event is an event of the chain that counts, and what has become of it here.
@@ -24,6 +25,10 @@ type Event struct {
 	Due     int64  `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
 	Entered int64  `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
 	Epoch   uint32 `json:"epoch,omitzero"`   // undecided objects: the key epoch that they are sealed to
+	Listed  Listed `json:"listed,omitzero"`  // objects of a batch: what it says of them
+	// Withdrawn are the indexes of a batch's objects that were taken back, whether or not anything of it was here then: see
+	// [Event.HasWithdrawn].
+	Withdrawn []byte `json:"withdrawn,omitzero"`
 	// Publication is what a duplicate publishes. It stays when the duplicate's turn has come.
 	Publication []byte `json:"publication,omitzero"`
 }
@@ -35,12 +40,12 @@ type State byte
 const (
 	Waiting   State = iota + 1 // its blocks are not here yet
 	Undecided                  // its blocks are here; a record that decides about it, or the key, is not
-	Held                       // a record whose content is known
+	Held                       // a record whose content is known; a batch of which every object has a state of its own
 	InView                     // an object that is served
 	Duplicate                  // an object that another transaction published before
 	Refused                    // it doesn't count, for a reason that only its content shows
-	Ended                      // its NFT was destroyed
-	Done                       // it has no content: a destroy
+	Ended                      // it was withdrawn
+	Done                       // it has no content: a destroy, or a release
 )
 
 func (s State) String() string {
@@ -54,12 +59,15 @@ const (
 )
 
 func positionKey(p consortium.Position) []byte {
-	return append(store.U64(p.Round), store.U64(p.Intra)...)
+	return binary.BigEndian.AppendUint32(append(store.U64(p.Round), store.U64(p.Intra)...), p.Index)
 }
 
+// placeOf is the position at the end of a key.
+func placeOf(k []byte) []byte { return k[len(k)-listing.PositionSize:] }
+
 func parsePosition(k []byte) consortium.Position {
-	k = k[len(k)-16:]
-	return consortium.Position{Round: binary.BigEndian.Uint64(k), Intra: binary.BigEndian.Uint64(k[8:])}
+	k = placeOf(k)
+	return consortium.Position{Round: binary.BigEndian.Uint64(k), Intra: binary.BigEndian.Uint64(k[8:]), Index: binary.BigEndian.Uint32(k[16:])}
 }
 
 // Cursor is the last round whose events are all in the log; 0 in a new view.
@@ -154,7 +162,7 @@ func (v *View) appendEvent(txn *kv.Txn, e NewEvent) error {
 		}
 	}
 	if logged.State == Done {
-		return store.SetJSON(txn, store.Key(store.TableEvent, at), logged)
+		return setEvent(txn, logged)
 	}
 	if err := txn.Set(store.Key(store.TableAsset, store.U64(e.Asset)), at); err != nil {
 		return err
@@ -165,7 +173,23 @@ func (v *View) appendEvent(txn *kv.Txn, e NewEvent) error {
 	return v.wait(txn, logged, time.Time{})
 }
 
-func eventAt(txn *kv.Txn, at []byte) (e Event, err error) {
+// eventAt gives the event at a position, or an object that a batch lists.
+func eventAt(txn *kv.Txn, at []byte) (Event, error) {
+	if isListed(at) {
+		return listedAt(txn, at)
+	}
+	return transactionAt(txn, at)
+}
+
+// setEvent keeps what eventAt gives.
+func setEvent(txn *kv.Txn, e Event) error {
+	if e.Index != 0 {
+		return setListed(txn, e)
+	}
+	return store.SetJSON(txn, store.Key(store.TableEvent, positionKey(e.Position)), e)
+}
+
+func transactionAt(txn *kv.Txn, at []byte) (e Event, err error) {
 	data, found, err := store.Get(txn, store.Key(store.TableEvent, at))
 	if err == nil && !found {
 		err = errStale
@@ -185,7 +209,7 @@ func eventAt(txn *kv.Txn, at []byte) (e Event, err error) {
 func (v *View) Records() (events []Event, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
 		return store.Scan(txn, store.Key(store.TableRecord), nil, func(k []byte, _ *kv.Item) (bool, error) {
-			e, err := eventAt(txn, k[len(k)-16:])
+			e, err := eventAt(txn, placeOf(k))
 			if err == nil {
 				events = append(events, e)
 			}
@@ -210,7 +234,9 @@ type Outcome struct {
 	Entry      *Entry    // InView
 }
 
-// Settle records outcomes. Objects that enter the view are given their date_added, in the order of the outcomes.
+// Settle records outcomes. Objects that enter the view are given their date_added, in the order of the outcomes. Those of
+// a batch that waits for its blocks are known from then on; they come before the batch's own outcome, so that a node that
+// stops in between finds it waiting.
 func (v *View) Settle(outcomes []Outcome) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -248,7 +274,7 @@ func (v *View) Settle(outcomes []Outcome) error {
 
 func (v *View) settle(txn *kv.Txn, o Outcome) error {
 	at := positionKey(o.Event.Position)
-	e, err := eventAt(txn, at)
+	e, isNew, err := v.toSettle(txn, o.Event, at)
 	if v.stale(err) {
 		return nil
 	}
@@ -258,7 +284,10 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 	if e.State != Waiting {
 		return nil // withdrawn while its blocks were on their way
 	}
-	if err := v.unwait(txn, e); err != nil {
+	if !isNew {
+		err = v.unwait(txn, e)
+	}
+	if err != nil {
 		return err
 	}
 	e.State, e.Reason = o.State, o.Reason
@@ -281,7 +310,7 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 			return err
 		}
 	}
-	return store.SetJSON(txn, store.Key(store.TableEvent, at), e)
+	return setEvent(txn, e)
 }
 
 // conclude settles an event for good, without an object in the view.
@@ -319,7 +348,7 @@ func (v *View) Content(e Event) (content []byte, err error) {
 	return content, nil
 }
 
-// Event gives the event of a transaction.
+// Event gives the event of a transaction; see [View.Published] for an object of a batch.
 func (v *View) Event(txid string) (e Event, found bool, err error) {
 	if e, found, err = v.eventBy(store.Key(store.TableTxID, []byte(txid))); err != nil {
 		err = fmt.Errorf("reading the event of transaction %.60s: %w", txid, err)

@@ -263,7 +263,7 @@ func TestTheFirstVersionIsTheEarliestThatIsLeft(t *testing.T) {
 			events = append(events, e)
 			publish(t, v, e, entryOf(e, collectionA, "malware-1", monday.AddDate(0, 0, day), "x"))
 		}
-		_, err := v.Withdraw(Recall{Asset: events[withdrawn].Asset, Senders: []string{"PUBLISHER"}, At: later})
+		_, _, err := v.Withdraw(Recall{Asset: events[withdrawn].Asset, Senders: []string{"PUBLISHER"}, At: later})
 		must(t, err)
 		check := func(what string, versions Versions, want ...string) {
 			t.Helper()
@@ -280,11 +280,11 @@ func TestTheFirstVersionIsTheEarliestThatIsLeft(t *testing.T) {
 		check("all", Versions{All: true}, want[0], want[1])
 		// The two that are left, one after the other.
 		left := slices.Delete(slices.Clone(events), withdrawn, withdrawn+1)
-		_, err = v.Withdraw(Recall{Asset: left[0].Asset, Senders: []string{"PUBLISHER"}, At: later})
+		_, _, err = v.Withdraw(Recall{Asset: left[0].Asset, Senders: []string{"PUBLISHER"}, At: later})
 		must(t, err)
 		check("the first of one", Versions{First: true}, want[1])
 		check("the last of one", Versions{Last: true}, want[1])
-		_, err = v.Withdraw(Recall{Asset: left[1].Asset, Senders: []string{"PUBLISHER"}, At: later})
+		_, _, err = v.Withdraw(Recall{Asset: left[1].Asset, Senders: []string{"PUBLISHER"}, At: later})
 		must(t, err)
 		check("the first of none", Versions{First: true})
 		if has, err := v.Has(collectionA, "malware-1"); err != nil || has {

@@ -181,5 +181,5 @@ func (v *View) move(txn *kv.Txn, date []byte, out, in indexing) (size int, err e
 		return len(entry.Object), v.passStale(err)
 	}
 	event.Entered = entry.DateAdded
-	return len(entry.Object), store.SetJSON(txn, store.Key(store.TableEvent, at), event)
+	return len(entry.Object), setEvent(txn, event)
 }

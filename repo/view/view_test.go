@@ -84,7 +84,7 @@ var later = consortium.Position{Round: math.MaxUint64}
 
 // withdraw takes one object back.
 func withdraw(v *View, asset uint64, senders ...string) (e Event, found bool, err error) {
-	ended, err := v.Withdraw(Recall{Asset: asset, Senders: senders, At: later})
+	ended, _, err := v.Withdraw(Recall{Asset: asset, Senders: senders, At: later})
 	if len(ended) == 1 {
 		return ended[0], true, err
 	}
@@ -429,13 +429,13 @@ func TestAWithdrawalEndsOnlyWhatCameBeforeIt(t *testing.T) {
 	minted := c.event()
 	e := publish(t, v, minted, entryOf(minted, collectionA, "tool--1", monday, "{}"))
 	for _, at := range []consortium.Position{{}, {Round: e.Round - 1}, e.Position} {
-		if ended, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) > 0 || v.CountObjects() != 1 {
+		if ended, _, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) > 0 || v.CountObjects() != 1 {
 			t.Errorf("at %v it is ended (%v)", at, err)
 		}
 	}
 	at := e.Position
 	at.Intra++
-	if ended, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) != 1 || v.CountObjects() != 0 {
+	if ended, _, err := v.Withdraw(Recall{Asset: e.Asset, Senders: []string{e.Sender}, At: at}); err != nil || len(ended) != 1 || v.CountObjects() != 0 {
 		t.Errorf("just after it %d are ended (%v)", len(ended), err)
 	}
 }

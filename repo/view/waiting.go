@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
 // Queue is one of the two queues in which events wait for their blocks. In each of them every member has a queue
@@ -29,12 +30,14 @@ const (
 const (
 	waitingRecord = iota
 	waitingObject
+	waitingBatch
 	waitingClasses
 )
 
 const (
 	recordShare = 4    // of what is given at once, records are one in so many at most
-	maxHasten   = 1000 // events of one member that are hastened at once
+	batchShare  = 16   // batches that are given at once: each can be a thousand objects
+	maxHasten   = 1000 // of one member that are hastened at once
 )
 
 // waitingKey is where an event stands while it waits: queue, class, member, 0, due (unix milliseconds), position.
@@ -43,7 +46,11 @@ func waitingKey(e Event) []byte {
 	if e.Due > 0 {
 		queue = byte(Retried)
 	}
-	if e.Note.Kind != wire.KindObject {
+	switch e.Note.Kind {
+	case wire.KindObject:
+	case wire.KindBatch:
+		class = waitingBatch
+	default:
 		class = waitingRecord
 	}
 	if member == "" {
@@ -52,7 +59,7 @@ func waitingKey(e Event) []byte {
 	return store.Key(store.TableWaiting, []byte{queue, class}, []byte(member), []byte{0}, store.U64(uint64(e.Due)), positionKey(e.Position))
 }
 
-const waitingPlace = 8 + 16 // the end of a waitingKey, which is not the same for all of a member's
+const waitingPlace = 8 + listing.PositionSize // the end of a waitingKey, which is not the same for all of a member's
 
 // turns are the queues of one class, of which each has something waiting or had since the start.
 type turns struct {
@@ -120,13 +127,17 @@ func (v *View) restoreWaiting(txn *kv.Txn) error {
 }
 
 // Due gives up to limit events of a queue whose blocks should be asked for now, a fair share of every member's, in
-// chain order; those that are busy, because they were given before, are passed over. If none is due, next is when the
-// first will be; zero if none waits.
+// chain order; those that are busy, because they were given before, are passed over. Some batches come last, in the
+// order in which it is their members' turn. If nothing is due, next is when the first will be; zero if none waits.
 func (v *View) Due(queue Queue, busy func(consortium.Position) bool, now time.Time, limit int) (events []Event, next time.Time, err error) {
+	inOrder := 0
 	for class := range v.waiting[queue] {
 		left := limit - len(events)
-		if class == waitingRecord {
+		switch class {
+		case waitingRecord:
 			left = max(1, limit/recordShare)
+		case waitingBatch:
+			left, inOrder = batchShare, len(events)
 		}
 		d := due{view: v, busy: busy, now: now}
 		if err := d.deal(v.waiting[queue][class].next(), left); err != nil {
@@ -137,7 +148,7 @@ func (v *View) Due(queue Queue, busy func(consortium.Position) bool, now time.Ti
 			next = d.next
 		}
 	}
-	slices.SortFunc(events, func(a, b Event) int { return a.Compare(b.Position) })
+	slices.SortFunc(events[:inOrder], func(a, b Event) int { return a.Compare(b.Position) })
 	return events, next, nil
 }
 
@@ -227,7 +238,7 @@ func (v *View) wait(txn *kv.Txn, e Event, due time.Time) error {
 	}
 	v.waits = append(v.waits, k)
 	v.moved.Waiting++
-	return store.SetJSON(txn, store.Key(store.TableEvent, positionKey(e.Position)), e)
+	return setEvent(txn, e)
 }
 
 // unwait takes an event out of the waiting table.
@@ -236,32 +247,39 @@ func (v *View) unwait(txn *kv.Txn, e Event) error {
 	return txn.Delete(waitingKey(e))
 }
 
-// Hasten makes events due that were asked for in vain, those of each member that are due first: because a member was
-// connected that may have the blocks. The others come when they are due.
+// Hasten makes events due that were asked for in vain, those of each member that are due first, records before all else:
+// because a member was connected that may have the blocks. The others come when they are due.
 func (v *View) Hasten() error {
+	hastened := map[string]int{}
 	for class := range v.waiting[Retried] {
 		for _, q := range v.waiting[Retried][class].next() {
-			if err := v.hasten(q); err != nil {
+			member := string(q.Table()[len(store.Key(store.TableWaiting, []byte{0, 0})):])
+			n, err := v.hasten(q, maxHasten-hastened[member])
+			if err != nil {
 				return fmt.Errorf("hastening the events that wait: %w", err)
 			}
+			hastened[member] += n
 		}
 	}
 	return nil
 }
 
-// hasten is Hasten for the queue of one member.
-func (v *View) hasten(q *store.Queue) error {
+// hasten hastens up to so many of a queue, and says how many.
+func (v *View) hasten(q *store.Queue, limit int) (n int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if limit == 0 {
+		return 0, nil
+	}
 	var places [][]byte
-	err := q.Scan(v.store, nil, func(_ *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
-		places = append(places, slices.Clone(k[len(k)-16:]))
-		return len(places) < maxHasten, nil
+	err = q.Scan(v.store, nil, func(_ *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
+		places = append(places, slices.Clone(placeOf(k)))
+		return len(places) < limit, nil
 	})
 	if err != nil || len(places) == 0 {
-		return err
+		return 0, err
 	}
-	return v.write(func(txn *kv.Txn) error {
+	return len(places), v.write(func(txn *kv.Txn) error {
 		for _, at := range places {
 			e, err := eventAt(txn, at)
 			if v.stale(err) {
@@ -353,7 +371,7 @@ func (v *View) reconsiderSome(collection, from []byte, decided func(Event, strin
 			return err
 		}
 		for _, k := range keys {
-			e, err := eventAt(txn, k[len(k)-16:])
+			e, err := eventAt(txn, placeOf(k))
 			switch {
 			case v.stale(err) || err == nil && e.State != Undecided:
 			case err != nil:

@@ -2,80 +2,151 @@ package view
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
-// Recall is an NFT whose object its publisher took back, and the accounts that its publisher has or had.
+// Recall is an NFT of which its publisher took back what it published, or one object of a batch, and the accounts that
+// its publisher has or had.
 type Recall struct {
 	Asset   uint64
+	Index   uint32 // of the one object; 0 is all
 	Senders []string
 	// At is where on the chain it is said. What comes later is not ended by it: anybody knows which asset its next NFT
 	// will be.
 	At consortium.Position
 }
 
-// recallItems is how many objects are withdrawn in one transaction: each is in many lists.
-const recallItems = 100
+const (
+	recallItems = 100  // objects that are withdrawn in one transaction: each is in many lists
+	recallsMost = 1000 // … and in one call, but for the rest of a batch
+)
 
-// Withdraw ends the objects of NFTs that their publishers took back: they leave the view. It returns the events that
-// had published them; an NFT that is no object of this consortium, or not one of the senders', is passed over. To
-// withdraw what is withdrawn already is harmless.
-func (v *View) Withdraw(recalls ...Recall) (ended []Event, err error) {
+// Withdraw ends what NFTs published that their publishers took back: it leaves the view. It returns the events that had
+// published it, and the objects of batches, these before their batch; an NFT that is no object of this consortium, or not
+// one of the senders', is passed over. To withdraw what is withdrawn already is harmless. It carries out the first of the
+// recalls, as many as end some thousand objects, and says how many.
+func (v *View) Withdraw(recalls ...Recall) (ended []Event, carriedOut int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for some := range slices.Chunk(recalls, recallItems) {
+	var ends []end
+	for carriedOut < len(recalls) && len(ends) < recallsMost {
+		some, err := v.ends(recalls[carriedOut])
+		if err != nil {
+			return nil, 0, fmt.Errorf("withdrawing asset %d: %w", recalls[carriedOut].Asset, err)
+		}
+		ends = append(ends, some...)
+		carriedOut++
+	}
+	for some := range slices.Chunk(ends, recallItems) {
 		var list []Event
 		err := v.write(func(txn *kv.Txn) error {
-			for _, r := range some {
-				e, found, err := v.withdraw(txn, r)
+			list = nil
+			for _, e := range some {
+				event, err := v.end(txn, e)
+				if v.stale(err) {
+					continue
+				}
 				if err != nil {
-					return fmt.Errorf("asset %d: %w", r.Asset, err)
+					return fmt.Errorf("at %s: %w", parsePosition(e.at), err)
 				}
-				if found {
-					list = append(list, e)
-				}
+				list = append(list, event)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("withdrawing objects: %w", err)
+			return nil, 0, fmt.Errorf("withdrawing objects: %w", err)
 		}
 		ended = append(ended, list...)
 		if err := v.follow(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return ended, nil
+	return ended, carriedOut, nil
 }
 
-func (v *View) withdraw(txn *kv.Txn, r Recall) (e Event, found bool, err error) {
-	at, ok, err := store.Get(txn, store.Key(store.TableAsset, store.U64(r.Asset)))
-	if err != nil || !ok {
-		return e, false, err
+// end is an event that ends or, of a batch, one object of it.
+type end struct {
+	at    []byte
+	index uint32 // of the object, which may not be known yet
+}
+
+// ends is what a recall ends: of a batch first its objects, so that all is done when the batch itself has ended.
+func (v *View) ends(r Recall) (list []end, err error) {
+	err = v.store.Read(func(txn *kv.Txn) error {
+		at, ok, err := store.Get(txn, store.Key(store.TableAsset, store.U64(r.Asset)))
+		if err != nil || !ok {
+			return err
+		}
+		e, err := transactionAt(txn, at)
+		if err != nil {
+			return v.passStale(err)
+		}
+		isBatch := e.Note.Kind == wire.KindBatch
+		if !e.Position.Before(r.At) || !slices.Contains(r.Senders, e.Sender) || r.Index != 0 && !isBatch {
+			return nil
+		}
+		if isRecord, err := store.Has(txn, store.Key(store.TableRecord, at)); err != nil || isRecord {
+			return err
+		}
+		if isBatch && r.Index == 0 {
+			objects, err := v.objectsOf(txn, e)
+			if err != nil {
+				return err
+			}
+			for _, o := range objects {
+				list = append(list, end{at: positionKey(o.Position)})
+			}
+		}
+		list = append(list, end{at: at, index: r.Index})
+		return nil
+	})
+	return list, err
+}
+
+// end ends an event, or an object of a batch, and gives it.
+func (v *View) end(txn *kv.Txn, of end) (e Event, err error) {
+	if of.index == 0 {
+		if e, err = eventAt(txn, of.at); err != nil {
+			return e, err
+		}
+		return v.endEvent(txn, e)
 	}
-	if e, err = eventAt(txn, at); err != nil {
-		return e, false, v.passStale(err)
+	batch, err := transactionAt(txn, of.at)
+	if err != nil {
+		return e, err
 	}
-	if !e.Position.Before(r.At) {
-		return e, false, nil
+	e, err = ofBatch(txn, batch, of.index)
+	isKnown := err == nil
+	if err != nil && !errors.Is(err, errStale) {
+		return e, err
 	}
-	if isRecord, err := store.Has(txn, store.Key(store.TableRecord, at)); err != nil || isRecord || !slices.Contains(r.Senders, e.Sender) {
-		return e, false, err
+	batch.setWithdrawn(of.index)
+	if err := setEvent(txn, batch); err != nil {
+		return e, err
 	}
+	if !isKnown { // it never comes
+		return batch.Object(of.index, "", Listed{}), nil
+	}
+	return v.endEvent(txn, e)
+}
+
+func (v *View) endEvent(txn *kv.Txn, e Event) (_ Event, err error) {
 	switch e.State {
 	case Ended:
-		return e, true, nil
+		return e, nil
 	case Waiting:
 		if err = v.unwait(txn, e); err == nil && e.Publication != nil { // it was its turn
 			err = v.succeed(txn, e.Publication)
 		}
 	case Duplicate:
-		err = txn.Delete(store.Key(store.TableDuplicate, e.Publication, at))
+		err = txn.Delete(store.Key(store.TableDuplicate, e.Publication, positionKey(e.Position)))
 	case InView:
 		err = v.leave(txn, e.Entered)
 	}
@@ -83,10 +154,10 @@ func (v *View) withdraw(txn *kv.Txn, r Recall) (e Event, found bool, err error) 
 		err = use(txn, e.Directory, -1)
 	}
 	if err != nil {
-		return e, false, err
+		return e, err
 	}
 	e.State = Ended
-	return e, true, store.SetJSON(txn, store.Key(store.TableEvent, at), e)
+	return e, setEvent(txn, e)
 }
 
 // use counts the events that may count and name a directory. They are not looked for: anybody can mint any number of

@@ -27,6 +27,9 @@ func NewQueue(table []byte, from ...byte) *Queue {
 	return &Queue{table: table, begin: begin, first: begin}
 }
 
+// Table is what all its keys begin with.
+func (q *Queue) Table() []byte { return q.table }
+
 // Watch has a function called with the first of the keys whenever entries were put in.
 func (q *Queue) Watch(tell func(k []byte)) {
 	q.mu.Lock()

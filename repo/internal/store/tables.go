@@ -26,6 +26,7 @@ const (
 // The tables of the view. A date is a date_added in unix microseconds; it is unique in the view and names an entry.
 const (
 	TableEvent     = 'e' // position -> Event
+	TableListed    = 'b' // position -> an object that a batch lists, see listed
 	TableTxID      = 't' // transaction id -> position
 	TableAsset     = 'a' // asset id -> position of the event that made it
 	TableRecord    = 'r' // position -> nothing: the events that change the consortium

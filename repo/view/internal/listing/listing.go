@@ -73,7 +73,7 @@ func (v VersionAt) instant() []byte { return v.Place[:len(v.Place)-PositionSize]
 
 // The sizes of what is kept, in bytes.
 const (
-	PositionSize = 16
+	PositionSize = 20
 	PlaceSize    = 12 + PositionSize
 	HeadSize     = 2 * (PlaceSize + 8)
 )
