@@ -28,6 +28,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -55,7 +56,7 @@ type Node struct {
 	outbox     *publish.Outbox
 	sealer     *publish.Sealer
 	minter     *publish.Minter
-	sole       *publish.Sole
+	sole       *sole.Sole
 	replicator *replicate.Replicator
 	fetcher    *replicate.Fetcher
 	lines      *replicate.Lines

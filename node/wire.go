@@ -11,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
@@ -22,11 +23,14 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // wire makes the parts and connects them, from the bottom up.
@@ -67,7 +71,7 @@ func (n *Node) wirePipelines() error {
 	n.clock = problem.NewClock(n.ledger, n.log)
 	n.disk = problem.NewDisk(uint64(config.Storage.MinFree), problem.FreeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
 	publishing := problem.NewMonitor("publishing", n.log)
-	n.sole = &publish.Sole{Outbox: n.repo.Outbox, Self: n.state.Self, Condition: publishing, Log: n.log}
+	n.sole = &sole.Sole{Outbox: n.repo.Outbox, Self: n.state.Self, Condition: publishing, Log: n.log}
 	if err := errors.Join(members.BeginWithKeys(n.repo, n.state.Self, n.sole), n.sole.Load()); err != nil {
 		return err
 	}
@@ -123,7 +127,7 @@ func (n *Node) wireTasks() error {
 		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,
 	}
 	n.publisher = &accept.Publisher{
-		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Wait: n.repo.Config.TAXII.PublishWait.Duration,
+		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Anchor: anchor(n.repo.Config.Publish.Anchor, n.repo.Config.Publish), Wait: n.repo.Config.TAXII.PublishWait.Duration,
 		Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
 		Shown: n.shown, Watching: n.watcher.State,
 	}
@@ -143,9 +147,21 @@ func (n *Node) wireTasks() error {
 	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
 		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail,
-		Problem: n.minter.Problem, Log: n.log,
+		Anchor: anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
 	}
 	return n.feeds.Load()
+}
+
+// anchor is how objects go onto the chain, as a word of the configuration says it.
+func anchor(word string, c config.Publish) outbox.Anchor {
+	a := outbox.Anchor{Most: wire.MaxBatch, Bytes: publish.MaxBatchBytes}
+	switch word {
+	case config.AnchorAuto:
+		a.From = int(c.BatchFrom)
+	case config.AnchorBatch:
+		a.From = 2 // for one, an NFT of its own costs the same
+	}
+	return a
 }
 
 // wireDoors makes what clients and the operator see.

@@ -84,6 +84,7 @@ type Record struct {
 	StoredAt  time.Time
 	CID, TxID string
 	AssetID   uint64
+	Index     uint32 // as in [StatusDetail]
 	Publisher string // name of the member that published it
 }
 
@@ -306,4 +307,5 @@ type StatusDetail struct {
 	StoredAt  time.Time
 	CID, TxID string
 	AssetID   uint64
+	Index     uint32 // its place in a batch, from 1; 0 if it has an NFT of its own
 }

@@ -18,6 +18,7 @@ type Evidence struct {
 	StoredAt  string `json:"x_slnode_stored_at,omitempty"`
 	CID       string `json:"x_slnode_cid,omitempty"`
 	AssetID   uint64 `json:"x_slnode_asset_id,omitempty"`
+	Index     uint32 `json:"x_slnode_index,omitempty"`
 	TxID      string `json:"x_slnode_txid,omitempty"`
 	Publisher string `json:"x_slnode_publisher,omitempty"`
 }
@@ -38,6 +39,7 @@ func (h *Handler) getManifest(x *exchange) error {
 				StoredAt:  formatOptional(r.StoredAt),
 				CID:       r.CID,
 				AssetID:   r.AssetID,
+				Index:     r.Index,
 				TxID:      r.TxID,
 				Publisher: r.Publisher,
 			},

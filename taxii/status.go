@@ -71,6 +71,7 @@ func details(list []StatusDetail, requested time.Time) []StatusDetailResource {
 				StoredAt:  formatOptional(d.StoredAt),
 				CID:       d.CID,
 				AssetID:   d.AssetID,
+				Index:     d.Index,
 				TxID:      d.TxID,
 				Publisher: d.Publisher,
 			},

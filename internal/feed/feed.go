@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -46,6 +47,7 @@ type Config struct {
 
 	MaxObjects int    // that a run publishes
 	MaxCost    uint64 // … in microalgo; 0 for no limit beside MaxObjects
+	Portion    int    // how many objects are published at once, if the source has so many; 0: what it gives at once
 
 	Credentials Credentials
 }
@@ -127,7 +129,7 @@ func (f *Feed) memo() string { return "feed/" + f.config.Name }
 
 // fingerprint changes with everything that decides which objects the feed takes.
 func (c Config) fingerprint() ([]byte, error) {
-	c.Credentials, c.PageSize, c.MaxObjects, c.MaxCost = Credentials{}, 0, 0, 0
+	c.Credentials, c.PageSize, c.MaxObjects, c.MaxCost, c.Portion = Credentials{}, 0, 0, 0, 0
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("naming the feed's place: %w", err)
@@ -197,6 +199,20 @@ type run struct {
 
 	definitions definitions
 	held        held
+	gathered    gathered
+}
+
+// gathered are objects that wait until they are a portion, and the places after which they are all published.
+type gathered struct {
+	objects []*stix.Object
+	taken   int // before these
+	marks   []mark
+}
+
+// mark is a place in the source, and how many objects of the run come before it.
+type mark struct {
+	objects int
+	keep    []byte
 }
 
 func (f *Feed) run(sink Sink, rehearsal bool) *run {
@@ -239,6 +255,9 @@ func (r *run) walk(ctx context.Context) error {
 	for range most {
 		p, err := r.source.fetch(ctx, at)
 		if err != nil {
+			if failed := r.finish(ctx); failed != nil {
+				err = errors.Join(err, failed)
+			}
 			return err
 		}
 		r.report.Pages++
@@ -251,30 +270,84 @@ func (r *run) walk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if done && r.held.isEmpty() {
+			r.gathered.marks = append(r.gathered.marks, mark{r.gathered.taken + len(r.gathered.objects), p.keep})
+		}
+		if err := r.keepPlace(); err != nil {
+			return err
+		}
 		if !done {
 			r.report.Rest = true
 			return nil
-		}
-		if !r.rehearsal && r.held.isEmpty() {
-			if err := r.feed.setPlace(p.keep); err != nil {
-				return err
-			}
 		}
 		if last {
 			return p.stuck
 		}
 	}
 	r.report.Rest = true
-	return nil
+	return r.finish(ctx)
 }
 
-// take publishes what is wanted and new of a page. It reports whether that was all of it, or whether a limit of the run
-// is reached.
+// finish publishes what was gathered when there is no more to be had, though the source has not come to its end.
+func (r *run) finish(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if _, err := r.hand(ctx, true); err != nil {
+		return err
+	}
+	return r.keepPlace()
+}
+
+// keepPlace remembers the last place before which everything is published.
+func (r *run) keepPlace() error {
+	g := &r.gathered
+	n := 0
+	for n < len(g.marks) && g.marks[n].objects <= g.taken {
+		n++
+	}
+	if n == 0 || r.rehearsal {
+		return nil
+	}
+	keep := g.marks[n-1].keep
+	g.marks = g.marks[n:]
+	return r.feed.setPlace(keep)
+}
+
+// take gathers what is wanted of a page, and publishes what is a portion. It reports whether that was all of it, or
+// whether a limit of the run is reached.
 func (r *run) take(ctx context.Context, page []jsontext.Value, last bool) (done bool, err error) {
 	wanted, err := r.choose(ctx, page, last)
-	if err != nil || len(wanted) == 0 {
+	if err != nil {
 		return true, err
 	}
+	r.gathered.objects = append(r.gathered.objects, wanted...)
+	return r.hand(ctx, last)
+}
+
+// hand publishes what was gathered, in portions; one that is not full only if it is the last. It reports whether that
+// was all, or whether a limit of the run is reached.
+func (r *run) hand(ctx context.Context, last bool) (done bool, err error) {
+	g, full := &r.gathered, min(r.feed.config.Portion, r.feed.config.MaxObjects)
+	for len(g.objects) > 0 {
+		portion := len(g.objects)
+		if full > 0 {
+			portion = min(portion, full)
+			if portion < full && !last {
+				break
+			}
+		}
+		if done, err := r.publish(ctx, distinct(slices.Clone(g.objects[:portion]))); err != nil || !done {
+			return false, err
+		}
+		g.objects, g.taken = g.objects[portion:], g.taken+portion
+	}
+	return true, nil
+}
+
+// publish publishes what is new of some objects. It reports whether that was all of it, or whether a limit of the run
+// is reached.
+func (r *run) publish(ctx context.Context, wanted []*stix.Object) (done bool, err error) {
 	verdicts, err := r.sink.Check(ctx, wanted)
 	if err != nil {
 		return false, err

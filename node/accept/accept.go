@@ -34,6 +34,7 @@ type Publisher struct {
 	State      *state.Shared
 	Recipients recipients
 	Fees       publish.FeeSource
+	Anchor     outbox.Anchor // how what clients post goes onto the chain
 	Wait       time.Duration // for confirmation, before the answer
 	Delay      Delay
 	Disk       *problem.Disk
@@ -99,8 +100,13 @@ func (b *Batch) warn() {
 	}
 }
 
-// Accept takes the good ones of the objects in.
+// Accept takes the good ones of the objects in, as a client posts them. It gives the id of their status.
 func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
+	return p.AcceptAs(who, c, into, a, p.Anchor)
+}
+
+// AcceptAs takes the good ones in, and says how they go onto the chain.
+func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (string, error) {
 	if err := p.Disk.Room(); err != nil {
 		return "", err
 	}
@@ -114,7 +120,7 @@ func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consort
 	if err := p.shareAgain(b.submissions); err != nil {
 		return "", err
 	}
-	items, err := p.take(b.submissions)
+	items, err := p.take(b.submissions, as)
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +215,7 @@ func (b *Batch) check(at int) {
 		var stays bool
 		if stays, line.Failure, err = b.stays(same, &submission); stays && err == nil {
 			line.Version = same.Version
-			line.Before = &outbox.Published{TxID: same.TxID, Asset: same.Asset, Directory: same.Directory, StoredAt: same.StoredAt}
+			line.Before = &outbox.Published{TxID: same.TxID, Asset: same.Asset, Index: same.Position.Index, Directory: same.Directory, StoredAt: same.StoredAt}
 			line.Note = joinedNotes(notes...)
 			return
 		}

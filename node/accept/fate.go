@@ -33,7 +33,7 @@ func (p *Publisher) fate(item outbox.Item) (fate, error) {
 	case item.State == outbox.Withdrawn, item.Note.Kind != wire.KindObject:
 		return fate{done: true}, nil
 	}
-	event, found, err := p.View.Event(item.TxID)
+	event, found, err := p.published(item)
 	if err != nil {
 		return fate{}, err
 	}
@@ -54,6 +54,17 @@ func (p *Publisher) fate(item outbox.Item) (fate, error) {
 		return fate{waits: "on the chain; it waits for a record of its collection"}, nil
 	}
 	return fate{waits: "on the chain; its blocks are being read"}, nil
+}
+
+// published is what the chain has shown of an item: of an object in a batch what has become of it or, as long as
+// nothing has, of the batch.
+func (p *Publisher) published(item outbox.Item) (view.Event, bool, error) {
+	name := wire.Publication{TxID: item.TxID, Index: item.Index}
+	event, found, err := p.View.Published(name)
+	if err != nil || found || name.Index == 0 {
+		return event, found, err
+	}
+	return p.View.Event(name.TxID)
 }
 
 // fateOfWithdrawal: the object is gone when the view says so.

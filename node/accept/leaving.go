@@ -30,8 +30,8 @@ func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bo
 
 // take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is
 // published anew.
-func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error) {
-	items, err := p.Outbox.Accept(submissions)
+func (p *Publisher) take(submissions []outbox.Submission, as outbox.Anchor) ([]outbox.Item, error) {
+	items, err := p.Outbox.AcceptAs(submissions, as)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error)
 		if item.State != outbox.Confirmed || item.Failure != "" {
 			continue
 		}
-		name := wire.Publication{TxID: item.TxID}
+		name := wire.Publication{TxID: item.TxID, Index: item.Index}
 		event, found, err := p.View.Published(name)
 		if err != nil {
 			return nil, err
@@ -55,7 +55,7 @@ func (p *Publisher) take(submissions []outbox.Submission) ([]outbox.Item, error)
 	if err := p.Outbox.Withdraw(ended...); err != nil {
 		return nil, err
 	}
-	return p.Outbox.Accept(submissions)
+	return p.Outbox.AcceptAs(submissions, as)
 }
 
 // InForce reports whether this organisation has a version of an object in a collection that is to stay.

@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -87,7 +88,7 @@ func (h *publishersWorld) signs(free uint64) (kinds []wire.Kind, waits problem.C
 	m := publish.NewMinter(publish.Config{
 		Outbox: box, View: h.R.View, State: h.State, Fresh: publish.NewFresh(h.Blocks), Ledger: s, Finder: s, Announcer: s, Hint: func(uint64) {},
 		GenesisHash: make([]byte, 32), Consortium: h.ID, LeaseKey: []byte("key"), Condition: condition, Log: nodetest.Discard, Timeout: time.Hour,
-		Sole: &publish.Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: condition, Log: nodetest.Discard},
+		Sole: &sole.Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: condition, Log: nodetest.Discard},
 	})
 	ctx, stop := context.WithCancel(h.T.Context())
 	ended := make(chan error, 1)

@@ -102,12 +102,12 @@ func (p *Publisher) status(id string) (ownedStatus, error) {
 			detail.Message, detail.Publisher = line.Failure, ""
 			status.Failures = append(status.Failures, detail)
 		case line.Before != nil:
-			detail.Message, detail.TxID, detail.AssetID = line.Before.TxID, line.Before.TxID, line.Before.Asset
+			detail.Message, detail.TxID, detail.AssetID, detail.Index = line.Before.TxID, line.Before.TxID, line.Before.Asset, line.Before.Index
 			detail.CID, detail.StoredAt = line.Before.Directory, line.Before.StoredAt
 			status.Successes = append(status.Successes, detail)
 		default:
 			item := items[line.Item]
-			detail.CID, detail.TxID, detail.StoredAt, detail.AssetID = item.Directory, item.TxID, item.StoredAt, item.Asset
+			detail.CID, detail.TxID, detail.StoredAt, detail.AssetID, detail.Index = item.Directory, item.TxID, item.StoredAt, item.Asset, item.Index
 			if detail.Version == "" {
 				detail.Version = wire.FormatTime(item.StoredAt)
 			}

@@ -223,7 +223,7 @@ func (c *Catalogue) recordsOf(entries []*view.Entry) []taxii.Record {
 		}
 		list[i] = taxii.Record{
 			ID: e.ID, Version: e.Version, SpecVersion: stix.SpecVersion, DateAdded: e.Added(), Object: e.Object,
-			StoredAt: e.StoredAt, CID: e.Directory, TxID: e.TxID, AssetID: e.Asset, Publisher: names[e.Publisher],
+			StoredAt: e.StoredAt, CID: e.Directory, TxID: e.TxID, AssetID: e.Asset, Index: e.Position.Index, Publisher: names[e.Publisher],
 		}
 	}
 	return list

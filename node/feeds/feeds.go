@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -35,6 +36,7 @@ type Feeds struct {
 		AwaitFetched(ctx context.Context) error
 	}
 	Ledger  wallet
+	Anchor  outbox.Anchor // how what they bring goes onto the chain
 	Trail   taxii.Auditor
 	Problem func() error
 	changed signal.Signal
@@ -120,12 +122,20 @@ func (f *Feeds) make(c config.Feed) (*nodeFeed, error) {
 		Filter: feed.Filter{
 			Types: c.Types, Markings: c.Markings, MinConfidence: c.MinConfidence, Labels: c.Labels, Authors: c.Authors, Since: since,
 		},
-		Others: f.State.OtherMarkings, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Credentials: feedCredentials(c),
+		Others: f.State.OtherMarkings, MaxObjects: c.MaxObjects, MaxCost: maxCost(c), Portion: f.portion(), Credentials: feedCredentials(c),
 	}, f.Repo.Outbox)
 	if err != nil {
 		return nil, err
 	}
 	return &nodeFeed{config: c, feed: made, one: make(chan struct{}, 1)}, nil
+}
+
+// portion is how many objects are published at once: what shares an NFT is gathered over pages.
+func (f *Feeds) portion() int {
+	if f.Anchor.From == 0 {
+		return 0
+	}
+	return f.Anchor.Most
 }
 
 func maxCost(c config.Feed) uint64 { return uint64(math.Round(c.MaxALGO * 1e6)) }

@@ -95,7 +95,6 @@ func (s *sink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Verdic
 		return nil, err
 	}
 	covering := s.covering(into)
-	cost := ledger.Cost(1, publish.MinFee(ctx, s.Ledger))
 	verdicts := make([]feed.Verdict, len(objects))
 	for i, object := range objects {
 		v, line := &verdicts[i], b.Lines[i]
@@ -107,12 +106,30 @@ func (s *sink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Verdic
 		if v.Known || v.Refused != "" {
 			continue
 		}
-		v.Cost, v.Refused, v.Note = cost, line.Failure, line.Note
+		v.Refused, v.Note = line.Failure, line.Note
 		if v.Refused == "" {
 			v.Refused = unmarked.refuses(object, s.State.Audience(into), b.Markings.Levels())
 		}
 	}
+	s.price(verdicts, ledger.Cost(1, publish.MinFee(ctx, s.Ledger)))
 	return verdicts, b.Markings.Err
+}
+
+// price says what each of the new objects costs, where a transaction costs so much: in a batch, the first pays for all.
+func (s *sink) price(verdicts []feed.Verdict, one uint64) {
+	var fresh []*feed.Verdict
+	for i := range verdicts {
+		if v := &verdicts[i]; !v.Known && v.Refused == "" {
+			fresh = append(fresh, v)
+		}
+	}
+	each := 1
+	if s.Anchor.From > 0 && len(fresh) >= s.Anchor.From {
+		each = s.Anchor.Most
+	}
+	for i := 0; i < len(fresh); i += each {
+		fresh[i].Cost = one
+	}
 }
 
 func incoming(objects []*stix.Object) taxii.Addition {
@@ -245,12 +262,12 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 	}
 	own := s.Repo.Config.Organisation.Name
 	who := taxii.Principal{User: "feed " + s.config.Name, Org: own, Role: taxii.RolePublisher}
-	id, err := s.Publisher.Accept(who, taxii.Collection{Root: own, ID: into.ID}, into, incoming(objects))
+	id, err := s.Publisher.AcceptAs(who, taxii.Collection{Root: own, ID: into.ID}, into, incoming(objects), s.Anchor)
 	if err != nil {
 		return nil, err
 	}
 	s.status = id
-	status, _, found, err := s.Publisher.Outbox.Status(id)
+	status, items, found, err := s.Publisher.Outbox.Status(id)
 	if err == nil && !found {
 		err = errors.New("the status of what was published is gone")
 	}
@@ -259,9 +276,12 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 	}
 	cost := ledger.Cost(1, ledger.LowestFee)
 	verdicts := make([]feed.Verdict, len(objects))
-	failures := 0
+	failures, paid := 0, map[uint64]bool{}
 	for i, line := range status.Lines {
-		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note, Cost: cost}
+		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note}
+		if batch := items[line.Item].Batch; batch == 0 || !paid[batch] {
+			paid[batch], verdicts[i].Cost = true, cost
+		}
 		if line.Failure != "" {
 			failures++
 		}

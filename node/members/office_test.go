@@ -22,6 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -166,7 +167,7 @@ func (o *office) restarts() *office {
 	}
 	o.Self.Account, o.Self.Identity = r.Keys.Account, r.Keys.Identity
 	o.World.Open()
-	sole := &publish.Sole{Outbox: r.Outbox, Self: r.Keys.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	sole := &sole.Sole{Outbox: r.Outbox, Self: r.Keys.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	nodetest.Must(o.T, BeginWithKeys(r, r.Keys.Address(), sole))
 	return officeIn(o.World)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -288,7 +289,7 @@ func (r *Registrar) replaceable(name string, document wire.Member) (m consortium
 }
 
 // BeginWithKeys makes the outbox that of the account that this node has now.
-func BeginWithKeys(r *repo.Repo, self string, s *publish.Sole) error {
+func BeginWithKeys(r *repo.Repo, self string, s *sole.Sole) error {
 	if err := r.Outbox.SetPublisher(self); err != nil {
 		return err
 	}

@@ -44,7 +44,9 @@ type op struct {
 	Does string
 	N    int    // the first object that it is about
 	Many int    // … and how many
+	From int    // posts: in batches of up to batchMost, where so many are new; 0: with a transaction each
 	In   string // collection
+	All  bool   // withdraws: all of the batch that it is in
 	Look func(w *world, p *process)
 }
 
@@ -181,7 +183,7 @@ func (w *world) try(ctx context.Context, p *process, o op) error {
 	case backs:
 		return w.backUp()
 	case restores:
-		w.restore(ctx)
+		w.restore(ctx, o)
 	case congests:
 		w.congest(uint64(o.N), uint64(o.Many))
 	case kills:
@@ -235,12 +237,15 @@ func (f *fixture) submission(n int, in string) outbox.Submission {
 	}}
 }
 
+// batchMost is how many objects a batch has here.
+const batchMost = 4
+
 func (w *world) post(p *process, o op) error {
 	var list []outbox.Submission
 	for n := range o.Many {
 		list = append(list, w.fixture.submission(o.N+n, o.In))
 	}
-	items, err := p.outbox.Accept(list)
+	items, err := p.outbox.AcceptAs(list, outbox.Anchor{From: o.From, Most: batchMost, Bytes: 1 << 20})
 	if err != nil {
 		return err
 	}
@@ -261,6 +266,12 @@ func (w *world) withdraw(p *process, o op) error {
 	}
 	if e, found := w.chain.find(item.TxID, w.followed()); !found || e.Sender != p.org.Address() {
 		return nil
+	}
+	if item.Index > 0 && !o.All {
+		draft, err := consortium.DraftWithdrawal(w.fixture.id, item.Asset, item.Index, state.Now())
+		check(err)
+		_, err = p.records.Store(context.Background(), KeyOf("withdraw", fmt.Sprint(item.Asset), fmt.Sprint(item.Index)), draft)
+		return err
 	}
 	_, err = p.outbox.Accept([]outbox.Submission{{Item: outbox.Item{
 		Key: KeyOf("destroy", fmt.Sprint(item.Asset)), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: item.Asset, StoredAt: state.Now(),
@@ -293,8 +304,9 @@ func (w *world) backUp() error {
 	return err
 }
 
-// restore loses the node, and begins with its backup on another machine. Its clients post again what they have posted.
-func (w *world) restore(ctx context.Context) {
+// restore loses the node, and begins with its backup on another machine. Its clients post again what they have posted,
+// the first one in batches if the op says so.
+func (w *world) restore(ctx context.Context, o op) {
 	w.mu.Lock()
 	backup := w.backup
 	w.backup = nil
@@ -318,6 +330,9 @@ func (w *world) restore(ctx context.Context) {
 		posted = append(posted, op{Does: posts, N: p.n, Many: 1, In: p.in})
 	}
 	w.mu.Unlock()
+	if o.Many > 0 {
+		w.do(ctx, op{Does: posts, N: o.N, Many: o.Many, From: o.From, In: o.In})
+	}
 	slices.SortFunc(posted, func(a, b op) int { return cmp.Or(a.N-b.N, strings.Compare(a.In, b.In)) })
 	for _, o := range posted {
 		w.do(ctx, o)
@@ -347,7 +362,9 @@ func (w *world) check() {
 	for _, e := range w.chain.between(begins, w.chain.now()) {
 		own := e.Sender == w.fixture.self.Address() || e.Sender == w.fixture.next.Address()
 		// Of what the lost node did, only what is there, and was posted, is anybody's business again.
-		if lost := w.restored && (w.chain.isEnded(e.Asset) || e.Note.Kind != wire.KindObject); own && !known[e.TxID] && !lost && e.TxID != copied {
+		published := w.publishedBy(e)
+		all := len(published) > 0 && !slices.ContainsFunc(published, func(p publication) bool { return w.isGone(p.at) })
+		if lost := w.restored && !all; own && !known[e.TxID] && !lost && e.TxID != copied {
 			w.wrong("transaction %s of a %s is on the chain, and the outbox doesn't know it", e.TxID, e.Note.Kind)
 		}
 	}
@@ -366,6 +383,13 @@ func (w *world) check() {
 	}
 }
 
+// objectsOf gives the objects of a batch.
+func (w *world) objectsOf(batch outbox.Item) []outbox.Item {
+	objects, err := w.current().plain.Objects(batch)
+	check(err)
+	return objects
+}
+
 func (w *world) checkItem(item outbox.Item) {
 	e, onChain := w.chain.find(item.TxID, w.chain.now())
 	switch {
@@ -374,7 +398,10 @@ func (w *world) checkItem(item outbox.Item) {
 			w.wrong("item %d is done, and asset %d is there", item.Number, item.Destroys)
 		}
 	case item.State == outbox.Confirmed && item.Failure == "":
-		if !onChain || item.Note.Kind == wire.KindObject && w.stored(e.Directory).identity != (identity{item.Collection, item.ObjectID}) {
+		at := slices.IndexFunc(w.publishedBy(e), func(p publication) bool {
+			return p.at.index == item.Index && p.identity == identity{item.Collection, item.ObjectID}
+		})
+		if !onChain || item.Note.Kind == wire.KindObject && at < 0 {
 			w.wrong("item %d is confirmed by %q, which is on the chain: %v", item.Number, item.TxID, onChain)
 		}
 	case item.State == outbox.Confirmed:
@@ -384,7 +411,10 @@ func (w *world) checkItem(item outbox.Item) {
 			w.wrong("item %d is given up: %s", item.Number, item.Failure)
 		}
 	case item.State == outbox.Withdrawn:
-		if !onChain || !w.chain.isEnded(e.Asset) {
+		if item.Note.Kind == wire.KindBatch && item.TxID == "" && len(w.objectsOf(item)) == 0 { // they were found elsewhere, or given up
+			return
+		}
+		if !onChain || !w.isGone(place{e.Asset, item.Index}) && !w.chain.isEnded(e.Asset) {
 			w.wrong("item %d is withdrawn, and its NFT is on the chain: %v", item.Number, onChain)
 		}
 	}

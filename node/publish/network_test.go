@@ -346,16 +346,27 @@ func (v *fakeView) Leased(lease [32]byte) (view.Event, bool, error) {
 }
 
 func (v *fakeView) Same(probe *view.Entry) (*view.Entry, error) {
-	list := v.logged(func(e view.Event) bool {
-		return e.State == view.InView && v.world.stored(e.Directory).identity == identity{probe.Collection, probe.ID} &&
-			e.Sender != v.world.fixture.founder.Address() // the only other member that publishes
-	})
-	if err := v.local(); err != nil || len(list) == 0 {
+	if err := v.local(); err != nil {
 		return nil, err
 	}
-	e := list[0]
-	return &view.Entry{Collection: probe.Collection, ID: probe.ID, Hash: v.world.stored(e.Directory).hash, Asset: e.Asset, TxID: e.TxID,
-		Directory: e.Directory, Position: e.Position}, nil
+	withdrawn := map[place]bool{}
+	for _, e := range v.world.visible(0, v.world.followed()) {
+		for _, p := range v.world.endedBy(e) {
+			withdrawn[p.at] = true
+		}
+	}
+	others := v.world.fixture.founder.Address() // the only other member that publishes
+	for _, e := range v.logged(func(e view.Event) bool { return e.State == view.InView && e.Sender != others }) {
+		for _, p := range v.world.publishedBy(e.Event) {
+			if p.identity != (identity{probe.Collection, probe.ID}) || withdrawn[p.at] {
+				continue
+			}
+			position := e.Position
+			position.Index = p.at.index
+			return &view.Entry{Collection: probe.Collection, ID: probe.ID, Hash: p.hash, Asset: e.Asset, TxID: e.TxID, Directory: p.directory, Position: position}, nil
+		}
+	}
+	return nil, nil
 }
 
 // fakeMembers are told of what is published.

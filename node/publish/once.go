@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ipfs/go-cid"
@@ -20,12 +19,21 @@ import (
 
 // unpublished takes out what the chain has already, and records it: because a transaction was confirmed whose journal
 // was lost.
-func (m *Minter) unpublished(items []outbox.Item) ([]outbox.Item, error) {
+func (m *Minter) unpublished(ctx context.Context, items []outbox.Item) ([]outbox.Item, error) {
 	rest := items[:0:0]
 	for _, item := range items {
 		done, by, failure, err := m.done(&item)
 		if err != nil {
 			return nil, err
+		}
+		if !done && item.Note.Kind == wire.KindBatch && !item.Reopening {
+			whole, err := m.unpublishedBatch(ctx, item)
+			if err != nil {
+				return nil, err
+			}
+			if !whole {
+				continue
+			}
 		}
 		if !done {
 			rest = append(rest, item)
@@ -97,7 +105,8 @@ func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outb
 	}
 	again := recheck{state: m.State, outbox: m.Outbox.Outbox}
 	for _, item := range items {
-		if item.Note.Kind != wire.KindObject {
+		isBatch := item.Note.Kind == wire.KindBatch
+		if item.Note.Kind != wire.KindObject && !isBatch {
 			rest = append(rest, item)
 			continue
 		}
@@ -105,7 +114,8 @@ func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outb
 		if err != nil {
 			return nil, nil, err
 		}
-		if why := now.withholds(item); why != nil {
+		why := now.withholds(item)
+		if why != nil && !isBatch { // of a batch, some may be published
 			if err := m.giveUp(ctx, item, why); err != nil {
 				return nil, nil, err
 			}
@@ -120,20 +130,21 @@ func (m *Minter) upToDate(ctx context.Context, items []outbox.Item) (rest []outb
 			problem = &obstacle{Problem: "permission", Detail: "a record of collection " + item.Collection + " has not arrived"}
 			continue
 		}
-		if c.Epoch == item.Epoch && c.MayPublish(m.State.Self) {
+		foreign := isBatch && item.Publisher != m.State.Self // so are the directories that it lists
+		if c.Epoch == item.Epoch && c.MayPublish(m.State.Self) && why == nil && !item.Reopening && !foreign {
 			rest = append(rest, item)
 			continue
 		}
-		var keys map[uint32]*seal.EpochKey
-		m.State.Read(func(s *consortium.State) { keys = s.Keys(item.Collection) })
-		if keys[item.Epoch] == nil {
+		key := m.keyOf(item)
+		if key == nil {
 			problem = &obstacle{Problem: "permission", Detail: "the records of collection " + item.Collection + " have not arrived"}
 			continue
 		}
-		if err := m.reopen(ctx, item, keys[item.Epoch]); err != nil {
-			return nil, nil, fmt.Errorf("taking object %s back to be sealed again: %w", item.ObjectID, err)
+		if err := m.reopen(ctx, item, key); err != nil {
+			return nil, nil, fmt.Errorf("taking %s %s back to be sealed again: %w", item.Note.Kind, item.ObjectID, err)
 		}
-		m.Log.Info("an object is sealed again: its collection has changed", "object", item.ObjectID, "collection", item.Collection, "epoch", item.Epoch)
+		m.Log.Info("what was sealed is sealed again: its collection has changed, or this organisation's account", "object", item.ObjectID, "objects", max(1, item.Objects),
+			"collection", item.Collection, "epoch", item.Epoch)
 	}
 	return rest, problem, nil
 }
@@ -151,33 +162,19 @@ func (m *Minter) giveUp(ctx context.Context, item outbox.Item, why error) error 
 	return m.Fresh.blocks.Forget(ctx, []cid.Cid{root})
 }
 
+// reopen takes an object, or a batch, back to be sealed again, with the key that it was sealed with.
 func (m *Minter) reopen(ctx context.Context, item outbox.Item, key *seal.EpochKey) error {
-	directory, err := m.Fresh.take(ctx, item.Directory)
+	if item.Note.Kind == wire.KindBatch {
+		return m.reopenBatch(ctx, item, key)
+	}
+	directory, plaintext, err := m.unsealed(ctx, item, key)
 	if err != nil {
 		return err
 	}
-	files, err := directory.Files()
-	if err != nil {
+	if err := m.Outbox.Reopen(item, plaintext); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if f.Name != wire.ObjectName {
-			continue
-		}
-		sealed, err := wire.ParseSealedObject(f.Data)
-		if err != nil {
-			return err
-		}
-		plaintext, err := key.Open(sealed)
-		if err != nil {
-			return err
-		}
-		if err := m.Outbox.Reopen(item, plaintext); err != nil {
-			return err
-		}
-		return m.Fresh.blocks.Forget(ctx, []cid.Cid{directory.Root()})
-	}
-	return errors.New("its directory has no " + wire.ObjectName)
+	return m.Fresh.blocks.Forget(ctx, []cid.Cid{directory.Root()})
 }
 
 // PublishedAs finds what is in the view of a member of the same version, or of the same content if there are no

@@ -28,7 +28,12 @@ func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
-	items, err := o.Outbox.Accept(submissions)
+	return o.AcceptAs(submissions, outbox.Anchor{})
+}
+
+// AcceptAs takes items in, which may go in batches.
+func (o *Outbox) AcceptAs(submissions []outbox.Submission, as outbox.Anchor) ([]outbox.Item, error) {
+	items, err := o.Outbox.AcceptAs(submissions, as)
 	for _, item := range items {
 		if item.New {
 			o.passed(stages.Accepted, item)
@@ -99,17 +104,38 @@ func (o *Outbox) GiveUp(item outbox.Item, failure string) error {
 	return o.Outbox.GiveUp(item, failure)
 }
 
-// Withdraw records that what transactions made is withdrawn.
+// Withdraw records that what transactions published is withdrawn; of a batch all of it, or one object.
 func (o *Outbox) Withdraw(names ...wire.Publication) error {
 	defer o.Done.Notify()
 	return o.Outbox.Withdraw(names...)
 }
 
-// passed counts the objects among items.
+// SetBatchStored records that a batch and its objects are sealed and stored.
+func (o *Outbox) SetBatchStored(batch outbox.Item, objects []outbox.Item) error {
+	defer o.Stored.Notify()
+	if err := o.Outbox.SetBatchStored(batch, objects); err != nil {
+		return err
+	}
+	o.passed(stages.Stored, objects...)
+	return nil
+}
+
+// ReopenBatch takes a stored batch back, to be sealed again.
+func (o *Outbox) ReopenBatch(batch outbox.Item, found []outbox.Found) error {
+	defer o.Accepted.Notify()
+	return o.Outbox.ReopenBatch(batch, found)
+}
+
+// passed counts the objects among items, and those of batches.
 func (o *Outbox) passed(stage stages.Stage, items ...outbox.Item) {
 	for _, item := range items {
-		if item.Note.Kind == wire.KindObject {
+		switch item.Note.Kind {
+		case wire.KindObject:
 			o.Stages.Passed(stage, stages.Own, item.StoredAt)
+		case wire.KindBatch:
+			for range item.Objects {
+				o.Stages.Passed(stage, stages.Own, item.StoredAt)
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -44,7 +45,7 @@ type process struct {
 	outbox  *Outbox
 	plain   *outbox.Outbox // that of a test, which never fails
 	state   *state.Shared
-	sole    *Sole
+	sole    *sole.Sole
 	sealer  *Sealer
 	minter  *Minter
 	records *Records
@@ -111,7 +112,7 @@ func (w *world) start(ctx context.Context) (*process, context.Context, error) {
 	self := p.org.Address()
 	p.outbox, p.state = NewOutbox(o), state.New(self, s, nil)
 	condition := problem.NewMonitor("publishing", nodetest.Discard)
-	p.sole = &Sole{Outbox: o, Self: self, Condition: condition, Log: nodetest.Discard}
+	p.sole = &sole.Sole{Outbox: o, Self: self, Condition: condition, Log: nodetest.Discard}
 	blocks := &fakeBlocks{p}
 	fresh := NewFresh(blocks)
 	p.records = NewRecords(p.state.Self, p.outbox, blocks, fresh)
@@ -202,8 +203,11 @@ func (p *process) deliver(ctx context.Context, upTo uint64) error {
 		if p.state.Ours(e.Sender) {
 			minted = append(minted, mintedBy(e))
 		}
-		if e.Note.Kind == wire.KindDestroy {
+		switch {
+		case e.Note.Kind == wire.KindDestroy:
 			ended = append(ended, wire.Publication{TxID: p.world.mintOf(e.Asset)})
+		case e.Note.Kind == wire.KindRemoval && e.Note.Asset > 0:
+			ended = append(ended, wire.Publication{TxID: p.world.mintOf(e.Note.Asset), Index: e.Note.Index})
 		}
 	}
 	if err := p.minter.Confirm(ctx, minted); err != nil {
@@ -259,14 +263,15 @@ func (p *process) signs(mints []ledger.Mint) {
 		if note.Kind == wire.KindRotation && (p.outbox.Count()[outbox.Signed] > 0 || len(mints) > 1) {
 			w.wrong("a change of keys is signed while something else is on its way")
 		}
-		if note.Kind != wire.KindObject {
+		if note.Kind != wire.KindObject && note.Kind != wire.KindBatch {
 			continue
 		}
 		root, err := wire.ParseURL(m.URL)
 		check(err)
-		of := w.stored(root.String())
-		if of.epoch < now.epochs[of.collection] {
-			w.wrong("%v is signed as it was sealed to epoch %d, in epoch %d", of.identity, of.epoch, now.epochs[of.collection])
+		for _, of := range w.publishedBy(consortium.Event{Note: note, Directory: root.String()}) {
+			if of.epoch < now.epochs[of.collection] {
+				w.wrong("%v is signed as it was sealed to epoch %d, in epoch %d", of.identity, of.epoch, now.epochs[of.collection])
+			}
 		}
 	}
 }

@@ -44,8 +44,10 @@ func (p *process) item(n int, in string) outbox.Item {
 // mintsOf gives the transactions by which the node published an object.
 func (w *world) mintsOf(n int, in string) (txids []string) {
 	for _, e := range w.chain.between(begins, w.chain.now()) {
-		if e.Sender != w.fixture.founder.Address() && w.stored(e.Directory).identity == (identity{w.fixture.called(in), objectID(n)}) {
-			txids = append(txids, e.TxID)
+		for _, p := range w.publishedBy(e) {
+			if e.Sender != w.fixture.founder.Address() && p.identity == (identity{w.fixture.called(in), objectID(n)}) {
+				txids = append(txids, e.TxID)
+			}
 		}
 	}
 	return txids

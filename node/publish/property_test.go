@@ -46,6 +46,12 @@ func drawHistory(t *rapid.T) history {
 		switch o.Does {
 		case posts:
 			o.Many = rapid.SampledFrom([]int{1, 1, 1, 2, 2, 2, 3, 3, 3, 20}).Draw(t, "many")
+			o.From = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "from")
+		case withdraws:
+			o.All = rapid.Bool().Draw(t, "all")
+		case restores:
+			o.Many = rapid.SampledFrom([]int{0, 3, 6}).Draw(t, "many again")
+			o.From = 1
 		case congests:
 			o.N, o.Many = rapid.SampledFrom([]int{4, 40}).Draw(t, "fee"), 30
 		case foreign, clashes:

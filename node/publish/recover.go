@@ -50,7 +50,7 @@ func (m *Minter) awaitRecovery(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if m.Sole.disputed() {
+		if m.Sole.Disputed() {
 			return nil // it is not over: nothing is signed, see maySign
 		}
 	}
@@ -83,13 +83,13 @@ func missing(holes []consortium.Range, number uint64) bool {
 // this node's.
 func (m *Minter) beginSole(ctx context.Context) error {
 	for {
-		known, err := m.Sole.known()
+		known, err := m.Sole.Known()
 		if err != nil || known {
 			return err
 		}
 		round, err := m.Ledger.Round(ctx)
 		if err == nil {
-			return m.Sole.begin(round)
+			return m.Sole.Begin(round)
 		}
 		m.Condition.Set("algod", err.Error())
 		if !retry.Wait(ctx, slowestPace) {
@@ -104,7 +104,7 @@ func (m *Minter) beginRecovery(ctx context.Context, recovery *outbox.Recovery) e
 		round, err := m.Ledger.Tip(ctx) // of one that is behind, the round would come too early
 		if err == nil {
 			recovery.Until = round + ledger.Window
-			if err := m.Sole.recovers(recovery.Until); err != nil {
+			if err := m.Sole.Recovers(recovery.Until); err != nil {
 				return err
 			}
 			return m.Outbox.SetRecovery(recovery)

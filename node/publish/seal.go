@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
@@ -84,22 +85,22 @@ func (s *Sealer) sealAll(ctx context.Context, queue *outbox.Reader) error {
 // seal takes a batch, or as much of it as may be held in memory, from accepted to stored, and returns how many items it
 // looked at. Items of a collection in which this organisation may not publish any more wait until it may.
 func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err error) {
-	drafts, n, err := s.draft(items)
+	if items[0].Note.Kind == wire.KindBatch {
+		return 1, s.sealWhole(ctx, items[0])
+	}
+	if at := slices.IndexFunc(items, func(item outbox.Item) bool { return item.Note.Kind == wire.KindBatch }); at > 0 {
+		items = items[:at]
+	}
+	drafts, n, err := s.draft(items, s.Memory)
 	if err != nil {
 		return 0, fmt.Errorf("sealing: %w", err)
 	}
 	if len(drafts) == 0 {
 		return n, nil
 	}
-	stored, directories := make([]outbox.Item, len(drafts)), make([]p2p.Directory, len(drafts))
-	for i, d := range drafts {
-		if directories[i], err = DirectoryOf(d.Draft); err != nil {
-			return 0, fmt.Errorf("sealing object %s: %w", d.item.ObjectID, err)
-		}
-		hash := wire.MetadataHash(d.Metadata)
-		stored[i] = d.item
-		stored[i].Epoch, stored[i].Publisher = d.epoch, s.State.Self
-		stored[i].Directory, stored[i].MetadataHash = directories[i].Root().String(), hash[:]
+	stored, directories, err := sealed(drafts, s.State.Self)
+	if err != nil {
+		return 0, err
 	}
 	if len(stored) == n {
 		s.Condition.Clear()
@@ -116,6 +117,21 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 	return n, nil
 }
 
+// sealed gives what is to be stored of drafts, for the account that is to mint it.
+func sealed(drafts []*draft, publisher string) (items []outbox.Item, directories []p2p.Directory, err error) {
+	items, directories = make([]outbox.Item, len(drafts)), make([]p2p.Directory, len(drafts))
+	for i, d := range drafts {
+		if directories[i], err = DirectoryOf(d.Draft); err != nil {
+			return nil, nil, fmt.Errorf("sealing object %s: %w", d.item.ObjectID, err)
+		}
+		hash := wire.MetadataHash(d.Metadata)
+		items[i] = d.item
+		items[i].Epoch, items[i].Publisher = d.epoch, publisher
+		items[i].Directory, items[i].MetadataHash = directories[i].Root().String(), hash[:]
+	}
+	return items, directories, nil
+}
+
 // draft is an object that is sealed and not stored.
 type draft struct {
 	consortium.Draft
@@ -123,9 +139,9 @@ type draft struct {
 	epoch uint32 // that it is sealed to
 }
 
-// draft seals those of the items that may be published now, on all processors, as far as they may be held in memory. It
-// returns how many items it looked at.
-func (s *Sealer) draft(items []outbox.Item) (drafts []*draft, n int, err error) {
+// draft seals those of the items that may be published now, on all processors, as far as so many bytes may be held in
+// memory. It returns how many items it looked at.
+func (s *Sealer) draft(items []outbox.Item, memory int64) (drafts []*draft, n int, err error) {
 	var held atomic.Int64
 	again := recheck{state: s.State, outbox: s.Outbox.Outbox}
 	ours := map[string]consortium.Collection{}
@@ -136,7 +152,7 @@ func (s *Sealer) draft(items []outbox.Item) (drafts []*draft, n int, err error) 
 	}
 	var workers errgroup.Group
 	workers.SetLimit(runtime.GOMAXPROCS(0))
-	for n < len(items) && held.Load() < s.Memory {
+	for n < len(items) && held.Load() < memory {
 		item := items[n]
 		into, now, err := s.into(&again, ours, item)
 		if err != nil {

@@ -1,7 +1,8 @@
 // Package publish brings what is in the outbox onto IPFS and onto the chain, exactly once. Between the steps everything
 // is in the outbox: after a crash each of them is simply done again. In the order of the pipeline:
 //
-//	seal.go     what was accepted is sealed and stored; record.go: so are records, which need no sealing
+//	seal.go     what was accepted is sealed and stored; batch.go: many at once; record.go: so are records, which need
+//	            no sealing
 //	sign.go     what is stored is signed, in groups, as far as ALGO, flights and the order allow
 //	once.go     … unless the chain has it already, or it must not be published any more (recheck.go); what was stored
 //	            for an account before becomes the present one's (renew.go)
@@ -9,7 +10,7 @@
 //	confirm.go  what was submitted is seen confirmed, or proved never to be
 //
 // Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and
-// its lost predecessor), sole.go (another node with the same keys), rotation.go (a change of our own keys).
+// its lost predecessor), rotation.go (a change of our own keys).
 package publish
 
 import (
@@ -34,6 +35,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -64,7 +66,7 @@ type Config struct {
 	Finder      Finder
 	Hint        func(round uint64) // tells our own watcher
 	Disk        *problem.Disk
-	Sole        *Sole
+	Sole        *sole.Sole
 	Condition   *problem.Monitor
 	Log         *slog.Logger
 	Timeout     time.Duration // until a group that algod has taken is looked after
@@ -111,7 +113,7 @@ func (m *Minter) Run(ctx context.Context) error {
 func (m *Minter) sign(ctx context.Context) error {
 	queue := m.Outbox.Reader(outbox.Stored)
 	err := signal.Until(ctx, func() (bool, error) { return false, m.signAll(ctx, queue) },
-		&m.Outbox.Stored, &m.flights.landed, &m.State.Changed, &m.Sole.changed)
+		&m.Outbox.Stored, &m.flights.landed, &m.State.Changed, &m.Sole.Changed)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -161,12 +163,12 @@ const lookAhead = 16
 // something that others don't wait for, as a collection's record, it is skipped. A problem is one that time or money
 // solves.
 func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader) (progress bool, problem *obstacle, err error) {
-	if !m.Sole.disputed() {
+	if !m.Sole.Disputed() {
 		if err := m.awaitRecovery(ctx); err != nil || ctx.Err() != nil {
 			return false, nil, err
 		}
 	}
-	if m.Sole.disputed() {
+	if m.Sole.Disputed() {
 		items, err := m.otherKeys()
 		if err != nil || len(items) == 0 {
 			return false, nil, err
@@ -243,7 +245,7 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	if err != nil || problem != nil {
 		return nil, problem, err
 	}
-	if items, err = m.unpublished(items); err != nil {
+	if items, err = m.unpublished(ctx, items); err != nil {
 		return nil, nil, err
 	}
 	if items, problem, err = m.upToDate(ctx, items); err != nil || len(items) == 0 {
@@ -294,7 +296,9 @@ func algodProblem(err error) *obstacle {
 	return &obstacle{Problem: "algod", Detail: err.Error(), err: err}
 }
 
-func isDestroy(item outbox.Item) bool { return item.Note.Kind == wire.KindDestroy }
+func isDestroy(item outbox.Item) bool {
+	return item.Note.Kind == wire.KindDestroy || item.Note.Kind == wire.KindRelease
+}
 
 func isMint(item outbox.Item) bool { return !isDestroy(item) }
 
@@ -373,7 +377,7 @@ func (m *Minter) affordable(ctx context.Context, params ledger.Params, items []o
 		switch {
 		case isDestroy(item):
 			cost = params.MinFee
-		case item.Note.Kind == wire.KindObject:
+		case item.Note.Kind == wire.KindObject, item.Note.Kind == wire.KindBatch:
 			leaves = kept
 		}
 		if cost+leaves <= free {

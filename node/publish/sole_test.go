@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
@@ -42,7 +43,7 @@ func (h *soleWorld) signs(n int) consortium.Event {
 	return e
 }
 
-func (h *soleWorld) disputed() bool { return h.sole.disputed() }
+func (h *soleWorld) disputed() bool { return h.sole.Disputed() }
 
 func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 	h := newSoleWorld(t)
@@ -65,15 +66,15 @@ func TestTransactionsThatThisNodeNeverSignedShowAnotherOne(t *testing.T) {
 	h.sole.Condition.Set("funds", "x")
 	h.sole.Condition.Clear()
 	nodetest.Must(t, h.Replicator.Deliver(t.Context(), h.Round, []consortium.Event{foreign}))
-	again := &Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	again := &sole.Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	nodetest.Must(t, again.Load())
-	if known, err := h.R.Outbox.Sole(); err != nil || !h.disputed() || !again.disputed() || known.Foreign.Count != 1 || known.Foreign.Round != foreign.Round {
-		t.Errorf("%+v, %v, %v (%v)", known, h.disputed(), again.disputed(), err)
+	if known, err := h.R.Outbox.Sole(); err != nil || !h.disputed() || !again.Disputed() || known.Foreign.Count != 1 || known.Foreign.Round != foreign.Round {
+		t.Errorf("%+v, %v, %v (%v)", known, h.disputed(), again.Disputed(), err)
 	}
 	// With another account it is another identity.
-	other := &Sole{Outbox: h.R.Outbox, Self: "OTHER", Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	other := &sole.Sole{Outbox: h.R.Outbox, Self: "OTHER", Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	nodetest.Must(t, other.Load())
-	if other.disputed() {
+	if other.Disputed() {
 		t.Error("it is said of another account")
 	}
 }
@@ -103,13 +104,13 @@ func TestWhatALostNodeSignedIsNoSignOfAnotherOne(t *testing.T) {
 	}
 }
 
-func (h *soleWorld) begins(round uint64) { nodetest.Must(h.T, h.sole.begin(round)) }
+func (h *soleWorld) begins(round uint64) { nodetest.Must(h.T, h.sole.Begin(round)) }
 
 func (h *soleWorld) restored(until uint64) {
 	nodetest.Must(h.T, h.R.Outbox.SetSole(outbox.Sole{Account: h.Self.Address()}))
 	nodetest.Must(h.T, h.R.Outbox.SetRecovery(&outbox.Recovery{Until: until}))
 	if until > 0 {
-		nodetest.Must(h.T, h.sole.recovers(until))
+		nodetest.Must(h.T, h.sole.Recovers(until))
 	}
 }
 
@@ -203,12 +204,12 @@ func TestNothingIsSignedWhileAnotherNodeHasTheSameKeys(t *testing.T) {
 // soleWorld is a hostile world in which it is watched that nobody else has self's keys.
 type soleWorld struct {
 	*worldtest.HostileWorld
-	sole *Sole
+	sole *sole.Sole
 }
 
 func newSoleWorld(t *testing.T) *soleWorld {
 	h := worldtest.NewHostileWorld(t)
-	watch := &Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
+	watch := &sole.Sole{Outbox: h.R.Outbox, Self: h.Self.Address(), Condition: problem.NewMonitor("", nodetest.Discard), Log: nodetest.Discard}
 	h.Saw = watch.Saw
 	return &soleWorld{h, watch}
 }

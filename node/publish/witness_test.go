@@ -329,8 +329,8 @@ func TestARecoveryEndsNotInADispute(t *testing.T) {
 		defer end()
 		err := p.minter.awaitRecovery(ctx)
 		recovery, failed := p.outbox.Recovery()
-		if err != nil || failed != nil || ctx.Err() != nil || recovery == nil || !p.sole.disputed() {
-			t.Errorf("the recovery is %+v, in a dispute: %v (%v, %v, %v)", recovery, p.sole.disputed(), err, failed, ctx.Err())
+		if err != nil || failed != nil || ctx.Err() != nil || recovery == nil || !p.sole.Disputed() {
+			t.Errorf("the recovery is %+v, in a dispute: %v (%v, %v, %v)", recovery, p.sole.Disputed(), err, failed, ctx.Err())
 		}
 	})
 }

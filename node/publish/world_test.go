@@ -28,12 +28,13 @@ type post struct {
 	in string
 }
 
-// content is what is in a directory.
+// content is what is in a directory: an object, or a batch of them.
 type content struct {
 	identity
 	hash      []byte
 	epoch     uint32
 	publisher string
+	objects   []string // directories
 }
 
 // begins is the round in which the histories begin.
@@ -65,6 +66,7 @@ type world struct {
 	between   []func() // two processes
 	contents  map[string]content
 	alive     map[identity]int
+	gone      map[place]bool // withdrawn by themselves
 	mints     map[identity]int
 	foreign   map[identity]uint64 // the round in which another member published it
 	endings   map[identity]int
@@ -112,7 +114,7 @@ func newWorld(h history) *world {
 		fixture: theFixture(), genesis: [32]byte(slices.Repeat([]byte{7}, 32)), chain: newFakeChain(), memory: memory, blocks: nodetest.NewMemStore(),
 		faults: newScript(h.Faults), crashes: &countdown{left: slices.Clone(h.Crashes)}, history: h, cursor: begins,
 		failing:  &countdown{left: slices.Clone(h.Fails)},
-		contents: map[string]content{}, alive: map[identity]int{}, mints: map[identity]int{}, foreign: map[identity]uint64{}, endings: map[identity]int{},
+		contents: map[string]content{}, alive: map[identity]int{}, gone: map[place]bool{}, mints: map[identity]int{}, foreign: map[identity]uint64{}, endings: map[identity]int{},
 		rotations: map[*nodetest.Org]bool{}, posted: map[post]bool{},
 	}
 	w.chain.round, w.chain.confirmed = begins, w.confirmed
@@ -251,7 +253,7 @@ func (w *world) store(directory string, files []p2p.File) {
 		check(err)
 		w.mu.Lock()
 		p := m.Properties
-		w.contents[directory] = content{identity{p.Collection, p.Identifier}, hashOf(p.Identifier), p.Epoch, p.Publisher}
+		w.contents[directory] = content{identity{p.Collection, p.Identifier}, hashOf(p.Identifier), p.Epoch, p.Publisher, listed(files)}
 		w.mu.Unlock()
 	}
 }
@@ -292,22 +294,23 @@ func (w *world) confirmed(e consortium.Event) {
 	if by := w.stored(e.Directory).publisher; by != "" && by != e.Sender {
 		w.wrong("what was stored for %s is on the chain by %s", by, e.Sender)
 	}
-	switch e.Note.Kind {
-	case wire.KindObject:
-		of := w.stored(e.Directory).identity
+	for _, p := range w.publishedBy(e) {
 		w.mu.Lock()
-		w.alive[of]++
-		w.mints[of]++
-		alive := w.alive[of]
+		w.alive[p.identity]++
+		w.mints[p.identity]++
+		alive := w.alive[p.identity]
 		w.mu.Unlock()
 		if alive > 1 {
-			w.wrong("%v is on the chain %d times at once", of, alive)
+			w.wrong("%v is on the chain %d times at once", p.identity, alive)
 		}
-	case wire.KindDestroy:
-		of := w.stored(w.eventOf(e.Asset).Directory).identity
+	}
+	for _, p := range w.endedBy(e) {
 		w.mu.Lock()
-		w.alive[of]--
-		w.endings[of]++
+		if !w.gone[p.at] {
+			w.gone[p.at] = true
+			w.alive[p.identity]--
+			w.endings[p.identity]++
+		}
 		w.mu.Unlock()
 	}
 }

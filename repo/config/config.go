@@ -70,6 +70,7 @@ type Config struct {
 		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer           string   `toml:"explorer"`
 	} `toml:"algorand"`
+	Publish Publish `toml:"publish"`
 	Console struct {
 		Hosts []string `toml:"hosts"` // by which browsers may call this node
 	} `toml:"console"`
@@ -137,6 +138,9 @@ func Default() Config {
 	c.Algorand.Poll.Duration = 5 * time.Second
 	c.Algorand.MaxFee = 10_000
 	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
+	c.Publish.Anchor = AnchorAuto
+	c.Publish.BatchFrom = 101
+	c.Publish.Feeds = AnchorBatch
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
 	c.Log.Level = "info"
@@ -263,6 +267,10 @@ func (c *Config) Validate() error {
 		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
 		{"storage.reclaim", between(c.Storage.Reclaim.Duration, 100*time.Millisecond, 24*time.Hour)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},
+		{"publish.anchor", oneOf(c.Publish.Anchor, AnchorAuto, AnchorSingle, AnchorBatch)},
+		{"publish.feeds", oneOf(c.Publish.Feeds, AnchorAuto, AnchorSingle, AnchorBatch)},
+		{"publish.batch_from", between(c.Publish.BatchFrom, 2, 1_000_000)},
+		{"publish.release_after", checkRelease(c.Publish.ReleaseAfter)},
 	}
 	for _, check := range checks {
 		if check.err != nil {

@@ -47,6 +47,12 @@ func TestMistakesInTheConfigAreNamed(t *testing.T) {
 		{"level = \"info\"", "level = \"loud\""}:                "log.level",
 		{"max_fee = 10000", "max_fee = 1"}:                      "algorand.max_fee",
 		{"poll = \"5s\"", "poll = \"often\""}:                   "often",
+		{"anchor = \"auto\"", "anchor = \"each\""}:              "publish.anchor",
+		{"feeds = \"batch\"", "feeds = \"\""}:                   "publish.feeds",
+		{"batch_from = 101", "batch_from = 1"}:                  "publish.batch_from",
+		{"release_after = \"\"", "release_after = \"23h59m\""}:  "publish.release_after: 23h59m0s is less than 24h0m0s",
+		{"release_after = \"\"", "release_after = \"a month\""}: "a month",
+		{"release_after = \"\"", "release_after = \"-720h\""}:   "publish.release_after",
 	} {
 		must(t, os.WriteFile(Path(dir), []byte(strings.Replace(string(good), change[0], change[1], 1)), 0o600))
 		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), want) {
@@ -67,5 +73,22 @@ func TestTheEnvironmentOverridesTheConfigFile(t *testing.T) {
 	}
 	if _, err := Load(Path(dir), []string{"SLNODE_ALGORAND_MAX_FEE=much"}); err == nil || !strings.Contains(err.Error(), "SLNODE_ALGORAND_MAX_FEE") {
 		t.Errorf("a value that isn't one: %v", err)
+	}
+}
+
+func TestHowObjectsGoOntoTheChainIsConfigured(t *testing.T) {
+	dir := newConfigured(t)
+	c, err := Read(dir)
+	must(t, err)
+	if c.Publish != (Publish{Anchor: AnchorAuto, BatchFrom: 101, Feeds: AnchorBatch}) {
+		t.Errorf("by default it is %+v", c.Publish)
+	}
+	c, err = Load(Path(dir), []string{"SLNODE_PUBLISH_ANCHOR=single", "SLNODE_PUBLISH_BATCH_FROM=2", "SLNODE_PUBLISH_FEEDS=auto", "SLNODE_PUBLISH_RELEASE_AFTER=24h"})
+	must(t, err)
+	if want := (Publish{Anchor: AnchorSingle, BatchFrom: 2, Feeds: AnchorAuto, ReleaseAfter: Optional{24 * time.Hour}}); c.Publish != want {
+		t.Errorf("it is %+v, want %+v", c.Publish, want)
+	}
+	if text, err := c.Publish.ReleaseAfter.MarshalText(); err != nil || string(text) != "24h0m0s" {
+		t.Errorf("it is written as %q (%v)", text, err)
 	}
 }

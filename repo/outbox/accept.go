@@ -20,7 +20,20 @@ type Submission struct {
 // published or on its way already, the one that is. Those of one call are one request of the user that their items
 // name: they are published in their order, and in turn with those of others.
 func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
+	return o.AcceptAs(submissions, Anchor{})
+}
+
+// AcceptAs is Accept for what may go in batches: the submissions with a payload, which are of one collection.
+func (o *Outbox) AcceptAs(submissions []Submission, as Anchor) (items []Item, err error) {
 	var r request
+	batches, err := o.inBatches(submissions, as)
+	if err != nil {
+		return nil, fmt.Errorf("accepting into the outbox: %w", err)
+	}
+	if batches {
+		r.batch = &making{as: as}
+	}
+	defer o.close(&r)
 	for rest := submissions; len(rest) > 0; {
 		n, size := 0, 0
 		for n < len(rest) && n < store.ChunkItems && size <= store.ChunkBytes {
@@ -63,26 +76,15 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 			if err := noteReplacing(txn, item); err != nil {
 				return err
 			}
-			r.place(&o.order, &item)
-			if s.Payload != nil {
-				item.State = Accepted
-				if err := txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), s.Payload); err != nil {
-					return err
-				}
-				if item.isMarking() {
-					if err := txn.Set(item.markingKey(), s.Payload); err != nil {
-						return err
-					}
-				}
-			}
-			if err := setKeys(txn, item, s.Also); err != nil {
+			if item, err = o.enter(txn, s, item, r, &next); err != nil {
 				return err
 			}
-			if err := o.put(txn, item, 0); err != nil {
-				return err
-			}
-			item.New = true
 			items = append(items, item)
+		}
+		if r.batch != nil {
+			if err := o.writeMaking(txn, r.batch); err != nil {
+				return err
+			}
 		}
 		return store.SetJSON(txn, store.Key(store.TableCounter), next)
 	})
@@ -91,6 +93,35 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 	}
 	o.counters = next
 	return items, nil
+}
+
+// enter writes a new item, which joins a batch of its request or goes into a queue itself.
+func (o *Outbox) enter(txn *kv.Txn, s Submission, item Item, r *request, next *counters) (Item, error) {
+	if s.Payload != nil {
+		item.State = Accepted
+		if err := txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), s.Payload); err != nil {
+			return item, err
+		}
+		if item.isMarking() {
+			if err := txn.Set(item.markingKey(), s.Payload); err != nil {
+				return item, err
+			}
+		}
+	}
+	if err := setKeys(txn, item, s.Also); err != nil {
+		return item, err
+	}
+	var err error
+	if r.batch != nil && s.Payload != nil {
+		if err = o.join(txn, r, next, &item, len(s.Payload)); err == nil {
+			err = setItem(txn, item)
+		}
+	} else {
+		r.place(&o.order, &item)
+		err = o.put(txn, item, 0)
+	}
+	item.New = true
+	return item, err
 }
 
 // setKeys makes an item the one that publishes its key, and all others that aren't published.
@@ -120,21 +151,6 @@ func (o *Outbox) SetStored(items []Item) error {
 	})
 	if err != nil {
 		return fmt.Errorf("recording stored items: %w", err)
-	}
-	return nil
-}
-
-// Reopen takes an item that is stored, and not signed, back to its beginning, with its plaintext: it has to be sealed
-// anew, since its collection has another key now.
-func (o *Outbox) Reopen(item Item, payload []byte) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	err := o.update([]Item{item}, func(txn *kv.Txn, item *Item) error {
-		item.State, item.Epoch, item.Publisher, item.Directory, item.MetadataHash = Accepted, 0, "", "", nil
-		return txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), payload)
-	})
-	if err != nil {
-		return fmt.Errorf("reopening item %d: %w", item.Number, err)
 	}
 	return nil
 }

@@ -51,6 +51,16 @@ type Item struct {
 	// [Outbox.Replacing].
 	Replaces      uint64 `json:"replaces,omitzero"`
 	ReplacesAsset uint64 `json:"replaces_asset,omitzero"`
+	ReplacesIndex uint32 `json:"replaces_index,omitzero"` // … of which it is the object with this index
+
+	// Batch is the number of the batch that the object is one of, Index its place there, from 1, once it is sealed; or
+	// that in another's batch that published it. See batch.go.
+	Batch uint64 `json:"batch,omitzero"`
+	Index uint32 `json:"index,omitzero"`
+	// Batches: how many objects it is of, whether a marking definition is one of them, and whether it is on its way back.
+	Objects   int  `json:"objects,omitzero"`
+	Markings  bool `json:"markings,omitzero"`
+	Reopening bool `json:"reopening,omitzero"`
 
 	// From Stored on, unless it destroys.
 	Epoch        uint32 `json:"epoch,omitzero"`     // objects: the key epoch that it is sealed to
@@ -81,8 +91,20 @@ func itemBy(txn *kv.Txn, index []byte) (item Item, found bool, err error) {
 	if err != nil || !found {
 		return Item{}, false, err
 	}
+	return itemAt(txn, n)
+}
+
+// itemAt reads an item by its number, as part of a key. What its batch says of an object is in it.
+func itemAt(txn *kv.Txn, n []byte) (item Item, found bool, err error) {
 	found, err = store.GetJSON(txn, store.Key(store.TableItem, n), &item)
+	if err == nil && found {
+		err = complete(txn, &item, nil)
+	}
 	return item, found, err
+}
+
+func itemByNumber(txn *kv.Txn, n uint64) (item Item, found bool, err error) {
+	return itemAt(txn, store.U64(n))
 }
 
 // Find gives the item that publishes a key.
@@ -97,14 +119,14 @@ func (o *Outbox) Find(k []byte) (item Item, found bool, err error) {
 // Item gives an item by its number.
 func (o *Outbox) Item(n uint64) (item Item, found bool, err error) {
 	err = o.store.Read(func(txn *kv.Txn) error {
-		found, err = store.GetJSON(txn, store.Key(store.TableItem, store.U64(n)), &item)
+		item, found, err = itemByNumber(txn, n)
 		return err
 	})
 	return item, found, err
 }
 
-// Uses reports whether a directory is that of an item which was signed and is not withdrawn: others know of it before
-// the chain does.
+// Uses reports whether a directory is that of an item which was signed, or of an object whose batch is sealed, and is
+// not withdrawn: others know of it before the chain does.
 func (o *Outbox) Uses(directory string) (used bool, err error) {
 	err = o.store.Read(func(txn *kv.Txn) error {
 		item, found, err := itemBy(txn, store.Key(store.TableUse, []byte(directory)))

@@ -57,7 +57,10 @@ func (o *order) forget() {
 type request struct {
 	begun bool
 	start uint64
-	items uint64 // so far
+	items uint64 // so far; a batch is one
+
+	batch  *making // what its objects go into; nil: they go by themselves
+	opened []Item  // batches that nobody may take yet
 }
 
 // place gives an item its place in the order.
@@ -186,6 +189,9 @@ func (o *Outbox) scanQueue(state State, after *spot, visit func(Item) bool) erro
 		item, err := queuedItem(txn, k)
 		if err != nil || item.State != state { // else its place is one that it had
 			return err == nil, err
+		}
+		if item.Objects > 0 && o.isOpen(item.Number) {
+			return true, nil
 		}
 		return visit(item), nil
 	})

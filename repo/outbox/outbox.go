@@ -2,10 +2,11 @@
 // withdrawal:
 //
 //   - outbox.go opens it, and has the queues and counters that all else stands on;
-//   - item.go is one thing to publish and how it is found, accept.go how it comes in, order.go whose turn it is;
+//   - item.go is one thing to publish and how it is found, accept.go how it comes in, batch.go what goes together,
+//     order.go whose turn it is;
 //   - sequence.go gives it its number on the chain, groups.go keeps what is signed, confirm.go what became of it;
-//   - replace.go is about what takes the place of something else, markings.go the marking definitions that were
-//     published;
+//   - replace.go is about what takes the place of something else, reopen.go about what must be sealed again,
+//     markings.go has the marking definitions that were published;
 //   - status.go is what became of the requests, recovery.go what a restored node must wait for, sole.go who else signs,
 //     memo.go whatever else must be kept.
 //
@@ -17,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -33,6 +35,9 @@ type Outbox struct {
 	order    order
 	queues   [Confirmed]*store.Queue
 	puts     [Confirmed]store.Lowest // … for the running transaction
+
+	openMu sync.Mutex
+	open   map[uint64]bool // batches that are being filled
 }
 
 type counters struct {
@@ -44,12 +49,9 @@ type counters struct {
 	Free []uint64 `json:"free,omitzero"`
 }
 
-// The tables of the state store that belong to the outbox.
-const ()
-
 // Open opens the outbox in a store.
 func Open(s *store.Store) (*Outbox, error) {
-	o := &Outbox{store: s}
+	o := &Outbox{store: s, open: map[uint64]bool{}}
 	for state := range o.queues {
 		o.queues[state] = store.NewQueue(store.Key(store.TableQueue, []byte{byte(state)}))
 	}
@@ -58,9 +60,10 @@ func Open(s *store.Store) (*Outbox, error) {
 			return err
 		}
 		o.order.now = o.counters.Rank
-		return store.Scan(txn, store.Key(store.TableQueue), nil, func(k []byte, _ *kv.Item) (bool, error) {
-			o.counts[k[2]].Add(1)
-			return true, nil
+		return store.Scan(txn, store.Key(store.TableQueue), nil, func(k []byte, item *kv.Item) (bool, error) {
+			n, err := readWeight(item)
+			o.counts[k[2]].Add(n)
+			return true, err
 		})
 	})
 	if err != nil {
@@ -88,19 +91,24 @@ func (o *Outbox) write(transaction func(*kv.Txn) error) error {
 // done are in no queue.
 func (o *Outbox) put(txn *kv.Txn, item Item, former State) error {
 	if former != 0 && former != item.State && former < Confirmed {
-		o.moved[former]--
+		o.moved[former] -= item.weight()
 		if err := txn.Delete(item.queueKey(former)); err != nil {
 			return err
 		}
 	}
 	if item.State < Confirmed && former != item.State {
-		o.moved[item.State]++
+		o.moved[item.State] += item.weight()
 		k := item.queueKey(item.State)
 		o.puts[item.State].Add(k)
-		if err := txn.Set(k, nil); err != nil {
+		if err := txn.Set(k, weightValue(&item)); err != nil {
 			return err
 		}
 	}
+	return setItem(txn, item)
+}
+
+// setItem stores an item that stays where it is in the queues, or is in none.
+func setItem(txn *kv.Txn, item Item) error {
 	return store.SetJSON(txn, store.Key(store.TableItem, store.U64(item.Number)), item)
 }
 
@@ -129,7 +137,20 @@ func eachQueued(txn *kv.Txn, states []State, visit func(Item) error) error {
 
 // EachPending calls visit with the directories of what is on its way to the chain, in a transaction of the caller.
 func EachPending(txn *kv.Txn, visit func(directory string) error) error {
-	return eachQueued(txn, []State{Stored, Signed}, func(item Item) error { return visit(item.Directory) })
+	return eachQueued(txn, []State{Stored, Signed}, func(item Item) error {
+		if item.Note.Kind == wire.KindBatch {
+			objects, err := objectsOf(txn, item)
+			if err != nil {
+				return err
+			}
+			for _, object := range objects {
+				if err := visit(object.Directory); err != nil {
+					return err
+				}
+			}
+		}
+		return visit(item.Directory)
+	})
 }
 
 // Queue gives up to limit items of a state, in the order in which they go on, beginning after the one with a number (0:
@@ -151,7 +172,7 @@ func (o *Outbox) Queue(state State, after uint64, limit int) (items []Item, err 
 	return items, err
 }
 
-// Count tells how many items are in each of the states before [Confirmed].
+// Count tells how many objects and records are in each of the states before [Confirmed].
 func (o *Outbox) Count() map[State]int {
 	counts := map[State]int{}
 	for _, state := range []State{Accepted, Stored, Signed} {

@@ -11,7 +11,7 @@ import (
 
 // Replaces reports whether a submission takes the place of an item with the same key.
 func (s *Submission) Replaces(existing Item) bool {
-	if s.Item.ReplacesAsset != 0 && s.Item.ReplacesAsset == existing.Asset {
+	if s.Item.ReplacesAsset != 0 && s.Item.ReplacesAsset == existing.Asset && s.Item.ReplacesIndex == existing.Index {
 		return true // the same content, perhaps: what is there is being withdrawn
 	}
 	return !bytes.Equal(existing.Hash, s.Item.Hash) && (s.Replace || s.Item.Revoked && !existing.Revoked)
@@ -30,8 +30,8 @@ func noteReplacing(txn *kv.Txn, item Item) error {
 func (o *Outbox) Replacing(after uint64, limit int) (items []Item, err error) {
 	err = o.store.Read(func(txn *kv.Txn) error {
 		return store.Scan(txn, store.Key(store.TableReplace), store.U64(after+1), func(k []byte, _ *kv.Item) (bool, error) {
-			var item Item
-			if _, err := store.GetJSON(txn, store.Key(store.TableItem, k[len(k)-8:]), &item); err != nil {
+			item, _, err := itemAt(txn, k[len(k)-8:])
+			if err != nil {
 				return false, fmt.Errorf("item %d: %w", binary.BigEndian.Uint64(k[len(k)-8:]), err)
 			}
 			items = append(items, item)

@@ -36,6 +36,7 @@ type StatusLine struct {
 type Published struct {
 	TxID      string    `json:"txid"`
 	Asset     uint64    `json:"asset"`
+	Index     uint32    `json:"index,omitzero"` // in the batch
 	Directory string    `json:"directory"`
 	StoredAt  time.Time `json:"stored"`
 }
@@ -58,6 +59,7 @@ func (o *Outbox) AddStatus(s Status) error {
 // Status gives the status of an earlier request and the items of its lines, by their numbers.
 func (o *Outbox) Status(id string) (s Status, items map[uint64]Item, found bool, err error) {
 	items = map[uint64]Item{}
+	batches := map[uint64]Item{}
 	err = o.store.Read(func(txn *kv.Txn) error {
 		if found, err = store.GetJSON(txn, store.Key(store.TableStatus, []byte(id)), &s); err != nil || !found {
 			return err
@@ -68,6 +70,9 @@ func (o *Outbox) Status(id string) (s Status, items map[uint64]Item, found bool,
 			}
 			var item Item
 			if _, err := store.GetJSON(txn, store.Key(store.TableItem, store.U64(line.Item)), &item); err != nil {
+				return err
+			}
+			if err := complete(txn, &item, batches); err != nil {
 				return err
 			}
 			items[line.Item] = item

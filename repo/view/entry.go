@@ -45,7 +45,7 @@ type Entry struct {
 
 // Place is where on the chain the entry is.
 func (e *Entry) Place() consortium.Place {
-	return consortium.Place{TxID: e.TxID, Round: e.Position.Round, Asset: e.Asset, Directory: e.Directory}
+	return consortium.Place{TxID: e.TxID, Round: e.Position.Round, Asset: e.Asset, Index: e.Position.Index, Directory: e.Directory}
 }
 
 // Added is the entry's date_added.

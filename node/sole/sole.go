@@ -1,4 +1,5 @@
-package publish
+// Package sole watches that no other node has this organisation's keys.
+package sole
 
 import (
 	"errors"
@@ -23,7 +24,7 @@ type Sole struct {
 	Outbox    *outbox.Outbox
 	Self      string
 	Condition *problem.Monitor // of publishing
-	changed   signal.Signal
+	Changed   signal.Signal    // something was found, or settled
 	Log       *slog.Logger
 
 	mu sync.Mutex
@@ -44,8 +45,8 @@ func (s *Sole) say(f outbox.Foreign) {
 		f.Count, f.TxID, f.Round))
 }
 
-// disputed reports whether another node has this one's identity.
-func (s *Sole) disputed() bool { return s.Condition.IsPinned() }
+// Disputed reports whether another node has this one's identity.
+func (s *Sole) Disputed() bool { return s.Condition.IsPinned() }
 
 // Saw compares what the chain shows of this organisation's account with what was signed here.
 func (s *Sole) Saw(events []consortium.Event) error {
@@ -94,13 +95,13 @@ func (s *Sole) Saw(events []consortium.Event) error {
 			"round", known.Foreign.Round, "sequence", known.Foreign.Sequence)
 	}
 	s.say(known.Foreign)
-	s.changed.Notify()
+	s.Changed.Notify()
 	return nil
 }
 
-// begin makes sure that it is known from when on all of the account's transactions are this node's. An outbox that was
+// Begin makes sure that it is known from when on all of the account's transactions are this node's. An outbox that was
 // made with the account knows it; one that took the place of a lost one can be sure a window after its first start.
-func (s *Sole) begin(round uint64) error {
+func (s *Sole) Begin(round uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, err := s.Outbox.Sole()
@@ -110,8 +111,8 @@ func (s *Sole) begin(round uint64) error {
 	return s.Outbox.SetSole(outbox.Sole{Account: s.Self, From: round + ledger.Window})
 }
 
-// known reports whether that is known.
-func (s *Sole) known() (bool, error) {
+// Known reports whether that is known.
+func (s *Sole) Known() (bool, error) {
 	known, err := s.Outbox.Sole()
 	return known.Account == s.Self, err
 }
@@ -127,8 +128,8 @@ func (s *Sole) Rotated() error {
 	return s.Outbox.SetSole(outbox.Sole{Account: s.Self})
 }
 
-// recovers records that until a round what others have signed may be confirmed, and is no sign of another node.
-func (s *Sole) recovers(until uint64) error {
+// Recovers records that until a round what others have signed may be confirmed, and is no sign of another node.
+func (s *Sole) Recovers(until uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Outbox.SetSole(outbox.Sole{Account: s.Self, From: until})
@@ -137,7 +138,7 @@ func (s *Sole) recovers(until uint64) error {
 // Settle is an operator's word that no other node has this organisation's keys any more. What the other one has signed
 // may still be confirmed: as after a restore, nothing is signed here until the chain has shown it.
 func (s *Sole) Settle() error {
-	if !s.disputed() {
+	if !s.Disputed() {
 		return problem.Input(errors.New("nothing shows that another node has this organisation's keys"))
 	}
 	s.mu.Lock()
@@ -154,6 +155,6 @@ func (s *Sole) Settle() error {
 		return err
 	}
 	s.Condition.Release()
-	s.changed.Notify()
+	s.Changed.Notify()
 	return nil
 }
