@@ -134,14 +134,21 @@ func (db *DB) start() (err error) {
 // never. It is far above what is written into a file of its own here: the value log stays empty.
 const valueThreshold = 512 << 10
 
-// buffer is what Badger gathers in memory before it makes a table of it, in bytes. All of it counts as used from the start,
-// and the garbage collector lets as much again lie about. A transaction may fill three twentieths of it.
-const buffer = 4 << 20
+// What Badger gathers in memory before it makes a table of it, in bytes. All of it counts as used from the start, and the
+// garbage collector lets as much again lie about. A transaction may fill three twentieths of it; those of a durable store
+// are large, since a thousand objects become one batch in one of them.
+const (
+	buffer        = 4 << 20
+	durableBuffer = 16 << 20
+)
 
 // badgerOptions are buffers that suit a node which is idle most of the time: Badger's defaults are for servers that do
 // nothing else.
 func badgerOptions(dir string, o Options) badger.Options {
 	memory, threshold := int64(buffer), int64(valueThreshold)
+	if o.Durable {
+		memory = durableBuffer
+	}
 	if o.buffer > 0 {
 		memory, threshold = o.buffer, min(threshold, o.buffer/8)
 	}
