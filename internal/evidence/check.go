@@ -127,6 +127,9 @@ func (c *checker) publication(p Publication, isSubject bool) (consortium.Event, 
 		return e, false
 	}
 	bare := !isSubject && p.Metadata == "" && p.Payload == ""
+	if p.Batch != nil && (!isSubject || e.Note.Kind != wire.KindBatch) {
+		return e, c.Add(prefix+"batch", p.TxID, errors.New("it is not the batch that the subject is an object of"))
+	}
 	effect, reason := c.state.Apply(e)
 	switch {
 	case effect == consortium.Nothing && !bare:
@@ -135,7 +138,25 @@ func (c *checker) publication(p Publication, isSubject bool) (consortium.Event, 
 		c.Note(NotThere, prefix+"counts", p.TxID, "it does not: "+reason)
 		return e, true
 	}
+	if p.Batch != nil {
+		return c.listed(prefix, p, e)
+	}
 	return e, c.content(prefix, p, e, bare)
+}
+
+// listed checks the files of a batch, and those of the object that the file is about, and gives that.
+func (c *checker) listed(prefix string, p Publication, batch consortium.Event) (consortium.Event, bool) {
+	record := []byte(p.Batch.Record)
+	says, ok := c.Contents(prefix, batch, []byte(p.Batch.Metadata), record, c.options.Directory)
+	if !ok {
+		return batch, false
+	}
+	e, ok := c.Place(batch, says, record, p.Batch.Index)
+	if !ok {
+		return e, false
+	}
+	_, ok = c.Listed(e, says, []byte(p.Metadata), []byte(p.Payload), c.options.Directory)
+	return e, ok
 }
 
 // read decodes a transaction, and the header of its block if that is there.
@@ -265,7 +286,7 @@ func (c *checker) trust(name, value, what string) {
 func (c *checker) content(prefix string, p Publication, e consortium.Event, bare bool) bool {
 	if e.Directory == "" {
 		if p.Metadata != "" || p.Payload != "" {
-			return c.Add(prefix+"files", "", errors.New("a withdrawal publishes none"))
+			return c.Add(prefix+"files", "", fmt.Errorf("a %s publishes none", kindName(e.Note.Kind)))
 		}
 		c.Note(NotThere, prefix+"files", "", fmt.Sprintf("the transaction destroys asset %d", e.Asset))
 		return true
@@ -384,10 +405,15 @@ func described(e consortium.Event, f File) string {
 	switch {
 	case e.Note.Kind == wire.KindDestroy:
 		return fmt.Sprintf("the withdrawal of the NFT %d", e.Asset)
+	case e.Note.Kind == wire.KindRelease:
+		return fmt.Sprintf("the release of the NFT %d, which withdraws nothing", e.Asset)
 	case err != nil:
 		return "a " + kindName(e.Note.Kind)
 	case e.Note.Kind == wire.KindObject:
 		return "an object that stays sealed here, with " + m.Properties.Integrity
+	}
+	if e.Note.Kind == wire.KindBatch {
+		return fmt.Sprintf("a batch of %d objects, with %s", m.Properties.Objects, m.Properties.Integrity)
 	}
 	return fmt.Sprintf("a record of the kind %s, with %s", e.Note.Kind, m.Properties.Integrity)
 }

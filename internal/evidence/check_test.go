@@ -350,7 +350,7 @@ func TestAFileIsWrittenInOneWay(t *testing.T) {
 	for want, changed := range map[string][]byte{
 		"not a file of the format": []byte("{"),
 		"unknown":                  replaced(`{`, `{"more":1,`),
-		`the format is "serviceledger evidence 2"`:    replaced("evidence 1", "evidence 2"),
+		`the format is "serviceledger evidence 3"`:    replaced("evidence 2", "evidence 3"),
 		"it is written in another way than the":       replaced("\n ", "\n  "),
 		"it was damaged: its checksum is another":     replaced(`"consortium": 1001`, `"consortium": 1002`),
 		"134217729 bytes, at most 134217728 are read": make([]byte, 128<<20+1),

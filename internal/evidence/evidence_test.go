@@ -163,6 +163,10 @@ func files(t testing.TB) map[string]File {
 		f.Disclosed = w.disclose(f.Subject)
 		all[name] = f
 	}
+	w := newWorld(t, newMultisig(t))
+	f := w.file(w.batch(w.object(true), 3, 2))
+	f.Disclosed = w.disclose(f.Subject)
+	all["one of a batch"] = f
 	return all
 }
 
@@ -239,6 +243,13 @@ func change(v reflect.Value, path string, visit func(path string)) {
 			visit(path)
 		}
 		v.SetUint(before)
+	case reflect.Uint32:
+		before := v.Uint()
+		for _, other := range []uint64{0, before - 1, before + 1, 1 << 31} {
+			v.SetUint(other)
+			visit(path)
+		}
+		v.SetUint(before)
 	case reflect.Int64:
 		before := v.Int()
 		v.SetInt(before + 1)
@@ -295,7 +306,7 @@ func FuzzCheck(f *testing.F) {
 	valid := files(f)["blocks"].mustEncode(f)
 	f.Add(uint16(0), uint16(0), []byte{})
 	f.Add(uint16(100), uint16(1), []byte("x"))
-	f.Add(uint16(0), uint16(len(valid)), []byte(`{"format":"serviceledger evidence 1"}`))
+	f.Add(uint16(0), uint16(len(valid)), []byte(`{"format":"serviceledger evidence 2"}`))
 	f.Fuzz(func(t *testing.T, at, cut uint16, with []byte) {
 		if report := check(splice.Splice(valid, at, cut, with), Options{Consortium: charterAsset + 1}); report.Passed {
 			t.Error(report) // nobody ever founded this consortium

@@ -8,7 +8,7 @@
 // 4).
 //
 //	{
-//	 "format": "serviceledger evidence 1",
+//	 "format": "serviceledger evidence 2",
 //	 "consortium": 1002,              the asset id of the charter
 //	 "records": [PUBLICATION…],       the charter and its amendments, the admission of the publisher and its changes of keys:
 //	                                  what gives the subject its right; and the governor's other records from then until
@@ -44,7 +44,12 @@
 //	 "word": {                        instead of "block", where algod didn't keep it: what an indexer said
 //	  "round": 7, "offset": 0, "time": 1795000000, "asset": 1010
 //	 },
-//	 "metadata": "…",                 metadata.json, as text
+//	 "batch": {                       only in the subject, where that is one object of a batch: what the transaction published
+//	  "metadata": "…",                metadata.json of the batch, as text
+//	  "record": "…",                  its record.json, which lists the objects' directories
+//	  "index": 17                     the object's place in that list, from 1
+//	 },
+//	 "metadata": "…",                 metadata.json, as text; of the object, where that is one of a batch
 //	 "payload": "…"                   object.json or record.json, as text; a withdrawal has neither, nor has a record that
 //	                                  is there for its note alone
 //	}
@@ -61,6 +66,8 @@
 //     Where there is no state proof the block's hash is what has to be trusted, else the message's: [Check] names them.
 //   - "metadata" is covered by the metadata hash in the transaction, "payload" by its integrity in "metadata", both
 //     again by the CID in the transaction.
+//   - Of an object of a batch, "metadata" and "record" of "batch" are covered like that. The CID of the directory of
+//     "metadata" and "payload" is the one in "record" at the place "index", which covers all three.
 //   - "file_key" is bound by the MAC of the age header in "payload", "object" by the encryption under that key.
 //   - "consortium" is compared with the asset that the charter made, and with everything's note and metadata.
 //   - "word" is covered by nothing: [Check] names it as trusted.
@@ -85,7 +92,7 @@ import (
 )
 
 // Format names this format. The number grows with every change.
-const Format = "serviceledger evidence 1"
+const Format = "serviceledger evidence 2"
 
 // MaxSize bounds a file, in bytes: it is more than a publication of the greatest size can need.
 const MaxSize = 128 << 20
@@ -113,6 +120,7 @@ type Publication struct {
 	Transaction []byte `json:"transaction"`
 	Block       *Block `json:"block,omitzero"`
 	Word        *Word  `json:"word,omitzero"`
+	Batch       *Batch `json:"batch,omitzero"`
 	Metadata    string `json:"metadata,omitzero"`
 	Payload     string `json:"payload,omitzero"`
 }
@@ -148,6 +156,13 @@ type Word struct {
 	Offset uint64 `json:"offset"`
 	Time   int64  `json:"time"`  // unix seconds
 	Asset  uint64 `json:"asset"` // that it made
+}
+
+// Batch is the batch that lists an object.
+type Batch struct {
+	Metadata string `json:"metadata"`
+	Record   string `json:"record"`
+	Index    uint32 `json:"index"`
 }
 
 // Disclosed is an object in clear.

@@ -67,7 +67,7 @@ func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload [
 		err = m.CheckTransaction(e.Note.Kind, e.Consortium, e.Sender)
 	}
 	hash := wire.MetadataHash(metadata)
-	if string(hash[:]) != string(e.MetadataHash) {
+	if e.Index == 0 && string(hash[:]) != string(e.MetadataHash) { // of a batch's object the CID alone is known
 		err = fmt.Errorf("the NFT says %x", e.MetadataHash)
 	}
 	if !r.Add(prefix+"metadata hash", fmt.Sprintf("%x", hash), err) {
@@ -85,6 +85,36 @@ func (r *Report) Contents(prefix string, e consortium.Event, metadata, payload [
 		err = errors.New("the files have the CID " + cid)
 	}
 	return m, r.Add(prefix+"CID", e.Directory, err)
+}
+
+// Listed adds the steps to the files of an object that a batch lists, whose own metadata says something, see
+// [Report.Place].
+func (r *Report) Listed(e consortium.Event, says wire.Metadata, metadata, payload []byte, directory Directory) (m wire.Metadata, ok bool) {
+	if m, ok = r.Contents("", e, metadata, payload, directory); !ok {
+		return m, false
+	}
+	p, of := m.Properties, says.Properties
+	value, err := fmt.Sprintf("%s, epoch %d", p.Collection, p.Epoch), error(nil)
+	if p.Collection != of.Collection || p.Epoch != of.Epoch {
+		err = fmt.Errorf("the batch is of %s, epoch %d", of.Collection, of.Epoch)
+	}
+	return m, r.Add("collection of the batch", value, err)
+}
+
+// Place adds the step that a batch, whose files passed, lists an object at a place. It gives the object as if its
+// transaction had published that alone.
+func (r *Report) Place(batch consortium.Event, says wire.Metadata, record []byte, index uint32) (e consortium.Event, ok bool) {
+	list, err := wire.ParseBatch(record)
+	if err == nil {
+		err = list.CheckMetadata(says)
+	}
+	if err == nil && (index < 1 || int(index) > len(list.Objects)) {
+		err = fmt.Errorf("it lists %d objects", len(list.Objects))
+	}
+	if e = batch; err == nil {
+		e = batch.Listed(index, list.Objects[index-1])
+	}
+	return e, r.Add(fmt.Sprintf("is listed at place %d of the batch", index), e.Directory, err)
 }
 
 // Membership tells why an account could not publish at a position of the chain that was folded: neither as a member nor

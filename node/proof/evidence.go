@@ -21,11 +21,11 @@ import (
 // transaction, to somebody without a node. Where it is told to disclose, the file holds the object in clear and the key
 // that opens this one alone. What it returns has passed [evidence.Check].
 func (n *Notary) Evidence(ctx context.Context, what string, disclose bool) ([]byte, error) {
-	txid, err := n.transactionOf(what)
+	of, err := n.publicationOf(what)
 	if err != nil {
 		return nil, err
 	}
-	subject, err := n.logged(txid)
+	subject, err := n.published(of)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,9 @@ func (n *Notary) Evidence(ctx context.Context, what string, disclose bool) ([]by
 	if f.Subject, err = n.proven(ctx, subject.Event); err == nil {
 		err = n.addFiles(ctx, subject.Event, &f.Subject)
 	}
+	if err == nil && of.Index != 0 {
+		err = n.addBatch(ctx, of, &f.Subject)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -76,11 +79,30 @@ func (n *Notary) Evidence(ctx context.Context, what string, disclose bool) ([]by
 
 // logged finds a transaction in the event log.
 func (n *Notary) logged(txid string) (view.Event, error) {
-	e, found, err := n.View.Event(txid)
+	return n.published(wire.Publication{TxID: txid})
+}
+
+// published finds what the event log has under a name.
+func (n *Notary) published(of wire.Publication) (view.Event, error) {
+	e, found, err := n.View.Published(of)
 	if err == nil && !found {
-		err = problem.Input(fmt.Errorf("this node knows no transaction %.60s that counts", txid))
+		err = problem.Input(fmt.Errorf("this node knows no transaction %.60s that counts", of))
 	}
 	return e, err
+}
+
+// addBatch adds the batch that an object is in.
+func (n *Notary) addBatch(ctx context.Context, of wire.Publication, p *evidence.Publication) error {
+	batch, err := n.logged(of.TxID)
+	if err != nil {
+		return err
+	}
+	metadata, record, err := n.files(ctx, batch.Directory)
+	if err != nil {
+		return fmt.Errorf("the files of transaction %s: %w", of.TxID, err)
+	}
+	p.Batch = &evidence.Batch{Metadata: string(metadata), Record: string(record), Index: of.Index}
+	return nil
 }
 
 // grounds are the records that give an event its right, in the order of the chain: the charter with its amendments, the
@@ -207,7 +229,7 @@ func (n *Notary) onItsWord(ctx context.Context, e consortium.Event) (evidence.Pu
 	}
 	e = found.Event
 	word := evidence.Word{Round: e.Round, Offset: e.Intra, Time: e.Time.Unix()}
-	if e.Note.Kind != wire.KindDestroy {
+	if e.Directory != "" { // else it destroys one
 		word.Asset = e.Asset
 	}
 	return evidence.OnItsWord(word, found.Signed, e.TxID), nil

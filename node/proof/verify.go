@@ -37,10 +37,11 @@ type verification struct {
 // Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
 // chain, which is asked again, over IPFS to the object.
 func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) {
-	txid, err := n.transactionOf(what)
+	of, err := n.publicationOf(what)
 	if err != nil {
 		return Verification{}, err
 	}
+	txid := of.TxID
 	v := &verification{Notary: n, Verification: Verification{Report: evidence.NewReport(txid)}}
 	found, err := n.Watcher.Find(ctx, txid)
 	var invalid *chainwatch.InvalidError
@@ -63,33 +64,29 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 	v.Explorer = n.explorer(txid)
 	v.round(ctx)
 	v.membership()
-	if metadata, payload, ok := v.contents(ctx); ok {
+	if metadata, payload, ok := v.contents(ctx, of.Index); ok {
 		v.opening(metadata, payload)
 	}
 	return v.Verification, nil
 }
 
-// transactionOf finds the transaction that published something.
-func (n *Notary) transactionOf(what string) (string, error) {
+// publicationOf finds what published something: it is given by its name, or by the id of an object.
+func (n *Notary) publicationOf(what string) (wire.Publication, error) {
 	if !strings.Contains(what, "--") {
-		if !isTransactionID(what) {
-			return "", problem.Input(fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction", what))
+		of, err := wire.ParsePublication(what)
+		if err != nil {
+			return of, problem.Input(fmt.Errorf("%.80q is neither the id of a STIX object nor of a transaction, nor TXID/INDEX for one object of a batch", what))
 		}
-		return what, nil
+		return of, nil
 	}
 	entry, err := n.View.Latest(view.Everything, what)
 	if err != nil {
-		return "", err
+		return wire.Publication{}, err
 	}
 	if entry == nil {
-		return "", problem.Input(fmt.Errorf("no object %.80s is in the view of this node", what))
+		return wire.Publication{}, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", what))
 	}
-	return entry.TxID, nil
-}
-
-// isTransactionID reports whether something has the form of a transaction's id: 32 bytes in base32.
-func isTransactionID(id string) bool {
-	return len(id) == 52 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+	return entry.Place().Name(), nil
 }
 
 // round asks algod, which is another source than the indexer, whether the transaction is in that block.
@@ -120,18 +117,40 @@ func (v *verification) membership() {
 	v.Add("creator was a member in that round", name, err)
 }
 
-// contents checks the files behind the CID, from this node's store or from other members'.
-func (v *verification) contents(ctx context.Context) (m wire.Metadata, payload []byte, ok bool) {
+// contents checks the files behind the CID, from this node's store or from other members', and those of one object
+// where that is a batch.
+func (v *verification) contents(ctx context.Context, index uint32) (m wire.Metadata, payload []byte, ok bool) {
 	if v.event.Directory == "" {
 		v.Note(evidence.NotChecked, "CID", "none", "the transaction destroys asset "+fmt.Sprint(v.event.Asset))
 		return m, nil, false
 	}
-	metadata, payload, err := v.files(ctx, v.event.Directory)
-	if !v.Add("blocks are here", v.event.Directory, err) {
+	if index == 0 {
+		metadata, payload, ok := v.blocks(ctx, "", v.event.Directory)
+		if ok {
+			m, ok = v.Contents("", v.event, metadata, payload, directoryCID)
+		}
+		return m, payload, ok
+	}
+	metadata, record, ok := v.blocks(ctx, "batch: ", v.event.Directory)
+	if ok {
+		m, ok = v.Contents("batch: ", v.event, metadata, record, directoryCID)
+	}
+	if !ok {
 		return m, nil, false
 	}
-	m, ok = v.Contents("", v.event, metadata, payload, directoryCID)
+	if v.event, ok = v.Place(v.event, m, record, index); !ok {
+		return m, nil, false
+	}
+	if metadata, payload, ok = v.blocks(ctx, "", v.event.Directory); ok {
+		m, ok = v.Listed(v.event, m, metadata, payload, directoryCID)
+	}
 	return m, payload, ok
+}
+
+// blocks gives the two files of a directory.
+func (v *verification) blocks(ctx context.Context, prefix, directory string) (metadata, payload []byte, ok bool) {
+	metadata, payload, err := v.files(ctx, directory)
+	return metadata, payload, v.Add(prefix+"blocks are here", directory, err)
 }
 
 // files gives the two files of a directory, from this node's store or from other members'.
