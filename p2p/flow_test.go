@@ -211,8 +211,8 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 	server, greedy, other := w.member(), w.member(), w.member()
 	asked := make(chan struct{})
 	release := make(chan struct{})
-	server.AnswerWithdrawn(func(asset uint64) bool {
-		if asset == 1 {
+	server.AnswerWithdrawn(func(of Published) bool {
+		if of.Asset == 1 {
 			asked <- struct{}{}
 			<-release
 		}
@@ -224,7 +224,7 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 	answers := make(chan error, 2*shortPerPeer)
 	for range 2 * shortPerPeer {
 		go func() {
-			_, err := greedy.AskWithdrawn(ctx, server.ID(), []uint64{1})
+			_, err := greedy.AskWithdrawn(ctx, server.ID(), []Published{{Asset: 1}})
 			answers <- err
 		}()
 	}
@@ -234,7 +234,7 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 			t.Fatal("more are answered than a peer can have")
 		}
 	}
-	if seen, err := other.AskWithdrawn(ctx, server.ID(), []uint64{2}); err != nil || !seen[0] {
+	if seen, err := other.AskWithdrawn(ctx, server.ID(), []Published{{Asset: 2, Index: 17}}); err != nil || !seen[0] {
 		t.Errorf("another member is not answered: %v", err)
 	}
 	go func() {

@@ -2,10 +2,13 @@ package p2p
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -13,9 +16,9 @@ import (
 	"github.com/multiformats/go-varint"
 )
 
-// The withdrawn protocol asks a member which NFTs it has seen destroyed, their objects out of its view and their blocks
-// deleted. The asker writes asset ids, each a uvarint, and closes its side; the answer has a byte for each, 1 for yes
-// and 0 for no. It is the member's own word: that it keeps no copy elsewhere nobody can prove.
+// The withdrawn protocol asks a member what it has seen withdrawn, out of its view and its blocks deleted. The asker
+// writes for each the asset id and the index, each a uvarint, and closes its side; the answer has a byte for each, 1
+// for yes and 0 for no. It is the member's own word: that it keeps no copy elsewhere nobody can prove.
 const withdrawnProtocol = "/serviceledger/1/withdrawn"
 
 const (
@@ -26,8 +29,14 @@ const (
 	shortInTotal = 8 // that are answered at the same time
 )
 
-// AnswerWithdrawn lets the node answer members that ask which NFTs were destroyed.
-func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
+// Published is what an NFT published: all of it or, with an index, one object of a batch.
+type Published struct {
+	Asset uint64
+	Index uint32
+}
+
+// AnswerWithdrawn lets the node answer members that ask what was withdrawn.
+func (h *Host) AnswerWithdrawn(isWithdrawn func(Published) bool) {
 	door := newDoor(shortPerPeer, 1, shortInTotal)
 	h.host.SetStreamHandler(withdrawnProtocol, func(stream network.Stream) {
 		ctx, done, err := h.lifetime.begin(context.Background())
@@ -46,7 +55,7 @@ func (h *Host) AnswerWithdrawn(isWithdrawn func(asset uint64) bool) {
 	})
 }
 
-func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.Stream, isWithdrawn func(asset uint64) bool) error {
+func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.Stream, isWithdrawn func(Published) bool) error {
 	from := stream.Conn().RemotePeer()
 	if !h.members.IsMember(from) {
 		return errNotMember
@@ -64,13 +73,13 @@ func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.S
 	if err := visit.wait(ctx); err != nil {
 		return err
 	}
-	assets, err := readAssets(stream)
+	asked, err := readAsked(stream)
 	if err != nil {
 		return err
 	}
-	answer := make([]byte, len(assets))
-	for i, asset := range assets {
-		if isWithdrawn(asset) {
+	answer := make([]byte, len(asked))
+	for i, one := range asked {
+		if isWithdrawn(one) {
 			answer[i] = 1
 		}
 	}
@@ -78,32 +87,38 @@ func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.S
 	return err
 }
 
-// readAssets reads what an asker writes, every byte of which may be hostile.
-func readAssets(r io.Reader) (assets []uint64, err error) {
-	in := bufio.NewReader(io.LimitReader(r, maxAsked*binary.MaxVarintLen64+1))
+// readAsked reads what an asker writes, every byte of which may be hostile.
+func readAsked(r io.Reader) (asked []Published, err error) {
+	in := bufio.NewReader(io.LimitReader(r, 2*maxAsked*binary.MaxVarintLen64+1))
 	for {
 		asset, err := varint.ReadUvarint(in)
 		if err == io.EOF {
-			return assets, nil
+			return asked, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read asset %d: %w", len(assets), err)
+			return nil, fmt.Errorf("read asset %d: %w", len(asked), err)
 		}
-		if assets = append(assets, asset); len(assets) > maxAsked {
-			return nil, fmt.Errorf("more than %d assets are asked for", maxAsked)
+		index, err := varint.ReadUvarint(in)
+		if err != nil || index > math.MaxUint32 {
+			return nil, fmt.Errorf("read index %d of asset %d: %w", index, asset, cmp.Or(err, errNoIndex))
+		}
+		if asked = append(asked, Published{asset, uint32(index)}); len(asked) > maxAsked {
+			return nil, fmt.Errorf("more than %d are asked for", maxAsked)
 		}
 	}
 }
 
-// AskWithdrawn asks a connected member which of some NFTs, at most 1,000, it has seen withdrawn.
-func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error) {
+var errNoIndex = errors.New("no object of a batch can have it")
+
+// AskWithdrawn asks a connected member what of some things that were published, at most 1,000, it has seen withdrawn.
+func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, asked []Published) ([]bool, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if len(assets) > maxAsked {
-		return nil, fmt.Errorf("asking for %d assets at once, at most %d can be", len(assets), maxAsked)
+	if len(asked) > maxAsked {
+		return nil, fmt.Errorf("asking for %d at once, at most %d can be", len(asked), maxAsked)
 	}
 	ctx, cancel := context.WithTimeout(ctx, withdrawnTimeout)
 	defer cancel()
@@ -114,10 +129,10 @@ func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) 
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { _ = stream.Reset() })()
 	var question []byte
-	for _, asset := range assets {
-		question = binary.AppendUvarint(question, asset)
+	for _, one := range asked {
+		question = binary.AppendUvarint(binary.AppendUvarint(question, one.Asset), uint64(one.Index))
 	}
-	answer := make([]byte, len(assets))
+	answer := make([]byte, len(asked))
 	if _, err = stream.Write(question); err == nil {
 		if err = stream.CloseWrite(); err == nil {
 			_, err = io.ReadFull(stream, answer)
@@ -127,7 +142,7 @@ func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) 
 		_ = stream.Reset()
 		return nil, fmt.Errorf("ask %s what it has seen withdrawn: %w", from, err)
 	}
-	seen := make([]bool, len(assets))
+	seen := make([]bool, len(asked))
 	for i, b := range answer {
 		seen[i] = b == 1
 	}

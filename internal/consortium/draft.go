@@ -95,8 +95,8 @@ func DraftRemoval(consortium uint64, account string, now time.Time) (Draft, erro
 }
 
 // DraftWithdrawal drafts the record that withdraws what an NFT published, where destroying that can't: because it was
-// minted with an earlier account of the member or destroyed before, or because it is one object of a batch that is meant,
-// by its index; with the index 0 it is all.
+// minted with an earlier account of the member or destroyed before, or because it is one object of a batch that is
+// meant, by its index; with the index 0 it is all.
 func DraftWithdrawal(consortium, asset uint64, index uint32, now time.Time) (Draft, error) {
 	payload, err := wire.Removal{Asset: asset, Index: index}.Encode()
 	if err != nil {

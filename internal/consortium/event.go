@@ -75,8 +75,8 @@ func (e Event) Listed(index uint32, directory string) Event {
 	return e
 }
 
-// Ends is the asset id of the NFT that the event ends, or 0 if it ends none. An index says which of a batch's objects it
-// ends; 0 is all of what the NFT published.
+// Ends is the asset id of the NFT that the event ends, or 0 if it ends none. An index says which of a batch's objects
+// it ends; 0 is all of what the NFT published.
 func (e Event) Ends() (asset uint64, index uint32) {
 	switch e.Note.Kind {
 	case wire.KindDestroy:

@@ -21,9 +21,9 @@ func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bo
 	case found:
 		return false, "", nil
 	}
-	leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, same.Asset)
+	leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, same)
 	if leaving {
-		submission.Item.ReplacesAsset = same.Asset
+		submission.Item.ReplacesAsset, submission.Item.ReplacesIndex = same.Asset, same.Position.Index
 	}
 	return !leaving, "", err
 }
@@ -66,7 +66,7 @@ func (b *Batch) InForce(id string) (bool, error) {
 		return false, err
 	}
 	for _, e := range entries {
-		if leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, e.Asset); err != nil || !leaving {
+		if leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, e); err != nil || !leaving {
 			return err == nil, err
 		}
 	}

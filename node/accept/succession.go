@@ -59,7 +59,8 @@ func (b *Batch) conflicts(same *view.Entry, submission *outbox.Submission) (fail
 		replaces = err == nil && !published.Revoked
 	}
 	if replaces {
-		submission.Replace, submission.Item.ReplacesAsset = true, same.Asset
+		submission.Replace = true
+		submission.Item.ReplacesAsset, submission.Item.ReplacesIndex = same.Asset, same.Position.Index
 		return "", nil
 	}
 	// It may be on its way already, to take the place of what the view still shows.
@@ -97,12 +98,12 @@ func (b *Batch) latestOwn(id string) (*view.Entry, error) {
 
 // replacedIsGone reports whether what an item replaces has left the view.
 func (p *Publisher) replacedIsGone(item outbox.Item) (bool, error) {
-	assets, known, err := withdraw.Replaced(p.Outbox.Outbox, item)
+	replaced, known, err := withdraw.Replaced(p.Outbox.Outbox, item)
 	if err != nil || !known {
 		return false, err
 	}
-	for _, asset := range assets {
-		if event, found, err := p.View.EventOf(asset); err != nil || found && event.State != view.Ended {
+	for _, of := range replaced {
+		if event, found, err := p.View.EventOf(of.Asset); err != nil || found && !event.HasWithdrawn(of.Index) {
 			return false, err
 		}
 	}

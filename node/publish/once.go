@@ -194,7 +194,8 @@ func PublishedAs(served published, member string, item outbox.Item) (*view.Entry
 // replaces reports whether an entry of the view is what an item takes the place of.
 func (m *Minter) replaces(item outbox.Item, entry *view.Entry) (bool, error) {
 	for {
-		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset || item.TxID != "" && item.TxID == entry.TxID {
+		if item.ReplacesAsset != 0 && item.ReplacesAsset == entry.Asset && item.ReplacesIndex == entry.Position.Index ||
+			item.TxID != "" && item.TxID == entry.TxID && item.Index == entry.Position.Index {
 			return true, nil
 		}
 		if item.Replaces == 0 {

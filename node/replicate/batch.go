@@ -45,8 +45,8 @@ func (l *load) pack() (batches load) {
 	return batches
 }
 
-// unpack asks for the objects of batches, as many as one has at most, all in one question. What doesn't fit is left, and
-// is due again. None of it was withdrawn when so many objects had left.
+// unpack asks for the objects of batches, as many as one has at most, all in one question. What doesn't fit is left,
+// and is due again. None of it was withdrawn when so many objects had left.
 func (f *Fetcher) unpack(ctx context.Context, batches load, left uint64, timeout time.Duration) (load, error) {
 	l := load{settled: make(chan struct{}), left: left}
 	for i := range batches.events {
@@ -161,8 +161,8 @@ func fits(e view.Event, m wire.Metadata) error {
 	return errors.New("it is of another collection or epoch than its batch")
 }
 
-// directoriesOf are the directories of something that has ended: of a batch those of all its objects, too. They may be here
-// though nothing has become of the objects, and nothing but the batch's record tells then which they are.
+// directoriesOf are the directories of something that has ended: of a batch those of all its objects, too. They may be
+// here though nothing has become of the objects, and nothing but the batch's record tells then which they are.
 func (r *Replicator) directoriesOf(ctx context.Context, e view.Event) ([]string, error) {
 	isBatch := e.Note.Kind == wire.KindBatch
 	if !isBatch && e.Directory != "" {

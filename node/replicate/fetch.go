@@ -273,8 +273,8 @@ func (f *Fetcher) watchMembers(ctx context.Context) error {
 	}
 }
 
-// retryAt is when something that could not be had is asked for next: objects ever more seldom, since a batch of them that
-// nobody has costs who mints it next to nothing. Records are few, and others wait for them.
+// retryAt is when something that could not be had is asked for next: objects ever more seldom, since a batch of them
+// that nobody has costs who mints it next to nothing. Records are few, and others wait for them.
 func retryAt(e view.Event) time.Time {
 	most := 24 * time.Hour
 	if e.Note.Kind != wire.KindObject && e.Note.Kind != wire.KindBatch {

@@ -210,7 +210,7 @@ func (m *memory) end(e *remembered) view.Event {
 func (m *memory) IsWithdrawn(e view.Event) (withdrawn bool, err error) {
 	err = m.read("IsWithdrawn", func() {
 		now := m.at(consortium.Position{Round: e.Round, Intra: e.Intra})
-		withdrawn = now.State == view.Ended || e.Index > 0 && now.HasWithdrawn(e.Index)
+		withdrawn = now.HasWithdrawn(e.Index)
 	})
 	return withdrawn, err
 }

@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/p2p"
 )
 
 // Acknowledgement is what another member says of a withdrawn object.
@@ -33,29 +32,37 @@ type acknowledged struct {
 
 const withdrawnPrefix = "withdrawn/"
 
-func acknowledgedMemo(asset uint64) string { return fmt.Sprintf(withdrawnPrefix+"%020d", asset) }
+func acknowledgedMemo(of p2p.Published) string {
+	return fmt.Sprintf(withdrawnPrefix+"%020d/%04d", of.Asset, of.Index)
+}
+
+// name is how people name it.
+func (w Withdrawal) name() string { return wire.Publication{TxID: w.TxID, Index: w.Index}.String() }
+
+// of is what is withdrawn.
+func (w Withdrawal) of() p2p.Published { return p2p.Published{Asset: w.Asset, Index: w.Index} }
 
 func (w *Withdrawer) remember(one Withdrawal) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.open != nil && len(w.open) < maxOpen {
-		w.open[one.Asset] = true
+		w.open[one.of()] = true
 	}
-	kept, err := w.recall(one.Asset)
+	kept, err := w.recall(one.of())
 	if err != nil || kept != nil {
 		return err
 	}
 	return w.keep(acknowledged{Withdrawal: one})
 }
 
-func (w *Withdrawer) recall(asset uint64) (*acknowledged, error) {
-	data, err := w.Outbox.Memo(acknowledgedMemo(asset))
+func (w *Withdrawer) recall(of p2p.Published) (*acknowledged, error) {
+	data, err := w.Outbox.Memo(acknowledgedMemo(of))
 	if err != nil || data == nil {
 		return nil, err
 	}
 	var kept acknowledged
 	if err := json.Unmarshal(data, &kept); err != nil {
-		return nil, fmt.Errorf("reading who knows that asset %d is withdrawn: %w", asset, err)
+		return nil, fmt.Errorf("reading who knows that asset %d is withdrawn: %w", of.Asset, err)
 	}
 	return &kept, nil
 }
@@ -65,13 +72,13 @@ func (w *Withdrawer) keep(a acknowledged) error {
 	if err != nil {
 		return fmt.Errorf("storing who knows that asset %d is withdrawn: %w", a.Asset, err)
 	}
-	return w.Outbox.SetMemo(acknowledgedMemo(a.Asset), data)
+	return w.Outbox.SetMemo(acknowledgedMemo(a.of()), data)
 }
 
 // IsWithdrawn is what other members are told.
-func (w *Withdrawer) IsWithdrawn(asset uint64) bool {
-	event, found, err := w.View.EventOf(asset)
-	return err == nil && found && event.State == view.Ended
+func (w *Withdrawer) IsWithdrawn(of p2p.Published) bool {
+	event, found, err := w.View.EventOf(of.Asset)
+	return err == nil && found && event.HasWithdrawn(of.Index)
 }
 
 // maxOpen is how many withdrawals are asked about at a time.
@@ -97,18 +104,18 @@ func (w *Withdrawer) askAround(ctx context.Context) error {
 	for id := range w.Peers.Connected() {
 		connected[id.String()] = id
 	}
-	news := map[uint64]*acknowledged{}
+	news := map[p2p.Published]*acknowledged{}
 	for _, m := range w.others() {
 		id, found := connected[m.Peer]
 		list := missing[m.Account]
 		if !found || len(list) == 0 {
 			continue
 		}
-		assets := make([]uint64, len(list))
+		asked := make([]p2p.Published, len(list))
 		for i, one := range list {
-			assets[i] = one.Asset
+			asked[i] = one.of()
 		}
-		seen, err := w.Peers.AskWithdrawn(ctx, id, assets)
+		seen, err := w.Peers.AskWithdrawn(ctx, id, asked)
 		if err != nil {
 			w.Log.Debug("a member does not say what it has seen withdrawn", "member", m.Name, "error", err)
 			continue
@@ -121,7 +128,7 @@ func (w *Withdrawer) askAround(ctx context.Context) error {
 				one.By = map[string]time.Time{}
 			}
 			one.By[m.Account] = state.Now()
-			news[one.Asset] = one
+			news[one.of()] = one
 		}
 	}
 	for _, one := range news {
@@ -140,12 +147,12 @@ func (w *Withdrawer) missing() (map[string][]*acknowledged, error) {
 		return nil, err
 	}
 	missing, others := map[string][]*acknowledged{}, w.others()
-	for _, asset := range open {
-		kept, err := w.recall(asset)
+	for _, of := range open {
+		kept, err := w.recall(of)
 		if err != nil {
 			return nil, err
 		}
-		if kept == nil || !w.IsWithdrawn(asset) {
+		if kept == nil || !w.IsWithdrawn(of) {
 			continue // not on the chain yet
 		}
 		complete := true
@@ -156,49 +163,49 @@ func (w *Withdrawer) missing() (map[string][]*acknowledged, error) {
 			}
 		}
 		if complete {
-			w.close(asset)
+			w.close(of)
 		}
 	}
 	return missing, nil
 }
 
 // unacknowledged lists the open withdrawals.
-func (w *Withdrawer) unacknowledged() ([]uint64, error) {
+func (w *Withdrawer) unacknowledged() ([]p2p.Published, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.open == nil {
-		assets, err := w.withdrawals()
+		all, err := w.withdrawals()
 		if err != nil {
 			return nil, err
 		}
-		w.open = map[uint64]bool{}
-		for _, asset := range assets {
-			w.open[asset] = true
+		w.open = map[p2p.Published]bool{}
+		for _, of := range all {
+			w.open[of] = true
 		}
 	}
 	return slices.Collect(maps.Keys(w.open)), nil
 }
 
-func (w *Withdrawer) close(asset uint64) {
+func (w *Withdrawer) close(of p2p.Published) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.open, asset)
+	delete(w.open, of)
 }
 
 // withdrawals lists the last withdrawals of this organisation.
-func (w *Withdrawer) withdrawals() (assets []uint64, err error) {
+func (w *Withdrawer) withdrawals() (list []p2p.Published, err error) {
 	names, err := w.Outbox.Memos(withdrawnPrefix, maxOpen)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		asset, err := strconv.ParseUint(strings.TrimPrefix(name, withdrawnPrefix), 10, 64)
-		if err != nil {
+		var of p2p.Published
+		if _, err := fmt.Sscanf(name, withdrawnPrefix+"%d/%d", &of.Asset, &of.Index); err != nil {
 			return nil, fmt.Errorf("the memo %s: %w", name, err)
 		}
-		assets = append(assets, asset)
+		list = append(list, of)
 	}
-	return assets, nil
+	return list, nil
 }
 
 // others lists the members beside this organisation.

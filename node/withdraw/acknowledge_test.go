@@ -1,6 +1,7 @@
 package withdraw
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -56,11 +58,11 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 	if asked := d.took(); len(asked) > 0 {
 		t.Errorf("members are asked %q too early", asked)
 	}
-	if w.IsWithdrawn(first.Asset) {
+	if w.IsWithdrawn(p2p.Published{Asset: first.Asset}) {
 		t.Error("members are told of a withdrawal that the chain doesn't have")
 	}
 	d.mintAll()
-	if !w.IsWithdrawn(first.Asset) || w.IsWithdrawn(4711) {
+	if !w.IsWithdrawn(p2p.Published{Asset: first.Asset}) || w.IsWithdrawn(p2p.Published{Asset: 4711}) {
 		t.Error("members are told something else than the chain says")
 	}
 	ask := func(what string, w *Withdrawer, want ...string) {
@@ -149,9 +151,12 @@ func TestAThousandWithdrawalsAreAskedAboutAndNoMore(t *testing.T) {
 	if len(w.open) != 1000 {
 		t.Errorf("%d are open", len(w.open))
 	}
-	assets, err := w.withdrawals()
-	if err != nil || len(assets) != 1000 || slices.Min(assets) != 100 {
-		t.Errorf("after a restart %d are open, from %d on, %v", len(assets), slices.Min(assets), err)
+	all, err := w.withdrawals()
+	if err != nil || len(all) != 1000 {
+		t.Fatalf("after a restart %d are open, %v", len(all), err)
+	}
+	if least := slices.MinFunc(all, func(a, b p2p.Published) int { return cmp.Compare(a.Asset, b.Asset) }); least.Asset != 100 {
+		t.Errorf("after a restart they are open from %d on", least.Asset)
 	}
 }
 
@@ -186,7 +191,7 @@ func TestMembersAreAskedAtOnceAndEveryMinute(t *testing.T) {
 
 func TestWhatIsNoMemoOfAWithdrawalIsNoMistakeThatPasses(t *testing.T) {
 	d := newDesk(t)
-	d.memory[acknowledgedMemo(7)] = []byte("{")
+	d.memory[acknowledgedMemo(p2p.Published{Asset: 7})] = []byte("{")
 	if _, err := d.withdrawer().Show(t.Context(), one); err == nil {
 		t.Error("a memo that can't be read is skipped")
 	}

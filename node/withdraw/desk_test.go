@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -250,6 +251,13 @@ func (d *desk) Event(txid string) (view.Event, bool, error) {
 	return d.find(func(s *shown) bool { return s.TxID == txid })
 }
 
+func (d *desk) Published(name wire.Publication) (view.Event, bool, error) {
+	if err := d.fails("Published"); err != nil {
+		return view.Event{}, false, err
+	}
+	return d.find(func(s *shown) bool { return s.Event.Name() == name })
+}
+
 func (d *desk) EventOf(asset uint64) (view.Event, bool, error) {
 	if err := d.fails("EventOf"); err != nil {
 		return view.Event{}, false, err
@@ -406,16 +414,16 @@ func (d *desk) Connected() map[peer.ID]time.Time {
 	return list
 }
 
-func (d *desk) AskWithdrawn(_ context.Context, from peer.ID, assets []uint64) ([]bool, error) {
+func (d *desk) AskWithdrawn(_ context.Context, from peer.ID, asked []p2p.Published) ([]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	assets, answers := make([]uint64, len(asked)), make([]bool, len(asked))
+	for i, of := range asked {
+		assets[i], answers[i] = of.Asset, d.seen[from][of.Asset]
+	}
 	d.asked = append(d.asked, fmt.Sprintf("%s %v", d.nameOf(from), slices.Sorted(slices.Values(assets))))
 	if !d.members[from] {
 		return nil, errors.New("it does not answer")
-	}
-	answers := make([]bool, len(assets))
-	for i, asset := range assets {
-		answers[i] = d.seen[from][asset]
 	}
 	return answers, nil
 }

@@ -3,7 +3,9 @@ package withdraw
 import (
 	"fmt"
 
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -13,16 +15,25 @@ import (
 // place. Until the chain says so too it is served, and must not be taken for what a client wants published, nor be all
 // that a client wants withdrawn.
 
-// IsLeaving reports whether the end of an NFT is on its way to the chain.
-func IsLeaving(outbox finder, asset uint64) (bool, error) {
-	item, found, err := outbox.Find(destroyKey(asset))
+// IsLeaving reports whether the end of an entry is on its way to the chain: its own, or that of the batch that it is
+// in.
+func IsLeaving(outbox finder, entry *view.Entry) (bool, error) {
+	item, found, err := outbox.Find(destroyKey(entry.Asset))
+	if entry.Position.Index != 0 && err == nil && (!found || item.Failure != "") {
+		item, found, err = outbox.Find(endKey(publishedBy(entry)))
+	}
 	return found && item.Failure == "", err
+}
+
+// publishedBy is what an entry is of.
+func publishedBy(entry *view.Entry) p2p.Published {
+	return p2p.Published{Asset: entry.Asset, Index: entry.Position.Index}
 }
 
 // Follows finds the publication that is to be where an entry of the view is, once that has left.
 func Follows(box finder, key []byte, entry *view.Entry) (item outbox.Item, found bool, err error) {
 	item, found, err = box.Find(key)
-	found = found && item.State != outbox.Withdrawn && item.Failure == "" && item.TxID != entry.TxID
+	found = found && item.State != outbox.Withdrawn && item.Failure == "" && (item.TxID != entry.TxID || item.Index != entry.Position.Index)
 	return item, found, err
 }
 
@@ -32,6 +43,9 @@ func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 	all := list[:len(list):len(list)]
 	for _, one := range list {
 		event, found, err := w.View.EventOf(one.Asset)
+		if found && one.Index != 0 && err == nil {
+			event, found, err = w.View.Published(wire.Publication{TxID: event.TxID, Index: one.Index})
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +66,7 @@ func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 		case found && next.State < outbox.Confirmed:
 			return nil, fmt.Errorf("%w: version %s of object %s is being published once more; withdraw it when that is complete", taxii.ErrConflict, one.Version, one.ID)
 		case found && next.Asset != 0:
-			one.TxID, one.Asset = next.TxID, next.Asset
+			one.TxID, one.Asset, one.Index = next.TxID, next.Asset, next.Index
 			all = append(all, one)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -21,7 +22,7 @@ type Replacer struct {
 		Replaced(number uint64) error
 	}
 	Done *signal.Signal // something was confirmed, given up, or withdrawn
-	End  func(ctx context.Context, asset uint64) (outbox.Item, error)
+	End  func(ctx context.Context, of p2p.Published) (outbox.Item, error)
 	Log  *slog.Logger
 }
 
@@ -57,12 +58,12 @@ func (r *Replacer) endOne(ctx context.Context, item outbox.Item) error {
 	case item.Failure != "": // what was to be replaced stays
 		return r.Outbox.Replaced(item.Number)
 	}
-	assets, known, err := Replaced(r.Outbox, item)
+	replaced, known, err := Replaced(r.Outbox, item)
 	if err != nil || !known {
 		return err
 	}
-	for _, asset := range assets {
-		if _, err := r.End(ctx, asset); err != nil {
+	for _, of := range replaced {
+		if _, err := r.End(ctx, of); err != nil {
 			return err
 		}
 	}
@@ -75,25 +76,26 @@ type items interface {
 	Item(number uint64) (item outbox.Item, found bool, err error)
 }
 
-// Replaced gives the NFTs that an item takes the place of. They are not known as long as one of them is on its way
-// itself.
-func Replaced(box items, item outbox.Item) (assets []uint64, known bool, err error) {
-	if item.ReplacesAsset != 0 {
-		assets = append(assets, item.ReplacesAsset)
+// Replaced gives what an item takes the place of. It is not known as long as some of it is on its way itself.
+func Replaced(box items, item outbox.Item) (replaced []p2p.Published, known bool, err error) {
+	first := p2p.Published{Asset: item.ReplacesAsset, Index: item.ReplacesIndex}
+	if first.Asset != 0 {
+		replaced = append(replaced, first)
 	}
 	if item.Replaces == 0 {
-		return assets, true, nil
+		return replaced, true, nil
 	}
 	old, found, err := box.Item(item.Replaces)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case !found || old.Failure != "" || old.State == outbox.Withdrawn:
-		return assets, true, nil
+		return replaced, true, nil
 	case old.State < outbox.Confirmed:
 		return nil, false, nil
-	case old.Asset != 0 && old.Asset != item.ReplacesAsset:
-		assets = append(assets, old.Asset)
 	}
-	return assets, true, nil
+	if second := (p2p.Published{Asset: old.Asset, Index: old.Index}); second.Asset != 0 && second != first {
+		replaced = append(replaced, second)
+	}
+	return replaced, true, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -24,6 +26,7 @@ type Publication struct {
 	Publisher  string    `json:"publisher"`
 	TxID       string    `json:"txid"`
 	Asset      uint64    `json:"asset_id"`
+	Index      uint32    `json:"index,omitempty"` // in the batch that the transaction published
 	Round      uint64    `json:"round"`
 	CID        string    `json:"cid"`
 	StoredAt   time.Time `json:"stored_at"`
@@ -51,8 +54,8 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 	shown := Shown{Publications: []Publication{}}
 	for _, e := range entries {
 		one := Publication{
-			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset,
-			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(), Apart: !served[e.TxID],
+			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index,
+			Round: e.Position.Round, CID: e.Directory, StoredAt: e.StoredAt, Added: e.Added(), Apart: !served[e.Position],
 		}
 		if c, found := w.State.Collection(e.Collection); found {
 			one.Title = c.Properties.Title
@@ -70,12 +73,15 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 
 // entriesOf finds the versions of an object in the view.
 func (w *Withdrawer) entriesOf(what string) ([]*view.Entry, error) {
-	event, found, err := w.View.Event(what)
+	event, found, err := w.published(what)
 	if err != nil {
 		return nil, err
 	}
 	if found {
 		entry, err := w.View.Entry(event)
+		if err == nil && entry == nil && event.Note.Kind == wire.KindBatch && event.State != view.Ended {
+			err = notInView(event, what)
+		}
 		if err != nil || entry == nil {
 			return nil, err
 		}
@@ -85,15 +91,15 @@ func (w *Withdrawer) entriesOf(what string) ([]*view.Entry, error) {
 	return entries, err
 }
 
-// servedOf tells which transactions of those of an object are served as it.
-func (w *Withdrawer) servedOf(entries []*view.Entry) (map[string]bool, error) {
-	served := map[string]bool{}
+// servedOf tells which publications of an object are served as it, by their positions.
+func (w *Withdrawer) servedOf(entries []*view.Entry) (map[consortium.Position]bool, error) {
+	served := map[consortium.Position]bool{}
 	if len(entries) == 0 {
 		return served, nil
 	}
 	leading, _, err := w.View.Page(view.Query{Collection: view.Everything, IDs: []string{entries[0].ID}, Versions: view.Versions{All: true}, Limit: maxWithdrawn})
 	for _, e := range leading {
-		served[e.TxID] = true
+		served[e.Position] = true
 	}
 	return served, err
 }
@@ -103,25 +109,25 @@ func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBa
 	if err := w.askAround(ctx); err != nil {
 		return nil, err
 	}
-	assets, err := w.withdrawals()
+	all, err := w.withdrawals()
 	if err != nil {
 		return nil, err
 	}
-	for _, asset := range assets {
-		kept, err := w.recall(asset)
+	for _, of := range all {
+		kept, err := w.recall(of)
 		if err != nil {
 			return nil, err
 		}
-		if kept == nil || kept.ID != what && kept.TxID != what {
+		if kept == nil || kept.ID != what && kept.TxID != what && kept.name() != what {
 			continue
 		}
 		one := TakenBack{Withdrawal: kept.Withdrawal}
-		if one.Withdrawn = w.IsWithdrawn(asset); one.Withdrawn {
+		if one.Withdrawn = w.IsWithdrawn(of); one.Withdrawn {
 			for _, m := range w.others() {
 				one.Members = append(one.Members, Acknowledgement{Member: m.Name, Account: m.Account, At: kept.By[m.Account]})
 			}
 		}
-		if item, found, err := w.Outbox.Find(destroyKey(asset)); err != nil {
+		if item, found, err := w.Outbox.Find(endKey(of)); err != nil {
 			return nil, err
 		} else if found {
 			one.Destroyed = item.TxID

@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -37,7 +38,7 @@ type Withdrawer struct {
 	Consortium uint64
 	Peers      interface {
 		Connected() map[peer.ID]time.Time
-		AskWithdrawn(ctx context.Context, from peer.ID, assets []uint64) ([]bool, error)
+		AskWithdrawn(ctx context.Context, from peer.ID, asked []p2p.Published) ([]bool, error)
 	}
 	Statuses interface {
 		Await(ctx context.Context, id string) (taxii.Status, error)
@@ -48,7 +49,7 @@ type Withdrawer struct {
 	asking sync.Mutex // one look around at a time
 
 	mu   sync.Mutex
-	open map[uint64]bool // assets whose withdrawal isn't acknowledged by everybody, as far as was looked
+	open map[p2p.Published]bool // whose withdrawal isn't acknowledged by everybody, as far as was looked
 }
 
 // outbox is what this organisation publishes, and what it has to remember.
@@ -79,6 +80,7 @@ type memos interface {
 type served interface {
 	Event(txid string) (e view.Event, found bool, err error)
 	EventOf(asset uint64) (e view.Event, found bool, err error)
+	Published(name wire.Publication) (e view.Event, found bool, err error)
 	// Entry gives the object that an event brought into the view; nil if it is not there.
 	Entry(e view.Event) (*view.Entry, error)
 	Page(q view.Query) (entries []*view.Entry, more bool, err error)
@@ -107,7 +109,8 @@ type Withdrawal struct {
 	Collection string    `json:"collection"`
 	TxID       string    `json:"txid"` // of its publication
 	Asset      uint64    `json:"asset_id"`
-	Withdrawn  bool      `json:"withdrawn"` // the chain has it
+	Index      uint32    `json:"index,omitempty"` // of one object of a batch
+	Withdrawn  bool      `json:"withdrawn"`       // the chain has it
 	Destroyed  string    `json:"destroy_txid,omitempty"`
 	Requested  time.Time `json:"requested"`
 }
@@ -123,7 +126,7 @@ func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, e
 	}
 	wanted := make([]Withdrawal, len(entries))
 	for i, e := range entries {
-		wanted[i] = Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset}
+		wanted[i] = Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index}
 	}
 	wanted, err = w.withFollowing(wanted)
 	if errors.Is(err, taxii.ErrConflict) {
@@ -147,7 +150,7 @@ func (w *Withdrawer) begin(ctx context.Context, one Withdrawal) (Withdrawal, out
 	if err := takeBack(w.Outbox, one.Collection, one.ID); err != nil { // before a feed can see it gone
 		return one, outbox.Item{}, err
 	}
-	item, err := w.End(ctx, one.Asset)
+	item, err := w.End(ctx, one.of())
 	if err != nil {
 		return one, item, fmt.Errorf("withdrawing object %s: %w", one.ID, err)
 	}
@@ -166,11 +169,12 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		if !found || !w.State.Ours(event.Sender) {
 			return taxii.Status{}, taxii.ErrForbidden
 		}
+		event.Index = record.Index
 		positions = append(positions, event.Position)
 	}
 	wanted := make([]Withdrawal, len(records))
 	for i, record := range records {
-		wanted[i] = Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID}
+		wanted[i] = Withdrawal{ID: record.ID, Version: record.Version, Collection: c.ID, TxID: record.TxID, Asset: record.AssetID, Index: record.Index}
 	}
 	wanted, err := w.withFollowing(wanted)
 	if err != nil {
@@ -202,7 +206,7 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 
 // selected finds the entries of this organisation that are selected.
 func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
-	if event, found, err := w.View.Event(s.What); err != nil {
+	if event, found, err := w.published(s.What); err != nil {
 		return nil, err
 	} else if found {
 		entry, err := w.View.Entry(event)
@@ -210,7 +214,7 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 			return nil, err
 		}
 		if entry == nil {
-			return nil, problem.Input(fmt.Errorf("transaction %s published nothing that is in the view: %s", s.What, event.State))
+			return nil, notInView(event, s.What)
 		}
 		return w.ownVersion(entry, s.OnlyThis)
 	}
@@ -232,6 +236,22 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 		return nil, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", s.What))
 	}
 	return w.ours(entries)
+}
+
+// published gives what a name, TXID or TXID/INDEX, is of.
+func (w *Withdrawer) published(name string) (e view.Event, found bool, err error) {
+	if of, err := wire.ParsePublication(name); err == nil {
+		return w.View.Published(of)
+	}
+	return w.View.Event(name)
+}
+
+// notInView is why what a name is of is no object of the view.
+func notInView(e view.Event, name string) error {
+	if e.Note.Kind == wire.KindBatch {
+		return problem.Input(fmt.Errorf("transaction %s published a batch of objects: name one of them, as %s/1", name, name))
+	}
+	return problem.Input(fmt.Errorf("transaction %s published nothing that is in the view: %s", name, e.State))
 }
 
 // ownVersion is the entry, if it is this organisation's. Without it another member's versions may be served as the
@@ -274,20 +294,20 @@ func (w *Withdrawer) ours(entries []*view.Entry) ([]*view.Entry, error) {
 }
 
 // End takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
-// that this organisation had before, a record.
-func (w *Withdrawer) End(ctx context.Context, asset uint64) (outbox.Item, error) {
-	event, found, err := w.View.EventOf(asset)
+// that this organisation had before, or it is one object of a batch, a record.
+func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, error) {
+	event, found, err := w.View.EventOf(of.Asset)
 	if err != nil {
 		return outbox.Item{}, err
 	}
-	if !found || event.Sender == w.State.Self {
-		return w.Destroy(asset)
+	if of.Index == 0 && (!found || event.Sender == w.State.Self) {
+		return w.Destroy(of.Asset)
 	}
-	draft, err := consortium.DraftWithdrawal(w.Consortium, asset, 0, state.Now())
+	draft, err := consortium.DraftWithdrawal(w.Consortium, of.Asset, of.Index, state.Now())
 	if err != nil {
 		return outbox.Item{}, err
 	}
-	return w.Records.Store(ctx, destroyKey(asset), draft)
+	return w.Records.Store(ctx, endKey(of), draft)
 }
 
 // Destroy takes the destruction of an NFT into the outbox.
@@ -306,6 +326,14 @@ const withdrawals = "withdrawals:" // which is nobody's name
 
 func destroyKey(asset uint64) []byte { return publish.KeyOf("destroy", strconv.FormatUint(asset, 10)) }
 
+// endKey is the key in the outbox of what ends a publication.
+func endKey(of p2p.Published) []byte {
+	if of.Index == 0 {
+		return destroyKey(of.Asset)
+	}
+	return publish.KeyOf("remove", strconv.FormatUint(of.Asset, 10), strconv.FormatUint(uint64(of.Index), 10))
+}
+
 // await waits until everything in a list has left the view.
 func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 	waiting := 0
@@ -316,8 +344,8 @@ func (w *Withdrawer) await(ctx context.Context, list []Withdrawal) error {
 			if err != nil {
 				return false, err
 			}
-			list[i].Withdrawn = found && event.State == view.Ended
-			if item, found, err := w.Outbox.Find(destroyKey(list[i].Asset)); err != nil {
+			list[i].Withdrawn = found && event.HasWithdrawn(list[i].Index)
+			if item, found, err := w.Outbox.Find(endKey(list[i].of())); err != nil {
 				return false, err
 			} else if found {
 				list[i].Destroyed = item.TxID

@@ -10,9 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -109,17 +111,41 @@ func TestOneCallWithdrawsTenThousandVersionsAndNoMore(t *testing.T) {
 	}
 }
 
+// Destroying the NFT of a batch would withdraw all of it.
+func TestOneObjectOfABatchIsEndedByARecord(t *testing.T) {
+	d := newDesk(t)
+	asset := d.publishes(version{one, 2, here}).Asset
+	of := p2p.Published{Asset: asset, Index: 17}
+	item, err := d.withdrawer().End(t.Context(), of)
+	nodetest.Must(t, err)
+	if item.Note.Kind != wire.KindRemoval || item.Note.Asset != asset || item.Note.Index != 17 {
+		t.Errorf("it is ended by %+v", item)
+	}
+	entry := &view.Entry{Asset: asset, Position: consortium.Position{Index: 17}}
+	other := &view.Entry{Asset: asset, Position: consortium.Position{Index: 18}}
+	for e, want := range map[*view.Entry]bool{entry: true, other: false} {
+		if leaving, err := IsLeaving(d, e); err != nil || leaving != want {
+			t.Errorf("object %d is leaving: %t, %v", e.Position.Index, leaving, err)
+		}
+	}
+	_, err = d.withdrawer().Destroy(asset)
+	nodetest.Must(t, err)
+	if leaving, err := IsLeaving(d, other); err != nil || !leaving {
+		t.Errorf("with the batch object 18 is leaving: %t, %v", leaving, err)
+	}
+}
+
 // With a key that was replaced nothing can be destroyed: a record says that it is withdrawn.
 func TestWhatWasMintedWithAnEarlierAccountIsEndedByARecord(t *testing.T) {
 	d := newDesk(t)
 	d.show(version{one, 1, here}.entry(), "FORMER", "OLD", 7000)
-	item, err := d.withdrawer().End(t.Context(), 7000)
+	item, err := d.withdrawer().End(t.Context(), p2p.Published{Asset: 7000})
 	nodetest.Must(t, err)
 	if item.Note.Kind != wire.KindRemoval || item.Note.Asset != 7000 {
 		t.Errorf("it is ended by %+v", item)
 	}
 	for _, asset := range []uint64{d.publishes(version{one, 2, here}).Asset, 4711} { // ours, or nobody's that the view knows: a membership
-		if item, err = d.withdrawer().End(t.Context(), asset); err != nil || item.Note.Kind != wire.KindDestroy || item.Destroys != asset || item.User != withdrawals {
+		if item, err = d.withdrawer().End(t.Context(), p2p.Published{Asset: asset}); err != nil || item.Note.Kind != wire.KindDestroy || item.Destroys != asset || item.User != withdrawals {
 			t.Errorf("it is ended by %+v, %v", item, err)
 		}
 	}
@@ -225,11 +251,11 @@ func TestWhatReplacesIsKnownByItsKey(t *testing.T) {
 			t.Errorf("%s: %t, %v", c.what, found, err)
 		}
 		d.byKey[string(destroyKey(7))] = 0
-		if leaving, err := IsLeaving(d, 7); err != nil || leaving != (c.item.Failure == "") {
+		if leaving, err := IsLeaving(d, &view.Entry{Asset: 7}); err != nil || leaving != (c.item.Failure == "") {
 			t.Errorf("%s ends it: %t, %v", c.what, leaving, err)
 		}
 	}
-	if leaving, err := IsLeaving(&desk{}, 7); err != nil || leaving {
+	if leaving, err := IsLeaving(&desk{}, &view.Entry{Asset: 7}); err != nil || leaving {
 		t.Errorf("nothing ends it: %t, %v", leaving, err)
 	}
 }

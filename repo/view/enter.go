@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
 // enter puts an object into the view, unless another transaction of the same member published it before: of two, the
@@ -89,8 +90,8 @@ func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
 	if err := v.remove(txn, later); err != nil {
 		return err
 	}
-	at := positionKey(later.Position)
-	loser, err := eventAt(txn, at)
+	at := history.PositionKey(later.Position)
+	loser, err := history.At(txn, at)
 	if v.stale(err) {
 		return nil
 	}
@@ -100,7 +101,7 @@ func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
 	if err := duplicate(txn, &loser, later, earlier); err != nil {
 		return err
 	}
-	return setEvent(txn, loser)
+	return history.Set(txn, loser)
 }
 
 // leave takes an entry out of the view. The first duplicate of it takes its place.
@@ -126,7 +127,7 @@ func (v *View) succeed(txn *kv.Txn, publication []byte) error {
 		if err := txn.Delete(k); err != nil {
 			return false, err
 		}
-		duplicate, err := eventAt(txn, placeOf(k))
+		duplicate, err := history.At(txn, history.PlaceOf(k))
 		if v.stale(err) {
 			return true, nil
 		}
@@ -140,7 +141,7 @@ func (v *View) succeed(txn *kv.Txn, publication []byte) error {
 // duplicate makes an event a duplicate of an entry.
 func duplicate(txn *kv.Txn, e *Event, entry, of *Entry) error {
 	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.publication()
-	return txn.Set(store.Key(store.TableDuplicate, e.Publication, positionKey(entry.Position)), nil)
+	return txn.Set(store.Key(store.TableDuplicate, e.Publication, history.PositionKey(entry.Position)), nil)
 }
 
 func (v *View) remove(txn *kv.Txn, entry *Entry) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -53,7 +54,7 @@ func (e *Entry) Added() time.Time { return time.UnixMicro(e.DateAdded).UTC() }
 
 // at is where the entry stands among the versions of its object.
 func (e *Entry) at() listing.VersionAt {
-	return listing.VersionAt{Place: slices.Concat(instantKey(e.Instant), positionKey(e.Position)), Date: store.U64(uint64(e.DateAdded))}
+	return listing.VersionAt{Place: slices.Concat(instantKey(e.Instant), history.PositionKey(e.Position)), Date: store.U64(uint64(e.DateAdded))}
 }
 
 func collectionKey(id string) []byte {
@@ -93,7 +94,7 @@ func encodeEntry(e *Entry) ([]byte, error) {
 
 func splitEntry(data []byte) (header, object []byte, err error) {
 	if len(data) < 4 || uint32(len(data)-4) < binary.BigEndian.Uint32(data) {
-		return nil, nil, fmt.Errorf("a damaged entry: %w", errStale)
+		return nil, nil, fmt.Errorf("a damaged entry: %w", history.ErrStale)
 	}
 	end := 4 + binary.BigEndian.Uint32(data)
 	return data[4:end], data[end:], nil
@@ -106,7 +107,7 @@ func decodeEntry(data []byte, withObject bool) (*Entry, error) {
 	}
 	var e Entry
 	if err := json.Unmarshal(header, &e); err != nil {
-		return nil, fmt.Errorf("a damaged entry: %w: %w", errStale, err)
+		return nil, fmt.Errorf("a damaged entry: %w: %w", history.ErrStale, err)
 	}
 	if withObject {
 		e.Object = bytes.Clone(object)
@@ -137,7 +138,7 @@ func entryAt(txn *kv.Txn, date []byte) (*Entry, error) { return readEntry(txn, d
 func readEntry(txn *kv.Txn, date []byte, withObject bool) (e *Entry, err error) {
 	item, err := txn.Item(store.Key(store.TableEntry, date))
 	if errors.Is(err, kv.ErrNotFound) {
-		err = errStale
+		err = history.ErrStale
 	}
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", binary.BigEndian.Uint64(date), err)

@@ -1,74 +1,35 @@
 package view
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
-	"github.com/serviceledger/slnode/repo/view/internal/listing"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
-// Event is an event of the chain that counts, and what has become of it here.
-type Event struct {
-	consortium.Event
-	Member  string `json:"member,omitzero"` // whose account the sender is, by the member's first one; none for the sender's own
-	State   State  `json:"state"`
-	Reason  string `json:"reason,omitzero"`  // why it is refused, or what it waits for
-	Tries   int    `json:"tries,omitzero"`   // how often its blocks were asked for in vain
-	Due     int64  `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
-	Entered int64  `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
-	Epoch   uint32 `json:"epoch,omitzero"`   // undecided objects: the key epoch that they are sealed to
-	Listed  Listed `json:"listed,omitzero"`  // objects of a batch: what it says of them
-	// Withdrawn are the indexes of a batch's objects that were taken back, whether or not anything of it was here then: see
-	// [Event.HasWithdrawn].
-	Withdrawn []byte `json:"withdrawn,omitzero"`
-	// Publication is what a duplicate publishes. It stays when the duplicate's turn has come.
-	Publication []byte `json:"publication,omitzero"`
-}
+// What is kept of an event, see package history.
+type (
+	Event  = history.Event
+	Listed = history.Listed
+	State  = history.State
+)
 
-// State is what has become of an event.
-type State byte
-
-// The states of an event.
+// The states of an event, see package history.
 const (
-	Waiting   State = iota + 1 // its blocks are not here yet
-	Undecided                  // its blocks are here; a record that decides about it, or the key, is not
-	Held                       // a record whose content is known; a batch of which every object has a state of its own
-	InView                     // an object that is served
-	Duplicate                  // an object that another transaction published before
-	Refused                    // it doesn't count, for a reason that only its content shows
-	Ended                      // it was withdrawn
-	Done                       // it has no content: a destroy, or a release
+	Waiting, Undecided, Held, InView = history.Waiting, history.Undecided, history.Held, history.InView
+	Duplicate, Refused, Ended, Done  = history.Duplicate, history.Refused, history.Ended, history.Done
 )
-
-func (s State) String() string {
-	return [...]string{"", "waiting for its blocks", "undecided", "held", "in view", "duplicate", "refused", "withdrawn", "done"}[s]
-}
 
 // What the table of single values has of the event log.
 const (
 	metaCursor    = "cursor"
 	metaSequences = "sequences"
 )
-
-func positionKey(p consortium.Position) []byte {
-	return binary.BigEndian.AppendUint32(append(store.U64(p.Round), store.U64(p.Intra)...), p.Index)
-}
-
-// placeOf is the position at the end of a key.
-func placeOf(k []byte) []byte { return k[len(k)-listing.PositionSize:] }
-
-func parsePosition(k []byte) consortium.Position {
-	k = placeOf(k)
-	return consortium.Position{Round: binary.BigEndian.Uint64(k), Intra: binary.BigEndian.Uint64(k[8:]), Index: binary.BigEndian.Uint32(k[16:])}
-}
 
 // Cursor is the last round whose events are all in the log; 0 in a new view.
 func (v *View) Cursor() (round uint64, err error) {
@@ -137,7 +98,7 @@ func (v *View) Advance(round uint64, sequences map[string]*consortium.Sequence) 
 }
 
 func (v *View) appendEvent(txn *kv.Txn, e NewEvent) error {
-	at := positionKey(e.Position)
+	at := history.PositionKey(e.Position)
 	if known, err := store.Has(txn, store.Key(store.TableEvent, at)); err != nil || known {
 		return err
 	}
@@ -162,54 +123,22 @@ func (v *View) appendEvent(txn *kv.Txn, e NewEvent) error {
 		}
 	}
 	if logged.State == Done {
-		return setEvent(txn, logged)
+		return history.Set(txn, logged)
 	}
 	if err := txn.Set(store.Key(store.TableAsset, store.U64(e.Asset)), at); err != nil {
 		return err
 	}
-	if err := use(txn, e.Directory, +1); err != nil {
+	if err := history.Use(txn, e.Directory, +1); err != nil {
 		return err
 	}
 	return v.wait(txn, logged, time.Time{})
-}
-
-// eventAt gives the event at a position, or an object that a batch lists.
-func eventAt(txn *kv.Txn, at []byte) (Event, error) {
-	if isListed(at) {
-		return listedAt(txn, at)
-	}
-	return transactionAt(txn, at)
-}
-
-// setEvent keeps what eventAt gives.
-func setEvent(txn *kv.Txn, e Event) error {
-	if e.Index != 0 {
-		return setListed(txn, e)
-	}
-	return store.SetJSON(txn, store.Key(store.TableEvent, positionKey(e.Position)), e)
-}
-
-func transactionAt(txn *kv.Txn, at []byte) (e Event, err error) {
-	data, found, err := store.Get(txn, store.Key(store.TableEvent, at))
-	if err == nil && !found {
-		err = errStale
-	}
-	if err == nil {
-		if problem := json.Unmarshal(data, &e); problem != nil {
-			err = fmt.Errorf("%w: %w", errStale, problem)
-		}
-	}
-	if err != nil {
-		return e, fmt.Errorf("the event at %s: %w", parsePosition(at), err)
-	}
-	return e, nil
 }
 
 // Records gives the events that change the consortium, in chain order.
 func (v *View) Records() (events []Event, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
 		return store.Scan(txn, store.Key(store.TableRecord), nil, func(k []byte, _ *kv.Item) (bool, error) {
-			e, err := eventAt(txn, placeOf(k))
+			e, err := history.At(txn, history.PlaceOf(k))
 			if err == nil {
 				events = append(events, e)
 			}
@@ -234,9 +163,9 @@ type Outcome struct {
 	Entry      *Entry    // InView
 }
 
-// Settle records outcomes. Objects that enter the view are given their date_added, in the order of the outcomes. Those of
-// a batch that waits for its blocks are known from then on; they come before the batch's own outcome, so that a node that
-// stops in between finds it waiting.
+// Settle records outcomes. Objects that enter the view are given their date_added, in the order of the outcomes. Those
+// of a batch that waits for its blocks are known from then on; they come before the batch's own outcome, so that a node
+// that stops in between finds it waiting.
 func (v *View) Settle(outcomes []Outcome) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -273,8 +202,8 @@ func (v *View) Settle(outcomes []Outcome) error {
 }
 
 func (v *View) settle(txn *kv.Txn, o Outcome) error {
-	at := positionKey(o.Event.Position)
-	e, isNew, err := v.toSettle(txn, o.Event, at)
+	at := history.PositionKey(o.Event.Position)
+	e, isNew, err := v.toSettle(txn, o.Event)
 	if v.stale(err) {
 		return nil
 	}
@@ -310,18 +239,18 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 			return err
 		}
 	}
-	return setEvent(txn, e)
+	return history.Set(txn, e)
 }
 
 // conclude settles an event for good, without an object in the view.
 func (v *View) conclude(txn *kv.Txn, e Event, content []byte) error {
 	if e.State == Held && content != nil {
-		if err := txn.Set(store.Key(store.TableContent, positionKey(e.Position)), content); err != nil {
+		if err := txn.Set(store.Key(store.TableContent, history.PositionKey(e.Position)), content); err != nil {
 			return err
 		}
 	}
 	if e.State == Refused {
-		if err := use(txn, e.Directory, -1); err != nil {
+		if err := history.Use(txn, e.Directory, -1); err != nil {
 			return err
 		}
 	}
@@ -339,7 +268,7 @@ func (v *View) conclude(txn *kv.Txn, e Event, content []byte) error {
 // Content gives what was settled as the content of a record; nil if nothing was.
 func (v *View) Content(e Event) (content []byte, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
-		content, _, err = store.Get(txn, store.Key(store.TableContent, positionKey(e.Position)))
+		content, _, err = store.Get(txn, store.Key(store.TableContent, history.PositionKey(e.Position)))
 		return err
 	})
 	if err != nil {
@@ -379,7 +308,7 @@ func (v *View) eventBy(index []byte) (e Event, found bool, err error) {
 		if err != nil || !ok {
 			return err
 		}
-		e, err = eventAt(txn, at)
+		e, err = history.At(txn, at)
 		found = err == nil
 		return v.passStale(err)
 	})
@@ -397,7 +326,7 @@ func (v *View) CountEvents() (waiting, undecided int) {
 
 // Log gives up to limit events of the log that are later than a position, in chain order.
 func (v *View) Log(after consortium.Position, limit int) (events []Event, err error) {
-	from := append(positionKey(after), 0)
+	from := append(history.PositionKey(after), 0)
 	err = v.store.Read(func(txn *kv.Txn) error {
 		return store.Scan(txn, store.Key(store.TableEvent), from, func(_ []byte, item *kv.Item) (bool, error) {
 			var e Event

@@ -11,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -83,7 +84,7 @@ func (v *View) place(txn *kv.Txn, collection []byte, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	if o, err = v.stand(txn, collection, entry.ID, o, known, positionKey(entry.Position), member); err != nil {
+	if o, err = v.stand(txn, collection, entry.ID, o, known, history.PositionKey(entry.Position), member); err != nil {
 		return err
 	}
 	return v.shelve(txn, collection, entry, o, member)
@@ -126,7 +127,7 @@ func (v *View) unstand(txn *kv.Txn, collection []byte, id string, o object, posi
 
 // stands reports whether an entry's position is one of those that may lead.
 func stands(txn *kv.Txn, entry *Entry) (bool, error) {
-	collection, position := collectionKey(entry.Collection), positionKey(entry.Position)
+	collection, position := collectionKey(entry.Collection), history.PositionKey(entry.Position)
 	o, _, err := getObject(txn, collection, entry.ID)
 	if err != nil || bytes.Equal(o.since, position) {
 		return err == nil, err
@@ -171,7 +172,7 @@ func (v *View) displace(txn *kv.Txn, collection []byte, entry *Entry) error {
 	if o, err = unshelve(txn, collection, entry, o); err != nil || !known {
 		return err
 	}
-	o, left, err := v.unstand(txn, collection, entry.ID, o, positionKey(entry.Position))
+	o, left, err := v.unstand(txn, collection, entry.ID, o, history.PositionKey(entry.Position))
 	switch {
 	case err != nil:
 		return err
@@ -232,7 +233,7 @@ func (v *View) LosesLead(member, collection, id string, again bool, withdrawn ..
 		if err != nil || !bytes.Equal(o.leader, key) {
 			return err
 		}
-		others, stays := false, !slices.Contains(withdrawn, parsePosition(o.since))
+		others, stays := false, !slices.Contains(withdrawn, history.ParsePosition(o.since))
 		if stays {
 			return nil
 		}
@@ -243,7 +244,7 @@ func (v *View) LosesLead(member, collection, id string, again bool, withdrawn ..
 				return false, err
 			case !bytes.Equal(who, key):
 				others = true
-			case !slices.Contains(withdrawn, parsePosition(k)): // the earliest that stays
+			case !slices.Contains(withdrawn, history.ParsePosition(k)): // the earliest that stays
 				stays = true
 			}
 			return !stays, nil

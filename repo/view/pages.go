@@ -10,6 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -171,7 +172,7 @@ func (r *entryReader) seek(date []byte) (*kv.Item, error) {
 		r.it.Seek(wanted)
 	}
 	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
-		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), errStale, kv.ErrNotFound)
+		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), history.ErrStale, kv.ErrNotFound)
 	}
 	return r.it.Item(), nil
 }

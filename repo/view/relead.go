@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -175,11 +176,11 @@ func (v *View) move(txn *kv.Txn, date []byte, out, in indexing) (size int, err e
 	if err := v.put(txn, entry, in); err != nil {
 		return 0, err
 	}
-	at := positionKey(entry.Position)
-	event, err := eventAt(txn, at)
+	at := history.PositionKey(entry.Position)
+	event, err := history.At(txn, at)
 	if err != nil {
 		return len(entry.Object), v.passStale(err)
 	}
 	event.Entered = entry.DateAdded
-	return len(entry.Object), setEvent(txn, event)
+	return len(entry.Object), history.Set(txn, event)
 }

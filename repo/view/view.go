@@ -24,6 +24,8 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
+	"github.com/serviceledger/slnode/repo/view/internal/turns"
 )
 
 // View is what the node serves, derived from the chain and IPFS: the log of events (events.go) and the objects that
@@ -41,9 +43,9 @@ type View struct {
 	unled   chan struct{} // see Unled
 	step    int           // leadItems, but for tests
 
-	mistrusted map[string]bool          // members whose lines never lead here
-	waiting    [2][waitingClasses]turns // what waits, by Queue
-	waits      [][]byte                 // … since the running transaction
+	mistrusted map[string]bool               // members whose lines never lead here
+	waiting    [2][turns.Classes]turns.Turns // what waits, by Queue
+	waits      [][]byte                      // … since the running transaction
 	onChange   func()
 	onStale    func(error)
 }
@@ -63,12 +65,9 @@ func (v *View) OnChange(tell func()) { v.onChange = tell }
 // same, it is passed over, so that it hides no more than itself. To be set before anything is read.
 func (v *View) OnStale(tell func(error)) { v.onStale = tell }
 
-// errStale is for what an index names and the view does not have, or not in order.
-var errStale = errors.New("an index of the view names what is not there")
-
 // stale reports whether an error is that of a stale index, and tells.
 func (v *View) stale(err error) bool {
-	if !errors.Is(err, errStale) {
+	if !errors.Is(err, history.ErrStale) {
 		return false
 	}
 	v.onStale(err)
@@ -101,7 +100,7 @@ func (v *View) write(transaction func(*kv.Txn) error) error {
 	}
 	v.counts.Store(&now)
 	for _, k := range v.waits {
-		v.turnsOf(k).put(k)
+		v.turnsOf(k).Put(k)
 	}
 	if v.changed {
 		v.onChange()
@@ -182,7 +181,7 @@ func (v *View) begin() error {
 	v.leading = false
 	for queue := range v.waiting {
 		for class := range v.waiting[queue] {
-			v.waiting[queue][class].clear()
+			v.waiting[queue][class].Clear()
 		}
 	}
 	return v.store.Write(func(txn *kv.Txn) error {

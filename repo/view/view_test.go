@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
 func must(t testing.TB, err error) {
@@ -241,7 +242,7 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	waiting := c.event()
 	must(t, v.Append([]NewEvent{waiting, c.event()}, nil))
 	must(t, v.store.Write(func(txn *kv.Txn) error {
-		return errors.Join(txn.Delete(store.Key(store.TableEntry, store.U64(uint64(entries[1].DateAdded)))), txn.Delete(store.Key(store.TableEvent, positionKey(waiting.Position))))
+		return errors.Join(txn.Delete(store.Key(store.TableEntry, store.U64(uint64(entries[1].DateAdded)))), txn.Delete(store.Key(store.TableEvent, history.PositionKey(waiting.Position))))
 	}))
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 2 {
 		t.Errorf("the page has %v", got)

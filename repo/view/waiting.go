@@ -5,33 +5,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
-	"github.com/serviceledger/slnode/repo/view/internal/listing"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
+	"github.com/serviceledger/slnode/repo/view/internal/turns"
 )
 
-// Queue is one of the two queues in which events wait for their blocks. In each of them every member has a queue
-// of its own, one for records and one for objects, and the members take turns: what one of them mints, however much it
-// is and whether or not anybody has it, keeps nobody else's waiting for longer than its turn.
-type Queue int
+// Queue is one of the two queues in which events wait for their blocks, see package turns.
+type Queue = turns.Queue
 
 // The queues.
 const (
-	Fresh   Queue = iota // never asked for
-	Retried              // asked for in vain
-)
-
-// The classes of what waits. Records go first, as long as they are not too many: they decide about objects.
-const (
-	waitingRecord = iota
-	waitingObject
-	waitingBatch
-	waitingClasses
+	Fresh   = turns.Fresh   // never asked for
+	Retried = turns.Retried // asked for in vain
 )
 
 const (
@@ -40,73 +29,8 @@ const (
 	maxHasten   = 1000 // of one member that are hastened at once
 )
 
-// waitingKey is where an event stands while it waits: queue, class, member, 0, due (unix milliseconds), position.
-func waitingKey(e Event) []byte {
-	queue, class, member := byte(Fresh), byte(waitingObject), e.Member
-	if e.Due > 0 {
-		queue = byte(Retried)
-	}
-	switch e.Note.Kind {
-	case wire.KindObject:
-	case wire.KindBatch:
-		class = waitingBatch
-	default:
-		class = waitingRecord
-	}
-	if member == "" {
-		member = e.Sender
-	}
-	return store.Key(store.TableWaiting, []byte{queue, class}, []byte(member), []byte{0}, store.U64(uint64(e.Due)), positionKey(e.Position))
-}
-
-const waitingPlace = 8 + listing.PositionSize // the end of a waitingKey, which is not the same for all of a member's
-
-// turns are the queues of one class, of which each has something waiting or had since the start.
-type turns struct {
-	mu     sync.Mutex
-	queues map[string]*store.Queue // by the beginning of their keys
-	order  []*store.Queue          // who comes when
-}
-
-// put says that a key was put in.
-func (t *turns) put(k []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	beginning := k[:len(k)-waitingPlace]
-	q := t.queues[string(beginning)]
-	if q == nil {
-		if t.queues == nil {
-			t.queues = map[string]*store.Queue{}
-		}
-		q = store.NewQueue(slices.Clone(beginning))
-		t.queues[string(beginning)], t.order = q, append(t.order, q)
-	}
-	q.Put(k)
-}
-
-// next gives the queues that may have something, each time beginning with another one.
-func (t *turns) next() (list []*store.Queue) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.order) > 1 {
-		t.order = append(t.order[1:], t.order[0])
-	}
-	for _, q := range t.order {
-		if !q.IsEmpty() {
-			list = append(list, q)
-		}
-	}
-	return list
-}
-
-func (t *turns) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.queues, t.order = nil, nil
-}
-
 // turnsOf are the turns that a waitingKey belongs to.
-func (v *View) turnsOf(k []byte) *turns { return &v.waiting[k[2]][k[3]] }
+func (v *View) turnsOf(k []byte) *turns.Turns { return &v.waiting[k[2]][k[3]] }
 
 // restoreWaiting finds the queues that something waits in.
 func (v *View) restoreWaiting(txn *kv.Txn) error {
@@ -115,9 +39,9 @@ func (v *View) restoreWaiting(txn *kv.Txn) error {
 		found := false
 		err := store.Scan(txn, store.Key(store.TableWaiting), from, func(k []byte, _ *kv.Item) (bool, error) {
 			found = true
-			v.turnsOf(k).put(slices.Clone(k))
-			beginning := k[len(store.Key(store.TableWaiting)) : len(k)-waitingPlace]
-			from = append(slices.Clone(beginning), bytes.Repeat([]byte{0xff}, waitingPlace+1)...)
+			v.turnsOf(k).Put(slices.Clone(k))
+			beginning := k[len(store.Key(store.TableWaiting)) : len(k)-turns.PlaceSize]
+			from = append(slices.Clone(beginning), bytes.Repeat([]byte{0xff}, turns.PlaceSize+1)...)
 			return false, nil
 		})
 		if err != nil || !found {
@@ -134,13 +58,13 @@ func (v *View) Due(queue Queue, busy func(consortium.Position) bool, now time.Ti
 	for class := range v.waiting[queue] {
 		left := limit - len(events)
 		switch class {
-		case waitingRecord:
+		case turns.Record:
 			left = max(1, limit/recordShare)
-		case waitingBatch:
+		case turns.Batch:
 			left, inOrder = batchShare, len(events)
 		}
 		d := due{view: v, busy: busy, now: now}
-		if err := d.deal(v.waiting[queue][class].next(), left); err != nil {
+		if err := turns.Deal(v.waiting[queue][class].Next(), left, d.take); err != nil {
 			return nil, time.Time{}, fmt.Errorf("reading the events that wait: %w", err)
 		}
 		events = append(events, d.events...)
@@ -161,44 +85,20 @@ type due struct {
 	next   time.Time // when the first of what is not due yet will be
 }
 
-// deal takes up to so many events out of queues, as many of each as of the others, unless it has fewer.
-func (d *due) deal(queues []*store.Queue, left int) error {
-	after := make(map[*store.Queue][]byte, len(queues))
-	for left > 0 && len(queues) > 0 {
-		share := max(1, left/len(queues))
-		var more []*store.Queue
-		for _, q := range queues {
-			n := min(share, left)
-			if n == 0 {
-				return nil
-			}
-			took, last, err := d.take(q, after[q], n)
-			if err != nil {
-				return err
-			}
-			if left -= took; took == n {
-				after[q], more = last, append(more, q)
-			}
-		}
-		queues = more
-	}
-	return nil
-}
-
 // take takes up to n events of a queue, from after a place on, and says how many they were and where the last is.
 func (d *due) take(q *store.Queue, after []byte, n int) (took int, last []byte, err error) {
 	err = q.Scan(d.view.store, after, func(txn *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
-		place := k[len(k)-waitingPlace:]
+		place := k[len(k)-turns.PlaceSize:]
 		if at := time.UnixMilli(int64(binary.BigEndian.Uint64(place))); at.After(d.now) {
 			if d.next.IsZero() || at.Before(d.next) {
 				d.next = at
 			}
 			return false, nil
 		}
-		if d.busy != nil && d.busy(parsePosition(place)) {
+		if d.busy != nil && d.busy(history.ParsePosition(place)) {
 			return true, nil
 		}
-		e, err := eventAt(txn, place[8:])
+		e, err := history.At(txn, place[8:])
 		if err != nil {
 			return true, d.view.passStale(err)
 		}
@@ -214,7 +114,7 @@ func (v *View) Await(e Event) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	err := v.write(func(txn *kv.Txn) error {
-		now, err := eventAt(txn, positionKey(e.Position))
+		now, err := history.At(txn, history.PositionKey(e.Position))
 		if err != nil || now.State != Held {
 			return v.passStale(err)
 		}
@@ -232,27 +132,27 @@ func (v *View) wait(txn *kv.Txn, e Event, due time.Time) error {
 	if !due.IsZero() {
 		e.Due = due.UnixMilli()
 	}
-	k := waitingKey(e)
+	k := turns.Key(e)
 	if err := txn.Set(k, nil); err != nil {
 		return err
 	}
 	v.waits = append(v.waits, k)
 	v.moved.Waiting++
-	return setEvent(txn, e)
+	return history.Set(txn, e)
 }
 
 // unwait takes an event out of the waiting table.
 func (v *View) unwait(txn *kv.Txn, e Event) error {
 	v.moved.Waiting--
-	return txn.Delete(waitingKey(e))
+	return txn.Delete(turns.Key(e))
 }
 
-// Hasten makes events due that were asked for in vain, those of each member that are due first, records before all else:
-// because a member was connected that may have the blocks. The others come when they are due.
+// Hasten makes events due that were asked for in vain, those of each member that are due first, records before all
+// else: because a member was connected that may have the blocks. The others come when they are due.
 func (v *View) Hasten() error {
 	hastened := map[string]int{}
 	for class := range v.waiting[Retried] {
-		for _, q := range v.waiting[Retried][class].next() {
+		for _, q := range v.waiting[Retried][class].Next() {
 			member := string(q.Table()[len(store.Key(store.TableWaiting, []byte{0, 0})):])
 			n, err := v.hasten(q, maxHasten-hastened[member])
 			if err != nil {
@@ -273,7 +173,7 @@ func (v *View) hasten(q *store.Queue, limit int) (n int, err error) {
 	}
 	var places [][]byte
 	err = q.Scan(v.store, nil, func(_ *kv.Txn, k []byte, _ *kv.Item) (bool, error) {
-		places = append(places, slices.Clone(placeOf(k)))
+		places = append(places, slices.Clone(history.PlaceOf(k)))
 		return len(places) < limit, nil
 	})
 	if err != nil || len(places) == 0 {
@@ -281,7 +181,7 @@ func (v *View) hasten(q *store.Queue, limit int) (n int, err error) {
 	}
 	return len(places), v.write(func(txn *kv.Txn) error {
 		for _, at := range places {
-			e, err := eventAt(txn, at)
+			e, err := history.At(txn, at)
 			if v.stale(err) {
 				continue
 			}
@@ -371,7 +271,7 @@ func (v *View) reconsiderSome(collection, from []byte, decided func(Event, strin
 			return err
 		}
 		for _, k := range keys {
-			e, err := eventAt(txn, placeOf(k))
+			e, err := history.At(txn, history.PlaceOf(k))
 			switch {
 			case v.stale(err) || err == nil && e.State != Undecided:
 			case err != nil:

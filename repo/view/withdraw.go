@@ -1,7 +1,6 @@
 package view
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
 // Recall is an NFT of which its publisher took back what it published, or one object of a batch, and the accounts that
@@ -29,9 +29,9 @@ const (
 )
 
 // Withdraw ends what NFTs published that their publishers took back: it leaves the view. It returns the events that had
-// published it, and the objects of batches, these before their batch; an NFT that is no object of this consortium, or not
-// one of the senders', is passed over. To withdraw what is withdrawn already is harmless. It carries out the first of the
-// recalls, as many as end some thousand objects, and says how many.
+// published it, and the objects of batches, these before their batch; an NFT that is no object of this consortium, or
+// not one of the senders', is passed over. To withdraw what is withdrawn already is harmless. It carries out the first
+// of the recalls, as many as end some thousand objects, and says how many.
 func (v *View) Withdraw(recalls ...Recall) (ended []Event, carriedOut int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -54,7 +54,7 @@ func (v *View) Withdraw(recalls ...Recall) (ended []Event, carriedOut int, err e
 					continue
 				}
 				if err != nil {
-					return fmt.Errorf("at %s: %w", parsePosition(e.at), err)
+					return fmt.Errorf("at %s: %w", history.ParsePosition(e.at), err)
 				}
 				list = append(list, event)
 			}
@@ -84,7 +84,7 @@ func (v *View) ends(r Recall) (list []end, err error) {
 		if err != nil || !ok {
 			return err
 		}
-		e, err := transactionAt(txn, at)
+		e, err := history.At(txn, at)
 		if err != nil {
 			return v.passStale(err)
 		}
@@ -96,12 +96,12 @@ func (v *View) ends(r Recall) (list []end, err error) {
 			return err
 		}
 		if isBatch && r.Index == 0 {
-			objects, err := v.objectsOf(txn, e)
+			objects, err := history.Objects(txn, e, v.passStale)
 			if err != nil {
 				return err
 			}
 			for _, o := range objects {
-				list = append(list, end{at: positionKey(o.Position)})
+				list = append(list, end{at: history.PositionKey(o.Position)})
 			}
 		}
 		list = append(list, end{at: at, index: r.Index})
@@ -113,22 +113,22 @@ func (v *View) ends(r Recall) (list []end, err error) {
 // end ends an event, or an object of a batch, and gives it.
 func (v *View) end(txn *kv.Txn, of end) (e Event, err error) {
 	if of.index == 0 {
-		if e, err = eventAt(txn, of.at); err != nil {
+		if e, err = history.At(txn, of.at); err != nil {
 			return e, err
 		}
 		return v.endEvent(txn, e)
 	}
-	batch, err := transactionAt(txn, of.at)
+	batch, err := history.At(txn, of.at)
 	if err != nil {
 		return e, err
 	}
-	e, err = ofBatch(txn, batch, of.index)
+	e, err = history.Object(txn, batch, of.index)
 	isKnown := err == nil
-	if err != nil && !errors.Is(err, errStale) {
+	if err != nil && !errors.Is(err, history.ErrStale) {
 		return e, err
 	}
-	batch.setWithdrawn(of.index)
-	if err := setEvent(txn, batch); err != nil {
+	batch.Withdraw(of.index)
+	if err := history.Set(txn, batch); err != nil {
 		return e, err
 	}
 	if !isKnown { // it never comes
@@ -146,36 +146,18 @@ func (v *View) endEvent(txn *kv.Txn, e Event) (_ Event, err error) {
 			err = v.succeed(txn, e.Publication)
 		}
 	case Duplicate:
-		err = txn.Delete(store.Key(store.TableDuplicate, e.Publication, positionKey(e.Position)))
+		err = txn.Delete(store.Key(store.TableDuplicate, e.Publication, history.PositionKey(e.Position)))
 	case InView:
 		err = v.leave(txn, e.Entered)
 	}
 	if err == nil && e.State != Refused {
-		err = use(txn, e.Directory, -1)
+		err = history.Use(txn, e.Directory, -1)
 	}
 	if err != nil {
 		return e, err
 	}
 	e.State = Ended
-	return e, setEvent(txn, e)
-}
-
-// use counts the events that may count and name a directory. They are not looked for: anybody can mint any number of
-// NFTs about one directory.
-func use(txn *kv.Txn, directory string, by int) error {
-	k := store.Key(store.TableDirectory, []byte(directory))
-	value, found, err := store.Get(txn, k)
-	if err != nil {
-		return err
-	}
-	n := by
-	if found {
-		n += int(binary.BigEndian.Uint64(value))
-	}
-	if n <= 0 {
-		return txn.Delete(k)
-	}
-	return txn.Set(k, store.U64(uint64(n)))
+	return e, history.Set(txn, e)
 }
 
 // Uses reports whether an event that may count names a directory. Anybody can mint an NFT about somebody else's, and
