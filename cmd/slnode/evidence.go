@@ -16,7 +16,7 @@ func (a *app) evidenceCommand() *cobra.Command {
 	var output string
 	var disclose bool
 	c := &cobra.Command{
-		Use:   "evidence STIX-ID|TRANSACTION -o FILE",
+		Use:   "evidence STIX-ID|TRANSACTION[/INDEX] -o FILE",
 		Short: "Write one file that proves a publication to somebody without a node",
 		Long: `Evidence writes one file about an object (its latest version) or a transaction: the signed transaction with its block's
 proof of inclusion, the charter and the publisher's admission with theirs, and the sealed files. Whoever has slnode can

@@ -149,7 +149,7 @@ func (a *app) getCommand() *cobra.Command {
 
 func (a *app) verifyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify STIX-ID|TRANSACTION",
+		Use:   "verify STIX-ID|TRANSACTION[/INDEX]",
 		Short: "Walk the evidence for an object: signature, membership, hashes, decryption, round",
 		Long: `Verify asks the chain anew for the transaction that published an object and checks, step by step, everything from its
 signature to the decrypted object. It exits with 3 if a step fails.`,

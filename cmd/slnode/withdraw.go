@@ -14,10 +14,11 @@ import (
 func (a *app) withdrawCommand() *cobra.Command {
 	var s withdraw.Selection
 	c := &cobra.Command{
-		Use:   "withdraw STIX-ID|TRANSACTION",
+		Use:   "withdraw STIX-ID|TRANSACTION[/INDEX]",
 		Short: "Take an object of this organisation back: destroy its NFT, which frees its 0.1 ALGO",
 		Long: `Withdraw destroys the NFTs of all versions of an object that this organisation published, or of the one that a
-transaction published. The object leaves the view of every member, and the members' nodes delete its blocks. Its trace
+transaction published; one object of a batch, named TRANSACTION/INDEX, by a record, since destroying the NFT would withdraw
+all of the batch. The object leaves the view of every member, and the members' nodes delete its blocks. Its trace
 stays on the chain: that it was published and withdrawn, and when. What can't be recalled: copies that people or other
 systems made, and a node that does not follow the protocol. "slnode show" tells which members have acknowledged.`,
 		Args: exactArgs(1),
@@ -42,7 +43,7 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show STIX-ID|TRANSACTION",
+		Use:   "show STIX-ID|TRANSACTION[/INDEX]",
 		Short: "Show where, when and by whom an object was published, and who has acknowledged its withdrawal",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -62,10 +63,10 @@ func printShown(w io.Writer, s withdraw.Shown) {
 			apart = "; another member's versions are served as the object"
 		}
 		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
-			p.ID, p.Version, p.Title, p.Collection, p.Publisher, apart, p.StoredAt.Format(time.RFC3339), p.TxID, p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
+			p.ID, p.Version, p.Title, p.Collection, p.Publisher, apart, p.StoredAt.Format(time.RFC3339), p.Name(), p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
 	}
 	for _, t := range s.Withdrawals {
-		fmt.Fprintf(w, "withdrawn\t%s, version %s\npublished by\t%s (NFT %d)\n", t.ID, t.Version, t.TxID, t.Asset)
+		fmt.Fprintf(w, "withdrawn\t%s, version %s\npublished by\t%s (NFT %d)\n", t.ID, t.Version, t.Name(), t.Asset)
 		if !t.Withdrawn {
 			fmt.Fprintf(w, "destroyed by\tnot on the chain yet\n\n")
 			continue

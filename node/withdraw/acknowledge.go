@@ -36,8 +36,8 @@ func acknowledgedMemo(of p2p.Published) string {
 	return fmt.Sprintf(withdrawnPrefix+"%020d/%04d", of.Asset, of.Index)
 }
 
-// name is how people name it.
-func (w Withdrawal) name() string { return wire.Publication{TxID: w.TxID, Index: w.Index}.String() }
+// Name is how people name what is withdrawn.
+func (w Withdrawal) Name() string { return wire.Publication{TxID: w.TxID, Index: w.Index}.String() }
 
 // of is what is withdrawn.
 func (w Withdrawal) of() p2p.Published { return p2p.Published{Asset: w.Asset, Index: w.Index} }

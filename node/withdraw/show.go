@@ -35,6 +35,9 @@ type Publication struct {
 	Apart bool `json:"apart,omitempty"`
 }
 
+// Name is how people name it.
+func (p Publication) Name() string { return wire.Publication{TxID: p.TxID, Index: p.Index}.String() }
+
 // TakenBack is a withdrawal and what the other members say of it.
 type TakenBack struct {
 	Withdrawal
@@ -118,7 +121,7 @@ func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBa
 		if err != nil {
 			return nil, err
 		}
-		if kept == nil || kept.ID != what && kept.TxID != what && kept.name() != what {
+		if kept == nil || kept.ID != what && kept.TxID != what && kept.Name() != what {
 			continue
 		}
 		one := TakenBack{Withdrawal: kept.Withdrawal}
