@@ -115,7 +115,7 @@ func transactions(t *testing.T) []transaction {
 	if err := json.Unmarshal(vector(t, "transactions.json"), &list); err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 8 {
+	if len(list) != 11 {
 		t.Fatalf("%d transactions", len(list))
 	}
 	return list

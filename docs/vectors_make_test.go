@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,7 +89,16 @@ func (m *maker) drafts(key *seal.EpochKey) map[string]consortium.Draft {
 	object := func(name, identifier, version string, revealing bool) consortium.Draft {
 		return draft(consortium.DraftObject(id, collection, identifier, version, revealing, vector(m.t, name, "plaintext.json"), m.storedAt(name)))
 	}
+	var roots []cid.Cid
+	for _, one := range []consortium.Draft{
+		object("9-batch/object-1", "indicator--4e1f0a52-8a1d-4f0e-9a3c-6f1de2b7c901", "2026-01-15T09:04:00.000Z", true),
+		object("9-batch/object-2", "ipv4-addr--ba6ed2be-b4f2-5b1d-8ad5-2e2c55c0e6a4", "", false),
+	} {
+		roots = append(roots, m.list(len(roots)+1, one))
+	}
 	return map[string]consortium.Draft{
+		"9-batch":       draft(consortium.DraftBatch(id, collection.ID, 1, roots, m.storedAt("9-batch"))),
+		"11-removal":    draft(consortium.DraftWithdrawal(id, 1016, 2, m.storedAt("11-removal"))),
 		"1-charter":     draft(consortium.DraftCharter(charter, m.storedAt("1-charter"))),
 		"2-member-acme": member("2-member-acme"),
 		"3-collection": draft(consortium.DraftCollection(id, collection.ID, 1, collection.Properties, epochs,
@@ -98,6 +108,15 @@ func (m *maker) drafts(key *seal.EpochKey) map[string]consortium.Draft {
 		"6-object":          object("6-object", "indicator--9f1c6e0a-3b1e-4c3b-9a53-0d8a4f7f3b11", "2026-01-15T09:02:00.000Z", true),
 		"7-object":          object("7-object", "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4", "", false),
 	}
+}
+
+// list writes the files of an object that the batch lists.
+func (m *maker) list(index int, d consortium.Draft) cid.Cid {
+	d = must[consortium.Draft](m.t)(d.By(m.keys.Borealis.Account))
+	name := fmt.Sprintf("9-batch/object-%d", index)
+	m.file(filepath.Join(name, wire.MetadataName), d.Metadata)
+	m.file(filepath.Join(name, d.PayloadName), d.Payload)
+	return directory(m.t, name).Root()
 }
 
 func (m *maker) storedAt(name string) time.Time {

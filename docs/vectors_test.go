@@ -52,7 +52,7 @@ func TestTheDocumentNamesWhatTheTransactionsSay(t *testing.T) {
 			t.Errorf("%s: %v", one.Name, err)
 		}
 		if signed.Txn.AssetParams == (types.AssetParams{}) {
-			continue // the withdrawal
+			continue // the withdrawal and the release
 		}
 		root := directory(t, one.Name).Root()
 		mustSay(t, "the CID of "+one.Name, root.String())
@@ -184,7 +184,7 @@ func fold(t *testing.T, identity string) *consortium.State {
 	state := consortium.New(k.Consortium, k.Charter, must[*seal.Identity](t)(seal.ParseIdentity(identity)))
 	want := []consortium.Effect{
 		consortium.Record, consortium.Record, consortium.Record, consortium.Record, consortium.Record,
-		consortium.Object, consortium.Object, consortium.Withdrawal,
+		consortium.Object, consortium.Object, consortium.Withdrawal, consortium.Object, consortium.Release, consortium.Withdrawal,
 	}
 	list := events(t)
 	for i, e := range list {
@@ -220,6 +220,39 @@ func TestBothMembersReadTheExamplesObjects(t *testing.T) {
 				t.Errorf("%s: %s holds %s, want %s", name, object, plaintext, want)
 			}
 		}
+	}
+}
+
+func TestTheBatchOfTheExampleListsTheObjectsBesideIt(t *testing.T) {
+	k := keys(t)
+	e := events(t)[8]
+	m, record := content(t, "9-batch")
+	batch := must[wire.Batch](t)(wire.ParseBatch(record))
+	if err := batch.CheckMetadata(m); err != nil || len(batch.Objects) != 2 {
+		t.Fatalf("it lists %d objects, %v", len(batch.Objects), err)
+	}
+	state := fold(t, k.Acme.Identity)
+	if ruling := state.Rule(e, m); ruling.Outcome != consortium.Readable {
+		t.Fatalf("the batch: %s", ruling.Reason)
+	}
+	for i, root := range batch.Objects {
+		name := fmt.Sprintf("9-batch/object-%d", i+1)
+		if got := directory(t, name).Root().String(); got != root {
+			t.Errorf("%s has the CID %s, listed is %s", name, got, root)
+		}
+		m, payload := content(t, name)
+		ruling := state.Rule(e.Listed(uint32(i+1), root), m)
+		if ruling.Outcome != consortium.Readable {
+			t.Fatalf("%s: %s", name, ruling.Reason)
+		}
+		plaintext := must[[]byte](t)(ruling.Key.Open(must[[]byte](t)(wire.ParseSealedObject(payload))))
+		if want := vector(t, name, "plaintext.json"); !bytes.Equal(plaintext, want) {
+			t.Errorf("%s holds %s, want %s", name, plaintext, want)
+		}
+	}
+	removal := events(t)[10]
+	if asset, index := removal.Ends(); asset != e.Asset || index != 2 {
+		t.Errorf("the removal ends object %d of asset %d, the batch is asset %d", index, asset, e.Asset)
 	}
 }
 
