@@ -1,0 +1,124 @@
+package replicate_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo/view"
+)
+
+// batch mints a batch of so many objects, whose blocks are here but for those of the withheld ones. It gives their
+// directories.
+func (w *world) batch(sender *nodetest.Org, size int, withheld ...int) (consortium.Event, []p2p.Directory) {
+	w.T.Helper()
+	directories, roots := make([]p2p.Directory, size), make([]cid.Cid, size)
+	for i := range size {
+		directories[i] = directoryOf(w.T, nodetest.By(w.T, sender, w.Object(i+1)))
+		roots[i] = directories[i].Root()
+	}
+	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), directories))
+	for _, i := range withheld {
+		delete(w.Blocks.Dirs, roots[i-1])
+	}
+	d, err := consortium.DraftBatch(w.ID, w.Collection, 1, roots, time.Now())
+	nodetest.Must(w.T, err)
+	return w.Mint(sender, d), directories
+}
+
+func (w *world) stateOf(e consortium.Event, index uint32) view.State {
+	w.T.Helper()
+	o, _, err := w.R.View.Published(wire.Publication{TxID: e.TxID, Index: index})
+	nodetest.Must(w.T, err)
+	return o.State
+}
+
+func TestABatchOfAThousandIsServedWithoutTheOneThatIsWithheld(t *testing.T) {
+	alpha := nodetest.NewOrg(t, "alpha")
+	w := newFoundedWorld(t, alpha)
+	w.Drain()
+	e, directories := w.batch(alpha, wire.MaxBatch, 17)
+	nodetest.Must(t, w.Deliver(e))
+	asked := w.Blocks.Fetches()
+	w.Drain()
+	if w.Shown() != wire.MaxBatch-1 || w.stateOf(e, 17) != view.Waiting || w.stateOf(e, 0) != view.Held {
+		t.Fatalf("%d objects are served; the batch is %s, what is withheld %s", w.Shown(), w.stateOf(e, 0), w.stateOf(e, 17))
+	}
+	if n := w.Blocks.Fetches() - asked; n > 4 {
+		t.Errorf("the objects are asked for in %d questions", n)
+	}
+	nodetest.Must(t, w.Blocks.Put(t.Context(), directories[16:17]))
+	nodetest.Must(t, w.R.View.Hasten())
+	w.Drain()
+	if w.Shown() != wire.MaxBatch {
+		t.Errorf("%d objects are served when all can be had", w.Shown())
+	}
+	entry, err := w.R.View.Latest(view.Everything, idOf(1000))
+	nodetest.Must(t, err)
+	if want := (wire.Publication{TxID: e.TxID, Index: 1000}); entry == nil || entry.Place().Name() != want || entry.Directory != directories[999].Root().String() {
+		t.Errorf("the last one is %+v, want %s", entry, want)
+	}
+	nodetest.Must(t, w.Deliver(w.Destroy(alpha, e.Asset)))
+	if w.Shown() != 0 || w.stateOf(e, 500) != view.Ended {
+		t.Errorf("after its end %d objects are served", w.Shown())
+	}
+	for i, d := range directories {
+		if _, here := w.Blocks.Dirs[d.Root()]; here {
+			t.Fatalf("the blocks of object %d are kept", i+1)
+		}
+	}
+}
+
+// Whether the batch's record has arrived when one of its objects is withdrawn makes no difference.
+func TestOneObjectOfABatchIsWithdrawnBeforeItsRecordArrivesOrAfter(t *testing.T) {
+	alpha := nodetest.NewOrg(t, "alpha")
+	for _, before := range []bool{true, false} {
+		w := newFoundedWorld(t, alpha)
+		w.Drain()
+		e, _ := w.batch(alpha, 3)
+		draft, err := consortium.DraftWithdrawal(w.ID, e.Asset, 2, time.Now())
+		nodetest.Must(t, err)
+		removal := w.Mint(alpha, draft)
+		nodetest.Must(t, w.Deliver(e))
+		if !before {
+			w.Drain()
+		}
+		nodetest.Must(t, w.Deliver(removal))
+		w.Drain()
+		var states []view.State
+		for index := range uint32(4) {
+			states = append(states, w.stateOf(e, index))
+		}
+		want := []view.State{view.Held, view.InView, view.Ended, view.InView}
+		if fmt.Sprint(states) != fmt.Sprint(want) || w.Shown() != 2 {
+			t.Errorf("before its record %t: they are %v, want %v, and %d are served", before, states, want, w.Shown())
+		}
+	}
+}
+
+// A release frees the deposit and nothing else; what it published can be withdrawn afterwards.
+func TestWhatWasReleasedStaysUntilItIsRemoved(t *testing.T) {
+	alpha := nodetest.NewOrg(t, "alpha")
+	w := newFoundedWorld(t, alpha)
+	e, _ := w.batch(alpha, 3)
+	nodetest.Must(t, w.Deliver(e))
+	w.Drain()
+	release := w.Destroy(alpha, e.Asset)
+	release.Note.Kind = wire.KindRelease
+	nodetest.Must(t, w.Deliver(release))
+	if logged, found, err := w.R.View.Event(release.TxID); err != nil || !found || logged.State != view.Done || w.Shown() != 3 {
+		t.Errorf("the release is %s (%t, %v), and %d objects are served", logged.State, found, err, w.Shown())
+	}
+	draft, err := consortium.DraftWithdrawal(w.ID, e.Asset, 0, time.Now())
+	nodetest.Must(t, err)
+	nodetest.Must(t, w.Deliver(w.Mint(alpha, draft)))
+	if w.Shown() != 0 {
+		t.Errorf("after the removal %d objects are served", w.Shown())
+	}
+}
