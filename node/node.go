@@ -64,6 +64,7 @@ type Node struct {
 
 	withdrawer *withdraw.Withdrawer
 	replacer   *withdraw.Replacer
+	releaser   *withdraw.Releaser
 	owner      *collections.Owner
 	publisher  *accept.Publisher
 	members    *members.Registrar
@@ -149,7 +150,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
-		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "changing keys": n.members.FollowRotation,
+		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "releasing deposits": n.releaser.Run, "changing keys": n.members.FollowRotation,
 		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
 		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,

@@ -136,6 +136,9 @@ func (n *Node) wireTasks() error {
 		Statuses: n.publisher, Problem: n.minter.Problem, Log: n.log,
 	}
 	n.replacer = &withdraw.Replacer{Outbox: outbox, Done: &outbox.Done, End: n.withdrawer.End, Log: n.log}
+	n.releaser = &withdraw.Releaser{
+		Outbox: outbox, View: view, State: n.state, After: n.repo.Config.Publish.ReleaseAfter.Duration, Log: n.log,
+	}
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
 		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,

@@ -51,8 +51,14 @@ func (m *Minter) unpublished(ctx context.Context, items []outbox.Item) ([]outbox
 func (m *Minter) done(item *outbox.Item) (done bool, by consortium.Place, failure string, err error) {
 	if item.Destroys != 0 {
 		e, found, err := m.View.EventOf(item.Destroys)
-		if err != nil || found && e.State == view.Ended {
+		if err != nil || found && (e.State == view.Ended || item.Note.Index > 0 && e.HasWithdrawn(item.Note.Index)) {
 			return err == nil, by, "", err
+		}
+	}
+	if item.Note.Kind == wire.KindRelease {
+		e, found, err := m.View.EventOf(item.Destroys)
+		if err != nil || found && e.Sender != m.State.Self {
+			return err == nil, by, "the NFT was minted with an account that this organisation had before", err
 		}
 	}
 	if item.Note.Kind == wire.KindObject {

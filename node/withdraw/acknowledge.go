@@ -89,7 +89,12 @@ const askEvery = time.Minute
 
 // Run asks around until the context ends: after every withdrawal, and now and then.
 func (w *Withdrawer) Run(ctx context.Context) error {
-	return signal.Each(ctx, w.Done, askEvery, func() error { return w.askAround(ctx) })
+	return signal.Each(ctx, w.Done, askEvery, func() error {
+		if err := w.endEmpty(); err != nil {
+			return err
+		}
+		return w.askAround(ctx)
+	})
 }
 
 // askAround asks every connected member about the withdrawals that it hasn't acknowledged.

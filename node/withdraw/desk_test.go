@@ -41,9 +41,11 @@ type desk struct {
 	events    []*shown
 	statuses  []outbox.Status
 	ended     map[uint64]int // how often the chain was asked to end an NFT
-	left      int            // writes until the power fails; 0: it doesn't
-	failing   string         // a method whose calls fail
-	sound     int            // … after so many that don't
+	deposits  []outbox.Deposit
+	cursor    uint64
+	left      int    // writes until the power fails; 0: it doesn't
+	failing   string // a method whose calls fail
+	sound     int    // … after so many that don't
 
 	members map[peer.ID]bool            // that are connected, and whether they answer
 	seen    map[peer.ID]map[uint64]bool // what they say
@@ -85,7 +87,7 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) clear() {
 	d.byKey, d.replacing, d.memory, d.ended = map[string]int{}, map[uint64]bool{}, map[string][]byte{}, map[uint64]int{}
 	d.members, d.seen = map[peer.ID]bool{}, map[peer.ID]map[uint64]bool{}
-	d.items, d.events, d.statuses, d.asked, d.left, d.failing = nil, nil, nil, nil, 0, ""
+	d.items, d.events, d.statuses, d.asked, d.deposits, d.left, d.failing = nil, nil, nil, nil, nil, 0, ""
 }
 
 // withdrawer is one that has just begun: nothing of the last one's memory is left.
@@ -128,6 +130,10 @@ func (d *desk) Accept(submissions []outbox.Submission) (items []outbox.Item, err
 	}
 	err = d.write(func() {
 		for _, s := range submissions {
+			if n, known := d.byKey[string(s.Unless)]; known {
+				items = append(items, d.items[n])
+				continue
+			}
 			n, known := d.byKey[string(s.Item.Key)]
 			if known && d.items[n].State != outbox.Withdrawn && s.Item.Replaces == 0 {
 				items = append(items, d.items[n])
@@ -272,7 +278,7 @@ func (d *desk) Entry(e view.Event) (*view.Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.events {
-		if s.TxID == e.TxID && s.State == view.InView {
+		if s.TxID == e.TxID && s.Index == e.Index && s.State == view.InView {
 			return s.entry, nil
 		}
 	}
@@ -286,7 +292,7 @@ func (d *desk) Page(q view.Query) (entries []*view.Entry, more bool, _ error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.events {
-		if q.Member != "" && !d.chain.State.Ours(s.entry.Publisher) {
+		if s.entry == nil || q.Member != "" && !d.chain.State.Ours(s.entry.Publisher) {
 			continue
 		}
 		if s.State == view.InView && s.entry.ID == q.IDs[0] && (q.Collection == view.Everything || q.Collection == s.entry.Collection) {
@@ -328,7 +334,13 @@ func (d *desk) mint(number uint64) {
 	defer d.done.Notify()
 	item := &d.items[number-1]
 	item.State, item.TxID, item.Round = outbox.Confirmed, fmt.Sprintf("TX%d", number), number
-	if item.Destroys != 0 {
+	switch {
+	case item.Note.Kind == wire.KindRelease:
+		return
+	case item.Note.Index > 0:
+		d.endOne(item.Destroys, item.Note.Index)
+		return
+	case item.Destroys != 0:
 		d.end(item.Destroys)
 		return
 	}
@@ -344,7 +356,7 @@ func (d *desk) show(entry *view.Entry, publisher, txid string, asset uint64) {
 	s := &shown{entry: entry, Event: view.Event{State: view.InView, Event: consortium.Event{
 		Position: entry.Position, TxID: txid, Asset: asset, Sender: publisher, Note: wire.Note{Kind: wire.KindObject},
 	}}}
-	if slices.ContainsFunc(d.events, func(o *shown) bool { return o.State == view.InView && sameVersion(o.entry, entry) }) {
+	if slices.ContainsFunc(d.events, func(o *shown) bool { return o.entry != nil && o.State == view.InView && sameVersion(o.entry, entry) }) {
 		s.State = view.Duplicate
 	}
 	d.events = append(d.events, s)
@@ -369,7 +381,7 @@ func (d *desk) end(asset uint64) {
 		was := s.State
 		s.State = view.Ended
 		for _, next := range d.events {
-			if was == view.InView && next.State == view.Duplicate && sameVersion(next.entry, s.entry) {
+			if s.entry != nil && was == view.InView && next.State == view.Duplicate && sameVersion(next.entry, s.entry) {
 				next.State = view.InView
 				break
 			}

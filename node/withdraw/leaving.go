@@ -3,7 +3,6 @@ package withdraw
 import (
 	"fmt"
 
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -42,10 +41,7 @@ func Follows(box finder, key []byte, entry *view.Entry) (item outbox.Item, found
 func (w *Withdrawer) withFollowing(list []Withdrawal) ([]Withdrawal, error) {
 	all := list[:len(list):len(list)]
 	for _, one := range list {
-		event, found, err := w.View.EventOf(one.Asset)
-		if found && one.Index != 0 && err == nil {
-			event, found, err = w.View.Published(wire.Publication{TxID: event.TxID, Index: one.Index})
-		}
+		event, found, err := w.eventOf(one.of())
 		if err != nil {
 			return nil, err
 		}

@@ -50,6 +50,7 @@ type Withdrawer struct {
 
 	mu   sync.Mutex
 	open map[p2p.Published]bool // whose withdrawal isn't acknowledged by everybody, as far as was looked
+	left map[uint64]int         // of batches, how many objects were withdrawn when they were last looked at
 }
 
 // outbox is what this organisation publishes, and what it has to remember.
@@ -81,6 +82,8 @@ type served interface {
 	Event(txid string) (e view.Event, found bool, err error)
 	EventOf(asset uint64) (e view.Event, found bool, err error)
 	Published(name wire.Publication) (e view.Event, found bool, err error)
+	// Objects gives the objects of a batch of which something has become.
+	Objects(batch view.Event) ([]view.Event, error)
 	// Entry gives the object that an event brought into the view; nil if it is not there.
 	Entry(e view.Event) (*view.Entry, error)
 	Page(q view.Query) (entries []*view.Entry, more bool, err error)
@@ -109,8 +112,9 @@ type Withdrawal struct {
 	Collection string    `json:"collection"`
 	TxID       string    `json:"txid"` // of its publication
 	Asset      uint64    `json:"asset_id"`
-	Index      uint32    `json:"index,omitempty"` // of one object of a batch
-	Withdrawn  bool      `json:"withdrawn"`       // the chain has it
+	Index      uint32    `json:"index,omitempty"`   // of one object of a batch
+	Objects    int       `json:"objects,omitempty"` // all of a batch: how many of its objects were in the view
+	Withdrawn  bool      `json:"withdrawn"`         // the chain has it
 	Destroyed  string    `json:"destroy_txid,omitempty"`
 	Requested  time.Time `json:"requested"`
 }
@@ -120,6 +124,17 @@ var errNotPublisher = errors.New("only the organisation that published an object
 
 // beginAll takes the withdrawal of every object that is selected into the outbox.
 func (w *Withdrawer) beginAll(ctx context.Context, s Selection) ([]Withdrawal, error) {
+	batch, isBatch, err := w.batchNamed(s.What)
+	if err != nil {
+		return nil, err
+	}
+	if isBatch {
+		one, err := w.beginBatch(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		return []Withdrawal{one}, nil
+	}
 	entries, err := w.selected(s)
 	if err != nil {
 		return nil, err
@@ -294,14 +309,17 @@ func (w *Withdrawer) ours(entries []*view.Entry) ([]*view.Entry, error) {
 }
 
 // End takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
-// that this organisation had before, or it is one object of a batch, a record.
+// that this organisation had before, or it is one object of a batch, or the NFT is released, a record.
 func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, error) {
 	event, found, err := w.View.EventOf(of.Asset)
 	if err != nil {
 		return outbox.Item{}, err
 	}
 	if of.Index == 0 && (!found || event.Sender == w.State.Self) {
-		return w.Destroy(of.Asset)
+		item, err := w.Destroy(of.Asset)
+		if err != nil || item.Note.Kind != wire.KindRelease {
+			return item, err
+		}
 	}
 	draft, err := consortium.DraftWithdrawal(w.Consortium, of.Asset, of.Index, state.Now())
 	if err != nil {
@@ -310,9 +328,9 @@ func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, er
 	return w.Records.Store(ctx, endKey(of), draft)
 }
 
-// Destroy takes the destruction of an NFT into the outbox.
+// Destroy takes the destruction of an NFT into the outbox, unless its release is there.
 func (w *Withdrawer) Destroy(asset uint64) (outbox.Item, error) {
-	items, err := w.Outbox.Accept([]outbox.Submission{{Item: outbox.Item{
+	items, err := w.Outbox.Accept([]outbox.Submission{{Unless: releaseKey(asset), Item: outbox.Item{
 		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals,
 	}}})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 type Submission struct {
 	Item    Item
 	Payload []byte
+	Unless  []byte   // it isn't taken in where this key is published, or on its way: the item of that is given in its place
 	Also    [][]byte // further keys by which the item can be found, unless they have one already
 	Replace bool     // if its key has other content, it takes the place of that; so does what revokes what is not revoked
 }
@@ -56,6 +57,14 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 	err = o.write(func(txn *kv.Txn) error {
 		for _, s := range submissions {
 			item := s.Item
+			other, found, err := s.unless(txn)
+			if err != nil {
+				return err
+			}
+			if found {
+				items = append(items, other)
+				continue
+			}
 			existing, found, err := itemByKey(txn, item.Key)
 			if err != nil {
 				return err
@@ -93,6 +102,15 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item
 	}
 	o.counters = next
 	return items, nil
+}
+
+// unless gives what keeps a submission from being taken in.
+func (s *Submission) unless(txn *kv.Txn) (item Item, found bool, err error) {
+	if s.Unless == nil {
+		return item, false, nil
+	}
+	item, found, err = itemByKey(txn, s.Unless)
+	return item, found && item.State != Withdrawn, err
 }
 
 // enter writes a new item, which joins a batch of its request or goes into a queue itself.

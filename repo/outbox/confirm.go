@@ -32,6 +32,9 @@ func (o *Outbox) Confirm(places []consortium.Place) (items []Item, err error) {
 				if err := o.put(txn, item, Signed); err != nil {
 					return err
 				}
+				if err := keepDeposit(txn, item); err != nil {
+					return err
+				}
 				confirmed = append(confirmed, item)
 			}
 			return forgetGroups(txn, confirmed)
@@ -74,6 +77,9 @@ func (o *Outbox) resolve(txn *kv.Txn, item Item, at consortium.Place, failure st
 		item.Directory = at.Directory
 	}
 	if err := o.putDone(txn, item, former); err != nil || at.TxID == "" {
+		return err
+	}
+	if err := keepDeposit(txn, item); err != nil {
 		return err
 	}
 	return txn.Set(txKey(at.Name()), store.U64(item.Number))

@@ -71,7 +71,7 @@ func (r *request) place(o *order, item *Item) {
 	if !r.begun {
 		r.begun, r.start = true, o.begin(item.User)
 	}
-	item.Rank, item.Bulk = r.start+r.items*requestsATurn, r.items >= heads
+	item.Rank, item.Bulk = r.start+r.items*requestsATurn, item.Bulk || r.items >= heads
 	r.items++
 }
 

@@ -3,6 +3,7 @@ package store
 // The tables of the state, by the letters that their keys begin with.
 const (
 	TableItem        = 'i' // number -> Item
+	TableDeposit     = 'L' // when it was confirmed, number -> nothing: items whose NFTs keep a deposit locked
 	TableBatch       = 'B' // number of a batch -> the numbers of its objects
 	TablePayload     = 'p' // number -> plaintext
 	TableQueue       = 'q' // state, rank, number -> nothing

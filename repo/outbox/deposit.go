@@ -1,0 +1,79 @@
+package outbox
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+)
+
+// An NFT keeps a deposit locked until it is destroyed. Those of objects and of batches are in a list, by when they were
+// confirmed here, until somebody has decided about them.
+
+// Deposit is an NFT of this outbox's that was confirmed.
+type Deposit struct {
+	Item Item
+	At   time.Time // when it was confirmed, to the second
+}
+
+func (d Deposit) key() []byte {
+	return store.Key(store.TableDeposit, store.U64(uint64(d.At.Unix())), store.U64(d.Item.Number))
+}
+
+// keepDeposit puts an item that is confirmed into the list, if it has an NFT that it need not keep.
+func keepDeposit(txn *kv.Txn, item Item) error {
+	kind := item.Note.Kind
+	if kind != wire.KindObject && kind != wire.KindBatch || item.Asset == 0 || item.Index > 0 || item.Failure != "" {
+		return nil
+	}
+	return txn.Set(Deposit{item, time.Now()}.key(), nil)
+}
+
+// Deposits gives up to limit NFTs that were confirmed before a time, the earliest first.
+func (o *Outbox) Deposits(before time.Time, limit int) (list []Deposit, err error) {
+	err = o.eachDeposit(before, func(txn *kv.Txn, at time.Time, number uint64) (bool, error) {
+		item, _, err := itemByNumber(txn, number)
+		list = append(list, Deposit{item, at})
+		return len(list) < limit, err
+	})
+	return list, err
+}
+
+// CountDeposits tells how many NFTs were confirmed before a time.
+func (o *Outbox) CountDeposits(before time.Time) (n int, err error) {
+	err = o.eachDeposit(before, func(*kv.Txn, time.Time, uint64) (bool, error) {
+		n++
+		return true, nil
+	})
+	return n, err
+}
+
+func (o *Outbox) eachDeposit(before time.Time, visit func(txn *kv.Txn, at time.Time, number uint64) (bool, error)) error {
+	err := o.store.Read(func(txn *kv.Txn) error {
+		return store.Scan(txn, store.Key(store.TableDeposit), nil, func(k []byte, _ *kv.Item) (bool, error) {
+			n := len(k)
+			at := time.Unix(int64(binary.BigEndian.Uint64(k[n-16:])), 0)
+			if !at.Before(before) {
+				return false, nil
+			}
+			return visit(txn, at, binary.BigEndian.Uint64(k[n-8:]))
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("reading what is locked: %w", err)
+	}
+	return nil
+}
+
+// Decided takes an NFT out of the list: it is released, or has to stay, or is gone.
+func (o *Outbox) Decided(d Deposit) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.store.Write(func(txn *kv.Txn) error { return txn.Delete(d.key()) }); err != nil {
+		return fmt.Errorf("recording that NFT %d is decided about: %w", d.Item.Asset, err)
+	}
+	return nil
+}
