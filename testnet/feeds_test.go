@@ -60,6 +60,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 	alpha.cli("feed", "remove", "later")
 
 	alpha.stop() // commands run the node themselves, and no schedule
+	alpha.configure("feeds = \"batch\"", "feeds = \"single\"")
 	alpha.feedFrom("xenon", xenon, other.collection, "--interval", "24h", "--page-size", "7", "--max-algo", "2.03")
 	trial = cliJSON[feeds.Trial](alpha, "feed", "test", "xenon")
 	if trial.Trial.New != 16 || trial.Trial.Known != 5 || trial.Trial.Problem != "" || trial.Into == "" {
