@@ -224,13 +224,28 @@ type Rehearser interface {
 type Rehearsal struct {
 	Objects []RehearsedObject
 	Extra   uint64 // what it would cost beside the objects, in microalgo
+	// Batched says which of the two it would be: an NFT for each new object, or one for many.
+	Batched           bool
+	AsSingle, AsBatch Price
+}
+
+// Price is what new objects cost, in microalgo.
+type Price struct {
+	NFTs   int    `json:"nfts"`
+	Fees   uint64 `json:"fees_microalgo"`
+	Locked uint64 `json:"locked_microalgo"` // until the NFTs are destroyed
+}
+
+// Plus is the price of both.
+func (p Price) Plus(other Price) Price {
+	return Price{NFTs: p.NFTs + other.NFTs, Fees: p.Fees + other.Fees, Locked: p.Locked + other.Locked}
 }
 
 // RehearsedObject is what would become of one object.
 type RehearsedObject struct {
 	ID, Version string   // as in [StatusDetail]
 	Readers     []string // the organisations that would be able to read it
-	Cost        uint64   // in microalgo; 0 if it is published already
+	Cost        uint64   // in microalgo; 0 if it is published already, or an object before it in the batch pays
 	TxID        string   // of the transaction that published it already
 	Failure     string   // why it would be refused
 	Note        string   // as in [StatusDetail]

@@ -13,6 +13,9 @@ type RehearsalResource struct {
 	TotalCount   int                       `json:"total_count"`
 	RefusedCount int                       `json:"refused_count"`
 	Cost         uint64                    `json:"cost_microalgo"` // of all, and of what they need beside
+	Anchor       string                    `json:"anchor"`         // "single" or "batch"
+	AsSingle     Price                     `json:"as_single"`
+	AsBatch      Price                     `json:"as_batch"`
 	Objects      []RehearsedObjectResource `json:"objects"`
 }
 
@@ -28,7 +31,13 @@ type RehearsedObjectResource struct {
 }
 
 func (r Rehearsal) resource(requested time.Time) RehearsalResource {
-	resource := RehearsalResource{DryRun: true, TotalCount: len(r.Objects), Cost: r.Extra, Objects: []RehearsedObjectResource{}}
+	resource := RehearsalResource{
+		DryRun: true, TotalCount: len(r.Objects), Cost: r.Extra, Anchor: "single", AsSingle: r.AsSingle, AsBatch: r.AsBatch,
+		Objects: []RehearsedObjectResource{},
+	}
+	if r.Batched {
+		resource.Anchor = "batch"
+	}
 	for _, o := range r.Objects {
 		one := RehearsedObjectResource{ID: o.ID, Version: o.Version, Readers: o.Readers, Cost: o.Cost, TxID: o.TxID, Message: o.Failure, Note: o.Note}
 		if one.ID == "" {

@@ -16,8 +16,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// publishChunk is how many objects go in one request: so the progress can be seen.
-const publishChunk = 500
+// publishChunk is how many objects go in one request: so the progress can be seen, and one NFT is enough for it.
+const publishChunk = 1000
 
 // envelope is objects to publish, for whom, and whether they replace others.
 type envelope struct {
@@ -157,16 +157,7 @@ func (a *app) rehearse(c *cobra.Command, client *taxii.Client, to target, e enve
 		if len(total.Objects) == 0 { // what it needs beside the objects, it needs once
 			total.Cost = part.Cost
 		}
-		for _, o := range part.Objects[len(again):] {
-			if o.Message != "" {
-				total.RefusedCount++
-			}
-			if len(total.Objects) >= publishChunk {
-				total.Cost += o.Cost
-			}
-			total.TotalCount++
-			total.Objects = append(total.Objects, o)
-		}
+		addRehearsal(&total, part, len(again))
 	}
 	if err := a.print(c, total, func(w io.Writer) { printRehearsal(w, total) }); err != nil {
 		return err
@@ -175,6 +166,35 @@ func (a *app) rehearse(c *cobra.Command, client *taxii.Client, to target, e enve
 		return &noError{fmt.Sprintf("%d of %d objects would be refused", total.RefusedCount, total.TotalCount)}
 	}
 	return nil
+}
+
+// addRehearsal adds what a further request would do, whose first objects are in those before it already.
+func addRehearsal(total *taxii.RehearsalResource, part taxii.RehearsalResource, again int) {
+	first, fresh := len(total.Objects) == 0, 0
+	for i, o := range part.Objects {
+		if !first && (i >= again || part.Anchor == "batch") { // there the first of it pays for all
+			total.Cost += o.Cost
+		}
+		if i < again {
+			continue
+		}
+		switch {
+		case o.Message != "":
+			total.RefusedCount++
+		case o.TxID == "":
+			fresh++
+		}
+		total.TotalCount++
+		total.Objects = append(total.Objects, o)
+	}
+	if one := part.AsSingle; one.NFTs > 0 {
+		n := uint64(one.NFTs)
+		total.AsSingle = total.AsSingle.Plus(taxii.Price{NFTs: fresh, Fees: one.Fees / n * uint64(fresh), Locked: one.Locked / n * uint64(fresh)})
+	}
+	total.AsBatch = total.AsBatch.Plus(part.AsBatch)
+	if total.Anchor != "batch" { // the last part may be a small one
+		total.Anchor = part.Anchor
+	}
 }
 
 // namedIn gives the definitions that objects name, and those that these name.
@@ -212,6 +232,16 @@ func printRehearsal(w io.Writer, r taxii.RehearsalResource) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.ID, strings.Join(o.Readers, ", "), algo(o.Cost), remark)
 	}
 	fmt.Fprintf(w, "\n%d objects, %d would be refused; all of it costs %s ALGO\n", r.TotalCount, r.RefusedCount, algo(r.Cost))
+	for _, way := range []struct {
+		anchor, says string
+		price        taxii.Price
+	}{{"single", "each with an NFT of its own", r.AsSingle}, {"batch", "in batches", r.AsBatch}} {
+		chosen := ""
+		if way.anchor == r.Anchor {
+			chosen = ", as it would be"
+		}
+		fmt.Fprintf(w, "%s%s: %d NFTs, %s ALGO in fees, %s locked\n", way.says, chosen, way.price.NFTs, algo(way.price.Fees), algo(way.price.Locked))
+	}
 }
 
 // objectsOf gives the objects of a bundle or envelope, of a list, or the one object that the data is. Bundles among

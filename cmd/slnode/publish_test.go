@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // many FILE N DEFINITION writes a bundle of N tools, all with one marking, whose definition is the last of its objects.
@@ -96,5 +98,25 @@ func TestEnvelopesSayWhatIsWanted(t *testing.T) {
 		if data, err := e.encode(); err != nil || string(data) != want {
 			t.Errorf("%s, %v, want %s", data, err, want)
 		}
+	}
+}
+
+// In a batch the first object pays for all; what goes along again is not paid again.
+func TestARehearsalOfManyRequestsAddsUp(t *testing.T) {
+	price := func(n uint64) taxii.Price { return taxii.Price{NFTs: int(n), Fees: 1000 * n, Locked: 100_000 * n} }
+	objects := func(costs ...uint64) (list []taxii.RehearsedObjectResource) {
+		for _, cost := range costs {
+			list = append(list, taxii.RehearsedObjectResource{Cost: cost})
+		}
+		return list
+	}
+	total := taxii.RehearsalResource{Cost: 301_000}
+	addRehearsal(&total, taxii.RehearsalResource{Cost: 301_000, Anchor: "batch", Objects: objects(101_000, 0, 0), AsSingle: price(3), AsBatch: price(1)}, 0)
+	addRehearsal(&total, taxii.RehearsalResource{Anchor: "batch", Objects: objects(101_000, 0, 0), AsSingle: price(3), AsBatch: price(1)}, 1)
+	last := objects(101_000, 101_000, 0, 0)
+	last[2].Message, last[3].TxID = "refused", "TX"
+	addRehearsal(&total, taxii.RehearsalResource{Anchor: "single", Objects: last, AsSingle: price(2), AsBatch: price(1)}, 1)
+	if total.Cost != 503_000 || total.AsSingle != price(6) || total.AsBatch != price(3) || total.Anchor != "batch" || total.TotalCount != 8 || total.RefusedCount != 1 {
+		t.Errorf("all of it is %+v", total)
 	}
 }

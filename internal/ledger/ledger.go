@@ -304,6 +304,9 @@ type Funds struct {
 // Cost is what n NFTs take out of the account at the lowest fee: the fee and what is locked until they are destroyed.
 func Cost(n int, minFee uint64) uint64 { return uint64(n) * (assetLock + minFee) }
 
+// Locked is what n NFTs keep locked.
+func Locked(n int) uint64 { return uint64(n) * assetLock }
+
 // Free is what can be spent.
 func (f Funds) Free() uint64 {
 	if f.Amount < f.Locked {

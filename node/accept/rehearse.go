@@ -20,7 +20,8 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
-	one := ledger.Cost(1, publish.MinFee(ctx, p.Fees))
+	fee := publish.MinFee(ctx, p.Fees)
+	one := ledger.Cost(1, fee)
 	var result taxii.Rehearsal
 	if len(a.To) > 0 {
 		planned, exists, err := p.Recipients.PlanAdHoc(a.To)
@@ -39,13 +40,18 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 		return taxii.Rehearsal{}, err
 	}
 	readers := p.readersOf(into)
-	for _, line := range b.Lines {
+	pays, fresh := b.paying()
+	result.Batched = p.Anchor.From > 0 && fresh >= p.Anchor.From
+	result.AsSingle, result.AsBatch = priceOf(fresh, fee), priceOf(len(pays), fee)
+	for i, line := range b.Lines {
 		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
 		switch {
 		case line.Before != nil:
 			object.Readers, object.TxID = readers, line.Before.TxID
 		case line.Failure == "":
-			object.Readers, object.Cost = readers, one
+			if object.Readers = readers; !result.Batched || pays[i] {
+				object.Cost = one
+			}
 		}
 		result.Objects = append(result.Objects, object)
 	}
@@ -69,6 +75,27 @@ func (b *Batch) foresee() error {
 		}
 	}
 	return nil
+}
+
+// paying tells how many objects are new, and which lines would be the first of a batch if all went in batches.
+func (b *Batch) paying() (pays map[int]bool, fresh int) {
+	pays = map[int]bool{}
+	objects, bytes := 0, 0
+	for i, s := range b.submissions {
+		at := b.submitted[i]
+		if b.Lines[at].Failure != "" {
+			continue
+		}
+		if objects == 0 || objects >= max(b.Anchor.Most, 1) || bytes >= b.Anchor.Bytes {
+			pays[at], objects, bytes = true, 0, 0
+		}
+		fresh, objects, bytes = fresh+1, objects+1, bytes+len(s.Payload)
+	}
+	return pays, fresh
+}
+
+func priceOf(nfts int, fee uint64) taxii.Price {
+	return taxii.Price{NFTs: nfts, Fees: uint64(nfts) * fee, Locked: ledger.Locked(nfts)}
 }
 
 // readersOf names the members that can read a collection now.

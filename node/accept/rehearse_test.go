@@ -102,3 +102,41 @@ func TestARehearsalNeedsNoAlgod(t *testing.T) {
 		t.Errorf("%+v, %v", rehearsal, err)
 	}
 }
+
+// It tells what both ways cost, and which of them it would be; in a batch the first object pays for all.
+func TestARehearsalTellsWhatBatchesWouldCost(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	p := publisherIn(w)
+	p.Fees = fee(2000)
+	var objects []string
+	for n := range 7 {
+		objects = append(objects, nodetest.IndicatorJSON(n))
+	}
+	objects = append(objects, "{")
+	for _, c := range []struct {
+		anchor  outbox.Anchor
+		batched bool
+		paid    []int
+		nfts    int
+	}{
+		{outbox.Anchor{Most: 3, Bytes: 1 << 20}, false, []int{0, 1, 2, 3, 4, 5, 6}, 3},
+		{outbox.Anchor{From: 8, Most: 3, Bytes: 1 << 20}, false, []int{0, 1, 2, 3, 4, 5, 6}, 3},
+		{outbox.Anchor{From: 7, Most: 3, Bytes: 1 << 20}, true, []int{0, 3, 6}, 3},
+		{outbox.Anchor{From: 2, Most: 1000, Bytes: 1 << 20}, true, []int{0}, 1},
+		{outbox.Anchor{From: 2, Most: 1000, Bytes: 4 * len(objects[0])}, true, []int{0, 4}, 2},
+	} {
+		p.Anchor = c.anchor
+		rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: w.Collection}, posts(objects...))
+		nodetest.Must(t, err)
+		var paid []int
+		for i, o := range rehearsal.Objects {
+			if o.Cost == ledger.Cost(1, 2000) {
+				paid = append(paid, i)
+			}
+		}
+		single, batch := taxii.Price{NFTs: 7, Fees: 14_000, Locked: 700_000}, taxii.Price{NFTs: c.nfts, Fees: uint64(2000 * c.nfts), Locked: uint64(100_000 * c.nfts)}
+		if rehearsal.Batched != c.batched || !slices.Equal(paid, c.paid) || rehearsal.AsSingle != single || rehearsal.AsBatch != batch {
+			t.Errorf("%+v: it is batched: %v, paid are %v; %+v or %+v", c.anchor, rehearsal.Batched, paid, rehearsal.AsSingle, rehearsal.AsBatch)
+		}
+	}
+}
