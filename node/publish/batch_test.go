@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -217,4 +218,36 @@ func TestTheNodeEndsWhenItsStoreFailsInABatch(t *testing.T) {
 	h := withBatches
 	h.Commits = false
 	failsEverywhere(t, h, 15)
+}
+
+// What is released stays published, and can be withdrawn still.
+func TestWhatIsReleasedStaysPublished(t *testing.T) {
+	h := history{Calm: 60, Lag: 1, Ops: []op{
+		{Does: posts, N: 1, Many: 2, From: 1, In: "everybody"}, {Does: posts, N: 3, Many: 1, In: "everybody"}, {At: 10, Does: releases, N: 1, In: "everybody"},
+		{Does: releases, N: 2, In: "everybody"}, {Does: releases, N: 3, In: "everybody"}, {At: 10, Does: withdraws, N: 3, In: "everybody"}, {Does: withdraws, N: 2, In: "everybody"},
+	}}
+	nothingWrong(t, h, func(w *world, p *process) {
+		if n := len(w.own(wire.KindRelease)); n != 2 || len(w.own(wire.KindRemoval)) != 2 || len(w.own(wire.KindDestroy)) != 0 {
+			t.Errorf("%d NFTs are released, %d publications withdrawn by records", n, len(w.own(wire.KindRemoval)))
+		}
+		for n, want := range map[int]outbox.State{1: outbox.Confirmed, 2: outbox.Withdrawn, 3: outbox.Withdrawn} {
+			if item := p.item(n, "everybody"); item.State != want {
+				t.Errorf("object %d is %s", n, item.State)
+			}
+		}
+	})
+}
+
+// An account that this organisation had before can't be asked to destroy what it made.
+func TestWhatAnotherAccountMadeIsNotReleased(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		e := w.chain.mint(consortium.Event{TxID: "OTHER", Sender: w.fixture.founder.Address(), Consortium: w.fixture.id, Note: wire.Note{Kind: wire.KindObject}})
+		w.chain.advance()
+		w.follow(w.chain.now(), nil)
+		asset := w.chain.between(begins, w.chain.now())[0].Asset
+		done, _, failure, err := p.minter.done(&outbox.Item{Note: wire.Note{Kind: wire.KindRelease}, Destroys: asset, Key: KeyOf("x")})
+		if err != nil || !done || failure == "" {
+			t.Errorf("it is done: %v, %q (%v), in round %d", done, failure, err, e)
+		}
+	})
 }

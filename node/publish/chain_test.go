@@ -255,7 +255,7 @@ func (c *fakeChain) fate(txid string, first, last uint64) (ledger.Fate, consorti
 
 func mintedBy(e consortium.Event) consortium.Place {
 	m := consortium.Place{TxID: e.TxID, Round: e.Round, Asset: e.Asset}
-	if e.Note.Kind == wire.KindDestroy {
+	if e.Note.Kind == wire.KindDestroy || e.Note.Kind == wire.KindRelease {
 		m.Asset = 0
 	}
 	return m

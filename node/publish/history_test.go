@@ -54,6 +54,7 @@ type op struct {
 const (
 	posts     = "posts"
 	withdraws = "withdraws"
+	releases  = "releases"
 	happens   = "happens: " // … and what the founder does
 	rotates   = "rotates"
 	foreign   = "another publishes"
@@ -168,6 +169,8 @@ func (w *world) try(ctx context.Context, p *process, o op) error {
 		return w.post(p, o)
 	case withdraws:
 		return w.withdraw(p, o)
+	case releases:
+		return w.release(p, o)
 	case rotates:
 		if w.org() == f.next {
 			return nil
@@ -255,28 +258,6 @@ func (w *world) post(p *process, o op) error {
 		w.posted[post{o.N + n, o.In}] = true
 	}
 	return nil
-}
-
-// withdraw takes an object back that the view has; there may be none yet.
-func (w *world) withdraw(p *process, o op) error {
-	key := w.fixture.submission(o.N, o.In).Item.Key
-	item, found, err := p.outbox.Find(key)
-	if err != nil || !found || item.State != outbox.Confirmed || item.Failure != "" || item.Round > w.followed() {
-		return err
-	}
-	if e, found := w.chain.find(item.TxID, w.followed()); !found || e.Sender != p.org.Address() {
-		return nil
-	}
-	if item.Index > 0 && !o.All {
-		draft, err := consortium.DraftWithdrawal(w.fixture.id, item.Asset, item.Index, state.Now())
-		check(err)
-		_, err = p.records.Store(context.Background(), KeyOf("withdraw", fmt.Sprint(item.Asset), fmt.Sprint(item.Index)), draft)
-		return err
-	}
-	_, err = p.outbox.Accept([]outbox.Submission{{Item: outbox.Item{
-		Key: KeyOf("destroy", fmt.Sprint(item.Asset)), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: item.Asset, StoredAt: state.Now(),
-	}}})
-	return err
 }
 
 // publishForeign has the founder publish an object.
@@ -396,6 +377,10 @@ func (w *world) checkItem(item outbox.Item) {
 	case item.Note.Kind == wire.KindDestroy && item.State == outbox.Confirmed:
 		if !w.chain.isEnded(item.Destroys) {
 			w.wrong("item %d is done, and asset %d is there", item.Number, item.Destroys)
+		}
+	case item.Note.Kind == wire.KindRelease && item.State == outbox.Confirmed:
+		if !w.chain.isEnded(item.Destroys) && item.Failure == "" {
+			w.wrong("item %d is done, and NFT %d is there", item.Number, item.Destroys)
 		}
 	case item.State == outbox.Confirmed && item.Failure == "":
 		at := slices.IndexFunc(w.publishedBy(e), func(p publication) bool {

@@ -312,10 +312,14 @@ func (v *fakeView) logged(counts func(e view.Event) bool) (list []view.Event) {
 	ended := map[uint64]bool{}
 	for _, e := range seen {
 		ended[e.Asset] = ended[e.Asset] || e.Note.Kind == wire.KindDestroy
+		ended[e.Note.Asset] = ended[e.Note.Asset] || e.Note.Kind == wire.KindRemoval && e.Note.Asset > 0 && e.Note.Index == 0
 	}
 	for _, e := range seen {
 		logged := view.Event{Event: e, State: view.InView}
-		if ended[e.Asset] {
+		switch {
+		case e.Note.Kind == wire.KindRelease:
+			logged.State = view.Done
+		case ended[e.Asset]:
 			logged.State = view.Ended
 		}
 		if e.Note.Kind != wire.KindDestroy && !v.world.omits(e.TxID) && counts(logged) {
@@ -333,7 +337,7 @@ func last(list []view.Event) (e view.Event, found bool, err error) {
 }
 
 func (v *fakeView) EventOf(asset uint64) (view.Event, bool, error) {
-	return last(v.logged(func(e view.Event) bool { return e.Asset == asset }))
+	return last(v.logged(func(e view.Event) bool { return e.Asset == asset && e.Note.Kind != wire.KindRelease }))
 }
 
 func (v *fakeView) Leased(lease [32]byte) (view.Event, bool, error) {

@@ -28,7 +28,7 @@ func drawHistory(t *rapid.T) history {
 	if long {
 		h.Calm += ledgerWindow
 	}
-	does := []string{posts, posts, posts, posts, withdraws, happens + revocation, happens + opening, happens + removal, foreign, clashes, congests, kills}
+	does := []string{posts, posts, posts, posts, withdraws, releases, happens + revocation, happens + opening, happens + removal, foreign, clashes, congests, kills}
 	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0:
 		does = append(does, rotates, rotates)

@@ -1,9 +1,14 @@
 package publish
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // publication is an object that a transaction has published.
@@ -63,4 +68,52 @@ func (w *world) isGone(at place) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.gone[at]
+}
+
+// published gives what publishes an object in the view, if that is the node's.
+func (w *world) published(p *process, o op) (item outbox.Item, found bool, err error) {
+	item, found, err = p.outbox.Find(w.fixture.submission(o.N, o.In).Item.Key)
+	if err != nil || !found || item.State != outbox.Confirmed || item.Failure != "" || item.Round > w.followed() {
+		return item, false, err
+	}
+	e, found := w.chain.find(item.TxID, w.followed())
+	return item, found && e.Sender == p.org.Address(), nil
+}
+
+func endKey(asset uint64) []byte { return KeyOf("destroy", fmt.Sprint(asset)) }
+
+func releaseKey(asset uint64) []byte { return KeyOf("release", fmt.Sprint(asset)) }
+
+// withdraw takes an object back that the view has; there may be none yet.
+func (w *world) withdraw(p *process, o op) error {
+	item, found, err := w.published(p, o)
+	if err != nil || !found {
+		return err
+	}
+	index := item.Index
+	if index == 0 || o.All {
+		items, err := p.outbox.Accept([]outbox.Submission{{Unless: releaseKey(item.Asset), Item: outbox.Item{
+			Key: endKey(item.Asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: item.Asset, StoredAt: state.Now(),
+		}}})
+		if err != nil || items[0].Note.Kind == wire.KindDestroy {
+			return err
+		}
+		index = 0
+	}
+	draft, err := consortium.DraftWithdrawal(w.fixture.id, item.Asset, index, state.Now())
+	check(err)
+	_, err = p.records.Store(context.Background(), KeyOf("withdraw", fmt.Sprint(item.Asset), fmt.Sprint(index)), draft)
+	return err
+}
+
+// release has the deposit of an NFT come back.
+func (w *world) release(p *process, o op) error {
+	item, found, err := w.published(p, o)
+	if err != nil || !found {
+		return err
+	}
+	_, err = p.outbox.Accept([]outbox.Submission{{Unless: endKey(item.Asset), Item: outbox.Item{
+		Key: releaseKey(item.Asset), Note: wire.Note{Kind: wire.KindRelease}, Destroys: item.Asset, StoredAt: state.Now(), User: "releases:", Bulk: true,
+	}}})
+	return err
 }

@@ -237,7 +237,7 @@ func (w *world) visible(after, upTo uint64) []consortium.Event {
 // mintOf gives the transaction that made an asset.
 func (w *world) mintOf(asset uint64) string {
 	for _, e := range w.chain.between(0, w.chain.now()) {
-		if e.Asset == asset && e.Note.Kind != wire.KindDestroy {
+		if e.Asset == asset && e.Note.Kind != wire.KindDestroy && e.Note.Kind != wire.KindRelease {
 			return e.TxID
 		}
 	}
