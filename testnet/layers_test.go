@@ -81,7 +81,7 @@ var layers = map[string][]string{
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
 		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/feeds",
 		"node/members", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages", "node/state", "node/withdraw", "p2p",
-		"repo", "repo/config", "repo/keys", "taxii"},
+		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	// for tests only
 	"node/internal/nodetest": {"internal/consortium", "internal/seal", "internal/wire", "node/state", "p2p", "repo", "repo/config"},
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",

@@ -24,25 +24,50 @@ func storeDraft(w *worldtest.World, d consortium.Draft) p2p.Directory {
 	return directory
 }
 
-// The objects of a large request are done one by one, as the view has them; each names its place in the batch.
-func TestTheStatusOfABatchIsThatOfItsObjects(t *testing.T) {
-	w := worldtest.NewFoundedWorld(t)
-	p := publisherIn(w)
-	p.Anchor = outbox.Anchor{From: 3, Most: 10, Bytes: 1 << 20}
-	into, err := p.target(taxii.Collection{ID: w.Collection})
+// batched is a request of three objects that is a batch.
+type batched struct {
+	*worldtest.World
+	p       *Publisher
+	into    consortium.Collection
+	id      string // of the status
+	objects []outbox.Item
+	event   consortium.Event
+}
+
+func postBatch(t *testing.T) *batched {
+	t.Helper()
+	x := &batched{World: worldtest.NewFoundedWorld(t)}
+	x.p = publisherIn(x.World)
+	x.p.Anchor = outbox.Anchor{From: 3, Most: 10, Bytes: 1 << 20}
+	var err error
+	x.into, err = x.p.target(taxii.Collection{ID: x.Collection})
 	nodetest.Must(t, err)
-	id, err := p.Accept(taxii.Principal{User: "u"}, taxii.Collection{ID: w.Collection}, into, posts(nodetest.IndicatorJSON(1), nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(3)))
-	nodetest.Must(t, err)
-	look := func(when string, done int) taxii.Status {
-		t.Helper()
-		status, err := p.status(id)
-		nodetest.Must(t, err)
-		if len(status.Successes) != done || len(status.Pendings) != 3-done || len(status.Failures) != 0 {
-			t.Errorf("%s %d are done, %d pending, %d failed; want %d done", when, len(status.Successes), len(status.Pendings), len(status.Failures), done)
-		}
-		return status.Status
+	x.id = x.post(nodetest.IndicatorJSON(1), nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(3))
+	return x
+}
+
+func (x *batched) post(objects ...string) (id string) {
+	x.T.Helper()
+	id, err := x.p.Accept(taxii.Principal{User: "u"}, taxii.Collection{ID: x.Collection}, x.into, posts(objects...))
+	nodetest.Must(x.T, err)
+	return id
+}
+
+// look wants so many of the three to be done, and the others to wait.
+func (x *batched) look(when string, done int) taxii.Status {
+	x.T.Helper()
+	status, err := x.p.status(x.id)
+	nodetest.Must(x.T, err)
+	if len(status.Successes) != done || len(status.Pendings) != 3-done || len(status.Failures) != 0 {
+		x.T.Errorf("%s %d are done, %d pending, %d failed; want %d done", when, len(status.Successes), len(status.Pendings), len(status.Failures), done)
 	}
-	look("when they are accepted", 0)
+	return status.Status
+}
+
+// sign seals and signs the batch, as far as the outbox is concerned.
+func (x *batched) sign() {
+	t, w := x.T, x.World
+	t.Helper()
 	batches, err := w.R.Outbox.Queue(outbox.Accepted, 0, 10)
 	nodetest.Must(t, err)
 	if len(batches) != 1 || batches[0].Objects != 3 {
@@ -65,26 +90,34 @@ func TestTheStatusOfABatchIsThatOfItsObjects(t *testing.T) {
 	stored[0].Note.Sequence = event.Note.Sequence
 	_, err = w.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{event.TxID}, LastValid: 1000}}, stored)
 	nodetest.Must(t, err)
-	if status := look("when they are signed", 0); status.Pendings[1].TxID != event.TxID || status.Pendings[1].Index != 2 {
+	x.objects, x.event = objects, event
+}
+
+// The objects of a large request are done one by one, as the view has them; each names its place in the batch.
+func TestTheStatusOfABatchIsThatOfItsObjects(t *testing.T) {
+	x := postBatch(t)
+	w, p := x.World, x.p
+	x.look("when they are accepted", 0)
+	x.sign()
+	objects, event := x.objects, x.event
+	if status := x.look("when they are signed", 0); status.Pendings[1].TxID != event.TxID || status.Pendings[1].Index != 2 {
 		t.Errorf("the second is %+v", status.Pendings[1])
 	}
-	_, err = w.R.Outbox.Confirm([]consortium.Place{{TxID: event.TxID, Round: event.Round, Asset: event.Asset}})
+	_, err := w.R.Outbox.Confirm([]consortium.Place{{TxID: event.TxID, Round: event.Round, Asset: event.Asset}})
 	nodetest.Must(t, err)
-	look("when the chain has them", 0)
+	x.look("when the chain has them", 0)
 	nodetest.Must(t, w.Deliver(event))
-	look("when the batch is known", 0)
+	x.look("when the batch is known", 0)
 	w.Drain()
-	status := look("when the view has them", 3)
+	status := x.look("when the view has them", 3)
 	for i, detail := range status.Successes {
-		if detail.Message != event.TxID || detail.TxID != event.TxID || detail.AssetID != event.Asset || detail.Index != uint32(i+1) || detail.CID != roots[i].String() {
+		if detail.Message != event.TxID || detail.TxID != event.TxID || detail.AssetID != event.Asset || detail.Index != uint32(i+1) || detail.CID != objects[i].Directory {
 			t.Errorf("object %d is %+v", i+1, detail)
 		}
 	}
 
 	// Posted again, they are where they are.
-	again, err := p.Accept(taxii.Principal{User: "u"}, taxii.Collection{ID: w.Collection}, into, posts(nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(4)))
-	nodetest.Must(t, err)
-	kept, err := p.status(again)
+	kept, err := p.status(x.post(nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(4)))
 	nodetest.Must(t, err)
 	if len(kept.Successes) != 1 || kept.Successes[0].TxID != event.TxID || kept.Successes[0].Index != 2 || len(kept.Pendings) != 1 {
 		t.Errorf("posted again they are %+v", kept.Status)
@@ -102,18 +135,10 @@ func TestTheStatusOfABatchIsThatOfItsObjects(t *testing.T) {
 	if first, _, err := w.R.Outbox.Find(objects[0].Key); err != nil || first.State != outbox.Confirmed {
 		t.Errorf("what is not withdrawn is %s (%v)", first.State, err)
 	}
-	item = publishedAgain(t, p, into, nodetest.IndicatorJSON(2))
+	again, items, _, err := p.Outbox.Status(x.post(nodetest.IndicatorJSON(2)))
+	nodetest.Must(t, err)
+	item = items[again.Lines[0].Item]
 	if item.Publication != 1 || item.State != outbox.Accepted || item.Batch != 0 {
 		t.Errorf("published once more it is %+v", item)
 	}
-}
-
-// publishedAgain posts an object and gives its item.
-func publishedAgain(t *testing.T, p *Publisher, into consortium.Collection, object string) outbox.Item {
-	t.Helper()
-	id, err := p.Accept(taxii.Principal{User: "u"}, taxii.Collection{ID: into.ID}, into, posts(object))
-	nodetest.Must(t, err)
-	kept, items, _, err := p.Outbox.Status(id)
-	nodetest.Must(t, err)
-	return items[kept.Lines[0].Item]
 }

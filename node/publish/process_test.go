@@ -193,7 +193,7 @@ func (p *process) deliver(ctx context.Context, upTo uint64) error {
 		p.world.follow(cursor, nil)
 		p.state.Change(func(s *consortium.State) {
 			for _, e := range events {
-				p.world.fixture.apply(s, e)
+				p.world.fixture.apply(s, p.world.original(e))
 			}
 		})
 	}

@@ -24,6 +24,27 @@ type place struct {
 	index uint32
 }
 
+// original is an event with the directory that its record was drafted with: for another account it is another one.
+func (w *world) original(e consortium.Event) consortium.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if before := w.renewed[e.Directory]; before != "" {
+		e.Directory = before
+	}
+	return e
+}
+
+// renews notes that a directory has the record of another one.
+func (w *world) renews(directory string, files []p2p.File) {
+	for _, f := range files {
+		if own := w.fixture.records[rekeying]; f.Name == wire.RecordName && string(f.Data) == string(own.Payload) {
+			w.mu.Lock()
+			w.renewed[directory] = w.fixture.directories[rekeying].Root().String()
+			w.mu.Unlock()
+		}
+	}
+}
+
 // listed gives what a batch lists.
 func listed(files []p2p.File) []string {
 	for _, f := range files {

@@ -66,7 +66,8 @@ type world struct {
 	between   []func() // two processes
 	contents  map[string]content
 	alive     map[identity]int
-	gone      map[place]bool // withdrawn by themselves
+	gone      map[place]bool    // withdrawn by themselves
+	renewed   map[string]string // directory -> that of the same record before
 	mints     map[identity]int
 	foreign   map[identity]uint64 // the round in which another member published it
 	endings   map[identity]int
@@ -114,7 +115,7 @@ func newWorld(h history) *world {
 		fixture: theFixture(), genesis: [32]byte(slices.Repeat([]byte{7}, 32)), chain: newFakeChain(), memory: memory, blocks: nodetest.NewMemStore(),
 		faults: newScript(h.Faults), crashes: &countdown{left: slices.Clone(h.Crashes)}, history: h, cursor: begins,
 		failing:  &countdown{left: slices.Clone(h.Fails)},
-		contents: map[string]content{}, alive: map[identity]int{}, gone: map[place]bool{}, mints: map[identity]int{}, foreign: map[identity]uint64{}, endings: map[identity]int{},
+		contents: map[string]content{}, alive: map[identity]int{}, gone: map[place]bool{}, renewed: map[string]string{}, mints: map[identity]int{}, foreign: map[identity]uint64{}, endings: map[identity]int{},
 		rotations: map[*nodetest.Org]bool{}, posted: map[post]bool{},
 	}
 	w.chain.round, w.chain.confirmed = begins, w.confirmed
@@ -174,7 +175,7 @@ func (w *world) fold() *consortium.State {
 	if s == nil {
 		s = w.fixture.folded()
 		for _, e := range w.visible(0, upTo) {
-			w.fixture.apply(s, e)
+			w.fixture.apply(s, w.original(e))
 		}
 	}
 	return s
@@ -245,6 +246,7 @@ func (w *world) mintOf(asset uint64) string {
 }
 
 func (w *world) store(directory string, files []p2p.File) {
+	w.renews(directory, files)
 	for _, f := range files {
 		if f.Name != wire.MetadataName {
 			continue

@@ -19,7 +19,6 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -417,43 +416,3 @@ func (d *desk) ends() (assets []uint64) {
 	}
 	return assets
 }
-
-func (d *desk) Connected() map[peer.ID]time.Time {
-	list := map[peer.ID]time.Time{}
-	for id := range d.members {
-		list[id] = time.Time{}
-	}
-	return list
-}
-
-func (d *desk) AskWithdrawn(_ context.Context, from peer.ID, asked []p2p.Published) ([]bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	assets, answers := make([]uint64, len(asked)), make([]bool, len(asked))
-	for i, of := range asked {
-		assets[i], answers[i] = of.Asset, d.seen[from][of.Asset]
-	}
-	d.asked = append(d.asked, fmt.Sprintf("%s %v", d.nameOf(from), slices.Sorted(slices.Values(assets))))
-	if !d.members[from] {
-		return nil, errors.New("it does not answer")
-	}
-	return answers, nil
-}
-
-func (d *desk) nameOf(id peer.ID) string {
-	for _, o := range []*nodetest.Org{d.self, d.alpha, d.bravo} {
-		if o.Document.Peer == id.String() {
-			return o.Document.Organisation
-		}
-	}
-	return "nobody"
-}
-
-func peerOf(t testing.TB, o *nodetest.Org) peer.ID {
-	t.Helper()
-	id, err := peer.Decode(o.Document.Peer)
-	nodetest.Must(t, err)
-	return id
-}
-
-func keyOf(v version) []byte { return publish.ObjectKey(v.entry()) }
