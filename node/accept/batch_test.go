@@ -17,7 +17,7 @@ import (
 
 // storeDraft stores what organisation self has drafted, and gives its directory.
 func storeDraft(w *worldtest.World, d consortium.Draft) p2p.Directory {
-	d = nodetest.By(w.T, w.Self, d)
+	d = nodetest.By(w.T, w.Self.Address(), d)
 	directory, err := publish.DirectoryOf(d)
 	nodetest.Must(w.T, err)
 	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{directory}))

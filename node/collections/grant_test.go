@@ -130,7 +130,7 @@ func TestAMemberThatKeepsItsPeerIDIsServedBeforeItsRecordHasArrived(t *testing.T
 		draft, err := consortium.DraftRotation(h.ID, h.Mallory.Address(), h.Mallory.Document, nil, time.Now())
 		nodetest.Must(t, err)
 		draft.Note.PeerDigest = digest
-		draft = nodetest.By(t, h.Mallory, draft)
+		draft = nodetest.By(t, h.Mallory.Address(), draft)
 		dir, err := publish.DirectoryOf(draft)
 		nodetest.Must(t, err)
 		hash := wire.MetadataHash(draft.Metadata) // its blocks are nowhere

@@ -237,16 +237,14 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 
 	about := func(kind wire.Kind, account string) wire.Note { return wire.Note{Kind: kind, Account: account} }
 	good := aProposal(t, removal, removal.Note, a, b)
-	removals, err := removal.By(a)
-	nodetest.Must(t, err)
-	amendments := aProposal(t, amendment, amendment.Note, a, b)
+	amendments, ofOne := aProposal(t, amendment, amendment.Note, a, b), nodetest.By(t, a, removal)
 	for what, p := range map[string]wire.Proposal{
 		"another record":                             {Transaction: good.Transaction, Metadata: good.Metadata, Record: bytes.Replace(removal.Payload, []byte(c), []byte(b), 1)},
 		"another metadata":                           {Transaction: good.Transaction, Metadata: amendments.Metadata, Record: amendment.Payload},
 		"a note about another account":               aProposal(t, removal, about(wire.KindRemoval, b), a, b),
 		"a note of another kind":                     aProposal(t, removal, about(wire.KindAmendment, c), a, b),
 		"a governor that the record does not name":   aProposal(t, amendment, about(wire.KindAmendment, a), a, b),
-		"a directory of only one of them":            aProposal(t, removals, removal.Note, a, b),
+		"a directory of only one of them":            aProposal(t, ofOne, removal.Note, a, b),
 		"a kind that is no business of a governor's": aProposal(t, removal, wire.Note{Kind: wire.KindObject}, a, b),
 	} {
 		data, err := p.Encode()

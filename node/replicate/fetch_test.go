@@ -186,7 +186,7 @@ func TestWhatNobodyGivesIsAskedForLessAndLessOften(t *testing.T) {
 // withheld mints an object whose blocks nobody has before bring is called.
 func (w *world) withheld(sender *nodetest.Org) (e consortium.Event, bring func()) {
 	w.T.Helper()
-	object := nodetest.By(w.T, sender, w.Object(1))
+	object := nodetest.By(w.T, sender.Address(), w.Object(1))
 	e = w.Mint(sender, object)
 	d, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: object.Metadata}, p2p.File{Name: object.PayloadName, Data: object.Payload})
 	nodetest.Must(w.T, err)

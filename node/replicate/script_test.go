@@ -56,7 +56,7 @@ func directoryOf(t testing.TB, d consortium.Draft) p2p.Directory {
 }
 
 func drafted(t testing.TB, by *nodetest.Org, name string, d consortium.Draft) *draft {
-	return asDrafted(t, by, name, nodetest.By(t, by, d))
+	return asDrafted(t, by, name, nodetest.By(t, by.Address(), d))
 }
 
 // asDrafted takes a draft as it is, whether or not it is in order.

@@ -20,7 +20,7 @@ func (w *world) batch(sender *nodetest.Org, size int, withheld ...int) (consorti
 	w.T.Helper()
 	directories, roots := make([]p2p.Directory, size), make([]cid.Cid, size)
 	for i := range size {
-		directories[i] = directoryOf(w.T, nodetest.By(w.T, sender, w.Object(i+1)))
+		directories[i] = directoryOf(w.T, nodetest.By(w.T, sender.Address(), w.Object(i+1)))
 		roots[i] = directories[i].Root()
 	}
 	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), directories))

@@ -245,7 +245,7 @@ func (w *Chain) Know(events ...consortium.Event) {
 func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
 	w.T.Helper()
 	if d.Metadata == nil {
-		d = By(w.T, sender, d)
+		d = By(w.T, sender.Address(), d)
 	}
 	dir, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
 	Must(w.T, err)
@@ -254,10 +254,10 @@ func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
 	return w.MintDirectory(sender, d.Note, dir.Root(), hash[:])
 }
 
-// By is a draft for an organisation.
-func By(t testing.TB, o *Org, d consortium.Draft) consortium.Draft {
+// By is a draft for an account.
+func By(t testing.TB, account string, d consortium.Draft) consortium.Draft {
 	t.Helper()
-	d, err := d.By(o.Address())
+	d, err := d.By(account)
 	Must(t, err)
 	return d
 }
