@@ -145,10 +145,10 @@ func (m *maker) write(e *example, d consortium.Draft) {
 	e.signed.Txn.AssetParams.URL, e.signed.Txn.AssetParams.MetadataHash = wire.URL(root), hash
 }
 
-// streams makes what has the charter's directory in it.
+// streams makes what has the charter's directory in it. An announcement has its kind and a round before the CAR.
 func (m *maker) streams(former cid.Cid) {
 	d := directory(m.t, "1-charter")
-	for name, at := range map[string]int{"announcement.bin": 1, "answer.car": 0} {
+	for name, at := range map[string]int{"announcement.bin": 2, "answer.car": 0} {
 		data := vector(m.t, name)
 		size, n := binary.Uvarint(data[at:])
 		data = bytes.ReplaceAll(data[:at+n+int(size)], former.Bytes(), d.Root().Bytes())

@@ -16,16 +16,16 @@ type gossip struct {
 	watcher *chainwatch.Watcher
 }
 
-// Announce tells the other members of new directories.
-func (g *gossip) Announce(ctx context.Context, directories []p2p.Directory) error {
-	return g.topic.Announce(ctx, directories)
+// Announce tells the other members of directories that were confirmed in a round.
+func (g *gossip) Announce(ctx context.Context, round uint64, directories []p2p.Directory) error {
+	return g.topic.Announce(ctx, round, directories)
 }
 
 // Hint tells the other members that a round has news.
 func (g *gossip) Hint(ctx context.Context, round uint64) error { return g.topic.Hint(ctx, round) }
 
 // Announced is told what other members announce. The blocks wait in memory until the chain says that they count.
-func (g *gossip) Announced(peer.ID, []cid.Cid) {}
+func (g *gossip) Announced(from peer.ID, round uint64, _ []cid.Cid) { g.Hinted(from, round) }
 
 // Hinted is told by other members that a round has news.
 func (g *gossip) Hinted(from peer.ID, round uint64) { g.watcher.Hint(string(from), round) }

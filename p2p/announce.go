@@ -22,9 +22,9 @@ import (
 // A Handler is told what other members say. It is called from one goroutine and should return soon: while it
 // works, messages queue up, and when the queue is full they are dropped.
 type Handler interface {
-	// Announced is called with the roots of directories that a member says it has published. The blocks that came with
-	// them wait in memory for [Host.Fetch].
-	Announced(from peer.ID, roots []cid.Cid)
+	// Announced is called with the roots of directories that a member says were confirmed in the chain's round. The
+	// blocks that came with them wait in memory for [Host.Fetch].
+	Announced(from peer.ID, round uint64, roots []cid.Cid)
 
 	// Hinted is called when a member says that something of its own was confirmed in the chain's round.
 	Hinted(from peer.ID, round uint64)
@@ -134,19 +134,23 @@ func (t *Topic) start() (err error) {
 	return nil
 }
 
-// Announce tells the other members of directories that were published, with their blocks as far as they are small. It
-// does not wait for anybody; who misses it fetches. What is beyond an author's budget is not said at all: nobody would
-// hear it, and it would wait in memory for those who do not listen.
-func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
+// Announce tells the other members of directories that were confirmed in the chain's round, with their blocks as far as
+// they are small. It does not wait for anybody; who misses it fetches. Of what is beyond an author's budget only the round
+// is said: nobody would hear the rest, and it would wait in memory for those who do not listen.
+func (t *Topic) Announce(ctx context.Context, round uint64, dirs []Directory) error {
+	if round > math.MaxInt64 {
+		return fmt.Errorf("announce in round %d: %w", round, errRound)
+	}
 	for _, d := range dirs {
 		if !d.root.Defined() {
 			return fmt.Errorf("announce: %w", errNoDirectory)
 		}
 	}
-	messages, err := encodeAnnouncements(ctx, dirs)
+	messages, err := encodeAnnouncements(ctx, round, dirs)
 	if err != nil {
 		return fmt.Errorf("announce %d directories: %w", len(dirs), err)
 	}
+	said := false
 	for _, m := range messages {
 		if !t.budgets.afford(t.host.ID(), len(m), time.Now()) {
 			continue
@@ -154,14 +158,20 @@ func (t *Topic) Announce(ctx context.Context, dirs []Directory) error {
 		if err := t.publish(ctx, m); err != nil {
 			return fmt.Errorf("announce %d directories: %w", len(dirs), err)
 		}
+		said = true
+	}
+	if !said {
+		return t.Hint(ctx, round)
 	}
 	return nil
 }
 
+var errRound = fmt.Errorf("a multiformats varint ends at %d", uint64(math.MaxInt64))
+
 // Hint tells the other members that something was confirmed in the chain's round, so that they look sooner.
 func (t *Topic) Hint(ctx context.Context, round uint64) error {
 	if round > math.MaxInt64 {
-		return fmt.Errorf("hint at round %d: a multiformats varint ends at %d", round, math.MaxInt64)
+		return fmt.Errorf("hint at round %d: %w", round, errRound)
 	}
 	if err := t.publish(ctx, encodeHint(round)); err != nil {
 		return fmt.Errorf("hint at round %d: %w", round, err)
@@ -213,7 +223,7 @@ func (t *Topic) read(ctx context.Context, sub *pubsub.Subscription) {
 			continue // our own message
 		}
 		if len(said.roots) > 0 {
-			t.handler.Announced(m.GetFrom(), said.roots)
+			t.handler.Announced(m.GetFrom(), said.round, said.roots)
 		} else {
 			t.handler.Hinted(m.GetFrom(), said.round)
 		}

@@ -52,9 +52,12 @@ func reaches(tb testing.TB, topic *Topic, heard ...*recorder) {
 	}
 }
 
+// theRound is what tests announce in.
+const theRound = 4711
+
 func announce(tb testing.TB, topic *Topic, dirs ...Directory) {
 	tb.Helper()
-	if err := topic.Announce(context.Background(), dirs); err != nil {
+	if err := topic.Announce(context.Background(), theRound, dirs); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -76,6 +79,9 @@ func TestAnAnnouncementBringsTheBlocks(t *testing.T) {
 	dirs := directories(t, 300)
 	announce(t, say, dirs...)
 	isHeard(t, heard, publisher, dirs...)
+	if heard.hinted(theRound) != publisher.ID() {
+		t.Error("the round in which they were confirmed is not heard")
+	}
 	mustLack(t, h, dirs...) // in memory, not in the store
 	if n := len(keys(t, h, "/blocks")); n > 1 {
 		t.Fatalf("%d blocks are in the store", n)
@@ -122,6 +128,9 @@ func TestHintsAreHeard(t *testing.T) {
 	}
 	if err := say.Hint(context.Background(), 1<<63); err == nil {
 		t.Fatal("a round that no message can hold")
+	}
+	if err := say.Announce(context.Background(), 1<<63, directories(t, 1)); err == nil {
+		t.Fatal("a round that no announcement can hold")
 	}
 }
 
@@ -577,7 +586,7 @@ func TestAHostJoinsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := topic.Announce(ctx, directories(t, 1)); err == nil {
+	if err := topic.Announce(ctx, theRound, directories(t, 1)); err == nil {
 		t.Error("announced after Close")
 	}
 	eventually(t, "the other side notices", func() bool { return !slices.Contains(say.topic.ListPeers(), h.ID()) })

@@ -67,8 +67,8 @@ type fetcher struct {
 	heard chan []cid.Cid
 }
 
-func (f *fetcher) Announced(_ peer.ID, roots []cid.Cid) { f.heard <- roots }
-func (f *fetcher) Hinted(peer.ID, uint64)               {}
+func (f *fetcher) Announced(_ peer.ID, _ uint64, roots []cid.Cid) { f.heard <- roots }
+func (f *fetcher) Hinted(peer.ID, uint64)                         {}
 
 // run fetches whatever has been heard of so far, together, and says what is durable.
 func (f *fetcher) run(ctx context.Context, durable chan<- int) error {

@@ -280,7 +280,8 @@ type recorder struct {
 	rounds map[uint64]peer.ID
 }
 
-func (r *recorder) Announced(from peer.ID, roots []cid.Cid) {
+func (r *recorder) Announced(from peer.ID, round uint64, roots []cid.Cid) {
+	r.Hinted(from, round)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.roots == nil {

@@ -14,8 +14,9 @@ import (
 
 // A gossip message is one byte that says its kind and version, and what follows:
 //
-//	1  an announcement: a CARv1 in the order of car.go. Its roots are the announced directories, its blocks those
-//	   of the roots that come inline: all of a directory or nothing, in the order of the roots.
+//	1  an announcement: a chain round as a uvarint, then a CARv1 in the order of car.go. Its roots are directories that
+//	   were confirmed in that round, its blocks those of the roots that come inline: all of a directory or nothing, in
+//	   the order of the roots.
 //	2  a hint: a chain round as a uvarint. "Look: something of mine was confirmed in it."
 //
 // A message of a kind that a node does not know is passed over without penalty, so that later versions can add some.
@@ -30,24 +31,26 @@ const (
 	maxMessage = 256 << 10
 	// maxAnnounced bounds the directories of one announcement.
 	maxAnnounced = 256
+	// announcedHead is the most that an announcement has before its CAR, in bytes: the kind and the round.
+	announcedHead = 1 + varint.MaxLenUvarint63
 )
 
 // errUnknownKind is for a message of a later version.
 var errUnknownKind = errors.New("a message of an unknown kind")
 
-// message is a decoded gossip message: an announcement if it has roots, else a hint.
+// message is a decoded gossip message about a round: an announcement if it has roots, else a hint.
 type message struct {
 	roots []cid.Cid
 	dirs  []Directory // of the roots, those that came inline
 	round uint64
 }
 
-// encodeAnnouncements packs directories into as few messages as their number and size allow. A directory that
+// encodeAnnouncements packs directories of a round into as few messages as their number and size allow. A directory that
 // would not fit into a message of its own is announced by its root only.
-func encodeAnnouncements(ctx context.Context, dirs []Directory) ([][]byte, error) {
+func encodeAnnouncements(ctx context.Context, round uint64, dirs []Directory) ([][]byte, error) {
 	var messages [][]byte
 	for len(dirs) > 0 {
-		n, size := 0, 1
+		n, size := 0, announcedHead
 		for n < len(dirs) && n < maxAnnounced {
 			next := carHeaderSize(n+1) + size + inlineSize(dirs[n])
 			if n > 0 && next > maxMessage {
@@ -56,7 +59,7 @@ func encodeAnnouncements(ctx context.Context, dirs []Directory) ([][]byte, error
 			size += inlineSize(dirs[n])
 			n++
 		}
-		m, err := encodeAnnouncement(ctx, dirs[:n])
+		m, err := encodeAnnouncement(ctx, round, dirs[:n])
 		if err != nil {
 			return nil, err
 		}
@@ -66,8 +69,8 @@ func encodeAnnouncements(ctx context.Context, dirs []Directory) ([][]byte, error
 	return messages, nil
 }
 
-func encodeAnnouncement(ctx context.Context, dirs []Directory) ([]byte, error) {
-	buf := bytes.NewBuffer([]byte{kindAnnouncement})
+func encodeAnnouncement(ctx context.Context, round uint64, dirs []Directory) ([]byte, error) {
+	buf := bytes.NewBuffer(binary.AppendUvarint([]byte{kindAnnouncement}, round))
 	roots := make([]cid.Cid, len(dirs))
 	for i, d := range dirs {
 		roots[i] = d.root
@@ -93,7 +96,7 @@ func carHeaderSize(n int) int { return 64 + n*(5+cidLength) }
 // inlineSize is at least what a directory takes in a message: nothing if it is too large to come inline.
 func inlineSize(d Directory) int {
 	size := d.Size() + len(d.blocks)*carOverhead
-	if carHeaderSize(1)+1+size > maxMessage {
+	if carHeaderSize(1)+announcedHead+size > maxMessage {
 		return 0
 	}
 	return size
@@ -127,14 +130,18 @@ func decodeMessage(ctx context.Context, b []byte) (message, error) {
 }
 
 func decodeAnnouncement(ctx context.Context, body []byte) (message, error) {
-	car, err := newCARReader(bytes.NewReader(body))
+	round, n, err := varint.FromUvarint(body)
+	if err != nil {
+		return message{}, fmt.Errorf("read the round of an announcement: %w", err)
+	}
+	car, err := newCARReader(bytes.NewReader(body[n:]))
 	if err != nil {
 		return message{}, err
 	}
 	if len(car.roots) == 0 || len(car.roots) > maxAnnounced {
 		return message{}, fmt.Errorf("%d directories announced, 1 to %d allowed", len(car.roots), maxAnnounced)
 	}
-	m := message{roots: car.roots}
+	m := message{round: round, roots: car.roots}
 	position := make(map[cid.Cid]int, len(m.roots))
 	for i, c := range m.roots {
 		if !isNodeCID(c) {

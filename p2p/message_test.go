@@ -15,7 +15,7 @@ import (
 
 func announcement(tb testing.TB, roots []cid.Cid, dirs ...Directory) []byte {
 	tb.Helper()
-	return append([]byte{kindAnnouncement}, carOf(tb, roots, dirs)...)
+	return append([]byte{kindAnnouncement, 7}, carOf(tb, roots, dirs)...)
 }
 
 func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
@@ -30,7 +30,8 @@ func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 			}
 			dirs = append(dirs, d)
 		}
-		messages, err := encodeAnnouncements(context.Background(), dirs)
+		round := rapid.Uint64Range(0, 1<<63-1).Draw(t, "round")
+		messages, err := encodeAnnouncements(context.Background(), round, dirs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +44,9 @@ func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 			said, err := decodeMessage(context.Background(), m)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if said.round != round {
+				t.Fatalf("message %d is about round %d, want %d", i, said.round, round)
 			}
 			announced = append(announced, said.roots...)
 			inline = append(inline, said.dirs...)
@@ -64,7 +68,7 @@ func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 
 func TestADirectoryOfEverydaySizeComesInline(t *testing.T) {
 	dirs := append(directories(t, 3), directoryOf(t, maxMessage, "large"))
-	messages, err := encodeAnnouncements(context.Background(), dirs)
+	messages, err := encodeAnnouncements(context.Background(), 7, dirs)
 	if err != nil || len(messages) != 1 {
 		t.Fatalf("%d messages, error %v", len(messages), err)
 	}
@@ -96,6 +100,10 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	for name, m := range map[string][]byte{
 		"nothing":                     {},
 		"an announcement of nothing":  {kindAnnouncement},
+		"one without directories":     {kindAnnouncement, 7},
+		"one without a round":         append([]byte{kindAnnouncement}, announcement(t, []cid.Cid{a.root}, a)[2:]...),
+		"one in an endless round":     append([]byte{kindAnnouncement}, bytes.Repeat([]byte{0x80}, 20)...),
+		"a round in a longer form":    append([]byte{kindAnnouncement, 0x87, 0}, announcement(t, []cid.Cid{a.root}, a)[2:]...),
 		"no roots":                    announcement(t, nil),
 		"blocks without roots":        announcement(t, nil, a),
 		"a root twice":                announcement(t, []cid.Cid{a.root, a.root}),
@@ -107,7 +115,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 		"a forged block":              announcement(t, []cid.Cid{a.root}, forged),
 		"half a directory":            announcement(t, []cid.Cid{a.root}, Directory{blocks: a.blocks[:2]}),
 		"something after it":          append(announcement(t, []cid.Cid{a.root}, a), 1),
-		"too long":                    append([]byte{kindAnnouncement}, make([]byte, maxMessage)...),
+		"too long":                    append([]byte{kindAnnouncement, 7}, make([]byte, maxMessage)...),
 		"a hint without a round":      {kindHint},
 		"a hint with more":            append(encodeHint(7), 0),
 		"an endless round":            append([]byte{kindHint}, bytes.Repeat([]byte{0x80}, 20)...),

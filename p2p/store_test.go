@@ -87,7 +87,7 @@ func TestTheZeroDirectoryIsNone(t *testing.T) {
 		t.Error("it was put")
 	}
 	topic, _ := join(t, h)
-	if err := topic.Announce(context.Background(), []Directory{{}}); err == nil {
+	if err := topic.Announce(context.Background(), theRound, []Directory{{}}); err == nil {
 		t.Error("it was announced")
 	}
 	if _, err := (Directory{}).Files(); err == nil {

@@ -129,7 +129,7 @@ func TestHostileAnnouncements(t *testing.T) {
 	for member := range gang {
 		for number := range 30 {
 			dirs := noise(t, number*len(gang)+member, 100)
-			messages[member] = append(messages[member], hostile.Announcement(roots(dirs...), dirs...))
+			messages[member] = append(messages[member], hostile.Announcement(uint64(number), roots(dirs...), dirs...))
 		}
 	}
 	measured := n.members[1].watch()

@@ -284,9 +284,9 @@ func TestHostileMessagesAndRecordsThatAreMalformed(t *testing.T) {
 	for i := range uint64(3000) {
 		messages = append(messages,
 			noisy(i, int(i%700)), append([]byte{1}, noisy(i, 2000)...), append([]byte{2}, noisy(i, 11)...), append([]byte{byte(i)}, noisy(i, 100)...),
-			append([]byte{1}, append(hostile.CARHeader(slices.Repeat(roots(d), int(i%500))...), byte(i))...),
+			append([]byte{1, 7}, append(hostile.CARHeader(slices.Repeat(roots(d), int(i%500))...), byte(i))...),
 			append([]byte{1}, binary.AppendUvarint(nil, i<<40)...),
-			hostile.Announcement(nil, d), append(hostile.Announcement(roots(d)), hostile.CARBlocks(d.Blocks()[1])...))
+			hostile.Announcement(i<<40, nil, d), append(hostile.Announcement(i, roots(d)), hostile.CARBlocks(d.Blocks()[1])...))
 	}
 	var asked, told atomic.Int64 // streams that were opened, and bytes that were taken
 	mallory.Host.SetStreamHandler(hostile.PeersProtocol, func(stream libp2p.Stream) {

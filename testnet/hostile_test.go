@@ -313,7 +313,7 @@ func TestHostileMemberThatBehavesIsAMember(t *testing.T) {
 	announced := mallory.indicators(c, 100, 1)
 	d, err := mallory.DirectoryOf(announced[0])
 	must(t, err)
-	must(t, mallory.Say(mallory.minutes(), hostile.Announcement(roots(d), d)))
+	must(t, mallory.Say(mallory.minutes(), hostile.Announcement(1, roots(d), d)))
 	mint, err := mallory.NFT(announced[0].Note, d) // it does not serve it: the announcement has the blocks
 	must(t, err)
 	minted := mallory.mint(mint)

@@ -74,7 +74,7 @@ func (s *signer) Trace(context.Context, string, string, uint64, uint64) (f chain
 	return f, nil
 }
 
-func (s *signer) Announce(context.Context, []p2p.Directory) error { return nil }
+func (s *signer) Announce(context.Context, uint64, []p2p.Directory) error { return nil }
 
 func (s *signer) Hint(context.Context, uint64) error { return nil }
 

@@ -306,15 +306,12 @@ func (r *Registrar) SubmitProposal(ctx context.Context, files [][]byte) (Submitt
 	if err := r.Host.Put(ctx, []p2p.Directory{p.directory}); err != nil {
 		return done, fmt.Errorf("storing the files of the proposal: %w", err)
 	}
-	if err := r.Announcer.Announce(ctx, []p2p.Directory{p.directory}); err != nil && ctx.Err() == nil {
-		r.Log.Warn("a record can't be announced; members will fetch it", "error", err)
-	}
 	if done.Round, err = r.bringToChain(ctx, p); err != nil {
 		return done, err
 	}
 	r.Watcher.Confirmed(done.Round)
-	if err := r.Announcer.Hint(ctx, done.Round); err != nil && ctx.Err() == nil {
-		r.Log.Debug("members were not told of a round", "round", done.Round, "error", err)
+	if err := r.Announcer.Announce(ctx, done.Round, []p2p.Directory{p.directory}); err != nil && ctx.Err() == nil {
+		r.Log.Warn("a record can't be announced; members will fetch it", "error", err)
 	}
 	if err := r.awaitCounted(ctx, done.TxID, done.Round); err != nil {
 		return done, err

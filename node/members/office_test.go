@@ -297,7 +297,8 @@ func (h *fakeHost) Put(ctx context.Context, directories []p2p.Directory) error {
 	return h.Blocks.Put(ctx, directories)
 }
 
-func (h *fakeHost) Announce(_ context.Context, directories []p2p.Directory) error {
+func (h *fakeHost) Announce(_ context.Context, round uint64, directories []p2p.Directory) error {
+	h.hinted = append(h.hinted, round)
 	for _, d := range directories {
 		h.announced = append(h.announced, d.Root())
 	}

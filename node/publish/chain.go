@@ -49,6 +49,7 @@ type published interface {
 
 // Announcer tells the other members.
 type Announcer interface {
-	Announce(ctx context.Context, directories []p2p.Directory) error
+	// Announce tells of directories that were confirmed in a round, Hint of a round in which something else was.
+	Announce(ctx context.Context, round uint64, directories []p2p.Directory) error
 	Hint(ctx context.Context, round uint64) error
 }

@@ -119,9 +119,7 @@ func (m *Minter) Confirm(ctx context.Context, places []consortium.Place) error {
 	m.refusals.Store(0)
 	m.Log.Debug("transactions are confirmed", "transactions", len(items), "round", round)
 	m.Hint(round)
-	if err := m.Announcer.Hint(ctx, round); err != nil && ctx.Err() == nil {
-		m.Log.Debug("members were not told of a round", "round", round, "error", err)
-	}
+	m.announce(ctx, items)
 	return nil
 }
 

@@ -376,6 +376,6 @@ func (v *fakeView) Same(probe *view.Entry) (*view.Entry, error) {
 // fakeMembers are told of what is published.
 type fakeMembers struct{ *process }
 
-func (m *fakeMembers) Announce(_ context.Context, _ []p2p.Directory) error { return m.point() }
+func (m *fakeMembers) Announce(context.Context, uint64, []p2p.Directory) error { return m.point() }
 
 func (m *fakeMembers) Hint(context.Context, uint64) error { return m.point() }

@@ -6,8 +6,8 @@
 //	sign.go     what is stored is signed, in groups, as far as ALGO, flights and the order allow
 //	once.go     … unless the chain has it already, or it must not be published any more (recheck.go); what was stored
 //	            for an account before becomes the present one's (renew.go)
-//	submit.go   what is signed is announced and submitted
-//	confirm.go  what was submitted is seen confirmed, or proved never to be
+//	submit.go   what is signed is submitted
+//	confirm.go  what was submitted is seen confirmed, or proved never to be; announce.go: the other members are told
 //
 // Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and
 // its lost predecessor), rotation.go (a change of our own keys).
@@ -37,7 +37,6 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -72,8 +71,8 @@ type Config struct {
 	Timeout     time.Duration // until a group that algod has taken is looked after
 }
 
-// Minter is the last stretch of the publish pipeline: it signs what was stored, announces it, submits it and sees it
-// confirmed. Between the steps everything is in the outbox: after a crash each of them is simply done again.
+// Minter is the last stretch of the publish pipeline: it signs what was stored, submits it, sees it confirmed
+// and announces it. Between the steps everything is in the outbox: after a crash each of them is simply done again.
 type Minter struct {
 	Config
 	flights  *flights
@@ -232,7 +231,7 @@ func withoutTail(items []outbox.Item) []outbox.Item {
 	return items
 }
 
-// signItems signs a batch of items and announces them. A problem is one that time or money solves.
+// signItems signs a batch of items. A problem is one that time or money solves.
 func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []outbox.Group, problem *obstacle, err error) {
 	params, err := m.Ledger.Params(ctx)
 	if err != nil {
@@ -279,7 +278,6 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	if groups, err = m.Outbox.AddGroups(groups, items); err != nil {
 		return nil, nil, err
 	}
-	m.announce(ctx, items)
 	return groups, nil, nil
 }
 
@@ -397,23 +395,3 @@ func (m *Minter) affordable(ctx context.Context, params ledger.Params, items []o
 
 // Algo writes an amount of microalgo in ALGO.
 func Algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
-
-// announce tells the other members, so that they have the objects before the chain tells them that they count. It is
-// a courtesy: who misses it fetches.
-func (m *Minter) announce(ctx context.Context, items []outbox.Item) {
-	directories := make([]p2p.Directory, 0, len(items))
-	for _, item := range without(items, isDestroy) {
-		directory, err := m.Fresh.take(ctx, item.Directory)
-		if err != nil {
-			m.Log.Warn("an object can't be announced", "item", item.Number, "error", err)
-			continue
-		}
-		directories = append(directories, directory)
-	}
-	if len(directories) == 0 {
-		return
-	}
-	if err := m.Announcer.Announce(ctx, directories); err != nil && ctx.Err() == nil {
-		m.Log.Warn("objects can't be announced; members will fetch them", "objects", len(directories), "error", err)
-	}
-}

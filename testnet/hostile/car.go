@@ -54,9 +54,9 @@ func CARBlocks(list ...blocks.Block) (sections []byte) {
 	return sections
 }
 
-// Announcement is a gossip message that announces roots, with the blocks of directories.
-func Announcement(roots []cid.Cid, dirs ...p2p.Directory) []byte {
-	return append([]byte{1}, CAR(roots, dirs...)...)
+// Announcement is a gossip message that announces roots as confirmed in a round, with the blocks of directories.
+func Announcement(round uint64, roots []cid.Cid, dirs ...p2p.Directory) []byte {
+	return append(binary.AppendUvarint([]byte{1}, round), CAR(roots, dirs...)...)
 }
 
 // Hint is a gossip message that says that something of the member's was confirmed in a round.

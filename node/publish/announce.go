@@ -1,0 +1,46 @@
+package publish
+
+import (
+	"context"
+
+	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/repo/outbox"
+)
+
+// announce tells the other members of what was confirmed, with its blocks: they have it before their indexers show that
+// it counts, and nobody has it before the chain says whose it is. It is a courtesy: who misses it looks, and fetches.
+func (m *Minter) announce(ctx context.Context, confirmed []outbox.Item) {
+	byRound := map[uint64][]outbox.Item{}
+	for _, item := range confirmed {
+		byRound[item.Round] = append(byRound[item.Round], item)
+	}
+	for round, items := range byRound {
+		directories := m.directories(ctx, items)
+		var err error
+		if len(directories) > 0 {
+			err = m.Announcer.Announce(ctx, round, directories)
+		} else {
+			err = m.Announcer.Hint(ctx, round)
+		}
+		if err != nil && ctx.Err() == nil {
+			m.Log.Warn("what is confirmed can't be announced; members will look, and fetch it", "items", len(items), "round", round, "error", err)
+		}
+	}
+}
+
+// directories are those of items, as far as they are here.
+func (m *Minter) directories(ctx context.Context, items []outbox.Item) []p2p.Directory {
+	directories := make([]p2p.Directory, 0, len(items))
+	for _, item := range items {
+		if isDestroy(item) {
+			continue
+		}
+		directory, err := m.Fresh.take(ctx, item.Directory)
+		if err != nil {
+			m.Log.Warn("an object can't be announced", "item", item.Number, "error", err)
+			continue
+		}
+		directories = append(directories, directory)
+	}
+	return directories
+}
