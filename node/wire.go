@@ -82,8 +82,9 @@ func (n *Node) wirePipelines() error {
 		GenesisID: n.consortium.GenesisID, Consortium: n.consortium.ID, LeaseKey: leaseKey, Announcer: n.gossip,
 		Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
 	})
+	own := replicate.NewOwn(n.log)
 	n.sealer = &publish.Sealer{
-		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Consortium: n.consortium.ID, Memory: publish.SealBytes,
+		Outbox: outbox, State: n.state, Blocks: n.host, Fresh: fresh, Own: own, Consortium: n.consortium.ID, Memory: publish.SealBytes,
 		Disk: n.disk, Condition: problem.NewMonitor("sealing", n.log), Log: n.log,
 	}
 	n.replicator = &replicate.Replicator{
@@ -91,7 +92,7 @@ func (n *Node) wirePipelines() error {
 		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Log: n.log,
 	}
 	n.fetcher = &replicate.Fetcher{
-		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Disk: n.disk, Memory: replicate.OpenBytes,
+		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Own: own, Disk: n.disk, Memory: replicate.OpenBytes,
 		RecordTime: replicate.RecordTime, Stages: n.stages, Log: n.log,
 	}
 	n.lines = &replicate.Lines{View: view, State: n.state, Mistrusts: config.View.Mistrust}

@@ -45,8 +45,8 @@ type message struct {
 	round uint64
 }
 
-// encodeAnnouncements packs directories of a round into as few messages as their number and size allow. A directory that
-// would not fit into a message of its own is announced by its root only.
+// encodeAnnouncements packs directories of a round into as few messages as their number and size allow. A directory
+// that would not fit into a message of its own is announced by its root only.
 func encodeAnnouncements(ctx context.Context, round uint64, dirs []Directory) ([][]byte, error) {
 	var messages [][]byte
 	for len(dirs) > 0 {

@@ -40,6 +40,9 @@ func Redraft(note wire.Note, metadata, payload []byte) (Draft, error) {
 	return Draft{Note: note, Metadata: metadata, Payload: payload, PayloadName: m.Properties.Path, metadata: m}, nil
 }
 
+// Parsed is what metadata.json says.
+func (d Draft) Parsed() wire.Metadata { return d.metadata }
+
 // By is the draft for the account that will sign its transaction: whoever else mints it publishes nothing.
 func (d Draft) By(account string) (Draft, error) {
 	d.metadata.Properties.Publisher = account

@@ -38,10 +38,7 @@ func (s *Sealer) sealWhole(ctx context.Context, batch outbox.Item) error {
 	if err != nil || left.Objects != len(drafts) { // the others wait, and so does all of it
 		return err
 	}
-	objects, directories, err := sealed(drafts, s.State.Self)
-	if err != nil {
-		return err
-	}
+	objects, directories := sealed(drafts, s.State.Self)
 	record, directory, err := s.list(left, objects, directories)
 	if err != nil {
 		return fmt.Errorf("sealing batch %d: %w", batch.Number, err)

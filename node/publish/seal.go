@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
@@ -38,12 +39,18 @@ type Blocks interface {
 	Forget(ctx context.Context, roots []cid.Cid) error
 }
 
+// Own keeps what was sealed until the chain has it, so that it need not be opened.
+type Own interface {
+	Keep(root cid.Cid, draft consortium.Draft, object []byte, key *seal.EpochKey)
+}
+
 // Sealer is the second stretch of the publish pipeline: it seals what was accepted and stores it on IPFS.
 type Sealer struct {
 	Outbox     *Outbox
 	State      *state.Shared
 	Blocks     Blocks
 	Fresh      *Fresh
+	Own        Own // nil: nobody asks
 	Consortium uint64
 	Disk       *problem.Disk
 	Memory     int64 // how much plaintext may be held at once, in bytes, and one object for each processor
@@ -98,10 +105,7 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 	if len(drafts) == 0 {
 		return n, nil
 	}
-	stored, directories, err := sealed(drafts, s.State.Self)
-	if err != nil {
-		return 0, err
-	}
+	stored, directories := sealed(drafts, s.State.Self)
 	if len(stored) == n {
 		s.Condition.Clear()
 	}
@@ -118,25 +122,23 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 }
 
 // sealed gives what is to be stored of drafts, for the account that is to mint it.
-func sealed(drafts []*draft, publisher string) (items []outbox.Item, directories []p2p.Directory, err error) {
+func sealed(drafts []*draft, publisher string) (items []outbox.Item, directories []p2p.Directory) {
 	items, directories = make([]outbox.Item, len(drafts)), make([]p2p.Directory, len(drafts))
 	for i, d := range drafts {
-		if directories[i], err = DirectoryOf(d.Draft); err != nil {
-			return nil, nil, fmt.Errorf("sealing object %s: %w", d.item.ObjectID, err)
-		}
 		hash := wire.MetadataHash(d.Metadata)
-		items[i] = d.item
+		items[i], directories[i] = d.item, d.directory
 		items[i].Epoch, items[i].Publisher = d.epoch, publisher
 		items[i].Directory, items[i].MetadataHash = directories[i].Root().String(), hash[:]
 	}
-	return items, directories, nil
+	return items, directories
 }
 
 // draft is an object that is sealed and not stored.
 type draft struct {
 	consortium.Draft
-	item  outbox.Item
-	epoch uint32 // that it is sealed to
+	item      outbox.Item
+	epoch     uint32 // that it is sealed to
+	directory p2p.Directory
 }
 
 // draft seals those of the items that may be published now, on all processors, as far as so many bytes may be held in
@@ -170,14 +172,32 @@ func (s *Sealer) draft(items []outbox.Item, memory int64) (drafts []*draft, n in
 				return err
 			}
 			held.Add(int64(len(object)))
-			d.Draft, err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
-			if err == nil {
-				d.Draft, err = d.Draft.By(s.State.Self)
+			if err := s.sealOne(d, into, object); err != nil {
+				return fmt.Errorf("sealing object %s: %w", item.ObjectID, err)
 			}
-			return err
+			return nil
 		})
 	}
 	return drafts, n, workers.Wait()
+}
+
+// sealOne seals one object.
+func (s *Sealer) sealOne(d *draft, into consortium.Collection, object []byte) (err error) {
+	item := d.item
+	d.Draft, err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
+	if err != nil {
+		return err
+	}
+	if d.Draft, err = d.Draft.By(s.State.Self); err != nil {
+		return err
+	}
+	if d.directory, err = DirectoryOf(d.Draft); err != nil {
+		return err
+	}
+	if s.Own != nil {
+		s.Own.Keep(d.directory.Root(), d.Draft, object, into.Key)
+	}
+	return nil
 }
 
 // into is the collection that an item is published in, if that may be now. It gives the item up if it never may be.

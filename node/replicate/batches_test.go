@@ -61,7 +61,7 @@ func (c *cast) draftBatches(t testing.TB, by *nodetest.Org) {
 	} {
 		d, err := consortium.DraftBatch(c.chain.ID, c.chain.Collection, 1, []cid.Cid{one[0].root, one[1].root}, time.Now())
 		nodetest.Must(t, err)
-		d = nodetest.By(t, by, d)
+		d = nodetest.By(t, by.Address(), d)
 		metadata, record := change(string(d.Metadata), string(d.Payload))
 		metadata = strings.Replace(metadata, wire.Integrity(d.Payload), wire.Integrity([]byte(record)), 1)
 		d.Metadata, d.Payload = []byte(metadata), []byte(record)

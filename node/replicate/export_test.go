@@ -3,6 +3,8 @@ package replicate
 import (
 	"context"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -27,4 +29,21 @@ func (f *Fetcher) Load(ctx context.Context, events []view.Event) error {
 		return err
 	}
 	return f.settle(ctx, l)
+}
+
+// OwnBytes bounds what is kept of own objects.
+const OwnBytes = ownBytes
+
+// Kept is what is kept of an own object.
+func (o *Own) Kept(root cid.Cid) *view.Entry {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.kept[root].entry
+}
+
+// Size is how much is kept.
+func (o *Own) Size() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size
 }

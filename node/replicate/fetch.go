@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type Fetcher struct {
 	Blocks Blocks
 	Work   *signal.Signal
 	Gone   withdrawn
+	Own    *Own // what this node has sealed; nil: nothing is known of it
 	Disk   *problem.Disk
 	Memory int64 // how much of what is opened may be held at once, in bytes, and one for each processor
 	// RecordTime is for how long the records of one load are read; those that are left come in the next.
@@ -299,8 +301,10 @@ func (f *Fetcher) get(ctx context.Context, l *load, timeout time.Duration) (err 
 	if l.roots, err = rootsOf(l.events); err != nil {
 		return err
 	}
-	if l.fetched, err = f.ask(ctx, l.roots, timeout); err != nil {
-		return err
+	if unknown := slices.DeleteFunc(slices.Clone(l.roots), f.Own.has); len(unknown) > 0 {
+		if l.fetched, err = f.ask(ctx, unknown, timeout); err != nil {
+			return err
+		}
 	}
 	return f.forgetLeft(ctx, *l)
 }

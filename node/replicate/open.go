@@ -79,14 +79,21 @@ func (f *Fetcher) openSome(ctx context.Context, l load, groups [][]int) (n int, 
 // openGroup decides about the objects that name one directory, and opens it if one of them is for us. An error is this
 // node's own; whatever is wrong with the objects is their outcome.
 func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *semaphore.Weighted) ([]view.Outcome, error) {
+	own := f.Own.take(l.roots[group[0]])
+	if own != nil && !isCompared(l.roots[group[0]]) {
+		o := opening{content: own.content, key: own.key, entry: own.entry, kept: true}
+		if outcomes := f.decideAll(&o, l, group); !o.outdated {
+			return outcomes, nil
+		}
+	}
 	weight := min(f.weigh(l, group[0]), f.Memory)
 	if err := room.Acquire(ctx, weight); err != nil {
 		return nil, err
 	}
 	defer func() { room.Release(weight) }()
 	files, err := f.files(ctx, l, group[0])
-	outcomes := make([]view.Outcome, len(group))
 	if errors.Is(err, p2p.ErrNotFound) {
+		outcomes := make([]view.Outcome, len(group))
 		for n, i := range group {
 			outcomes[n] = view.Outcome{Event: l.events[i], State: view.Waiting, Reason: err.Error(), Due: retryAt(l.events[i])}
 		}
@@ -103,12 +110,26 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 		}
 		weight = size
 	}
-	o := opening{content: inspect(files)}
-	for n, i := range group {
-		outcomes[n] = f.decide(&o, l.events[i])
-		f.count(&o, outcomes[n])
+	outcomes := f.decideAll(&opening{content: inspect(files)}, l, group)
+	if own != nil {
+		for _, outcome := range outcomes {
+			f.check(own, outcome)
+		}
 	}
 	return outcomes, nil
+}
+
+// decideAll decides about the objects that name one directory.
+func (f *Fetcher) decideAll(o *opening, l load, group []int) []view.Outcome {
+	outcomes := make([]view.Outcome, len(group))
+	for n, i := range group {
+		outcomes[n] = f.decide(o, l.events[i])
+		if o.outdated {
+			return nil
+		}
+		f.count(o, outcomes[n])
+	}
+	return outcomes
 }
 
 // count counts an object that was looked at. What waited for a record or a key since it was fetched has an epoch
@@ -153,6 +174,9 @@ type opening struct {
 	key     *seal.EpochKey
 	entry   *view.Entry // without what differs from event to event
 	problem error
+
+	kept     bool // it was kept since it was sealed, without the payload
+	outdated bool // … to another key than that which is asked for now
 }
 
 // decide decides about one object.
@@ -185,7 +209,11 @@ func (f *Fetcher) decide(o *opening, e view.Event) view.Outcome {
 
 // open opens the object with a key, for an event.
 func (o *opening) open(e consortium.Event, key *seal.EpochKey) (*view.Entry, error) {
-	if o.key != key {
+	if !key.Equal(o.key) {
+		if o.kept {
+			o.outdated = true
+			return nil, errors.New("it was sealed to another key")
+		}
 		o.key = key
 		o.entry, o.problem = OpenObject(o.content.metadata, o.content.payload, key)
 	}
@@ -207,6 +235,11 @@ func OpenObject(metadata wire.Metadata, payload []byte, key *seal.EpochKey) (*vi
 	if err != nil {
 		return nil, err
 	}
+	return entryOf(metadata, plaintext, key)
+}
+
+// entryOf reads what an object's directory holds, and compares it with what its metadata says.
+func entryOf(metadata wire.Metadata, plaintext []byte, key *seal.EpochKey) (*view.Entry, error) {
 	object, err := stix.Read(plaintext)
 	if err != nil {
 		return nil, fmt.Errorf("it does not hold a STIX object: %w", err)

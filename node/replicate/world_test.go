@@ -10,7 +10,7 @@ import (
 // world is a chain and one node's replicate side over it.
 type world struct{ *worldtest.World }
 
-func newWorld(t *testing.T, self *nodetest.Org) *world { return &world{worldtest.NewWorld(t, self)} }
+func newWorld(t testing.TB, self *nodetest.Org) *world { return &world{worldtest.NewWorld(t, self)} }
 
 // newFoundedWorld is that of the first of the organisations, which has founded the consortium with the others.
 func newFoundedWorld(t *testing.T, members ...*nodetest.Org) *world {
