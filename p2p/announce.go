@@ -134,9 +134,9 @@ func (t *Topic) start() (err error) {
 	return nil
 }
 
-// Announce tells the other members of directories that were confirmed in the chain's round, with their blocks as far as
-// they are small. It does not wait for anybody; who misses it fetches. Of what is beyond an author's budget only the round
-// is said: nobody would hear the rest, and it would wait in memory for those who do not listen.
+// Announce tells the other members of directories that were confirmed in the chain's round, with their blocks as far
+// as they are small. It does not wait for anybody; who misses it fetches. Of what is beyond an author's budget only
+// the round is said: nobody would hear the rest, and it would wait in memory for those who do not listen.
 func (t *Topic) Announce(ctx context.Context, round uint64, dirs []Directory) error {
 	if round > math.MaxInt64 {
 		return fmt.Errorf("announce in round %d: %w", round, errRound)

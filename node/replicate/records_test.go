@@ -229,8 +229,8 @@ func mustDecode(t *testing.T, text string) cid.Cid {
 	return c
 }
 
-// A consortium of before there was a publisher in the metadata can't be read by anybody. Its nodes stop and say so, rather
-// than to wait for ever for records that are void.
+// A consortium of before there was a publisher in the metadata can't be read by anybody. Its nodes stop and say so,
+// rather than to wait for ever for records that are void.
 func TestANodeOfAConsortiumOfAFormerFormatStops(t *testing.T) {
 	self := nodetest.NewOrg(t, "self")
 	w := newWorld(t, self)
