@@ -15,14 +15,11 @@ func (m *Minter) announce(ctx context.Context, confirmed []outbox.Item) {
 		byRound[item.Round] = append(byRound[item.Round], item)
 	}
 	for round, items := range byRound {
-		directories := m.directories(ctx, items)
-		var err error
-		if len(directories) > 0 {
-			err = m.Announcer.Announce(ctx, round, directories)
-		} else {
-			err = m.Announcer.Hint(ctx, round)
+		tell := m.Announcer.Hint
+		if directories := m.directories(ctx, items); len(directories) > 0 {
+			tell = func(ctx context.Context, round uint64) error { return m.Announcer.Announce(ctx, round, directories) }
 		}
-		if err != nil && ctx.Err() == nil {
+		if err := tell(ctx, round); err != nil && ctx.Err() == nil {
 			m.Log.Warn("what is confirmed can't be announced; members will look, and fetch it", "items", len(items), "round", round, "error", err)
 		}
 	}

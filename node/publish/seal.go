@@ -183,21 +183,17 @@ func (s *Sealer) draft(items []outbox.Item, memory int64) (drafts []*draft, n in
 
 // sealOne seals one object.
 func (s *Sealer) sealOne(d *draft, into consortium.Collection, object []byte) (err error) {
-	item := d.item
-	d.Draft, err = consortium.DraftObject(s.Consortium, into, item.ObjectID, item.Version, item.Revealing, object, item.StoredAt)
-	if err != nil {
-		return err
+	d.Draft, err = consortium.DraftObject(s.Consortium, into, d.item.ObjectID, d.item.Version, d.item.Revealing, object, d.item.StoredAt)
+	if err == nil {
+		d.Draft, err = d.By(s.State.Self)
 	}
-	if d.Draft, err = d.Draft.By(s.State.Self); err != nil {
-		return err
+	if err == nil {
+		d.directory, err = DirectoryOf(d.Draft)
 	}
-	if d.directory, err = DirectoryOf(d.Draft); err != nil {
-		return err
-	}
-	if s.Own != nil {
+	if err == nil && s.Own != nil {
 		s.Own.Keep(d.directory.Root(), d.Draft, object, into.Key)
 	}
-	return nil
+	return err
 }
 
 // into is the collection that an item is published in, if that may be now. It gives the item up if it never may be.
