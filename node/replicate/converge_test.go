@@ -122,8 +122,23 @@ func (f *telling) record() {
 	f.epochs[f.ring] = max(f.epochs[f.ring], epoch)
 }
 
+// broken is a keyring record whose only file opens, for self alone, and holds no keyring.
+func (f *telling) broken() {
+	sealed, err := seal.SealTo([]string{f.self.Identity.Recipient()}, []byte("{}"))
+	f.must(err)
+	payload, err := wire.KeyringRecord{Collection: f.ring, Keyrings: [][]byte{sealed}}.Encode()
+	f.must(err)
+	metadata, err := wire.NewMetadata(wire.Properties{Kind: wire.KindKeyring, Consortium: f.chain.ID, Publisher: f.founder.Address(), Collection: f.ring,
+		StoredAt: wire.FormatTime(time.Now())}, payload).Encode()
+	f.mint(f.accounts[0], consortium.Draft{Note: wire.Note{Kind: wire.KindKeyring, Collection: f.ring}, Metadata: metadata, Payload: payload, PayloadName: wire.RecordName}, err)
+}
+
 // keyring gives self keys of the ring, the right ones or others.
 func (f *telling) keyring() {
+	if f.int(2, "broken") == 0 {
+		f.broken()
+		return
+	}
 	keys := map[uint32]*seal.EpochKey{}
 	for epoch := uint32(1); epoch <= f.epochs[f.ring]; epoch++ {
 		if keys[epoch] = f.key(f.ring, epoch); f.int(3, "wrong") == 0 {
@@ -191,10 +206,10 @@ func (f *telling) draw() {
 	}
 }
 
-// node is the node of self, which has nothing yet.
-func (f *telling) node() {
+// node is the node of somebody, which has nothing yet.
+func (f *telling) node(of *nodetest.Org) {
 	chain := f.chain
-	chain.R, chain.Blocks = f.w.R, nodetest.NewMemStore()
+	chain.Self, chain.R, chain.Blocks = of, f.w.R, nodetest.NewMemStore()
 	f.w.Chain = &chain
 	f.must(f.w.R.View.Reset())
 	f.w.Open()
@@ -256,6 +271,19 @@ func (f *telling) dump() (lines []string) {
 	return lines
 }
 
+// records is what has become of records, which is the same whichever keys a node has.
+func (f *telling) records() (lines []string) {
+	for _, e := range f.events {
+		if e.Note.Kind == wire.KindObject || e.Note.Kind == wire.KindBatch {
+			continue
+		}
+		logged, found, err := f.w.R.View.Event(e.TxID)
+		f.must(err)
+		lines = append(lines, fmt.Sprintf("%s %s: %v %s", e.TxID, e.Note.Kind, found, logged.State))
+	}
+	return lines
+}
+
 func (f *telling) compare(what string, one, other []string) {
 	for i := range max(len(one), len(other)) {
 		if i >= len(one) || i >= len(other) || one[i] != other[i] {
@@ -284,20 +312,25 @@ func TestTheViewFollowsFromEventsContentsAndKeysAlone(t *testing.T) {
 				comes = append(comes, root)
 			}
 		}
-		f.node()
+		f.node(h.self)
 		f.live(rapid.Permutation(comes).Draw(rt, "arrivals"))
 		lived := f.dump()
-		f.node()
+		f.node(h.self)
 		f.arrives(comes...)
 		f.told()
 		f.compare("what came in another order", lived, f.dump())
 		f.arrives(never...)
 		f.settle()
 		whole := f.dump()
-		f.node()
+		f.node(h.self)
 		f.arrives(f.roots...)
 		f.told()
 		f.compare("with what came late", whole, f.dump())
+		selfs := f.records()
+		f.node(h.mallory)
+		f.arrives(f.roots...)
+		f.told()
+		f.compare("whether records are void, for one who has other keys", selfs, f.records())
 	})
 }
 
