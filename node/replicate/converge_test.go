@@ -41,6 +41,7 @@ type telling struct {
 	epochs   map[string]uint32
 	drafts   []consortium.Draft
 	roots    []cid.Cid // of all that is published, in the order in which it was made
+	given    []cid.Cid // … that the node can have
 }
 
 func (h *histories) begin(rt *rapid.T) *telling {
@@ -209,15 +210,17 @@ func (f *telling) draw() {
 // node is the node of somebody, which has nothing yet.
 func (f *telling) node(of *nodetest.Org) {
 	chain := f.chain
+	f.given = nil
 	chain.Self, chain.R, chain.Blocks = of, f.w.R, nodetest.NewMemStore()
 	f.w.Chain = &chain
 	f.must(f.w.R.View.Reset())
 	f.w.Open()
 }
 
-// arrives gives the node blocks.
+// arrives gives the node blocks. What it deletes it can have again: the same may be published again.
 func (f *telling) arrives(roots ...cid.Cid) {
-	for _, root := range roots {
+	f.given = append(f.given, roots...)
+	for _, root := range f.given {
 		f.w.Blocks.Dirs[root] = f.chain.Blocks.Dirs[root]
 	}
 }
@@ -226,6 +229,7 @@ func (f *telling) arrives(roots ...cid.Cid) {
 func (f *telling) settle() {
 	ctx := f.t.Context()
 	for before := ""; ; {
+		f.arrives()
 		f.w.Drain()
 		f.must(f.w.R.View.Hasten())
 		due, _, err := f.w.R.View.Due(view.Retried, nil, time.Now(), 1000)

@@ -227,7 +227,12 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 		}
 	case Waiting:
 		e.Tries++
-		return v.wait(txn, e, o.Due)
+		turn := e.Publication
+		e.Publication = nil
+		if err := v.wait(txn, e, o.Due); err != nil || turn == nil {
+			return err
+		}
+		return v.succeed(txn, turn) // it was its turn and it can't be had: who comes next isn't hidden behind it
 	case Undecided:
 		e.Epoch = o.Epoch
 		if err := txn.Set(store.Key(store.TableUndecided, []byte(o.Collection), at), nil); err != nil {

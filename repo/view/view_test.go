@@ -164,6 +164,34 @@ func TestAWithdrawnObjectLeavesTheViewAndItsDuplicateMayEnter(t *testing.T) {
 	}
 }
 
+// The blocks of a duplicate whose turn it is may be gone. It comes into its place when they are there again.
+func TestADuplicateThatCannotBeHadHidesNoOther(t *testing.T) {
+	v, c := newView(t), &chain{}
+	events := []NewEvent{c.event(), c.event(), c.event()}
+	for _, e := range events {
+		publish(t, v, e, entryOf(e, collectionA, "malware-1", monday, "same"))
+	}
+	_, _, err := withdraw(v, events[0].Asset, "PUBLISHER")
+	must(t, err)
+	for range 2 { // it is asked for again and again
+		must(t, v.Settle([]Outcome{{Event: Event{Event: events[1].Event}, State: Waiting, Due: time.Now().Add(time.Hour)}}))
+	}
+	due, _, err := v.Due(Fresh, nil, time.Now(), 10)
+	must(t, err)
+	if len(due) != 1 || due[0].TxID != events[2].TxID {
+		t.Fatalf("due: %+v, want the next duplicate", due)
+	}
+	if got := settleNow(t, v, events[2], entryOf(events[2], collectionA, "malware-1", monday, "same")); got.State != InView {
+		t.Errorf("the next one is %v", got.State)
+	}
+	if got := settleNow(t, v, events[1], entryOf(events[1], collectionA, "malware-1", monday, "same")); got.State != InView {
+		t.Errorf("the one before it is %v when it is there", got.State)
+	}
+	if e, _, err := v.Event(events[2].TxID); err != nil || e.State != Duplicate {
+		t.Errorf("the next one is %v then (%v)", e.State, err)
+	}
+}
+
 func TestTheVersionBeforeIsTheLatestAgainAfterAWithdrawal(t *testing.T) {
 	v, c := newView(t), &chain{}
 	old, recent := c.event(), c.event()
