@@ -232,3 +232,21 @@ func TestTheGovernorsNumbersShowWhatIsLeftOut(t *testing.T) {
 		t.Errorf("the object's own files are not there, and it passes:\n%s", report)
 	}
 }
+
+// Where in its round a transaction is a block tells in another way than an indexer. Two of one round are both proven, or
+// neither is: else a file could put the end of a membership behind what it forbade.
+func TestTheOrderWithinARoundIsTakenFromOneSource(t *testing.T) {
+	for together, passes := range map[bool]bool{true: false, false: true} {
+		w := newWorld(t, newAccount())
+		subject := w.publish(w.member, w.object(true))
+		if w.word = true; together {
+			w.round--
+		}
+		later := bare(w.publish(w.governor, w.admission(newAccount())))
+		later.Word.Offset = 5
+		report := check(File{Consortium: charterAsset, Records: []Publication{w.charter, w.admitted, later}, Subject: subject}.mustEncode(t), Options{})
+		if report.Passed != passes || !passes && !strings.Contains(report.Conclusion, "their order can't be told") {
+			t.Errorf("in one round (%t) it passes (%t):\n%s", together, report.Passed, report)
+		}
+	}
+}

@@ -41,12 +41,13 @@ type checker struct {
 	seen    []string           // state proof messages that were reported
 	events  []consortium.Event // of the records
 	bare    map[string]bool    // by transaction: it is there without its files
+	blocks  map[uint64]bool    // by round: its transactions are there with their block
 }
 
 // Check walks along the evidence of a file, step by step. Nothing is asked of anybody: what the file can't prove is a
 // step of its own that says so ([Trusted]).
 func Check(data []byte, o Options) Report {
-	c := &checker{Report: NewReport(""), options: o, bare: map[string]bool{}}
+	c := &checker{Report: NewReport(""), options: o, bare: map[string]bool{}, blocks: map[uint64]bool{}}
 	if f, err := parse(data); c.Add("file", Format, err) {
 		c.file(f)
 	}
@@ -225,6 +226,11 @@ func kindName(kind wire.Kind) string {
 // confirmation checks that the transaction is in its block, and the block on the chain.
 func (c *checker) confirmation(prefix string, p Publication, e consortium.Event, confirmed onchain.Confirmed, header *types.BlockHeader) bool {
 	value := fmt.Sprintf("round %d, %s, asset %d", e.Round, e.Time.Format(time.RFC3339), e.Asset)
+	// An indexer counts inner transactions, a block's tree doesn't.
+	if before, seen := c.blocks[e.Round]; seen && before != (header != nil) {
+		return c.Add(prefix+"confirmed", value, errors.New("of this round one transaction is there with its block and one without: their order can't be told"))
+	}
+	c.blocks[e.Round] = header != nil
 	if header == nil {
 		c.Note(Trusted, prefix+"confirmed", value, "the file holds no block: the indexer's word")
 		return true

@@ -376,7 +376,7 @@ func TestAFileIsWrittenInOneWay(t *testing.T) {
 
 func TestWhoMayPublishIsAMemberOrTheGovernor(t *testing.T) {
 	w := newWorld(t, newAccount())
-	c := &checker{Report: NewReport(""), options: Options{Directory: directoryCID}, bare: map[string]bool{}, state: consortium.New(charterAsset, w.charter.TxID, nil)}
+	c := &checker{Report: NewReport(""), options: Options{Directory: directoryCID}, bare: map[string]bool{}, blocks: map[uint64]bool{}, state: consortium.New(charterAsset, w.charter.TxID, nil)}
 	if _, ok := c.fold(w.file(w.publish(w.member, w.object(true)))); !ok {
 		t.Fatal(c.Report)
 	}
