@@ -233,8 +233,8 @@ func TestTheGovernorsNumbersShowWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-// Where in its round a transaction is a block tells in another way than an indexer. Two of one round are both proven, or
-// neither is: else a file could put the end of a membership behind what it forbade.
+// Where in its round a transaction is a block tells in another way than an indexer. Two of one round are both proven,
+// or neither is: else a file could put the end of a membership behind what it forbade.
 func TestTheOrderWithinARoundIsTakenFromOneSource(t *testing.T) {
 	for together, passes := range map[bool]bool{true: false, false: true} {
 		w := newWorld(t, newAccount())

@@ -23,7 +23,8 @@ import (
 
 var proposalsOwn = repo.Consortium{ID: 1001, GenesisID: "test-v1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 
-// aProposal is a draft as two accounts would sign it for the note. It is theirs, unless it was drafted by somebody else.
+// aProposal is a draft as two accounts would sign it for the note. It is theirs, unless it was drafted by somebody
+// else.
 func aProposal(t *testing.T, draft consortium.Draft, note wire.Note, accounts ...string) wire.Proposal {
 	t.Helper()
 	account, err := wire.Quorum{Threshold: 2, Accounts: accounts}.Multisig()

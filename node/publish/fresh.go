@@ -13,8 +13,8 @@ import (
 // maxFresh bounds the directories that are kept in memory, in bytes.
 const maxFresh = 32 << 20
 
-// Fresh are the directories that were stored a moment ago and are to be announced when they are confirmed. They are kept so
-// that they need not be read again; what doesn't fit is read from the disk.
+// Fresh are the directories that were stored a moment ago and are to be announced when they are confirmed. They are
+// kept so that they need not be read again; what doesn't fit is read from the disk.
 type Fresh struct {
 	blocks Blocks
 

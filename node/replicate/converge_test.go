@@ -18,9 +18,9 @@ import (
 	"github.com/serviceledger/slnode/repo/view"
 )
 
-// histories are what a consortium with a member that keeps to no rule may put on the chain: rotations, collections whose
-// readers and contributors come and go, right and wrong keys, batches, copies, and ends of what is there, of what is not
-// there yet, and of what is others'.
+// histories are what a consortium with a member that keeps to no rule may put on the chain: rotations, collections
+// whose readers and contributors come and go, right and wrong keys, batches, copies, and ends of what is there, of
+// what is not there yet, and of what is others'.
 type histories struct {
 	t                      *testing.T
 	w                      *world // of self, in which every history is told
@@ -99,8 +99,8 @@ func (f *telling) object(by *nodetest.Org) consortium.Draft {
 	return nodetest.By(f.t, by.Address(), d)
 }
 
-// record makes the ring, changes it, or begins its next epoch: who may publish in it are accounts, also such as nobody has
-// yet.
+// record makes the ring, changes it, or begins its next epoch: who may publish in it are accounts, also such as nobody
+// has yet.
 func (f *telling) record() {
 	epoch := f.epochs[f.ring] + uint32(f.int(1, "next epoch"))
 	if f.epochs[f.ring] == 0 {

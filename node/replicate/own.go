@@ -24,8 +24,9 @@ const (
 )
 
 // Own is what this node has sealed and the chain doesn't have yet, as a reader would open it. It enters the view like
-// everybody else's, when the chain says so; but nothing of it is looked for, read and opened. What doesn't fit, and what
-// was sealed before a restart, takes the ordinary way. So does one in [ownCompared], to see that both come to the same.
+// everybody else's, when the chain says so; but nothing of it is looked for, read and opened. What doesn't fit, and
+// what was sealed before a restart, takes the ordinary way. So does one in [ownCompared], to see that both come to the
+// same.
 type Own struct {
 	log *slog.Logger
 
@@ -67,7 +68,8 @@ func (o *Own) Keep(root cid.Cid, draft consortium.Draft, object []byte, key *sea
 	o.kept[root] = kept
 }
 
-// reserve makes room for an object. What was there before stays, as it is on the chain first, unless that takes too long.
+// reserve makes room for an object. What was there before stays, as it is on the chain first, unless that takes too
+// long.
 func (o *Own) reserve(size int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
