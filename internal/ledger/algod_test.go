@@ -68,7 +68,7 @@ func newFakeAlgod(t testing.TB) (*fakeAlgod, *Ledger) {
 var params = Params{Round: 100, GenesisID: "test-v1", GenesisHash: [32]byte{7}, MinFee: 1000}
 
 func oneMint(n int) Mint {
-	return Mint{URL: "ipfs://x", MetadataHash: sha256.Sum256(fmt.Append(nil, n)), Note: fmt.Appendf(nil, "note %d", n), Lease: sha256.Sum256(fmt.Append(nil, "lease", n))}
+	return Mint{URL: "ipfs://x", MetadataHash: sha256.Sum256(fmt.Append(nil, n)), Note: fmt.Appendf(nil, "serviceledger/1:jnote %d", n), Lease: sha256.Sum256(fmt.Append(nil, "lease", n))}
 }
 
 // What is absent from an algod that remembers every round in which it could be confirmed will never be. Of what algod

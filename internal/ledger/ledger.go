@@ -43,6 +43,10 @@ type Ledger struct {
 	account crypto.Account
 	maxFee  uint64
 	clock   clock
+
+	readings readings
+	reads    joined[onchain.Reading]
+	waits    joined[uint64]
 }
 
 // New makes a ledger for an account. MaxFee is the most that one transaction may cost, in microalgo.
@@ -336,19 +340,20 @@ func (l *Ledger) FundsOf(ctx context.Context, account string) (Funds, error) {
 // ErrNoBlock means that algod doesn't have a block: it keeps only the last thousand, unless it is an archival node.
 var ErrNoBlock = errors.New("algod does not have the block")
 
-// Minted reads a block and gives the NFTs that the account made or destroyed in it.
+// Minted reads a block and gives the NFTs of the protocol that the account made or destroyed in it.
 func (l *Ledger) Minted(ctx context.Context, round uint64) ([]consortium.Place, error) {
-	block, err := l.Block(ctx, round)
+	block, found, err := l.Read(ctx, round)
+	if err == nil && !found {
+		err = fmt.Errorf("reading block %d: %w", round, ErrNoBlock)
+	}
 	if err != nil {
 		return nil, err
 	}
 	var list []consortium.Place
-	for _, stib := range block.Payset {
-		if stib.Txn.Sender != l.account.Address || stib.Txn.Type != types.AssetConfigTx {
-			continue
+	for _, t := range block.Transactions {
+		if t.Txn.Sender == l.account.Address {
+			list = append(list, consortium.Place{TxID: t.TxID, Round: round, Asset: t.Asset})
 		}
-		confirmed := onchain.Restore(&block.BlockHeader, stib, 0)
-		list = append(list, consortium.Place{TxID: confirmed.TxID, Round: round, Asset: confirmed.Asset})
 	}
 	return list, nil
 }

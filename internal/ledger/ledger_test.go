@@ -63,7 +63,7 @@ func fund(t testing.TB, client *algod.Client, chain *devchain.Chain, address str
 func mints(n int, name string) []ledger.Mint {
 	list := make([]ledger.Mint, n)
 	for i := range list {
-		list[i] = ledger.Mint{URL: "ipfs://x", Note: fmt.Appendf(nil, "%s %d", name, i), Lease: sha256.Sum256(fmt.Appendf(nil, "%s %d", name, i))}
+		list[i] = ledger.Mint{URL: "ipfs://x", Note: fmt.Appendf(nil, "serviceledger/1:j%s %d", name, i), Lease: sha256.Sum256(fmt.Appendf(nil, "%s %d", name, i))}
 	}
 	return list
 }

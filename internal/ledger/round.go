@@ -43,7 +43,11 @@ func (l *Ledger) Tip(ctx context.Context) (uint64, error) {
 
 // WaitAfter returns the last round as soon as it is greater than the given one, or after about a minute in any case.
 func (l *Ledger) WaitAfter(ctx context.Context, round uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	return l.waits.do(ctx, round, func(ctx context.Context) (uint64, error) { return l.waitAfter(ctx, round) })
+}
+
+func (l *Ledger) waitAfter(ctx context.Context, round uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	status, err := l.checked(l.algod.StatusAfterBlock(round).Do(ctx))
 	if err != nil {
@@ -51,6 +55,9 @@ func (l *Ledger) WaitAfter(ctx context.Context, round uint64) (uint64, error) {
 	}
 	return l.clock.check(status.LastRound, func() (uint64, error) { return l.lastRound(ctx) })
 }
+
+// waitTimeout bounds one call of algod for a round that is to come: algod itself answers after a minute at the latest.
+const waitTimeout = 90 * time.Second
 
 func (l *Ledger) status(ctx context.Context) (models.NodeStatus, error) {
 	status, err := l.checked(l.algod.Status().Do(ctx))

@@ -16,16 +16,22 @@ import (
 // Restore gives a transaction of a block, at an offset in it, back as it was signed: a block leaves out what its header
 // says already.
 func Restore(h *types.BlockHeader, s types.SignedTxnInBlock, offset uint64) Confirmed {
-	signed := s.SignedTxn
-	if s.HasGenesisID {
-		signed.Txn.GenesisID = h.GenesisID
-	}
-	signed.Txn.GenesisHash = h.GenesisHash
+	signed := whole(h, s)
 	return Confirmed{
 		SignedTxn: signed, TxID: crypto.TransactionIDString(signed.Txn),
 		Position: consortium.Position{Round: uint64(h.Round), Intra: offset},
 		Time:     time.Unix(h.TimeStamp, 0).UTC(), Asset: uint64(s.ApplyData.ConfigAsset),
 	}
+}
+
+// whole puts back what a block leaves out of its transactions.
+func whole(h *types.BlockHeader, s types.SignedTxnInBlock) types.SignedTxn {
+	signed := s.SignedTxn
+	if s.HasGenesisID {
+		signed.Txn.GenesisID = h.GenesisID
+	}
+	signed.Txn.GenesisHash = h.GenesisHash
+	return signed
 }
 
 // Offsets gives the offset of every transaction of a block as an indexer counts them: inner transactions, which are

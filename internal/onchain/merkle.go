@@ -22,14 +22,19 @@ func Root(leaf [32]byte, index uint64, path []byte) ([32]byte, error) {
 		return [32]byte{}, errPath
 	}
 	position := bits.Reverse64(index) >> (64 - depth)
-	node := leaf
+	above := leaf
 	for sibling := range slices.Chunk(path, sha256.Size) {
-		left, right := node[:], sibling
+		left, right := above, [32]byte(sibling)
 		if position&1 != 0 {
 			left, right = right, left
 		}
-		node = sha256.Sum256(slices.Concat([]byte("MA"), left, right))
+		above = node(left, right)
 		position >>= 1
 	}
-	return node, nil
+	return above, nil
+}
+
+// node is the hash of what two nodes are below.
+func node(left, right [32]byte) [32]byte {
+	return sha256.Sum256(slices.Concat([]byte("MA"), left[:], right[:]))
 }

@@ -42,6 +42,9 @@ func NotePrefix(consortium uint64) []byte {
 	return []byte(dapp + "/" + strconv.FormatUint(consortium, 10) + ":j")
 }
 
+// HasNotePrefix reports whether a note may be one of this protocol's, whichever consortium's.
+func HasNotePrefix(raw []byte) bool { return bytes.HasPrefix(raw, []byte(dapp)) }
+
 // Encode writes the note for a consortium; consortium 0 is for the charter alone.
 func (n Note) Encode(consortium uint64) ([]byte, error) {
 	n.Version = Version
