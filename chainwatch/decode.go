@@ -76,6 +76,30 @@ func (d decoder) signedEvent(t models.Transaction) (consortium.Event, types.Sign
 	return e, signed, nil
 }
 
+// events reads what a block has of the consortium. What breaks the protocol's form is bad.
+func (d decoder) events(r onchain.Reading) (events []consortium.Event, list []bad) {
+	for _, c := range r.Transactions {
+		id, note, err := wire.ParseNote(c.Txn.Note)
+		if errors.Is(err, wire.ErrNotOurs) || err == nil && id != d.consortium && (note.Kind != wire.KindCharter || c.Asset != d.consortium) {
+			continue
+		}
+		var e consortium.Event
+		if err == nil {
+			e, err = c.Event(d.genesisHash)
+		}
+		switch {
+		case err == nil:
+			events = append(events, e)
+		case len(list) < maxBad:
+			if errors.Is(err, onchain.ErrForged) {
+				err = &forgedError{err.Error()}
+			}
+			list = append(list, bad{txid: c.TxID, sender: c.Txn.Sender.String(), round: r.Round, err: err, from: "algod"})
+		}
+	}
+	return events, list
+}
+
 // rebuild makes the signed transaction that the indexer describes. Whether the signature is the sender's is not
 // checked.
 func rebuild(t models.Transaction) (types.SignedTxn, error) {

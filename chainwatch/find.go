@@ -2,8 +2,10 @@ package chainwatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
@@ -26,23 +28,10 @@ func (e *InvalidError) Error() string { return e.Err.Error() }
 
 func (e *InvalidError) Unwrap() error { return e.Err }
 
-// asker is a reader of its own, for whoever asks beside Run.
-func (w *Watcher) asker() *reader {
-	return &reader{client: w.config.Client, decode: w.reader.decode, filters: filters{txType: w.State().Filtered}, limit: pageLimit}
-}
-
-// Find looks one transaction of the consortium up and verifies it. It returns an [InvalidError] for one that fails.
+// Find looks one transaction of the consortium up and verifies it: any indexer may have it, and all must lack it. It
+// returns an [InvalidError] for one that fails.
 func (w *Watcher) Find(ctx context.Context, txid string) (Finding, error) {
-	r := w.asker()
-	t, found, round, err := r.transaction(ctx, txid)
-	if err != nil || !found {
-		return Finding{Round: round}, err
-	}
-	e, signed, err := r.decode.signedEvent(t)
-	if err != nil {
-		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
-	}
-	return Finding{Event: e, Signed: signed, Found: true, Round: round}, nil
+	return w.ask(func(r *reader) (models.Transaction, bool, uint64, error) { return r.transaction(ctx, txid) })
 }
 
 // Trace is Find for a transaction whose sender is known, and in which rounds it can be. That it is absent is taken from
@@ -52,16 +41,36 @@ func (w *Watcher) Trace(ctx context.Context, txid, sender string, first, last ui
 	if err != nil || f.Found {
 		return f, err
 	}
-	r := w.asker()
-	t, found, round, err := r.ofAccount(ctx, txid, sender, first, last)
-	if err != nil || !found {
-		return Finding{Round: min(f.Round, round)}, err
+	traced, err := w.ask(func(r *reader) (models.Transaction, bool, uint64, error) {
+		return r.ofAccount(ctx, txid, sender, first, last)
+	})
+	if err == nil && !traced.Found {
+		traced.Round = min(traced.Round, f.Round)
 	}
-	e, signed, err := r.decode.signedEvent(t)
-	if err != nil {
-		return Finding{}, &InvalidError{fmt.Errorf("transaction %.60s: %w", txid, err)}
+	return traced, err
+}
+
+// ask asks the indexers one after the other, until one has it.
+func (w *Watcher) ask(question func(*reader) (models.Transaction, bool, uint64, error)) (Finding, error) {
+	var problems error
+	absent := Finding{Round: ^uint64(0)}
+	for _, s := range w.active() {
+		r := s.asker()
+		t, found, round, err := question(r)
+		if err == nil && found {
+			e, signed, err := r.decode.signedEvent(t)
+			if err == nil {
+				return Finding{Event: e, Signed: signed, Found: true, Round: round}, nil
+			}
+			problems = errors.Join(problems, &InvalidError{fmt.Errorf("transaction %.60s: %w", t.Id, err)})
+			continue
+		}
+		problems, absent.Round = errors.Join(problems, err), min(absent.Round, round)
 	}
-	return Finding{Event: e, Signed: signed, Found: true, Round: round}, nil
+	if problems != nil {
+		return Finding{}, problems
+	}
+	return absent, nil
 }
 
 // Minted looks up the NFT that a transaction of our own made, when no consortium is followed yet. Round and asset are 0

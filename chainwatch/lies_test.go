@@ -97,7 +97,7 @@ func TestTheCursorDoesNotPassAlgod(t *testing.T) {
 	member := w.publisher()
 	w.admit(member)
 	g := w.lying(gateway.Rule{Round: 1_000_000})
-	watcher, s, _ := w.watch(func(w *Watcher) { w.tip.lagging = 100 * time.Millisecond })
+	watcher, s, _ := w.watch(func(w *Watcher) { w.sources[0].tip.lagging = 100 * time.Millisecond })
 	eventually(t, func() (bool, string) {
 		state := watcher.State()
 		return state.Problem == ProblemAlgod && state.Tip == w.chain.Round() && state.Cursor == w.chain.Round(), fmt.Sprintf("%+v", state)
@@ -118,7 +118,7 @@ func TestFollowingGoesOnWithoutAlgod(t *testing.T) {
 	w.admit(member)
 	w.lying(gateway.Rule{Round: 1_000_000, Share: 0.4})
 	_, s, _ := w.watch(func(w *Watcher) {
-		w.tip.witness = func(context.Context) (uint64, error) { return 0, errors.New("algod is away") }
+		w.sources[0].tip.witness = func(context.Context) (uint64, error) { return 0, errors.New("algod is away") }
 	})
 	w.objects(member, 5)
 	eventually(t, func() (bool, string) { return s.count(member) == 5, fmt.Sprintf("%d events", s.count(member)) })
@@ -132,7 +132,7 @@ func TestAnIndexerThatStandsIsSaidToBeBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			g := w.lying()
-			watcher, s, caughtUp := w.watch(func(w *Watcher) { w.tip.lagging = 300 * time.Millisecond })
+			watcher, s, caughtUp := w.watch(func(w *Watcher) { w.sources[0].tip.lagging = 300 * time.Millisecond })
 			caughtUp()
 			eventually(t, func() (bool, string) { return watcher.State().CaughtUp, "it is not caught up" })
 			must(t, g.Set(rule(w.chain.Round())))
@@ -156,7 +156,7 @@ func TestAnIdleNodeSeesThatTheIndexerStands(t *testing.T) {
 	w := newWorld(t)
 	w.lying(gateway.Rule{Frozen: w.chain.Round()})
 	w.objects(w.governor, 3)
-	watcher, _, _ := w.watch(func(w *Watcher) { w.tip.lagging = 300 * time.Millisecond })
+	watcher, _, _ := w.watch(func(w *Watcher) { w.sources[0].tip.lagging = 300 * time.Millisecond })
 	eventually(t, func() (bool, string) {
 		state := watcher.State()
 		return state.Problem == ProblemBehind && state.Tip == w.chain.Round() && !state.CaughtUp, fmt.Sprintf("%+v", state)
@@ -169,7 +169,7 @@ func TestAfterARestartWithoutAnIndexerTheRoundIsKnown(t *testing.T) {
 	_, s, caughtUp := w.watch(nil)
 	caughtUp()
 	w.lying(gateway.Rule{Drop: true})
-	again := New(Config{Client: nil, Sink: s, Log: slog.New(slog.DiscardHandler)})
+	again := New(Config{Sink: s, Log: slog.New(slog.DiscardHandler)})
 	if state := again.State(); state.Cursor != w.chain.Round() || state.Tip < state.Cursor || state.CaughtUp {
 		t.Errorf("before anything was asked: %+v", state)
 	}
@@ -337,7 +337,7 @@ func TestAnAccountFullOfOtherThingsIsGivenUpAndNamed(t *testing.T) {
 	g := w.lying()
 	var log bytes.Buffer
 	watcher, s, caughtUp := w.watch(func(w *Watcher) {
-		w.reader.limit, w.reader.foreign = 1, 4
+		w.sources[0].reader.limit, w.sources[0].reader.foreign = 1, 4
 		w.config.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	caughtUp()

@@ -14,6 +14,8 @@ type progress struct {
 	more      bool // there is more to read at once
 	held      bool // something was read that algod isn't known to have
 	unsettled bool // the tip was never reached
+	blocks    bool // it was by algod's blocks, which come as soon as there are any
+	rest      time.Duration
 }
 
 // The pace of asking. The indexer is asked once a poll when nothing happens, and twice for what is hinted at: for a

@@ -49,7 +49,7 @@ func (w *world) asked() *asked {
 func (a *asked) watch(t testing.TB) func(*Watcher) {
 	client, err := algorand.NewIndexer(a.url, "", "")
 	must(t, err)
-	return func(w *Watcher) { w.reader.client = client }
+	return func(w *Watcher) { w.sources[0].reader.client = client }
 }
 
 func TestHistoryIsReadOfWhoCountsAndFromWhenItCounts(t *testing.T) {

@@ -35,6 +35,7 @@ type reader struct {
 	limit    uint64            // transactions a page
 	foreign  int               // pages of an account without anything of the consortium, until it is given up
 	answered func(said uint64) // is told what each answer says that the indexer's last round is
+	from     string            // the indexer's name
 }
 
 // bad is a transaction that looks like the consortium's and does not count.
@@ -42,6 +43,7 @@ type bad struct {
 	txid, sender string
 	round        uint64
 	err          error
+	from         string // the name of the source
 }
 
 // window is the events of the rounds first to last, in chain order, and nothing missing between.
@@ -62,7 +64,7 @@ func (r *reader) take(w *window, transactions []models.Transaction) {
 		case err == nil:
 			w.events = append(w.events, e)
 		case !errors.Is(err, errForeign) && len(w.bad) < maxBad:
-			w.bad = append(w.bad, bad{bounded(t.Id), bounded(t.Sender), t.ConfirmedRound, err})
+			w.bad = append(w.bad, bad{bounded(t.Id), bounded(t.Sender), t.ConfirmedRound, err, r.from})
 		}
 	}
 }

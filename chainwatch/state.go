@@ -21,6 +21,8 @@ type State struct {
 	Malformed  int      // transactions of the consortium that break the protocol's form
 	Filtered   bool     // the indexer takes filters
 	GivenUp    []string // accounts whose history was not read, see maxForeign
+	ByBlocks   bool     // the tip is followed by algod's blocks
+	Sources    []SourceState
 }
 
 // What can be wrong.
@@ -29,14 +31,21 @@ const (
 	ProblemBehind  = "behind"  // it lacks what algod has had for a while: it stands, lags, or was restored
 	ProblemAlgod   = "algod"   // algod lacks what the indexer has had for a while
 	ProblemAhead   = "ahead"   // the log goes further than the chain
+	ProblemDispute = "dispute" // the sources differ, and nobody can tell which is right
+	ProblemLies    = "lies"    // a source says what isn't so, or leaves out what is
+	ProblemUnclear = "unclear" // algod's blocks can't be compared with their headers
+	ProblemLeftOut = "left out"
 )
 
 // State is how it goes now.
 func (w *Watcher) State() State {
-	chain, algod, indexer := w.tip.last()
+	chain, algod, indexer := w.last()
+	sources := w.sourceStates()
+	filtered := !slices.ContainsFunc(w.sources, func(s *source) bool { return !s.filtered.Load() })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.state
+	s.Sources, s.Filtered, s.ByBlocks = sources, filtered, w.following.Load()
 	s.Algod, s.Indexer, s.Tip = algod, indexer, chain
 	if s.Problem != ProblemAhead {
 		s.Tip = max(chain, s.Cursor)
@@ -101,7 +110,7 @@ func (w *Watcher) report(list []bad) {
 			continue
 		}
 		if isForged {
-			w.config.Log.Error("the indexer gave a forged transaction", "txid", b.txid, "round", b.round, "error", b.err, "so_far", total)
+			w.config.Log.Error("a source gave a forged transaction", "source", b.from, "txid", b.txid, "round", b.round, "error", b.err, "so_far", total)
 		} else {
 			w.config.Log.Warn("a transaction does not count", "txid", b.txid, "sender", b.sender, "round", b.round, "error", b.err, "so_far", total)
 		}

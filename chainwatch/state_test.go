@@ -12,10 +12,10 @@ import (
 )
 
 func TestTheStateIsAlwaysAsFarAsTheCursor(t *testing.T) {
-	w := New(Config{Poll: time.Hour})
+	w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour})
 	w.state.Cursor, w.state.CaughtUp, w.state.GivenUp = 100, true, []string{"X"}
-	w.tip.hear(50, 50)
-	w.tip.has(60)
+	w.sources[0].tip.hear(50, 50)
+	w.sources[0].tip.has(60)
 	if s := w.State(); s.Tip != 100 || s.Algod != 60 || s.Indexer != 50 || !s.CaughtUp {
 		t.Errorf("%+v", s)
 	}
@@ -31,7 +31,7 @@ func TestTheStateIsAlwaysAsFarAsTheCursor(t *testing.T) {
 
 func TestTheLogTellsOfChangesOnly(t *testing.T) {
 	var log bytes.Buffer
-	w := New(Config{Poll: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for _, c := range []struct {
 		problem, detail, want string
 		since                 bool
@@ -51,24 +51,24 @@ func TestTheLogTellsOfChangesOnly(t *testing.T) {
 
 func TestWhatDoesNotCountIsCountedOnceByItsKind(t *testing.T) {
 	var log bytes.Buffer
-	w := New(Config{Poll: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
-	forged := bad{"F", "S", 7, fmt.Errorf("x: %w", &forgedError{"why"})}
-	w.report([]bad{forged, {"M", "S", 8, errors.New("form")}, forged, {"N", "S", 9, errors.New("form")}})
+	w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	forged := bad{"F", "S", 7, fmt.Errorf("x: %w", &forgedError{"why"}), "I"}
+	w.report([]bad{forged, {"M", "S", 8, errors.New("form"), "I"}, forged, {"N", "S", 9, errors.New("form"), "I"}})
 	if s := w.State(); s.Forged != 1 || s.Malformed != 2 {
 		t.Errorf("%+v", s)
 	}
 	text := log.String()
-	if !strings.Contains(text, `level=ERROR msg="the indexer gave a forged transaction" txid=F round=7 error="x: forged: why" so_far=1`) ||
+	if !strings.Contains(text, `level=ERROR msg="a source gave a forged transaction" source=I txid=F round=7 error="x: forged: why" so_far=1`) ||
 		!strings.Contains(text, `level=WARN msg="a transaction does not count" txid=N sender=S round=9 error=form so_far=2`) {
 		t.Error(text)
 	}
 	for n := range 4093 {
-		w.report([]bad{{fmt.Sprint(n), "S", 9, errors.New("form")}})
+		w.report([]bad{{fmt.Sprint(n), "S", 9, errors.New("form"), "I"}})
 	}
 	if len(w.told) != 4096 || strings.Count(log.String(), "\n") != 5 {
 		t.Errorf("%d are remembered, by %d lines", len(w.told), strings.Count(log.String(), "\n"))
 	}
-	if w.report([]bad{{"more", "S", 9, errors.New("form")}}); len(w.told) != 1 || !w.told["more"] {
+	if w.report([]bad{{"more", "S", 9, errors.New("form"), "I"}}); len(w.told) != 1 || !w.told["more"] {
 		t.Errorf("%d are remembered", len(w.told))
 	}
 }

@@ -51,7 +51,7 @@ func founded(t testing.TB, round uint64, list ...models.Transaction) (f *fake, w
 func (f *fake) watcher(t testing.TB, charter string, s *shelf, witness Witness) *Watcher {
 	t.Helper()
 	return New(Config{
-		Client: f.client(t), Consortium: fakeConsortium, Charter: charter, GenesisHash: fakeGenesis, Sink: s, Witness: witness, Poll: time.Hour, Log: slog.New(slog.DiscardHandler),
+		Indexers: []Indexer{{"the indexer", f.client(t)}}, Consortium: fakeConsortium, Charter: charter, GenesisHash: fakeGenesis, Sink: s, Witness: witness, Poll: time.Hour, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -93,7 +93,7 @@ func TestANewSinkIsGivenTheCharterThenTheHistoryThenTheTip(t *testing.T) {
 		t.Errorf("asked for %q", got)
 	}
 	watcher.Reset()
-	if state := watcher.State(); state.Cursor != 0 || state.CaughtUp || watcher.history != nil || watcher.rounds != nil {
+	if state := watcher.State(); state.Cursor != 0 || state.CaughtUp || watcher.history != nil || watcher.sources[0].rounds != nil {
 		t.Errorf("after the reset: %+v", state)
 	}
 	if err := watcher.AwaitTip(ctx); !errors.Is(err, context.Canceled) {
@@ -118,8 +118,8 @@ func TestTheTipIsReadFromAThousandRoundsAway(t *testing.T) {
 		f := newFake(t, c.round)
 		s := &shelf{last: 100, publishers: []consortium.Publisher{{Account: "X", Since: 1}}}
 		w := f.watcher(t, "", s, nil)
-		w.reader.filters = filters{c.filtered, c.filtered}
-		w.tip.hear(c.round, c.round)
+		w.sources[0].reader.filters = filters{c.filtered, c.filtered}
+		w.sources[0].tip.hear(c.round, c.round)
 		if _, err := w.step(t.Context()); err != nil || !strings.HasPrefix(f.queries()[0], c.want) {
 			t.Errorf("at round %d, filtered %v: asked for %q, %v", c.round, c.filtered, f.queries(), err)
 		}
@@ -130,7 +130,7 @@ func TestTheTipIsReadFromAThousandRoundsAway(t *testing.T) {
 	// What algod doesn't have is no reason to read a history.
 	f := newFake(t, 100_000)
 	w := f.watcher(t, "", &shelf{last: 100}, func(context.Context) (uint64, error) { return 150, nil })
-	w.tip.hear(100_000, 100_000)
+	w.sources[0].tip.hear(100_000, 100_000)
 	if _, err := w.step(t.Context()); err != nil || !strings.HasPrefix(f.queries()[0], "/v2/transactions") {
 		t.Errorf("asked for %q, %v", f.queries(), err)
 	}
@@ -144,7 +144,7 @@ func TestAWindowAtTheTipIsReadToItsEndWhileTheCursorStays(t *testing.T) {
 	w := f.watcher(t, "", s, nil)
 	for n, more := range []bool{true, true, false} {
 		did, err := w.step(t.Context())
-		if must(t, err); did.more != more || did.cursor != map[bool]uint64{true: 100, false: 500}[more] || (w.rounds == nil) == more {
+		if must(t, err); did.more != more || did.cursor != map[bool]uint64{true: 100, false: 500}[more] || (w.sources[0].rounds == nil) == more {
 			t.Errorf("page %d: %+v", n, did)
 		}
 	}
@@ -153,8 +153,8 @@ func TestAWindowAtTheTipIsReadToItsEndWhileTheCursorStays(t *testing.T) {
 	if steps(t, w); f.asked[0].Get("min-round") != "102" {
 		t.Errorf("asked for %v", f.asked[0])
 	}
-	w.rounds = newRounds(&w.reader, 501, 1500)
-	w.reader.filters.txType = false // by now it refuses them: the window is another
+	w.sources[0].rounds = newRounds(&w.sources[0].reader, 501, 1500)
+	w.sources[0].reader.filters.txType = false // by now it refuses them: the window is another
 	f.round, f.asked = 510, nil
 	if steps(t, w); f.asked[0].Get("max-round") != "532" {
 		t.Errorf("asked for %v", f.asked[0])
@@ -199,7 +199,7 @@ func TestWhatAlgodDoesNotHaveIsHeldBack(t *testing.T) {
 	s := &shelf{last: 100}
 	algodAt := uint64(110)
 	w := f.watcher(t, "", s, func(context.Context) (uint64, error) { return algodAt, nil })
-	w.tip.hear(120, 120)
+	w.sources[0].tip.hear(120, 120)
 	did := steps(t, w)
 	if !slices.Equal(s.got, []string{"105:0"}) || s.last != 110 || !did.held || did.events != 1 || did.cursor != 110 || did.unsettled || !w.State().CaughtUp {
 		t.Errorf("up to %d: %v; %+v", s.last, s.got, did)
@@ -285,9 +285,9 @@ func TestAnIndexerThatFailsNowAndThenIsNamedAfterTheSecondTimeInARow(t *testing.
 }
 
 func TestAHintIsBelievedAsFarAsTheChainCanBe(t *testing.T) {
-	w := New(Config{Poll: time.Hour})
+	w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour})
 	w.state.Cursor = 100
-	w.tip.hear(150, 150)
+	w.sources[0].tip.hear(150, 150)
 	for round, news := range map[uint64]bool{99: false, 100: false, 101: true, 1150: true, 1151: false} {
 		clear(w.hints)
 		select {
@@ -320,28 +320,28 @@ func TestAHintIsBelievedAsFarAsTheChainCanBe(t *testing.T) {
 		t.Errorf("%v", w.hints)
 	}
 	w.Confirmed(3000)
-	if _, algod, _ := w.tip.last(); algod != 3000 || w.hints[""] != 3000 {
+	if _, algod, _ := w.sources[0].tip.last(); algod != 3000 || w.hints[""] != 3000 {
 		t.Errorf("what was confirmed is not known: algod at %d, %v", algod, w.hints)
 	}
 }
 
 func TestAHintLetsAlgodBeAskedForItsRound(t *testing.T) {
 	asked := 0
-	w := New(Config{Poll: time.Hour, Witness: func(context.Context) (uint64, error) { asked++; return 120, nil }})
-	w.tip.hear(100, 100)
+	w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour, Witness: func(context.Context) (uint64, error) { asked++; return 120, nil }})
+	w.sources[0].tip.hear(100, 100)
 	w.Hint("bravo", 110)
 	w.Hint("charlie", 120)
 	if w.listen(t.Context()); asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
-	if _, algod, _ := w.tip.last(); algod != 120 {
+	if _, algod, _ := w.sources[0].tip.last(); algod != 120 {
 		t.Errorf("algod is at %d", algod)
 	}
 }
 
 func TestAHintBringsTheNextStepForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := New(Config{Poll: time.Hour, Log: slog.New(slog.DiscardHandler)})
+		w := New(Config{Indexers: []Indexer{{}}, Poll: time.Hour, Log: slog.New(slog.DiscardHandler)})
 		w.pace.after(progress{whole: true})
 		rests := func(what string, pause time.Duration, failing bool, want time.Duration) {
 			t.Helper()
@@ -359,7 +359,7 @@ func TestAHintBringsTheNextStepForward(t *testing.T) {
 		rests("a hint while the indexer fails", time.Minute, true, time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if New(Config{Poll: time.Hour}).rest(ctx, time.Minute, false) {
+		if New(Config{Indexers: []Indexer{{}}, Poll: time.Hour}).rest(ctx, time.Minute, false) {
 			t.Error("the end of a run is none")
 		}
 	})
@@ -372,14 +372,14 @@ func TestAHistoryIsDeliveredAsFarAsAlgodIs(t *testing.T) {
 	s := &shelf{last: 100, publishers: []consortium.Publisher{{Account: wr.Address.String(), Since: 1}}}
 	algodAt := uint64(5000)
 	w := f.watcher(t, "", s, func(context.Context) (uint64, error) { return algodAt, nil })
-	w.tip.hear(5000, 5000)
+	w.sources[0].tip.hear(5000, 5000)
 	if did, err := w.step(t.Context()); err != nil || !did.more || did.cursor != 100 || w.history == nil {
 		t.Fatalf("%+v, %v", did, err)
 	}
-	w.tip.mu.Lock()
+	w.sources[0].tip.mu.Lock()
 	algodAt = 2500
-	w.tip.told(2500)
-	w.tip.mu.Unlock()
+	w.sources[0].tip.told(2500)
+	w.sources[0].tip.mu.Unlock()
 	for s.last == 100 {
 		if _, err := w.step(t.Context()); err != nil {
 			t.Fatal(err)

@@ -33,6 +33,7 @@ type tip struct {
 
 	owed   uint64 // a round that algod has and the indexer did not say yet
 	owedAt time.Time
+	useful time.Time // when it last answered, and had what it owed
 	ahead  time.Time // since when the indexer says more than algod has
 }
 
@@ -53,8 +54,39 @@ func (t *tip) answered(said uint64) {
 	defer t.mu.Unlock()
 	t.before, t.latest, t.heard = t.latest, said, time.Now()
 	if t.owed == 0 || said >= t.owed {
+		t.useful = t.heard
 		t.owe()
 	}
+}
+
+// usefulAt is when the indexer last answered, and had what it owed.
+func (t *tip) usefulAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.useful
+}
+
+// said is the indexer's last round, as its last answer says.
+func (t *tip) said() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.latest
+}
+
+// expect lets the indexer owe a round that others have.
+func (t *tip) expect(round uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.owed == 0 && round > t.latest {
+		t.owed, t.owedAt = round, time.Now()
+	}
+}
+
+// witnessed reports whether algod answered when it was asked last.
+func (t *tip) witnessed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.algod > 0 && t.failed == nil
 }
 
 // owe looks for what the indexer lacks now. The lock is held.

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// source is a witness that counts how often it is asked.
-type source struct {
+// teller is a witness that counts how often it is asked.
+type teller struct {
 	round uint64
 	err   error
 	asked int
 }
 
-func (a *source) ask(context.Context) (uint64, error) {
+func (a *teller) ask(context.Context) (uint64, error) {
 	a.asked++
 	return a.round, a.err
 }
 
-func newTip(a *source) *tip {
+func newTip(a *teller) *tip {
 	t := &tip{lagging: lagging}
 	if a != nil {
 		t.witness = a.ask
@@ -40,12 +40,12 @@ func TestARoundIsReachedWhenTwoAnswersAndAlgodSaySo(t *testing.T) {
 	for _, c := range []struct {
 		what    string
 		answers []uint64
-		algod   *source
+		algod   *teller
 		want    uint64
 	}{
 		{"one answer", []uint64{9}, nil, 0}, {"two", []uint64{9, 9}, nil, 9}, {"the lower one", []uint64{7, 9}, nil, 7}, {"whichever is the last", []uint64{9, 7}, nil, 7},
-		{"the last two", []uint64{1, 9, 8}, nil, 8}, {"algod has it", []uint64{9, 9}, &source{round: 9}, 9}, {"algod has more", []uint64{9, 9}, &source{round: 99}, 9},
-		{"algod has less", []uint64{9, 9}, &source{round: 8}, 8}, {"algod never answered", []uint64{9, 9}, &source{err: away}, 9},
+		{"the last two", []uint64{1, 9, 8}, nil, 8}, {"algod has it", []uint64{9, 9}, &teller{round: 9}, 9}, {"algod has more", []uint64{9, 9}, &teller{round: 99}, 9},
+		{"algod has less", []uint64{9, 9}, &teller{round: 8}, 8}, {"algod never answered", []uint64{9, 9}, &teller{err: away}, 9},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			tip := newTip(c.algod)
@@ -60,7 +60,7 @@ func TestARoundIsReachedWhenTwoAnswersAndAlgodSaySo(t *testing.T) {
 // While algod is away the chain may grow, and no faster than chains do.
 func TestWithoutAlgodTheIndexerIsBelievedForAsFarAsTheChainCanBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &source{round: 100}
+		a := &teller{round: 100}
 		tip := newTip(a)
 		tip.hear(100, 100)
 		tip.reached(t.Context(), 100)
@@ -79,7 +79,7 @@ func TestWithoutAlgodTheIndexerIsBelievedForAsFarAsTheChainCanBe(t *testing.T) {
 
 func TestAlgodIsAskedForWhatItIsNotKnownToHaveAndNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &source{round: 100}
+		a := &teller{round: 100}
 		tip := newTip(a)
 		tip.hear(100, 100)
 		asks := func(what string, wanted uint64, want int) {
@@ -107,7 +107,7 @@ func TestAlgodIsAskedForWhatItIsNotKnownToHaveAndNowAndThen(t *testing.T) {
 
 func TestAnAlgodThatFailsIsAskedAtDoublingIntervals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &source{err: errors.New("away")}
+		a := &teller{err: errors.New("away")}
 		tip := newTip(a)
 		tip.hear(100, 100)
 		tip.ask(t.Context(), 100)
@@ -160,7 +160,7 @@ func TestWithoutAWitnessNobodyIsAsked(t *testing.T) {
 
 func TestAHintHurriesAlgodOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &source{round: 100}
+		a := &teller{round: 100}
 		tip := newTip(a)
 		tip.hear(100, 100)
 		tip.ask(t.Context(), 100)
@@ -234,7 +234,7 @@ func TestAnIndexerOwesWhatAlgodHas(t *testing.T) {
 
 func TestWhatAlgodLacksForLongIsAProblemOfAlgods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &source{round: 100}
+		a := &teller{round: 100}
 		tip := newTip(a)
 		look := func(rounds ...uint64) string {
 			tip.hear(rounds...)

@@ -1,7 +1,13 @@
-// Package chainwatch follows a consortium on the chain through an Algorand indexer. It turns transactions into
-// verified events, in chain order, and promises to its [Sink]: every event of a round is delivered before the cursor
-// passes that round, whatever the indexer's lag, its limits and its refusals, and though one of its answers be wrong;
-// nothing is delivered that its sender didn't sign.
+// Package chainwatch follows a consortium on the chain, by algod's blocks at the tip and through Algorand indexers. It
+// turns transactions into verified events, in chain order, and promises to its [Sink]: every event of a round is
+// delivered before the cursor passes that round, whatever an indexer's lag, its limits and its refusals, and though one
+// of its answers be wrong; nothing is delivered that its sender didn't sign.
+//
+//	source.go   an indexer, and when it is waited for
+//	reader.go   … asked page by page, by decode.go, with rounds at the tip and history.go for what is long ago
+//	blocks.go   algod's blocks, held against their headers
+//	union.go    what several sources have of the same rounds
+//	attend.go   the indexers, held against the blocks; suspect.go: what they say otherwise
 package chainwatch
 
 import (
@@ -9,15 +15,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/algorand/go-algorand-sdk/v2/client/v2/indexer"
 	"golang.org/x/time/rate"
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/onchain"
 )
 
 // Sink takes the events.
@@ -34,14 +40,21 @@ type Sink interface {
 
 // Config says what is followed.
 type Config struct {
-	Client      *indexer.Client
+	Indexers    []Indexer
 	Consortium  uint64 // asset id of the charter
 	Charter     string // id of its transaction
 	GenesisHash [32]byte
 	Sink        Sink
-	Witness     Witness       // nil where there is no other source
-	Poll        time.Duration // how often to ask when nothing happens
-	Log         *slog.Logger
+	Witness     Witness // nil where there is no other source
+	Blocks      Blocks  // algod's; nil where there is none
+	Follow      bool    // follow the tip by Blocks; else they only decide where indexers differ
+	// Found gives the events of some rounds that were found when the cursor had passed them, in chain order; nil if nothing
+	// ever is.
+	Found func(first, last uint64) ([]consortium.Event, error)
+	// Missed is told that rounds were passed without the word of a source that should have been asked.
+	Missed func(source string, first, last uint64)
+	Poll   time.Duration // how often to ask when nothing happens
+	Log    *slog.Logger
 }
 
 // At the tip, one query asks for up to tipWindow rounds; it is smaller where the indexer refuses filters and gives
@@ -54,14 +67,16 @@ const (
 // Watcher follows one consortium.
 type Watcher struct {
 	config  Config
-	reader  reader
-	tip     tip
+	decode  decoder
+	sources []*source
+	blocks  *blocks // nil where the indexers alone are followed
 	pace    pace
-	history *history        // being read
-	rounds  *rounds         // … at the tip
+	history *past           // being read
 	told    map[string]bool // the malformed transactions that were counted
 	loud    *rate.Limiter   // for lines about what anybody can write
 	wake    chan struct{}   // a hint came
+
+	following atomic.Bool // the tip was followed by algod's blocks last
 
 	mu    sync.Mutex
 	state State
@@ -72,14 +87,15 @@ type Watcher struct {
 // New makes a watcher; [Watcher.Run] starts it.
 func New(config Config) *Watcher {
 	w := &Watcher{
-		config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), pace: newPace(config.Poll), tip: tip{witness: config.Witness, lagging: lagging},
-		told: map[string]bool{}, hints: map[string]uint64{}, loud: rate.NewLimiter(rate.Every(time.Minute), 5),
+		config: config, wake: make(chan struct{}, 1), atTip: make(chan struct{}), pace: newPace(config.Poll),
+		decode: decoder{consortium: config.Consortium, genesisHash: config.GenesisHash},
+		told:   map[string]bool{}, hints: map[string]uint64{}, loud: rate.NewLimiter(rate.Every(time.Minute), 5),
 	}
-	w.reader = reader{
-		client:  config.Client,
-		decode:  decoder{consortium: config.Consortium, genesisHash: config.GenesisHash},
-		filters: filters{txType: true, notePrefix: true},
-		most:    maxEvents, limit: pageLimit, foreign: maxForeign, answered: w.tip.answered,
+	for _, one := range config.Indexers {
+		w.sources = append(w.sources, newSource(config, one))
+	}
+	if config.Follow && config.Blocks != nil {
+		w.blocks = newBlocks(config.Blocks)
 	}
 	if config.Sink != nil { // who only looks transactions up has none
 		if cursor, err := config.Sink.Cursor(); err == nil { // Run says it if that fails
@@ -106,7 +122,12 @@ func (w *Watcher) AwaitTip(ctx context.Context) error {
 func (w *Watcher) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.history, w.rounds = nil, nil
+	w.history = nil
+	w.again()
+	if w.blocks != nil {
+		w.blocks.doubt, w.blocks.link, w.blocks.tip, w.blocks.probed = nil, onchain.Reading{}, 0, false
+		w.blocks.forgetShown()
+	}
 	w.state.Cursor, w.state.CaughtUp, w.state.GivenUp, w.atTip = 0, false, nil, make(chan struct{})
 }
 
@@ -118,7 +139,7 @@ func (w *Watcher) update(change func(*State)) {
 
 // Confirmed says that a round is algod's word: something of our own was confirmed in it.
 func (w *Watcher) Confirmed(round uint64) {
-	w.tip.has(round)
+	w.has(round)
 	w.Hint("", round)
 }
 
@@ -126,7 +147,7 @@ func (w *Watcher) Confirmed(round uint64) {
 // The indexer is asked for it soon and, for a while, repeatedly. A false hint costs a few queries, and its member the
 // ear.
 func (w *Watcher) Hint(from string, round uint64) {
-	chain, _, _ := w.tip.last()
+	chain, _, _ := w.last()
 	w.mu.Lock()
 	news := round > w.state.Cursor && round <= max(chain, w.state.Cursor)+tipWindow
 	if news {
@@ -155,14 +176,23 @@ func (w *Watcher) listen(ctx context.Context) (news bool) {
 		}
 	}
 	if news {
-		w.tip.hurry(ctx, highest)
+		for _, s := range w.active() {
+			s.tip.hurry(ctx, highest)
+		}
 	}
 	return news
 }
 
-// Run follows the chain until the context ends. A problem with the indexer never ends it; a problem with the sink
-// does, since it is this node's own store.
+// Run follows the chain until the context ends. A problem with a source never ends it; a problem with the sink does,
+// since it is this node's own store.
 func (w *Watcher) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var attendants sync.WaitGroup
+	defer attendants.Wait()
+	defer cancel()
+	for _, s := range w.sources {
+		attendants.Go(func() { w.attend(ctx, s) })
+	}
 	failures, faults := 0, 0 // since the last page, and since the last window
 	for {
 		began := time.Now()
@@ -180,7 +210,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 			}
 			pause = w.failed(err, failures, failures > 0 || faults > 1 || time.Since(began) > lagging/2)
 			failures++
-			w.tip.ask(ctx, 0) // so that it is known how far the chain is
+			for _, s := range w.sources {
+				s.tip.ask(ctx, 0) // so that it is known how far the chain is
+			}
 		default:
 			failures = 0
 			w.update(func(s *State) { s.LastAnswer = time.Now() })
@@ -188,16 +220,44 @@ func (w *Watcher) Run(ctx context.Context) error {
 				faults = 0
 			}
 			if faults < 2 {
-				w.setProblem(w.tip.problem(did.cursor))
+				w.setProblem(w.problem(did))
 			}
-			if pause = w.pace.after(did); w.listen(ctx) {
+			if pause = w.pace.after(did); w.listenTo(ctx, did) {
 				pause = min(pause, w.pace.next())
 			}
+			pause = max(pause, did.rest)
 		}
 		if !w.rest(ctx, pause, failures > 0) {
 			return nil
 		}
 	}
+}
+
+// listenTo takes up what was hinted at, unless algod tells of every block by itself.
+func (w *Watcher) listenTo(ctx context.Context, did progress) bool {
+	if !did.blocks {
+		return w.listen(ctx)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.hints)
+	return false
+}
+
+// problem says what keeps the following from going on though the sources answer, by a word and in a sentence.
+func (w *Watcher) problem(did progress) (word, detail string) {
+	if did.blocks {
+		if tip := w.blocks.tip; did.cursor > tip+lostRounds {
+			return ProblemAhead, fmt.Sprintf("the log goes to round %d, and the chain to round %d: algod was restored, or was wrong before", did.cursor, tip)
+		}
+		return "", ""
+	}
+	for _, s := range w.active() {
+		if word, detail = s.tip.problem(did.cursor); word != "" {
+			return word, detail
+		}
+	}
+	return "", ""
 }
 
 // rest waits for the next step, or for a hint that brings it forward.
@@ -226,127 +286,14 @@ func (w *Watcher) rest(ctx context.Context, pause time.Duration, failing bool) b
 // above all if it was a refusal of one request too many.
 func (w *Watcher) failed(err error, failures int, problem bool) time.Duration {
 	pause := algorand.Pause(err, retryPause(failures))
-	if problem || pause > lagging {
+	var disputed *disputeError
+	switch {
+	case errors.As(err, &disputed):
+		w.setProblem(ProblemDispute, disputed.Error())
+	case problem || pause > lagging:
 		w.setProblem(ProblemIndexer, err.Error())
 	}
 	return pause
-}
-
-// sinkError is a failure of the sink, not of the indexer.
-type sinkError struct{ error }
-
-func (e *sinkError) Unwrap() error { return e.error }
-
-// step does the next piece of work: a window at the tip, or a page of the history.
-func (w *Watcher) step(ctx context.Context) (did progress, err error) {
-	cursor, err := w.config.Sink.Cursor()
-	if err != nil {
-		return did, &sinkError{err}
-	}
-	if w.history == nil && cursor == 0 {
-		if w.history, err = w.begin(ctx); err != nil {
-			return did, err
-		}
-	}
-	if w.history != nil {
-		return w.goBack(ctx, cursor)
-	}
-	reach := uint64(tipWindow)
-	if !w.reader.filters.txType {
-		reach = tipWindowNoFilter
-	}
-	if w.tip.agreed() > cursor+reach {
-		if tip := w.tip.reached(ctx, cursor+reach+1); tip > cursor+reach {
-			w.history = newHistory(&w.reader, cursor+1, tip, w.config.Sink.Publishers)
-			return w.goBack(ctx, cursor)
-		}
-	}
-	if w.rounds == nil || w.rounds.first != cursor+1 || w.rounds.asked > cursor+reach {
-		w.rounds = newRounds(&w.reader, cursor+1, cursor+reach)
-	}
-	done, err := w.rounds.step(ctx)
-	if err != nil || !done {
-		return progress{cursor: cursor, more: true}, err
-	}
-	next := w.rounds.window
-	w.rounds = nil
-	return w.deliver(ctx, cursor, next)
-}
-
-// begin reads the charter's transaction, which says by which account and from which round on the consortium is.
-func (w *Watcher) begin(ctx context.Context) (*history, error) {
-	t, found, _, err := w.reader.transaction(ctx, w.config.Charter)
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return nil, fmt.Errorf("the indexer doesn't have the charter's transaction %s", w.config.Charter)
-	}
-	charter, err := w.reader.decode.event(t)
-	if err != nil {
-		return nil, fmt.Errorf("the charter's transaction %s: %w", w.config.Charter, err)
-	}
-	creator := []consortium.Publisher{{Account: charter.Sender, Since: charter.Round}}
-	return newHistory(&w.reader, charter.Round, charter.Round, func([]consortium.Event) []consortium.Publisher { return creator }), nil
-}
-
-// goBack reads a page of the history and delivers its window once that is whole.
-func (w *Watcher) goBack(ctx context.Context, cursor uint64) (did progress, err error) {
-	did = progress{cursor: cursor, more: true}
-	done, givenUp, err := w.history.step(ctx)
-	if givenUp != "" {
-		w.config.Log.Warn("the history of an account is not read: it is long, and nothing in it is of the consortium", "account", givenUp)
-		w.update(func(s *State) { s.GivenUp = append(s.GivenUp, givenUp) })
-	}
-	if err != nil || !done {
-		return did, err
-	}
-	h := w.history
-	if cursor == 0 && !slices.ContainsFunc(h.events, func(e consortium.Event) bool { return e.TxID == w.config.Charter }) {
-		// Without it nothing would ever count: the cursor must not pass.
-		w.history = nil
-		return did, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", h.first)
-	}
-	if did, err = w.deliver(ctx, cursor, h.window); err != nil {
-		return did, err
-	}
-	did.more = true
-	if did.cursor < h.last || !h.advance() {
-		w.history = nil // at the tip it is read otherwise, or from where it stands
-	}
-	return did, nil
-}
-
-// deliver gives a window to the sink, up to the round that the indexer is believed to have reached.
-func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window) (did progress, err error) {
-	wanted := uint64(0)
-	if n := len(next.events); n > 0 {
-		wanted = next.events[n-1].Round
-	}
-	if !w.caughtUp() {
-		wanted = next.last
-	}
-	tip := w.tip.reached(ctx, wanted)
-	did.held = wanted > tip
-	next.cut(tip)
-	if next.last > cursor {
-		if err := w.config.Sink.Deliver(ctx, next.last, next.events); err != nil {
-			return did, &sinkError{err}
-		}
-		cursor = next.last
-		did.events = len(next.events)
-		w.report(next.bad)
-	}
-	did.cursor, did.more, did.whole = cursor, cursor < tip, true
-	w.update(func(s *State) {
-		s.Cursor, s.Filtered = cursor, w.reader.filters.txType
-		if tip > 0 && cursor >= tip && !s.CaughtUp {
-			s.CaughtUp = true
-			close(w.atTip)
-		}
-	})
-	did.unsettled = !w.caughtUp()
-	return did, nil
 }
 
 func (w *Watcher) caughtUp() bool {

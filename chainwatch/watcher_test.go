@@ -187,7 +187,7 @@ func (w *world) watch(change func(*Watcher)) (*Watcher, *sink, func()) {
 	client, err := algorand.NewIndexer(url, "")
 	must(w.t, err)
 	watcher := New(Config{
-		Client: client, Consortium: w.consortium, Charter: w.charter, GenesisHash: w.chain.GenesisHash(), Sink: s,
+		Indexers: []Indexer{{"the indexer", client}}, Consortium: w.consortium, Charter: w.charter, GenesisHash: w.chain.GenesisHash(), Sink: s,
 		Witness: w.governor.Round, Poll: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if change != nil {
@@ -244,7 +244,7 @@ func TestHistoryIsReadAccountByAccount(t *testing.T) {
 	w.objects(early, 3)
 	for name, change := range map[string]func(*Watcher){
 		"at once":           nil,
-		"in small portions": func(w *Watcher) { w.reader.most = 20 },
+		"in small portions": func(w *Watcher) { w.sources[0].reader.most = 20 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.t = t
