@@ -36,13 +36,13 @@ type source struct {
 
 // SourceState says how it goes with an indexer, or with algod.
 type SourceState struct {
-	Name     string    `json:"name"`
-	Round    uint64    `json:"round"`             // its last one, as it says
-	Problem  string    `json:"problem,omitempty"` // one of the Problem constants, or "" if nothing is wrong
-	Detail   string    `json:"detail,omitempty"`
-	Since    time.Time `json:"since,omitzero"`
-	LeftOut  bool      `json:"left_out,omitempty"` // it isn't waited for, since it hasn't answered for long
-	Findings []Lie     `json:"findings,omitempty"` // what it says otherwise than the others do
+	Name    string    `json:"name"`
+	Round   uint64    `json:"round"`             // its last one, as it says
+	Problem string    `json:"problem,omitempty"` // one of the Problem constants, or "" if nothing is wrong
+	Detail  string    `json:"detail,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	LeftOut bool      `json:"left_out,omitempty"` // it isn't waited for, since it hasn't answered for long
+	Lies    []Lie     `json:"lies,omitempty"`     // what it says otherwise than the others do
 }
 
 const (
@@ -214,12 +214,12 @@ func (w *Watcher) sourceStates() (list []SourceState) {
 		state.Round, state.LeftOut = s.tip.said(), s.out
 		for _, one := range s.suspects {
 			if one.sure {
-				state.Findings = append(state.Findings, one.Lie)
+				state.Lies = append(state.Lies, one.Lie)
 			}
 		}
-		if state.Problem == "" && len(state.Findings) > 0 {
-			state.Problem, state.Since = ProblemLies, state.Findings[0].Seen
-			state.Detail = fmt.Sprintf("it says %d transactions otherwise than the others, as %s: %s", len(state.Findings), state.Findings[0].TxID, state.Findings[0].Detail)
+		if state.Problem == "" && len(state.Lies) > 0 {
+			state.Problem, state.Since = ProblemLies, state.Lies[0].Seen
+			state.Detail = fmt.Sprintf("it says %d transactions otherwise than the others, as %s: %s", len(state.Lies), state.Lies[0].TxID, state.Lies[0].Detail)
 		}
 		if state.Problem == "" && s.out {
 			state.Problem, state.Detail = ProblemLeftOut, "it hasn't answered for an hour, and isn't waited for"

@@ -70,6 +70,7 @@ type Node struct {
 	members    *members.Registrar
 	notary     *proof.Notary
 	gaps       *proof.GapWatch
+	late       *proof.Late
 	feeds      *feeds.Feeds
 
 	accounts    *clients.Accounts
@@ -118,7 +119,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if err := n.wire(); err != nil {
+	if err := n.wire(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.takeRestored(ctx); err != nil {
@@ -127,7 +128,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if err := n.refiller.Pending(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.replicator.Restore(ctx); err != nil {
+	if err := n.restore(ctx); err != nil {
 		return nil, n.again(ctx, err)
 	}
 	n.host.KeepConnected(invited...)
@@ -154,6 +155,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
 		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
+		"looking after what is found late": n.late.Run,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {
@@ -197,13 +199,25 @@ func (n *Node) replicate(ctx context.Context) error {
 		n.gaps.Forget()
 		err = n.repo.View.Reset()
 		if err == nil {
-			err = n.replicator.Restore(ctx)
+			err = n.restore(ctx)
 		}
 		asked <- err
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// restore derives the state from the view. One that is empty begins with all that was found late.
+func (n *Node) restore(ctx context.Context) error {
+	if err := n.replicator.Restore(ctx); err != nil {
+		return err
+	}
+	cursor, err := n.repo.View.Cursor()
+	if err != nil || cursor > 0 {
+		return err
+	}
+	return n.late.Began()
 }
 
 // Rebuild deletes the view and begins to derive it again from the chain and the peers. It returns when the old view is

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -34,11 +35,11 @@ import (
 )
 
 // wire makes the parts and connects them, from the bottom up.
-func (n *Node) wire() error {
+func (n *Node) wire(ctx context.Context) error {
 	if err := n.wirePipelines(); err != nil {
 		return err
 	}
-	if err := n.wireChain(); err != nil {
+	if err := n.wireChain(ctx); err != nil {
 		return err
 	}
 	if err := n.wireTasks(); err != nil {
@@ -104,16 +105,21 @@ func (n *Node) wirePipelines() error {
 }
 
 // wireChain makes what follows the chain.
-func (n *Node) wireChain() error {
-	config := n.repo.Config.Algorand
-	indexer, err := algorand.NewIndexer(config.IndexerURL, config.IndexerToken, config.IndexerTokenHeader)
+func (n *Node) wireChain(ctx context.Context) error {
+	config := n.repo.Config
+	list, err := indexers(config)
 	if err != nil {
 		return err
 	}
+	if err := beginSources(n.repo, list); err != nil {
+		return err
+	}
+	n.late = &proof.Late{Found: n.repo.Found, Network: [32]byte(n.consortium.GenesisHash), Rebuild: n.Rebuild, Log: n.log}
 	n.witness = &witness{ledger: n.ledger, consortium: n.consortium}
 	n.watcher = chainwatch.New(chainwatch.Config{
-		Client: indexer, Consortium: n.consortium.ID, Charter: n.consortium.Charter, GenesisHash: [32]byte(n.consortium.GenesisHash),
-		Sink: n.replicator, Witness: n.witness.tip, Poll: config.Poll.Duration, Log: n.log,
+		Indexers: list, Consortium: n.consortium.ID, Charter: n.consortium.Charter, GenesisHash: [32]byte(n.consortium.GenesisHash),
+		Sink: n.replicator, Witness: n.witness.tip, Blocks: n.ledger, Follow: followsBlocks(ctx, config), Found: n.late.Events,
+		Missed: n.late.Missed, Poll: config.Algorand.Poll.Duration, Log: n.log,
 	})
 	n.gossip.watcher, n.minter.Finder, n.minter.Hint = n.watcher, n.watcher, n.watcher.Confirmed
 	return nil
@@ -146,8 +152,10 @@ func (n *Node) wireTasks() error {
 	}
 	n.notary = &proof.Notary{
 		View: view, State: n.state, Blocks: n.host, Ledger: n.ledger, Watcher: n.watcher, Consortium: n.consortium,
-		ExplorerURL: n.repo.Config.Algorand.Explorer,
+		ExplorerURL: n.repo.Config.Algorand.Explorer, Keep: n.late.Keep, Log: n.log,
 	}
+	n.late.Sources = func() []chainwatch.SourceState { return n.watcher.State().Sources }
+	n.late.Reread, n.late.Recheck = n.notary.Reread, n.notary.Recheck
 	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
 		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail,
@@ -194,7 +202,7 @@ func (n *Node) wireDoors() (err error) {
 	n.certified = problem.NewMonitor("the certificate for TAXII clients", n.log)
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
-		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
+		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
 		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Stages: n.stages, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
 		Certificate: n.certified, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
 	}

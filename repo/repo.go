@@ -25,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -71,6 +72,7 @@ type Repo struct {
 	Outbox   *outbox.Outbox
 	Accounts *accounts.Accounts
 	Audit    *auditlog.Log
+	Found    *found.Table
 	View     *view.View
 	// Notes say what of the repository was found damaged when it was opened, and mended.
 	Notes []string
@@ -159,6 +161,9 @@ func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
 		return nil, err
 	}
 	r.Accounts = accounts.New(r.state)
+	if r.Found, err = found.Open(r.state); err != nil {
+		return nil, err
+	}
 	if r.Audit, err = auditlog.Open(auditlog.Path(dir), r.Config.TAXII.AuditFileSize, int(r.Config.TAXII.AuditFiles), time.Now); err != nil {
 		return nil, err
 	}

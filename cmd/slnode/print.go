@@ -167,6 +167,18 @@ func printStatus(w io.Writer, s control.Status) {
 		watching += fmt.Sprintf("; %d FORGED transactions from the indexer", s.Watching.Forged)
 	}
 	fmt.Fprintf(w, "chain\t%s\n", watching)
+	for _, one := range s.Watching.Sources {
+		if one.Problem != "" && one.Problem != s.Watching.Problem {
+			fmt.Fprintf(w, "source\t%s: %s since %s: %s\n", one.Name, strings.ToUpper(one.Problem), one.Since.Format(time.RFC3339), oneLine(one.Detail))
+		}
+	}
+	if s.Late.Found > 0 {
+		late := fmt.Sprintf("%d transactions were found that the indexer had left out", s.Late.Found)
+		if s.Late.Unfolded > 0 {
+			late += fmt.Sprintf("; the view is WITHOUT %d of them; \"slnode view rebuild\" takes them in at once", s.Late.Unfolded)
+		}
+		fmt.Fprintf(w, "late\t%s\n", late)
+	}
 	served := fmt.Sprintf("%d objects, %d wait for blocks, %d undecided", s.View.Objects, s.View.Waiting, s.View.Undecided)
 	if len(s.View.Mistrusts) > 0 {
 		served += "; never served as the object is what comes from " + strings.Join(s.View.Mistrusts, ", ")

@@ -41,6 +41,7 @@ type API struct {
 	Withdrawer  withdrawer
 	Notary      notary
 	Gaps        gaps
+	Late        func() proof.LateStatus
 	Sole        settler
 	Feeds       feeder
 	Accounts    *clients.Accounts

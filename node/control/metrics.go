@@ -37,6 +37,9 @@ var (
 	descOutbox       = describe("outbox_objects", "Objects that wait to be published, by state.", "state")
 	descPublishing   = describe("publishing_problem", "1 for what keeps objects from being published.", "problem")
 	descWatching     = describe("watching_problem", "1 for what keeps the chain from being followed.", "problem")
+	descSource       = describe("source_problem", "1 for what is wrong with a source of the chain.", "source", "problem")
+	descLies         = describe("source_false_transactions", "Transactions that a source leaves out, or of which it says what isn't so.", "source")
+	descLate         = describe("late_transactions", "Transactions that were found when the chain had been passed, by whether the view has them.", "folded")
 	descClock        = describe("clock_ahead_seconds", "How far this machine's clock is ahead of the chain's.")
 	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
 	descFeed         = describe("feed_problem", "1 for a feed whose last run ended early.", "feed")
@@ -100,6 +103,14 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	if s.Watching.Problem != "" {
 		gauge(descWatching, 1, s.Watching.Problem)
 	}
+	for _, one := range s.Watching.Sources {
+		if one.Problem != "" {
+			gauge(descSource, 1, one.Name, one.Problem)
+		}
+		gauge(descLies, float64(len(one.Lies)), one.Name)
+	}
+	gauge(descLate, float64(s.Late.Found-s.Late.Unfolded), "yes")
+	gauge(descLate, float64(s.Late.Unfolded), "no")
 	if s.Clock.Known {
 		gauge(descClock, s.Clock.Ahead)
 	}

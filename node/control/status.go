@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -46,6 +47,9 @@ type Status struct {
 		Forged     int       `json:"forged"`
 		Malformed  int       `json:"malformed"`
 		Filtered   bool      `json:"indexer_takes_filters"`
+		ByBlocks   bool      `json:"by_blocks"` // the end of the chain is followed by algod's blocks
+		// Sources are the indexers, and algod where its blocks are followed, with what is wrong with each.
+		Sources []state.Source `json:"sources,omitempty"`
 		// GivenUp are accounts of members whose history is too long to be read for what it has of this consortium.
 		GivenUp []string `json:"given_up,omitempty"`
 	} `json:"watching"`
@@ -86,6 +90,8 @@ type Status struct {
 	// Repeated are members that gave sequence numbers twice: each has more than one node, or has lost what its node
 	// remembers.
 	Repeated []proof.RepeatedNumbers `json:"repeated,omitempty"`
+	// Late is what of the chain was found when it had been passed.
+	Late proof.LateStatus `json:"late"`
 	// Omitted are transactions that algod has in its blocks and the indexer has not given.
 	Omitted []proof.Finding `json:"omitted,omitempty"`
 }
@@ -132,6 +138,7 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 	s.Watching.Round, s.Watching.Tip, s.Watching.Indexer, s.Watching.Algod = w.Cursor, w.Tip, w.Indexer, w.Algod
 	s.Watching.CaughtUp, s.Watching.LastAnswer, s.Watching.GivenUp = w.CaughtUp, w.LastAnswer, w.GivenUp
 	s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.Forged, w.Malformed, w.Filtered
+	s.Watching.ByBlocks, s.Watching.Sources, s.Late = w.ByBlocks, w.Sources, a.Late()
 	s.Clock.Condition = a.Clock.Condition.Get()
 	if ahead, known := a.Clock.Ahead(); known {
 		s.Clock.Known, s.Clock.Ahead = true, ahead.Seconds()

@@ -48,6 +48,14 @@ func (s Status) ownTrouble(t *troubles) {
 	if s.Watching.Problem == "" && !s.Watching.CaughtUp {
 		t.add("chain: it is not followed to its end yet: round %d of %d", s.Watching.Round, s.Watching.Tip)
 	}
+	for _, one := range s.Watching.Sources {
+		if one.Problem != "" && one.Problem != s.Watching.Problem { // else it was said
+			t.add("source %s: %s: %s", one.Name, one.Problem, one.Detail)
+		}
+	}
+	if n := s.Late.Unfolded; n > 0 {
+		t.add("late: %d transactions were found that the view is without; it is folded anew with them by itself, or by \"slnode view rebuild\"", n)
+	}
 	if s.Watching.Forged > 0 {
 		t.add("chain: the indexer gave %d transactions that nobody signed", s.Watching.Forged)
 	}

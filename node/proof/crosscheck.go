@@ -84,6 +84,7 @@ const (
 type CrosscheckOptions struct {
 	EveryRound bool   // read every round, since a transaction that was left out can be in any
 	From       uint64 // the first round whose block is read; 0 for the charter's
+	Until      uint64 // the last one; 0 for the log's
 	Member     string // whose missing sequence numbers are looked for, by name; empty for everybody's
 }
 
@@ -102,11 +103,14 @@ func (n *Notary) Crosscheck(ctx context.Context, o CrosscheckOptions, progress f
 		return Crosscheck{}, err
 	}
 	first := max(o.From, charter.Round)
+	if o.Until > 0 {
+		cursor = min(cursor, o.Until)
+	}
 	if first > cursor {
 		return Crosscheck{}, problem.Input(fmt.Errorf("round %d is yet to come; the log ends with round %d", first, cursor))
 	}
 	a := &crosschecker{
-		Notary: n, derived: consortium.New(n.Consortium.ID, n.Consortium.Charter, nil), log: logReader{view: n.View, last: cursor},
+		Notary: n, derived: consortium.New(n.Consortium.ID, n.Consortium.Charter, nil), log: logReader{view: n.View, last: cursor}, missing: map[uint64][]string{},
 		report: Crosscheck{Passed: true, First: first, Last: cursor, EveryRound: o.EveryRound, Findings: []Finding{}},
 	}
 	if o.EveryRound {
@@ -124,7 +128,7 @@ func (n *Notary) Crosscheck(ctx context.Context, o CrosscheckOptions, progress f
 		}
 		if len(batch) == 0 {
 			a.report.Missing = named(n.State, holes(a.derived))
-			return a.report, nil
+			return a.report, n.keep(n.proved(ctx, a.missing))
 		}
 		if err := a.read(ctx, batch); err != nil {
 			return Crosscheck{}, err
@@ -142,8 +146,9 @@ type crosschecker struct {
 	*Notary
 	report  Crosscheck
 	log     logReader
-	ranges  []consortium.Range // rounds to read beside those of the log; ascending, apart
-	derived *consortium.State  // from the blocks; from the log where they are not to be had
+	ranges  []consortium.Range  // rounds to read beside those of the log; ascending, apart
+	derived *consortium.State   // from the blocks; from the log where they are not to be had
+	missing map[uint64][]string // the transactions, by their rounds, that count and are not in the log
 }
 
 // crosscheckedRound is what the log and the block have of one round.
@@ -430,6 +435,9 @@ func (a *crosschecker) found(problem Problem, e consortium.Event, detail string)
 	if len(a.report.Findings) == maxFindings {
 		a.report.More++
 		return
+	}
+	if problem == Omitted && a.missing != nil {
+		a.missing[e.Round] = append(a.missing[e.Round], e.TxID)
 	}
 	f := Finding{Problem: problem, Round: e.Round, TxID: e.TxID, Sender: e.Sender, Detail: detail}
 	if m, found := a.State.Member(e.Sender); found && m.Name != "" {

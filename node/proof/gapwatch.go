@@ -123,7 +123,7 @@ func (o *GapWatch) ask(ctx context.Context, member string, since uint64) (found 
 			continue
 		}
 		o.found, found = append(o.found, f), true
-		o.Log.Error("the indexer leaves a transaction out that algod has: use another indexer, and rebuild the view",
+		o.Log.Error("the indexer leaves a transaction out that algod has",
 			"txid", f.TxID, "round", f.Round, "sender", f.Sender)
 	}
 	return found, nil

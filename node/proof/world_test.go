@@ -48,12 +48,14 @@ type sources struct {
 	block    func(round uint64) error // nil if algod gives it
 	includes func(txid string) (time.Time, error)
 	find     func(txid string) (chainwatch.Finding, error)
-	hash     error    // of CheckedHeader
-	proof    error    // of InclusionProof
-	attested error    // of StateProof
-	behind   error    // of AwaitTip
-	algod    uint64   // the round that algod is at, as the indexer's reader knows
-	asked    []uint64 // the blocks that algod was asked for
+	hash     error       // of CheckedHeader
+	proof    error       // of InclusionProof
+	attested error       // of StateProof
+	behind   error       // of AwaitTip
+	algod    uint64      // the round that algod is at, as the indexer's reader knows
+	asked    []uint64    // the blocks that algod was asked for
+	fit      onchain.Fit // how the blocks stand to their headers; 0 for fits
+	reread   func(source string, first, last uint64, publishers func([]consortium.Event) []consortium.Publisher, take func([]consortium.Event) error) error
 }
 
 // another is the first transaction of every block.
@@ -153,6 +155,25 @@ func (s *sources) Block(_ context.Context, round uint64) (types.Block, error) {
 		return block, nil
 	}
 	return types.Block{BlockHeader: types.BlockHeader{Round: types.Round(round), GenesisHash: types.Digest(s.network)}}, nil
+}
+
+// Read implements algod.
+func (s *sources) Read(ctx context.Context, round uint64) (onchain.Reading, bool, error) {
+	block, err := s.Block(ctx, round)
+	if errors.Is(err, ledger.ErrNoBlock) {
+		return onchain.Reading{}, false, nil
+	}
+	r := onchain.Read(&block, true)
+	r.Fit = onchain.Fits // what the other transactions of the block are is made up
+	if s.fit != 0 {
+		r.Fit = s.fit
+	}
+	return r, true, err
+}
+
+// Reread implements indexer.
+func (s *sources) Reread(_ context.Context, source string, first, last uint64, publishers func([]consortium.Event) []consortium.Publisher, take func([]consortium.Event) error) error {
+	return s.reread(source, first, last, publishers, take)
 }
 
 func (s *sources) CheckedHeader(_ context.Context, block *types.Block) ([]byte, error) {

@@ -14,10 +14,13 @@ type Follower interface {
 	State() chainwatch.State
 }
 
+// Source is how it goes with one source of the chain.
+type Source = chainwatch.SourceState
+
 // AwaitTip waits until the state has reached the tip of the chain once.
 func AwaitTip(ctx context.Context, f Follower) error {
 	if err := f.AwaitTip(ctx); err != nil {
-		return fmt.Errorf("the indexer could not be followed to the tip of the chain (%s): %w", f.State().Detail, err)
+		return fmt.Errorf("the chain could not be followed to its tip (%s): %w", f.State().Detail, err)
 	}
 	return nil
 }

@@ -66,6 +66,8 @@ type Config struct {
 		IndexerURL         string   `toml:"indexer_url"`
 		IndexerToken       string   `toml:"indexer_token"`
 		IndexerTokenHeader string   `toml:"indexer_token_header"` // empty: the indexer's own
+		Indexers           []string `toml:"indexers"`             // URLs of further ones
+		Follow             string   `toml:"follow"`               // one of the Follow constants
 		Poll               Duration `toml:"poll"`
 		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer           string   `toml:"explorer"`
@@ -104,6 +106,13 @@ const (
 	TLSACME       = "acme"
 )
 
+// By what the end of the chain is followed.
+const (
+	FollowAuto    = "auto"    // both where algod is on this machine or network
+	FollowBoth    = "both"    // algod's blocks, and the indexers
+	FollowIndexer = "indexer" // the indexers alone
+)
+
 // Duration is a time.Duration that is written as "10s".
 type Duration struct{ time.Duration }
 
@@ -135,6 +144,7 @@ func Default() Config {
 	c.IPFS.Network = wire.NetworkPrivate
 	c.Algorand.AlgodURL = "http://127.0.0.1:4001"
 	c.Algorand.IndexerURL = "http://127.0.0.1:8980"
+	c.Algorand.Follow = FollowAuto
 	c.Algorand.Poll.Duration = 5 * time.Second
 	c.Algorand.MaxFee = 10_000
 	c.Algorand.Explorer = "https://lora.algokit.io/{network}/transaction/{txid}"
@@ -244,6 +254,8 @@ func (c *Config) Validate() error {
 		{"metrics.listen", checkHostPort(c.Metrics.Listen, true)},
 		{"algorand.algod_url", checkURL(c.Algorand.AlgodURL)},
 		{"algorand.indexer_url", checkURL(c.Algorand.IndexerURL)},
+		{"algorand.indexers", checkIndexers(c.Algorand.IndexerURL, c.Algorand.Indexers)},
+		{"algorand.follow", oneOf(c.Algorand.Follow, FollowAuto, FollowBoth, FollowIndexer)},
 		{"algorand.algod_token_header", checkHeader(c.Algorand.AlgodTokenHeader)},
 		{"algorand.indexer_token_header", checkHeader(c.Algorand.IndexerTokenHeader)},
 		{"log.level", level.UnmarshalText([]byte(c.Log.Level))},
@@ -344,6 +356,26 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return errors.New("this is not an http or https URL")
+	}
+	return nil
+}
+
+// maxIndexers bounds the indexers: each is asked for all of the history.
+const maxIndexers = 8
+
+func checkIndexers(first string, more []string) error {
+	if len(more) >= maxIndexers {
+		return fmt.Errorf("at most %d indexers can be followed", maxIndexers)
+	}
+	seen := []string{first}
+	for i, text := range more {
+		if err := checkURL(text); err != nil {
+			return fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		if slices.Contains(seen, text) {
+			return fmt.Errorf("entry %d is there twice", i+1)
+		}
+		seen = append(seen, text)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (m *Member) Learn(ctx context.Context) (*consortium.State, error) {
 	}
 	s := &student{state: consortium.New(m.Consortium.ID, m.Consortium.Charter, m.Keys.Identity)}
 	watcher := chainwatch.New(chainwatch.Config{
-		Client: indexer, Consortium: m.Consortium.ID, Charter: m.Consortium.Charter, GenesisHash: [32]byte(m.Consortium.GenesisHash), Sink: s, Poll: time.Second,
+		Indexers: []chainwatch.Indexer{{Name: "the indexer", Client: indexer}}, Consortium: m.Consortium.ID, Charter: m.Consortium.Charter, GenesisHash: [32]byte(m.Consortium.GenesisHash), Sink: s, Poll: time.Second,
 		Log: slog.New(slog.DiscardHandler),
 	})
 	running, stop := context.WithCancel(ctx)

@@ -22,6 +22,8 @@ const (
 	TableAPIKey      = 'K' // name -> APIKey
 	TableKeyHash     = 'h' // SHA-256 of an API key -> its name
 	TableCertificate = 'f' // SHA-256 of a client certificate -> user
+	TableFound       = 'F' // round, transaction id -> found.Transaction
+	TableMissed      = 'S' // a source of the chain -> found.Missed; nothing -> found.fold
 	TableClaimed     = 'U' // nothing -> nothing: somebody was let in, whoever comes first is no longer welcome
 )
 
