@@ -153,7 +153,7 @@ func events(t *testing.T) []consortium.Event {
 		t.Fatal(err)
 	}
 	watcher := chainwatch.New(chainwatch.Config{
-		Client: client, Consortium: k.Consortium, GenesisHash: [32]byte(k.GenesisHash), Log: slog.New(slog.DiscardHandler),
+		Indexers: []chainwatch.Indexer{{Name: "the indexer", Client: client}}, Consortium: k.Consortium, GenesisHash: [32]byte(k.GenesisHash), Log: slog.New(slog.DiscardHandler),
 	})
 	var list []consortium.Event
 	for _, id := range ids {

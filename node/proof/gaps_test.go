@@ -142,7 +142,7 @@ func TestWhatTheIndexerLeavesOutIsListedOnceAndToldOnce(t *testing.T) {
 		if list := w.List(); len(w.asked) != 2 || len(list) != 1 || list[0] != omitted {
 			t.Errorf("asked %d times, listed are %+v", len(w.asked), list)
 		}
-		if n := strings.Count(w.said.String(), "use another indexer"); n != 1 {
+		if n := strings.Count(w.said.String(), "leaves a transaction out that algod has"); n != 1 {
 			t.Errorf("it is told %d times: %s", n, w.said.String())
 		}
 		w.Forget() // with the view it begins again

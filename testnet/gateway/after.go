@@ -40,7 +40,7 @@ func (g *Gateway) after(one *rule, response *http.Response, body []byte) []byte 
 	}
 	answer := object(body)
 	if answer == nil {
-		return body
+		return one.hide(response, body)
 	}
 	changed := false
 	if tip, found := response.Request.Context().Value(tipKey{one}).(uint64); found {

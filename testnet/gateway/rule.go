@@ -47,7 +47,7 @@ type Rule struct {
 	At       uint64    `json:"at,omitempty"`        // … or stands in its place
 	Lag      uint64    `json:"lag,omitempty"`       // the indexer's, in rounds
 	Frozen   uint64    `json:"frozen,omitempty"`    // the round at which the indexer stands
-	Hide     []string  `json:"hide,omitempty"`      // ids of transactions that the indexer leaves out
+	Hide     []string  `json:"hide,omitempty"`      // ids of transactions that the indexer leaves out, or algod of its blocks
 	Forge    []Forgery `json:"forge,omitempty"`     // lies about transactions
 }
 
