@@ -44,7 +44,8 @@ func (h *history) step(ctx context.Context) (done bool, givenUp string, err erro
 	account, s := h.open()
 	if s == nil {
 		h.cut(h.last)
-		return true, "", h.order()
+		h.sort()
+		return true, "", nil
 	}
 	page, err := h.reader.accountPage(ctx, account, s.first, min(h.last, s.upTo), s.book.next)
 	if err != nil {

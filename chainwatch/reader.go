@@ -80,10 +80,7 @@ func (w *window) cut(last uint64) {
 // later ones for replays. One that gives two the same place, or one two places, must be asked again: of the two, one
 // would be lost.
 func (w *window) order() error {
-	slices.SortFunc(w.events, func(a, b consortium.Event) int {
-		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.TxID, b.TxID))
-	})
-	w.events = slices.CompactFunc(w.events, func(a, b consortium.Event) bool { return a.Position == b.Position && a.TxID == b.TxID })
+	w.sort()
 	places := make(map[string]consortium.Position, len(w.events))
 	for i, e := range w.events {
 		if i > 0 && w.events[i-1].Position == e.Position {
@@ -95,6 +92,14 @@ func (w *window) order() error {
 		places[e.TxID] = e.Position
 	}
 	return nil
+}
+
+// sort puts a window's events in order, each once.
+func (w *window) sort() {
+	slices.SortFunc(w.events, func(a, b consortium.Event) int {
+		return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.TxID, b.TxID))
+	})
+	w.events = slices.CompactFunc(w.events, func(a, b consortium.Event) bool { return a.Position == b.Position && a.TxID == b.TxID })
 }
 
 // checked is a page that is an indexer's: its own words tell its last round and a list, even of nothing.
@@ -250,7 +255,8 @@ func (r *rounds) step(ctx context.Context) (done bool, err error) {
 		r.last = min(r.last, r.complete)
 	}
 	r.cut(r.last)
-	return true, r.order()
+	r.sort()
+	return true, nil
 }
 
 // ascending gives the round up to which everything was read, after a page in ascending order: the one before its last

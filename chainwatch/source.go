@@ -26,6 +26,7 @@ type source struct {
 	rounds   *rounds // of the window at the tip that is being read
 	whole    bool    // … to its end
 	failures int     // in a row
+	answered bool    // it has given all that it was asked for, and the others have not
 	filtered atomic.Bool
 
 	// Guarded by the watcher's lock.
@@ -91,7 +92,7 @@ func (w *Watcher) review() {
 	useful := make([]bool, len(w.sources))
 	others := 0
 	for i, s := range w.sources {
-		if useful[i] = time.Since(s.tip.usefulAt()) <= leftOutAfter; useful[i] {
+		if useful[i] = s.answered || time.Since(s.tip.usefulAt()) <= leftOutAfter; useful[i] {
 			others++
 		}
 	}

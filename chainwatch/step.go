@@ -64,7 +64,11 @@ func (w *Watcher) atTheTip(ctx context.Context, cursor, most uint64) (did progre
 	if err != nil {
 		return progress{cursor: cursor, more: true}, err
 	}
-	return w.deliver(ctx, cursor, next)
+	asked := make([]*source, len(parts))
+	for i, p := range parts {
+		asked[i] = p.from
+	}
+	return w.deliver(ctx, cursor, next, asked)
 }
 
 // shortOfBlocks is where a history ends that goes up to a round: the last ones are left to algod's blocks.
@@ -90,6 +94,7 @@ func (w *Watcher) readTip(ctx context.Context, first, last uint64) (parts []part
 			s.filtered.Store(s.reader.filters.txType)
 			err = errors.Join(err, failed)
 		}
+		s.answered = s.whole
 		done = done && s.whole
 		parts = append(parts, part{s, s.rounds.window})
 	}
@@ -99,7 +104,7 @@ func (w *Watcher) readTip(ctx context.Context, first, last uint64) (parts []part
 // again has the rounds at the tip asked for anew.
 func (w *Watcher) again() {
 	for _, s := range w.sources {
-		s.rounds, s.whole = nil, false
+		s.rounds, s.whole, s.answered = nil, false, false
 	}
 }
 
@@ -162,8 +167,7 @@ func (w *Watcher) goBack(ctx context.Context, cursor uint64) (did progress, err 
 		w.history = nil
 		return did, fmt.Errorf("the indexer doesn't give the charter's transaction, of round %d", h.first())
 	}
-	w.missed(next.first, next.last, h.froms)
-	if did, err = w.deliver(ctx, cursor, next); err != nil {
+	if did, err = w.deliver(ctx, cursor, next, h.froms); err != nil {
 		return did, err
 	}
 	did.more = true
@@ -173,8 +177,8 @@ func (w *Watcher) goBack(ctx context.Context, cursor uint64) (did progress, err 
 	return did, nil
 }
 
-// deliver gives a window of the indexers to the sink, up to the round that they are believed to have reached.
-func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window) (did progress, err error) {
+// deliver gives a window of some indexers to the sink, up to the round that they are believed to have reached.
+func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window, asked []*source) (did progress, err error) {
 	wanted := uint64(0)
 	if n := len(next.events); n > 0 {
 		wanted = next.events[n-1].Round
@@ -188,6 +192,7 @@ func (w *Watcher) deliver(ctx context.Context, cursor uint64, next window) (did 
 	did.cursor = cursor
 	if next.last > cursor {
 		w.withoutBlocks(next)
+		w.missed(next.first, next.last, asked)
 		if err := w.hand(ctx, &did, next); err != nil {
 			return did, err
 		}

@@ -26,12 +26,19 @@ type shelf struct {
 	last       uint64
 	got        []string
 	publishers []consortium.Publisher
+	counts     func(next []consortium.Event) []consortium.Publisher // instead
 	cursorErr  error
 	deliverErr error
 }
 
-func (s *shelf) Cursor() (uint64, error)                              { return s.last, s.cursorErr }
-func (s *shelf) Publishers([]consortium.Event) []consortium.Publisher { return s.publishers }
+func (s *shelf) Cursor() (uint64, error) { return s.last, s.cursorErr }
+
+func (s *shelf) Publishers(next []consortium.Event) []consortium.Publisher {
+	if s.counts != nil {
+		return s.counts(next)
+	}
+	return s.publishers
+}
 
 func (s *shelf) Deliver(_ context.Context, last uint64, events []consortium.Event) error {
 	if s.deliverErr == nil {

@@ -39,7 +39,10 @@ func (w *Watcher) join(ctx context.Context, parts []part) (window, error) {
 	}
 	if len(parts) == 1 {
 		joined.events = parts[0].events
-		return joined, nil
+		if joined.order() == nil {
+			return joined, nil
+		}
+		joined.events = nil
 	}
 	for _, p := range parts {
 		joined.events = append(joined.events, p.events...)
@@ -235,6 +238,7 @@ func (p *past) step(ctx context.Context) (done bool, givenUp string, err error) 
 	for i, h := range p.parts {
 		done, givenUp, err := h.step(ctx)
 		p.asked(p.froms[i], err)
+		p.froms[i].answered = done && err == nil
 		switch {
 		case err != nil:
 			failed = errors.Join(failed, err)
