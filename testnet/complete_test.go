@@ -115,7 +115,7 @@ func TestWhatIsWithdrawnAndPostedAgainIsThere(t *testing.T) {
 // indexer goes on.
 func TestAnAnswerWaitsForAnIndexerThatStandsStill(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t, faulty(t), "alpha")
+	n := newNetwork(t, faulty(t).byIndexer(), "alpha")
 	o := n.members[0]
 	o.client()
 	o.stop()

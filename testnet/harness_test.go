@@ -161,6 +161,9 @@ func startCommand(t testing.TB, o *organisation, args ...string) *exec.Cmd {
 func (o *organisation) start(environment ...string) {
 	o.t.Helper()
 	environment = append([]string{"SLNODE_LOG_LEVEL=debug"}, environment...)
+	if o.chain != nil && o.chain.follow != "" {
+		environment = append([]string{"SLNODE_ALGORAND_FOLLOW=" + o.chain.follow}, environment...)
+	}
 	if o.algod != nil {
 		environment = append(environment, "SLNODE_ALGORAND_ALGOD_URL="+o.algod.url)
 	}

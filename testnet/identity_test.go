@@ -17,7 +17,7 @@ import (
 // A machine is copied, and both run.
 func TestTwoNodesWithOneIdentityPublishNothingMoreAndSaySo(t *testing.T) {
 	t.Parallel()
-	l := development(t).behindGateways(t)
+	l := development(t).behindGateways(t).byIndexer()
 	n := newNetwork(t, l, "alpha", "bravo")
 	alpha, bravo := n.members[0], n.members[1]
 	alpha.complete(alpha.post("default", indicator(1)).ID)

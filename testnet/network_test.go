@@ -15,6 +15,7 @@ type blockchain struct {
 	direct        cluster.Chain   // without them
 	dev           *devchain.Chain // nil on a real network
 	gateways      struct{ algod, indexer *gateway.Gateway }
+	follow        string // by what nodes follow it, unless they find that out themselves
 }
 
 func newChain(t testing.TB) *blockchain {
@@ -44,6 +45,12 @@ func (l *blockchain) behindGateways(t testing.TB) *blockchain {
 	}
 	l.gateways.algod, l.gateways.indexer = start(l.Algod), start(l.Indexer)
 	l.Algod, l.Indexer = l.gateways.algod.URL(), l.gateways.indexer.URL()
+	return l
+}
+
+// byIndexer has nodes follow the chain by the indexer alone.
+func (l *blockchain) byIndexer() *blockchain {
+	l.follow = "indexer"
 	return l
 }
 

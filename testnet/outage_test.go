@@ -67,7 +67,7 @@ func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
 
 func TestALaggingAndRestartingIndexerLosesNothing(t *testing.T) {
 	t.Parallel()
-	l := faulty(t)
+	l := faulty(t).byIndexer()
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
 	publisher.stop()
@@ -98,7 +98,7 @@ var released = []string{
 
 func TestAReleasedIndexerIsEnough(t *testing.T) {
 	t.Parallel()
-	l := faulty(t)
+	l := faulty(t).byIndexer()
 	l.fault(t, faults{indexer: only(gateway.Rule{Refuse: released})})
 	n := newNetwork(t, l, "alpha", "bravo")
 	n.members[0].post(n.collection, indicators(0, 20)...)

@@ -317,7 +317,7 @@ func TestANodeStartsWithoutLoopback(t *testing.T) {
 // the collection, without a restart in between.
 func TestAClientThatLeavesKeepsNoAlias(t *testing.T) {
 	t.Parallel()
-	n := newNetwork(t, faulty(t), "alpha")
+	n := newNetwork(t, faulty(t).byIndexer(), "alpha")
 	o := n.members[0]
 	o.client()
 	o.stop()

@@ -28,7 +28,7 @@ func (o *organisation) metrics() string {
 // The indexer's follower has stopped: its server answers as if nothing was.
 func TestAnIndexerThatStandsIsSeenByEveryNode(t *testing.T) {
 	t.Parallel()
-	l := faulty(t)
+	l := faulty(t).byIndexer()
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher, reader := n.members[0], n.members[1]
 	publisher.post(n.collection, indicator(0))
@@ -114,7 +114,7 @@ func TestASignedGroupGetsAHigherFeeAndIsMintedOnce(t *testing.T) {
 // Groups that were confirmed while the node was down are no trouble when it comes back.
 func TestAfterAKillTheLogDoesNotComplainOfWhatIsConfirmed(t *testing.T) {
 	t.Parallel()
-	l := newChain(t)
+	l := newChain(t).byIndexer()
 	n := newNetwork(t, l, "alpha", "bravo")
 	publisher := n.members[0]
 	indexer, err := gateway.Start(l.Indexer)
@@ -292,7 +292,7 @@ func TestWhatIsConfirmedIsNotSignedAnewOnAFalseWord(t *testing.T) {
 // What a publication every few seconds costs another node.
 func TestAPublicationCostsAnotherNodeTwoRequests(t *testing.T) {
 	t.Parallel()
-	l := newChain(t)
+	l := newChain(t).byIndexer()
 	n := newNetwork(t, l, "alpha", "bravo")
 	reader := n.members[1]
 	indexer, err := gateway.Start(l.Indexer)
