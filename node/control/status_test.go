@@ -44,6 +44,7 @@ func newDisturbed(t *testing.T) *operated {
 	stranger := nodetest.NewOrg(t, "stranger")
 	o.parts.chain = chainwatch.State{
 		Cursor: 11, Tip: 14, Indexer: 12, Algod: 13, CaughtUp: true, LastAnswer: time.Unix(2000, 0).UTC(), Forged: 3, Malformed: 4, Filtered: true,
+		ByBlocks: true, Sources: []chainwatch.SourceState{{Name: "I", Problem: "lies", Lies: []chainwatch.Lie{{TxID: "T"}}}, {Name: "algod", Round: 13}},
 		GivenUp: []string{"A"}, Problem: "behind", Detail: "2 rounds", Since: time.Unix(1500, 0).UTC(),
 	}
 	o.parts.funds = ledger.Funds{Amount: 5_000_000, Locked: 2_000_000}
@@ -81,7 +82,8 @@ func TestTheStatusSaysWhatIsSo(t *testing.T) {
 	}
 	w := s.Watching
 	if w.Problem != "behind" || w.Detail != "2 rounds" || !w.Since.Equal(time.Unix(1500, 0)) || w.Round != 11 || w.Tip != 14 || w.Indexer != 12 || w.Algod != 13 ||
-		!w.CaughtUp || !w.LastAnswer.Equal(time.Unix(2000, 0)) || w.Forged != 3 || w.Malformed != 4 || !w.Filtered || len(w.GivenUp) != 1 {
+		!w.CaughtUp || !w.LastAnswer.Equal(time.Unix(2000, 0)) || w.Forged != 3 || w.Malformed != 4 || !w.Filtered || len(w.GivenUp) != 1 || !w.ByBlocks ||
+		len(w.Sources) != 2 || w.Sources[0].Problem != "lies" || w.Sources[0].Lies[0].TxID != "T" || w.Sources[1].Round != 13 || s.Late.Found != 3 || s.Late.Unfolded != 1 {
 		t.Errorf("the chain: %+v", w)
 	}
 	if s.View.Objects != 2 || s.View.Waiting != 0 || s.View.Undecided != 0 || s.Disk.Free != o.free || s.Disk.Problem != "" || s.Clock.Known || s.Certificate.Problem != "authority" {
@@ -179,6 +181,8 @@ func TestTheMetricsSayWhatTheStatusSays(t *testing.T) {
 	for _, line := range []string{
 		"slnode_status_errors 0", `slnode_outbox_objects{state="accepted"} 0`, `slnode_outbox_objects{state="stored"} 0`, `slnode_outbox_objects{state="signed"} 0`,
 		`slnode_publishing_problem{problem="funds"} 1`, `slnode_publishing_problem{problem="recipients"} 1`, `slnode_watching_problem{problem="behind"} 1`,
+		`slnode_source_problem{problem="lies",source="I"} 1`, `slnode_source_false_transactions{source="I"} 1`, `slnode_source_false_transactions{source="algod"} 0`,
+		`slnode_late_transactions{folded="yes"} 2`, `slnode_late_transactions{folded="no"} 1`,
 		`slnode_feed_problem{feed="misp"} 1`, "slnode_disk_free_bytes 5.36870912e+09", `slnode_certificate_problem{problem="authority"} 1`,
 		"slnode_account_free_microalgo 3e+06", "slnode_account_locked_microalgo 2e+06", "slnode_account_reserved_microalgo 0", "slnode_chain_folded_round 11", "slnode_chain_tip_round 14",
 		"slnode_indexer_forged_transactions_total 3", "slnode_indexer_omitted_transactions 2", `slnode_member_repeated_numbers_total{member="mallory"} 6`,

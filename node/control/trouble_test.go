@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/state"
 )
 
 func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
@@ -31,6 +32,10 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		"publishing:":               func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
 		"account:":                  func(s *Status) { s.Publishing.Funds = "algod is away" },
 		"chain: behind:":            func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
+		"source I: lies: it hides": func(s *Status) {
+			s.Watching.Sources = []state.Source{{Name: "J"}, {Name: "I", Problem: "lies", Detail: "it hides"}}
+		},
+		"late: 2 transactions": func(s *Status) { s.Late.Found, s.Late.Unfolded = 3, 2 },
 		"chain: the indexer gave 3": func(s *Status) { s.Watching.Forged = 3 },
 		"chain: the history of":     func(s *Status) { s.Watching.GivenUp = []string{"X"} },
 		"disk:":                     func(s *Status) { s.Disk.Condition = problem.Condition{Problem: "disk"} },

@@ -249,7 +249,7 @@ func newOperated(t *testing.T) *operated {
 	own := repo.Consortium{ID: h.ID, Name: "As invited", GenesisID: "t-v1", Network: "private", Charter: "TX1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 	o.api = &API{
 		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Ledger: o.parts, Watcher: following{o.parts}, Collections: o.parts,
-		Members: o.parts, Withdrawer: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{} }, Sole: o.parts, Feeds: feeding{o.parts},
+		Members: o.parts, Withdrawer: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{Found: 3, Unfolded: 1} }, Sole: o.parts, Feeds: feeding{o.parts},
 		Accounts: clients.NewAccounts(h.R, o.trail), Trail: o.trail, Log: log, Started: time.Unix(1000, 0).UTC(), Stages: stages.New(),
 		Disk:  problem.NewDisk(0, func(string) (uint64, error) { return o.free, o.parts.err }, log, h.R.Dir),
 		Clock: problem.NewClock(nil, log), Sealing: problem.NewMonitor("sealing", log), Publishing: problem.NewMonitor("publishing", log), Certificate: problem.NewMonitor("certificate", log),

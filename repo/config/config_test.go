@@ -30,7 +30,7 @@ func TestTheConfigFileIsReadAsItWasWritten(t *testing.T) {
 	must(t, err)
 	want := Default()
 	want.Organisation.Name, want.Organisation.Title = "acme", `ACME "CERT"`
-	want.IPFS.Announce = []string{}
+	want.IPFS.Announce, want.Algorand.Indexers = []string{}, []string{}
 	if fmt.Sprintf("%+v", read) != fmt.Sprintf("%+v", want) {
 		t.Errorf("read\n%+v\nwant\n%+v", read, want)
 	}
@@ -41,22 +41,28 @@ func TestMistakesInTheConfigAreNamed(t *testing.T) {
 	good, err := os.ReadFile(Path(dir))
 	must(t, err)
 	for change, want := range map[[2]string]string{
-		{"listen = \"127.0.0.1:9440\"", "listen = \"nowhere\""}: "taxii.listen",
-		{"publish_wait", "publish_weight"}:                      "taxii.publish_weight is not known",
-		{"name = \"acme\"", "name = \"ACME\""}:                  "organisation.name",
-		{"level = \"info\"", "level = \"loud\""}:                "log.level",
-		{"max_fee = 10000", "max_fee = 1"}:                      "algorand.max_fee",
-		{"poll = \"5s\"", "poll = \"often\""}:                   "often",
-		{"anchor = \"auto\"", "anchor = \"each\""}:              "publish.anchor",
-		{"feeds = \"batch\"", "feeds = \"\""}:                   "publish.feeds",
-		{"batch_from = 101", "batch_from = 1"}:                  "publish.batch_from",
-		{"release_after = \"\"", "release_after = \"23h59m\""}:  "publish.release_after: 23h59m0s is less than 24h0m0s",
-		{"release_after = \"\"", "release_after = \"a month\""}: "a month",
-		{"release_after = \"\"", "release_after = \"-720h\""}:   "publish.release_after",
+		{"listen = \"127.0.0.1:9440\"", "listen = \"nowhere\""}:                              "taxii.listen",
+		{"publish_wait", "publish_weight"}:                                                   "taxii.publish_weight is not known",
+		{"name = \"acme\"", "name = \"ACME\""}:                                               "organisation.name",
+		{"level = \"info\"", "level = \"loud\""}:                                             "log.level",
+		{"max_fee = 10000", "max_fee = 1"}:                                                   "algorand.max_fee",
+		{"poll = \"5s\"", "poll = \"often\""}:                                                "often",
+		{"anchor = \"auto\"", "anchor = \"each\""}:                                           "publish.anchor",
+		{"feeds = \"batch\"", "feeds = \"\""}:                                                "publish.feeds",
+		{"batch_from = 101", "batch_from = 1"}:                                               "publish.batch_from",
+		{"release_after = \"\"", "release_after = \"23h59m\""}:                               "publish.release_after: 23h59m0s is less than 24h0m0s",
+		{"release_after = \"\"", "release_after = \"a month\""}:                              "a month",
+		{"release_after = \"\"", "release_after = \"-720h\""}:                                "publish.release_after",
+		{"follow = \"auto\"", "follow = \"all\""}:                                            "algorand.follow",
+		{"indexers = []", "indexers = [\"https://a.example/KEY\", \"ftp://b.example/KEY\"]"}: "algorand.indexers: entry 2",
+		{"indexers = []", "indexers = [\"http://127.0.0.1:8980\"]"}:                          "algorand.indexers: entry 1 is there twice",
+		{"indexers = []", "indexers = [" + strings.Repeat(`"https://a.example",`, 8) + "]"}:  "algorand.indexers: at most 8",
 	} {
 		must(t, os.WriteFile(Path(dir), []byte(strings.Replace(string(good), change[0], change[1], 1)), 0o600))
 		if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want it to name %s", change[1], err, want)
+		} else if strings.Contains(err.Error(), "KEY") {
+			t.Errorf("a key is shown: %v", err)
 		}
 	}
 }
