@@ -243,8 +243,8 @@ func (w *Watcher) find(name string) *source {
 	return nil
 }
 
-// Reread reads rounds from one source alone, for what it may have more than was delivered without it. The publishers are
-// those that can count, given what was found; take is given the events window by window, in chain order.
+// Reread reads rounds from one source alone, for what it may have more than was delivered without it. The publishers
+// are those that can count, given what was found; take is given the events window by window, in chain order.
 func (w *Watcher) Reread(ctx context.Context, name string, first, last uint64, publishers func([]consortium.Event) []consortium.Publisher, take func([]consortium.Event) error) error {
 	s := w.find(name)
 	if s == nil {

@@ -231,8 +231,8 @@ func (p *past) first() uint64 { return p.parts[0].first }
 
 func (p *past) last() uint64 { return p.parts[0].last }
 
-// step reads a page of the first source that has one to be read. Done is true when the window is whole. A failure of one
-// source keeps the others from nothing.
+// step reads a page of the first source that has one to be read. Done is true when the window is whole. A failure of
+// one source keeps the others from nothing.
 func (p *past) step(ctx context.Context) (done bool, givenUp string, err error) {
 	var failed error
 	for i, h := range p.parts {

@@ -48,8 +48,8 @@ type Config struct {
 	Witness     Witness // nil where there is no other source
 	Blocks      Blocks  // algod's; nil where there is none
 	Follow      bool    // follow the tip by Blocks; else they only decide where indexers differ
-	// Found gives the events of some rounds that were found when the cursor had passed them, in chain order; nil if nothing
-	// ever is.
+	// Found gives the events of some rounds that were found when the cursor had passed them, in chain order; nil if
+	// nothing ever is.
 	Found func(first, last uint64) ([]consortium.Event, error)
 	// Missed is told that rounds were passed without the word of a source that should have been asked.
 	Missed func(source string, first, last uint64)

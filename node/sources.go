@@ -1,17 +1,10 @@
 package node
 
 import (
-	"context"
 	"fmt"
-	"net"
-	"net/netip"
-	"net/url"
-	"strings"
-	"time"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
-	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 )
 
@@ -41,60 +34,15 @@ func indexers(c config.Config) (list []chainwatch.Indexer, err error) {
 	return list, nil
 }
 
-// followsBlocks reports whether the end of the chain is followed by algod's blocks. By itself it is where algod is near:
-// a provider counts what it gives.
-func followsBlocks(ctx context.Context, c config.Config) bool {
-	if c.Algorand.Follow != config.FollowAuto {
-		return c.Algorand.Follow == config.FollowBoth
-	}
-	u, err := url.Parse(c.Algorand.AlgodURL)
-	if err != nil {
-		return false
-	}
-	host := u.Hostname()
-	if address, err := netip.ParseAddr(host); err == nil {
-		return isNear(address)
-	}
-	if !strings.Contains(host, ".") { // a name of this machine, of a container beside it, or of its network
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(addresses) == 0 {
-		return false
-	}
-	for _, address := range addresses {
-		if !isNear(address) {
-			return false
-		}
-	}
-	return true
-}
-
-func isNear(address netip.Addr) bool {
-	address = address.Unmap()
-	return address.IsLoopback() || address.IsPrivate() || address.IsLinkLocalUnicast()
-}
-
-// beginSources has sources that are followed from now on be asked for what was passed without them.
-func beginSources(r *repo.Repo, list []chainwatch.Indexer) error {
-	cursor, err := r.View.Cursor()
+// followAll has those sources that are new be asked for what was passed without them.
+func (n *Node) followAll(list []chainwatch.Indexer) error {
+	cursor, err := n.repo.View.Cursor()
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(list))
-	for i, one := range list {
-		names[i] = one.Name
+	var names []string
+	for _, one := range list {
+		names = append(names, one.Name)
 	}
-	added, err := r.Found.Sources(names)
-	if err != nil || cursor == 0 {
-		return err
-	}
-	for _, name := range added {
-		if err := r.Found.Miss(name, 1, cursor); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n.repo.Found.Follow(names, cursor)
 }

@@ -111,14 +111,14 @@ func (n *Node) wireChain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := beginSources(n.repo, list); err != nil {
+	if err := n.followAll(list); err != nil {
 		return err
 	}
 	n.late = &proof.Late{Found: n.repo.Found, Network: [32]byte(n.consortium.GenesisHash), Rebuild: n.Rebuild, Log: n.log}
 	n.witness = &witness{ledger: n.ledger, consortium: n.consortium}
 	n.watcher = chainwatch.New(chainwatch.Config{
 		Indexers: list, Consortium: n.consortium.ID, Charter: n.consortium.Charter, GenesisHash: [32]byte(n.consortium.GenesisHash),
-		Sink: n.replicator, Witness: n.witness.tip, Blocks: n.ledger, Follow: followsBlocks(ctx, config), Found: n.late.Events,
+		Sink: n.replicator, Witness: n.witness.tip, Blocks: n.ledger, Follow: config.FollowsBlocks(ctx), Found: n.late.Events,
 		Missed: n.late.Missed, Poll: config.Algorand.Poll.Duration, Log: n.log,
 	})
 	n.gossip.watcher, n.minter.Finder, n.minter.Hint = n.watcher, n.watcher, n.watcher.Confirmed

@@ -103,14 +103,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	if s.Watching.Problem != "" {
 		gauge(descWatching, 1, s.Watching.Problem)
 	}
-	for _, one := range s.Watching.Sources {
-		if one.Problem != "" {
-			gauge(descSource, 1, one.Name, one.Problem)
-		}
-		gauge(descLies, float64(len(one.Lies)), one.Name)
-	}
-	gauge(descLate, float64(s.Late.Found-s.Late.Unfolded), "yes")
-	gauge(descLate, float64(s.Late.Unfolded), "no")
+	collectSources(s, gauge)
 	if s.Clock.Known {
 		gauge(descClock, s.Clock.Ahead)
 	}
@@ -128,6 +121,18 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descUndecided, float64(s.View.Undecided))
 	gauge(descMember, number(s.Member))
 	collectMembers(s, gauge)
+}
+
+// collectSources collects what is about the sources of the chain.
+func collectSources(s Status, gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	for _, one := range s.Watching.Sources {
+		if one.Problem != "" {
+			gauge(descSource, 1, one.Name, one.Problem)
+		}
+		gauge(descLies, float64(len(one.Lies)), one.Name)
+	}
+	gauge(descLate, float64(s.Late.Found-s.Late.Unfolded), "yes")
+	gauge(descLate, float64(s.Late.Unfolded), "no")
 }
 
 // collectMembers collects what is about other members.

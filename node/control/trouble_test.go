@@ -28,14 +28,14 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 	s.Watching.CaughtUp = true
 	want := 0
 	for name, change := range map[string]func(*Status){
-		"member:":                   func(s *Status) { s.Member = false },
-		"publishing:":               func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
-		"account:":                  func(s *Status) { s.Publishing.Funds = "algod is away" },
-		"chain: behind:":            func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
+		"member:":        func(s *Status) { s.Member = false },
+		"publishing:":    func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
+		"account:":       func(s *Status) { s.Publishing.Funds = "algod is away" },
+		"chain: behind:": func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
 		"source I: lies: it hides": func(s *Status) {
 			s.Watching.Sources = []state.Source{{Name: "J"}, {Name: "I", Problem: "lies", Detail: "it hides"}}
 		},
-		"late: 2 transactions": func(s *Status) { s.Late.Found, s.Late.Unfolded = 3, 2 },
+		"late: 2 transactions":      func(s *Status) { s.Late.Found, s.Late.Unfolded = 3, 2 },
 		"chain: the indexer gave 3": func(s *Status) { s.Watching.Forged = 3 },
 		"chain: the history of":     func(s *Status) { s.Watching.GivenUp = []string{"X"} },
 		"disk:":                     func(s *Status) { s.Disk.Condition = problem.Condition{Problem: "disk"} },

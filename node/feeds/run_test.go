@@ -218,7 +218,7 @@ func TestAFeedWaitsWhilePublishingDoes(t *testing.T) {
 	nodetest.Must(t, err)
 	for want, change := range map[string]func(reason error){
 		"publishing waits, and nothing is taken until it goes on: no money": func(err error) { f.waits = err },
-		"the indexer could not be followed to the tip of the chain":         func(err error) { f.behind = err },
+		"the chain could not be followed to its tip":                        func(err error) { f.behind = err },
 	} {
 		change(errors.New("no money"))
 		report, err := f.RunNow(t.Context(), "misp", false)

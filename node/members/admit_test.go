@@ -246,7 +246,7 @@ func TestOnlyTheGovernorAdmitsRemovesAndReplaces(t *testing.T) {
 	} {
 		wantRefusal(t, what, try(), "only the governor "+founder.Address()+" can "+what)
 		o.watcher.lost = errors.New("a timeout")
-		wantRefusal(t, what+" without an indexer", try(), "the indexer could not be followed to the tip of the chain (503): a timeout")
+		wantRefusal(t, what+" without an indexer", try(), "the chain could not be followed to its tip (503): a timeout")
 		o.watcher.lost = nil
 	}
 	if kinds := o.stored(); len(kinds) != 0 {

@@ -118,8 +118,8 @@ func (r *rereader) take(events []consortium.Event) error {
 	return nil
 }
 
-// confirmed is a transaction that an indexer gives, with its signature. It is not ok if algod has the block and it isn't
-// there.
+// confirmed is a transaction that an indexer gives, with its signature. It is not ok if algod has the block and it
+// isn't there.
 func (r *rereader) confirmed(e consortium.Event) (c onchain.Confirmed, ok bool, err error) {
 	block, here, err := r.Ledger.Read(r.ctx, e.Round)
 	if err == nil && here && block.Fit == onchain.Fits {

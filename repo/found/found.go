@@ -136,7 +136,8 @@ func compare(a, b uint64) int {
 	return 0
 }
 
-// Count is how much was found, how much of it the view was begun without, and when it was last begun anew because of it.
+// Count is how much was found, how much of it the view was begun without, and when it was last begun anew because of
+// it.
 func (t *Table) Count() (all, unfolded int, itself time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -209,9 +210,23 @@ func (t *Table) Asked(source string, m Missed) error {
 	return nil
 }
 
-// Sources makes the sources known by which the chain is followed from now on, and reports which of them are new: they
-// have to be asked all that was passed. Of the first ones of all none is.
-func (t *Table) Sources(names []string) (added []string, err error) {
+// Follow makes the sources known by which the chain is followed from now on. Those that are new have to be asked all
+// that was passed, up to the cursor; of the first ones of all none is.
+func (t *Table) Follow(names []string, cursor uint64) error {
+	added, err := t.add(names)
+	if err != nil || cursor == 0 {
+		return err
+	}
+	for _, name := range added {
+		if err := t.Miss(name, 1, cursor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add keeps the names of sources, and gives those that are new.
+func (t *Table) add(names []string) (added []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err = t.store.Write(func(txn *kv.Txn) error {

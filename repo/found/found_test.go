@@ -152,10 +152,23 @@ func TestWhatASourceHasMissedIsRememberedUntilItIsAsked(t *testing.T) {
 func TestASourceIsNewIfThereWereOthersBefore(t *testing.T) {
 	x := newTable(t)
 	for _, c := range []struct{ names, want string }{{"A", ""}, {"A", ""}, {"A B C", "B C"}, {"B", ""}, {"A D", "D"}} {
-		added, err := x.Sources(strings.Fields(c.names))
-		must(t, err)
+		must(t, x.Follow(strings.Fields(c.names), 500))
+		var added []string
+		for _, name := range []string{"A", "B", "C", "D"} {
+			if m, some := x.Missed(name); some {
+				added = append(added, name)
+				if m.First != 1 || m.Last != 500 {
+					t.Errorf("%s is to be asked for %+v", name, m)
+				}
+				must(t, x.Asked(name, m))
+			}
+		}
 		if got := strings.Join(added, " "); got != c.want {
 			t.Errorf("%s: new are %q, want %q", c.names, got, c.want)
+		}
+		must(t, x.Follow([]string{"E"}, 0))
+		if m, some := x.Missed("E"); some {
+			t.Errorf("nothing was passed, and it is to be asked for %+v", m)
 		}
 		x.again()
 	}
