@@ -15,8 +15,8 @@ const attendEvery = 3
 func (w *Watcher) attend(ctx context.Context, s *source) {
 	ticker := time.NewTicker(attendEvery * w.config.Poll)
 	defer ticker.Stop()
-	r := s.reader
-	compared := uint64(0)
+	r := s.asker()
+	r.filters.notePrefix, r.answered = true, s.tip.answered
 	for {
 		select {
 		case <-ctx.Done():
@@ -24,7 +24,7 @@ func (w *Watcher) attend(ctx context.Context, s *source) {
 		case <-ticker.C:
 		}
 		if w.following.Load() || w.isOut(s) {
-			err := w.compare(ctx, s, &r, &compared)
+			err := w.compare(ctx, s, r)
 			if ctx.Err() != nil {
 				return
 			}
@@ -35,11 +35,15 @@ func (w *Watcher) attend(ctx context.Context, s *source) {
 }
 
 // compare asks an indexer for the rounds that algod's blocks have shown since it was asked last.
-func (w *Watcher) compare(ctx context.Context, s *source, r *reader, compared *uint64) error {
+func (w *Watcher) compare(ctx context.Context, s *source, r *reader) error {
 	var first, last uint64
 	var want []consortium.Event
 	if w.blocks != nil {
-		first, last, want = w.blocks.showed(*compared+1, tipWindow)
+		most := uint64(tipWindow)
+		if !r.filters.txType {
+			most = tipWindowNoFilter
+		}
+		first, last, want = w.blocks.showed(s.compared.Load()+1, most)
 	}
 	if first == 0 { // nothing new: that it answers, and what it says of its last round, is what there is to know
 		cursor := w.cursor()
@@ -59,8 +63,15 @@ func (w *Watcher) compare(ctx context.Context, s *source, r *reader, compared *u
 	if read.last < first || s.tip.agreed() < read.last {
 		return nil // one answer is none
 	}
-	*compared = read.last
+	s.compared.Store(read.last)
 	w.hold(s, read.window, want)
+	least := read.last
+	for _, other := range w.sources {
+		if !w.isOut(other) {
+			least = min(least, other.compared.Load())
+		}
+	}
+	w.blocks.trim(least)
 	return nil
 }
 

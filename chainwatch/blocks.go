@@ -37,7 +37,7 @@ const (
 	// rememberWrong is for how long it is shown that algod gave a block that doesn't fit.
 	rememberWrong = time.Hour
 	tooSoon       = time.Second // for an answer to a wait that brings nothing
-	maxShown      = 20_000      // transactions of blocks that the indexers' answers are held against
+	maxShown      = 10_000      // transactions of blocks that the indexers' answers are held against
 )
 
 // blocks follows the chain by algod's blocks. Only Run's goroutine uses it, save for what the lock is for.
@@ -120,6 +120,7 @@ func (w *Watcher) blocksFailed(err error) {
 func (w *Watcher) nextBlocks(ctx context.Context, cursor uint64) (did progress, turned bool, most uint64, err error) {
 	b := w.blocks
 	did = progress{cursor: cursor, blocks: true, more: true}
+	began, waited := time.Now(), b.probed
 	if err := w.advance(ctx, cursor); err != nil {
 		if ctx.Err() != nil {
 			return did, false, 0, ctx.Err()
@@ -132,7 +133,9 @@ func (w *Watcher) nextBlocks(ctx context.Context, cursor uint64) (did progress, 
 	switch {
 	case b.tip <= cursor:
 		w.arrived(cursor)
-		did.rest, did.whole = tooSoon, true
+		if did.whole = true; waited && time.Since(began) < tooSoon {
+			did.rest = tooSoon
+		}
 		return did, false, 0, nil
 	case b.tip > cursor+tipWindow && !w.alone():
 		return did, true, tipWindow, nil
@@ -301,6 +304,16 @@ func (b *blocks) show(next window) {
 	if b.shown.last > b.shown.first+tipWindow {
 		b.shown.first = b.shown.last - tipWindow
 		b.shown.events = slices.DeleteFunc(b.shown.events, func(e consortium.Event) bool { return e.Round < b.shown.first })
+	}
+}
+
+// trim forgets what all indexers were held against.
+func (b *blocks) trim(upTo uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if upTo >= b.shown.first && upTo <= b.shown.last {
+		b.shown.first = upTo + 1
+		b.shown.events = slices.DeleteFunc(b.shown.events, func(e consortium.Event) bool { return e.Round <= upTo })
 	}
 }
 

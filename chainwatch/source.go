@@ -28,6 +28,7 @@ type source struct {
 	failures int     // in a row
 	answered bool    // it has given all that it was asked for, and the others have not
 	filtered atomic.Bool
+	compared atomic.Uint64 // the round up to which it was held against algod's blocks
 
 	// Guarded by the watcher's lock.
 	state    SourceState
@@ -71,7 +72,7 @@ func (s *source) newReader(config Config, client *indexer.Client) reader {
 
 // asker is a reader of its own, for whoever asks beside Run.
 func (s *source) asker() *reader {
-	r := s.reader
+	r := &s.reader // whose filters are Run's
 	return &reader{client: r.client, decode: r.decode, filters: filters{txType: s.filtered.Load()}, limit: pageLimit, most: maxEvents, foreign: r.foreign, from: s.name}
 }
 

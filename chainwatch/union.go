@@ -44,6 +44,7 @@ func (w *Watcher) join(ctx context.Context, parts []part) (window, error) {
 		}
 		joined.events = nil
 	}
+	w.preferFound(parts)
 	for _, p := range parts {
 		joined.events = append(joined.events, p.events...)
 	}
@@ -73,6 +74,31 @@ func (w *Watcher) found(first, last uint64) ([]consortium.Event, error) {
 		return nil, &sinkError{err}
 	}
 	return events, nil
+}
+
+// preferFound takes out of the parts what gives another place to something that was found late: that was decided then.
+func (w *Watcher) preferFound(parts []part) {
+	last := parts[len(parts)-1]
+	if last.from != nil {
+		return
+	}
+	known := make(map[string]consortium.Event, len(last.events))
+	for _, e := range last.events {
+		known[e.TxID] = e
+	}
+	for i := range parts[:len(parts)-1] {
+		p := &parts[i]
+		p.events = slices.DeleteFunc(slices.Clone(p.events), func(e consortium.Event) bool {
+			so, found := known[e.TxID]
+			if !found || spotOf(so) == spotOf(e) {
+				return false
+			}
+			if p.from != nil {
+				w.accuse(p.from, so, "it gives it another place, or another asset")
+			}
+			return true
+		})
+	}
 }
 
 // disputes are the transactions about whose places or assets not all agree who give them, by their ids.

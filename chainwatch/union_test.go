@@ -177,6 +177,9 @@ func TestWhatWasFoundLateIsInEveryWindow(t *testing.T) {
 		f := newFake(t, round, known)
 		m := newMultiple(t, 500, []consortium.Publisher{{Account: w.Address.String()}}, nil, false, f)
 		m.found = []consortium.Event{decoded}
+		if round == 600 { // and what an indexer says of it now is not asked
+			f.list = append(f.list, moved(late, 507, 0, late.CreatedAssetIndex))
+		}
 		m.until(t, round)
 		m.has(t, "505:0", "506:0")
 		if m.recheck(t.Context(), m.sources[0]); len(m.sourceStates()[0].Lies) != 1 {
@@ -251,11 +254,12 @@ func TestAnIndexerIsHeldAgainstTheBlocks(t *testing.T) {
 	b := &fakeBlocks{tip: 520, list: list}
 	m := newMultiple(t, 500, nil, b, true, f)
 	m.until(t, 520)
-	s, compared := m.sources[0], uint64(0)
+	s := m.sources[0]
 	look := func() {
 		t.Helper()
-		r := s.reader
-		must(t, m.compare(t.Context(), s, &r, &compared))
+		r := s.asker()
+		r.answered = s.tip.answered
+		must(t, m.compare(t.Context(), s, r))
 		m.recheck(t.Context(), s)
 	}
 	look()
@@ -270,6 +274,9 @@ func TestAnIndexerIsHeldAgainstTheBlocks(t *testing.T) {
 		t.Errorf("the log tells %d times: %s", n, m.log.String())
 	}
 	m.has(t, "501:0", "502:0", "503:0") // whatever it says
+	if first, _, events := m.blocks.showed(1, 1000); first != 511 || len(events) != 0 {
+		t.Errorf("what it was held against is kept from round %d on: %v", first, events)
+	}
 	f.set(func() { f.list = list })
 	for range 2 * recheckEvery {
 		m.recheck(t.Context(), s)

@@ -265,8 +265,8 @@ func (w *Watcher) rest(ctx context.Context, pause time.Duration, failing bool) b
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	wake := w.wake
-	if failing {
-		wake = nil // an indexer that can't answer, or asked to be left alone for a while, is not hurried
+	if failing || w.following.Load() {
+		wake = nil // algod tells of every block by itself; an indexer that can't answer, or asked to be left alone for a while, is not hurried
 	}
 	for {
 		select {

@@ -124,11 +124,11 @@ func (l *Late) Began() error {
 func (l *Late) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lateEvery)
 	defer ticker.Stop()
-	later := map[string]time.Time{} // sources that could not be asked
+	later := map[string]time.Time{} // sources that were asked: each time the log is folded
 	for {
 		news := l.News.Changed()
 		for _, s := range l.Sources() {
-			if time.Now().After(later[s.Name]) && l.catchUp(ctx, s) != nil {
+			if !time.Now().Before(later[s.Name]) && l.catchUp(ctx, s) {
 				later[s.Name] = time.Now().Add(lateRetry)
 			}
 		}
@@ -144,11 +144,11 @@ func (l *Late) Run(ctx context.Context) error {
 	}
 }
 
-// catchUp asks a source for what was passed without it, once it is well.
-func (l *Late) catchUp(ctx context.Context, s chainwatch.SourceState) error {
+// catchUp asks a source for what was passed without it, once it is well. It reports whether it asked.
+func (l *Late) catchUp(ctx context.Context, s chainwatch.SourceState) bool {
 	m, some := l.Found.Missed(s.Name)
 	if !some || s.LeftOut || s.Problem == chainwatch.ProblemIndexer || s.Problem == chainwatch.ProblemAlgod || s.Problem == chainwatch.ProblemBehind {
-		return nil
+		return false
 	}
 	var err error
 	if s.Name == chainwatch.AlgodName {
@@ -162,7 +162,7 @@ func (l *Late) catchUp(ctx context.Context, s chainwatch.SourceState) error {
 	if err != nil && ctx.Err() == nil {
 		l.Log.Warn("a source could not be asked what was passed without it", "source", s.Name, "first", m.First, "last", m.Last, "error", err)
 	}
-	return err
+	return true
 }
 
 // fold has the view folded anew if something was found that it is without, at most once in a while.
