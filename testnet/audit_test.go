@@ -2,7 +2,6 @@ package testnet
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -58,22 +57,15 @@ func TestAnAuditFindsWhatTheIndexerHides(t *testing.T) {
 	publisher.post(n.collection, indicator(10))
 	reader.shows(n.collection, indicator(10))
 
-	// The hole in the publisher's numbers says where to look. What is found is folded in.
-	a, code := reader.audit()
-	if code != 3 || a.Passed || len(a.Findings) == 0 || a.Findings[0].Problem != proof.Omitted || a.Findings[0].TxID != hidden ||
-		a.Findings[0].Sender != "alpha" || len(a.Missing) > 0 {
-		t.Errorf("exit code %d: %+v", code, a)
+	// The hole in the publisher's numbers says where to look. What is found there is folded in.
+	out, stderr, code := reader.try("audit")
+	if code != 3 || !strings.Contains(out, "OMITTED") || !strings.Contains(out, hidden) || !strings.Contains(out, "alpha") || !strings.Contains(stderr, "differences") {
+		t.Errorf("exit code %d: it prints %s%s", code, out, stderr)
 	}
-	reader.shows(n.collection, indicator(1))
-	if out, stderr, _ := reader.try("audit", "--every-round"); !strings.Contains(out, "OMITTED") || !strings.Contains(stderr, "differences") {
-		t.Errorf("it prints %s%s", out, stderr)
-	}
-	eventually(t, func() (bool, string) {
-		s := reader.status()
-		return s.Late.Found == 2, fmt.Sprintf("%+v %+v", s.Missing, s.Late)
-	})
-	reader.cli("view", "rebuild")
 	reader.shows(n.collection, indicator(1), indicator(9), indicator(10))
+	if s := reader.status().Late; s.Found != 2 || s.Unfolded != 0 {
+		t.Errorf("%+v", s)
+	}
 	if a, code := reader.audit("--every-round"); code != 0 {
 		t.Errorf("with all that was found: exit code %d: %+v", code, a)
 	}
