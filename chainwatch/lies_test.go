@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/testnet/devchain"
@@ -410,5 +411,56 @@ func TestAWitnessThatFailsIsAskedLessAndLess(t *testing.T) {
 	}
 	if asked.Load() != 1 {
 		t.Errorf("asked %d times at once", asked.Load())
+	}
+}
+
+// By algod's blocks the following goes on whatever the indexer does; it is named while it does.
+func TestAnIndexerThatStandsHoldsUpNothingWhereBlocksAreFollowed(t *testing.T) {
+	w := newWorld(t)
+	g := w.lying(gateway.Rule{Frozen: w.chain.Round()})
+	w.blocks = true
+	watcher, s, caughtUp := w.watch(func(w *Watcher) { w.sources[0].tip.lagging = 300 * time.Millisecond })
+	caughtUp()
+	w.objects(w.governor, 40)
+	eventually(t, func() (bool, string) {
+		state := watcher.State()
+		return s.count(w.governor) == 42 && state.Cursor == w.chain.Round() && state.CaughtUp && state.Problem == "" && state.ByBlocks &&
+			state.Sources[0].Problem == ProblemBehind, fmt.Sprintf("%d events, %+v", s.count(w.governor), state)
+	})
+	must(t, g.Set())
+	eventually(t, func() (bool, string) {
+		state := watcher.State()
+		return state.Sources[0].Problem == "" && state.Sources[0].Round == w.chain.Round(), fmt.Sprintf("%+v", state)
+	})
+	if state := watcher.State(); len(state.Sources) != 2 || len(state.Sources[0].Lies) != 0 || state.Sources[1].Problem != "" {
+		t.Errorf("%+v", state.Sources)
+	}
+}
+
+// Where blocks are followed a round costs the two requests to algod that whoever publishes makes in any case.
+func TestARoundCostsTwoRequestsToAlgod(t *testing.T) {
+	w := newWorld(t)
+	g, err := gateway.Start(w.chain.AlgodURL())
+	must(t, err)
+	t.Cleanup(func() { must(t, g.Close()) })
+	client, err := algorand.NewAlgod(g.URL(), w.chain.Token())
+	must(t, err)
+	w.governor.Ledger = ledger.New(client, w.account, 10_000)
+	w.blocks = true
+	_, s, caughtUp := w.watch(nil)
+	caughtUp()
+	w.objects(w.governor, 1)
+	eventually(t, func() (bool, string) { return s.count(w.governor) == 3, "the first" })
+	g.Forget()
+	const rounds = 10
+	for i := range rounds {
+		w.objects(w.governor, 1) // which reads the block, too
+		eventually(t, func() (bool, string) {
+			return s.count(w.governor) == 4+i, fmt.Sprintf("%d events", s.count(w.governor))
+		})
+	}
+	blocks, waits := len(g.Requests("/v2/blocks/")), len(g.Requests("wait-for-block-after"))
+	if blocks != rounds || waits > rounds+1 {
+		t.Errorf("%d rounds cost %d blocks and %d waits", rounds, blocks, waits)
 	}
 }

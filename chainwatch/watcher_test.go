@@ -35,6 +35,8 @@ type world struct {
 	governor   *publisher
 	consortium uint64
 	charter    string
+	blocks     bool             // they are followed
+	account    crypto.Account   // the governor's
 	indexer    *gateway.Gateway // between the watcher and the indexer, where a test needs one
 }
 
@@ -73,6 +75,9 @@ func (w *world) publisher() *publisher {
 	must(w.t, err)
 	_, err = w.algod.SendRawTransaction(raw).Do(w.t.Context())
 	must(w.t, err)
+	if w.governor == nil {
+		w.account = account
+	}
 	return &publisher{Ledger: ledger.New(w.algod, account, 10_000)}
 }
 
@@ -188,7 +193,7 @@ func (w *world) watch(change func(*Watcher)) (*Watcher, *sink, func()) {
 	must(w.t, err)
 	watcher := New(Config{
 		Indexers: []Indexer{{"the indexer", client}}, Consortium: w.consortium, Charter: w.charter, GenesisHash: w.chain.GenesisHash(), Sink: s,
-		Witness: w.governor.Round, Poll: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Witness: w.governor.Round, Blocks: w.governor, Follow: w.blocks, Poll: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if change != nil {
 		change(watcher)
