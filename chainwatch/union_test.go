@@ -286,6 +286,24 @@ func TestAnIndexerIsHeldAgainstTheBlocks(t *testing.T) {
 	}
 }
 
+func TestWhoIsWronglySuspectedIsNotNamed(t *testing.T) {
+	w := newWriter()
+	one := w.object(t, 505, 0)
+	f := newFake(t, 510, one)
+	m := newMultiple(t, 500, nil, nil, false, f)
+	e, err := m.decode.event(one)
+	must(t, err)
+	m.accuse(m.sources[0], e, "it leaves it out")
+	if m.recheck(t.Context(), m.sources[0]); len(m.sourceStates()[0].Lies) != 0 || len(m.sources[0].suspects) != 0 {
+		t.Errorf("%+v", m.sourceStates())
+	}
+	f.set(func() { f.round, f.list = 504, nil }) // it hasn't come so far
+	m.accuse(m.sources[0], e, "it leaves it out")
+	if m.recheck(t.Context(), m.sources[0]); len(m.sourceStates()[0].Lies) != 0 || len(m.sources[0].suspects) != 1 {
+		t.Errorf("%+v", m.sourceStates())
+	}
+}
+
 func TestWhatASourceIsSuspectedOfIsBounded(t *testing.T) {
 	m := newMultiple(t, 500, nil, nil, false, newFake(t, 510))
 	for i := range uint64(2 * maxSuspects) {
