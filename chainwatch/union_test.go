@@ -202,7 +202,7 @@ func TestASourceThatDoesNotAnswerForAnHourIsLeftOut(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				m := newMultiple(t, 500, nil, nil, false, good, bad)
-				m.config.Poll, m.pace.poll = time.Second, time.Second
+				m.config.Poll, m.pace.poll = 20*time.Second, 20*time.Second
 				bad.set(func() { fail(bad) })
 				ended := make(chan error, 1)
 				go func() { ended <- m.Run(ctx) }()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -139,37 +140,50 @@ func TestWhatAnIndexerHasMoreThanTheLogIsKeptIfItCounts(t *testing.T) {
 
 // shelf is a table of what was found, in memory.
 type shelf struct {
-	list                   []found.Transaction
-	unfolded               int
-	itself                 time.Time
-	missed                 map[string]found.Missed
-	addErr, beganErr, miss error
+	mu       sync.Mutex
+	list     []found.Transaction
+	unfolded int
+	itself   time.Time
+	missed   map[string]found.Missed
 }
 
 func (s *shelf) Add(list ...found.Transaction) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.list, s.unfolded = append(s.list, list...), s.unfolded+len(list)
-	return len(list), s.addErr
+	return len(list), nil
 }
-func (s *shelf) Between(first, last uint64) []found.Transaction {
-	return slices.DeleteFunc(slices.Clone(s.list), func(t found.Transaction) bool { return t.Round < first || t.Round > last })
+
+func (s *shelf) Between(uint64, uint64) []found.Transaction { return nil }
+
+func (s *shelf) Count() (int, int, time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.list), s.unfolded, s.itself
 }
-func (s *shelf) Count() (int, int, time.Time) { return len(s.list), s.unfolded, s.itself }
+
 func (s *shelf) Began(at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.unfolded = 0
 	if !at.IsZero() {
 		s.itself = at
 	}
-	return s.beganErr
+	return nil
 }
-func (s *shelf) Miss(source string, first, last uint64) error {
-	s.missed[source] = found.Missed{First: first, Last: last}
-	return s.miss
-}
+
+func (s *shelf) Miss(source string, first, last uint64) error { return nil }
+
 func (s *shelf) Missed(source string) (found.Missed, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m, some := s.missed[source]
 	return m, some
 }
-func (s *shelf) Asked(source string, m found.Missed) error {
+
+func (s *shelf) Asked(source string, _ found.Missed) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.missed, source)
 	return nil
 }
