@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"time"
 
-	"github.com/algorand/go-algorand-sdk/v2/crypto"
 	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
@@ -17,8 +16,14 @@ import (
 // says already.
 func Restore(h *types.BlockHeader, s types.SignedTxnInBlock, offset uint64) Confirmed {
 	signed := whole(h, s)
+	return confirmed(h, s, signed, append([]byte("TX"), msgpack.Encode(signed.Txn)...), offset)
+}
+
+// confirmed is a transaction of a block, of which what its id is the hash of is known.
+func confirmed(h *types.BlockHeader, s types.SignedTxnInBlock, signed types.SignedTxn, encoded []byte, offset uint64) Confirmed {
+	id := sha512.Sum512_256(encoded)
 	return Confirmed{
-		SignedTxn: signed, TxID: crypto.TransactionIDString(signed.Txn),
+		SignedTxn: signed, TxID: base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(id[:]),
 		Position: consortium.Position{Round: uint64(h.Round), Intra: offset},
 		Time:     time.Unix(h.TimeStamp, 0).UTC(), Asset: uint64(s.ApplyData.ConfigAsset),
 	}
@@ -65,7 +70,10 @@ func InBlockHash(encoded []byte) [32]byte { return sha256.Sum256(append([]byte("
 
 // Leaf is the leaf of a transaction in the tree of which a block's header holds the root (txn256).
 func Leaf(t types.Transaction, inBlock [32]byte) [32]byte {
-	id := sha256.Sum256(append([]byte("TX"), msgpack.Encode(t)...))
+	return leaf(sha256.Sum256(append([]byte("TX"), msgpack.Encode(t)...)), inBlock)
+}
+
+func leaf(id, inBlock [32]byte) [32]byte {
 	return sha256.Sum256(append(append([]byte("TL"), id[:]...), inBlock[:]...))
 }
 

@@ -41,21 +41,32 @@ func Read(block *types.Block, known bool) Reading {
 	r := Reading{
 		Round: uint64(h.Round), Time: time.Unix(h.TimeStamp, 0).UTC(), Prev: h.Branch, GenesisHash: h.GenesisHash, Fit: Unclear,
 	}
-	if known {
-		r.Hash = HeaderHash(msgpack.Encode(*h))
-		switch {
-		case h.Sha256Commitment == (types.Digest{}): // older than what Algorand has had since 2022
-		case Commitment(h, block.Payset) == [32]byte(h.Sha256Commitment):
-			r.Fit = Fits
-		default:
-			r.Fit = Differs
-		}
-	}
+	compare := known && h.Sha256Commitment != types.Digest{} // which Algorand has had since 2022
+	var leaves [][32]byte
 	offsets := Offsets(block.Payset)
 	for i, t := range block.Payset {
-		if t.Txn.Type == types.AssetConfigTx && wire.HasNotePrefix(t.Txn.Note) {
-			r.Transactions = append(r.Transactions, Restore(h, t, offsets[i]))
+		ours := t.Txn.Type == types.AssetConfigTx && wire.HasNotePrefix(t.Txn.Note)
+		if !ours && !compare {
+			continue
 		}
+		signed := whole(h, t)
+		encoded := append([]byte("TX"), msgpack.Encode(signed.Txn)...)
+		if compare {
+			leaves = append(leaves, leaf(sha256.Sum256(encoded), InBlockHash(msgpack.Encode(t))))
+		}
+		if ours {
+			r.Transactions = append(r.Transactions, confirmed(h, t, signed, encoded, offsets[i]))
+		}
+	}
+	if known {
+		r.Hash = HeaderHash(msgpack.Encode(*h))
+	}
+	switch {
+	case !compare:
+	case Commitment(leaves) == [32]byte(h.Sha256Commitment):
+		r.Fit = Fits
+	default:
+		r.Fit = Differs
 	}
 	return r
 }
@@ -63,18 +74,17 @@ func Read(block *types.Block, known bool) Reading {
 // Commitment computes what a header's txn256 commits to: the root of a tree over a block's transactions and their
 // places. It is a vector commitment: padded to a power of two, with the leaf of an index at the place of its reversed
 // bits.
-func Commitment(h *types.BlockHeader, payset []types.SignedTxnInBlock) [32]byte {
-	depth := bits.Len(uint(max(len(payset), 1) - 1))
+func Commitment(leaves [][32]byte) [32]byte {
+	depth := bits.Len(uint(max(len(leaves), 1) - 1))
 	level := make([][32]byte, 1<<depth)
-	if len(payset) < len(level) {
+	if len(leaves) < len(level) {
 		bottom := sha256.Sum256([]byte("MB"))
 		for i := range level {
 			level[i] = bottom
 		}
 	}
-	for i, t := range payset {
-		at := bits.Reverse64(uint64(i)) >> (64 - depth)
-		level[at] = Leaf(whole(h, t).Txn, InBlockHash(msgpack.Encode(t)))
+	for i, leaf := range leaves {
+		level[bits.Reverse64(uint64(i))>>(64-depth)] = leaf
 	}
 	for ; len(level) > 1; level = level[:len(level)/2] {
 		for i := range len(level) / 2 {

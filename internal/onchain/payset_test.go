@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/common/models"
+	"github.com/algorand/go-algorand-sdk/v2/crypto"
 	"github.com/algorand/go-algorand-sdk/v2/encoding/msgpack"
 	"github.com/algorand/go-algorand-sdk/v2/types"
 )
@@ -81,7 +83,25 @@ func TestOnlyWhatMayBeOursIsTakenFromABlock(t *testing.T) {
 	block.Payset[5].Txn.Note = []byte("serviceledger:jx")
 	block.Payset[7].Txn.Note, block.Payset[7].Txn.Type = []byte("serviceledger:jx"), types.PaymentTx
 	r := Read(&block, true)
+	for _, c := range r.Transactions {
+		if c.TxID != crypto.TransactionIDString(c.Txn) {
+			t.Errorf("the id is %s", c.TxID)
+		}
+	}
+	if unclear := Read(&block, false); !reflect.DeepEqual(unclear.Transactions, r.Transactions) {
+		t.Error("what can't be compared is read otherwise")
+	}
 	if len(r.Transactions) != 2 || r.Transactions[0].Position.Intra != 2 || r.Transactions[1].Position.Intra != 5 || r.Transactions[0].Asset != uint64(block.Payset[2].ApplyData.ConfigAsset) {
 		t.Errorf("%+v", r.Transactions)
 	}
+}
+
+func BenchmarkReadABlock(b *testing.B) {
+	block := recordedBlock(b, "block-group16.msgp")
+	for b.Loop() {
+		if r := Read(&block, true); r.Fit != Fits {
+			b.Fatal(r.Fit)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(block.Payset)), "us/transaction")
 }
