@@ -108,11 +108,11 @@ func (p *Publisher) fateUnseen(item outbox.Item) (fate, error) {
 	case p.watchingProblem() != "":
 		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits, since %s; the node has followed it to round %d", item.Round, p.watchingProblem(), followed)}, nil
 	case followed < item.Round:
-		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits until the indexer has told of that round, and it has told up to round %d", item.Round, followed)}, nil
+		return fate{waits: fmt.Sprintf("on the chain in round %d; it waits until the node has followed the chain to that round, and it has followed it to round %d", item.Round, followed)}, nil
 	case p.State.TellsOf(item.Note.Sequence) && item.Destroys == 0:
 		return fate{failure: fmt.Sprintf("transaction %s is on the chain and counts for nothing: this organisation might not publish in the collection when it was made", item.TxID)}, nil
 	}
-	return fate{waits: fmt.Sprintf("on the chain in round %d; the indexer has told of that round, and not of this transaction", item.Round)}, nil
+	return fate{waits: fmt.Sprintf("on the chain in round %d; the node has followed the chain to that round, and has not seen this transaction", item.Round)}, nil
 }
 
 // unfollowed are the words for a problem of following the chain. Clients are told less than the operator.

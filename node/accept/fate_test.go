@@ -94,7 +94,7 @@ func TestCompleteMeansServed(t *testing.T) {
 	x.want("pending", x.event.TxID)
 	x.confirm()
 	x.state = chainwatch.State{}
-	x.want("pending", "until the indexer has told of that round")
+	x.want("pending", "until the node has followed the chain to that round")
 	x.state.Problem, x.state.Detail = chainwatch.ProblemIndexer, "https://indexer.example/?key=secret answers 503"
 	x.want("pending", "can't follow the indexer")
 	x.state.Problem = chainwatch.ProblemBehind
@@ -152,7 +152,7 @@ func TestAnIndexerThatStandsStillLeavesTheAnswerPending(t *testing.T) {
 		message  string
 	}{
 		"it can't be followed": {chainwatch.State{Problem: chainwatch.ProblemIndexer, Since: time.Now()}, time.Hour, "can't follow the indexer"},
-		"it stands still":      {chainwatch.State{}, 200 * time.Millisecond, "told up to round"},
+		"it stands still":      {chainwatch.State{}, 200 * time.Millisecond, "has followed it to round"},
 	} {
 		w := worldtest.NewFoundedWorld(t)
 		x := publishes(w, 1)
@@ -186,7 +186,7 @@ func TestWhatDoesNotCountIsAFailure(t *testing.T) {
 	other := w.Mint(w.Self, w.Object(3)) // a later one, which the indexer shows
 	nodetest.Must(t, w.Deliver(other))
 	w.Drain()
-	left.want("pending", "not of this transaction")
+	left.want("pending", "has not seen this transaction")
 	void := w.Mint(w.Self, w.Object(4))
 	void.Note.Kind, void.Note.Sequence = "of-another-day", left.event.Note.Sequence // so the number was seen, and counts for nothing
 	nodetest.Must(t, w.Deliver(void))

@@ -349,9 +349,9 @@ func TestAWithdrawalIsCompleteWhenNothingIsServed(t *testing.T) {
 	is(item, false, "can't pay")
 	end := w.Destroy(w.Self, shown.Asset)
 	item.State, item.Round, item.Note.Sequence = outbox.Confirmed, end.Round, end.Note.Sequence
-	is(item, false, "until the indexer has told of that round")
+	is(item, false, "until the node has followed the chain to that round")
 	nodetest.Must(t, w.Replicator.Deliver(t.Context(), end.Round, nil))
-	is(item, false, "the indexer has told of that round, and not of this transaction")
+	is(item, false, "has not seen this transaction")
 	nodetest.Must(t, w.Deliver(end))
 	is(item, true, "")
 	item.State = outbox.Stored // the view is ahead of the outbox
