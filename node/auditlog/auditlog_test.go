@@ -25,7 +25,7 @@ type line struct {
 }
 
 func TestWhoDidWhatStandsInTheAuditLog(t *testing.T) {
-	r := nodetest.NewChain(t, nodetest.NewOrg(t, "self")).R
+	r := nodetest.NewStoredChain(t, nodetest.NewOrg(t, "self")).R
 	trail := auditlog.New(r)
 	began := time.Now().Add(-time.Second)
 	nodetest.Must(t, auditlog.NoteCommand(r.Dir, "backup", "where"))

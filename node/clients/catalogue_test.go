@@ -30,9 +30,10 @@ var (
 	writer = taxii.Principal{User: "paul", Role: taxii.RolePublisher}
 )
 
-func newShownWorld(t *testing.T) *shownWorld {
+func newShownWorld(t *testing.T) *shownWorld { return newShownWorldIn(t, worldtest.NewHostileWorld(t)) }
+
+func newShownWorldIn(t *testing.T, h *worldtest.HostileWorld) *shownWorld {
 	t.Helper()
-	h := worldtest.NewHostileWorld(t)
 	described, err := OpenAPIRoot(h.R.Outbox, "The Self")
 	nodetest.Must(t, err)
 	s := &shownWorld{h, &Catalogue{
@@ -200,7 +201,7 @@ func all(t *testing.T, page taxii.Page) (list []taxii.Record) {
 }
 
 func TestAPageHasWhatTheQueryTakesInOrder(t *testing.T) {
-	s := newShownWorld(t)
+	s := newShownWorldIn(t, worldtest.NewStoredHostileWorld(t)) // where objects have room
 	for n := range 5 {
 		s.Takes(s.Mint(s.Mallory, s.ObjectOf(n+1, strings.Repeat("x", 100<<10)))) // so that a page has several parts
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
@@ -155,7 +156,7 @@ func newRepository(t *testing.T) string {
 func running(t *testing.T, dir string) Daemon {
 	t.Helper()
 	s := NewServers(nodetest.Discard, door.Hosts{})
-	o := newOperated(t)
+	o := newOperatedIn(t, worldtest.NewStoredHostileWorld(t))
 	daemon, err := s.ListenOperator(dir, o.api.Handler)
 	nodetest.Must(t, err)
 	daemon.Lock, err = repo.LockID(dir)

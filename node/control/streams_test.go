@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/p2p"
@@ -104,7 +105,7 @@ func TestACrosscheckThatIsCutOffHasNoResult(t *testing.T) {
 }
 
 func TestTheDaemonsPartOfABackupIsWhatTheRepositoryDumps(t *testing.T) {
-	o := newOperated(t)
+	o := newOperatedIn(t, worldtest.NewStoredHostileWorld(t))
 	want := bytes.Buffer{}
 	o.parts.directory = map[string][]p2p.File{}
 	events, err := o.R.View.Records()

@@ -239,9 +239,10 @@ type operated struct {
 
 const token = "the daemon's token"
 
-func newOperated(t *testing.T) *operated {
+func newOperated(t *testing.T) *operated { return newOperatedIn(t, worldtest.NewHostileWorld(t)) }
+
+func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 	t.Helper()
-	h := worldtest.NewHostileWorld(t)
 	o := &operated{HostileWorld: h, parts: &parts{}, trail: auditlog.New(h.R), said: &waiting.Text{}, free: 5 << 30}
 	log := slog.New(slog.NewTextHandler(o.said, nil))
 	described, err := clients.OpenAPIRoot(h.R.Outbox, "Self")

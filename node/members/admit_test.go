@@ -35,7 +35,7 @@ func wantRefusal(t *testing.T, what string, err error, words string) {
 // newFounder is an office whose consortium has nothing but its charter.
 func newFounder(t *testing.T, network string) *office {
 	t.Helper()
-	w := worldtest.NewWorld(t, nil)
+	w := worldtest.NewStoredWorld(t, nil)
 	w.R.Config.IPFS.Network = network
 	document, err := Document(w.R.Config, w.R.Keys)
 	nodetest.Must(t, err)
@@ -325,7 +325,7 @@ func TestAnAdmissionWaitsForTheKeysThatTheGovernorGives(t *testing.T) {
 
 // A charter that has not arrived is not amended: its name and history would be lost.
 func TestACharterThatHasNotArrivedIsNotAmended(t *testing.T) {
-	w := worldtest.NewWorld(t, nil)
+	w := worldtest.NewStoredWorld(t, nil)
 	w.Self = &nodetest.Org{Account: w.R.Keys.Account, Identity: w.R.Keys.Identity}
 	w.Self.PeerKey = w.R.Keys.Peer
 	w.Self.Signs(t, "self")

@@ -20,7 +20,7 @@ import (
 var genesisHash = slices.Repeat([]byte{7}, 32)
 
 // aRepository is one of an organisation that belongs to no consortium.
-func aRepository(t *testing.T) *repo.Repo { return nodetest.NewChain(t, nil).R }
+func aRepository(t *testing.T) *repo.Repo { return nodetest.NewStoredChain(t, nil).R }
 
 // aFoundation founds in a repository, on a chain of its own.
 func aFoundation(r *repo.Repo) (*foundation, *fakeChain) {

@@ -47,7 +47,7 @@ type office struct {
 // of the others founded.
 func newOffice(t *testing.T, governs bool, others ...*nodetest.Org) *office {
 	t.Helper()
-	w := worldtest.NewWorld(t, nil)
+	w := worldtest.NewStoredWorld(t, nil)
 	document, err := Document(w.R.Config, w.R.Keys)
 	nodetest.Must(t, err)
 	w.Self = &nodetest.Org{Account: w.R.Keys.Account, Identity: w.R.Keys.Identity, Document: document}

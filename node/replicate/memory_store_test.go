@@ -39,7 +39,7 @@ type log interface {
 
 // The histories are worth what the view in them is: it does what the store does, and says what that says.
 func TestTheViewOfTheHistoriesAnswersAsTheStoreDoes(t *testing.T) {
-	store := nodetest.NewChain(t, nodetest.NewOrg(t, "self")).R.View
+	store := nodetest.NewStoredChain(t, nodetest.NewOrg(t, "self")).R.View
 	for seed := range uint64(12) {
 		nodetest.Must(t, store.Reset())
 		b := &both{T: t, Rand: rand.New(rand.NewPCG(seed, 1)), store: store, memory: newMemory(&power{}), collections: []string{uuid.NewString(), uuid.NewString()}}

@@ -123,10 +123,19 @@ func Open(path string, storeKey []byte) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
+	v, err := New(s)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return v, nil
+}
+
+// New opens the view in a store.
+func New(s *store.Store) (*View, error) {
 	v := &View{store: s, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems}
 	v.counts.Store(&counts{})
 	if err := v.restore(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the view: %w", err), s.Close())
+		return nil, fmt.Errorf("opening the view: %w", err)
 	}
 	return v, nil
 }

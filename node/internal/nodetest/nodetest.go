@@ -23,12 +23,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/scratch"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/repotest"
 )
 
 func Must(t testing.TB, err error) {
@@ -48,11 +50,15 @@ type memStore struct {
 	Asked    int                   // how often Fetch was called
 	Silent   bool                  // Fetch waits until its context ends
 	PutFails error                 // Put fails with it
+	faults   *Faults
 }
 
 func NewMemStore() *memStore { return &memStore{Dirs: map[cid.Cid]p2p.Directory{}} }
 
 func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
+	if err := m.faults.next(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.PutFails != nil {
@@ -65,6 +71,9 @@ func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
 }
 
 func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
+	if err := m.faults.next(); err != nil {
+		return false, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, found := m.Dirs[root]
@@ -72,6 +81,9 @@ func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
 }
 
 func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+	if err := m.faults.next(); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.Reading != nil {
@@ -109,6 +121,9 @@ func (m *memStore) Fetches() int {
 }
 
 func (m *memStore) Forget(_ context.Context, roots []cid.Cid) error {
+	if err := m.faults.next(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.FailNext; err != nil {
@@ -167,6 +182,7 @@ func (o *Org) Signs(t testing.TB, name string) {
 
 // Chain is one that exists only in the test, and the repository and the state of one node that follows it.
 type Chain struct {
+	Faults     *Faults // of a repository in memory, and of the blocks
 	T          testing.TB
 	R          *repo.Repo
 	Blocks     *memStore
@@ -199,22 +215,42 @@ func LogTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, ni
 
 func NewChain(t testing.TB, self *Org) *Chain {
 	t.Helper()
-	dir := t.TempDir()
-	config := config.Default()
-	config.Organisation.Name = "self"
-	_, err := repo.Init(dir, config, "")
+	w := NewBareChain(t, self)
+	r, closed, err := repotest.New(scratch.Dir(t), named(), repotest.Hooks{Read: w.Faults.next, Commit: func(commit func() error) error {
+		if err := w.Faults.next(); err != nil {
+			return err
+		}
+		return commit()
+	}})
 	Must(t, err)
-	r, err := repo.Open(dir, nil)
+	w.R, w.Blocks.faults = r, w.Faults
+	t.Cleanup(func() { Must(t, closed()) })
+	return w
+}
+
+// named is the configuration of an organisation called self.
+func named() config.Config {
+	c := config.Default()
+	c.Organisation.Name = "self"
+	return c
+}
+
+// NewStoredChain is a chain for a node whose repository is in a folder, with keys and a configuration.
+func NewStoredChain(t testing.TB, self *Org) *Chain {
+	t.Helper()
+	dir := scratch.Dir(t)
+	_, err := repo.Init(dir, named(), "")
 	Must(t, err)
 	w := NewBareChain(t, self)
-	w.R = r
+	w.R, err = repo.Open(dir, nil)
+	Must(t, err)
 	t.Cleanup(func() { Must(t, w.R.Close()) })
 	return w
 }
 
 // NewBareChain is one without a repository.
 func NewBareChain(t testing.TB, self *Org) *Chain {
-	return &Chain{T: t, Blocks: NewMemStore(), Self: self, assets: 1000, ID: 1001, Collection: uuid.NewString()}
+	return &Chain{T: t, Faults: &Faults{}, Blocks: NewMemStore(), Self: self, assets: 1000, ID: 1001, Collection: uuid.NewString()}
 }
 
 // Begin begins with the state of somebody who knows nothing but the charter.

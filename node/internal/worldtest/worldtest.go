@@ -35,6 +35,11 @@ func NewWorld(t testing.TB, self *nodetest.Org) *World {
 	return &World{Chain: nodetest.NewChain(t, self), Saw: func([]consortium.Event) error { return nil }}
 }
 
+// NewStoredWorld is a world for a node whose repository is in a folder.
+func NewStoredWorld(t testing.TB, self *nodetest.Org) *World {
+	return &World{Chain: nodetest.NewStoredChain(t, self), Saw: func([]consortium.Event) error { return nil }}
+}
+
 // Open makes the parts, as node.Open does, and restores.
 func (w *World) Open() {
 	w.T.Helper()

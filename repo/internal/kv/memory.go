@@ -12,11 +12,11 @@ import (
 // the power has gone. Large values have no place in it.
 type Memory struct{ badger *badger.DB }
 
-// NewMemory makes an empty one.
-func NewMemory() (*Memory, error) {
+// NewMemory makes an empty one, for transactions of a seventh of so many bytes.
+func NewMemory(bytes int64) (*Memory, error) {
 	db, err := badger.Open(badger.DefaultOptions("").
 		WithInMemory(true).
-		WithMemTableSize(1 << 20).
+		WithMemTableSize(bytes).
 		WithValueThreshold(64 << 10).
 		WithNumCompactors(0).
 		WithNumLevelZeroTables(1000).

@@ -19,7 +19,7 @@ type Hooks = kv.Hooks
 
 // NewMemory makes an empty one.
 func NewMemory() (Memory, error) {
-	m, err := kv.NewMemory()
+	m, err := kv.NewMemory(1 << 20)
 	return Memory{m}, err
 }
 
