@@ -137,6 +137,9 @@ func (b *Batch) accepted(line *outbox.StatusLine, wanted, item outbox.Item) {
 		line.Failure, line.Note = ownConflict, ""
 		return
 	}
+	if item.Version == "" {
+		line.Version = wire.FormatTime(item.StoredAt) // of the item, which may have been there already
+	}
 	if line.Item = item.Number; item.Replaces != 0 || item.ReplacesAsset != 0 {
 		line.Note = joinedNotes(replacedNote, line.Note)
 	}
@@ -198,10 +201,8 @@ func (b *Batch) check(at int) {
 	}
 	// Every object has a microsecond of its own: it is the version of one that has none.
 	stored := b.now.Add(time.Duration(b.at[at]) * time.Microsecond).Truncate(time.Microsecond)
-	if line.Version == "" {
-		line.Version = wire.FormatTime(stored)
-	}
 	entry := state.EntryOf(b.Into.ID, object, hash, stored)
+	line.Version = entry.Version
 	entry.Member = b.State.Own() // what others have published is no matter of this
 	submission := outbox.Submission{Payload: object.Raw, Replace: b.replace, Item: outbox.Item{
 		Key: publish.ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
@@ -213,7 +214,7 @@ func (b *Batch) check(at int) {
 	case err != nil:
 	case same != nil && bytes.Equal(same.Hash, hash[:]):
 		var stays bool
-		if stays, line.Failure, err = b.stays(same, &submission); stays && err == nil {
+		if stays, err = b.stays(same, &submission); stays && err == nil {
 			line.Version = same.Version
 			line.Before = &outbox.Published{TxID: same.TxID, Asset: same.Asset, Index: same.Position.Index, Directory: same.Directory, StoredAt: same.StoredAt}
 			line.Note = joinedNotes(notes...)

@@ -1,8 +1,6 @@
 package accept
 
 import (
-	"bytes"
-
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -10,22 +8,17 @@ import (
 )
 
 // stays reports whether a submission need not be published, since the view has the same and will keep it. Else the
-// submission takes the place of what is there, or of what follows that; or the failure says why it can't.
-func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bool, failure string, err error) {
-	next, found, err := withdraw.Follows(b.Outbox.Outbox, submission.Item.Key, same)
-	switch {
-	case err != nil:
-		return false, "", err
-	case found && !bytes.Equal(next.Hash, submission.Item.Hash) && !submission.Replaces(next):
-		return false, ownConflict, nil
-	case found:
-		return false, "", nil
+// submission takes the place of what is there, or meets in the outbox what follows that.
+func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bool, err error) {
+	_, found, err := withdraw.Follows(b.Outbox.Outbox, submission.Item.Key, same)
+	if err != nil || found {
+		return false, err
 	}
 	leaving, err := withdraw.IsLeaving(b.Outbox.Outbox, same)
 	if leaving {
 		submission.Item.ReplacesAsset, submission.Item.ReplacesIndex = same.Asset, same.Position.Index
 	}
-	return !leaving, "", err
+	return !leaving, err
 }
 
 // take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is

@@ -5,7 +5,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -17,10 +16,7 @@ func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) 
 	if err != nil || !found {
 		return taxii.Status{}, err
 	}
-	deadline := time.NewTimer(p.Wait)
-	defer deadline.Stop()
-	look := time.NewTicker(lasting)
-	defer look.Stop()
+	deadline, look := time.After(p.Wait), time.Tick(lasting)
 	for rest := kept.Lines; len(rest) > 0; {
 		changed, shown := p.Outbox.Done.Changed(), p.Shown.Changed()
 		for len(rest) > 0 { // each line is looked at until it is done, and not again
@@ -41,11 +37,11 @@ func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) 
 			continue
 		case <-shown:
 			continue
-		case <-look.C:
+		case <-look:
 			if !p.Delay.isLasting() && !p.followingIsHopeless() {
 				continue
 			}
-		case <-deadline.C:
+		case <-deadline:
 		case <-ctx.Done():
 		}
 		break
@@ -108,9 +104,6 @@ func (p *Publisher) status(id string) (ownedStatus, error) {
 		default:
 			item := items[line.Item]
 			detail.CID, detail.TxID, detail.StoredAt, detail.AssetID, detail.Index = item.Directory, item.TxID, item.StoredAt, item.Asset, item.Index
-			if detail.Version == "" {
-				detail.Version = wire.FormatTime(item.StoredAt)
-			}
 			// The transaction's id is known as soon as it is signed, and stays.
 			detail.Message = item.TxID
 			fate, err := p.fate(item)

@@ -117,9 +117,6 @@ func (p *Publisher) shareAgain(submissions []outbox.Submission) error {
 		return err
 	}
 	for _, s := range submissions {
-		if s.Item.ObjectID == "" {
-			continue
-		}
 		if err := withdraw.ShareAgain(p.Outbox.Outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
 			return err
 		}

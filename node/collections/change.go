@@ -63,8 +63,8 @@ func (o *Owner) Grant(ctx context.Context, id string, g Grant) (consortium.Colle
 		case state.AllMembers:
 			next.from = 1
 		default:
-			epoch, err := strconv.ParseUint(g.From, 10, 32)
-			if err != nil || epoch < 1 || epoch > uint64(c.Epoch) {
+			epoch, _ := strconv.ParseUint(g.From, 10, 32) // what is no number is 0, what is too large the largest
+			if epoch < 1 || epoch > uint64(c.Epoch) {
 				return change{}, fmt.Errorf("from %.20q: it is now, all, or an epoch from 1 to %d", g.From, c.Epoch)
 			}
 			next.from = uint32(epoch)
@@ -112,11 +112,12 @@ func (o *Owner) mayDisclose(c consortium.Collection, to wire.Collection) error {
 				known[e.Publisher] = o.State.Markings(o.Outbox, o.View, e.Publisher)
 			}
 			says := known[e.Publisher]
-			if _, err := o.State.Permit(object, wider, says.Levels()); err != nil {
-				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
-			}
-			if says.Err != nil {
+			_, err = o.State.Permit(object, wider, says.Levels())
+			if says.Err != nil { // what was not found may be there
 				return says.Err
+			}
+			if err != nil {
+				return fmt.Errorf("object %s must not reach them, grant from now instead: %w", e.ID, err)
 			}
 			query.After = e.DateAdded
 		}
