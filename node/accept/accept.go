@@ -71,8 +71,8 @@ func (p *Publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Co
 
 // target is the collection that a client writes to.
 func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
-	into, found := p.State.Collection(c.ID)
-	if !found || !into.MayPublish(p.State.Self) || !p.State.Active() {
+	into, _ := p.State.Collection(c.ID) // in one that isn't known nobody may publish
+	if !into.MayPublish(p.State.Self) || !p.State.Active() {
 		return into, taxii.ErrForbidden
 	}
 	return into, nil
@@ -227,7 +227,7 @@ func (b *Batch) check(at int) {
 		odd, err = b.succession(object)
 		notes = append(odd, notes...)
 	}
-	if err == nil && same != nil {
+	if err == nil {
 		var lost string
 		lost, err = b.leadNote(same, &submission)
 		notes = append(notes, lost)

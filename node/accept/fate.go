@@ -69,9 +69,9 @@ func (p *Publisher) published(item outbox.Item) (view.Event, bool, error) {
 
 // fateOfWithdrawal: the object is gone when the view says so.
 func (p *Publisher) fateOfWithdrawal(item outbox.Item) (fate, error) {
-	event, found, err := p.View.EventOf(item.Destroys)
+	event, _, err := p.View.EventOf(item.Destroys)
 	switch {
-	case err != nil || found && (event.State == view.Ended || item.Note.Index > 0 && event.HasWithdrawn(item.Note.Index)):
+	case err != nil || event.State == view.Ended || item.Note.Index > 0 && event.HasWithdrawn(item.Note.Index):
 		return fate{done: true}, err
 	case item.State < outbox.Confirmed:
 		return fate{waits: p.Delay.of(item)}, nil

@@ -183,3 +183,82 @@ func TestAnObjectWithoutAVersionKeepsTheOneThatItWasGiven(t *testing.T) {
 		t.Errorf("it was %+v and is %+v", first, again)
 	}
 }
+
+// Naming recipients is no way into a collection that is forbidden.
+func TestRecipientsOpenNoCollectionThatIsForbidden(t *testing.T) {
+	h := newPublishersWorld(t)
+	p, recipients := h.publisher(), &fixed{}
+	p.Recipients = recipients
+	a := posts(nodetest.IndicatorJSON(1))
+	a.To = []string{"mallory"}
+	if _, err := p.Publish(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: "none"}, a); !errors.Is(err, taxii.ErrForbidden) || recipients.made > 0 {
+		t.Errorf("%v, and %d collections are made", err, recipients.made)
+	}
+}
+
+// Who posts what is served is told where that is.
+func TestWhatIsPublishedAlreadyIsToldWithItsPlace(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	e := show(w, w.Object(1), [32]byte{1})
+	s := add(w, false, nodetest.DescribedIndicator(1, "")).Successes[0]
+	if s.TxID != e.TxID || s.Message != e.TxID || s.AssetID != e.Asset || s.CID != e.Directory || s.StoredAt.IsZero() || s.Publisher != "alpha" {
+		t.Errorf("it is told %+v of %+v", s, e)
+	}
+}
+
+// A rehearsal knows what is on its way: the same again is nothing new, something else needs to be asked for.
+func TestARehearsalKnowsWhatIsOnItsWay(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	taken(t, add(w, false, nodetest.DescribedIndicator(1, "first")))
+	for _, one := range []struct {
+		content       string
+		replace       bool
+		failure, note string
+	}{
+		{"first", false, "", ""}, {"first", true, "", ""}, {"second", false, ownConflict, ""}, {"second", true, "", replacedNote},
+	} {
+		p, a := publisherIn(w), posts(nodetest.DescribedIndicator(1, one.content))
+		p.Fees, a.Replace = fee(1000), one.replace
+		rehearsal, err := p.Rehearse(t.Context(), worldtest.PublisherRole, taxii.Collection{ID: w.Collection}, a)
+		if nodetest.Must(t, err); rehearsal.Objects[0].Failure != one.failure || rehearsal.Objects[0].Note != one.note {
+			t.Errorf("of the %s (replace %v) it tells %+v", one.content, one.replace, rehearsal.Objects[0])
+		}
+	}
+}
+
+// Between what is served and what is on its way to take its place, a third one is refused.
+func TestAThirdContentIsRefusedWhileTheSecondIsOnItsWay(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	show(w, w.ObjectOf(1, "first"), [32]byte{1})
+	taken(t, add(w, true, nodetest.DescribedIndicator(1, "second")), "takes the place")
+	taken(t, add(w, false, nodetest.DescribedIndicator(1, "second")), "takes the place")
+	wantRefused(t, add(w, false, nodetest.DescribedIndicator(1, "third")), "--replace")
+}
+
+// A revocation takes the place of what it revokes without being told to, also where the outbox has that.
+func TestARevocationOfTheSameVersionIsAlwaysTaken(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	x := publishes(w, 1)
+	x.confirm()
+	nodetest.Must(t, w.Deliver(x.event))
+	w.Drain()
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	taken(t, add(w, false, worldtest.VersionOf(1, worldtest.FirstTime, worldtest.FirstTime, worldtest.Revoked)), "takes the place")
+}
+
+// Whoever waits is told at once of what comes to nothing.
+func TestWhoWaitsIsToldAtOnceOfWhatComesToNothing(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	x := publishes(w, 1)
+	answered := make(chan taxii.Status, 1)
+	go func() {
+		status, err := x.p.Await(t.Context(), x.id)
+		nodetest.Must(t, err)
+		answered <- status
+	}()
+	nodetest.Must(t, w.R.Outbox.Resolve(x.item, consortium.Place{TxID: "OTHER", Round: 1, Asset: 7}, "it is another's"))
+	x.p.Outbox.Done.Notify()
+	if status := <-answered; len(status.Failures) != 1 || status.Failures[0].Message != "it is another's" {
+		t.Errorf("it is told %+v", status)
+	}
+}

@@ -34,11 +34,11 @@ func (p *Publisher) take(submissions []outbox.Submission, as outbox.Anchor) ([]o
 			continue
 		}
 		name := wire.Publication{TxID: item.TxID, Index: item.Index}
-		event, found, err := p.View.Published(name)
+		event, _, err := p.View.Published(name)
 		if err != nil {
 			return nil, err
 		}
-		if found && event.State == view.Ended {
+		if event.State == view.Ended {
 			ended = append(ended, name)
 		}
 	}

@@ -55,8 +55,8 @@ func (p *Publisher) lineIsDone(line outbox.StatusLine) (bool, error) {
 	if line.Failure != "" || line.Before != nil {
 		return true, nil
 	}
-	item, found, err := p.Outbox.Item(line.Item)
-	if err != nil || !found {
+	item, _, err := p.Outbox.Item(line.Item)
+	if err != nil {
 		return false, err
 	}
 	fate, err := p.fate(item)

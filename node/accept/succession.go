@@ -64,8 +64,8 @@ func (b *Batch) conflicts(same *view.Entry, submission *outbox.Submission) (fail
 		return "", nil
 	}
 	// It may be on its way already, to take the place of what the view still shows.
-	item, found, err := b.Outbox.Find(submission.Item.Key)
-	if err != nil || found && item.State != outbox.Withdrawn && bytes.Equal(item.Hash, submission.Item.Hash) {
+	item, _, err := b.Outbox.Find(submission.Item.Key)
+	if err != nil || item.State != outbox.Withdrawn && bytes.Equal(item.Hash, submission.Item.Hash) {
 		return "", err
 	}
 	return ownConflict, nil
@@ -77,7 +77,7 @@ func (b *Batch) succession(object *stix.Object) (notes []string, err error) {
 		return nil, nil
 	}
 	latest, err := b.latestOwn(object.ID)
-	if err != nil || latest == nil {
+	if latest == nil {
 		return nil, err
 	}
 	published, err := stix.Parse(latest.Object)
@@ -113,7 +113,7 @@ func (p *Publisher) replacedIsGone(item outbox.Item) (bool, error) {
 // shareAgain forgets that objects were taken back, since they are published again.
 func (p *Publisher) shareAgain(submissions []outbox.Submission) error {
 	any, err := withdraw.AnyTakenBack(p.Outbox.Outbox)
-	if err != nil || !any {
+	if !any {
 		return err
 	}
 	for _, s := range submissions {

@@ -48,13 +48,19 @@ func TestNoCollectionIsChangedOnAGuess(t *testing.T) {
 	}{
 		{"making a collection", func(ctx context.Context) error { _, err := h.owner.Create(ctx, named); return err }},
 		{"making one for recipients", func(ctx context.Context) error { _, err := h.owner.AdHoc(ctx, []string{"mallory"}); return err }},
-		{"revoking", func(ctx context.Context) error { _, err := h.owner.Revoke(ctx, ring().ID, []string{"founder"}); return err }},
+		{"revoking", func(ctx context.Context) error {
+			_, err := h.owner.Revoke(ctx, ring().ID, []string{"founder"})
+			return err
+		}},
 		{"rotating", func(ctx context.Context) error { _, err := h.owner.Rotate(ctx, ring().ID); return err }},
 		{"granting", func(ctx context.Context) error {
 			_, err := h.owner.Grant(ctx, ring().ID, Grant{Organisations: []string{"founder"}, From: "all"})
 			return err
 		}},
-		{"renaming", func(ctx context.Context) error { _, err := h.owner.Set(ctx, ring().ID, Change{Title: &title}); return err }},
+		{"renaming", func(ctx context.Context) error {
+			_, err := h.owner.Set(ctx, ring().ID, Change{Title: &title})
+			return err
+		}},
 	} {
 		h.Faults.EachIsTold(t, one.what, func() error { return h.orders(one.order) })
 		if n := len(h.Records()); n != 1 {
@@ -96,7 +102,10 @@ func TestThePastIsNotDisclosedOnAGuess(t *testing.T) {
 // A first record that the chain had, and the node has not followed up to, is on its way.
 func TestACollectionIsOnItsWayUntilTheChainIsFollowedSoFar(t *testing.T) {
 	h := newOwnersWorld(t)
-	nodetest.Must(t, h.orders(func(ctx context.Context) error { _, err := h.owner.Create(ctx, Spec{Title: "A", Alias: "a"}); return err }))
+	nodetest.Must(t, h.orders(func(ctx context.Context) error {
+		_, err := h.owner.Create(ctx, Spec{Title: "A", Alias: "a"})
+		return err
+	}))
 	h.World.Confirm(7, "TX")
 	id := h.LastItem().Collection
 	h.Faults.EachIsTold(t, "whether it is on its way", func() error { _, err := h.owner.isOnItsWay(id); return err })

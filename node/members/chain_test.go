@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
 )
 
 // fakeChain is a network with one algod and one indexer, where a test says what goes wrong. It has Algorand's rules as
@@ -47,7 +49,7 @@ const (
 	forgotten       // it is answered, and nothing comes of it
 )
 
-var errDown = errors.New("algod is down")
+var errDown = fmt.Errorf("algod is down: %w", nodetest.ErrFault)
 
 func newFakeChain(l *ledger.Ledger) *fakeChain {
 	return &fakeChain{Ledger: l, params: ledger.Params{GenesisID: "t-v1", GenesisHash: [32]byte(genesisHash), MinFee: 1000}, round: 10, assets: 5000, pace: 1,

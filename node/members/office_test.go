@@ -47,7 +47,12 @@ type office struct {
 // of the others founded.
 func newOffice(t *testing.T, governs bool, others ...*nodetest.Org) *office {
 	t.Helper()
-	w := worldtest.NewStoredWorld(t, nil)
+	return newOfficeIn(worldtest.NewStoredWorld(t, nil), governs, others...)
+}
+
+func newOfficeIn(w *worldtest.World, governs bool, others ...*nodetest.Org) *office {
+	t := w.T
+	t.Helper()
 	document, err := Document(w.R.Config, w.R.Keys)
 	nodetest.Must(t, err)
 	w.Self = &nodetest.Org{Account: w.R.Keys.Account, Identity: w.R.Keys.Identity, Document: document}
@@ -241,7 +246,8 @@ func (o *office) stored() (kinds []wire.Kind) {
 // fakeFollower follows the world.
 type fakeFollower struct {
 	*office
-	lost      error // AwaitTip's
+	lost      error  // AwaitTip's
+	stands    uint64 // where it is, if not where the view is
 	confirmed []uint64
 	trace     func(txid, sender string, first, last uint64) (chainwatch.Finding, error)
 }
@@ -249,6 +255,9 @@ type fakeFollower struct {
 func (f *fakeFollower) AwaitTip(context.Context) error { return f.lost }
 
 func (f *fakeFollower) State() chainwatch.State {
+	if f.stands > 0 {
+		return chainwatch.State{Cursor: f.stands}
+	}
 	cursor, err := f.R.View.Cursor()
 	f.check(err)
 	return chainwatch.State{Cursor: cursor, Detail: "503"}

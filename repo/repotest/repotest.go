@@ -25,6 +25,23 @@ const memory = 8 << 20
 // New makes a repository with an outbox, accounts and a view in memory, and a configuration and an audit log in a
 // folder; without keys. It is closed by the function, and has no place for values of 64 KiB.
 func New(dir string, c config.Config, hooks Hooks) (*repo.Repo, func() error, error) {
+	if err := c.Write(dir); err != nil {
+		return nil, nil, err
+	}
+	audit, err := auditlog.Open(auditlog.Path(dir), c.TAXII.AuditFileSize, int(c.TAXII.AuditFiles), time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, closed, err := InMemory(&repo.Repo{Dir: dir, Config: c, Audit: audit}, hooks)
+	if err != nil {
+		return nil, nil, errors.Join(err, audit.Close())
+	}
+	return r, func() error { return errors.Join(audit.Close(), closed()) }, nil
+}
+
+// InMemory makes a copy of a repository whose outbox, accounts and view are empty, and in memory. It is closed by the
+// function, before the other one.
+func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
 	state, err := kv.NewMemory(memory)
 	if err != nil {
 		return nil, nil, err
@@ -33,21 +50,14 @@ func New(dir string, c config.Config, hooks Hooks) (*repo.Repo, func() error, er
 	if err != nil {
 		return nil, nil, errors.Join(err, state.Close())
 	}
-	durable := store.New(state.DB(hooks))
-	r := &repo.Repo{Dir: dir, Config: c, Accounts: accounts.New(durable)}
-	closed := func() error { return errors.Join(r.Audit.Close(), state.Close(), derived.Close()) }
-	r.Audit, err = auditlog.Open(auditlog.Path(dir), c.TAXII.AuditFileSize, int(c.TAXII.AuditFiles), time.Now)
-	if err != nil {
-		return nil, nil, errors.Join(err, state.Close(), derived.Close())
-	}
-	if err = c.Write(dir); err == nil {
-		r.Outbox, err = outbox.Open(durable)
-	}
-	if err == nil {
+	closed := func() error { return errors.Join(state.Close(), derived.Close()) }
+	r, durable := *of, store.New(state.DB(hooks))
+	r.Accounts = accounts.New(durable)
+	if r.Outbox, err = outbox.Open(durable); err == nil {
 		r.View, err = view.New(store.New(derived.DB(hooks)))
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, closed())
 	}
-	return r, closed, nil
+	return &r, closed, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+
+	"github.com/serviceledger/slnode/repo/repotest"
 )
 
 // Faults make one of the accesses to the stores of a [Chain] fail.
@@ -15,8 +17,8 @@ type Faults struct {
 // ErrFault is what a store fails with.
 var ErrFault = errors.New("the store failed")
 
-// next is called before every access.
-func (f *Faults) next() error {
+// Access is called before every access, and fails in its place.
+func (f *Faults) Access() error {
 	if f == nil {
 		return nil
 	}
@@ -29,6 +31,16 @@ func (f *Faults) next() error {
 		return nil
 	}
 	return ErrFault
+}
+
+// hooks let the stores of a repository fail.
+func (f *Faults) hooks() repotest.Hooks {
+	return repotest.Hooks{Read: f.Access, Commit: func(commit func() error) error {
+		if err := f.Access(); err != nil {
+			return err
+		}
+		return commit()
+	}}
 }
 
 // set lets the n-th access from now on fail, and no other; with 0, none. It gives how many were left until it.

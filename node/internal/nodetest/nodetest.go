@@ -56,7 +56,7 @@ type memStore struct {
 func NewMemStore() *memStore { return &memStore{Dirs: map[cid.Cid]p2p.Directory{}} }
 
 func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
-	if err := m.faults.next(); err != nil {
+	if err := m.faults.Access(); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -71,7 +71,7 @@ func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
 }
 
 func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
-	if err := m.faults.next(); err != nil {
+	if err := m.faults.Access(); err != nil {
 		return false, err
 	}
 	m.mu.Lock()
@@ -81,7 +81,7 @@ func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
 }
 
 func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
-	if err := m.faults.next(); err != nil {
+	if err := m.faults.Access(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -121,7 +121,7 @@ func (m *memStore) Fetches() int {
 }
 
 func (m *memStore) Forget(_ context.Context, roots []cid.Cid) error {
-	if err := m.faults.next(); err != nil {
+	if err := m.faults.Access(); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -216,15 +216,22 @@ func LogTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, ni
 func NewChain(t testing.TB, self *Org) *Chain {
 	t.Helper()
 	w := NewBareChain(t, self)
-	r, closed, err := repotest.New(scratch.Dir(t), named(), repotest.Hooks{Read: w.Faults.next, Commit: func(commit func() error) error {
-		if err := w.Faults.next(); err != nil {
-			return err
-		}
-		return commit()
-	}})
+	r, closed, err := repotest.New(scratch.Dir(t), named(), w.Faults.hooks())
 	Must(t, err)
 	w.R, w.Blocks.faults = r, w.Faults
 	t.Cleanup(func() { Must(t, closed()) })
+	return w
+}
+
+// NewKeyedChain is a chain for a node that has keys, whose repository is in memory otherwise.
+func NewKeyedChain(t testing.TB, self *Org) *Chain {
+	t.Helper()
+	w := NewStoredChain(t, self)
+	stored := w.R
+	r, closed, err := repotest.InMemory(stored, w.Faults.hooks())
+	Must(t, err)
+	w.R, w.Blocks.faults = r, w.Faults
+	t.Cleanup(func() { Must(t, closed()); w.R = stored })
 	return w
 }
 

@@ -40,6 +40,11 @@ func NewStoredWorld(t testing.TB, self *nodetest.Org) *World {
 	return &World{Chain: nodetest.NewStoredChain(t, self), Saw: func([]consortium.Event) error { return nil }}
 }
 
+// NewKeyedWorld is a world for a node that has keys, whose repository is in memory otherwise.
+func NewKeyedWorld(t testing.TB, self *nodetest.Org) *World {
+	return &World{Chain: nodetest.NewKeyedChain(t, self), Saw: func([]consortium.Event) error { return nil }}
+}
+
 // Open makes the parts, as node.Open does, and restores.
 func (w *World) Open() {
 	w.T.Helper()
