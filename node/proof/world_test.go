@@ -48,13 +48,14 @@ type sources struct {
 	block    func(round uint64) error // nil if algod gives it
 	includes func(txid string) (time.Time, error)
 	find     func(txid string) (chainwatch.Finding, error)
-	hash     error       // of CheckedHeader
-	proof    error       // of InclusionProof
-	attested error       // of StateProof
-	behind   error       // of AwaitTip
-	algod    uint64      // the round that algod is at, as the indexer's reader knows
-	asked    []uint64    // the blocks that algod was asked for
-	fit      onchain.Fit // how the blocks stand to their headers; 0 for fits
+	fails    func() error // asked before everything that is told but for blocks, if not nil
+	hash     error        // of CheckedHeader
+	proof    error        // of InclusionProof
+	attested error        // of StateProof
+	behind   error        // of AwaitTip
+	algod    uint64       // the round that algod is at, as the indexer's reader knows
+	asked    []uint64     // the blocks that algod was asked for
+	fit      onchain.Fit  // how the blocks stand to their headers; 0 for fits
 	reread   func(source string, first, last uint64, publishers func([]consortium.Event) []consortium.Publisher, take func([]consortium.Event) error) error
 }
 
@@ -177,17 +178,17 @@ func (s *sources) Reread(_ context.Context, source string, first, last uint64, p
 }
 
 func (s *sources) CheckedHeader(_ context.Context, block *types.Block) ([]byte, error) {
-	return msgpack.Encode(block.BlockHeader), s.hash
+	return msgpack.Encode(block.BlockHeader), errors.Join(s.hash, s.fault())
 }
 
 func (s *sources) InclusionProof(_ context.Context, round uint64, _ string) (models.TransactionProof, error) {
-	return models.TransactionProof{Idx: 1, Proof: another(round)}, s.proof
+	return models.TransactionProof{Idx: 1, Proof: another(round)}, errors.Join(s.proof, s.fault())
 }
 
 // StateProof covers four rounds of which all but one are made up.
 func (s *sources) StateProof(_ context.Context, round uint64) (proof ledger.StateProof, found bool, err error) {
-	if !s.proofs || s.attested != nil {
-		return proof, false, s.attested
+	if err := errors.Join(s.attested, s.fault()); !s.proofs || err != nil {
+		return proof, false, err
 	}
 	s.mu.Lock()
 	header := s.blocks[round].BlockHeader
@@ -217,6 +218,9 @@ func (s *sources) Included(ctx context.Context, round uint64, txid string, netwo
 
 // Find implements indexer.
 func (s *sources) Find(_ context.Context, txid string) (chainwatch.Finding, error) {
+	if err := s.fault(); err != nil {
+		return chainwatch.Finding{}, err
+	}
 	if s.find != nil {
 		return s.find(txid)
 	}
@@ -227,7 +231,14 @@ func (s *sources) Find(_ context.Context, txid string) (chainwatch.Finding, erro
 	return f, nil
 }
 
-func (s *sources) AwaitTip(context.Context) error { return s.behind }
+func (s *sources) AwaitTip(context.Context) error { return errors.Join(s.behind, s.fault()) }
+
+func (s *sources) fault() error {
+	if s.fails == nil {
+		return nil
+	}
+	return s.fails()
+}
 
 func (s *sources) State() chainwatch.State {
 	return chainwatch.State{Cursor: s.round(), Algod: s.algod}
