@@ -55,20 +55,31 @@ func (f *Faults) set(n int) (left int) {
 // then the second, and so on. It says so each time, and each time it can be done again.
 func (f *Faults) EachIsTold(t testing.TB, what string, do func() error) {
 	t.Helper()
-	for n := 1; ; n++ {
-		f.set(n)
-		err := do()
-		if f.set(0) > 0 { // it has no so many
-			if err != nil {
-				t.Errorf("%s, after %d faults, fails with: %v", what, n-1, err)
-			}
-			if n == 1 {
-				t.Errorf("%s asks no store", what)
-			}
-			return
+	f.each(do, func(n int, err error, failed bool) {
+		switch {
+		case failed != errors.Is(err, ErrFault), !failed && err != nil:
+			t.Errorf("%s, when access %d fails, gives the error %v", what, n, err)
+		case n == 1 && !failed:
+			t.Errorf("%s asks no store", what)
 		}
-		if !errors.Is(err, ErrFault) {
+	})
+}
+
+// EachIsBorne is [Faults.EachIsTold] for what need not say what failed, since it does it again by itself.
+func (f *Faults) EachIsBorne(t testing.TB, what string, do func() error) {
+	t.Helper()
+	f.each(do, func(n int, err error, failed bool) {
+		if err != nil && !(failed && errors.Is(err, ErrFault)) {
 			t.Errorf("%s, when access %d fails, gives the error %v", what, n, err)
 		}
+	})
+}
+
+func (f *Faults) each(do func() error, look func(n int, err error, failed bool)) {
+	for n, failed := 1, true; failed; n++ {
+		f.set(n)
+		err := do()
+		failed = f.set(0) == 0 // else it has no so many
+		look(n, err, failed)
 	}
 }
