@@ -197,3 +197,58 @@ func TestAReaderNamedBeforeItIsAMemberGetsThePresentKey(t *testing.T) {
 	c, _ := h.State.Collection(id)
 	h.has(delta, c, 1)
 }
+
+// Of several reasons the first is said since when a key is exposed, whichever it is.
+func TestAKeyIsExposedSinceTheFirstReason(t *testing.T) {
+	for _, removalFirst := range []bool{true, false} {
+		h, ring := newOwningWorld(t)
+		reasons := []func(){func() { h.Removes(h.Mallory) }, func() { h.Rotates(h.Founder, worldtest.Changes{Identity: true}) }}
+		if !removalFirst {
+			slices.Reverse(reasons)
+		}
+		reasons[0]()
+		since := h.Round
+		reasons[1]()
+		list, err := h.owner.ExposedKeys()
+		nodetest.Must(t, err)
+		for _, e := range list {
+			if e.Collection == ring().ID && e.Since != since {
+				t.Errorf("it is exposed since round %d, want %d", e.Since, since)
+			}
+		}
+	}
+}
+
+// Who leaves before its turn has changed nothing.
+func TestAChangeWhoseTurnDoesNotComeIsNone(t *testing.T) {
+	h, ring := newOwningWorld(t)
+	nodetest.Must(t, h.owner.turn.take(t.Context()))
+	if _, err := h.owner.Rotate(soon(t), ring().ID); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it is told %v", err)
+	}
+	h.owner.turn.give()
+	if minted := h.Records(); len(minted) != 0 {
+		t.Errorf("%v are minted", minted)
+	}
+}
+
+// A reader that was given all keys once has them all, as far as the owner knows.
+func TestAGrantOfAllKeysIsRemembered(t *testing.T) {
+	h, ring := newOwningWorld(t)
+	c, _, err := h.rotates(ring().ID)
+	nodetest.Must(t, err)
+	delta := nodetest.NewOrg(t, "delta")
+	h.Admits(delta)
+	if c, _, err = h.grants(c.ID, Grant{Organisations: []string{"delta"}, From: "all"}); err != nil {
+		t.Fatal(err)
+	}
+	h.has(delta, c, 1, 2)
+	if since, err := h.owner.since(c, h.memberID(delta)); err != nil || since != 1 {
+		t.Errorf("it has them from epoch %d on, %v", since, err)
+	}
+}
+
+func (h *ownersWorld) memberID(o *nodetest.Org) string {
+	m, _ := h.State.Member(o.Address())
+	return m.ID
+}
