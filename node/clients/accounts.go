@@ -77,8 +77,10 @@ func (a *Accounts) SignupAdmin(_ context.Context, s taxii.SignUp) (taxii.Organis
 		return taxii.Organisation{}, taxii.Account{}, fmt.Errorf("%w: this is the node of %s; every organisation runs its own", taxii.ErrConflict, a.own)
 	}
 	// Somebody was let in on most nodes: they need no slow hash to say so.
-	if claimed, err := a.repo.Claimed(); err != nil || claimed {
-		return taxii.Organisation{}, taxii.Account{}, errors.Join(err, takenError(accounts.ErrTaken, true))
+	if claimed, err := a.repo.Claimed(); err != nil {
+		return taxii.Organisation{}, taxii.Account{}, err
+	} else if claimed {
+		return taxii.Organisation{}, taxii.Account{}, takenError(accounts.ErrTaken, true)
 	}
 	account, err := a.signUp(s, taxii.RoleAdmin, true)
 	return taxii.Organisation{Name: a.own, Address: a.address}, account, err

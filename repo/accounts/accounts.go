@@ -68,8 +68,9 @@ func accountID(user string) string { return uuid.NewSHA1(uuid.Nil, []byte(user))
 // Add makes an account. If first is set, it is made only if nobody was ever let in before.
 func (a *Accounts) Add(user, password, role string, limits Limits, first bool, now time.Time) (Account, error) {
 	if first { // a password costs memory and time: not for whoever comes by
-		if claimed, err := a.Claimed(); err != nil || claimed {
-			return Account{}, fmt.Errorf("adding account %.40q: %w", user, errors.Join(err, ErrTaken))
+		claimed, err := a.Claimed()
+		if err := refusal(claimed, ErrTaken, err); err != nil {
+			return Account{}, fmt.Errorf("adding account %.40q: %w", user, err)
 		}
 	}
 	hash, err := hashPassword(password)
@@ -79,12 +80,14 @@ func (a *Accounts) Add(user, password, role string, limits Limits, first bool, n
 	account := Account{User: user, ID: uuid.NewString(), Role: role, Created: now, Hash: hash, Limits: limits}
 	err = a.change(func(txn *kv.Txn) error {
 		if first {
-			if claimed, err := isClaimed(txn); err != nil || claimed {
-				return errors.Join(err, ErrTaken)
+			claimed, err := isClaimed(txn)
+			if err := refusal(claimed, ErrTaken, err); err != nil {
+				return err
 			}
 		}
-		if taken, err := store.Has(txn, store.Key(store.TableAccount, []byte(user))); err != nil || taken {
-			return errors.Join(err, ErrTaken)
+		taken, err := store.Has(txn, store.Key(store.TableAccount, []byte(user)))
+		if err := refusal(taken, ErrTaken, err); err != nil {
+			return err
 		}
 		return errors.Join(Claim(txn), store.SetJSON(txn, store.Key(store.TableAccount, []byte(user)), account))
 	})
@@ -92,6 +95,15 @@ func (a *Accounts) Add(user, password, role string, limits Limits, first bool, n
 		return Account{}, fmt.Errorf("adding account %.40q: %w", user, err)
 	}
 	return account, nil
+}
+
+// refusal is the reason if something is to be refused for it. What can't be read is refused for that alone: it is not
+// said to be taken, unknown, or wrong.
+func refusal(refused bool, reason, unread error) error {
+	if unread == nil && refused {
+		return reason
+	}
+	return unread
 }
 
 // change is one step that looks and changes.
@@ -145,8 +157,8 @@ func (a Account) complete() Account {
 func (a *Accounts) update(user string, apply func(*kv.Txn, *Account) error) (account Account, err error) {
 	err = a.change(func(txn *kv.Txn) error {
 		found, err := store.GetJSON(txn, store.Key(store.TableAccount, []byte(user)), &account)
-		if err != nil || !found {
-			return errors.Join(err, ErrUnknown)
+		if err := refusal(!found, ErrUnknown, err); err != nil {
+			return err
 		}
 		account = account.complete()
 		if err := apply(txn, &account); err != nil {
@@ -192,8 +204,9 @@ func (a *Accounts) SetLimits(user string, limits Limits) (Account, error) {
 // AddCertificate lets a client certificate stand for an account.
 func (a *Accounts) AddCertificate(user, fingerprint string) (Account, error) {
 	return a.update(user, func(txn *kv.Txn, account *Account) error {
-		if taken, err := store.Has(txn, store.Key(store.TableCertificate, []byte(fingerprint))); err != nil || taken {
-			return errors.Join(err, ErrTaken)
+		taken, err := store.Has(txn, store.Key(store.TableCertificate, []byte(fingerprint)))
+		if err := refusal(taken, ErrTaken, err); err != nil {
+			return err
 		}
 		account.Certificates = append(account.Certificates, fingerprint)
 		return txn.Set(store.Key(store.TableCertificate, []byte(fingerprint)), []byte(user))
@@ -218,8 +231,8 @@ func (a *Accounts) Remove(user, onlyRole string) error {
 	err := a.change(func(txn *kv.Txn) error {
 		var account Account
 		found, err := store.GetJSON(txn, store.Key(store.TableAccount, []byte(user)), &account)
-		if err != nil || !found {
-			return errors.Join(err, ErrUnknown)
+		if err := refusal(!found, ErrUnknown, err); err != nil {
+			return err
 		}
 		if account.Role == onlyRole {
 			others := false
@@ -227,8 +240,8 @@ func (a *Accounts) Remove(user, onlyRole string) error {
 				others = others || other.User != user && other.Role == onlyRole
 				return nil
 			})
-			if err != nil || !others {
-				return errors.Join(err, ErrOnly)
+			if err := refusal(!others, ErrOnly, err); err != nil {
+				return err
 			}
 		}
 		for _, fingerprint := range account.Certificates {

@@ -75,8 +75,8 @@ func (a *Accounts) NewToken(checked Account, now, expires time.Time) (string, er
 	err = a.change(func(txn *kv.Txn) error {
 		var account Account
 		found, err := store.GetJSON(txn, store.Key(store.TableAccount, []byte(checked.User)), &account)
-		if err != nil || !found || account.Hash != checked.Hash {
-			return errors.Join(err, ErrCredentials)
+		if err := refusal(!found || account.Hash != checked.Hash, ErrCredentials, err); err != nil {
+			return err
 		}
 		return txn.Put(kv.Entry{Key: store.Key(store.TableToken, hash[:]), Body: record, Expires: uint64(expires.Unix()) + 1})
 	})
@@ -91,8 +91,9 @@ func (a *Accounts) AddKey(k APIKey) (secret string, err error) {
 	secret, hash := newSecret(keyPrefix)
 	k.Hash = hex.EncodeToString(hash[:])
 	err = a.change(func(txn *kv.Txn) error {
-		if taken, err := store.Has(txn, store.Key(store.TableAPIKey, []byte(k.Name))); err != nil || taken {
-			return errors.Join(err, ErrTaken)
+		taken, err := store.Has(txn, store.Key(store.TableAPIKey, []byte(k.Name)))
+		if err := refusal(taken, ErrTaken, err); err != nil {
+			return err
 		}
 		return errors.Join(Claim(txn), store.SetJSON(txn, store.Key(store.TableAPIKey, []byte(k.Name)), k),
 			txn.Set(store.Key(store.TableKeyHash, hash[:]), []byte(k.Name)))
@@ -122,8 +123,8 @@ func (a *Accounts) RemoveKey(name string) error {
 	err := a.change(func(txn *kv.Txn) error {
 		var k APIKey
 		found, err := store.GetJSON(txn, store.Key(store.TableAPIKey, []byte(name)), &k)
-		if err != nil || !found {
-			return errors.Join(err, ErrUnknown)
+		if err := refusal(!found, ErrUnknown, err); err != nil {
+			return err
 		}
 		hash, err := hex.DecodeString(k.Hash)
 		if err != nil {
