@@ -337,7 +337,7 @@ func (a *crosschecker) block(ctx context.Context, round uint64) (types.Block, er
 		if err == nil && string(block.GenesisHash[:]) != string(a.Consortium.GenesisHash) {
 			return block, fmt.Errorf("algod's block %d is of another network, %s", round, block.GenesisID)
 		}
-		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == blockTries || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ledger.ErrNoBlock) || try == blockTries {
 			return block, err
 		}
 		if !retry.Wait(ctx, algorand.Pause(err, blockBackoff.After(try))) {
