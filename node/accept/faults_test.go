@@ -37,7 +37,7 @@ var situations = map[string]func(w *worldtest.World) (objects []string, replace 
 		x.confirm()
 		nodetest.Must(w.T, w.Deliver(x.event))
 		w.Drain()
-		_, err := w.R.View.Withdraw(view.Recall{Asset: x.event.Asset, Senders: []string{x.event.Sender}, At: later})
+		_, _, err := w.R.View.Withdraw(view.Recall{Asset: x.event.Asset, Senders: []string{x.event.Sender}, At: later})
 		nodetest.Must(w.T, err)
 		return []string{nodetest.IndicatorJSON(1)}, false
 	},

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -171,7 +172,7 @@ func TestNoKeysAreChangedOnAGuess(t *testing.T) {
 	nodetest.Must(t, o.R.Outbox.Resolve(item, consortium.Place{TxID: "VOID", Round: o.Round, Asset: 7}, ""))
 	o.watcher.stands = o.Round
 	follows("void", false)
-	nodetest.Must(t, BeginWithKeys(o.R, o.Self.Address(), &publish.Sole{Outbox: o.R.Outbox})) // the next start forgets the plan
+	nodetest.Must(t, BeginWithKeys(o.R, o.Self.Address(), &sole.Sole{Outbox: o.R.Outbox})) // the next start forgets the plan
 	if _, prepared, err := o.R.Keys.Next(); err != nil || prepared {
 		t.Errorf("the keys of a change that came to nothing are kept (%v)", err)
 	}

@@ -39,7 +39,7 @@ func TestNothingIsFollowedOnAGuess(t *testing.T) {
 	follows("an admission", 2, h.Mint(h.Founder, draft))
 	follows("an object of the newcomer", 3, h.Mint(delta, h.Object(3)))
 	follows("a withdrawal of what has a duplicate", 3, h.Destroy(h.Mallory, first.Asset))
-	draft, err = consortium.DraftWithdrawal(h.ID, second.Asset, time.Now())
+	draft, err = consortium.DraftWithdrawal(h.ID, second.Asset, 0, time.Now())
 	nodetest.Must(t, err)
 	follows("a record of a withdrawal", 2, h.Mint(h.Self, draft))
 	draft, err = consortium.DraftRemoval(h.ID, delta.Address(), time.Now())

@@ -42,11 +42,11 @@ func New(dir string, c config.Config, hooks Hooks) (*repo.Repo, func() error, er
 // InMemory makes a copy of a repository whose outbox, accounts and view are empty, and in memory. It is closed by the
 // function, before the other one.
 func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
-	state, err := kv.NewMemory(memory)
+	state, err := kv.NewMemoryOf(memory)
 	if err != nil {
 		return nil, nil, err
 	}
-	derived, err := kv.NewMemory(memory)
+	derived, err := kv.NewMemoryOf(memory)
 	if err != nil {
 		return nil, nil, errors.Join(err, state.Close())
 	}

@@ -12,8 +12,11 @@ import (
 // the power has gone. Large values have no place in it.
 type Memory struct{ badger *badger.DB }
 
-// NewMemory makes an empty one, for transactions of a seventh of so many bytes.
-func NewMemory(bytes int64) (*Memory, error) {
+// NewMemory makes an empty one, for small transactions.
+func NewMemory() (*Memory, error) { return NewMemoryOf(1 << 20) }
+
+// NewMemoryOf makes an empty one, for transactions of a seventh of so many bytes.
+func NewMemoryOf(bytes int64) (*Memory, error) {
 	db, err := badger.Open(badger.DefaultOptions("").
 		WithInMemory(true).
 		WithMemTableSize(bytes).

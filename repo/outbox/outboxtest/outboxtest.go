@@ -19,7 +19,7 @@ type Hooks = kv.Hooks
 
 // NewMemory makes an empty one.
 func NewMemory() (Memory, error) {
-	m, err := kv.NewMemory(1 << 20)
+	m, err := kv.NewMemory()
 	return Memory{m}, err
 }
 
