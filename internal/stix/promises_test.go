@@ -72,3 +72,70 @@ func TestWhatIsRepeatedOfAForeignTextIsBounded(t *testing.T) {
 		t.Errorf("half a letter is left: %q", got)
 	}
 }
+
+// What a definition of a producer's own means: the strictest level that it names anywhere, in any spelling.
+func TestADefinitionMeansTheStrictestLevelThatItNames(t *testing.T) {
+	for text, want := range map[string]Level{
+		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"}`:                                       Green,
+		`"definition_type":"statement","definition":{"statement":"red"}`:                                             Red, // the name of a level and nothing else
+		`"definition_type":"statement","definition":{"statement":"a red letter day"}`:                                0,
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"}`:                                        0,
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"red"`:                    0, // a description is prose
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"TLP:AMBER"`:              Amber,
+		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"},"description":"TLP:RED is for others"`: Green, // and only asked where nothing else says a level
+		`"definition_type":"statement","definition":{"statement":["x",{"y":"TLP:AMBER"},"TLP:GREEN"]}`:               Amber,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"amber"`:                                       Amber,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"purple"`:                                      Red,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":""`:                                            Green,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_color":"#ff2b2b"`:                               Green,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":3`:                                             Red, // whose number that is, nobody knows
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_version":2`:                                     Green,
+		`"definition_type":"tlp","definition":{"tlp":"beige"}`:                                                       Red,
+		`"definition_type":"tlp","definition":{}`:                                                                    Red,
+		`"name":"amber+strict"`:                                                                                                    AmberStrict,
+		`"definition_type":"TLP","name":"TLP:AMBER+STRICT"`:                                                                        AmberStrict,
+		`"definition_type":"statement","x_opencti_definition_type":"TLP","name":"TLP:GREEN"`:                                       Green,
+		`"definition_type":"statement","x_opencti_definition_type":"PAP","name":"PAP:RED"`:                                         0,
+		`"definition_type":"pap","definition":{"pap":"red"}`:                                                                       0,
+		`"extensions":{"` + tlp2Extension + `":{"extension_type":"property-extension","tlp_2_0":"clear"}},"name":"TLP:CLEAR"`:      Clear,
+		`"extensions":{"` + strings.ToUpper(tlp2Extension) + `":{"extension_type":"property-extension","tlp_2_0":"amber+strict"}}`: AmberStrict,
+		`"extensions":{"` + tlp2Extension + `":{"extension_type":"property-extension","tlp_2_0":"clear"}},"x_acme_tlp":"TLP:RED"`:  Red,
+		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x", maxClaim-8) + ` tlp red"}`:               Red,
+		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x ", maxClaim/2) + `tlp is x"}`:              Red, // too long to be looked into
+	} {
+		o := mustParse(t, object(`"type":"marking-definition","spec_version":"2.1","id":"marking-definition--`+randomUUID+`","created":"2026-01-02T03:04:05.000Z"`, text))
+		if o.marking.level != want {
+			t.Errorf("%.120s means %v, want %v", text, o.marking.level, want)
+		}
+	}
+}
+
+// What a property's own value would be without it is not taken for a difference, and nothing else is.
+func TestOnlyADefaultIsADefault(t *testing.T) {
+	const most = `"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"`
+	bare := hashOf(t, object(most, ""))
+	for more, same := range map[string]bool{
+		`"defanged":false`: true, `"lang":"en"`: true, `"revoked":false`: true, `"defanged":true`: false, `"lang":"de"`: false, `"lang":"false"`: false, `"defanged":"en"`: false,
+	} {
+		o, err := Parse([]byte(object(most, more)))
+		if err != nil {
+			continue // it may not be so at all
+		}
+		hash, err := o.ContentHash()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (hash == bare) != same {
+			t.Errorf("with %s it is the same: %v", more, hash == bare)
+		}
+	}
+}
+
+// Only what prints is repeated: the rest is escaped.
+func TestOnlyWhatPrintsIsRepeated(t *testing.T) {
+	for text, want := range map[string]string{"a b~": "a b~", "\x1b[2J": `\x1b[2J`, "a\nb": `a\nb`, "é": `\u00e9`, "\x7f": `\x7f`, "": ""} {
+		if got := printable(text); got != want {
+			t.Errorf("%q is repeated as %q, want %q", text, got, want)
+		}
+	}
+}
