@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/stix"
@@ -33,5 +34,36 @@ func TestNothingOfAFeedIsJudgedOnAGuess(t *testing.T) {
 		into, err := s.into()
 		nodetest.Must(t, err)
 		f.Faults.EachIsTold(t, "what was taken back", func() error { _, err := s.tookBack(into, id); return err })
+	}
+}
+
+// What the readers have already is known, whichever member's it is and whether it is the one that is served; so is what
+// has but other dates, and what has no version.
+func TestWhatReadersHaveIsKnownInWhoeversLine(t *testing.T) {
+	const address = `{"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"}`
+	f := newFed(t)
+	for _, one := range []struct{ by, object string }{
+		{"LEADS", nodetest.DescribedIndicator(1, "served")}, {"SECOND", nodetest.DescribedIndicator(1, "apart")},
+		{"LEADS", nodetest.DescribedIndicator(2, "served")}, {"SECOND", nodetest.DescribedIndicator(2, "apart")},
+		{"SECOND", address},
+	} {
+		f.EnterBy(one.by, one.object)
+	}
+	later := strings.Replace(nodetest.DescribedIndicator(2, "apart"), `"modified":"`+worldtest.FirstTime, `"modified":"`+worldtest.SecondTime, 1)
+	s := f.sink(config.Feed{Name: "misp", Into: f.World.Collection}.WithDefaults())
+	for _, one := range []struct {
+		what, raw string
+		known     bool
+	}{
+		{"what is served", nodetest.DescribedIndicator(1, "served"), true}, {"what is not served", nodetest.DescribedIndicator(1, "apart"), true},
+		{"other content", nodetest.DescribedIndicator(1, "another"), false}, {"other dates of what is not served", later, true},
+		{"what has no version", address, true}, {"what is new", nodetest.IndicatorJSON(9), false},
+	} {
+		object, err := stix.Parse([]byte(one.raw))
+		nodetest.Must(t, err)
+		verdicts, err := s.Check(t.Context(), []*stix.Object{object})
+		if nodetest.Must(t, err); verdicts[0].Known != one.known || one.known && (verdicts[0].Cost != 0 || verdicts[0].Refused != "" || verdicts[0].Note != "") {
+			t.Errorf("%s is known: %+v, want %v", one.what, verdicts[0], one.known)
+		}
 	}
 }
