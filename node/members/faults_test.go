@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
@@ -230,5 +231,61 @@ func TestAFoundingNamesTheAddressThatIsNone(t *testing.T) {
 		if _, err := Found(t.Context(), r, Charter{Name: "Test"}); err == nil || !strings.Contains(err.Error(), "not one of http or https") {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// Who asks with another peer, identity or name than it was admitted with is not told that it is a member already.
+func TestOnlyWhoAsksWithTheSameDocumentIsAMemberAlready(t *testing.T) {
+	mallory := nodetest.NewOrg(t, "mallory")
+	o := newOffice(t, true, mallory)
+	if m, err := o.mayAdmit(mallory.Document); err != nil || m == nil || m.Account != mallory.Address() {
+		t.Errorf("with the same: %+v, %v", m, err)
+	}
+	other := nodetest.NewOrg(t, "another")
+	for what, change := range map[string]func(*wire.Member){
+		"another peer":     func(m *wire.Member) { m.Peer = other.Document.Peer },
+		"another identity": func(m *wire.Member) { m.Recipient = other.Document.Recipient },
+		"another name":     func(m *wire.Member) { m.Organisation = "another" },
+	} {
+		document := mallory.Document
+		change(&document)
+		if m, err := o.mayAdmit(document); err != nil || m != nil {
+			t.Errorf("with %s: %+v, %v", what, m, err)
+		}
+	}
+	if _, err := o.Admit(t.Context(), nil); err == nil {
+		t.Error("nothing is admitted")
+	}
+}
+
+// A governor that keeps its account stays the governor without an amendment.
+func TestAGovernorThatKeepsItsAccountAmendsNothing(t *testing.T) {
+	o := faulty(t, nodetest.NewOrg(t, "mallory"))
+	nodetest.Must(t, o.orders(func(ctx context.Context) error { _, err := o.RotateKeys(ctx, keys.Change{Peer: true}); return err }))
+	if kinds := o.stored(); len(kinds) != 1 || kinds[0] != wire.KindRotation {
+		t.Errorf("%v are stored", kinds)
+	}
+}
+
+// A charter that was lost is signed again when its rounds are over, of what is known then.
+func TestALostCharterIsNotSignedAgainOnAGuess(t *testing.T) {
+	r := aRepository(t)
+	b, chain := aFoundation(r)
+	faults, lost := &nodetest.Faults{}, false
+	var now call
+	chain.pace, chain.happens = 1500, func(one call) { now = one }
+	chain.does = func() fault {
+		switch {
+		case now == "submit" && !lost:
+			lost = true
+			return forgotten
+		case faults.Access() != nil:
+			return fails
+		}
+		return none
+	}
+	faults.EachIsTold(t, "founding", func() error { _, err := b.found(t.Context(), Charter{Name: "Test"}); return err })
+	if len(chain.confirmed) != 1 || !lost {
+		t.Errorf("%d charters are on the chain", len(chain.confirmed))
 	}
 }
