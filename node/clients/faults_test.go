@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -104,6 +105,9 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 	}
 	session, err = a.Login(t.Context(), "carol", "another horse")
 	nodetest.Must(t, err)
+	_, err = a.AddAccount(AccountSpec{User: "dora", Password: password, Role: "reader"})
+	nodetest.Must(t, err)
+	told("a user less", func() error { return a.RemoveUser(t.Context(), admin, "dora") })
 	told("ending tokens", func() error { _, err := a.Revoke(TokenSelection{User: "carol"}); return err })
 	told("a logout", func() error { return a.Logout(t.Context(), session.Token) })
 	keys, err := a.ListKeys()
@@ -116,4 +120,46 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 	told("another name of the API root", func() error {
 		return (&Administration{Described: described}).DescribeRoot(t.Context(), admin, "Other", strings.Repeat("d", 10))
 	})
+}
+
+// What a member published itself is told apart from what others published of the same.
+func TestWhatIsOwnIsAskedForApart(t *testing.T) {
+	s := newShownWorld(t)
+	s.Takes(s.Mint(s.Mallory, s.HostileWorld.Object(1)), s.Mint(s.Self, s.HostileWorld.Object(2)), s.Mint(s.Self, s.HostileWorld.ObjectOf(1, "own")))
+	of := taxii.Collection{Root: "self", ID: s.HostileWorld.Collection}
+	for own, want := range map[bool][2]string{false: {"mallory", "self"}, true: {"self", "self"}} {
+		page, err := s.Objects(t.Context(), reader, of, taxii.Query{Limit: 9, Version: taxii.VersionMatch{Last: true}, Own: own, IDs: []string{indicatorID(1), indicatorID(2)}})
+		nodetest.Must(t, err)
+		of := map[string]string{}
+		for _, r := range page.Records {
+			of[r.ID] = r.Publisher
+		}
+		if len(of) != 2 || of[indicatorID(1)] != want[0] || of[indicatorID(2)] != want[1] {
+			t.Errorf("asked for what is own (%v): %v, want %v", own, of, want)
+		}
+	}
+}
+
+// A list of some kinds has nothing of others, and who leaves while others' lists are made waits for no turn.
+func TestAListIsOfTheKindsThatWereAskedFor(t *testing.T) {
+	s := newShownWorld(t)
+	s.Exports = semaphore.NewWeighted(1)
+	s.Takes(s.Mint(s.Mallory, s.HostileWorld.Object(1))) // an MD5
+	of := taxii.Collection{Root: "self", ID: s.HostileWorld.Collection}
+	for kind, want := range map[string]int{"hash": 1, "md5": 1, "ip": 0, "domain": 0} {
+		e, err := s.Export(t.Context(), reader, of, taxii.ExportQuery{Format: "plain", Kinds: []string{kind}})
+		nodetest.Must(t, err)
+		var out bytes.Buffer
+		nodetest.Must(t, e.Write(t.Context(), &out))
+		e.Close()
+		if lines := strings.Count(out.String(), "\n"); lines != want {
+			t.Errorf("of %s it has %q", kind, out.String())
+		}
+	}
+	nodetest.Must(t, s.Exports.Acquire(t.Context(), 1))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := s.Export(gone, reader, of, taxii.ExportQuery{Format: "plain"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("who has left is told %v", err)
+	}
 }
