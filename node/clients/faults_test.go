@@ -16,8 +16,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// What a store does not give is never taken for there being nothing: nobody is let in, turned away or shown less because
-// of it.
+// What a store does not give is never taken for there being nothing: nobody is let in, turned away or shown less
+// because of it.
 func TestNobodyIsShownLessBecauseOfAFault(t *testing.T) {
 	s := newShownWorld(t)
 	s.Exports = semaphore.NewWeighted(1)
@@ -95,30 +95,40 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 		return err
 	})
 	told("a key", func() error { _, err := a.AddKey(KeySpec{Name: named("siem"), Role: "reader"}); return err })
+	readsLists(t, a, told)
+	session, err = a.Login(t.Context(), "carol", "another horse")
+	nodetest.Must(t, err)
+	told("ending tokens", func() error { _, err := a.Revoke(TokenSelection{User: "carol"}); return err })
+	told("a logout", func() error { return a.Logout(t.Context(), session.Token) })
+	_, err = a.AddAccount(AccountSpec{User: "dora", Password: password, Role: "reader"})
+	nodetest.Must(t, err)
+	told("a user less", func() error { return a.RemoveUser(t.Context(), admin, "dora") })
+	told("an account less", func() error { return a.RemoveAccount("carol") })
+	keys, err := a.ListKeys()
+	nodetest.Must(t, err)
+	told("a key less", func() error { return a.RemoveKey(keys[0].Name) })
+}
+
+func readsLists(t *testing.T, a AccountAdmin, told func(string, func() error)) {
+	t.Helper()
 	for what, list := range map[string]func() error{
 		"accounts": func() error { _, err := a.ListAccounts(); return err },
 		"keys":     func() error { _, err := a.ListKeys(); return err },
 		"tokens":   func() error { _, err := a.ListTokens(); return err },
-		"users":    func() error { _, err := a.Users(t.Context(), admin); return err },
+		"users":    func() error { _, err := a.Users(t.Context(), taxii.Principal{Role: taxii.RoleAdmin}); return err },
 	} {
 		told("the list of "+what, list)
 	}
-	session, err = a.Login(t.Context(), "carol", "another horse")
-	nodetest.Must(t, err)
-	_, err = a.AddAccount(AccountSpec{User: "dora", Password: password, Role: "reader"})
-	nodetest.Must(t, err)
-	told("a user less", func() error { return a.RemoveUser(t.Context(), admin, "dora") })
-	told("ending tokens", func() error { _, err := a.Revoke(TokenSelection{User: "carol"}); return err })
-	told("a logout", func() error { return a.Logout(t.Context(), session.Token) })
-	keys, err := a.ListKeys()
-	nodetest.Must(t, err)
-	told("a key less", func() error { return a.RemoveKey(keys[0].Name) })
-	told("an account less", func() error { return a.RemoveAccount("carol") })
+}
+
+// So it is with what the API root is called.
+func TestTheNameOfTheAPIRootIsNotGuessed(t *testing.T) {
+	w := nodetest.NewChain(t, nodetest.NewOrg(t, "self"))
 	described, err := OpenAPIRoot(w.R.Outbox, "Self")
 	nodetest.Must(t, err)
-	told("what the API root is called", func() error { _, err := OpenAPIRoot(w.R.Outbox, "Self"); return err })
-	told("another name of the API root", func() error {
-		return (&Administration{Described: described}).DescribeRoot(t.Context(), admin, "Other", strings.Repeat("d", 10))
+	w.Faults.EachIsTold(t, "what the API root is called", func() error { _, err := OpenAPIRoot(w.R.Outbox, "Self"); return err })
+	w.Faults.EachIsTold(t, "another name of the API root", func() error {
+		return (&Administration{Described: described}).DescribeRoot(t.Context(), taxii.Principal{}, "Other", strings.Repeat("d", 10))
 	})
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 )
 
-// What a store, the indexer or algod does not give is never taken for there being nothing: whoever asks for a proof gets
-// one, or is told what failed.
+// What a store, the indexer or algod does not give is never taken for there being nothing: whoever asks for a proof
+// gets one, or is told what failed.
 func TestNothingIsProvenOnAGuess(t *testing.T) {
 	p := newProven(t)
 	e := p.published(1)
