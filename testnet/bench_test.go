@@ -129,17 +129,24 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-// BenchmarkComplete: one object, and a request of 100, until the answer says "complete", and until its publisher's node
-// serves the last of them: who is answered can read it at once.
+// BenchmarkComplete: one object, and requests of 100 and 1,000, these with an NFT each and as a batch, until the answer
+// says "complete", and until its publisher's node serves the last of them: who is answered can read it at once.
 func BenchmarkComplete(b *testing.B) {
 	n := benchNetwork(b, "alpha", "bravo")
 	o := n.members[0]
-	o.stop()
-	o.start("SLNODE_TAXII_PUBLISH_WAIT=1m", "SLNODE_LOG_LEVEL=warn")
-	client := o.client()
-	first := 1
-	for _, count := range []int{1, 100} {
-		b.Run(fmt.Sprintf("objects=%d", count), func(b *testing.B) {
+	first, anchor := 1, ""
+	for _, c := range []struct {
+		name, anchor string
+		count        int
+	}{{"objects=1", "auto", 1}, {"objects=100", "auto", 100}, {"objects=1000", "auto", 1000}, {"objects=1000,single", "single", 1000}} {
+		if anchor != c.anchor {
+			o.stop()
+			o.start("SLNODE_TAXII_PUBLISH_WAIT=1m", "SLNODE_LOG_LEVEL=warn", "SLNODE_PUBLISH_ANCHOR="+c.anchor)
+			o.post(n.collection, indicators(first, c.count)...) // it has connected
+			anchor, first = c.anchor, first+c.count
+		}
+		client, count := o.client(), c.count
+		b.Run(c.name, func(b *testing.B) {
 			var complete, served time.Duration
 			early := 0
 			for b.Loop() {

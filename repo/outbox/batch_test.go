@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -321,5 +322,35 @@ func TestAllDirectoriesOnTheirWayAreKnown(t *testing.T) {
 	}))
 	if len(directories) != 3 || !slices.Contains(directories, "directory of b") {
 		t.Errorf("they are %q", directories)
+	}
+}
+
+// However long its names are: a batch is recorded as stored in one transaction, and goes back in one.
+func TestTheLargestBatchFitsIntoATransaction(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	long := strings.Repeat("x", 250)
+	var list []Submission
+	for n := range 1000 {
+		s := submission(fmt.Sprintf("%s--%036d", long, n))
+		s.Item.Key, s.Item.Hash = fmt.Appendf(nil, "%032d", n), make([]byte, 32)
+		s.Item.User, s.Item.Collection, s.Item.Version = long[:64], long[:36], "2026-01-02T03:04:05.678901234Z"
+		s.Item.Replaces, s.Item.ReplacesAsset, s.Item.ReplacesIndex = 1<<40, 1<<60, 1000
+		list = append(list, s)
+	}
+	_, err := o.AcceptAs(list, usual)
+	must(t, err)
+	batch := queue(t, o, Accepted)[0]
+	objects, err := o.Objects(batch)
+	must(t, err)
+	for i := range objects {
+		objects[i].Directory, objects[i].MetadataHash, objects[i].Epoch = fmt.Sprintf("%s%04d", long[:55], i), make([]byte, 32), 1<<31
+		objects[i].Publisher = long[:58]
+	}
+	batch.Directory = "directory"
+	must(t, o.SetBatchStored(batch, objects))
+	reopen(t, o, queue(t, o, Stored)[0])
+	if n := o.Count(); n[Accepted] != 1000 || n[Stored] != 0 {
+		t.Errorf("there are %v", n)
 	}
 }
