@@ -34,38 +34,22 @@ func keepDeposit(txn *kv.Txn, item Item) error {
 
 // Deposits gives up to limit NFTs that were confirmed before a time, the earliest first.
 func (o *Outbox) Deposits(before time.Time, limit int) (list []Deposit, err error) {
-	err = o.eachDeposit(before, func(txn *kv.Txn, at time.Time, number uint64) (bool, error) {
-		item, _, err := itemByNumber(txn, number)
-		list = append(list, Deposit{item, at})
-		return len(list) < limit, err
-	})
-	return list, err
-}
-
-// CountDeposits tells how many NFTs were confirmed before a time.
-func (o *Outbox) CountDeposits(before time.Time) (n int, err error) {
-	err = o.eachDeposit(before, func(*kv.Txn, time.Time, uint64) (bool, error) {
-		n++
-		return true, nil
-	})
-	return n, err
-}
-
-func (o *Outbox) eachDeposit(before time.Time, visit func(txn *kv.Txn, at time.Time, number uint64) (bool, error)) error {
-	err := o.store.Read(func(txn *kv.Txn) error {
+	err = o.store.Read(func(txn *kv.Txn) error {
 		return store.Scan(txn, store.Key(store.TableDeposit), nil, func(k []byte, _ *kv.Item) (bool, error) {
-			n := len(k)
-			at := time.Unix(int64(binary.BigEndian.Uint64(k[n-16:])), 0)
-			if !at.Before(before) {
+			number := len(k) - 8
+			at := time.Unix(int64(binary.BigEndian.Uint64(k[number-8:])), 0)
+			if len(list) >= limit || !at.Before(before) {
 				return false, nil
 			}
-			return visit(txn, at, binary.BigEndian.Uint64(k[n-8:]))
+			item, _, err := itemAt(txn, k[number:])
+			list = append(list, Deposit{item, at})
+			return true, err
 		})
 	})
 	if err != nil {
-		return fmt.Errorf("reading what is locked: %w", err)
+		return nil, fmt.Errorf("reading what is locked: %w", err)
 	}
-	return nil
+	return list, nil
 }
 
 // Decided takes an NFT out of the list: it is released, or has to stay, or is gone.
