@@ -3,7 +3,6 @@ package outbox
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"testing"
 
@@ -11,13 +10,14 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
 // model is what an outbox with batches is to be.
 type model struct {
 	*Outbox
-	done   func()
-	dir    string
+	memory *kv.Memory
 	items  map[uint64]State // objects
 	latest map[string]uint64
 }
@@ -26,11 +26,11 @@ type model struct {
 // object is where it is to be, with its plaintext as long as it is not sealed, and the numbers have no hole.
 func TestTheOutboxLosesNothingOfABatch(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
+		memory, err := kv.NewMemory()
 		must(t, err)
-		m := &model{dir: dir, items: map[uint64]State{}, latest: map[string]uint64{}}
-		m.Outbox, m.done = newOutbox(t, dir)
-		defer func() { m.done() }()
+		defer func() { must(t, memory.Close()) }()
+		m := &model{memory: memory, items: map[uint64]State{}, latest: map[string]uint64{}}
+		m.restart(t)
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			m.step(t, rt)
 			m.check(t, rt)
@@ -85,9 +85,15 @@ func (m *model) step(t *testing.T, rt *rapid.T) {
 	case "withdraw":
 		m.withdraw(t, rt)
 	case "restart":
-		m.done()
-		m.Outbox, m.done = newOutbox(t, m.dir)
+		m.restart(t)
 	}
+}
+
+// restart begins with what is durable.
+func (m *model) restart(t *testing.T) {
+	var err error
+	m.Outbox, err = Open(store.New(m.memory.DB(kv.Hooks{})))
+	must(t, err)
 }
 
 // some are some of what is in a queue.
