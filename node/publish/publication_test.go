@@ -37,9 +37,9 @@ func (w *world) original(e consortium.Event) consortium.Event {
 // renews notes that a directory has the record of another one.
 func (w *world) renews(directory string, files []p2p.File) {
 	for _, f := range files {
-		if own := w.fixture.records[rekeying]; f.Name == wire.RecordName && string(f.Data) == string(own.Payload) {
+		if f.Name == wire.RecordName && string(f.Data) == string(w.rekeying.record) {
 			w.mu.Lock()
-			w.renewed[directory] = w.fixture.directories[rekeying].Root().String()
+			w.renewed[directory] = w.rekeying.directory
 			w.mu.Unlock()
 		}
 	}

@@ -56,6 +56,11 @@ type world struct {
 	failing *countdown // of the machine's own
 	history history
 
+	rekeying struct { // the record that gives self's collection another key, as it was drafted
+		record    []byte
+		directory string
+	}
+
 	mu        sync.Mutex
 	cursor    uint64
 	failed    bool
@@ -119,6 +124,7 @@ func newWorld(h history) *world {
 		rotations: map[*nodetest.Org]bool{}, posted: map[post]bool{},
 	}
 	w.chain.round, w.chain.confirmed = begins, w.confirmed
+	w.rekeying.record, w.rekeying.directory = w.fixture.records[rekeying].Payload, w.fixture.directories[rekeying].Root().String()
 	for _, d := range w.fixture.directories {
 		check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
 	}

@@ -22,8 +22,8 @@ func deposits(t *testing.T, o *Outbox, limit int) (numbers []uint64) {
 	return numbers
 }
 
-// Of what is confirmed, objects and batches have NFTs that need not stay: no records, nothing that failed, and nothing in
-// another's batch.
+// Of what is confirmed, objects and batches have NFTs that need not stay: no records, nothing that failed, and nothing
+// in another's batch.
 func TestTheNFTsOfObjectsAndBatchesAreKnownUntilSomebodyHasDecided(t *testing.T) {
 	dir := t.TempDir()
 	o, done := newOutbox(t, dir)
