@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// rest gives memory back to the system when the node has done something and come to rest. The collector alone keeps what a
-// start, a password or a large bundle took: where little is allocated, it runs once in two minutes and frees nothing to
-// the system.
+// rest gives memory back to the system when the node has done something and come to rest. The collector alone keeps
+// what a start, a password or a large bundle took: where little is allocated, it runs once in two minutes and frees
+// nothing to the system.
 type rest struct {
 	look      time.Duration // how often it is looked
 	much      uint64        // bytes that were allocated since, for which a collection is worth its time

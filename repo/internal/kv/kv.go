@@ -134,9 +134,9 @@ func (db *DB) start() (err error) {
 // never. It is far above what is written into a file of its own here: the value log stays empty.
 const valueThreshold = 512 << 10
 
-// What Badger gathers in memory before it makes a table of it, in bytes. All of it counts as used from the start, and the
-// garbage collector lets as much again lie about. A transaction may fill three twentieths of it; those of a durable store
-// are large, since a thousand objects become one batch in one of them.
+// What Badger gathers in memory before it makes a table of it, in bytes. All of it counts as used from the start, and
+// the garbage collector lets as much again lie about. A transaction may fill three twentieths of it; those of a durable
+// store are large, since a thousand objects become one batch in one of them.
 const (
 	buffer        = 4 << 20
 	durableBuffer = 16 << 20
