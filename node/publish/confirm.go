@@ -13,8 +13,6 @@ import (
 	"github.com/serviceledger/slnode/internal/retry"
 )
 
-// What becomes of the groups that were submitted.
-
 // follow reads every block while groups are in flight: one request a round finds all confirmations.
 func (m *Minter) follow(ctx context.Context) error {
 	round, failures := uint64(0), 0

@@ -9,8 +9,6 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 )
 
-// How groups get to algod, and what is done about a refusal.
-
 // submit sends a group until algod has taken it, or its flight is over.
 func (m *Minter) submit(ctx context.Context, f *flight) error {
 	for failures := 0; ; failures++ {

@@ -25,12 +25,6 @@ const (
 	Duplicate, Refused, Ended, Done  = history.Duplicate, history.Refused, history.Ended, history.Done
 )
 
-// What the table of single values has of the event log.
-const (
-	metaCursor    = "cursor"
-	metaSequences = "sequences"
-)
-
 // Cursor is the last round whose events are all in the log; 0 in a new view.
 func (v *View) Cursor() (round uint64, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {

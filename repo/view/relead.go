@@ -91,8 +91,7 @@ func nextLead(txn *kv.Txn) (collection []byte, id string, err error) {
 	return collection, id, err
 }
 
-// releadObject moves up to so many entries of an object, and takes it out of the queue when every one is where it
-// belongs.
+// releadObject moves up to so many entries of an object. It leaves the queue when every one is where it belongs.
 func (v *View) releadObject(txn *kv.Txn, collection []byte, id string, limit int) (moved int, err error) {
 	o, known, err := getObject(txn, collection, id)
 	if err != nil || !known {

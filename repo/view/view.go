@@ -108,10 +108,12 @@ func (v *View) write(transaction func(*kv.Txn) error) error {
 	return nil
 }
 
-// What the table of single values has of the objects.
+// What the table of single values has: of the objects, and of the event log.
 const (
-	metaCounts = "counts"
-	metaFormat = "format"
+	metaCounts    = "counts"
+	metaFormat    = "format"
+	metaCursor    = "cursor"
+	metaSequences = "sequences"
 )
 
 // tablesFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
