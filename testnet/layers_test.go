@@ -41,7 +41,7 @@ var layers = map[string][]string{
 	"repo/keys":              {"internal/disk", "internal/seal", "repo/internal/archive"},
 	"repo/outbox":            {"internal/consortium", "internal/wire", "repo/internal/kv", "repo/internal/store"},
 	"repo/outbox/outboxtest": {"repo/internal/kv", "repo/internal/store", "repo/outbox"},
-	"repo/repotest": {"repo", "repo/accounts", "repo/auditlog", "repo/config", "repo/internal/kv", "repo/internal/store", "repo/outbox",
+	"repo/repotest": {"repo", "repo/accounts", "repo/auditlog", "repo/config", "repo/found", "repo/internal/kv", "repo/internal/store", "repo/outbox",
 		"repo/view"},
 	"repo/view/internal/listing": {"repo/internal/kv", "repo/internal/store"},
 	"repo/view/internal/history": {"internal/consortium", "repo/internal/kv", "repo/internal/store", "repo/view/internal/listing"},

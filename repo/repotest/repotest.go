@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -54,6 +55,9 @@ func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
 	r, durable := *of, store.New(state.DB(hooks))
 	r.Accounts = accounts.New(durable)
 	if r.Outbox, err = outbox.Open(durable); err == nil {
+		r.Found, err = found.Open(durable)
+	}
+	if err == nil {
 		r.View, err = view.New(store.New(derived.DB(hooks)))
 	}
 	if err != nil {

@@ -58,6 +58,8 @@ type DB struct {
 	readers readers
 	hooks   Hooks // of a store in memory
 
+	inMemory bool // see [Memory]
+
 	writing sync.Mutex   // held by whoever changes the store
 	number  uint64       // of the last transaction
 	freed   atomic.Int64 // bytes of small values that were deleted and may still be in tables
@@ -210,6 +212,9 @@ func (db *DB) Damaged() <-chan struct{} {
 
 // Empty deletes everything. Nothing else may use the store meanwhile.
 func (db *DB) Empty() error {
+	if db.inMemory {
+		return db.badger.DropAll()
+	}
 	if err := db.Close(); err != nil && !errors.Is(disk.AsDamage(err), ErrDamaged) {
 		return err
 	}

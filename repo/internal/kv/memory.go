@@ -45,7 +45,7 @@ type Hooks struct {
 
 // DB is a store over what is in memory, which need not be closed. A hook may be nil.
 func (m *Memory) DB(hooks Hooks) *DB {
-	return &DB{badger: m.badger, hooks: hooks, damaged: make(chan struct{})}
+	return &DB{badger: m.badger, inMemory: true, hooks: hooks, damaged: make(chan struct{})}
 }
 
 // Pair is a key and its value.
