@@ -193,7 +193,8 @@ func TestWhatAFilterLeavesOutIsNotRead(t *testing.T) {
 				must(t, err)
 			})
 		}
-		if few, many := cost(few), cost(many); many > few+20 {
+		// A table more costs some, wherever it is; what is read costs one at least, and there are a thousand.
+		if few, many := cost(few), cost(many); many > few+300 {
 			t.Errorf("%s: %.0f allocations among few, %.0f among many", name, few, many)
 		}
 	}
