@@ -297,7 +297,10 @@ func TestAFormerGovernorCanDoNothing(t *testing.T) {
 		mints = append(mints, ledger.Mint{URL: wire.URL(n.someDirectory()), Note: n.note(note)})
 	}
 	mintWith(t, n, alpha.keys().Account, mints...)
-	n.hasFolded(bravo, 900)
+	bravo.post(n.collection, indicator(900)) // what is shown of it comes after the coup
+	for _, o := range n.members {
+		o.shows(n.collection, indicator(900))
+	}
 	for _, o := range n.members {
 		if names := o.membersNow(); len(names) != 3 {
 			t.Errorf("%s sees the members %v after a coup", o.Name, names)
