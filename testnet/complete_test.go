@@ -149,6 +149,9 @@ func TestOneObjectDoesNotWaitBehindThousands(t *testing.T) {
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	o := n.members[0]
+	o.stop()
+	o.configure("anchor = \"auto\"", "anchor = \"single\"") // as a batch they would not wait at all
+	o.start()
 	const many = 3000
 	n.fund(t, o.account(), many*110_000)
 	o.client()

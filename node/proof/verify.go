@@ -43,7 +43,7 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 	}
 	txid := of.TxID
 	v := &verification{Notary: n, Verification: Verification{Report: evidence.NewReport(txid)}}
-	found, err := n.Watcher.Find(ctx, txid)
+	found, err := n.find(ctx, txid)
 	var invalid *chainwatch.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		if _, refused := algorand.BadRequest(err); refused {
@@ -68,6 +68,33 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 		v.opening(metadata, payload)
 	}
 	return v.Verification, nil
+}
+
+// indexerLag is how long an indexer may be behind the blocks that this node follows, and indexerPause how long it is let
+// be in between.
+const (
+	indexerLag   = 15 * time.Second
+	indexerPause = 500 * time.Millisecond
+)
+
+// find asks the indexer for a transaction. What this node has followed already, by algod's blocks, is waited for as long
+// as the indexer is behind.
+func (n *Notary) find(ctx context.Context, txid string) (chainwatch.Finding, error) {
+	event, followed, err := n.View.Event(txid)
+	if err != nil {
+		return chainwatch.Finding{}, err
+	}
+	for until := time.Now().Add(indexerLag); ; {
+		found, err := n.Watcher.Find(ctx, txid)
+		if err != nil || found.Found || !followed || found.Round >= event.Round || time.Now().After(until) {
+			return found, err
+		}
+		select {
+		case <-ctx.Done():
+			return found, ctx.Err()
+		case <-time.After(indexerPause):
+		}
+	}
 }
 
 // publicationOf finds what published something: it is given by its name, or by the id of an object.

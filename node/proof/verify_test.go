@@ -286,3 +286,24 @@ func TestOnlyPublicNetworksHaveAnExplorer(t *testing.T) {
 		}
 	}
 }
+
+// Its node follows algod's blocks, which are there before the indexer has them.
+func TestAnIndexerThatIsBehindIsWaitedForWithWhatWasFollowed(t *testing.T) {
+	p := newProven(t)
+	e := p.published(1)
+	behind := 0
+	p.chain.find = func(txid string) (chainwatch.Finding, error) {
+		if behind++; behind == 1 {
+			return chainwatch.Finding{Round: e.Round - 1}, nil
+		}
+		return p.chain.findings[txid], nil
+	}
+	v, err := p.notary().Verify(t.Context(), e.TxID)
+	if err != nil || !v.Passed || behind != 2 {
+		t.Errorf("asked %d times: %v, %v", behind, v.Steps, err)
+	}
+	p.chain.find = func(string) (chainwatch.Finding, error) { return chainwatch.Finding{Round: e.Round}, nil }
+	if _, err := p.notary().Verify(t.Context(), e.TxID); err == nil { // it has that round, and not the transaction
+		t.Error("a transaction that the indexer leaves out is verified")
+	}
+}
