@@ -73,7 +73,7 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 // indexerLag is how long an indexer may be behind the blocks that this node follows, and indexerPause how long it is let
 // be in between.
 const (
-	indexerLag   = 15 * time.Second
+	indexerLag   = time.Minute
 	indexerPause = 500 * time.Millisecond
 )
 
