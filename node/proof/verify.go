@@ -70,15 +70,15 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 	return v.Verification, nil
 }
 
-// indexerLag is how long an indexer may be behind the blocks that this node follows, and indexerPause how long it is let
-// be in between.
+// indexerLag is how long an indexer may be behind the blocks that this node follows, and indexerPause how long it is
+// let be in between.
 const (
 	indexerLag   = time.Minute
 	indexerPause = 500 * time.Millisecond
 )
 
-// find asks the indexer for a transaction. What this node has followed already, by algod's blocks, is waited for as long
-// as the indexer is behind.
+// find asks the indexer for a transaction. What this node has followed already, by algod's blocks, is waited for as
+// long as the indexer is behind.
 func (n *Notary) find(ctx context.Context, txid string) (chainwatch.Finding, error) {
 	event, followed, err := n.View.Event(txid)
 	if err != nil {
