@@ -47,6 +47,18 @@ type File struct {
 	Data []byte
 }
 
+// Pick gives what is in the file of a name, and in the other one of a directory's two; nil for what isn't there.
+func Pick(files []File, name string) (named, other []byte) {
+	for _, f := range files {
+		if f.Name == name {
+			named = f.Data
+		} else {
+			other = f.Data
+		}
+	}
+	return named, other
+}
+
 // A Directory is a UnixFS directory of two files with all its blocks: the root first, then the two files in the
 // order of their names (a file of more than 1 MiB as its node), then the chunks of such a file; a
 // block that occurs twice is there once. It is whole and canonical by construction. The zero Directory is none.

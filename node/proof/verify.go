@@ -190,13 +190,7 @@ func (n *Notary) files(ctx context.Context, directory string) (metadata, payload
 		return nil, nil, err
 	}
 	files, err := n.Blocks.Read(ctx, root)
-	for _, f := range files {
-		if f.Name == wire.MetadataName {
-			metadata = f.Data
-		} else {
-			payload = f.Data
-		}
-	}
+	metadata, payload = p2p.Pick(files, wire.MetadataName)
 	return metadata, payload, err
 }
 

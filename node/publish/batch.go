@@ -167,16 +167,14 @@ func (m *Minter) unsealed(ctx context.Context, item outbox.Item, key *seal.Epoch
 	if err != nil {
 		return directory, nil, err
 	}
-	for _, f := range files {
-		if f.Name != wire.ObjectName {
-			continue
-		}
-		sealed, err := wire.ParseSealedObject(f.Data)
-		if err != nil {
-			return directory, nil, err
-		}
-		plaintext, err := key.Open(sealed)
-		return directory, plaintext, err
+	object, _ := p2p.Pick(files, wire.ObjectName)
+	if object == nil {
+		return directory, nil, errors.New("its directory has no " + wire.ObjectName)
 	}
-	return directory, nil, errors.New("its directory has no " + wire.ObjectName)
+	sealed, err := wire.ParseSealedObject(object)
+	if err != nil {
+		return directory, nil, err
+	}
+	plaintext, err := key.Open(sealed)
+	return directory, plaintext, err
 }

@@ -58,14 +58,7 @@ func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Di
 	if err != nil {
 		return directory, err
 	}
-	var metadata, payload []byte
-	for _, f := range files {
-		if f.Name == wire.MetadataName {
-			metadata = f.Data
-		} else {
-			payload = f.Data
-		}
-	}
+	metadata, payload := p2p.Pick(files, wire.MetadataName)
 	draft, err := consortium.Redraft(item.Note, metadata, payload)
 	if err != nil {
 		return directory, err

@@ -176,14 +176,7 @@ func TestAnOwnObjectThatIsNotKnownIsOpened(t *testing.T) {
 
 func redraft(t testing.TB, e consortium.Event, files []p2p.File) consortium.Draft {
 	t.Helper()
-	var metadata, payload []byte
-	for _, f := range files {
-		if f.Name == wire.MetadataName {
-			metadata = f.Data
-		} else {
-			payload = f.Data
-		}
-	}
+	metadata, payload := p2p.Pick(files, wire.MetadataName)
 	draft, err := consortium.Redraft(e.Note, metadata, payload)
 	nodetest.Must(t, err)
 	return draft
