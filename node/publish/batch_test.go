@@ -197,20 +197,7 @@ var withBatches = history{Commits: true, Calm: 60, Lag: 1, Faults: map[string][]
 
 func TestTheNodeMayDieAtAnyCommitOfABatch(t *testing.T) {
 	alone(t)
-	h := withBatches
-	wrongs, points := run(t, h)
-	if len(wrongs) > 0 {
-		t.Fatal(strings.Join(wrongs, "\n"))
-	}
-	if points < 30 {
-		t.Errorf("there are %d of them", points)
-	}
-	for at := range points {
-		h.Crashes = []int{at}
-		if wrongs, _ := run(t, h); len(wrongs) > 0 {
-			t.Errorf("it dies at point %d: %s", at, strings.Join(wrongs, "\n"))
-		}
-	}
+	diesEverywhere(t, withBatches, 30)
 }
 
 func TestTheNodeEndsWhenItsStoreFailsInABatch(t *testing.T) {

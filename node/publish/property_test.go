@@ -100,11 +100,17 @@ func TestTheNodeMayDieAtAnyCommit(t *testing.T) {
 		{Does: posts, N: 1, Many: 2, In: "everybody"}, {At: 1, Does: happens + removal}, {Does: posts, N: 3, Many: 1, In: "own"}, {Does: posts, N: 4, Many: 1, In: "ring"},
 		{Does: happens + revocation}, {At: 10, Does: withdraws, N: 1, In: "everybody"}, {At: 12, Does: posts, N: 1, Many: 1, In: "everybody"},
 	}}
+	diesEverywhere(t, h, 50)
+}
+
+// diesEverywhere lives through a history again and again, and dies at another of its points each time.
+func diesEverywhere(t *testing.T, h history, least int) {
+	t.Helper()
 	wrongs, points := run(t, h)
 	if len(wrongs) > 0 {
 		t.Fatal(strings.Join(wrongs, "\n"))
 	}
-	if points < 50 {
+	if points < least {
 		t.Errorf("there are %d of them", points)
 	}
 	for at := range points {

@@ -36,13 +36,6 @@ func (o *Outbox) inBatches(submissions []Submission, as Anchor) (bool, error) {
 			if fresh >= as.From {
 				return nil
 			}
-			if found, err := store.Has(txn, store.Key(store.TableKey, s.Item.Key)); err != nil || !found {
-				fresh++
-				if err != nil {
-					return err
-				}
-				continue
-			}
 			existing, found, err := itemByKey(txn, s.Item.Key)
 			if err != nil {
 				return err
