@@ -85,7 +85,7 @@ func (f *Fetcher) readBatch(ctx context.Context, l load, i int) (u unpacked, err
 	if u.outcome.State != view.Held {
 		return u, nil
 	}
-	says := view.Listed{Collection: u.metadata.Properties.Collection, Epoch: u.metadata.Properties.Epoch}
+	says := listed(u.metadata)
 	for i, directory := range batch.Objects {
 		if o := e.Object(uint32(i+1), directory, says); o.State == view.Waiting { // not withdrawn
 			u.objects = append(u.objects, o)
@@ -154,11 +154,15 @@ func (f *Fetcher) forgetLeft(ctx context.Context, l load) error {
 
 // fits reports whether an object of a batch is of the collection and the epoch of that.
 func fits(e view.Event, m wire.Metadata) error {
-	says := view.Listed{Collection: m.Properties.Collection, Epoch: m.Properties.Epoch}
-	if e.Index == 0 || says == e.Listed {
+	if e.Index == 0 || listed(m) == e.Listed {
 		return nil
 	}
 	return errors.New("it is of another collection or epoch than its batch")
+}
+
+// listed is what a batch says of its objects, and each of them of itself.
+func listed(m wire.Metadata) view.Listed {
+	return view.Listed{Collection: m.Properties.Collection, Epoch: m.Properties.Epoch}
 }
 
 // directoriesOf are the directories of something that has ended: of a batch those of all its objects, too. They may be

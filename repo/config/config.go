@@ -1,6 +1,7 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
-// also adds and removes them in the text of the file), reload.go tells what has changed.
+// also adds and removes them in the text of the file), publish.go how objects go onto the chain, follow.go by what the
+// chain is followed, reload.go tells what has changed.
 package config
 
 import (
