@@ -225,6 +225,10 @@ func checkLogs(dir string, names []string, registry *badger.KeyRegistry, number 
 		ids[name] = id
 	}
 	slices.SortFunc(names, func(a, b string) int { return ids[a] - ids[b] })
+	names, err := dropUnbegun(dir, names)
+	if err != nil {
+		return 0, err
+	}
 	for i, name := range names {
 		next, err := checkLog(filepath.Join(dir, name), registry, number)
 		switch {
@@ -241,6 +245,27 @@ func checkLogs(dir string, names []string, registry *badger.KeyRegistry, number 
 		number = next
 	}
 	return number, nil
+}
+
+// dropUnbegun removes the logs that have no byte, and gives the others: a process was killed that had just made one, and
+// Badger takes it for a failure. What was acknowledged is never in one.
+func dropUnbegun(dir string, names []string) ([]string, error) {
+	begun := names[:0:0]
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() > 0 {
+			begun = append(begun, name)
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	return begun, nil
 }
 
 // errGap means that a log begins after what should come before it.

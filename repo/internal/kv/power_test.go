@@ -210,3 +210,18 @@ func TestNothingIsLeftOutBetweenTwoLogs(t *testing.T) {
 		}
 	}
 }
+
+// A process is killed between making a log and giving it its size.
+func TestALogThatWasMadeAndNotBegunIsNoDamage(t *testing.T) {
+	t.Parallel()
+	for _, durable := range []bool{true, false} {
+		dir := filepath.Join(scratch.Dir(t), "store")
+		db, err := Open(dir, storeOptions(durable))
+		must(t, err)
+		must(t, put(db, "a", value(1, 100)))
+		killed := image(t, dir, "*")
+		must(t, db.Close())
+		killed["00009"+logExtension] = file{}
+		checkCrash(t, durable, killed, holding{{"a": string(value(1, 100))}})
+	}
+}
