@@ -247,8 +247,8 @@ func checkLogs(dir string, names []string, registry *badger.KeyRegistry, number 
 	return number, nil
 }
 
-// dropUnbegun removes the logs that have no byte, and gives the others: a process was killed that had just made one, and
-// Badger takes it for a failure. What was acknowledged is never in one.
+// dropUnbegun removes the logs that have no byte, and gives the others: a process was killed that had just made one,
+// and Badger takes it for a failure. What was acknowledged is never in one.
 func dropUnbegun(dir string, names []string) ([]string, error) {
 	begun := names[:0:0]
 	for _, name := range names {
