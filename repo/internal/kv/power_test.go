@@ -151,8 +151,11 @@ func twoLogs(t *testing.T, durable bool) (files, holding) {
 	db, err := Open(dir, storeOptions(durable))
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
-	inTheWay := filepath.Join(dir, "000001.sst") // what is in the first log can't become a table
-	must(t, os.WriteFile(inTheWay, nil, 0o600))
+	var inTheWay []string // so that what is in the first log can't become a table, whose next name is tried each second
+	for n := range 1000 {
+		inTheWay = append(inTheWay, filepath.Join(dir, fmt.Sprintf("%06d.sst", n+1)))
+		must(t, os.WriteFile(inTheWay[n], nil, 0o600))
+	}
 	held := holding{{}}
 	for n := 0; ; n++ {
 		v := value(n, largeSize-1)
@@ -166,8 +169,10 @@ func twoLogs(t *testing.T, durable bool) (files, holding) {
 			continue
 		}
 		killed := image(t, dir, "*")
-		delete(killed, filepath.Base(inTheWay))
-		must(t, os.Remove(inTheWay))
+		for _, path := range inTheWay {
+			delete(killed, filepath.Base(path))
+			must(t, os.Remove(path))
+		}
 		return killed, held
 	}
 }
