@@ -113,6 +113,8 @@ func (c *fakeChain) submit(p *pooled, rounds uint64) error {
 			return refusal(ledger.LeaseHeld)
 		case uint64(t.Fee) < c.feePerByte*transactionSize:
 			return refusal(ledger.Congested)
+		case c.isForeign(t):
+			return refusal(ledger.Other)
 		}
 		for _, q := range c.pool {
 			if slices.ContainsFunc(q.list, func(o types.Transaction) bool { return leaseOf(o) == leaseOf(t) }) {
@@ -163,11 +165,18 @@ func (c *fakeChain) possible(p *pooled) bool {
 		if uint64(t.FirstValid) > c.round || uint64(t.LastValid) < c.round || c.leases[leaseOf(t)] >= c.round {
 			return false
 		}
-		if asset := uint64(t.ConfigAsset); asset != 0 && c.ended[asset] {
+		if asset := uint64(t.ConfigAsset); asset != 0 && (c.ended[asset] || c.isForeign(t)) {
 			return false
 		}
 	}
 	return true
+}
+
+// isForeign reports whether a transaction destroys what another account has minted. The lock is held.
+func (c *fakeChain) isForeign(t types.Transaction) bool {
+	return t.ConfigAsset != 0 && slices.ContainsFunc(c.events, func(e consortium.Event) bool {
+		return e.Asset == uint64(t.ConfigAsset) && e.Directory != "" && e.Sender != t.Sender.String()
+	})
 }
 
 func (c *fakeChain) include(p *pooled) (made []consortium.Event) {

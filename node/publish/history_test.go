@@ -399,7 +399,10 @@ func (w *world) checkItem(item outbox.Item) {
 		if item.Note.Kind == wire.KindBatch && item.TxID == "" && len(w.objectsOf(item)) == 0 { // they were found elsewhere, or given up
 			return
 		}
-		if !onChain || !w.isGone(place{e.Asset, item.Index}) && !w.chain.isEnded(e.Asset) {
+		stays := slices.ContainsFunc(w.publishedBy(e), func(p publication) bool {
+			return (item.Index == 0 || p.at.index == item.Index) && !w.isGone(p.at)
+		})
+		if !onChain || stays && !w.chain.isEnded(e.Asset) {
 			w.wrong("item %d is withdrawn, and its NFT is on the chain: %v", item.Number, onChain)
 		}
 	}

@@ -176,6 +176,15 @@ func TestHistoriesThatWereWrongOnce(t *testing.T) {
 		"a node begins in the moment in which its view is deleted": {Calm: 10, Lag: 1, Liar: askIndexer, Down: []int{0, 0, 0}, Crashes: []int{4, 58}, Ops: []op{
 			{At: 2, Does: clashes, N: 2, In: "everybody"}, {At: 7, Does: posts, N: 0, Many: 3, In: "everybody"},
 		}, Faults: map[string][]fault{askParams: {fine, unanswered}, askFunds: {throttled}}},
+		"an object is withdrawn while the account is about to change": {Calm: 10, Ops: []op{
+			{Does: posts, N: 1, Many: 1, In: "everybody"}, {At: 10, Does: posts, N: 2, Many: 20, In: "everybody"}, {Does: rotates}, {Does: withdraws, N: 1, In: "everybody"},
+		}},
+		"a batch is withdrawn while the account is about to change": {Calm: 10, Ops: []op{
+			{Does: posts, N: 1, Many: 4, From: 1, In: "everybody"}, {At: 10, Does: rotates}, {Does: withdraws, N: 1, In: "everybody", All: true},
+		}},
+		"an NFT is released while the account is about to change": {Calm: 10, Ops: []op{
+			{Does: posts, N: 1, Many: 1, In: "everybody"}, {At: 10, Does: rotates}, {Does: releases, N: 1, In: "everybody"},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) { nothingWrong(t, h, func(*world, *process) {}) })
 	}

@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ipfs/go-cid"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // ours gives items that this organisation's account can mint: what was stored for another one, which it had before,
@@ -63,6 +65,11 @@ func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Di
 	if err != nil {
 		return directory, err
 	}
+	return m.draftAs(draft, item)
+}
+
+// draftAs makes a draft what an item mints, with this organisation's account.
+func (m *Minter) draftAs(draft consortium.Draft, item *outbox.Item) (directory p2p.Directory, err error) {
 	if draft, err = draft.By(m.State.Self); err != nil {
 		return directory, err
 	}
@@ -72,4 +79,52 @@ func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Di
 	hash := wire.MetadataHash(draft.Metadata)
 	item.Publisher, item.Directory, item.MetadataHash = m.State.Self, directory.Root().String(), hash[:]
 	return directory, nil
+}
+
+// recalled gives items in which a record takes the place of the destruction of an NFT that another account has minted,
+// which this organisation had before: nobody else can destroy it, and what it published is to end all the same.
+func (m *Minter) recalled(ctx context.Context, items []outbox.Item) ([]outbox.Item, error) {
+	items = slices.Clone(items)
+	for i, item := range items {
+		if item.Note.Kind != wire.KindDestroy {
+			continue
+		}
+		e, found, err := m.View.EventOf(item.Destroys)
+		if err == nil && found && e.Sender != m.State.Self && e.State != view.Ended {
+			items[i], err = m.recall(ctx, item, e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("withdrawing what NFT %d has published: %w", item.Destroys, err)
+		}
+	}
+	return items, nil
+}
+
+// recall makes the destruction of an NFT the record that ends what it published: an object or a batch, or a membership.
+func (m *Minter) recall(ctx context.Context, item outbox.Item, e view.Event) (outbox.Item, error) {
+	var draft consortium.Draft
+	var err error
+	if e.Note.Kind == wire.KindMember {
+		draft, err = consortium.DraftRemoval(m.Consortium, e.Note.Account, item.StoredAt)
+	} else {
+		draft, err = consortium.DraftWithdrawal(m.Consortium, item.Destroys, 0, item.StoredAt)
+	}
+	if err != nil {
+		return item, err
+	}
+	directory, err := m.draftAs(draft, &item)
+	if err != nil {
+		return item, err
+	}
+	draft.Note.Sequence = item.Note.Sequence
+	item.Note, item.Destroys = draft.Note, draft.Note.Asset
+	if err := m.Fresh.blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
+		return item, err
+	}
+	if err := m.Outbox.Outbox.SetStored([]outbox.Item{item}); err != nil {
+		return item, err
+	}
+	m.Fresh.add([]p2p.Directory{directory})
+	m.Log.Info("a record withdraws what this account can't destroy: the account before has minted it", "asset", e.Asset, "by", e.Sender)
+	return item, nil
 }

@@ -3,12 +3,14 @@ package publish
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -82,6 +84,55 @@ func TestWhatIsStoredWhenTheAccountChangesIsTheNextOnes(t *testing.T) {
 		}
 		if w.blocks.Count() != kept {
 			t.Errorf("%d directories are kept, %d before", w.blocks.Count(), kept)
+		}
+	})
+}
+
+// Nobody but who minted an NFT can destroy it. What an account before has minted ends by a record then.
+func TestWhatAnAccountBeforeHasMintedIsEndedByARecord(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		f := w.fixture
+		by := func(sender *nodetest.Org, note wire.Note) (asset uint64) {
+			round := w.chain.mint(consortium.Event{TxID: fmt.Sprint(sender.Address(), note.Kind), Sender: sender.Address(), Consortium: f.id, Note: note, Directory: "directory"})
+			w.chain.advance()
+			w.follow(round, nil)
+			events := w.chain.between(begins, round)
+			return events[len(events)-1].Asset
+		}
+		object := by(f.self, wire.Note{Kind: wire.KindObject})
+		member := by(f.self, wire.Note{Kind: wire.KindMember, Account: f.mallory.Address()})
+		own := by(f.next, wire.Note{Kind: wire.KindObject})
+		p.state.Self = f.next.Address()
+		var list []outbox.Submission
+		for _, asset := range []uint64{object, member, own} {
+			list = append(list, outbox.Submission{Item: outbox.Item{
+				Key: endKey(asset), Note: wire.Note{Kind: wire.KindDestroy, Sequence: asset}, Destroys: asset, StoredAt: state.Now()}})
+		}
+		items, err := p.outbox.Accept(list)
+		check(err)
+		for range 2 { // and not twice
+			items, err = p.minter.recalled(t.Context(), items)
+			check(err)
+			for i, want := range []outbox.Item{
+				{Note: wire.Note{Kind: wire.KindRemoval, Asset: object, Sequence: object}, Destroys: object},
+				{Note: wire.Note{Kind: wire.KindRemoval, Account: f.mallory.Address(), Sequence: member}},
+				{Note: wire.Note{Kind: wire.KindDestroy, Sequence: own}, Destroys: own},
+			} {
+				got, _, err := p.outbox.Item(items[i].Number)
+				check(err)
+				if got.Note != want.Note || got.Destroys != want.Destroys || !bytes.Equal(got.Key, list[i].Item.Key) || got.State != outbox.Stored {
+					t.Errorf("NFT %d is ended by %+v", list[i].Item.Destroys, got)
+				}
+				if got.Directory == "" {
+					continue
+				}
+				m, payload := filesOf(t, w, got)
+				removal, err := wire.ParseRemoval(payload)
+				check(err)
+				if m.Properties.Publisher != f.next.Address() || removal.Asset != got.Note.Asset || removal.Account != got.Note.Account {
+					t.Errorf("%+v says %+v, by %s", got.Note, removal, m.Properties.Publisher)
+				}
+			}
 		}
 	})
 }

@@ -240,6 +240,9 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	if string(params.GenesisHash[:]) != string(m.GenesisHash) {
 		return nil, &obstacle{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.GenesisID)}, nil
 	}
+	if items, err = m.recalled(ctx, items); err != nil {
+		return nil, nil, err
+	}
 	items, problem, err = m.affordable(ctx, params, items)
 	if err != nil || problem != nil {
 		return nil, problem, err
