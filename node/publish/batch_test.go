@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,35 @@ func TestWhatIsOnTheChainLeavesABatchOfWhoLostItsOutbox(t *testing.T) {
 			t.Errorf("the transactions have the numbers %v", numbers)
 		}
 	})
+}
+
+// … though what tells which objects are in it comes late. It is waited for as long as it may be on its way; what nobody
+// has any more is published again.
+func TestARestoredNodeWaitsForTheContentsOfWhatItPublishedInBatches(t *testing.T) {
+	for late, mints := range map[uint64]int{0: 1, ledgerWindow + 200: 1, 3 * ledgerWindow: 2} {
+		h := history{Calm: 3000, Contents: late, Ops: []op{
+			{Does: posts, N: 7, Many: 2, From: 1, In: "everybody"}, {At: 5, Does: backs}, {Does: posts, N: 1, Many: 2, From: 1, In: "everybody"}, {At: 10, Does: posts, N: 3, Many: 1, In: "everybody"},
+			{At: 1, Does: restores, N: 2, Many: 3, From: 1, In: "everybody"},
+		}}
+		if late > 0 {
+			h.Ops = append(h.Ops, says(ledgerWindow+20, "restored", "the contents of 1 batches that it published have not been read"))
+		}
+		live(t, h, func(_ context.Context, w *world) {
+			if mints == 1 && len(w.wrongs) > 0 {
+				t.Errorf("where they are %d rounds late: %v", late, w.wrongs)
+			}
+			for n := 1; n <= 2; n++ {
+				if got := w.mintsOf(n, "everybody"); len(got) != mints {
+					t.Errorf("where they are %d rounds late, object %d is minted by %v", late, n, got)
+				}
+			}
+			for _, n := range []int{3, 7} { // an NFT of its own; what the backup knows of
+				if got := w.mintsOf(n, "everybody"); len(got) != 1 {
+					t.Errorf("where they are %d rounds late, object %d is minted by %v", late, n, got)
+				}
+			}
+		})
+	}
 }
 
 // It goes all the way, though what it goes back for may have passed meanwhile.

@@ -40,6 +40,11 @@ type View interface {
 	Cursor() (uint64, error)
 	EventOf(asset uint64) (view.Event, bool, error)
 	Leased(lease [32]byte) (view.Event, bool, error)
+	// Event gives the event of a transaction, Objects those of a batch's objects of which something has become, and Log
+	// some events after a position.
+	Event(txid string) (view.Event, bool, error)
+	Objects(batch view.Event) ([]view.Event, error)
+	Log(after consortium.Position, limit int) ([]view.Event, error)
 }
 
 // published is where what is published is found.

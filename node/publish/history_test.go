@@ -31,6 +31,7 @@ type history struct {
 	Down     []int        // rounds until it is started again
 	Lag      uint64       // by how many rounds the indexer is behind
 	Behind   uint64       // … and what is followed behind the indexer, for that long
+	Contents uint64       // by how many rounds the contents of batches come later to a node that was restored
 	Careless uint64       // for so many rounds self does not look after its collections
 	Sole     *outbox.Sole // what the node knows of who else signs, at first
 	Liar     string       // the witness that says of some transactions that it doesn't have them: algod or the indexer, never both

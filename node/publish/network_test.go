@@ -340,6 +340,39 @@ func (v *fakeView) EventOf(asset uint64) (view.Event, bool, error) {
 	return last(v.logged(func(e view.Event) bool { return e.Asset == asset && e.Note.Kind != wire.KindRelease }))
 }
 
+// has reports whether something of a batch is at a restored node: its record comes half as late as its objects.
+func (v *fakeView) has(e consortium.Event, object bool) bool {
+	late := v.world.history.Contents
+	if !object {
+		late /= 2
+	}
+	return !v.world.isRestored() || e.Note.Kind != wire.KindBatch || v.world.followed() >= e.Round+late
+}
+
+func (v *fakeView) Event(txid string) (view.Event, bool, error) {
+	e, found, err := last(v.logged(func(e view.Event) bool { return e.TxID == txid }))
+	if e.State = view.Held; !v.has(e.Event, false) {
+		e.State = view.Waiting
+	}
+	return e, found, err
+}
+
+func (v *fakeView) Objects(batch view.Event) (list []view.Event, err error) {
+	for range v.world.publishedBy(batch.Event) {
+		e := view.Event{State: view.InView}
+		if !v.has(batch.Event, true) {
+			e.State = view.Waiting
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func (v *fakeView) Log(after consortium.Position, limit int) ([]view.Event, error) {
+	list := v.logged(func(e view.Event) bool { return after.Before(e.Position) })
+	return list[:min(limit, len(list))], v.local()
+}
+
 func (v *fakeView) Leased(lease [32]byte) (view.Event, bool, error) {
 	if err := v.local(); err != nil {
 		return view.Event{}, false, err
@@ -360,7 +393,7 @@ func (v *fakeView) Same(probe *view.Entry) (*view.Entry, error) {
 		}
 	}
 	others := v.world.fixture.founder.Address() // the only other member that publishes
-	for _, e := range v.logged(func(e view.Event) bool { return e.State == view.InView && e.Sender != others }) {
+	for _, e := range v.logged(func(e view.Event) bool { return e.State == view.InView && e.Sender != others && v.has(e.Event, true) }) {
 		for _, p := range v.world.publishedBy(e.Event) {
 			if p.identity != (identity{probe.Collection, probe.ID}) || withdrawn[p.at] {
 				continue

@@ -35,6 +35,7 @@ func drawHistory(t *rapid.T) history {
 	case 1:
 		if long {
 			does = append(does, backs, restores, restores)
+			h.Contents = rapid.SampledFrom([]uint64{0, 20, ledgerWindow + 100}).Draw(t, "contents")
 		}
 	case 2:
 		h.Liar = rapid.SampledFrom([]string{askFate, askIndexer}).Draw(t, "liar")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,8 @@ func TestMembersThatComeAndGoDisturbNobody(t *testing.T) {
 		e, _ := w.withheld(alpha)
 		nodetest.Must(t, w.Deliver(e))
 		w.Blocks.Silent = true
+		timed := &timedBlocks{Blocks: w.Fetcher.Blocks}
+		w.Fetcher.Blocks = timed
 		asked := w.Blocks.Fetches()
 		w.runFetcher()
 		for range 600 {
@@ -116,10 +119,25 @@ func TestMembersThatComeAndGoDisturbNobody(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		// A request takes 3 s if it is fresh; those that wait longer are cut off once a minute.
-		if n := w.Blocks.Fetches() - asked; n < 60 || n > 210 {
+		if n := w.Blocks.Fetches() - asked; n < 60 || n > 130 {
 			t.Errorf("blocks are asked for %d times in 10 minutes", n)
 		}
+		if longest := timed.longest.Load(); time.Duration(longest) < 40*time.Second {
+			t.Errorf("what is asked for goes on for %s at most", time.Duration(longest))
+		}
 	})
+}
+
+// timedBlocks knows for how long the longest request went on.
+type timedBlocks struct {
+	replicate.Blocks
+	longest atomic.Int64
+}
+
+func (b *timedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error) {
+	began := time.Now()
+	defer func() { b.longest.Store(max(b.longest.Load(), int64(time.Since(began)))) }()
+	return b.Blocks.Fetch(ctx, roots)
 }
 
 // A newcomer is given nothing before its record is on the chain, and everything then.

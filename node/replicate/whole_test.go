@@ -122,3 +122,40 @@ func TestWhatWasReleasedStaysUntilItIsRemoved(t *testing.T) {
 		t.Errorf("after the removal %d objects are served", w.Shown())
 	}
 }
+
+// A node that stops before it has settled what came has blocks of objects of which nothing has become. Only the record
+// of their batch tells which they are.
+func TestWhatCameOfABatchBeforeTheNodeStoppedGoesWhenItIsWithdrawn(t *testing.T) {
+	alpha := nodetest.NewOrg(t, "alpha")
+	for _, index := range []uint32{0, 2} {
+		w := newFoundedWorld(t, alpha)
+		w.Drain()
+		e, directories := w.batch(alpha, 4)
+		files, err := directories[3].Files()
+		nodetest.Must(t, err)
+		metadata, _ := p2p.Pick(files, wire.MetadataName)
+		hash := wire.MetadataHash(metadata)
+		also := w.MintDirectory(alpha, wire.Note{Kind: wire.KindObject}, directories[3].Root(), hash[:]) // which has the same blocks
+		nodetest.Must(t, w.Deliver(e, also))
+		w.Open()
+		end := w.Destroy(alpha, e.Asset)
+		if index > 0 {
+			draft, err := consortium.DraftWithdrawal(w.ID, e.Asset, index, time.Now())
+			nodetest.Must(t, err)
+			end = w.Mint(alpha, draft)
+		}
+		nodetest.Must(t, w.Deliver(end))
+		kept := ""
+		for _, root := range []cid.Cid{mustRoot(e), directories[0].Root(), directories[1].Root(), directories[2].Root(), directories[3].Root()} {
+			_, here := w.Blocks.Dirs[root]
+			kept += fmt.Sprint(here, " ")
+		}
+		want, shown := "false false false false true ", int64(1)
+		if index > 0 {
+			want, shown = "true true false true true ", 3
+		}
+		if w.Drain(); kept != want || w.Shown() != shown {
+			t.Errorf("when %d is withdrawn (0: all) the blocks of the batch and its objects are here: %s, want %s; %d objects are served", index, kept, want, w.Shown())
+		}
+	}
+}

@@ -138,15 +138,17 @@ func TestWhatWaitsIsFoundAfterARestart(t *testing.T) {
 	}
 }
 
-// One member's waiting events cost the others nothing when a member is connected.
+// One member's waiting events cost the others nothing when a member is connected, of whatever kinds they are.
 func TestHasteningIsBounded(t *testing.T) {
 	t.Parallel()
 	v, c := newView(t), &chain{}
 	later := time.Now().Add(time.Hour)
 	var events []NewEvent
 	var outcomes []Outcome
+	kinds := []wire.Kind{wire.KindObject, wire.KindBatch, wire.KindObject, wire.KindCollection}
 	for n := range maxHasten + 500 {
 		e := c.event()
+		e.Note.Kind = kinds[n%len(kinds)]
 		if e.Member = "FLOOD"; n%100 == 0 {
 			e.Member = "OTHER"
 		}
