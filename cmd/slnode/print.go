@@ -151,7 +151,8 @@ func printStatus(w io.Writer, s control.Status) {
 	if s.Publishing.Funds != "" {
 		fmt.Fprintf(w, "account\t%s (balance unknown: %s)\n", s.Publishing.Account, oneLine(s.Publishing.Funds))
 	} else {
-		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked))
+		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked%s\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked),
+			deposits(s.Publishing.Releases))
 	}
 	watching := fmt.Sprintf("round %d of %d", s.Watching.Round, s.Watching.Tip)
 	if s.Watching.Indexer == 0 && s.Watching.Algod == 0 {

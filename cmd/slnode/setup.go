@@ -294,10 +294,11 @@ func (a *app) walletCommand() *cobra.Command {
 				Locked  uint64 `json:"locked_microalgo"`
 				Free    uint64 `json:"free_microalgo"`
 				Objects uint64 `json:"objects"`
-			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000)}
+				Returns uint64 `json:"releasable_microalgo,omitzero"`
+			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000), a.releasable(c)}
 			return a.print(c, result, func(w io.Writer) {
-				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT\nfree     %s ALGO, enough for %d objects\n",
-					result.Account, algo(result.Amount), algo(result.Locked), algo(result.Free), result.Objects)
+				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT%s\nfree     %s ALGO, enough for %d NFTs\n",
+					result.Account, algo(result.Amount), algo(result.Locked), deposits(result.Returns), algo(result.Free), result.Objects)
 			})
 		},
 	}

@@ -57,6 +57,8 @@ type API struct {
 	Rebuild     func(ctx context.Context) error
 	Log         *slog.Logger
 	Started     time.Time
+
+	counted releasable
 }
 
 // host is this node among the other members'.

@@ -31,6 +31,7 @@ type Status struct {
 		Account  string              `json:"account"`
 		Free     uint64              `json:"free_microalgo"` // what can be spent
 		Locked   uint64              `json:"locked_microalgo"`
+		Releases uint64              `json:"releasable_microalgo"`  // of what is locked, what the NFTs of objects and batches keep; counted once a minute
 		Reserved uint64              `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
 		Funds    string              `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
@@ -132,6 +133,9 @@ func (a *API) Status(ctx context.Context) (s Status, err error) {
 		s.Publishing.Funds = err.Error()
 	}
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
+	if s.Publishing.Releases, err = a.releasable(); err != nil {
+		return Status{}, err
+	}
 
 	w := a.Watcher.State()
 	s.Watching.Condition = problem.Condition{Problem: w.Problem, Detail: w.Detail, Since: w.Since}

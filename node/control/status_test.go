@@ -80,6 +80,9 @@ func TestTheStatusSaysWhatIsSo(t *testing.T) {
 	if p.Account != o.Self.Address() || p.Free != 3_000_000 || p.Locked != 2_000_000 || p.Funds != "" || p.Accepted+p.Stored+p.Signed != 0 {
 		t.Errorf("the account: %+v", p)
 	}
+	if p.Releases != 0 {
+		t.Errorf("%d can be released", p.Releases)
+	}
 	w := s.Watching
 	if w.Problem != "behind" || w.Detail != "2 rounds" || !w.Since.Equal(time.Unix(1500, 0)) || w.Round != 11 || w.Tip != 14 || w.Indexer != 12 || w.Algod != 13 ||
 		!w.CaughtUp || !w.LastAnswer.Equal(time.Unix(2000, 0)) || w.Forged != 3 || w.Malformed != 4 || !w.Filtered || len(w.GivenUp) != 1 || !w.ByBlocks ||

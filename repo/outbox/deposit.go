@@ -52,6 +52,24 @@ func (o *Outbox) Deposits(before time.Time, limit int) (list []Deposit, err erro
 	return list, nil
 }
 
+// Releasable counts the NFTs in the list that an account has, and that are not withdrawn: what they keep locked comes
+// back when they are released. It reads the whole list.
+func (o *Outbox) Releasable(account string) (n int, err error) {
+	err = o.store.Read(func(txn *kv.Txn) error {
+		return store.Scan(txn, store.Key(store.TableDeposit), nil, func(k []byte, _ *kv.Item) (bool, error) {
+			item, _, err := itemAt(txn, k[len(k)-8:])
+			if item.State == Confirmed && item.Publisher == account {
+				n++
+			}
+			return true, err
+		})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting what can be released: %w", err)
+	}
+	return n, nil
+}
+
 // Decided takes an NFT out of the list: it is released, or has to stay, or is gone.
 func (o *Outbox) Decided(d Deposit) error {
 	o.mu.Lock()

@@ -58,8 +58,20 @@ func TestTheNFTsOfObjectsAndBatchesAreKnownUntilSomebodyHasDecided(t *testing.T)
 	}
 	list, err := o.Deposits(time.Now().Add(2*time.Second), 10)
 	must(t, err)
+	for account, want := range map[string]int{list[0].Item.Publisher: 3, "another": 0} {
+		if n, err := o.Releasable(account); err != nil || n != want {
+			t.Errorf("of account %q, %d can be released (%v), want %d", account, n, err, want)
+		}
+	}
+	must(t, o.Withdraw(wire.Publication{TxID: list[0].Item.TxID}))
+	if n, err := o.Releasable(list[0].Item.Publisher); err != nil || n != 2 {
+		t.Errorf("when one is withdrawn, %d can be released (%v)", n, err)
+	}
 	for _, d := range list {
 		must(t, o.Decided(d))
+	}
+	if n, err := o.Releasable(list[0].Item.Publisher); err != nil || n != 0 {
+		t.Errorf("when all are decided about, %d can be released (%v)", n, err)
 	}
 	if n := deposits(t, o, 10); len(n) != 0 {
 		t.Errorf("after they are decided about there are %v", n)
