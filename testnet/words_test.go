@@ -223,6 +223,7 @@ func (w *readers) prepare(b words) {
 // here puts what is true on this network in the place of what the documents name.
 func (w *readers) here(o *organisation, line string) string {
 	pairs := []string{
+		"sudo -u slnode ", "", "/tmp/", w.dir + "/",
 		"/var/lib/slnode", o.Dir, "https://algod.example", w.Algod, "https://indexer.example", w.Indexer, "--algod URL", "--algod " + w.Algod,
 		"--indexer URL", "--indexer " + w.Indexer, "/mnt/safe", w.dir, "age1pq1…", w.safe, "/collections/ID/", "/collections/" + w.collection + "/",
 		"https://otx.alienvault.com/taxii/root", w.source, "user_AlienVault", "default", "file:/etc/slnode", "file:" + w.dir,
@@ -313,7 +314,7 @@ func (w *readers) run(b words) {
 
 func TestTheCommandsOfTheDocumentsRunAsWritten(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"README.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"} {
+	for _, file := range []string{"README.md", "docs/START.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			w := newReaders(t)

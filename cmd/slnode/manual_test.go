@@ -17,7 +17,7 @@ import (
 
 // The operator's documents name commands, flags, variables, config keys and log messages. These tests hold them to the
 // program; what a command does is shown by the scripts in testdata.
-var manuals = []string{"README.md", "docs/OPERATIONS.md", "docs/slnode.service"}
+var manuals = []string{"README.md", "docs/START.md", "docs/OPERATIONS.md", "docs/slnode.service"}
 
 func manual(t *testing.T, name string) string {
 	t.Helper()
@@ -53,6 +53,7 @@ func commandsOf(name, text string) (lines []string) {
 	for _, block := range blocks {
 		for line := range strings.Lines(block) {
 			line = strings.TrimPrefix(strings.TrimSpace(line), "#   the governor:")
+			line = strings.TrimPrefix(line, "sudo -u slnode ")
 			if at := begins.FindStringSubmatch(remark.ReplaceAllString(line, "")); at != nil {
 				lines = append(lines, ends.ReplaceAllString(quoted.ReplaceAllString(at[1], "QUOTED"), ""))
 			}
