@@ -68,7 +68,7 @@ func (v *View) Mistrust(ctx context.Context, members []string) error {
 		return err
 	})
 	if err == nil && kept.Applied && slices.Equal(kept.Members, members) {
-		return nil
+		return v.Relead(ctx) // where that was interrupted
 	}
 	if err == nil {
 		err = v.keepMistrust(members, false)

@@ -40,14 +40,15 @@ func (v *View) releadSome() (more bool, err error) {
 }
 
 // follow does the first step of what Relead does, which mostly is all of it. The caller holds the mutex.
-func (v *View) follow() (err error) {
+func (v *View) follow() error {
 	if !v.leading {
 		return nil
 	}
-	if v.leading, err = v.relead(v.step); err != nil {
+	more, err := v.relead(v.step)
+	if err != nil { // it is to be done still
 		return fmt.Errorf("serving the line that leads: %w", err)
 	}
-	if v.leading {
+	if v.leading = more; more {
 		select {
 		case v.unled <- struct{}{}:
 		default: // it was told already
