@@ -86,6 +86,7 @@ var layers = map[string][]string{
 		"node/members", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages", "node/state", "node/withdraw", "p2p",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	// for tests only
+	"repo/internal/storetest": {"repo/internal/kv", "repo/internal/store"},
 	"node/internal/nodetest": {"internal/consortium", "internal/scratch", "internal/seal", "internal/wire", "node/state", "p2p", "repo", "repo/config",
 		"repo/repotest"},
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",

@@ -11,7 +11,6 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
-	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
 // model is what an outbox with batches is to be.
@@ -91,9 +90,7 @@ func (m *model) step(t *testing.T, rt *rapid.T) {
 
 // restart begins with what is durable.
 func (m *model) restart(t *testing.T) {
-	var err error
-	m.Outbox, err = Open(store.New(m.memory.DB(kv.Hooks{})))
-	must(t, err)
+	m.Outbox = inMemory(t, m.memory)
 }
 
 // some are some of what is in a queue.

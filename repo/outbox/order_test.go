@@ -3,7 +3,6 @@ package outbox
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // acceptFor accepts n objects of a user in one call.
@@ -190,10 +190,10 @@ func TestAReaderMissesNothing(t *testing.T) {
 // request waits for more turns than there are requests of its user before it.
 func TestTurnsKeepEveryRequestsOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
+		memory, err := kv.NewMemory()
 		must(t, err)
-		o, done := newOutbox(t, dir)
-		defer done()
+		defer func() { must(t, memory.Close()) }()
+		o := inMemory(t, memory)
 		accepted, seen := map[string]int{}, map[string]int{}
 		drain := func(n int) int {
 			names := signNext(t, o, n)

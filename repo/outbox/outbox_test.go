@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +30,14 @@ func newOutbox(t testing.TB, dir string) (*Outbox, func()) {
 	o, err := Open(s)
 	must(t, err)
 	return o, func() { must(t, s.Close()) }
+}
+
+// inMemory opens the outbox in a memory, as after a restart if it has something.
+func inMemory(t testing.TB, memory *kv.Memory) *Outbox {
+	t.Helper()
+	o, err := Open(store.New(memory.DB(kv.Hooks{})))
+	must(t, err)
+	return o
 }
 
 func submission(name string) Submission {
@@ -172,7 +179,7 @@ func TestWhatIsGivenUpLeavesNothingBehindAndCanBePublishedAgain(t *testing.T) {
 		t.Errorf("%v wait", counts)
 	}
 	item, _, err := o.Find([]byte("a"))
-	if err != nil || item.State != Withdrawn || item.Failure != "too wide" {
+	if err != nil || item.State != Withdrawn || item.Failure != "too wide" || item.Note.Sequence != 0 {
 		t.Errorf("the item is %+v (%v)", item, err)
 	}
 	if _, err := o.Payload(items[1].Number); err == nil {
@@ -192,10 +199,10 @@ func TestWhatIsGivenUpLeavesNothingBehindAndCanBePublishedAgain(t *testing.T) {
 
 func TestTheOutboxLosesNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
+		memory, err := kv.NewMemory()
 		must(t, err)
-		o, done := newOutbox(t, dir)
-		defer func() { done() }()
+		defer func() { must(t, memory.Close()) }()
+		o := inMemory(t, memory)
 		expected := map[string]bool{}
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 5).Draw(rt, "step") {
@@ -227,8 +234,7 @@ func TestTheOutboxLosesNothing(t *testing.T) {
 				_, err = o.Confirm(confirmations)
 				must(t, err)
 			case 5:
-				done()
-				o, done = newOutbox(t, dir)
+				o = inMemory(t, memory)
 			}
 		}
 		checkNothingIsLost(rt, o, expected)

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
 // world is a view and what the chain and the members would say of it, kept in the simplest way there is.
 type world struct {
 	t          *rapid.T
-	dir        string
+	memory     *kv.Memory
 	view       *View
 	chain      chain
 	published  []*publication
@@ -37,8 +40,8 @@ type poller struct {
 
 var members = map[string][]string{"ALPHA": {"ALPHA", "ALPHA-2"}, "BRAVO": {"BRAVO"}, "MALLORY": {"MALLORY", "MALLORY-2"}}
 
-func newWorld(t *rapid.T, dir string) *world {
-	w := &world{t: t, dir: dir, pollers: map[string]*poller{}}
+func newWorld(t *rapid.T, memory *kv.Memory) *world {
+	w := &world{t: t, memory: memory, pollers: map[string]*poller{}}
 	for _, of := range []string{collectionA, collectionB, Everything, Others} {
 		w.pollers[of] = &poller{seen: map[string]int64{}}
 	}
@@ -54,7 +57,7 @@ func (w *world) must(err error) {
 }
 
 func (w *world) open() {
-	v, err := Open(w.dir, make([]byte, 32))
+	v, err := New(store.New(w.memory.DB(kv.Hooks{})))
 	w.must(err)
 	v.step = 1 // so that whatever can come between two steps does
 	v.OnStale(func(err error) { w.t.Fatal(err) })
@@ -251,8 +254,10 @@ func lineUp(entries []*Entry) string {
 // that leads, the others apart, and who polled has seen what is served.
 func TestEveryMembersLineIsKeptApartWhateverComesWhen(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(rt, t.TempDir())
-		defer func() { must(t, w.view.Close()) }()
+		memory, err := kv.NewMemory()
+		must(t, err)
+		defer func() { must(t, memory.Close()) }()
+		w := newWorld(rt, memory)
 		rt.Repeat(map[string]func(*rapid.T){
 			"publish":  func(*rapid.T) { w.publish() },
 			"publish2": func(*rapid.T) { w.publish() },
@@ -265,10 +270,7 @@ func TestEveryMembersLineIsKeptApartWhateverComesWhen(t *testing.T) {
 				_, err := w.view.releadSome()
 				w.must(err)
 			},
-			"reopen": func(*rapid.T) {
-				w.must(w.view.Close())
-				w.open()
-			},
+			"reopen": func(*rapid.T) { w.open() },
 		})
 		w.settleAll()
 		w.check()

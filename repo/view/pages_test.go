@@ -10,15 +10,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
 // The view against a model that does everything by looking at every entry.
 func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		v, err := Open(t.TempDir(), make([]byte, 32))
+		memory, err := kv.NewMemory()
 		must(t, err)
-		defer func() { must(t, v.Close()) }()
+		defer func() { must(t, memory.Close()) }()
+		v := inMemory(t, memory)
 		c := &chain{}
 		var model []*Entry
 		ids := []string{"malware-1", "malware-2", "tool-1", "tool-2", "ipv4-addr-1"}
@@ -175,9 +177,14 @@ func BenchmarkEnter(b *testing.B) {
 
 // A filter must not cost more the more there is that it leaves out.
 func TestWhatAFilterLeavesOutIsNotRead(t *testing.T) {
-	few, many := newView(t), newView(t)
-	fillForFilters(t, few, 10)
-	fillForFilters(t, many, 1000)
+	views := map[int]*View{10: nil, 1000: nil}
+	for n := range views { // in memory, where nothing goes on beside what is measured
+		memory, err := kv.NewMemoryOf(8 << 20)
+		must(t, err)
+		defer func() { must(t, memory.Close()) }()
+		views[n] = inMemory(t, memory)
+		fillForFilters(t, views[n], n)
+	}
 	never := []time.Time{monday.AddDate(10, 0, 0)}
 	for name, q := range map[string]Query{
 		"a version that nothing has":     {Versions: Versions{At: never}},
@@ -194,7 +201,7 @@ func TestWhatAFilterLeavesOutIsNotRead(t *testing.T) {
 			})
 		}
 		// A table more costs some, wherever it is; what is read costs one at least, and there are a thousand.
-		if few, many := cost(few), cost(many); many > few+300 {
+		if few, many := cost(views[10]), cost(views[1000]); many > few+300 {
 			t.Errorf("%s: %.0f allocations among few, %.0f among many", name, few, many)
 		}
 	}

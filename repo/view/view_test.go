@@ -34,6 +34,14 @@ func newView(t testing.TB) *View {
 	return v
 }
 
+// inMemory opens the view in a memory, as after a restart if it has something.
+func inMemory(t testing.TB, memory *kv.Memory) *View {
+	t.Helper()
+	v, err := New(store.New(memory.DB(kv.Hooks{})))
+	must(t, err)
+	return v
+}
+
 var (
 	collectionA = uuid.NewString()
 	collectionB = collectionA[:8] + uuid.NewString()[8:] // their owners choose ids: that they begin alike must not matter
@@ -267,10 +275,12 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 		entries = append(entries, entryOf(events[i], collectionA, fmt.Sprintf("malware-%d", i), monday, "x"))
 		publish(t, v, events[i], entries[i])
 	}
-	waiting := c.event()
-	must(t, v.Append([]NewEvent{waiting, c.event()}, nil))
+	waiting, retried := c.event(), c.event()
+	must(t, v.Append([]NewEvent{waiting, retried, c.event()}, nil))
+	must(t, v.Settle([]Outcome{{Event: Event{Event: retried.Event}, State: Waiting, Due: monday}}))
 	must(t, v.store.Write(func(txn *kv.Txn) error {
-		return errors.Join(txn.Delete(store.Key(store.TableEntry, store.U64(uint64(entries[1].DateAdded)))), txn.Delete(store.Key(store.TableEvent, history.PositionKey(waiting.Position))))
+		return errors.Join(txn.Delete(store.Key(store.TableEvent, history.PositionKey(retried.Position))),
+			txn.Delete(store.Key(store.TableEntry, store.U64(uint64(entries[1].DateAdded)))), txn.Delete(store.Key(store.TableEvent, history.PositionKey(waiting.Position))))
 	}))
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 2 {
 		t.Errorf("the page has %v", got)

@@ -11,15 +11,17 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
 )
 
 // Whoever mints how much: everything that is due is given once, and of two members none is given more than the other,
 // but for what the other doesn't have.
 func TestMembersTakeTurns(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		v, err := Open(t.TempDir(), make([]byte, 32))
+		memory, err := kv.NewMemory()
 		must(t, err)
-		defer func() { must(t, v.Close()) }()
+		defer func() { must(t, memory.Close()) }()
+		v := inMemory(t, memory)
 		c := &chain{}
 		now := time.Now().Truncate(time.Millisecond)
 		waiting := map[Queue]map[string][]Event{Fresh: {}, Retried: {}} // what is due
@@ -176,9 +178,10 @@ func TestHasteningIsBounded(t *testing.T) {
 // How many NFTs name a directory is counted, not looked for: against a model that looks.
 func TestADirectoryIsUsedAsLongAsAnEventThatMayCountNamesIt(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		v, err := Open(t.TempDir(), make([]byte, 32))
+		memory, err := kv.NewMemory()
 		must(t, err)
-		defer func() { must(t, v.Close()) }()
+		defer func() { must(t, memory.Close()) }()
+		v := inMemory(t, memory)
 		c := &chain{}
 		directories := []string{"bafyone", "bafytwo"}
 		var events []NewEvent

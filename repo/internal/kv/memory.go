@@ -40,6 +40,7 @@ func NewMemoryOf(bytes int64) (*Memory, error) {
 // Hooks let a test decide what a store does.
 type Hooks struct {
 	Read   func() error                    // is called before everything that only reads, and may fail in its place
+	Touch  func() error                    // is called before each key that a transaction reads or writes, and may fail in its place
 	Commit func(commit func() error) error // is called in the place of every commit, and decides whether, and when, it commits
 }
 

@@ -98,6 +98,14 @@ func (db *DB) drop(refs []ref) error {
 	return nil
 }
 
+// touch lets a test decide that something can't be read or written.
+func (t *Txn) touch() error {
+	if hook := t.db.hooks.Touch; hook != nil {
+		return hook()
+	}
+	return nil
+}
+
 func (t *Txn) commit() error {
 	if hook := t.db.hooks.Commit; hook != nil {
 		return hook(t.txn.Commit)
@@ -131,6 +139,9 @@ func (t *Txn) number() (uint64, error) {
 
 // Item gives a key and its value. The error wraps [ErrNotFound] if there is none.
 func (t *Txn) Item(key []byte) (*Item, error) {
+	if err := t.touch(); err != nil {
+		return nil, err
+	}
 	item, err := t.txn.Get(key)
 	return &Item{t, item}, err
 }
@@ -146,7 +157,7 @@ func (t *Txn) Get(key []byte) ([]byte, error) {
 
 // Has reports whether there is a key.
 func (t *Txn) Has(key []byte) (bool, error) {
-	_, err := t.txn.Get(key)
+	_, err := t.Item(key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -168,6 +179,9 @@ type Entry struct {
 func (t *Txn) Put(e Entry) error {
 	if len(e.Key) > 0 && e.Key[0] == 0 {
 		return fmt.Errorf("the key %.80q is the store's own", e.Key)
+	}
+	if err := t.touch(); err != nil {
+		return err
 	}
 	t.writes = true
 	entry := &badger.Entry{Key: e.Key, Value: e.Body, ExpiresAt: e.Expires}
@@ -194,19 +208,23 @@ func (t *Txn) Put(e Entry) error {
 
 // Delete deletes a key. If its value is large, the space of it is given back when [DB.Reclaim] comes to it.
 func (t *Txn) Delete(key []byte) error {
+	if err := t.touch(); err != nil {
+		return err
+	}
 	t.writes = true
 	return t.txn.Delete(key)
 }
 
 // DeleteLarge deletes a key whose value may be large. The space of it is given back at once.
 func (t *Txn) DeleteLarge(key []byte) error {
-	item, err := t.txn.Get(key)
+	found, err := t.Item(key)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	item := found.item
 	r, large, err := refOf(item)
 	if err != nil {
 		return err
@@ -290,6 +308,9 @@ func (i *Item) Value() (value []byte, err error) {
 
 // Show shows the value, which is good as long as show runs.
 func (i *Item) Show(show func(value []byte) error) error {
+	if err := i.txn.touch(); err != nil {
+		return err
+	}
 	r, large, err := refOf(i.item)
 	if err != nil {
 		return err
@@ -311,6 +332,9 @@ func (i *Item) Show(show func(value []byte) error) error {
 
 // ShowHead shows the value or, if it is a large one, its head. It is good as long as show runs.
 func (i *Item) ShowHead(show func(head []byte) error) error {
+	if err := i.txn.touch(); err != nil {
+		return err
+	}
 	return i.item.Value(func(value []byte) error {
 		if i.item.UserMeta()&isLarge != 0 {
 			value = value[min(len(value), len(ref{})):]
@@ -380,6 +404,9 @@ func (i *Iterator) Close() { i.it.Close() }
 
 // Scan calls visit for the keys with a prefix, in order, from prefix+from on, until it returns false.
 func (t *Txn) Scan(prefix, from []byte, visit func(*Item) (bool, error)) error {
+	if err := t.touch(); err != nil {
+		return err
+	}
 	it := t.NewIterator(prefix)
 	defer it.Close()
 	for it.Seek(slices.Concat(prefix, from)); it.Valid(); it.Next() {
