@@ -76,7 +76,7 @@ func (o *Outbox) resolve(txn *kv.Txn, item Item, at consortium.Place, failure st
 	if at.Directory != "" {
 		item.Directory = at.Directory
 	}
-	if err := o.putDone(txn, item, former); err != nil || at.TxID == "" {
+	if err := o.put(txn, item, former); err != nil || at.TxID == "" {
 		return err
 	}
 	if err := keepDeposit(txn, item); err != nil {
@@ -98,14 +98,6 @@ func (o *Outbox) takeOut(txn *kv.Txn, item *Item, next *counters) (former State,
 		return 0, err
 	}
 	return 0, txn.DeleteLarge(store.Key(store.TablePayload, store.U64(item.Number)))
-}
-
-// putDone stores an item that is done.
-func (o *Outbox) putDone(txn *kv.Txn, item Item, former State) error {
-	if former == 0 {
-		return setItem(txn, item)
-	}
-	return o.put(txn, item, former)
 }
 
 // GiveUp records that an item is never published, and why: its content is deleted here. Its key can be taken in again.
@@ -135,7 +127,7 @@ func (o *Outbox) GiveUp(item Item, failure string) error {
 		if err := store.SetJSON(txn, store.Key(store.TableCounter), next); err != nil {
 			return err
 		}
-		return o.putDone(txn, item, former)
+		return o.put(txn, item, former)
 	})
 	if err != nil {
 		return fmt.Errorf("giving item %d up: %w", item.Number, err)
