@@ -1,9 +1,13 @@
 package view
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
 func TestTheLogIsReadInOrderPieceByPiece(t *testing.T) {
@@ -70,5 +74,54 @@ func TestAppendingAWindowAgainChangesNothing(t *testing.T) {
 	}
 	if q, err := v.Sequences(); err != nil || q["PUBLISHER"].Highest != 1 {
 		t.Errorf("sequences %v, %v", q, err)
+	}
+}
+
+// Whichever way a duplicate ends whose turn it was, the one after it comes next.
+func TestADuplicateThatCountsForNothingHidesNoOther(t *testing.T) {
+	for _, state := range []State{Refused, Held} {
+		v, c := newView(t), &chain{}
+		events := []NewEvent{c.event(), c.event(), c.event()}
+		for _, e := range events {
+			publish(t, v, e, entryOf(e, collectionA, "malware-1", monday, "same"))
+		}
+		_, _, err := withdraw(v, events[0].Asset, "PUBLISHER")
+		must(t, err)
+		must(t, v.Settle([]Outcome{{Event: Event{Event: events[1].Event}, State: state}}))
+		due, _, err := v.Due(Fresh, nil, time.Now(), 10)
+		must(t, err)
+		if len(due) != 1 || due[0].TxID != events[2].TxID {
+			t.Errorf("after one that is %v, due are %+v, want the next duplicate", state, due)
+		}
+	}
+}
+
+func TestWhatIsNoCollectionHasNothing(t *testing.T) {
+	v, c := newView(t), &chain{}
+	e := c.event()
+	publish(t, v, e, entryOf(e, collectionA, "malware-1", monday, "x"))
+	for _, id := range []string{"", "x", collectionA[1:], strings.Repeat("f", 31)} {
+		at, err := v.Changed(id)
+		must(t, err)
+		if list := page(t, v, Query{Collection: id, Versions: Versions{All: true}}); len(list) != 0 || at != 0 {
+			t.Errorf("collection %q has %v, and changed at %d", id, list, at)
+		}
+	}
+}
+
+func TestAnEntryThatIsCutShortIsNone(t *testing.T) {
+	whole, err := encodeEntry(&Entry{ID: "malware-1"})
+	must(t, err)
+	for n := range whole {
+		if _, err := decodeEntry(whole[:n], true); !errors.Is(err, history.ErrStale) {
+			t.Errorf("of %d bytes, %d are an entry (%v)", len(whole), n, err)
+		}
+	}
+	e, err := decodeEntry(append(whole, "{}"...), true)
+	if err != nil || e.ID != "malware-1" || string(e.Object) != "{}" {
+		t.Errorf("all of it is %+v (%v)", e, err)
+	}
+	if e, err = decodeEntry(whole, true); err != nil || len(e.Object) != 0 {
+		t.Errorf("without an object it is %+v (%v)", e, err)
 	}
 }
