@@ -12,7 +12,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -84,7 +83,7 @@ func (a *Log) open() error {
 	a.file, a.buffer, a.written = file, bufio.NewWriterSize(file, bufferSize), size
 	// A line that a crash cut off is ended, so that it spoils no other.
 	var end [1]byte
-	if _, err := file.ReadAt(end[:], size-1); size > 0 && err == nil && end[0] != '\n' {
+	if _, err := file.ReadAt(end[:], size-1); err == nil && end[0] != '\n' { // nothing has no end, and that is an error
 		a.written++
 		return a.buffer.WriteByte('\n')
 	}
@@ -197,7 +196,7 @@ func files(dir string) (names []string, err error) {
 		return nil, err
 	}
 	current := false
-	for _, entry := range entries {
+	for _, entry := range entries { // by their names, whose times have one length
 		switch name := entry.Name(); {
 		case name == currentFile:
 			current = true
@@ -205,7 +204,6 @@ func files(dir string) (names []string, err error) {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names) // their times have one length
 	if current {
 		names = append(names, currentFile)
 	}

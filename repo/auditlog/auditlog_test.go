@@ -1,12 +1,14 @@
 package auditlog
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +61,7 @@ func TestTheAuditLogKeepsWhatIsAppended(t *testing.T) {
 		}
 		must(t, a.Close())
 		a.Append(auditLine{N: 99}) // too late, and no crash
+		a.Flush()
 	}
 	if got := numbers(t, dir, time.Time{}); len(got) != 30 || got[29] != 29 {
 		t.Errorf("%d lines: %v", len(got), got)
@@ -129,7 +132,7 @@ func TestTheAuditLogIsBoundedAndReadInOrder(t *testing.T) {
 	must(t, a.Close())
 	files, err := files(Path(dir))
 	must(t, err)
-	if len(files) != 4 {
+	if len(files) != 4 || files[3] != currentFile {
 		t.Fatalf("%d files: %v", len(files), files)
 	}
 	for _, name := range files {
@@ -201,6 +204,139 @@ func TestALineThatACrashCutOffSpoilsNoOther(t *testing.T) {
 	must(t, a.Close())
 	if got := fmt.Sprint(numbers(t, dir, time.Time{})); got != "[1 3]" {
 		t.Errorf("read %s", got)
+	}
+}
+
+// raw gives the files of a log, the oldest first.
+func raw(t *testing.T, dir string) (texts []string) {
+	t.Helper()
+	names, err := files(Path(dir))
+	must(t, err)
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(Path(dir), name))
+		must(t, err)
+		texts = append(texts, string(data))
+	}
+	return texts
+}
+
+// … neither a line of nothing where it is opened again, nor a file of nothing where a line is as large as one.
+func TestTheAuditLogHasNothingButItsLines(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 3 {
+		a := auditIn(t, dir, 1<<20, 2)
+		a.Append(auditLine{N: n})
+		must(t, a.Close())
+	}
+	if got := raw(t, dir); !slices.Equal(got, []string{"{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n"}) {
+		t.Errorf("the file has %q", got)
+	}
+	dir = t.TempDir()
+	a := auditIn(t, dir, 5, 9)
+	for n := range 3 {
+		a.Append(auditLine{N: n})
+	}
+	must(t, a.Close())
+	if got := raw(t, dir); !slices.Equal(got, []string{"{\"n\":0}\n", "{\"n\":1}\n", "{\"n\":2}\n"}) {
+		t.Errorf("of lines larger than a file there are %q", got)
+	}
+}
+
+func TestALongLineIsReadAndOneThatWasCutOffIsNot(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 10<<20, 2)
+	a.Append(auditLine{N: 1, Note: strings.Repeat("x", 200<<10)})
+	must(t, a.Close())
+	path := filepath.Join(Path(dir), currentFile)
+	data, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, append(data, "\"n\":2}\n\n{\"n\":3,\n{\"n\":4}\n"...), 0o600))
+	if got := numbers(t, dir, time.Time{}); !slices.Equal(got, []int{1, 4}) {
+		t.Errorf("read %v", got)
+	}
+	must(t, os.WriteFile(path, bytes.Repeat([]byte("x"), maxLine+1), 0o600))
+	err = Read(t.Context(), dir, Filter{}, func([]byte) error { return nil })
+	if err == nil || !strings.HasPrefix(err.Error(), "reading the audit log: ") {
+		t.Errorf("a line without an end is read: %v", err)
+	}
+}
+
+// What is done must not depend on it: the lines go on in the file that there is.
+func TestAFileThatCannotBeSetAsideIsReportedAndLosesNoLine(t *testing.T) {
+	dir := t.TempDir()
+	a, err := Open(Path(dir), 10, 1, func() time.Time { return monday })
+	must(t, err)
+	var failures []error
+	a.OnFailure(func(err error) { failures = append(failures, err) })
+	aside := filepath.Join(Path(dir), monday.Format(asideFile))
+	must(t, os.MkdirAll(filepath.Join(aside, "in the way"), 0o700))
+	a.Append(auditLine{N: 1})
+	a.Append(auditLine{N: 2})
+	if len(failures) != 1 || !strings.Contains(failures[0].Error(), "aside") {
+		t.Errorf("what is reported is %v", failures)
+	}
+	must(t, os.RemoveAll(aside))
+	must(t, a.Close())
+	if got := numbers(t, dir, time.Time{}); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+func TestAnOldFileThatCannotBeDeletedIsReported(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 10, 0)
+	var failures []error
+	a.OnFailure(func(err error) { failures = append(failures, err) })
+	must(t, os.MkdirAll(filepath.Join(Path(dir), "audit-0.jsonl", "in the way"), 0o700))
+	a.Append(auditLine{N: 1})
+	a.Append(auditLine{N: 2})
+	if len(failures) != 1 || !strings.Contains(failures[0].Error(), "audit-0.jsonl") {
+		t.Errorf("what is reported is %v", failures)
+	}
+	must(t, a.Close())
+}
+
+func TestALogThatIsNoFolderIsNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(Path(dir), nil, 0o600))
+	if _, err := Open(Path(dir), 10, 1, time.Now); err == nil {
+		t.Error("it is opened")
+	}
+	if err := Append(dir, auditLine{}); err == nil {
+		t.Error("a line is added")
+	}
+	if err := Read(t.Context(), dir, Filter{}, func([]byte) error { return nil }); err == nil {
+		t.Error("it is read")
+	}
+	dir = t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(Path(dir), currentFile), 0o700))
+	if err := Append(dir, auditLine{}); err == nil {
+		t.Error("a line is added to a folder")
+	}
+}
+
+func TestReadingLeavesNoFileOpen(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 10, 9)
+	for n := range 5 {
+		a.Append(auditLine{N: n})
+	}
+	must(t, a.Close())
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(entries)
+	}
+	numbers(t, dir, time.Time{})
+	before := open()
+	numbers(t, dir, time.Time{})
+	if after := open(); after != before {
+		t.Errorf("%d files are open, before it was read %d were", after, before)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := Read(ctx, dir, Filter{}, func([]byte) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits no more is read to: %v", err)
 	}
 }
 
