@@ -30,12 +30,10 @@ func (b Backoff) After(failures int) time.Duration {
 
 // Wait waits for so long, or until the context ends. It reports whether it does not end.
 func Wait(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(pause):
 		return true
 	}
 }

@@ -67,6 +67,7 @@ func TestAServerIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 		{what: "a date too far away", retryAfter: in(time.Hour), want: time.Minute},
 		{what: "a date that has passed", retryAfter: in(-time.Hour)},
 		{what: "a date by a clock that is behind", retryAfter: in(-time.Hour + 9*time.Second), date: in(-time.Hour), want: 9 * time.Second},
+		{what: "no date, beside a Date before all time", retryAfter: "soon", date: "Sat, 01 Jan 0000 00:00:00 GMT"},
 		{what: "a date, beside a Date that is none", retryAfter: in(8 * time.Second), date: "now", want: 8 * time.Second},
 	} {
 		header := http.Header{}

@@ -56,12 +56,10 @@ func (g *Clock) Run(ctx context.Context) error {
 		if look < 3 {
 			pause = firstClockLooks
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(pause):
 		}
 	}
 }

@@ -15,6 +15,7 @@ type blockClock struct {
 	off   time.Duration
 	rests time.Duration // its blocks' time is behind by so much, and catches up
 	idle  bool
+	stuck bool // algod has got its last block again and again
 }
 
 func (b blockClock) Clock(context.Context) (round uint64, at, before time.Time, ago time.Duration, err error) {
@@ -27,6 +28,9 @@ func (b blockClock) Clock(context.Context) (round uint64, at, before time.Time, 
 	}
 	if b.idle {
 		round, ago = 1000, time.Hour
+	}
+	if b.stuck {
+		round = 1000
 	}
 	return round, at, before, ago, nil
 }
@@ -43,6 +47,7 @@ func TestAWrongClockIsSeenByTheBlocksTime(t *testing.T) {
 		"we are ahead":         {blockClock{off: -40 * time.Minute}, true, "40m0s ahead of the chain's"},
 		"the chain rested":     {blockClock{rests: 3 * time.Hour}, false, ""},
 		"the chain is resting": {blockClock{off: -time.Hour, idle: true}, false, ""},
+		"algod is stuck":       {blockClock{off: -time.Hour, stuck: true}, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -51,6 +56,10 @@ func TestAWrongClockIsSeenByTheBlocksTime(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- g.Run(ctx) }()
+				time.Sleep(firstClockLooks / 2)
+				if _, known := g.Ahead(); known {
+					t.Error("the first block that is seen, which may be an old one, is taken for the time")
+				}
 				time.Sleep(5 * time.Minute)
 				cancel()
 				if err := <-done; err != nil {

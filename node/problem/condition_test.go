@@ -136,7 +136,7 @@ func TestTheClockIsLookedAtSoonAndThenSeldom(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- g.Run(ctx) }()
-		time.Sleep(100 * time.Second)
+		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		if asked.times.Load() != 4 {
 			t.Errorf("it is asked %d times in the first minutes", asked.times.Load())

@@ -87,14 +87,12 @@ func (g *Disk) Await(ctx context.Context) {
 
 // Run looks now and then, so that the status and the log tell of a full disk before anything has to wait.
 func (g *Disk) Run(ctx context.Context) error {
-	ticker := time.NewTicker(diskLook)
-	defer ticker.Stop()
 	for {
 		_ = g.Room() // which keeps the condition
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-time.After(diskLook):
 		}
 	}
 }
