@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/ipfs/go-cid"
 	p2pcrypto "github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -79,12 +80,6 @@ func TestContentThatDoesNotFitItsNoteIsVoid(t *testing.T) {
 	removal := h.remove(founder, other.address())
 	amendment := h.amend(founder, 1, other.address())
 
-	rotation := h.rotate(member, member.address(), now)
-	payload := func(data []byte, err error) []byte {
-		t.Helper()
-		must(t, err)
-		return data
-	}
 	peerKey, _, err := p2pcrypto.GenerateEd25519Key(rand.Reader)
 	must(t, err)
 	peerID, err := peer.IDFromPrivateKey(peerKey)
@@ -93,6 +88,12 @@ func TestContentThatDoesNotFitItsNoteIsVoid(t *testing.T) {
 		o.document.Peer = peerID.String()
 		o.document, err = o.document.Sign(o.account.PrivateKey, peerKey)
 		must(t, err)
+	}
+	rotation := h.rotate(member, member.address(), now)
+	payload := func(data []byte, err error) []byte {
+		t.Helper()
+		must(t, err)
+		return data
 	}
 	foreign := map[string]map[string][]byte{
 		charter.TxID:    {"the content of an amendment": h.content[amendment.TxID].Payload},
@@ -527,6 +528,24 @@ func TestPropertiesHoldFromTheirRecordOn(t *testing.T) {
 	for who, may := range map[*organisation]bool{founder: true, member: true, newOrganisation(t, "x"): false} {
 		if c.MayRead(who.address()) != may {
 			t.Errorf("%s may read: %v", who.document.Organisation, !may)
+		}
+	}
+}
+
+// A record names accounts. Who becomes a member with one of them after it was minted was nobody then: anybody could
+// have had that account written down.
+func TestWhoIsNamedBeforeItIsAMemberMayNotPublish(t *testing.T) {
+	founder, early, late := newOrganisation(t, "founder"), newOrganisation(t, "early"), newOrganisation(t, "late")
+	h := newHistory(t)
+	h.founding(founder)
+	h.admit(founder, early)
+	group := uuid.NewString()
+	key := h.collection(founder, group, 1, wire.Accounts{Named: []string{late.address(), early.address()}}, nil, founder)
+	h.admit(founder, late)
+	for o, want := range map[*organisation]Outcome{early: Readable, late: Refused} {
+		e, m := h.object(o, group, 1, key)
+		if ruling := h.fold(founder).Rule(e, m); ruling.Outcome != want {
+			t.Errorf("an object of %s, who was named, is %v (%s)", o.document.Organisation, ruling.Outcome, ruling.Reason)
 		}
 	}
 }
@@ -969,6 +988,8 @@ func TestNothingIsDraftedThatBreaksTheFormat(t *testing.T) {
 		"an object without an identifier":  none(DraftObject(theConsortium, readable, "", "", true, []byte("{}"), noon)),
 		"an object of no consortium":       none(DraftObject(0, readable, "x", "", true, []byte("{}"), noon)),
 		"an object that is too large":      none(DraftObject(theConsortium, readable, "x", "", true, make([]byte, wire.MaxObject), noon)),
+		"a batch of nothing":               none(DraftBatch(theConsortium, id, 1, nil, noon)),
+		"a batch of too much":              none(DraftBatch(theConsortium, id, 1, make([]cid.Cid, wire.MaxBatch+1), noon)),
 		"an object of nobody":              nobodys(DraftObject(theConsortium, readable, "x", "", true, []byte("{}"), noon)),
 	} {
 		if err == nil {
