@@ -337,9 +337,7 @@ func (s *scanner) text(dec *jsontext.Decoder, m meaning, text string) error {
 			level, _ = bareLevel(text)
 		}
 	}
-	if level > 0 {
-		s.claim(dec, level)
-	}
+	s.claim(dec, level)
 	return nil
 }
 

@@ -101,7 +101,8 @@ func TestADefinitionMeansTheStrictestLevelThatItNames(t *testing.T) {
 		`"extensions":{"` + strings.ToUpper(tlp2Extension) + `":{"extension_type":"property-extension","tlp_2_0":"amber+strict"}}`: AmberStrict,
 		`"extensions":{"` + tlp2Extension + `":{"extension_type":"property-extension","tlp_2_0":"clear"}},"x_acme_tlp":"TLP:RED"`:  Red,
 		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x", maxClaim-8) + ` tlp red"}`:               Red,
-		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x ", maxClaim/2) + `tlp is x"}`:              Red, // too long to be looked into
+		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x ", maxClaim/2-4) + `tlp is x"}`:            0,
+		`"definition_type":"statement","definition":{"statement":"` + strings.Repeat("x ", maxClaim/2-4) + `tlp is xx"}`:           Red, // too long to be looked into
 	} {
 		o := mustParse(t, object(`"type":"marking-definition","spec_version":"2.1","id":"marking-definition--`+randomUUID+`","created":"2026-01-02T03:04:05.000Z"`, text))
 		if o.marking.level != want {
