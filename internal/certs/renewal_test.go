@@ -33,6 +33,7 @@ type oracle struct {
 	start, end time.Time
 	retryAfter string
 	asked      int
+	held       chan struct{} // gets something when it is asked for more, which it never answers; nil: it does
 }
 
 func newOracle(t *testing.T) *oracle {
@@ -46,6 +47,11 @@ func newOracle(t *testing.T) *oracle {
 				where = ""
 			}
 			fmt.Fprintf(w, `{"newNonce":"%s/nonce","newOrder":"%s/order"%s}`, o.URL, o.URL, where)
+			return
+		}
+		if o.held != nil {
+			o.held <- struct{}{}
+			<-r.Context().Done()
 			return
 		}
 		o.asked++
@@ -349,6 +355,22 @@ func TestTheAuthorityIsAskedInTheBackgroundUntilTheEnd(t *testing.T) {
 	done := make(chan error)
 	var condition conditionCount
 	go func() { done <- a.Run(ctx, &condition) }()
+	cancel()
+	if err := <-done; err != nil || condition != 0 {
+		t.Errorf("%v, and %d words of a condition", err, condition)
+	}
+}
+
+// … as a node does that is stopped while it waits for an answer.
+func TestWhatTheEndInterruptedIsNoFailureOfTheAuthority(t *testing.T) {
+	o := newOracle(t)
+	o.held = make(chan struct{}, 1)
+	a := o.acme(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	var condition conditionCount
+	go func() { done <- a.Run(ctx, &condition) }()
+	<-o.held
 	cancel()
 	if err := <-done; err != nil || condition != 0 {
 		t.Errorf("%v, and %d words of a condition", err, condition)
