@@ -37,7 +37,7 @@ func (a *app) collectionCreateCommand() *cobra.Command {
 		Short: "Make a collection of this organisation",
 		Long: `Create makes a collection on the chain. Its title, its readers and everything else about it is sealed to its readers;
 nobody else can tell more than that this organisation has a collection. Readers can be added later, with what was
-published before or without. Making a collection costs 0.101 ALGO, like an object.`,
+published before or without. Making a collection costs 0.101 ALGO, of which 0.1 stay locked.`,
 		Example: `  slnode collection create "Ransomware working group" --alias ransomware --readers borealis,cobalt --contributors all
   slnode collection create "For everybody" --readers all
   slnode collection create "Our own notes"`,

@@ -15,10 +15,11 @@ func (a *app) withdrawCommand() *cobra.Command {
 	var s withdraw.Selection
 	c := &cobra.Command{
 		Use:   "withdraw STIX-ID|TRANSACTION[/INDEX]",
-		Short: "Take an object of this organisation back: destroy its NFT, which frees its 0.1 ALGO",
+		Short: "Take an object of this organisation back",
 		Long: `Withdraw destroys the NFTs of all versions of an object that this organisation published, or of the one that a
-transaction published; one object of a batch, named TRANSACTION/INDEX, by a record, since destroying the NFT would withdraw
-all of the batch. The object leaves the view of every member, and the members' nodes delete its blocks. Its trace
+transaction published: each frees its 0.1 ALGO, for a fee of 0.001. One object of a batch, named TRANSACTION/INDEX, is
+withdrawn by a record, since destroying the NFT would withdraw all of the batch; so is what was released, or published with
+an account of before. A record costs 0.001 and locks 0.1. The object leaves the view of every member, and the members' nodes delete its blocks. Its trace
 stays on the chain: that it was published and withdrawn, and when. What can't be recalled: copies that people or other
 systems made, and a node that does not follow the protocol. "slnode show" tells which members have acknowledged.`,
 		Args: exactArgs(1),

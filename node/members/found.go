@@ -224,7 +224,7 @@ func (b *foundation) mint(ctx context.Context, f *founding) (consortium.Place, e
 		err = b.ledger.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every object 0.101, and every account keeps 0.1 (%w)", b.ledger.Address(), err)
+			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every NFT 0.101, and every account keeps 0.1 (%w)", b.ledger.Address(), err)
 		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:

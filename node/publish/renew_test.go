@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -160,5 +162,32 @@ func TestNothingIsSignedBeforeTheCharterIsKnown(t *testing.T) {
 				t.Errorf("with the charter known (%t): signed %t, %+v", known, progress, problem)
 			}
 		}
+	})
+}
+
+// For a moment it is so wherever a consortium is founded or joined: nobody has to hear of that.
+func TestThatTheCharterHasNotArrivedIsToldWhenItLasts(t *testing.T) {
+	still(t, func(w *world, p *process) {
+		f := w.fixture
+		_, err := p.records.Store(context.Background(), KeyOf("record"), f.records[rekeying])
+		check(err)
+		s := consortium.New(f.id, "CHARTER", f.self.Identity)
+		for _, e := range f.genesis {
+			s.Apply(e)
+		}
+		p.minter.State = state.New(f.self.Address(), s, nil)
+		ctx, stop := context.WithCancel(context.Background())
+		var signing sync.WaitGroup
+		signing.Go(func() { check(p.minter.signAll(ctx, p.outbox.Reader(outbox.Stored))) })
+		time.Sleep(3 * time.Second)
+		if c := p.minter.Condition.Get(); c.Problem != "" {
+			t.Errorf("after some seconds it is told: %+v", c)
+		}
+		time.Sleep(10 * time.Second)
+		if c := p.minter.Condition.Get(); c.Problem != "permission" {
+			t.Errorf("after many seconds what is told is %+v", c)
+		}
+		stop()
+		signing.Wait()
 	})
 }

@@ -142,7 +142,7 @@ func (m *Minter) signAll(ctx context.Context, queue *outbox.Reader) error {
 		if problem.err != nil {
 			m.algodFailed(problem.err)
 			pause = algorand.Pause(problem.err, pause)
-		} else {
+		} else if !problem.passes || failures >= lasting {
 			m.holdsUp.Store(true)
 			m.Condition.Set(problem.Problem, problem.Detail)
 		}
@@ -209,7 +209,7 @@ func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item) (progres
 		return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
 	}
 	if m.State.Charter() == nil {
-		return false, &obstacle{Problem: "permission", Detail: "the charter's content has not arrived"}, nil
+		return false, &obstacle{Problem: "permission", Detail: "the charter's content has not arrived", passes: true}, nil
 	}
 	m.Disk.Await(ctx)
 	groups, problem, err := m.signItems(ctx, items)
@@ -288,7 +288,11 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 type obstacle struct {
 	Problem, Detail string
 	err             error // if algod could not be asked
+	passes          bool  // within a moment, mostly: it is told when it hasn't
 }
+
+// lasting is how often something is found in the way that mostly passes until it is told: some seconds.
+const lasting = 5
 
 // isOfItems reports whether others than the items that have the problem can be signed.
 func (o *obstacle) isOfItems() bool { return o.Problem == "permission" || o.Problem == "rekeying" }
@@ -387,7 +391,7 @@ func (m *Minter) affordable(ctx context.Context, params ledger.Params, items []o
 		}
 	}
 	if items = payable; len(items) == 0 {
-		detail := fmt.Sprintf("account %s has %s ALGO to spend, an object costs %s", m.Ledger.Address(), Algo(funds.Free()), Algo(one))
+		detail := fmt.Sprintf("account %s has %s ALGO to spend, an NFT costs %s", m.Ledger.Address(), Algo(funds.Free()), Algo(one))
 		if kept > 0 {
 			detail += fmt.Sprintf(" and leaves %s for other keys of this organisation's collections", Algo(kept))
 		}

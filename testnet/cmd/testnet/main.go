@@ -20,7 +20,7 @@ const usage = `usage: scripts/testnet.sh COMMAND
      [--round-time D]     let the chain close a round every D (such as 3s) instead of with every transaction group
      [--algod URL --algod-token T --indexer URL [--indexer-token T] --funder-file FILE [--algo N]]
                           use this Algorand network instead; the account of the 25 words in FILE gives each organisation
-                          N ALGO (default 10, enough for some 85 objects; 10000 on the development chain)
+                          N ALGO (default 10, enough for some 85 NFTs; 10000 on the development chain)
   down                    stop everything and delete it
   status                  what runs, and how it is
   logs [n]                the end of the logs, of all or of organisation n
