@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/replicate"
@@ -32,6 +33,7 @@ type verification struct {
 	Verification
 	*Notary
 	event consortium.Event
+	alone bool // algod has shown it alone: the indexer is not as far yet
 }
 
 // Verify walks the evidence for an object, given by its STIX id (its latest version) or by its transaction: from the
@@ -43,7 +45,7 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 	}
 	txid := of.TxID
 	v := &verification{Notary: n, Verification: Verification{Report: evidence.NewReport(txid)}}
-	found, err := n.find(ctx, txid)
+	found, alone, err := n.find(ctx, txid)
 	var invalid *chainwatch.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		if _, refused := algorand.BadRequest(err); refused {
@@ -60,7 +62,7 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 	if !v.Add("transaction signature", txid, err) {
 		return v.Verification, nil
 	}
-	v.event = found.Event
+	v.event, v.alone = found.Event, alone
 	v.Explorer = n.explorer(txid)
 	v.round(ctx)
 	v.membership()
@@ -77,24 +79,46 @@ const (
 	indexerPause = 500 * time.Millisecond
 )
 
-// find asks the indexer for a transaction. What this node has followed already, by algod's blocks, is waited for as
-// long as the indexer is behind.
-func (n *Notary) find(ctx context.Context, txid string) (chainwatch.Finding, error) {
+// find asks the indexer for a transaction. What this node has followed already, by algod's blocks, is taken from its
+// block as long as the indexer is behind; where algod doesn't give that, the indexer is waited for.
+func (n *Notary) find(ctx context.Context, txid string) (found chainwatch.Finding, alone bool, err error) {
 	event, followed, err := n.View.Event(txid)
 	if err != nil {
-		return chainwatch.Finding{}, err
+		return found, false, err
 	}
 	for until := time.Now().Add(indexerLag); ; {
-		found, err := n.Watcher.Find(ctx, txid)
-		if err != nil || found.Found || !followed || found.Round >= event.Round || time.Now().After(until) {
-			return found, err
+		found, err = n.Watcher.Find(ctx, txid)
+		if err != nil || found.Found || !followed || found.Round >= event.Round {
+			return found, false, err
+		}
+		if e, here, err := n.fromBlock(ctx, event.Event); here || err != nil {
+			return chainwatch.Finding{Event: e, Found: here, Round: found.Round}, true, err
+		}
+		if time.Now().After(until) {
+			return found, false, nil
 		}
 		select {
 		case <-ctx.Done():
-			return found, ctx.Err()
+			return found, false, ctx.Err()
 		case <-time.After(indexerPause):
 		}
 	}
+}
+
+// fromBlock gives a transaction as algod's block has it, if that is to be had.
+func (n *Notary) fromBlock(ctx context.Context, of consortium.Event) (e consortium.Event, here bool, err error) {
+	block, here, err := n.Ledger.Read(ctx, of.Round)
+	if err != nil || !here || block.Fit != onchain.Fits {
+		return e, false, nil // the indexer will have it
+	}
+	c, here := inReading(block, of.TxID)
+	if !here {
+		return e, false, nil
+	}
+	if e, err = c.Event([32]byte(n.Consortium.GenesisHash)); err != nil {
+		return e, false, &chainwatch.InvalidError{Err: err}
+	}
+	return e, true, nil
 }
 
 // publicationOf finds what published something: it is given by its name, or by the id of an object.
@@ -119,6 +143,9 @@ func (n *Notary) publicationOf(what string) (wire.Publication, error) {
 // round asks algod, which is another source than the indexer, whether the transaction is in that block.
 func (v *verification) round(ctx context.Context) {
 	value := fmt.Sprintf("round %d, %s", v.event.Round, v.event.Time.Format(time.RFC3339))
+	if v.alone {
+		value += "; by algod's block alone: the indexer is not as far yet"
+	}
 	at, err := v.Ledger.Included(ctx, v.event.Round, v.TxID, v.Consortium.GenesisHash)
 	switch {
 	case errors.Is(err, ledger.ErrNoBlock):

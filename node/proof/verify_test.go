@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
@@ -287,23 +288,51 @@ func TestOnlyPublicNetworksHaveAnExplorer(t *testing.T) {
 	}
 }
 
-// Its node follows algod's blocks, which are there before the indexer has them.
-func TestAnIndexerThatIsBehindIsWaitedForWithWhatWasFollowed(t *testing.T) {
+// A node follows algod's blocks, which are there before the indexer has them: what is published can be verified at
+// once, and the report says on whose word. Where the block isn't to be had, or doesn't fit, the indexer is waited for.
+func TestWhatTheIndexerHasNotYetIsVerifiedFromAlgodsBlock(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(p *proven, round uint64)
+		asked  int
+		alone  bool
+	}{
+		"algod has the block":                {func(*proven, uint64) {}, 1, true},
+		"algod doesn't have it":              {func(p *proven, _ uint64) { p.chain.block = func(uint64) error { return ledger.ErrNoBlock } }, 2, false},
+		"it isn't what its header says":      {func(p *proven, _ uint64) { p.chain.fit = onchain.Differs }, 2, false},
+		"the transaction isn't in the block": {func(p *proven, round uint64) { delete(p.chain.blocks, round) }, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProven(t)
+			e := p.published(1)
+			c.change(p, e.Round)
+			asked := 0
+			p.chain.find = func(txid string) (chainwatch.Finding, error) {
+				if asked++; asked == 1 {
+					return chainwatch.Finding{Round: e.Round - 1}, nil
+				}
+				return p.chain.findings[txid], nil
+			}
+			v, err := p.notary().Verify(t.Context(), e.TxID)
+			said := strings.Contains(fmt.Sprint(v.Steps), "the indexer is not as far yet")
+			if err != nil || len(v.Steps) < 5 || asked != c.asked || said != c.alone || c.alone && !v.Passed {
+				t.Errorf("the indexer is asked %d times: %+v, %v", asked, v.Steps, err)
+			}
+		})
+	}
+}
+
+// … and nothing is verified that its sender didn't sign, or that an indexer of that round doesn't have.
+func TestWhatOneSourceAloneHasIsHeldAgainstItsSignature(t *testing.T) {
 	p := newProven(t)
 	e := p.published(1)
-	behind := 0
-	p.chain.find = func(txid string) (chainwatch.Finding, error) {
-		if behind++; behind == 1 {
-			return chainwatch.Finding{Round: e.Round - 1}, nil
-		}
-		return p.chain.findings[txid], nil
-	}
-	v, err := p.notary().Verify(t.Context(), e.TxID)
-	if err != nil || !v.Passed || behind != 2 {
-		t.Errorf("asked %d times: %v, %v", behind, v.Steps, err)
-	}
 	p.chain.find = func(string) (chainwatch.Finding, error) { return chainwatch.Finding{Round: e.Round}, nil }
-	if _, err := p.notary().Verify(t.Context(), e.TxID); err == nil { // it has that round, and not the transaction
+	if _, err := p.notary().Verify(t.Context(), e.TxID); err == nil {
 		t.Error("a transaction that the indexer leaves out is verified")
+	}
+	p.chain.find = func(string) (chainwatch.Finding, error) { return chainwatch.Finding{Round: e.Round - 1}, nil }
+	p.chain.blocks[e.Round].Payset[1].Sig[0] ^= 1
+	v, err := p.notary().Verify(t.Context(), e.TxID)
+	if err != nil || v.Passed || len(v.Steps) != 1 {
+		t.Errorf("what nobody signed is %+v, %v", v.Steps, err)
 	}
 }
