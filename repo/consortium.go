@@ -24,6 +24,9 @@ type Consortium struct {
 	GenesisHash []byte   `json:"genesis_hash"`
 	Network     string   `json:"network"`
 	Peers       []string `json:"peers"` // of the invite: the first members to connect to
+	// Members are the names of the members by their accounts, those that they had before, too, as this node last knew
+	// them: for people who are to sign something and see accounts.
+	Members map[string]string `json:"members,omitempty"`
 }
 
 // Consortium reads which consortium the node belongs to; nil if it belongs to none.

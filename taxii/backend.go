@@ -68,6 +68,7 @@ type Collection struct {
 	Alias              string // unique within the root, or empty
 	Title, Description string
 	CanRead, CanWrite  bool
+	Closed             string // why nobody can write at present; empty if only CanWrite decides
 }
 
 // Record is one version of one object in a collection's view.

@@ -88,7 +88,10 @@ func (h *Handler) erasable(x *exchange) (Collection, error) {
 // writable finds the path's collection for one who adds to it.
 func (h *Handler) writable(x *exchange) (Collection, error) {
 	c, err := h.collection(x)
-	if err == nil && !c.CanWrite {
+	switch {
+	case err == nil && !c.CanWrite && c.Closed != "":
+		err = problemf(http.StatusForbidden, "Nothing can be added to this collection: %s.", c.Closed)
+	case err == nil && !c.CanWrite:
 		err = problemf(http.StatusForbidden, "This account may not add to this collection.")
 	}
 	return c, err

@@ -55,7 +55,7 @@ var layers = map[string][]string{
 	"taxii":             {"internal/door", "internal/retry"},
 	"taxii/conformance": {},
 	"node/problem":      {"taxii"},
-	"node/state":        {"chainwatch", "internal/consortium", "internal/signal", "internal/stix", "internal/wire", "repo", "repo/outbox", "repo/view"},
+	"node/state":        {"chainwatch", "internal/consortium", "internal/signal", "internal/stix", "internal/wire", "node/problem", "repo", "repo/outbox", "repo/view"},
 	"node/auditlog":     {"node/state", "repo", "repo/auditlog", "taxii"},
 	"repo/found":        {"repo/internal/kv", "repo/internal/store"},
 	"node/replicate": {"chainwatch", "internal/consortium", "internal/retry", "internal/seal", "internal/signal", "internal/stix",

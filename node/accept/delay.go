@@ -38,7 +38,11 @@ func (d Delay) of(item outbox.Item) string {
 }
 
 func (d Delay) text(c problem.Condition) string {
-	if text := delays[c.Problem]; text != "" {
+	text := delays[c.Problem]
+	if c.Problem == "membership" { // which names no provider: since when and by whom is the client's to know
+		text = c.Detail
+	}
+	if text != "" {
 		return "accepted and kept; it waits, since " + text
 	}
 	return ""

@@ -43,6 +43,7 @@ type AccountChange struct {
 	Limits            *accounts.Limits `json:"limits,omitempty"`
 	AddCertificate    string           `json:"add_certificate,omitempty"` // SHA-256 in hex
 	RemoveCertificate string           `json:"remove_certificate,omitempty"`
+	Last              bool             `json:"last,omitempty"` // also if a new role leaves no administrator
 }
 
 // KeySpec is what an API key is made of.
@@ -143,7 +144,12 @@ func (a AccountAdmin) found(limits accounts.Limits) (found accounts.Limits, err 
 
 // mistaken makes an error about what is there, or isn't, the caller's.
 func mistaken(err error) error {
-	if errors.Is(err, accounts.ErrTaken) || errors.Is(err, accounts.ErrUnknown) {
+	switch {
+	case errors.Is(err, accounts.ErrUnknown):
+		return problem.Missing(err)
+	case errors.Is(err, accounts.ErrOnly):
+		return problem.Input(fmt.Errorf("it is the only administrator: make another one first (%w)", err))
+	case errors.Is(err, accounts.ErrTaken):
 		return problem.Input(err)
 	}
 	return err
@@ -188,7 +194,7 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 			if err != nil {
 				return account, problem.Input(err)
 			}
-			return a.repo.SetRole(c.User, role.String())
+			return a.repo.SetRole(c.User, role.String(), mustStay(c.Last))
 		})
 	}
 	if c.Limits != nil && err == nil {
@@ -214,13 +220,27 @@ func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
 	return describeAccount(account), mistaken(err)
 }
 
+// AccountRemoval is which account is to be removed.
+type AccountRemoval struct {
+	User string `json:"user"`
+	Last bool   `json:"last,omitempty"` // also if that leaves no administrator
+}
+
+// mustStay is the role that must not be left without an account, unless the operator said so.
+func mustStay(last bool) string {
+	if last {
+		return ""
+	}
+	return taxii.RoleAdmin.String()
+}
+
 // RemoveAccount removes an account, its tokens and its certificates.
-func (a AccountAdmin) RemoveAccount(user string) error {
-	if err := a.repo.Remove(user, ""); err != nil {
+func (a AccountAdmin) RemoveAccount(r AccountRemoval) error {
+	if err := a.repo.Remove(r.User, mustStay(r.Last)); err != nil {
 		return mistaken(err)
 	}
-	a.Changed(user)
-	a.audit.Operator(taxii.Event{Name: taxii.EventRemoveUser, Subject: user})
+	a.Changed(r.User)
+	a.audit.Operator(taxii.Event{Name: taxii.EventRemoveUser, Subject: r.User})
 	return nil
 }
 
@@ -277,7 +297,7 @@ func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
 		return Ended{}, err
 	}
 	if n == 0 {
-		return Ended{}, problem.Input(fmt.Errorf("no such token: %w", accounts.ErrUnknown))
+		return Ended{}, problem.Missing(fmt.Errorf("no such token: %w", accounts.ErrUnknown))
 	}
 	a.audit.Operator(taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
 	return Ended{n}, nil

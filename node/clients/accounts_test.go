@@ -134,7 +134,7 @@ func TestOnlyWhoComesFirstBecomesAdministratorOfItsOwnOrganisation(t *testing.T)
 	if _, _, err := a.SignupAdmin(t.Context(), taxii.SignUp{Org: "acme", User: "eve", Password: password}); !errors.Is(err, taxii.ErrConflict) || !strings.Contains(err.Error(), "has let somebody in before") {
 		t.Errorf("who comes second: %v", err)
 	}
-	nodetest.Must(t, a.RemoveAccount("ada"))
+	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "ada", Last: true}))
 	if _, _, err := a.SignupAdmin(t.Context(), taxii.SignUp{Org: "acme", User: "eve", Password: password}); !errors.Is(err, taxii.ErrConflict) {
 		t.Errorf("after the first has gone: %v", err)
 	}
@@ -301,7 +301,7 @@ func TestWhatIsNotThereOrThereAlreadyIsTheCallersMistake(t *testing.T) {
 			_, err := a.AddAccount(AccountSpec{User: "bob", Password: password, Role: "reader", Limits: accounts.Limits{Write: []string{"nothing"}}})
 			return err
 		},
-		"nobody's account": func() error { return a.RemoveAccount("bob") },
+		"nobody's account": func() error { return a.RemoveAccount(AccountRemoval{User: "bob", Last: true}) },
 		"a key twice":      func() error { _, err := a.AddKey(KeySpec{Name: "siem", Role: "reader"}); return err },
 		"a key of no role": func() error { _, err := a.AddKey(KeySpec{Name: "x", Role: "king"}); return err },
 		"a key that has expired": func() error {
@@ -351,7 +351,7 @@ func TestAnEndOfTokensKeysAndAccountsIsAtOnce(t *testing.T) {
 			t.Errorf("it is let in still: %v", err)
 		}
 	}
-	nodetest.Must(t, a.RemoveAccount("alice"))
+	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "alice", Last: true}))
 	if _, err := a.Password(t.Context(), "alice", password); !errors.Is(err, taxii.ErrUnauthorized) || !slices.Contains(a.changed, "alice") {
 		t.Errorf("it is let in still: %v, the server was told of %v", err, a.changed)
 	}
@@ -375,7 +375,21 @@ func TestTheLastAdministratorIsRemovedByTheOperatorAlone(t *testing.T) {
 	if err := a.RemoveUser(t.Context(), ada, "rita"); err != nil || !slices.Equal(a.changed, []string{"rita"}) {
 		t.Errorf("%v, the server was told of %v", err, a.changed)
 	}
-	nodetest.Must(t, a.RemoveAccount("ada"))
+	for what, err := range map[string]error{
+		"removed": a.RemoveAccount(AccountRemoval{User: "ada"}),
+		"made a reader": func() error {
+			_, err := a.ChangeAccount(AccountChange{User: "ada", Role: "reader"})
+			return err
+		}(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "the only administrator") {
+			t.Errorf("the operator is not told that it is the last that is %s: %v", what, err)
+		}
+	}
+	a.mustAdd(AccountSpec{User: "bea", Password: password, Role: "admin"})
+	_, err := a.ChangeAccount(AccountChange{User: "bea", Role: "reader"})
+	nodetest.Must(t, err)
+	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "ada", Last: true}))
 }
 
 func TestACollectionOfALimitIsFoundByIdOrAliasAndWithoutANodeByIdOnly(t *testing.T) {

@@ -132,14 +132,14 @@ func (c *Catalogue) under(who taxii.Principal, root string) ([]shown, error) {
 	if !known {
 		return nil, taxii.ErrNotFound
 	}
-	active := c.State.Active()
+	closed := c.State.Excluded()
 	var list []shown
 	for _, one := range c.State.Collections() {
 		belongs := owners[one.Owner] == root
 		if !belongs && !(one.Default && root == c.Own) {
 			continue
 		}
-		list = append(list, shown{guest: !belongs, Collection: c.describe(root, one, active && who.Role >= taxii.RolePublisher)})
+		list = append(list, shown{guest: !belongs, Collection: c.describe(root, one, who.Role >= taxii.RolePublisher, closed)})
 	}
 	return list, nil // the state gives them sorted by id
 }
@@ -157,10 +157,10 @@ func (c *Catalogue) ofView() []shown {
 	return list
 }
 
-func (c *Catalogue) describe(root string, one consortium.Collection, mayWrite bool) taxii.Collection {
+func (c *Catalogue) describe(root string, one consortium.Collection, mayWrite bool, closed string) taxii.Collection {
 	return taxii.Collection{
 		Root: root, ID: one.ID, Alias: one.Properties.Alias, Title: one.Properties.Title, Description: one.Properties.Description,
-		CanRead: true, CanWrite: mayWrite && one.MayPublish(c.State.Self),
+		CanRead: true, CanWrite: mayWrite && closed == "" && one.MayPublish(c.State.Self), Closed: closed,
 	}
 }
 

@@ -112,6 +112,11 @@ func TestWhoMayWriteSeesThatItMay(t *testing.T) {
 	want("a reader", reader, nil)
 	s.Removes(s.Self)
 	want("a publisher of a former member", writer, nil)
+	c, err := s.Collection(t.Context(), writer, "self", s.HostileWorld.Own)
+	m, _ := s.State.Member(s.Self.Address())
+	if err != nil || c.Closed != fmt.Sprintf("this organisation was removed in round %d by the governor", m.Removed.Round) {
+		t.Errorf("why it may not write is told as %q, %v", c.Closed, err)
+	}
 }
 
 func TestACollectionIsUnderItsOwnersRootAndTheCommonOneUnderOurs(t *testing.T) {

@@ -103,7 +103,7 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 	_, err = a.AddAccount(AccountSpec{User: "dora", Password: password, Role: "reader"})
 	nodetest.Must(t, err)
 	told("a user less", func() error { return a.RemoveUser(t.Context(), admin, "dora") })
-	told("an account less", func() error { return a.RemoveAccount("carol") })
+	told("an account less", func() error { return a.RemoveAccount(AccountRemoval{User: "carol", Last: true}) })
 	keys, err := a.ListKeys()
 	nodetest.Must(t, err)
 	told("a key less", func() error { return a.RemoveKey(keys[0].Name) })

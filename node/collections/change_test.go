@@ -113,7 +113,8 @@ func TestACollectionThatCantBeIsRefusedWithTheReason(t *testing.T) {
 	}
 	h.Removes(h.Self)
 	_, err := h.owner.Create(t.Context(), Spec{Title: "x"})
-	wantRefusal(t, "no member", err, "this organisation is not a member of the consortium")
+	m, _ := h.State.Member(h.Self.Address())
+	wantRefusal(t, "no member", err, fmt.Sprintf("this organisation was removed in round %d by the governor", m.Removed.Round))
 }
 
 // lost is an indexer that can't be followed.

@@ -89,8 +89,8 @@ func (o *Owner) beginNew(ctx context.Context, spec Spec) (consortium.Collection,
 	if err != nil {
 		return consortium.Collection{}, problem.Input(err)
 	}
-	if !o.State.Active() {
-		return consortium.Collection{}, problem.Input(errors.New("this organisation is not a member of the consortium"))
+	if why := o.State.Excluded(); why != "" {
+		return consortium.Collection{}, problem.Input(errors.New(why))
 	}
 	id := uuid.NewString()
 	if err := o.reserve(spec.Alias, id); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 )
 
@@ -101,7 +102,7 @@ func (o *Owner) accounts(names []string) (wire.Accounts, error) {
 		i := slices.IndexFunc(members, func(m consortium.Member) bool { return m.Name == name && m.Removed == nil })
 		switch {
 		case i < 0:
-			return a, fmt.Errorf("no member is called %.60q", name)
+			return a, problem.Missing(fmt.Errorf("no member is called %.60q", name))
 		case members[i].Account == o.State.Self:
 			return a, errors.New("the owner is a reader in any case; name other members")
 		case !slices.Contains(a.Named, members[i].Account):

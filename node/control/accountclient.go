@@ -76,8 +76,8 @@ func (c *Client) ChangeAccount(ctx context.Context, change clients.AccountChange
 }
 
 // RemoveAccount removes an account, its tokens and its certificates.
-func (c *Client) RemoveAccount(ctx context.Context, user string) error {
-	_, err := removeAccount.ask(ctx, c, user)
+func (c *Client) RemoveAccount(ctx context.Context, r clients.AccountRemoval) error {
+	_, err := removeAccount.ask(ctx, c, r)
 	return err
 }
 

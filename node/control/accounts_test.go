@@ -72,7 +72,7 @@ func TestTheCommandLinesMistakesAreTold(t *testing.T) {
 			_, err := c.ChangeAccount(ctx, clients.AccountChange{User: "alice", RemoveCertificate: hex})
 			return err
 		},
-		"nobody's account":   func() error { return c.RemoveAccount(ctx, "nobody") },
+		"nobody's account":   func() error { return c.RemoveAccount(ctx, clients.AccountRemoval{User: "nobody", Last: true}) },
 		"no key":             func() error { return c.RemoveKey(ctx, "nothing") },
 		"no token":           func() error { _, err := c.RevokeTokens(ctx, clients.TokenSelection{}); return err },
 		"a token and a user": func() error { _, err := c.RevokeTokens(ctx, clients.TokenSelection{ID: "x", User: "y"}); return err },

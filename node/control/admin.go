@@ -146,7 +146,9 @@ func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAd
 	changeAccount.serve(admin, trail, func(_ context.Context, c clients.AccountChange) (clients.AccountInfo, error) {
 		return a.ChangeAccount(c)
 	})
-	removeAccount.serve(admin, trail, func(_ context.Context, user string) (nothing, error) { return nothing{}, a.RemoveAccount(user) })
+	removeAccount.serve(admin, trail, func(_ context.Context, r clients.AccountRemoval) (nothing, error) {
+		return nothing{}, a.RemoveAccount(r)
+	})
 	addKey.serve(admin, trail, func(_ context.Context, s clients.KeySpec) (clients.NewKey, error) { return a.AddKey(s) })
 	removeKey.serve(admin, trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.RemoveKey(name) })
 	revokeTokens.serve(admin, trail, func(_ context.Context, s clients.TokenSelection) (clients.Ended, error) { return a.Revoke(s) })
@@ -235,7 +237,10 @@ func answer(ask func(*http.Request) (any, error)) http.HandlerFunc {
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var input *problem.InputError
-	if errors.As(err, &input) {
+	switch {
+	case errors.Is(err, problem.ErrMissing):
+		status = http.StatusNotFound
+	case errors.As(err, &input):
 		status = http.StatusBadRequest
 	}
 	w.Header().Set("Content-Type", "application/json")

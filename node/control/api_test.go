@@ -61,7 +61,7 @@ var endpointCases = []endpointCase{
 	{"POST", "/keys/add", `{"name":"siem","role":"reader"}`, "", "add-key siem"},
 	{"POST", "/keys/remove", `"siem"`, "", "remove-key siem"},
 	{"POST", "/tokens/revoke", `{"user":"alice"}`, "", "revoke-token alice 1"},
-	{"POST", "/accounts/remove", `"alice"`, "", "remove-user alice"},
+	{"POST", "/accounts/remove", `{"user":"alice","last":true}`, "", "remove-user alice"},
 }
 
 // streams are answered with files and streams, and are no endpoints of the table.

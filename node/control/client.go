@@ -274,6 +274,8 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) (*ht
 		return nil, fmt.Errorf("asking the node: %w", err)
 	case json.Unmarshal(data, &told) != nil || told.Error == "":
 		return nil, fmt.Errorf("the node answered %s", response.Status)
+	case response.StatusCode == http.StatusNotFound:
+		return nil, problem.Missing(errors.New(told.Error))
 	case response.StatusCode == http.StatusBadRequest:
 		return nil, problem.Input(errors.New(told.Error))
 	}

@@ -109,7 +109,7 @@ var (
 	listTokens    = question[nothing, []accounts.Token]("/tokens")
 	addAccount    = order[clients.AccountSpec, clients.AccountInfo]("/accounts/add", "", nil)
 	changeAccount = order[clients.AccountChange, clients.AccountInfo]("/accounts/change", "", nil)
-	removeAccount = order[string, nothing]("/accounts/remove", "", nil)
+	removeAccount = order[clients.AccountRemoval, nothing]("/accounts/remove", "", nil)
 	addKey        = order[clients.KeySpec, clients.NewKey]("/keys/add", "", nil)
 	removeKey     = order[string, nothing]("/keys/remove", "", nil)
 	revokeTokens  = order[clients.TokenSelection, clients.Ended]("/tokens/revoke", "", nil)

@@ -91,7 +91,7 @@ func TestAccountsThatCantBeReadAreNotSaidToBeNone(t *testing.T) {
 		return err
 	})
 	told("a key less", func() error { return c.RemoveKey(ctx, "siem") })
-	told("an account less", func() error { return c.RemoveAccount(ctx, "alice") })
+	told("an account less", func() error { return c.RemoveAccount(ctx, clients.AccountRemoval{User: "alice", Last: true}) })
 	_, err = c.AddAccount(ctx, clients.AccountSpec{User: "bob", Password: "correct horse", Role: "reader", Limits: accounts.Limits{Read: []string{"nothing"}}})
 	if err == nil {
 		t.Error("an account is limited to a collection that there is not")

@@ -20,7 +20,8 @@ type Status struct {
 	Consortium   string    `json:"consortium"`
 	ConsortiumID uint64    `json:"consortium_id"`
 	Started      time.Time `json:"started"`
-	Member       bool      `json:"member"` // this organisation is one now
+	Member       bool      `json:"member"`             // this organisation is one now
+	Excluded     string    `json:"excluded,omitempty"` // … and why it is none
 
 	Publishing struct {
 		problem.Condition
@@ -109,7 +110,7 @@ type PeerStatus struct {
 // Status tells how the node is.
 func (a *API) Status(ctx context.Context) (s Status, err error) {
 	s.Organisation, s.Consortium, s.ConsortiumID = a.Repo.Config.Organisation.Name, a.State.NameOf(a.Consortium), a.Consortium.ID
-	s.Started, s.Member = a.Started, a.State.Active()
+	s.Started, s.Member, s.Excluded = a.Started, a.State.Active(), a.State.Excluded()
 	counts := a.Repo.Outbox.Count()
 	if s.Disk.Free, err = a.Disk.Space(); err != nil {
 		return Status{}, err

@@ -35,7 +35,7 @@ func (t *troubles) waits(what string, c problem.Condition) {
 // ownTrouble is what is wrong here, and with what this node asks.
 func (s Status) ownTrouble(t *troubles) {
 	if !s.Member {
-		t.add("member: this organisation is not a member of the consortium")
+		t.add("member: %s", s.Excluded)
 	}
 	t.waits("publishing", s.Publishing.Condition)
 	for _, also := range s.Publishing.Also {

@@ -159,7 +159,7 @@ func (f *Feeds) find(name string) (*nodeFeed, error) {
 			return one, nil
 		}
 	}
-	return nil, problem.Input(fmt.Errorf("%w: %q", config.ErrNoFeed, name))
+	return nil, problem.Missing(fmt.Errorf("%w: %q", config.ErrNoFeed, name))
 }
 
 // Run runs the feeds on their schedules until the context ends. Everything that it started has ended when it returns.
@@ -315,7 +315,7 @@ func (f *Feeds) Remove(name string) error {
 	}
 	i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == name })
 	if i < 0 {
-		return problem.Input(cmp.Or(err, fmt.Errorf("%w: %q", config.ErrNoFeed, name)))
+		return problem.Missing(cmp.Or(err, fmt.Errorf("%w: %q", config.ErrNoFeed, name)))
 	}
 	one := f.list[i]
 	f.list = slices.Delete(slices.Clone(f.list), i, i+1)

@@ -50,7 +50,9 @@ func (s *sink) into() (found consortium.Collection, err error) {
 	switch {
 	case err != nil:
 		return found, fmt.Errorf("into: %w", err)
-	case !found.MayPublish(all.Self) || !all.Active():
+	case !all.Active():
+		return found, fmt.Errorf("into: %s", all.Excluded())
+	case !found.MayPublish(all.Self):
 		return found, fmt.Errorf("into: this organisation may not publish in %q", found.Properties.Title)
 	}
 	return found, nil

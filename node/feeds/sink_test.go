@@ -267,7 +267,7 @@ func TestAFeedPublishesOnlyWhereThisOrganisationMay(t *testing.T) {
 		}
 	}
 	h.Removes(h.Self)
-	if _, err := into(h.Own); err == nil || !strings.Contains(err.Error(), "may not publish") {
+	if _, err := into(h.Own); err == nil || !strings.Contains(err.Error(), "was removed in round") {
 		t.Errorf("of a former member: %v", err)
 	}
 	nobody := state.New(h.Self.Address(), consortium.New(1, "C", nil), nil)

@@ -43,6 +43,37 @@ func Document(config config.Config, keys keys.Keys) (wire.Member, error) {
 	}.Sign(keys.Account.PrivateKey, keys.Peer)
 }
 
+// Request is who asks to be admitted.
+type Request struct {
+	Organisation string `json:"organisation"`
+	Title        string `json:"title"`
+	Account      string `json:"account"`
+	Peer         string `json:"peer"`
+}
+
+// ReadRequest reads a request for admission, and checks that who made it has the keys that it names.
+func ReadRequest(data []byte) (Request, error) {
+	m, err := wire.ParseMember(data)
+	if err != nil {
+		return Request{}, problem.Input(err)
+	}
+	return requestOf(m), nil
+}
+
+func requestOf(m wire.Member) Request {
+	return Request{Organisation: m.Organisation, Title: m.Title, Account: m.Account, Peer: m.Peer}
+}
+
+// MakeRequest makes this organisation's request for admission, which holds no secret.
+func MakeRequest(config config.Config, keys keys.Keys) (Request, []byte, error) {
+	document, err := Document(config, keys)
+	if err != nil {
+		return Request{}, nil, err
+	}
+	data, err := document.Encode()
+	return requestOf(document), append(data, '\n'), err
+}
+
 // storeMember takes the admission of an organisation into the outbox.
 func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (outbox.Item, error) {
 	draft, err := consortium.DraftMember(r.Consortium.ID, m, time.Now())

@@ -244,7 +244,7 @@ func TestOnlyTheGovernorAdmitsRemovesAndReplaces(t *testing.T) {
 		"replace a member's keys": func() error { _, err := o.ReplaceKeys(t.Context(), "founder", request(t, newcomer)); return err },
 		"amend the charter":       func() error { _, err := o.SetGovernor(t.Context(), GovernorChange{}); return err },
 	} {
-		wantRefusal(t, what, try(), "only the governor "+founder.Address()+" can "+what)
+		wantRefusal(t, what, try(), "only the governor, founder ("+founder.Address()+"), can "+what)
 		o.watcher.lost = errors.New("a timeout")
 		wantRefusal(t, what+" without an indexer", try(), "the chain could not be followed to its tip (503): a timeout")
 		o.watcher.lost = nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -62,11 +63,19 @@ func (r *Registrar) authority(ctx context.Context, what string) (a authority, er
 		a.quorum = nil
 		return a, nil
 	case a.quorum == nil:
-		return a, problem.Input(fmt.Errorf("only the governor %s can %s, and the record that tells who that is has not arrived", a.governor, what))
+		return a, problem.Input(fmt.Errorf("only the governor, %s, can %s, and the record that tells who that is has not arrived", r.named(a.governor), what))
 	case len(a.quorum.Accounts) > 1 && slices.ContainsFunc(a.quorum.Accounts, r.State.Ours):
 		return a, nil
 	}
-	return a, problem.Input(fmt.Errorf("only the governor %s can %s", a.governor, what))
+	return a, problem.Input(fmt.Errorf("only the governor, %s, can %s", r.named(a.governor), what))
+}
+
+// named writes an account with the name of the member that has it.
+func (r *Registrar) named(account string) string {
+	if name := r.names()[account]; name != "" {
+		return name + " (" + account + ")"
+	}
+	return account
 }
 
 // propose makes a proposal of a draft, with this organisation's signature, and its file. Of two proposals with the same
@@ -110,7 +119,7 @@ func (r *Registrar) propose(ctx context.Context, a authority, draft consortium.D
 		return ProposalInfo{}, err
 	}
 	// It is read as others will read it.
-	p, err := readProposal(data, r.Consortium, r.Repo.Config.Algorand.MaxFee)
+	p, err := readProposal(data, r.own(), r.Repo.Config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, err
 	}
@@ -292,7 +301,7 @@ type Submitted struct {
 // SubmitProposal sends a proposal that has enough signatures, given by one copy or several, and returns when it is on
 // the chain. Repeating it is harmless.
 func (r *Registrar) SubmitProposal(ctx context.Context, files [][]byte) (Submitted, error) {
-	p, err := merge(files, r.Consortium, r.Repo.Config.Algorand.MaxFee)
+	p, err := merge(files, r.own(), r.Repo.Config.Algorand.MaxFee)
 	if err != nil {
 		return Submitted{}, problem.Input(err)
 	}
@@ -325,13 +334,13 @@ func (r *Registrar) SubmitProposal(ctx context.Context, files [][]byte) (Submitt
 	return done, err
 }
 
-func signatures(signers []ledger.Signer) (text string) {
+func signatures(signers []Signer) (text string) {
 	for _, s := range signers {
 		state := "has not signed"
 		if s.Signed {
 			state = "has signed"
 		}
-		text += fmt.Sprintf("\n%s %s", s.Account, state)
+		text += fmt.Sprintf("\n%s %s", strings.TrimSpace(s.Member+" "+s.Account), state)
 	}
 	return text
 }
@@ -395,7 +404,7 @@ func (r *Registrar) bringToChain(ctx context.Context, p *proposal) (round uint64
 // RenewProposal makes a proposal again that took too long to be signed: the same record, to be confirmed within the
 // next thousand rounds. It has this organisation's signature only.
 func (r *Registrar) RenewProposal(ctx context.Context, file []byte) (ProposalInfo, error) {
-	old, err := readProposal(file, r.Consortium, r.Repo.Config.Algorand.MaxFee)
+	old, err := readProposal(file, r.own(), r.Repo.Config.Algorand.MaxFee)
 	if err != nil {
 		return ProposalInfo{}, problem.Input(err)
 	}

@@ -149,7 +149,7 @@ func TestAQuorumAdmitsAndOneAloneDoesNot(t *testing.T) {
 		t.Errorf("told %+v; %v are minted", a, c.stored())
 	}
 	_, err = c.SubmitProposal(t.Context(), [][]byte{a.Proposal})
-	wantRefusal(t, "one signature", err, "the proposal has too few signatures, 2 are needed: \n"+c.Self.Address()+" has signed\n"+c.borealis.Address()+" has not signed\n"+c.cobalt.Address()+" has not signed")
+	wantRefusal(t, "one signature", err, "the proposal has too few signatures, 2 are needed: \nself "+c.Self.Address()+" has signed\nborealis "+c.borealis.Address()+" has not signed\ncobalt "+c.cobalt.Address()+" has not signed")
 	if len(c.chain.confirmed) != 0 {
 		t.Fatal("it is on the chain all the same")
 	}
@@ -242,7 +242,7 @@ func TestWhoIsNoneOfTheGovernorProposesNothing(t *testing.T) {
 	o.isGovernedByWord(founder, 1, founder, borealis)
 	account, _ := o.governor()
 	_, err := o.Remove(t.Context(), "borealis")
-	wantRefusal(t, "a member", err, "only the governor "+account+" can remove members")
+	wantRefusal(t, "a member", err, "only the governor, "+account+", can remove members")
 }
 
 // isGovernedByWord is isGovernedBy by the word of another.
@@ -265,7 +265,7 @@ func TestAGovernorOfOneIsNoQuorum(t *testing.T) {
 	o.sees(o.Self, draft, err)
 	o.State.Self = next.Address()
 	_, err = o.Remove(t.Context(), "founder")
-	wantRefusal(t, "with another account", err, "only the governor "+old+" can remove members")
+	wantRefusal(t, "with another account", err, "only the governor, self ("+old+"), can remove members")
 }
 
 func TestWithoutTheRecordOfTheGovernorNobodyProposes(t *testing.T) {
@@ -277,7 +277,7 @@ func TestWithoutTheRecordOfTheGovernorNobodyProposes(t *testing.T) {
 	clear(o.Blocks.Dirs)
 	nodetest.Must(t, o.takes(e))
 	_, err = o.Remove(t.Context(), "borealis")
-	wantRefusal(t, "an unknown governor", err, "only the governor "+stranger.Address()+" can remove members, and the record that tells who that is has not arrived")
+	wantRefusal(t, "an unknown governor", err, "only the governor, "+stranger.Address()+", can remove members, and the record that tells who that is has not arrived")
 	if info, err := o.Governor(t.Context()); err != nil || info.Known || info.Account != stranger.Address() {
 		t.Errorf("the governor is %+v (%v)", info, err)
 	}

@@ -3,12 +3,14 @@ package members
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/repo"
 )
 
 // KeepConnected lets the IPFS node know of every change of membership: newcomers are connected to at once, and the
@@ -16,6 +18,7 @@ import (
 func (r *Registrar) KeepConnected(ctx context.Context) error {
 	return signal.Each(ctx, &r.State.Changed, rememberEvery, func() error {
 		r.Host.KeepConnected()
+		r.sayMembership()
 		for _, m := range r.State.Members() {
 			id, err := peer.Decode(m.Peer)
 			if err != nil || r.State.IsMember(id) {
@@ -32,11 +35,28 @@ func (r *Registrar) KeepConnected(ctx context.Context) error {
 	})
 }
 
+// sayMembership says in the log that this organisation was removed, and that it is a member again.
+func (r *Registrar) sayMembership() {
+	if !r.State.Begun() { // at the start nobody is a member yet, as far as we know
+		return
+	}
+	why := r.State.Excluded()
+	switch {
+	case why == r.excluded:
+		return
+	case why != "":
+		r.Log.Warn("this organisation is no member: nothing of it counts, and other members give it no blocks", "reason", why)
+	default:
+		r.Log.Info("this organisation is a member again")
+	}
+	r.excluded = why
+}
+
 // rememberEvery is how often the addresses of the other members are written down.
 const rememberEvery = 10 * time.Second
 
-// rememberPeers keeps the members' addresses in the repository's consortium file. A node that lost everything else,
-// the founder's too, finds the others by it, and believes them to be members until the chain has told who is.
+// rememberPeers keeps the members' addresses and names in the repository's consortium file. A node that lost everything
+// else, the founder's too, finds the others by it, and believes them to be members until the chain has told who is.
 func (r *Registrar) rememberPeers() error {
 	members := map[string]bool{}
 	for _, m := range r.State.Members() {
@@ -56,16 +76,42 @@ func (r *Registrar) rememberPeers() error {
 		}
 	}
 	slices.Sort(peers)
-	if len(peers) == 0 || slices.Equal(peers, r.remembered) {
+	own := r.Consortium
+	own.Members = r.names()
+	if len(peers) > 0 {
+		own.Peers = peers
+	} else if r.remembered.Peers != nil {
+		own.Peers = r.remembered.Peers
+	}
+	if reflect.DeepEqual(own, r.remembered) || len(own.Members) == 0 {
 		return nil
 	}
-	own := r.Consortium
-	own.Peers = peers
 	if err := r.Repo.SetConsortium(own); err != nil {
 		return err
 	}
-	r.remembered = peers
+	r.remembered = own
 	return nil
+}
+
+// names are the names of the members by their accounts, those that they had before, too.
+func (r *Registrar) names() map[string]string {
+	names := map[string]string{}
+	for _, m := range r.State.Members() {
+		if !m.Known {
+			continue
+		}
+		for _, account := range append(slices.Clone(m.Former), m.Account) {
+			names[account] = m.Name
+		}
+	}
+	return names
+}
+
+// own is the consortium with the names that its members have now.
+func (r *Registrar) own() repo.Consortium {
+	own := r.Consortium
+	own.Members = r.names()
+	return own
 }
 
 // addresses is how other members reach this node.

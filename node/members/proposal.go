@@ -1,8 +1,10 @@
 package members
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
@@ -18,21 +20,28 @@ import (
 // ProposalInfo is what a proposal does, read from its transaction and from files whose hashes are in it: nothing of it
 // is taken on trust from who wrote the proposal.
 type ProposalInfo struct {
-	Does         string          `json:"does"` // one sentence
-	Kind         wire.Kind       `json:"kind"`
-	Account      string          `json:"account"`                // whom it is about
-	Organisation string          `json:"organisation,omitempty"` // whose admission it is
-	Details      []Detail        `json:"details"`
-	Consortium   uint64          `json:"consortium"`
-	Governor     string          `json:"governor"` // the account that it is for
-	Threshold    int             `json:"threshold"`
-	Signers      []ledger.Signer `json:"signers"`
-	Complete     bool            `json:"complete"` // it has enough signatures to be submitted
-	Fee          uint64          `json:"fee"`      // microalgo
-	FirstValid   uint64          `json:"first_valid"`
-	LastValid    uint64          `json:"last_valid"`
-	TxID         string          `json:"txid"`
-	File         []byte          `json:"file,omitempty"` // the proposal itself, where it was changed
+	Does         string    `json:"does"` // one sentence
+	Kind         wire.Kind `json:"kind"`
+	Account      string    `json:"account"`                // whom it is about
+	Member       string    `json:"member,omitempty"`       // … by its name, as far as this node knows it
+	Organisation string    `json:"organisation,omitempty"` // whose admission it is
+	Details      []Detail  `json:"details"`
+	Consortium   uint64    `json:"consortium"`
+	Governor     string    `json:"governor"` // the account that it is for
+	Threshold    int       `json:"threshold"`
+	Signers      []Signer  `json:"signers"`
+	Complete     bool      `json:"complete"` // it has enough signatures to be submitted
+	Fee          uint64    `json:"fee"`      // microalgo
+	FirstValid   uint64    `json:"first_valid"`
+	LastValid    uint64    `json:"last_valid"`
+	TxID         string    `json:"txid"`
+	File         []byte    `json:"file,omitempty"` // the proposal itself, where it was changed
+}
+
+// Signer is an account that can sign, and the member that has it, as far as this node knows.
+type Signer struct {
+	ledger.Signer
+	Member string `json:"member,omitempty"`
 }
 
 // Detail is one thing that a proposal says.
@@ -44,6 +53,7 @@ type Detail struct {
 // proposal is one that was checked.
 type proposal struct {
 	consortium uint64
+	names      map[string]string // of members, by their accounts
 	joint      *ledger.Joint
 	note       wire.Note
 	directory  p2p.Directory
@@ -60,7 +70,7 @@ func readProposal(data []byte, own repo.Consortium, maxFee uint64) (*proposal, e
 	if err != nil {
 		return nil, err
 	}
-	p := &proposal{consortium: own.ID}
+	p := &proposal{consortium: own.ID, names: own.Members}
 	if p.joint, err = ledger.ParseJoint(file.Transaction); err != nil {
 		return nil, fmt.Errorf("the transaction of the proposal: %w", err)
 	}
@@ -158,8 +168,11 @@ func (p *proposal) readRecord(record []byte) error {
 // describe says what the proposal does.
 func (p *proposal) describe() ProposalInfo {
 	info := ProposalInfo{
-		Kind: p.note.Kind, Account: p.note.Account, Consortium: p.consortium, Governor: p.joint.Sender(), Threshold: p.joint.Threshold(), Signers: p.joint.Signers(),
-		Complete: p.joint.Complete(), Fee: p.joint.Fee(), TxID: p.joint.TxID(),
+		Kind: p.note.Kind, Account: p.note.Account, Member: p.names[p.note.Account], Consortium: p.consortium, Governor: p.joint.Sender(),
+		Threshold: p.joint.Threshold(), Complete: p.joint.Complete(), Fee: p.joint.Fee(), TxID: p.joint.TxID(),
+	}
+	for _, s := range p.joint.Signers() {
+		info.Signers = append(info.Signers, Signer{Signer: s, Member: p.names[s.Account]})
 	}
 	info.FirstValid, info.LastValid = p.joint.Window()
 	add := func(name, value string) { info.Details = append(info.Details, Detail{name, value}) }
@@ -179,18 +192,29 @@ func (p *proposal) describe() ProposalInfo {
 		add("peer", p.member.Peer)
 	case p.amendment != nil:
 		quorum := p.amendment.Governor
-		info.Does = fmt.Sprintf("makes %d of %d accounts the governor", quorum.Threshold, len(quorum.Accounts))
+		var governors []string
 		for _, account := range quorum.Accounts {
-			add("governor", account)
+			governors = append(governors, cmp.Or(p.names[account], account))
+			add("governor", p.named(account))
 		}
+		info.Does = fmt.Sprintf("makes %d of %d the governor: %s", quorum.Threshold, len(quorum.Accounts), strings.Join(governors, ", "))
 		add("its account", p.note.Account)
 		add("name of the consortium", p.amendment.Name)
 		add("history for newcomers", fmt.Sprint(p.amendment.History))
 	default:
-		info.Does = "ends the membership of an account"
-		add("account", p.note.Account)
+		info.Does = "ends the membership of " + cmp.Or(p.names[p.note.Account], "the account "+p.note.Account)
+		add("member", p.named(p.note.Account))
 	}
 	return info
+}
+
+// named writes an account with the name of the member that has it.
+func (p *proposal) named(account string) string {
+	name := p.names[account]
+	if name == "" {
+		return account + " (of no member that this node knows)"
+	}
+	return name + ", account " + account
 }
 
 // withFile describes the proposal and writes it with the signatures that it has now.

@@ -167,7 +167,8 @@ func TestWhoIsNoneOfTheGovernorSignsNothing(t *testing.T) {
 	}
 }
 
-// Whoever signs is shown what the record says, of each kind, and nothing that the record does not say.
+// Whoever signs is shown what the record says, of each kind, with the names that this node knows members by, and
+// nothing that the record does not say.
 func TestEveryKindOfProposalIsShownWithItsRecord(t *testing.T) {
 	a, b := nodetest.NewOrg(t, "a"), nodetest.NewOrg(t, "b")
 	borealis, former := nodetest.NewOrg(t, "borealis"), crypto.GenerateAccount().Address.String()
@@ -182,6 +183,8 @@ func TestEveryKindOfProposalIsShownWithItsRecord(t *testing.T) {
 	nodetest.Must(t, err)
 	together, err := quorum.Address()
 	nodetest.Must(t, err)
+	own := proposalsOwn
+	own.Members = map[string]string{a.Address(): "alpha", borealis.Address(): "borealis"}
 	for _, one := range []struct {
 		draft              consortium.Draft
 		does, organisation string
@@ -190,16 +193,19 @@ func TestEveryKindOfProposalIsShownWithItsRecord(t *testing.T) {
 	}{
 		{admission, "admits the organisation borealis", "borealis", borealis.Address(), []Detail{{"title", "BOREALIS"}, {"account", borealis.Address()}, {"peer", borealis.Document.Peer}}},
 		{rotation, "gives the organisation borealis other keys", "borealis", borealis.Address(), []Detail{{"title", "BOREALIS"}, {"account before", former}, {"account", borealis.Address()}, {"peer", borealis.Document.Peer}}},
-		{amendment, "makes 1 of 2 accounts the governor", "", together, []Detail{{"governor", a.Address()}, {"governor", b.Address()}, {"its account", together}, {"name of the consortium", "Energy"}, {"history for newcomers", "true"}}},
-		{removal, "ends the membership of an account", "", borealis.Address(), []Detail{{"account", borealis.Address()}}},
+		{amendment, "makes 1 of 2 the governor: alpha, " + b.Address(), "", together, []Detail{{"governor", "alpha, account " + a.Address()}, {"governor", b.Address() + " (of no member that this node knows)"}, {"its account", together}, {"name of the consortium", "Energy"}, {"history for newcomers", "true"}}},
+		{removal, "ends the membership of borealis", "", borealis.Address(), []Detail{{"member", "borealis, account " + borealis.Address()}}},
 	} {
 		p := aProposal(t, one.draft, one.draft.Note, a.Address(), b.Address())
 		data, err := p.Encode()
 		nodetest.Must(t, err)
-		info, err := ReadProposal(proposalsOwn, config.Default(), data)
+		info, err := ReadProposal(own, config.Default(), data)
 		if err != nil || info.Does != one.does || info.Organisation != one.organisation || info.Account != one.account || !slices.Equal(info.Details, one.details) ||
 			info.Kind != one.draft.Note.Kind || info.Consortium != proposalsOwn.ID || info.Threshold != 2 || info.Fee != 1000 || info.FirstValid != 10 || info.LastValid != 1010 {
 			t.Errorf("shown %+v, %v", info, err)
+		}
+		if info.Signers[0].Member != "alpha" || info.Signers[1].Member != "" {
+			t.Errorf("who signs is called %+v", info.Signers)
 		}
 		account, err := wire.Quorum{Threshold: 2, Accounts: []string{a.Address(), b.Address()}}.Address()
 		if nodetest.Must(t, err); info.Governor != account {
@@ -227,7 +233,7 @@ func TestAProposalSaysWhatItsTransactionDoes(t *testing.T) {
 	for _, one := range []struct {
 		draft consortium.Draft
 		does  string
-	}{{removal, "ends the membership"}, {amendment, "makes 1 of 1 accounts the governor"}} {
+	}{{removal, "ends the membership of the account " + c}, {amendment, "makes 1 of 1 the governor: " + c}} {
 		data, err := aProposal(t, one.draft, one.draft.Note, a, b).Encode()
 		nodetest.Must(t, err)
 		info, err := ReadProposal(proposalsOwn, config.Default(), data)

@@ -38,7 +38,8 @@ type Registrar struct {
 	Outbox      *publish.Outbox
 	Log         *slog.Logger
 
-	remembered []string                       // the members' addresses as they are written down; keepConnected's alone
+	remembered repo.Consortium                // with the members' addresses and names as they are written down; keepConnected's alone
+	excluded   string                         // why this organisation is no member, as the log has it; keepConnected's alone
 	rotated    signal.Signal                  // a change of our own keys was carried out, or came to nothing
 	switching  atomic.Bool                    // … it was
 	failed     atomic.Pointer[failedRotation] // … the last one that came to nothing

@@ -48,8 +48,8 @@ func (r *Registrar) RotateKeys(ctx context.Context, c keys.Change) (Rotated, err
 	if err := state.AwaitTip(ctx, r.Watcher); err != nil {
 		return Rotated{}, err
 	}
-	if !r.State.Active() {
-		return Rotated{}, problem.Input(errors.New("this organisation is not a member of the consortium"))
+	if why := r.State.Excluded(); why != "" {
+		return Rotated{}, problem.Input(errors.New(why))
 	}
 	if c == (keys.Change{}) {
 		return Rotated{}, problem.Input(errors.New("say which keys: the account, the peer key, the identity"))
@@ -277,7 +277,7 @@ func (r *Registrar) replaceable(name string, document wire.Member) (m consortium
 	}
 	switch {
 	case m.Account == "" || m.Removed != nil:
-		return m, fmt.Errorf("no member is called %.60q", name)
+		return m, problem.Missing(fmt.Errorf("no member is called %.60q", name))
 	case document.Organisation != m.Name:
 		return m, fmt.Errorf("the request is of %s: a member can't take another name", document.Organisation)
 	case m.Account == r.State.Self:

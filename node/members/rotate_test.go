@@ -237,7 +237,7 @@ func TestKeysThatAnotherMachineHasAreNotTaken(t *testing.T) {
 		t.Errorf("the keys are switched: %v", err)
 	}
 	_, err = o.RotateKeys(t.Context(), allKeys)
-	wantRefusal(t, "with keys that were replaced", err, "this organisation is not a member of the consortium")
+	wantRefusal(t, "with keys that were replaced", err, "this organisation has another account now, and this node is without its key")
 }
 
 // With each of the three keys it has to be what was prepared.

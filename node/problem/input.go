@@ -22,3 +22,16 @@ func (e *InputError) Unwrap() error { return e.error }
 
 // Input makes an error one of what the caller gave.
 func Input(err error) error { return &InputError{err} }
+
+// ErrMissing marks a mistake of one kind: what the caller named is not there.
+var ErrMissing = errors.New("not there")
+
+// missing is an error that [errors.Is] ErrMissing, with no more words.
+type missing struct{ error }
+
+func (m missing) Is(target error) bool { return target == ErrMissing }
+
+func (m missing) Unwrap() error { return m.error }
+
+// Missing says that what the caller named is not there. It is an [InputError], too.
+func Missing(err error) error { return &InputError{missing{err}} }

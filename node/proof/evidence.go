@@ -86,7 +86,7 @@ func (n *Notary) logged(txid string) (view.Event, error) {
 func (n *Notary) published(of wire.Publication) (view.Event, error) {
 	e, found, err := n.View.Published(of)
 	if err == nil && !found {
-		err = problem.Input(fmt.Errorf("this node knows no transaction %.60s that counts", of))
+		err = problem.Missing(fmt.Errorf("this node knows no transaction %.60s that counts", of))
 	}
 	return e, err
 }

@@ -57,7 +57,7 @@ func (n *Notary) Verify(ctx context.Context, what string) (Verification, error) 
 		if algod := n.Watcher.State().Algod; found.Round < algod {
 			return Verification{}, fmt.Errorf("the indexer does not have transaction %.60s; it is at round %d, algod at round %d", txid, found.Round, algod)
 		}
-		return Verification{}, problem.Input(fmt.Errorf("the indexer does not have transaction %.60s", txid))
+		return Verification{}, problem.Missing(fmt.Errorf("the indexer does not have transaction %.60s", txid))
 	}
 	if !v.Add("transaction signature", txid, err) {
 		return v.Verification, nil
@@ -135,7 +135,7 @@ func (n *Notary) publicationOf(what string) (wire.Publication, error) {
 		return wire.Publication{}, err
 	}
 	if entry == nil {
-		return wire.Publication{}, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", what))
+		return wire.Publication{}, problem.Missing(fmt.Errorf("no object %.80s is in the view of this node", what))
 	}
 	return entry.Place().Name(), nil
 }

@@ -168,7 +168,7 @@ func TestAfterALongPauseTransactionsAreAskedForOneByOne(t *testing.T) {
 
 // Who is no member signs nothing, and goes on when it is one.
 func TestWhoIsNoMemberSignsNothing(t *testing.T) {
-	h := history{Calm: 20, Faults: map[string][]fault{askFunds: times(6, noFunds)}, Ops: []op{onePost, {At: 1, Does: happens + expulsion}, says(12, notMember, "not a member")}}
+	h := history{Calm: 20, Faults: map[string][]fault{askFunds: times(6, noFunds)}, Ops: []op{onePost, {At: 1, Does: happens + expulsion}, says(12, notMember, "was removed in round")}}
 	live(t, h, func(_ context.Context, w *world) {
 		if len(w.mintsOf(1, "everybody")) != 0 || strings.Contains(strings.Join(w.wrongs, ""), "want") {
 			t.Error(strings.Join(w.wrongs, "\n"))

@@ -206,7 +206,7 @@ func (m *Minter) signTheseNow(ctx context.Context, items []outbox.Item) (progres
 		if !m.State.Begun() { // at the start nobody is a member yet, as far as we know
 			return false, nil, nil
 		}
-		return false, &obstacle{Problem: notMember, Detail: "this organisation is not a member of the consortium"}, nil
+		return false, &obstacle{Problem: notMember, Detail: m.State.Excluded()}, nil
 	}
 	if m.State.Charter() == nil {
 		return false, &obstacle{Problem: "permission", Detail: "the charter's content has not arrived", passes: true}, nil

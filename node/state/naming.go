@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/node/problem"
 )
 
 // CalledCollection is what a collection can be called by.
@@ -49,15 +50,15 @@ func Choose(list []CalledCollection, name string) (int, error) {
 		case 1:
 			return found[0], nil
 		default:
-			return 0, fmt.Errorf("%d collections of one owner are called %.60q; name one by its id", len(found), name)
+			return 0, problem.Input(fmt.Errorf("%d collections of one owner are called %.60q; name one by its id", len(found), name))
 		}
 	}
 	if len(similar) > 0 {
 		c := list[similar[0]]
-		return 0, fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
-			name, c.Owner, c.Alias)
+		return 0, problem.Missing(fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
+			name, c.Owner, c.Alias))
 	}
-	return 0, fmt.Errorf("this organisation can read no collection %.60q", name)
+	return 0, problem.Missing(fmt.Errorf("this organisation can read no collection %.60q", name))
 }
 
 // Called finds the collection that an operator means.

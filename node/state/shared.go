@@ -3,6 +3,7 @@
 package state
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -218,6 +219,20 @@ func (f *Shared) Names(set wire.Accounts) []string {
 func (f *Shared) Active() bool {
 	m, found := f.Member(f.Self)
 	return found && m.Removed == nil && m.Account == f.Self
+}
+
+// Excluded says why this organisation is no member now, or not by the account that this node has; "" if it is one.
+func (f *Shared) Excluded() string {
+	m, found := f.Member(f.Self)
+	switch {
+	case found && m.Removed != nil:
+		return fmt.Sprintf("this organisation was removed in round %d by the governor", m.Removed.Round)
+	case found && m.Account != f.Self:
+		return "this organisation has another account now, and this node is without its key"
+	case !found:
+		return "this organisation is not a member of the consortium"
+	}
+	return ""
 }
 
 // Ours reports whether an account is this organisation's, or was.

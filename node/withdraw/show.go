@@ -69,7 +69,7 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 		return Shown{}, err
 	}
 	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
-		return Shown{}, problem.Input(fmt.Errorf("nothing is known of %.80s", what))
+		return Shown{}, problem.Missing(fmt.Errorf("nothing is known of %.80s", what))
 	}
 	return shown, nil
 }

@@ -248,7 +248,7 @@ func (w *Withdrawer) selected(s Selection) ([]*view.Entry, error) {
 	case more:
 		return nil, problem.Input(fmt.Errorf("object %.80s has more than %d versions; withdraw them by their transactions", s.What, maxWithdrawn))
 	case len(entries) == 0:
-		return nil, problem.Input(fmt.Errorf("no object %.80s is in the view of this node", s.What))
+		return nil, problem.Missing(fmt.Errorf("no object %.80s is in the view of this node", s.What))
 	}
 	return w.ours(entries)
 }

@@ -185,12 +185,28 @@ func (a *Accounts) SetPassword(user, password string) (Account, error) {
 	})
 }
 
-// SetRole gives an account another role.
-func (a *Accounts) SetRole(user, role string) (Account, error) {
-	return a.update(user, func(_ *kv.Txn, account *Account) error {
+// SetRole gives an account another role. If a role is given that must not be left without an account, and this is the
+// only one that has it, it keeps it, and the error wraps [ErrOnly].
+func (a *Accounts) SetRole(user, role, onlyRole string) (Account, error) {
+	return a.update(user, func(txn *kv.Txn, account *Account) error {
+		if account.Role == onlyRole && role != onlyRole {
+			if err := checkOthers(txn, user, onlyRole); err != nil {
+				return err
+			}
+		}
 		account.Role = role
 		return nil
 	})
+}
+
+// checkOthers refuses to leave a role without an account.
+func checkOthers(txn *kv.Txn, user, role string) error {
+	others := false
+	err := store.ScanJSON(txn, store.Key(store.TableAccount), func(_ []byte, other Account) error {
+		others = others || other.User != user && other.Role == role
+		return nil
+	})
+	return refusal(!others, ErrOnly, err)
 }
 
 // SetLimits restricts an account to some collections.
@@ -235,12 +251,7 @@ func (a *Accounts) Remove(user, onlyRole string) error {
 			return err
 		}
 		if account.Role == onlyRole {
-			others := false
-			err := store.ScanJSON(txn, store.Key(store.TableAccount), func(_ []byte, other Account) error {
-				others = others || other.User != user && other.Role == onlyRole
-				return nil
-			})
-			if err := refusal(!others, ErrOnly, err); err != nil {
+			if err := checkOthers(txn, user, onlyRole); err != nil {
 				return err
 			}
 		}

@@ -197,7 +197,7 @@ func TestAccountsAreListedAndChanged(t *testing.T) {
 	limits := Limits{Read: []string{"c1"}, Write: []string{}}
 	_, err := a.SetLimits("bob", limits)
 	must(t, err)
-	_, err = a.SetRole("bob", "publisher")
+	_, err = a.SetRole("bob", "publisher", "")
 	must(t, err)
 	list, err := a.List()
 	must(t, err)
@@ -209,7 +209,7 @@ func TestAccountsAreListedAndChanged(t *testing.T) {
 	}
 	for name, change := range map[string]func() error{
 		"password":    func() error { _, err := a.SetPassword("eve", "x"); return err },
-		"role":        func() error { _, err := a.SetRole("eve", "admin"); return err },
+		"role":        func() error { _, err := a.SetRole("eve", "admin", ""); return err },
 		"limits":      func() error { _, err := a.SetLimits("eve", Limits{}); return err },
 		"certificate": func() error { _, err := a.AddCertificate("eve", "00"); return err },
 		"removal":     func() error { return a.Remove("eve", "") },
@@ -273,7 +273,7 @@ func TestATokenDoesWhatItsAccountMayDoNow(t *testing.T) {
 	a := openAccounts(t)
 	addAccount(t, a, "ann", "admin")
 	token := newToken(t, a, "ann")
-	_, err := a.SetRole("ann", "reader")
+	_, err := a.SetRole("ann", "reader", "")
 	must(t, err)
 	_, err = a.SetLimits("ann", Limits{Write: []string{"c1"}})
 	must(t, err)
