@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"regexp"
 	"strings"
@@ -23,7 +22,7 @@ import (
 
 // onAccounts does something with the accounts of the repository.
 func onAccounts[T any](a *app, c *cobra.Command, do func(*control.Client) (T, error)) (result T, err error) {
-	client, err := control.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
+	client, err := control.ConnectAccounts(c.Context(), a.dir, a.passphrase(c), a.log(c))
 	if err != nil {
 		return result, err
 	}
@@ -111,14 +110,43 @@ func (a *app) changeAccount(c *cobra.Command, change clients.AccountChange) erro
 }
 
 func (a *app) accountRoleCommand() *cobra.Command {
-	return &cobra.Command{
+	var agreed *agreement
+	c := &cobra.Command{
 		Use:   "role USER ROLE",
 		Short: "Make an account a reader, publisher or admin",
 		Args:  exactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeAccount(c, clients.AccountChange{User: args[0], Role: args[1]})
+			return a.showAccount(c, func(client *control.Client) (clients.AccountInfo, error) {
+				change := clients.AccountChange{User: args[0], Role: args[1]}
+				only, err := isOnlyAdministrator(c, client, args[0])
+				if err == nil && only && args[1] != "admin" {
+					change.Last = true
+					err = agreed.confirm(c, fmt.Sprintf("%s is the only administrator: after this nobody can make accounts and collections over HTTP. Make it a %s?", args[0], args[1]), nil)
+				}
+				if err != nil {
+					return clients.AccountInfo{}, err
+				}
+				return client.ChangeAccount(c.Context(), change)
+			})
 		},
 	}
+	agreed = asks(c)
+	return c
+}
+
+// isOnlyAdministrator reports whether there is no other administrator.
+func isOnlyAdministrator(c *cobra.Command, client *control.Client, user string) (bool, error) {
+	list, err := client.Accounts(c.Context())
+	if err != nil {
+		return false, err
+	}
+	is, others := false, false
+	for _, account := range list {
+		if account.Role == "admin" {
+			is, others = is || account.User == user, others || account.User != user
+		}
+	}
+	return is && !others, nil
 }
 
 func (a *app) accountRestrictCommand() *cobra.Command {
@@ -207,17 +235,31 @@ func certificateFingerprint(c *cobra.Command, text string) (string, error) {
 }
 
 func (a *app) accountRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var agreed *agreement
+	c := &cobra.Command{
 		Use:   "remove USER",
 		Short: "Remove an account, its logins and its certificates",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, err := onAccounts(a, c, func(client *control.Client) (nothing, error) {
-				return nothing{}, client.RemoveAccount(c.Context(), args[0])
+				only, err := isOnlyAdministrator(c, client, args[0])
+				if err != nil {
+					return nothing{}, err
+				}
+				question := fmt.Sprintf("Remove the account %s, with its logins and certificates?", args[0])
+				if only {
+					question = fmt.Sprintf("%s is the only administrator: after this nobody can make accounts and collections over HTTP. Remove it?", args[0])
+				}
+				if err := agreed.confirm(c, question, nil); err != nil {
+					return nothing{}, err
+				}
+				return nothing{}, client.RemoveAccount(c.Context(), clients.AccountRemoval{User: args[0], Last: only})
 			})
 			return err
 		},
 	}
+	agreed = asks(c)
+	return c
 }
 
 // readPassword asks for a password twice or, where nobody can be asked, reads a line. It is never an argument, which

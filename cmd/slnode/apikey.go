@@ -108,17 +108,23 @@ func expiryText(t time.Time) string {
 }
 
 func (a *app) apikeyRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var agreed *agreement
+	c := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "End an API key",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := agreed.confirm(c, fmt.Sprintf("End the API key %s?", args[0]), nil); err != nil {
+				return err
+			}
 			_, err := onAccounts(a, c, func(client *control.Client) (nothing, error) {
 				return nothing{}, client.RemoveKey(c.Context(), args[0])
 			})
 			return err
 		},
 	}
+	agreed = asks(c)
+	return c
 }
 
 func (a *app) tokenCommand() *cobra.Command {

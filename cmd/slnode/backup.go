@@ -12,7 +12,6 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
@@ -29,6 +28,7 @@ type backedUp struct {
 
 func (a *app) backupCommand() *cobra.Command {
 	var recipients []string
+	var out output
 	c := &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Write what can't be had back from the chain and the peers into one sealed file",
@@ -51,6 +51,10 @@ Two nodes must never run from one backup: both would publish under the same name
   slnode backup --recipient age1pq1… - | ssh safe 'cat >acme.backup'`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			out.name = args[0]
+			if err := out.check(); err != nil {
+				return err
+			}
 			to, err := backupRecipients(c, recipients)
 			if err != nil {
 				return err
@@ -64,15 +68,13 @@ Two nodes must never run from one backup: both would publish under the same name
 				manifest, err = control.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
 				return errors.Join(err, sealed.Close())
 			}
-			if args[0] == "-" {
-				return write(c.OutOrStdout())
-			}
-			if err := disk.WriteStream(args[0], write); err != nil {
+			if err := out.stream(c, write); err != nil || out.stdout() {
 				return err
 			}
 			return a.printBackedUp(c, manifest, "the backup is in "+args[0])
 		},
 	}
+	out.forceFlag(c)
 	c.Flags().StringArrayVar(&recipients, "recipient", nil, "seal to an age `recipient` (age1…, age1pq1…) instead of a passphrase; may be repeated")
 	return c
 }
@@ -97,6 +99,7 @@ func backupRecipients(c *cobra.Command, texts []string) ([]age.Recipient, error)
 func (a *app) restoreCommand() *cobra.Command {
 	var identity string
 	var empty bool
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "restore {FILE | --empty-state}",
 		Short: "Make a repository from a backup",
@@ -123,6 +126,9 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if empty {
+				if err := agreed.confirm(c, fmt.Sprintf("Go on without the accounts, statuses and unpublished objects of %s?", a.dir), nil); err != nil {
+					return err
+				}
 				return a.emptyState(c)
 			}
 			identities, err := backupIdentities(c, identity)
@@ -158,6 +164,7 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
 				"\n\nMake sure that the node that this is a backup of never runs again. Next: slnode daemon")
 		},
 	}
+	agreed = asks(c)
 	c.Flags().StringVar(&identity, "identity", "", "`file` with the age identity that the backup is sealed to")
 	c.Flags().BoolVar(&empty, "empty-state", false, "go on with an empty state in place of a damaged one, without a backup")
 	return c

@@ -18,7 +18,7 @@ func ask[T any](a *app, c *cobra.Command, question func(*control.Client) (T, err
 	if err != nil {
 		return result, err
 	}
-	stop := explain(c.Context(), client, c.ErrOrStderr())
+	stop := a.explain(c, client)
 	result, err = question(client)
 	stop()
 	return result, errors.Join(err, client.Close())
@@ -91,7 +91,7 @@ func (a *app) collectionShowCommand() *cobra.Command {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				one, err := info.Collection(args[0])
 				if err != nil {
-					return &noError{err.Error()}
+					return err
 				}
 				return a.print(c, one, func(w io.Writer) { printCollection(w, one) })
 			})
@@ -101,6 +101,7 @@ func (a *app) collectionShowCommand() *cobra.Command {
 
 func (a *app) collectionGrantCommand() *cobra.Command {
 	var grant collections.Grant
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "grant COLLECTION ORG...",
 		Short: "Let organisations read a collection of this one",
@@ -113,11 +114,18 @@ a TLP marking that the new readers are not covered by.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			grant.Organisations = args[1:]
+			if grant.From != "now" && grant.From != "" {
+				question := fmt.Sprintf("Let %s read what was published in %s before?", strings.Join(args[1:], ", "), args[0])
+				if err := agreed.confirm(c, question, nil); err != nil {
+					return err
+				}
+			}
 			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.Grant(c.Context(), args[0], grant)
 			})
 		},
 	}
+	agreed = asks(c)
 	c.Flags().StringVar(&grant.From, "from", "now", "from when on: now, all, or the number of an `epoch`")
 	c.Flags().BoolVar(&grant.Contribute, "contribute", false, "let them publish in it, too")
 	return c

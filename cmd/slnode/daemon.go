@@ -52,7 +52,7 @@ files of its certificate again; the log says what of the configuration counts fr
 				switch {
 				case errors.Is(err, members.ErrRotated):
 				case c.Context().Err() != nil && errors.Is(err, context.Canceled):
-					fmt.Fprintln(c.ErrOrStderr(), "slnode: told to stop before the node was ready; nothing was lost")
+					a.remark(c, "told to stop before the node was ready; nothing was lost")
 					return nil
 				case errors.Is(err, node.ErrAgain): // a disk that goes on like this must not keep the processor busy
 					if err := pause(c.Context(), time.Second); err != nil {

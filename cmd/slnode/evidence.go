@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) evidenceCommand() *cobra.Command {
-	var output string
+	var out output
 	var disclose bool
 	c := &cobra.Command{
 		Use:   "evidence STIX-ID|TRANSACTION[/INDEX] -o FILE",
@@ -28,8 +28,11 @@ one object and nothing else: give that only to who may read it.`,
   slnode evidence check poison.evidence --consortium 1002`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if output == "" {
+			if out.name == "" {
 				return fmt.Errorf("%w: name the file to write with -o", errUsage)
+			}
+			if err := out.check(); err != nil {
+				return err
 			}
 			client, err := a.connect(c)
 			if err != nil {
@@ -39,10 +42,10 @@ one object and nothing else: give that only to who may read it.`,
 			if err = errors.Join(err, client.Close()); err != nil {
 				return err
 			}
-			return writeOutput(c, output, data)
+			return out.write(c, data)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "the `file` to write, - for standard output")
+	out.flags(c, "", "the `file` to write, - for standard output")
 	c.Flags().BoolVar(&disclose, "disclose", false, "put the object in clear into the file, with the key that opens it alone")
 	c.AddCommand(a.evidenceCheckCommand())
 	return c
@@ -63,6 +66,9 @@ sentence what is proved, by whom, at what time, on which assumptions. It exits w
 			data, err := readEvidence(c, args[0])
 			if err != nil {
 				return err
+			}
+			if kind := kindOf(data); kind == aRequest || kind == aProposal || kind == ageFile || kind == aBackup {
+				return expect(args[0], data, someProof)
 			}
 			report := proof.CheckEvidence(data, consortium, trust)
 			if err := a.print(c, report, func(w io.Writer) { printReport(w, report) }); err != nil {

@@ -45,7 +45,7 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 					return err
 				}
 				if skipped > 0 {
-					fmt.Fprintf(c.ErrOrStderr(), "%d indicators are not, or not wholly, in the list\n", skipped)
+					a.remark(c, fmt.Sprintf("%d indicators are not, or not wholly, in the list", skipped))
 				}
 				return nil
 			})

@@ -164,17 +164,23 @@ func (a *app) feedRunCommand() *cobra.Command {
 }
 
 func (a *app) feedRemoveCommand() *cobra.Command {
-	return &cobra.Command{
+	var agreed *agreement
+	c := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "End a feed; what it published stays",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := agreed.confirm(c, fmt.Sprintf("Remove the feed %s, with its settings and its place in the source?", args[0]), nil); err != nil {
+				return err
+			}
 			_, err := ask(a, c, func(client *control.Client) (struct{}, error) {
 				return struct{}{}, client.RemoveFeed(c.Context(), args[0])
 			})
 			return err
 		},
 	}
+	agreed = asks(c)
+	return c
 }
 
 func printFeeds(w io.Writer, list []feeds.Info) {

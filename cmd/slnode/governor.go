@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,7 +60,9 @@ func printGovernor(w io.Writer, info members.GovernorInfo) {
 
 func (a *app) governorSetCommand() *cobra.Command {
 	var change members.GovernorChange
-	var name, proposal string
+	var name string
+	var proposal output
+	var agreed *agreement
 	var history bool
 	c := &cobra.Command{
 		Use:   "set",
@@ -86,6 +85,12 @@ The order of the accounts is part of the multisig account's address. Fund that a
 			if change.Name == nil && change.History == nil && len(change.Accounts) == 0 {
 				return fmt.Errorf("%w: nothing is to be changed; see slnode governor set --help", errUsage)
 			}
+			if len(change.Accounts) > 0 {
+				question := fmt.Sprintf("Hand over to %d of %s?", change.Threshold, strings.Join(change.Accounts, ", "))
+				if err := agreed.confirm(c, question, nil); err != nil {
+					return err
+				}
+			}
 			info, err := ask(a, c, func(client *control.Client) (members.GovernorInfo, error) {
 				return client.SetGovernor(c.Context(), change)
 			})
@@ -93,7 +98,8 @@ The order of the accounts is part of the multisig account's address. Fund that a
 				return err
 			}
 			if info.Proposal != nil {
-				return a.writeProposal(c, proposal, "governor.proposal", info.Proposal)
+				proposal.or("governor.proposal")
+				return a.writeProposal(c, proposal, info.Proposal)
 			}
 			return a.print(c, info, func(w io.Writer) { printGovernor(w, info) })
 		},
@@ -102,29 +108,28 @@ The order of the accounts is part of the multisig account's address. Fund that a
 	c.Flags().IntVar(&change.Threshold, "threshold", 1, "how `many` of them sign")
 	c.Flags().StringVar(&name, "name", "", "a new `name` for the consortium")
 	c.Flags().BoolVar(&history, "history", true, "whether newcomers can read what was published before their admission")
+	agreed = asks(c)
+	proposal.forceFlag(c)
 	proposalFlag(c, &proposal, "governor.proposal")
 	return c
 }
 
-func proposalFlag(c *cobra.Command, proposal *string, file string) {
-	c.Flags().StringVar(proposal, "proposal", "", "`file` for the proposal, where the governor is several (default "+file+")")
+func proposalFlag(c *cobra.Command, proposal *output, file string) {
+	c.Flags().StringVar(&proposal.name, "proposal", "", "`file` for the proposal, where the governor is several (default "+file+")")
 }
 
 // writeProposal writes a proposal that was begun, and says what to do with it.
-func (a *app) writeProposal(c *cobra.Command, name, usual string, file []byte) error {
-	if name == "" {
-		name = usual
-	}
+func (a *app) writeProposal(c *cobra.Command, out output, file []byte) error {
 	info, err := a.readProposal(file)
 	if err != nil {
 		return err
 	}
-	if err := writeOutput(c, name, append(file, '\n')); err != nil || name == "-" {
+	if err := out.write(c, append(file, '\n')); err != nil || out.stdout() {
 		return err
 	}
 	return a.print(c, info, func(w io.Writer) {
 		printProposal(w, info)
-		fmt.Fprintf(w, "\nThe proposal is in %s. Next: slnode governor sign %s at the others, then slnode governor submit %s\n", name, name, name)
+		fmt.Fprintf(w, "\nThe proposal is in %s. Next: slnode governor sign %s at the others, then slnode governor submit %s\n", out.name, out.name, out.name)
 	})
 }
 
@@ -153,8 +158,9 @@ func (a *app) readProposal(files ...[]byte) (members.ProposalInfo, error) {
 }
 
 func (a *app) governorSignCommand() *cobra.Command {
-	var out string
-	var yes, show bool
+	var out output
+	var agreed *agreement
+	var show bool
 	c := &cobra.Command{
 		Use:   "sign FILE",
 		Short: "Show what a proposal does, and add this organisation's signature",
@@ -164,7 +170,7 @@ else. It needs no network and no daemon: it works on a machine that has only the
 consortium.json and keys.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			file, err := readInput(c, args[0])
+			file, err := readKind(c, args[0], aProposal)
 			if err != nil {
 				return err
 			}
@@ -175,8 +181,12 @@ consortium.json and keys.`,
 			if show {
 				return a.print(c, info, func(w io.Writer) { printProposal(w, info) })
 			}
-			if agreed, err := a.agreed(c, info, yes); err != nil || !agreed {
-				return errors.Join(err, &noError{"the proposal was not signed"})
+			out.inPlace(args[0])
+			if err := out.check(); err != nil {
+				return err
+			}
+			if err := agreed.confirm(c, fmt.Sprintf("Sign what %s?", info.Does), func(w io.Writer) { printProposal(w, info) }); err != nil {
+				return err
 			}
 			own, config, err := a.offline()
 			if err != nil {
@@ -191,41 +201,19 @@ consortium.json and keys.`,
 				return err
 			}
 			a.note(c, "sign-proposal", fmt.Sprintf("%s %s", signed.Kind, signed.Account))
-			if out == "" {
-				out = args[0]
-			}
-			if err := writeOutput(c, out, append(signed.File, '\n')); err != nil || out == "-" {
+			if err := out.write(c, append(signed.File, '\n')); err != nil || out.stdout() {
 				return err
 			}
 			return a.print(c, signed, func(w io.Writer) {
 				printProposal(w, signed)
-				fmt.Fprintf(w, "\nsigned; the proposal is in %s\n", out)
+				fmt.Fprintf(w, "\nsigned; the proposal is in %s\n", out.name)
 			})
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the signed proposal; - for standard output (default the same file)")
-	c.Flags().BoolVar(&yes, "yes", false, "don't ask, on a terminal")
+	out.flags(c, "", "`file` for the signed proposal; - for standard output (default the same file)")
+	agreed = asks(c)
 	c.Flags().BoolVar(&show, "show", false, "only show what it does")
 	return c
-}
-
-// agreed asks a person, if there is one.
-func (a *app) agreed(c *cobra.Command, info members.ProposalInfo, yes bool) (bool, error) {
-	input, ok := c.InOrStdin().(*os.File)
-	if yes || !ok || !isTerminal(input) {
-		return true, nil
-	}
-	shown := &app{}
-	if err := shown.print(c, nil, func(w io.Writer) { printProposal(w, info) }); err != nil {
-		return false, err
-	}
-	fmt.Fprint(c.OutOrStdout(), "\nSign it? [y/N] ")
-	answer, err := bufio.NewReader(input).ReadString('\n')
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes", err
 }
 
 func printProposal(w io.Writer, info members.ProposalInfo) {
@@ -240,12 +228,16 @@ func printProposal(w io.Writer, info members.ProposalInfo) {
 		if s.Signed {
 			state = "signed"
 		}
-		fmt.Fprintf(w, "%s\t%s\n", s.Account, state)
+		name := s.Member
+		if name == "" {
+			name = "(no member that this node knows)"
+		}
+		fmt.Fprintf(w, "%s\t%s, account %s\n", name, state, s.Account)
 	}
 }
 
 func (a *app) governorRenewCommand() *cobra.Command {
-	var out string
+	var out output
 	c := &cobra.Command{
 		Use:   "renew FILE",
 		Short: "Make a proposal anew that took too long to be signed",
@@ -253,8 +245,12 @@ func (a *app) governorRenewCommand() *cobra.Command {
 sign again.`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			file, err := readInput(c, args[0])
+			file, err := readKind(c, args[0], aProposal)
 			if err != nil {
+				return err
+			}
+			out.inPlace(args[0])
+			if err := out.check(); err != nil {
 				return err
 			}
 			info, err := ask(a, c, func(client *control.Client) (members.ProposalInfo, error) {
@@ -263,18 +259,16 @@ sign again.`,
 			if err != nil {
 				return err
 			}
-			if out == "" {
-				out = args[0]
-			}
-			return a.writeProposal(c, out, "", info.File)
+			return a.writeProposal(c, out, info.File)
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the proposal; - for standard output (default the same file)")
+	out.flags(c, "", "`file` for the proposal; - for standard output (default the same file)")
 	return c
 }
 
 func (a *app) governorSubmitCommand() *cobra.Command {
-	var out string
+	var out output
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "submit FILE...",
 		Short: "Send a proposal that has enough signatures",
@@ -289,11 +283,26 @@ together. After an admission it writes the newcomer's invite. Repeating it is ha
 		RunE: func(c *cobra.Command, args []string) error {
 			var files [][]byte
 			for _, name := range args {
-				file, err := readInput(c, name)
+				file, err := readKind(c, name, aProposal)
 				if err != nil {
 					return err
 				}
 				files = append(files, file)
+			}
+			info, err := a.readProposal(files...)
+			if err != nil {
+				return err
+			}
+			if info.Organisation != "" {
+				out.or(info.Organisation + ".invite")
+				if err := out.check(); err != nil {
+					return err
+				}
+			}
+			if info.Complete { // else it is refused with who has to sign
+				if err := agreed.confirm(c, fmt.Sprintf("Carry out what %s?", info.Does), func(w io.Writer) { printProposal(w, info) }); err != nil {
+					return err
+				}
 			}
 			done, err := ask(a, c, func(client *control.Client) (members.Submitted, error) {
 				return client.SubmitProposal(c.Context(), files)
@@ -302,21 +311,19 @@ together. After an admission it writes the newcomer's invite. Repeating it is ha
 				return err
 			}
 			if done.Invite != nil {
-				if out == "" {
-					out = done.Organisation + ".invite"
-				}
-				if err := writeOutput(c, out, done.Invite); err != nil || out == "-" {
+				if err := out.write(c, done.Invite); err != nil || out.stdout() {
 					return err
 				}
 			}
 			return a.print(c, done, func(w io.Writer) {
 				fmt.Fprintf(w, "done: it %s\nround        %d\ntransaction  %s\n", done.Does, done.Round, done.TxID)
 				if done.Invite != nil {
-					fmt.Fprintf(w, "the invite is in %s\n", out)
+					fmt.Fprintf(w, "the invite is in %s\n", out.name)
 				}
 			})
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the newcomer's invite; - for standard output (default ORG.invite)")
+	agreed = asks(c)
+	out.flags(c, "", "`file` for the newcomer's invite; - for standard output (default ORG.invite)")
 	return c
 }

@@ -16,7 +16,8 @@ func (a *app) keysCommand() *cobra.Command {
 }
 
 func (a *app) keysSoleCommand() *cobra.Command {
-	return &cobra.Command{
+	var agreed *agreement
+	c := &cobra.Command{
 		Use:   "sole",
 		Short: "Say that no other node has this organisation's keys any more",
 		Long: `Sole is for a node that has stopped publishing because the chain shows transactions of its account that it never signed:
@@ -27,6 +28,9 @@ rounds), and publishes again.
 If the other one is not yours the keys are stolen: change them at once, with "slnode member rotate".`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := agreed.confirm(c, "Has the other node with these keys ended for good?", nil); err != nil {
+				return err
+			}
 			_, err := ask(a, c, func(client *control.Client) (struct{}, error) { return struct{}{}, client.Sole(c.Context()) })
 			if err != nil {
 				return err
@@ -36,6 +40,8 @@ If the other one is not yours the keys are stolen: change them at once, with "sl
 			})
 		},
 	}
+	agreed = asks(c)
+	return c
 }
 
 func (a *app) keysSealCommand() *cobra.Command {

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,19 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/control"
-	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
-	"github.com/serviceledger/slnode/repo/keys"
-	"github.com/serviceledger/slnode/taxii"
-)
-
-// The exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1 // the node, the network or the chain
-	exitUsage  = 2 // the caller's mistake
-	exitNo     = 3 // the answer is no: a verification failed, objects were refused
 )
 
 func main() {
@@ -50,24 +36,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	code := exitCode(ctx, err, started)
+	if code != exitOK {
+		report(stderr, err, code, asksForJSON(args))
 	}
-	fmt.Fprintln(stderr, "slnode:", strings.TrimSpace(err.Error())) // what a server answered ends as it likes
-	var input *problem.InputError
-	var no *noError
-	var answer *taxii.ResponseError
-	var config *config.Error
-	var owner *repo.OwnerError
-	switch {
-	case errors.As(err, &no):
-		return exitNo
-	case !started, errors.As(err, &answer) && answer.Status == http.StatusBadRequest:
-		return exitUsage
-	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, repo.ErrMissing), errors.Is(err, repo.ErrExists), errors.Is(err, keys.ErrPassphrase), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errUsage):
-		return exitUsage
-	}
-	return exitFailed
+	return code
 }
 
 // noteStart notes when a command begins to run: whatever goes wrong before that is cobra's judgement of its use.
@@ -82,14 +55,6 @@ func noteStart(c *cobra.Command, started *bool) {
 		noteStart(sub, started)
 	}
 }
-
-// noError is an answer, not a failure.
-type noError struct{ reason string }
-
-func (e *noError) Error() string { return e.reason }
-
-// errUsage marks a wrong use of a command.
-var errUsage = errors.New("wrong usage")
 
 // app is what all commands share.
 type app struct {
@@ -114,7 +79,8 @@ To join one:               slnode init, slnode member request, send the request 
 Commands talk to the daemon that runs on the repository, or run the node themselves as long as they need it.
 
 Exit codes: 0 success, 1 failure, 2 wrong usage or input, 3 the answer is no (a verification failed, objects were
-refused).`,
+refused), 4 what was named is not there; see "slnode help exit-codes". What can't be taken back is asked about first;
+--yes answers. No file is overwritten without --force.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -130,7 +96,7 @@ refused).`,
 		a.publishCommand(), a.listCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(),
 		a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.auditLogCommand(), a.statusCommand(), a.walletCommand(),
 		a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.viewCommand(), a.keysCommand(), a.backupCommand(), a.restoreCommand(),
-		a.versionCommand(),
+		a.versionCommand(), exitCodesTopic(),
 	)
 	return root
 }
@@ -156,14 +122,23 @@ func exactArgs(n int) cobra.PositionalArgs {
 
 // connect talks to the node of the repository.
 func (a *app) connect(c *cobra.Command) (*control.Client, error) {
-	return node.Connect(c.Context(), a.dir, a.passphrase(c), newLogger(c.ErrOrStderr(), slog.LevelWarn, "text"))
+	return node.Connect(c.Context(), a.dir, a.passphrase(c), a.log(c))
 }
 
 // note adds a line to the audit log about a command that needs no node. What was done is done if that fails.
 func (a *app) note(c *cobra.Command, event, subject string) {
 	if err := auditlog.NoteCommand(a.dir, event, subject); err != nil {
-		fmt.Fprintln(c.ErrOrStderr(), "slnode:", err)
+		a.remark(c, err.Error())
 	}
+}
+
+// log is the log of a node that a command runs itself.
+func (a *app) log(c *cobra.Command) *slog.Logger {
+	format := "text"
+	if a.json {
+		format = "json"
+	}
+	return newLogger(c.ErrOrStderr(), slog.LevelWarn, format)
 }
 
 // levelOf reads a level of the log; what is none is that of information.

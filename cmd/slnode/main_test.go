@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -49,9 +51,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fund": fund,
-			"many": many,
-			"mark": mark,
+			"fund":  fund,
+			"many":  many,
+			"mark":  mark,
+			"exits": exits,
 		},
 	})
 }
@@ -75,6 +78,25 @@ func fund(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err := chain.Fund(context.Background(), account, amount*1_000_000)
 	ts.Check(err)
+}
+
+// exits CODE COMMAND... runs a command that must exit with a code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), code, want)
+	}
 }
 
 func TestExitCodesTellMistakesFromFailures(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -70,7 +71,9 @@ func TestTheManualsNameCommandsAndFlagsThatExist(t *testing.T) {
 		}
 		for _, line := range lines {
 			words := strings.Fields(line)
-			command, rest, err := newRootCommand().Find(words)
+			root := newRootCommand()
+			root.InitDefaultHelpCmd()
+			command, rest, err := root.Find(words)
 			if err != nil || command.Name() == "slnode" || command.HasSubCommands() && len(rest) == 0 {
 				t.Errorf("%s: there is no command %q", name, "slnode "+line)
 				continue
@@ -168,6 +171,20 @@ func TestTheManualsExplainLogMessagesThatExist(t *testing.T) {
 	for _, message := range messages {
 		if !strings.Contains(sources.String(), `"`+message[1]+`"`) {
 			t.Errorf("OPERATIONS.md explains the log message %q, which nothing logs", message[1])
+		}
+	}
+}
+
+// Scripts are written from the table of exit codes.
+func TestTheManualHasTheExitCodes(t *testing.T) {
+	text := manual(t, "docs/OPERATIONS.md")
+	for _, o := range outcomes {
+		kind := ""
+		if o.kind != "" {
+			kind = "`" + o.kind + "`"
+		}
+		if line := fmt.Sprintf("\n| %d | %s | %s |\n", o.code, kind, o.says); !strings.Contains(text, line) {
+			t.Errorf("OPERATIONS.md does not have the line %q", line)
 		}
 	}
 }

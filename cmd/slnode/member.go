@@ -16,49 +16,80 @@ func (a *app) memberCommand() *cobra.Command {
 }
 
 func (a *app) memberRequestCommand() *cobra.Command {
-	var out string
+	var out output
 	c := &cobra.Command{
 		Use:   "request",
 		Short: "Write a request for admission, to be sent to a consortium's governor",
 		Long: `Request writes who this organisation is: its name, Algorand account, peer id and public key, signed with the account
-and the peer key. There is no secret in it.`,
-		Args: exactArgs(0),
+and the peer key. There is no secret in it. It also prints the account: tell that to the governor by another way than the
+request goes, such as on the phone.`,
+		Example: `  slnode member request -o acme.request`,
+		Args:    exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, keys, err := a.own(c)
 			if err != nil {
 				return err
 			}
-			document, err := members.Document(config, keys)
+			request, data, err := members.MakeRequest(config, keys)
 			if err != nil {
 				return err
 			}
-			data, err := document.Encode()
-			if err != nil {
+			if err := out.write(c, data); err != nil {
 				return err
 			}
-			return writeOutput(c, out, append(data, '\n'))
+			if out.stdout() {
+				a.remark(c, "tell the governor the account by another way than the request goes: "+request.Account)
+				return nil
+			}
+			result := struct {
+				members.Request
+				File string `json:"file"`
+			}{request, out.name}
+			return a.print(c, result, func(w io.Writer) {
+				printRequest(w, request)
+				fmt.Fprintf(w, "\nThe request is in %s. Next: send it to the governor, tell the governor the account by another way (on the phone), and\n"+
+					"use the invite that comes back: slnode join INVITE\n", out.name)
+			})
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "-", "`file` to write; - for standard output")
+	out.flags(c, "-", "`file` to write; - for standard output")
 	return c
 }
 
+func printRequest(w io.Writer, r members.Request) {
+	fmt.Fprintf(w, "organisation\t%s\ntitle\t%s\naccount\t%s\npeer\t%s\n", r.Organisation, printable(r.Title), r.Account, r.Peer)
+}
+
 func (a *app) memberAdmitCommand() *cobra.Command {
-	var out, proposal string
+	var out, proposal output
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "admit REQUEST",
 		Short: "Admit the organisation of a request, and write its invite (governor)",
 		Long: `Admit mints a member NFT for the organisation of a request and gives it the keys of the default collection. It writes
-an invite, sealed to the newcomer's key, to be sent back. Check first, by another way than the request came, that the
-account in it really is the organisation's. Repeating it writes the invite again and costs nothing.
+an invite, sealed to the newcomer's key, to be sent back. It shows the request and asks: check by another way than the
+request came that the account in it really is the organisation's. Repeating it writes the invite again and costs nothing.
 
 Where the governor is several accounts, it writes a proposal instead, with this organisation's signature: the others add
 theirs with "slnode governor sign", and "slnode governor submit" sends it and writes the invite.`,
 		Example: `  slnode member admit acme.request -o acme.invite`,
 		Args:    exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			request, err := readInput(c, args[0])
+			request, err := readKind(c, args[0], aRequest)
 			if err != nil {
+				return err
+			}
+			asked, err := members.ReadRequest(request)
+			if err != nil {
+				return err
+			}
+			out.or(asked.Organisation + ".invite")
+			proposal.or("admit-" + asked.Organisation + ".proposal")
+			if err := out.check(); err != nil {
+				return err
+			}
+			question := fmt.Sprintf("Admit %s, if %s is the account that it told you by another way?", asked.Organisation, asked.Account)
+			if err := agreed.confirm(c, question, func(w io.Writer) { printRequest(w, asked) }); err != nil {
 				return err
 			}
 			admission, err := ask(a, c, func(client *control.Client) (members.Admission, error) { return client.Admit(c.Context(), request) })
@@ -66,27 +97,27 @@ theirs with "slnode governor sign", and "slnode governor submit" sends it and wr
 				return err
 			}
 			if admission.Proposal != nil {
-				return a.writeProposal(c, proposal, "admit-"+admission.Organisation+".proposal", admission.Proposal)
+				proposal.force = out.force
+				return a.writeProposal(c, proposal, admission.Proposal)
 			}
-			if out == "" {
-				out = admission.Organisation + ".invite"
-			}
-			if err := writeOutput(c, out, admission.Invite); err != nil || out == "-" {
+			if err := out.write(c, admission.Invite); err != nil || out.stdout() {
 				return err
 			}
 			return a.print(c, admission, func(w io.Writer) {
 				fmt.Fprintf(w, "%s is a member: account %s, asset %d, round %d, transaction %s\nthe invite is in %s\n",
-					admission.Organisation, admission.Account, admission.Asset, admission.Round, admission.TxID, out)
+					admission.Organisation, admission.Account, admission.Asset, admission.Round, admission.TxID, out.name)
 			})
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the invite; - for standard output (default ORG.invite)")
+	agreed = asks(c)
+	out.flags(c, "", "`file` for the invite; - for standard output (default ORG.invite)")
 	proposalFlag(c, &proposal, "admit-ORG.proposal")
 	return c
 }
 
 func (a *app) memberRemoveCommand() *cobra.Command {
-	var proposal string
+	var proposal output
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "remove ORG",
 		Short: "End the membership of an organisation (governor)",
@@ -98,18 +129,24 @@ before, it can. It can be admitted again.
 Where the governor is several accounts, it writes a proposal, see "slnode governor".`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := agreed.confirm(c, fmt.Sprintf("End the membership of %s?", args[0]), nil); err != nil {
+				return err
+			}
 			m, err := ask(a, c, func(client *control.Client) (members.Removal, error) { return client.Remove(c.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
 			if m.Proposal != nil {
-				return a.writeProposal(c, proposal, "remove-"+m.Name+".proposal", m.Proposal)
+				proposal.or("remove-" + m.Name + ".proposal")
+				return a.writeProposal(c, proposal, m.Proposal)
 			}
 			return a.print(c, m, func(w io.Writer) {
 				fmt.Fprintf(w, "removed %s\naccount  %s\nround    %d\n", m.Name, m.Account, m.Removed)
 			})
 		},
 	}
+	agreed = asks(c)
+	proposal.forceFlag(c)
 	proposalFlag(c, &proposal, "remove-ORG.proposal")
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -45,7 +46,7 @@ func (t *target) resolve(ctx context.Context, client *taxii.Client) error {
 	found, err := client.Collection(ctx, t.root, t.collection)
 	var refused *taxii.ResponseError
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return fmt.Errorf("%w: no collection %q under %s", errUsage, t.collection, t.root)
+		return problem.Missing(fmt.Errorf("no collection %q under %s", t.collection, t.root))
 	}
 	t.collection = found.ID
 	return err
@@ -97,7 +98,7 @@ func (a *app) withCollection(c *cobra.Command, about *target, use func(*taxii.Cl
 	if err := about.resolve(c.Context(), protocol); err != nil {
 		return err
 	}
-	defer explain(c.Context(), client, c.ErrOrStderr())()
+	defer a.explain(c, client)()
 	return use(protocol)
 }
 
@@ -131,7 +132,7 @@ func (a *app) getCommand() *cobra.Command {
 			filter := taxii.Filter{IDs: args, Version: version}
 			return a.withObjects(c, from, filter, func(o []jsontext.Value) ([]jsontext.Value, bool) { return o, true }, func(objects []jsontext.Value) error {
 				if len(objects) == 0 {
-					return &noError{fmt.Sprintf("no object %s is in the view of this node", args[0])}
+					return problem.Missing(fmt.Errorf("no object %s is in the view of this node", args[0]))
 				}
 				for _, object := range objects {
 					if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", object); err != nil {

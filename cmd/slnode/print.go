@@ -49,15 +49,6 @@ func readInput(c *cobra.Command, name string) ([]byte, error) {
 	return data, nil
 }
 
-// writeOutput writes a file for its owner only, or standard output for "-".
-func writeOutput(c *cobra.Command, name string, data []byte) error {
-	if name == "-" {
-		_, err := c.OutOrStdout().Write(data)
-		return err
-	}
-	return os.WriteFile(name, data, 0o600)
-}
-
 func isTerminal(file *os.File) bool { return term.IsTerminal(int(file.Fd())) }
 
 // pause waits a while, or until the context ends.
@@ -139,7 +130,11 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 func printStatus(w io.Writer, s control.Status) {
 	fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, s.Consortium, s.ConsortiumID)
-	fmt.Fprintf(w, "member\t%s\n", yes(s.Member))
+	member := yes(s.Member)
+	if s.Excluded != "" {
+		member += ": " + s.Excluded
+	}
+	fmt.Fprintf(w, "member\t%s\n", member)
 	publishing := fmt.Sprintf("%d accepted, %d stored, %d signed", s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed)
 	if s.Publishing.Problem != "" {
 		publishing += fmt.Sprintf("; WAITS since %s: %s", s.Publishing.Since.Format(time.RFC3339), oneLine(s.Publishing.Detail))

@@ -84,6 +84,9 @@ version with other content is refused; with --replace it takes the place of that
 				found, err := objectsOf(data)
 				if err == nil && len(found) == 0 {
 					err = errors.New("it holds no STIX objects")
+					if kind := expect(name, data, stixData); kind != nil {
+						return kind
+					}
 				}
 				if err != nil {
 					return fmt.Errorf("%w: %s: %w", errUsage, name, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 
 func (a *app) memberRotateCommand() *cobra.Command {
 	var change keys.Change
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "rotate",
 		Short: "Give this organisation new keys",
@@ -30,6 +32,9 @@ Who has lost its keys makes a new repository and a request, and asks the governo
 			if change == (keys.Change{}) {
 				change = keys.Change{Account: true, Peer: true, Identity: true}
 			}
+			if err := agreed.confirm(c, fmt.Sprintf("Give this organisation %s?", describeChange(change)), nil); err != nil {
+				return err
+			}
 			r, err := ask(a, c, func(client *control.Client) (members.Rotated, error) { return client.RotateKeys(c.Context(), change) })
 			if err != nil {
 				return err
@@ -40,7 +45,21 @@ Who has lost its keys makes a new repository and a request, and asks the governo
 	c.Flags().BoolVar(&change.Account, "account", false, "a new Algorand account")
 	c.Flags().BoolVar(&change.Peer, "peer", false, "a new peer key")
 	c.Flags().BoolVar(&change.Identity, "identity", false, "a new post-quantum key, which opens keyrings")
+	agreed = asks(c)
 	return c
+}
+
+func describeChange(change keys.Change) string {
+	var parts []string
+	for _, part := range []struct {
+		chosen bool
+		what   string
+	}{{change.Account, "a new account"}, {change.Peer, "a new peer key"}, {change.Identity, "a new post-quantum key"}} {
+		if part.chosen {
+			parts = append(parts, part.what)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func printRotated(w io.Writer, r members.Rotated) {
@@ -52,7 +71,8 @@ func printRotated(w io.Writer, r members.Rotated) {
 }
 
 func (a *app) memberReplaceCommand() *cobra.Command {
-	var out, proposal string
+	var out, proposal output
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "replace ORG REQUEST",
 		Short: "Give a member that has lost its keys those of a request (governor)",
@@ -64,8 +84,21 @@ Check, by another way than the request came, that it really is the organisation'
 accounts, it writes a proposal, see "slnode governor".`,
 		Args: exactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			request, err := readInput(c, args[1])
+			request, err := readKind(c, args[1], aRequest)
 			if err != nil {
+				return err
+			}
+			asked, err := members.ReadRequest(request)
+			if err != nil {
+				return err
+			}
+			out.or(asked.Organisation + ".invite")
+			proposal.or("replace-" + asked.Organisation + ".proposal")
+			if err := out.check(); err != nil {
+				return err
+			}
+			question := fmt.Sprintf("Give the member %s these keys, if %s is the account that it told you by another way?", args[0], asked.Account)
+			if err := agreed.confirm(c, question, func(w io.Writer) { printRequest(w, asked) }); err != nil {
 				return err
 			}
 			r, err := ask(a, c, func(client *control.Client) (members.Rotated, error) {
@@ -75,21 +108,20 @@ accounts, it writes a proposal, see "slnode governor".`,
 				return err
 			}
 			if r.Proposal != nil {
-				return a.writeProposal(c, proposal, "replace-"+r.Organisation+".proposal", r.Proposal)
+				proposal.force = out.force
+				return a.writeProposal(c, proposal, r.Proposal)
 			}
-			if out == "" {
-				out = r.Organisation + ".invite"
-			}
-			if err := writeOutput(c, out, r.Invite); err != nil || out == "-" {
+			if err := out.write(c, r.Invite); err != nil || out.stdout() {
 				return err
 			}
 			return a.print(c, r, func(w io.Writer) {
 				printRotated(w, r)
-				fmt.Fprintf(w, "the invite is in %s\n", out)
+				fmt.Fprintf(w, "the invite is in %s\n", out.name)
 			})
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "`file` for the invite; - for standard output (default ORG.invite)")
+	agreed = asks(c)
+	out.flags(c, "", "`file` for the invite; - for standard output (default ORG.invite)")
 	proposalFlag(c, &proposal, "replace-ORG.proposal")
 	return c
 }

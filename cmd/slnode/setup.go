@@ -181,7 +181,7 @@ NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that ever
 				return err
 			}
 			if belonged && info.Name != charter.Name {
-				fmt.Fprintf(c.ErrOrStderr(), "slnode: nothing was founded: this node belongs to the consortium %q\n", info.Name)
+				a.remark(c, fmt.Sprintf("nothing was founded: this node belongs to the consortium %q", info.Name))
 			}
 			return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
 		},
@@ -232,7 +232,7 @@ func (a *app) withConsortium(c *cobra.Command, use func(control.ConsortiumInfo) 
 		return err
 	}
 	if info.Stale != "" {
-		fmt.Fprintln(c.ErrOrStderr(), "slnode: this may be old:", oneLine(info.Stale))
+		a.remark(c, "this may be old: "+oneLine(info.Stale))
 	}
 	return use(info)
 }
@@ -243,7 +243,7 @@ func (a *app) joinCommand() *cobra.Command {
 		Short: "Join the consortium of an invite",
 		Args:  exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			invite, err := readInput(c, args[0])
+			invite, err := readKind(c, args[0], anInvite)
 			if err != nil {
 				return err
 			}

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/control"
 )
@@ -12,14 +12,14 @@ import (
 // explainPace is how often a command that takes long asks what it waits for.
 const explainPace = 2 * time.Second
 
-// explain says on w what a daemon waits for, while a command takes long that needs something to be published. Without
-// it a command would hang and say nothing: what is wrong stands in the daemon's log. A node of this process logs to w
+// explain says what a daemon waits for, while a command takes long that needs something to be published. Without
+// it a command would hang and say nothing: what is wrong stands in the daemon's log. A node of this process logs by
 // itself.
-func explain(ctx context.Context, client *control.Client, w io.Writer) (stop func()) {
+func (a *app) explain(c *cobra.Command, client *control.Client) (stop func()) {
 	if !client.IsDaemon() {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(c.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -29,7 +29,7 @@ func explain(ctx context.Context, client *control.Client, w io.Writer) (stop fun
 				continue // the command itself says when the node can't be asked
 			}
 			if told = status.Publishing.Problem; told != "" {
-				fmt.Fprintln(w, "slnode: publishing waits, and this command with it:", oneLine(status.Publishing.Detail))
+				a.remark(c, "publishing waits, and this command with it: "+oneLine(status.Publishing.Detail))
 			}
 		}
 	}()

@@ -13,6 +13,7 @@ import (
 
 func (a *app) withdrawCommand() *cobra.Command {
 	var s withdraw.Selection
+	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "withdraw STIX-ID|TRANSACTION[/INDEX]",
 		Short: "Take an object of this organisation back",
@@ -25,6 +26,9 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s.What = args[0]
+			if err := agreed.confirm(c, fmt.Sprintf("Withdraw %s?", s.What), nil); err != nil {
+				return err
+			}
 			list, err := ask(a, c, func(client *control.Client) ([]withdraw.Withdrawal, error) { return client.Withdraw(c.Context(), s) })
 			if err != nil {
 				return err
@@ -38,6 +42,7 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 		},
 	}
 	c.Flags().StringVar(&s.Collection, "collection", "", "only in the collection with this `id`")
+	agreed = asks(c)
 	c.Flags().BoolVar(&s.OnlyThis, "only-this-version", false, "what the transaction published alone, though another member's version is served as the object then")
 	return c
 }
