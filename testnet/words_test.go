@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"filippo.io/age"
+	"github.com/creack/pty"
 
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -246,7 +247,17 @@ func (w *readers) shell(o *organisation, line string) (stdout, stderr string, co
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", line)
 	command.Dir = w.dir
-	command.Stdin = strings.NewReader(password + "\n")
+	answers := "y\n"
+	if strings.Contains(line, "account add") {
+		answers = password + "\n" + password + "\n"
+	}
+	keyboard, terminal, err := pty.Open()
+	must(w.t, err)
+	defer keyboard.Close()
+	defer terminal.Close()
+	_, err = keyboard.WriteString(answers) // ahead of the questions
+	must(w.t, err)
+	command.Stdin, command.SysProcAttr = terminal, &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	command.Env = append(os.Environ(), w.environment(o)...)
 	var out, problem bytes.Buffer
 	command.Stdout, command.Stderr = &out, &problem
