@@ -19,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/serviceledger/slnode/internal/retry"
+	"github.com/serviceledger/slnode/internal/version"
 )
 
 // Client speaks to a TAXII 2.1 server. It lives with what servers get wrong: absent date headers, an empty next,
@@ -365,7 +366,7 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 		return nil, err
 	}
 	r.Header.Set("Accept", MediaType)
-	r.Header.Set("User-Agent", "slnode")
+	r.Header.Set("User-Agent", version.UserAgent())
 	c.login(r)
 	return r, nil
 }

@@ -50,7 +50,7 @@ func TestClientAsksForWhatItsFilterSays(t *testing.T) {
 	if first.query.Encode() != want.Encode() || first.path != "/acme/collections/x%2Fy/objects/" || first.method != http.MethodGet || first.body != "" {
 		t.Errorf("asked %+v", first)
 	}
-	if first.header.Get("Accept") != MediaType || first.header.Get("User-Agent") != "slnode" || first.header.Get("Authorization") != "" {
+	if first.header.Get("Accept") != MediaType || first.header.Get("User-Agent") != "slnode/devel (commit unknown; wire 1)" || first.header.Get("Authorization") != "" {
 		t.Errorf("with the headers %v", first.header)
 	}
 	if len(second.query) != 0 {

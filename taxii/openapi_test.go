@@ -321,6 +321,7 @@ func describedRequests() []describedRequest {
 		{"get", "/{root}/collections/{collection}/export", boxPath + "export?format=plain", "", nil, "200"},
 		{"get", "/{root}/collections/{collection}/export", boxPath + "export?nonsense=1", "", nil, "400"},
 		{"get", "/{root}/collections/{collection}/stream", boxPath + "stream", "", nil, "200"},
+		{"get", "/v1", "/v1", "", nil, "200"},
 		{"get", "/v1/openapi.json", "/v1/openapi.json", "", nil, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"pw-paul"}`, []string{jsonBody}, "200"},
 		{"post", "/v1/login", "/v1/login", `{"username":"paul","password":"wrong"}`, []string{jsonBody}, "401"},
@@ -420,5 +421,17 @@ func TestTheDescriptionIsOpen(t *testing.T) {
 	a.want(t, http.StatusOK)
 	if !bytes.Equal(a.body, openAPI) || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s, %d bytes", a.header.Get("Content-Type"), len(a.body))
+	}
+}
+
+func TestWhichProgramThisIsIsToldToThoseWhoAreLetInOnly(t *testing.T) {
+	f := newFixture(t)
+	f.anonymous(http.MethodGet, "/v1", "").want(t, http.StatusUnauthorized)
+	for _, path := range []string{"/v1", "/v1/"} {
+		a := f.get(path)
+		a.want(t, http.StatusOK)
+		if !strings.Contains(string(a.body), `"wire":1`) {
+			t.Errorf("%s: %s", path, a.body)
+		}
 	}
 }

@@ -202,6 +202,7 @@ func (h *Handler) routes() *mux.Router {
 		r.Handle(path+"{slash:/?}", serve)
 	}
 	add("/taxii2", h.open(methods{http.MethodGet: h.getDiscovery}))
+	add("/v1", h.account(methods{http.MethodGet: h.getVersion}))
 	add("/v1/openapi.json", h.entrance(methods{http.MethodGet: h.getOpenAPI}))
 	if h.accounts != nil {
 		add("/v1/login", h.entrance(methods{http.MethodPost: h.postLogin}))

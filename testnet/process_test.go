@@ -17,11 +17,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/testnet/gateway"
 )
@@ -165,6 +167,7 @@ func TestSignalsAtTheStartAreHeeded(t *testing.T) {
 		}
 	}
 	o.ready()
+	o.logged(fmt.Sprintf("wire=%d go=%s", wire.Version, runtime.Version())) // the first line says which program this is
 	must(t, o.Process.Process.Signal(syscall.SIGHUP))
 	o.logged("the configuration was read again")
 	o.stop()

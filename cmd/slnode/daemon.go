@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
@@ -79,6 +80,8 @@ func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
 	level := new(slog.LevelVar)
 	level.Set(levelOf(r.Config.Log.Level))
 	log := newLogger(c.ErrOrStderr(), level, r.Config.Log.Format)
+	program := version.Current()
+	log.Info("the node starts", "version", program.Version, "commit", program.Commit, "wire", program.Wire, "go", program.Go)
 	n, err := node.Open(c.Context(), r, log)
 	if err != nil {
 		return err
@@ -192,20 +195,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "Show the program's version",
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			version := struct {
-				Version string `json:"version"`
-				Go      string `json:"go"`
-				Commit  string `json:"commit,omitempty"`
-			}{Version: "devel"}
-			if build, ok := debug.ReadBuildInfo(); ok {
-				version.Version, version.Go = build.Main.Version, build.GoVersion
-				for _, setting := range build.Settings {
-					if setting.Key == "vcs.revision" {
-						version.Commit = setting.Value
-					}
-				}
-			}
-			return a.print(c, version, func(w io.Writer) { fmt.Fprintf(w, "slnode %s %s (%s)\n", version.Version, version.Commit, version.Go) })
+			return a.print(c, version.Current(), func(w io.Writer) { fmt.Fprintln(w, "slnode", version.Current()) })
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/control"
@@ -81,9 +82,11 @@ Commands talk to the daemon that runs on the repository, or run the node themsel
 Exit codes: 0 success, 1 failure, 2 wrong usage or input, 3 the answer is no (a verification failed, objects were
 refused), 4 what was named is not there; see "slnode help exit-codes". What can't be taken back is asked about first;
 --yes answers. No file is overwritten without --force.`,
+		Version:       version.Current().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("slnode {{.Version}}\n")
 	directory := os.Getenv(config.DirectoryVariable)
 	if directory == "" {
 		directory = ".slnode"

@@ -29,6 +29,7 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/repo/config"
 )
 
@@ -77,7 +78,7 @@ func newACMECertificate(c config.Config, dir string, authorities *x509.CertPool,
 		log: log,
 		client: acmez.Client{
 			Client: &acme.Client{
-				Directory: directory.String(), UserAgent: "slnode", HTTPClient: &http.Client{
+				Directory: directory.String(), UserAgent: version.UserAgent(), HTTPClient: &http.Client{
 					Transport: transport, Timeout: acmeTimeout,
 					CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the authority is who was configured
 				},

@@ -177,7 +177,8 @@ func TestARequestOfMISPSaysWhoAsksAndFollowsNobody(t *testing.T) {
 	if _, err := c.source.describe(t.Context()); statusOf(err) != http.StatusFound {
 		t.Errorf("the error is %v", err)
 	}
-	for name, want := range map[string]string{"Authorization": "misp-key", "Accept": "application/json", "Content-Type": "application/json", "User-Agent": "slnode"} {
+	for name, want := range map[string]string{"Authorization": "misp-key", "Accept": "application/json", "Content-Type": "application/json",
+		"User-Agent": "slnode/devel (commit unknown; wire 1)"} {
 		if got.URL.Path != "/misp/servers/getVersion" || got.Header.Get(name) != want {
 			t.Errorf("%s has %s %q, want %q", got.URL, name, got.Header.Get(name), want)
 		}

@@ -17,6 +17,7 @@ import (
 	jsonx "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -287,7 +288,7 @@ func (s *mispSource) ask(ctx context.Context, method, path string, body []byte) 
 	maps.Copy(request.Header, s.headers)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "slnode")
+	request.Header.Set("User-Agent", version.UserAgent())
 	client := *s.http
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.Do(request)

@@ -21,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/outbound"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
@@ -214,7 +215,7 @@ func (w *Webhook) send(ctx context.Context, entries []*view.Entry) error {
 	mac := hmac.New(sha256.New, w.key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "slnode")
+	request.Header.Set("User-Agent", version.UserAgent())
 	request.Header.Set("Webhook-Id", id)
 	request.Header.Set("Webhook-Timestamp", timestamp)
 	request.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
