@@ -99,7 +99,7 @@ refused), 4 what was named is not there; see "slnode help exit-codes". What can'
 		a.publishCommand(), a.listCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.withdrawCommand(), a.collectionCommand(),
 		a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.auditLogCommand(), a.statusCommand(), a.walletCommand(),
 		a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.viewCommand(), a.keysCommand(), a.backupCommand(), a.restoreCommand(),
-		a.versionCommand(), exitCodesTopic(),
+		a.versionCommand(), a.manpageCommand(), exitCodesTopic(),
 	)
 	return root
 }
