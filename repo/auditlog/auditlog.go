@@ -134,9 +134,6 @@ func (a *Log) flushLocked() {
 		a.done.Done()
 	}
 	a.flush = nil
-	if a.closed {
-		return
-	}
 	if err := a.buffer.Flush(); err != nil {
 		a.failed(fmt.Errorf("writing the audit log: %w", err))
 		a.buffer.Reset(a.file) // it would refuse everything from now on

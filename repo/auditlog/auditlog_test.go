@@ -101,23 +101,24 @@ func TestTheAuditLogReachesTheFileWithinASecond(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		a := auditIn(t, dir, 1<<20, 2)
+		a.Append(auditLine{N: 0})
 		a.Append(auditLine{N: 1})
 		if got := numbers(t, dir, time.Time{}); len(got) != 0 {
 			t.Errorf("every line is written at once: %v", got)
 		}
 		time.Sleep(flushAfter)
 		synctest.Wait()
-		if got := numbers(t, dir, time.Time{}); len(got) != 1 {
+		if got := numbers(t, dir, time.Time{}); len(got) != 2 {
 			t.Errorf("after a second: %v", got)
 		}
 		a.Append(auditLine{N: 2})
 		a.Flush()
-		if got := numbers(t, dir, time.Time{}); len(got) != 2 {
+		if got := numbers(t, dir, time.Time{}); len(got) != 3 {
 			t.Errorf("after a flush: %v", got)
 		}
 		a.Append(auditLine{N: 3})
 		must(t, a.Close())
-		if got := numbers(t, dir, time.Time{}); len(got) != 3 {
+		if got := numbers(t, dir, time.Time{}); len(got) != 4 {
 			t.Errorf("after the end: %v", got)
 		}
 	})
@@ -296,6 +297,57 @@ func TestAnOldFileThatCannotBeDeletedIsReported(t *testing.T) {
 	must(t, a.Close())
 }
 
+func TestOthersFilesBesideALogAreNeitherReadNorDeleted(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 10, 0)
+	beside := []string{"a.jsonl", "audit-note.txt", "audit.jsonl.old"}
+	for _, name := range beside {
+		must(t, os.WriteFile(filepath.Join(Path(dir), name), []byte("{\"n\":99}\n"), 0o600))
+	}
+	for n := range 3 {
+		a.Append(auditLine{N: n})
+	}
+	must(t, a.Close())
+	if got := numbers(t, dir, time.Time{}); !slices.Equal(got, []int{2}) {
+		t.Errorf("read %v", got)
+	}
+	for _, name := range beside {
+		if _, err := os.Stat(filepath.Join(Path(dir), name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What was full before the time that is asked for is not opened; what is deleted while it is read is not missed.
+func TestFilesThatAreNotNeededAreNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<20, 9)
+	a.Append(auditLine{N: 1, Time: monday.AddDate(0, 0, 2)})
+	must(t, a.Close())
+	must(t, os.Symlink("nowhere", filepath.Join(Path(dir), monday.AddDate(0, 0, 1).Format(asideFile))))
+	must(t, os.Mkdir(filepath.Join(Path(dir), monday.Format(asideFile)), 0o700))
+	if got := numbers(t, dir, monday.AddDate(0, 0, 1)); !slices.Equal(got, []int{1}) {
+		t.Errorf("read %v", got)
+	}
+	if err := Read(t.Context(), dir, Filter{}, func([]byte) error { return nil }); err == nil {
+		t.Error("a folder is read as a file")
+	}
+}
+
+func TestALineThatSaysNothingForAFilterIsShownWithoutOne(t *testing.T) {
+	dir := t.TempDir()
+	a := auditIn(t, dir, 1<<20, 9)
+	a.Append(map[string]int{"time": 5})
+	must(t, a.Close())
+	for filter, want := range map[Filter]int{{}: 1, {Event: "read"}: 0} {
+		n := 0
+		must(t, Read(t.Context(), dir, filter, func([]byte) error { n++; return nil }))
+		if n != want {
+			t.Errorf("%+v: %d lines", filter, n)
+		}
+	}
+}
+
 func TestALogThatIsNoFolderIsNotOpened(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(Path(dir), nil, 0o600))
@@ -352,6 +404,9 @@ func TestAnAuditLogThatCannotBeWrittenIsReported(t *testing.T) {
 	a.Flush()
 	if len(failures) != 2 {
 		t.Errorf("%d failures: %v", len(failures), failures)
+	}
+	if err := a.Close(); err == nil {
+		t.Error("it is closed without an error")
 	}
 }
 
