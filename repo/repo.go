@@ -47,6 +47,9 @@ func consortiumPath(dir string) string { return filepath.Join(dir, "consortium.j
 // BlocksPath is where the IPFS blocks are kept.
 func BlocksPath(dir string) string { return filepath.Join(dir, "blocks") }
 
+// SpoolPath is where a running daemon keeps what it receives while it works on it.
+func SpoolPath(dir string) string { return filepath.Join(dir, "spool") }
+
 // DaemonPath is where a running daemon says how to reach it.
 func DaemonPath(dir string) string { return filepath.Join(dir, "daemon.json") }
 

@@ -191,9 +191,23 @@ type Incoming struct {
 	Err error
 }
 
+// Objects are what a client adds, in its order. Where they are many they are not in memory: each is read when it is
+// asked for.
+type Objects interface {
+	Len() int
+	// At gives one of them. An error is the node's, not the object's.
+	At(i int) (Incoming, error)
+}
+
+// Listed are objects that are in memory.
+type Listed []Incoming
+
+func (l Listed) Len() int                   { return len(l) }
+func (l Listed) At(i int) (Incoming, error) { return l[i], nil }
+
 // Addition is what a client adds to a collection.
 type Addition struct {
-	Objects []Incoming
+	Objects Objects
 	// To names the organisations that the objects are for, if it is not empty: they and their publisher will be able to
 	// read them and nobody else, whoever reads the collection.
 	To []string

@@ -132,7 +132,7 @@ type discard struct{ Publisher }
 
 func (discard) Publish(_ context.Context, _ Principal, _ Collection, a Addition) (Status, error) {
 	s := Status{ID: boxID}
-	for range a.Objects {
+	for range a.Objects.Len() {
 		s.Successes = append(s.Successes, StatusDetail{ID: indicatorID(1), Version: "2026-01-01T00:00:01.000Z", Message: "TX"})
 	}
 	return s, nil

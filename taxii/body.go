@@ -17,14 +17,15 @@ const (
 	uploadRate   = 4 << 10          // bytes/s that a body must keep up after that
 	discardTime  = 10 * time.Second // spent on reading a body that is refused
 	memoryWait   = 30 * time.Second // for a large body's turn
-	bodiesAtOnce = 4                // of the largest size
+	bodiesAtOnce = 4                // of the largest size, on the disk
 	bodiesOfUser = 2                // of those, at most
 	readBlock    = 64 << 10         // bytes read at once
 )
 
-// readObjects reads the objects of a request's body, inflated if it is compressed, as it arrives. The body is bounded
-// by the server's max_content_length, all bodies at once by bodiesAtOnce times that: release gives its share back and
-// must be called once the objects are no longer used, if there was no error.
+// readObjects reads the objects of a request's body, inflated if it is compressed, as it arrives, and keeps them on the
+// disk if they are many. The body is bounded by the server's max_content_length, all bodies at once by bodiesAtOnce
+// times that: release gives its share back and must be called once the objects are no longer used, if there was no
+// error.
 func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err error) {
 	limit := h.maxContentLength
 	compressed := false
@@ -51,8 +52,10 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 	if err != nil {
 		return a, nil, &RetryAfterError{After: memoryWait}
 	}
+	objects := newReceived(h.spool, h.room)
 	defer func() {
 		if err != nil {
+			objects.close()
 			held.release()
 		}
 	}()
@@ -66,7 +69,7 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 	}
 	body := &bounded{body: source, left: limit}
 	// Each read moves two deadlines, so that few large ones are wanted.
-	a, err = decodeEnvelope(bufio.NewReaderSize(body, int(min(share, readBlock))))
+	a, err = decodeEnvelope(bufio.NewReaderSize(body, int(min(share, readBlock))), objects)
 	switch {
 	case errors.Is(body.err, errTooLarge):
 		return a, nil, h.tooLarge()
@@ -80,7 +83,10 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	held.shrink(size)
-	return a, held.release, nil
+	return a, func() {
+		objects.close()
+		held.release()
+	}, nil
 }
 
 // errTooLarge says that a body goes on beyond its bound.

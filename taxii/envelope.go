@@ -38,10 +38,10 @@ func withoutByteOrderMark(r io.Reader) io.Reader {
 }
 
 // decodeEnvelope takes the objects out of a posted TAXII envelope or STIX bundle (section 3.7), in their order and byte
-// for byte. Bundles among the objects are taken apart as well. It reads the body as it comes and keeps the objects
-// alone, so that it takes little more memory than they do. Its error is a *problem: the body as a whole can't be used.
-// What is wrong with a single object stands in its Err and does not harm the others.
-func decodeEnvelope(from io.Reader) (a Addition, err error) {
+// for byte. Bundles among the objects are taken apart as well. It reads the body as it comes and holds one object at a
+// time. An error that is a *problem says that the body as a whole can't be used. What is wrong with a single object
+// stands in its Err and does not harm the others.
+func decodeEnvelope(from io.Reader, into *received) (a Addition, err error) {
 	body := withoutByteOrderMark(from)
 	// The grammar is checked over the whole body here, the rest of I-JSON for each part by itself.
 	dec := jsontext.NewDecoder(body, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -68,7 +68,7 @@ func decodeEnvelope(from io.Reader) (a Addition, err error) {
 			return Addition{}, problemf(http.StatusUnprocessableEntity, "The body has more than %d properties.", maxProperties)
 		}
 		if name == "objects" && dec.PeekKind() == '[' {
-			if a.Objects, err = decodeObjects(dec); err != nil {
+			if err := decodeObjects(dec, into); err != nil {
 				return Addition{}, err
 			}
 			continue
@@ -87,41 +87,40 @@ func decodeEnvelope(from io.Reader) (a Addition, err error) {
 	if _, err := dec.ReadToken(); err != io.EOF {
 		return Addition{}, problemf(http.StatusBadRequest, "The body goes on after its JSON object.")
 	}
-	if len(a.Objects) == 0 {
+	if into.Len() == 0 {
 		return Addition{}, problemf(http.StatusUnprocessableEntity, "The body has no objects to add.")
 	}
+	a.Objects = into
 	return a, nil
 }
 
 // decodeObjects reads the list of objects.
-func decodeObjects(dec *jsontext.Decoder) ([]Incoming, error) {
+func decodeObjects(dec *jsontext.Decoder, into *received) error {
 	if _, err := dec.ReadToken(); err != nil {
-		return nil, notJSON(err)
+		return notJSON(err)
 	}
-	var (
-		objects []Incoming
-		strict  = jsontext.NewDecoder(new(bytes.Buffer))
-	)
+	strict := jsontext.NewDecoder(new(bytes.Buffer))
 	for dec.PeekKind() != ']' {
 		value, err := dec.ReadValue()
 		if err != nil {
-			return nil, notJSON(err)
+			return notJSON(err)
 		}
-		for raw, err := range Unwrap(bytes.Clone(value)) {
-			if len(objects) == maxObjects {
-				return nil, problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
+		for raw, err := range Unwrap(value) {
+			if into.Len() == maxObjects {
+				return problemf(http.StatusUnprocessableEntity, "The body has more than %d objects; send them in several requests.", maxObjects)
 			}
 			if err == nil {
 				err = checkObject(strict, raw)
 			}
-			objects = append(objects, Incoming{Raw: raw, Err: err})
+			if err := into.add(raw, err); err != nil {
+				return err
+			}
 		}
 	}
-	_, err := dec.ReadToken()
-	if err != nil {
-		return nil, notJSON(err)
+	if _, err := dec.ReadToken(); err != nil {
+		return notJSON(err)
 	}
-	return objects, nil
+	return nil
 }
 
 // recipientsProperty names the organisations that objects are for, and nobody else beside their publisher.

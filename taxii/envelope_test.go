@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestEnvelopeObjectsComeOutByteForByte(t *testing.T) {
 		`{"\u006fbjects":[%s]}`,
 	} {
 		body = fmt.Sprintf(body, strings.Join(objects, " ,\n"))
-		a, err := decodeEnvelope(strings.NewReader(body))
+		a, err := decodeAll(strings.NewReader(body))
 		got := a.Objects
 		if err != nil {
 			t.Errorf("%.60s: %v", body, err)
@@ -43,6 +44,36 @@ func TestEnvelopeObjectsComeOutByteForByte(t *testing.T) {
 			}
 		}
 	}
+}
+
+// decoded is what an envelope has.
+type decoded struct {
+	Objects []Incoming
+	Replace bool
+}
+
+func decodeAll(body io.Reader) (d decoded, err error) {
+	into := newReceived("", nil)
+	defer into.close()
+	a, err := decodeEnvelope(body, into)
+	if err != nil {
+		return d, err
+	}
+	d.Objects, err = listed(a.Objects)
+	d.Replace = a.Replace
+	return d, err
+}
+
+// listed reads all of some objects.
+func listed(objects Objects) (list []Incoming, err error) {
+	for i := range objects.Len() {
+		in, err := objects.At(i)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, in)
+	}
+	return list, nil
 }
 
 // Checklist 5.2, 12.2, 12.3: what spoils the whole body.
@@ -86,7 +117,7 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 		{byteOrderMark, 400},
 		{`{"objects":[` + strings.Repeat("0,", maxObjects) + `0]}`, 422},
 	} {
-		_, err := decodeEnvelope(strings.NewReader(test.body))
+		_, err := decodeAll(strings.NewReader(test.body))
 		var p *problem
 		if !errors.As(err, &p) || p.status != test.status {
 			t.Errorf("%.60q: %v, want status %d", test.body, err, test.status)
@@ -96,7 +127,7 @@ func TestBodiesThatAreNoEnvelope(t *testing.T) {
 	for i := range maxProperties + 1 {
 		fmt.Fprintf(many, `"p%d":0,`, i)
 	}
-	if _, err := decodeEnvelope(strings.NewReader(`{` + many.String() + `"objects":[{}]}`)); err == nil {
+	if _, err := decodeAll(strings.NewReader(`{` + many.String() + `"objects":[{}]}`)); err == nil {
 		t.Error("any number of properties is taken")
 	}
 }
@@ -120,7 +151,7 @@ func TestABadObjectDoesNotHarmTheOthers(t *testing.T) {
 		"a list":                   `[{}]`,
 	} {
 		good := indicator(1, 1)
-		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + good + `,` + bad + `,` + good + `]}`))
+		a, err := decodeAll(strings.NewReader(`{"objects":[` + good + `,` + bad + `,` + good + `]}`))
 		got := a.Objects
 		if err != nil || len(got) != 3 {
 			t.Errorf("%s: %d objects, %v", name, len(got), err)
@@ -142,7 +173,7 @@ func TestABadObjectDoesNotHarmTheOthers(t *testing.T) {
 
 func TestDepthThatIsBearable(t *testing.T) {
 	deep := `{"a":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `}`
-	a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + deep + `]}`))
+	a, err := decodeAll(strings.NewReader(`{"objects":[` + deep + `]}`))
 	got := a.Objects
 	if err != nil || got[0].Err != nil {
 		t.Errorf("%v, %v", err, got[0].Err)
@@ -161,7 +192,7 @@ func TestBundlesAmongTheObjectsAreTakenApart(t *testing.T) {
 		"bundles in bundles":      bundle(bundle(bundle(one)+","+two) + "," + bundle(three)),
 		"its type after the list": strings.Replace(bundle(one+","+two+","+three), `"type":"bundle",`, ``, 1)[:len(bundle(one+","+two+","+three))-len(`"type":"bundle",`)-1] + `,"type":"bundle"}`,
 	} {
-		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + objects + `]}`))
+		a, err := decodeAll(strings.NewReader(`{"objects":[` + objects + `]}`))
 		if err != nil || len(a.Objects) != 3 {
 			t.Errorf("%s: %d objects, %v", name, len(a.Objects), err)
 			continue
@@ -187,26 +218,26 @@ func TestABundleAmongTheObjectsThatCantBeTakenApartIsAFailure(t *testing.T) {
 		"its own readers": `{"type":"bundle","x_slnode_to":["bravo"],"objects":[{"type":"indicator"}]}`,
 		"too deep":        deep,
 	} {
-		a, err := decodeEnvelope(strings.NewReader(`{"objects":[` + bundle + `,` + indicator(1, 1) + `]}`))
+		a, err := decodeAll(strings.NewReader(`{"objects":[` + bundle + `,` + indicator(1, 1) + `]}`))
 		if err != nil || len(a.Objects) != 2 || a.Objects[0].Err == nil || a.Objects[1].Err != nil {
 			t.Errorf("%s: %d objects, %v", name, len(a.Objects), err)
 		}
 	}
 	// An object that only speaks of bundles is none.
-	if a, err := decodeEnvelope(strings.NewReader(`{"objects":[{"type":"tool","name":"bundle","objects":[{}]}]}`)); err != nil || len(a.Objects) != 1 || a.Objects[0].Err != nil {
+	if a, err := decodeAll(strings.NewReader(`{"objects":[{"type":"tool","name":"bundle","objects":[{}]}]}`)); err != nil || len(a.Objects) != 1 || a.Objects[0].Err != nil {
 		t.Errorf("%+v, %v", a.Objects, err)
 	}
 }
 
 func TestBundlesDoNotEvadeTheBoundOnObjects(t *testing.T) {
 	body := `{"objects":[{"type":"bundle","objects":[` + strings.Repeat("1,", maxObjects) + `1]}]}`
-	if _, err := decodeEnvelope(strings.NewReader(body)); err == nil {
+	if _, err := decodeAll(strings.NewReader(body)); err == nil {
 		t.Error("any number of objects is taken")
 	}
 }
 
 func TestAByteOrderMarkIsPassedOver(t *testing.T) {
-	a, err := decodeEnvelope(strings.NewReader(byteOrderMark + `{"objects":[` + indicator(1, 1) + `]}`))
+	a, err := decodeAll(strings.NewReader(byteOrderMark + `{"objects":[` + indicator(1, 1) + `]}`))
 	if err != nil || len(a.Objects) != 1 || string(a.Objects[0].Raw) != indicator(1, 1) {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -214,7 +245,7 @@ func TestAByteOrderMarkIsPassedOver(t *testing.T) {
 
 func TestAnEnvelopeCanAskForReplacement(t *testing.T) {
 	for text, want := range map[string]bool{`"x_slnode_replace":true,`: true, `"x_slnode_replace":false,`: false, ``: false} {
-		if a, err := decodeEnvelope(strings.NewReader(`{` + text + `"objects":[{}]}`)); err != nil || a.Replace != want {
+		if a, err := decodeAll(strings.NewReader(`{` + text + `"objects":[{}]}`)); err != nil || a.Replace != want {
 			t.Errorf("%s: %v, %v", text, a.Replace, err)
 		}
 	}
@@ -231,9 +262,9 @@ func FuzzEnvelope(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a, err := decodeEnvelope(bytes.NewReader(body))
+		a, err := decodeAll(bytes.NewReader(body))
 		// What is read does not depend on the pieces that the body arrives in.
-		a2, err2 := decodeEnvelope(iotest.OneByteReader(bytes.NewReader(body)))
+		a2, err2 := decodeAll(iotest.OneByteReader(bytes.NewReader(body)))
 		got, pieces := a.Objects, a2.Objects
 		if (err == nil) != (err2 == nil) || len(got) != len(pieces) {
 			t.Fatalf("at once %d objects, %v; byte by byte %d, %v", len(got), err, len(pieces), err2)
@@ -271,7 +302,7 @@ func BenchmarkDecodeEnvelope(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeEnvelope(bytes.NewReader(body)); err != nil {
+		if _, err := decodeAll(bytes.NewReader(body)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -115,7 +115,7 @@ type rehearsing struct{}
 
 func (rehearsing) Rehearse(_ context.Context, _ Principal, _ Collection, a Addition) (Rehearsal, error) {
 	r := Rehearsal{Extra: 1000}
-	for range a.Objects {
+	for range a.Objects.Len() {
 		r.Objects = append(r.Objects, RehearsedObject{ID: indicatorID(1), Version: "2026-01-01T00:00:00Z", Readers: []string{"acme"}, Cost: 101_000})
 	}
 	return r, nil

@@ -251,7 +251,11 @@ func (m *memory) Publish(_ context.Context, who Principal, c Collection, a Addit
 		return Status{}, m.fail
 	}
 	s := Status{ID: uuid.NewString(), RequestedAt: time.UnixMicro(m.last).UTC()}
-	for _, in := range a.Objects {
+	list, err := listed(a.Objects)
+	if err != nil {
+		return s, err
+	}
+	for _, in := range list {
 		var o struct{ Type, ID, Created, Modified string }
 		err := in.Err
 		if err == nil {

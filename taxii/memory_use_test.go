@@ -54,8 +54,8 @@ type weigher struct {
 }
 
 func (w *weigher) Publish(_ context.Context, _ Principal, _ Collection, a Addition) (Status, error) {
-	w.objects, w.live = len(a.Objects), liveHeap()
-	return Status{ID: boxID, Successes: []StatusDetail{{ID: indicatorID(len(a.Objects))}}}, nil
+	w.objects, w.live = a.Objects.Len(), liveHeap()
+	return Status{ID: boxID, Successes: []StatusDetail{{ID: indicatorID(a.Objects.Len())}}}, nil
 }
 
 func liveHeap() uint64 {
@@ -65,9 +65,9 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// A bundle takes the memory of its objects and little more, as sent and as a
-// stream of unknown length. SLNODE_TEST_BUNDLE is its size in MB.
-func TestALargeBundleTakesLittleMoreThanItsObjects(t *testing.T) {
+// A bundle takes little memory, however large it is, sent as a stream of unknown length. SLNODE_TEST_BUNDLE is its size
+// in MB.
+func TestALargeBundleTakesLittleMemory(t *testing.T) {
 	size := 8 << 20
 	if text := os.Getenv("SLNODE_TEST_BUNDLE"); text != "" {
 		megabytes, err := strconv.Atoi(text)
@@ -96,7 +96,7 @@ func TestALargeBundleTakesLittleMoreThanItsObjects(t *testing.T) {
 	took, churned := w.live-before, end.TotalAlloc-start.TotalAlloc
 	t.Logf("%d objects of %s in all: %s live, %s allocated meanwhile, the test's own included, heap grown to %s", w.objects,
 		mebibytes(uint64(size)), mebibytes(took), mebibytes(churned), mebibytes(end.HeapSys))
-	if took > uint64(size)*3/2 {
+	if took > 3<<20 && took < 1<<40 { // less than before is a number below zero
 		t.Errorf("%s of objects take %s", mebibytes(uint64(size)), mebibytes(took))
 	}
 }

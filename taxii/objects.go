@@ -168,7 +168,7 @@ func (h *Handler) postObjects(x *exchange) error {
 	}
 	h.note(x, Event{
 		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(addition.To, ","),
-		Count: len(addition.Objects), Failures: len(status.Failures),
+		Count: addition.Objects.Len(), Failures: len(status.Failures),
 	})
 	return h.sendResource(x, http.StatusAccepted, status.resource())
 }

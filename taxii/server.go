@@ -61,6 +61,10 @@ type Config struct {
 	// CursorKey is a secret of at least 16 bytes that the cursors of pages are made with. It must outlive restarts, as
 	// clients keep cursors for days.
 	CursorKey []byte
+	// Spool is the folder in which the bodies of large requests are while they are worked on, encrypted; that for
+	// temporary files if it is empty. Room says whether its disk has room for more; nil: it does.
+	Spool string
+	Room  func() error
 	// MaxContentLength bounds the body of a request, in bytes, inflated. 100 MiB if it is 0.
 	MaxContentLength int64
 	// Pages bounds the length of pages.
@@ -107,9 +111,11 @@ type Handler struct {
 	log        *slog.Logger
 	now        func() time.Time
 
+	spool            string
+	room             func() error
 	maxContentLength int64
 	requests         *seats              // of those who are known
-	bodies           *budget             // bytes of request bodies held at once
+	bodies           *budget             // bytes of request bodies at once
 	answers          *budget             // … of answers
 	statuses         *semaphore.Weighted // that are made at once
 	exports          *budget             // … lists
@@ -149,6 +155,8 @@ func NewHandler(c Config) (*Handler, error) {
 		origins:          slices.Clone(c.AllowedOrigins),
 		log:              c.Log,
 		now:              c.Now,
+		spool:            c.Spool,
+		room:             c.Room,
 		maxContentLength: c.MaxContentLength,
 	}
 	h.gate = newGate(c.Authenticator, c.RateLimit, slices.Clone(c.TrustedProxies), h.now)

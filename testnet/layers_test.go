@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"internal/version":    {"internal/wire"},
 	"internal/splice":     {}, // for tests only
 	"internal/retry":      {},
+	"internal/spool":      {},
 	"internal/signal":     {},
 	"internal/outbound":   {},
 	"internal/certs":      {"internal/disk", "internal/retry", "internal/signal", "internal/version", "repo/config"},
@@ -53,7 +54,7 @@ var layers = map[string][]string{
 	"repo/auditlog":     {"internal/disk"},
 	"chainwatch":        {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
 	"p2p":               {"internal/disk"},
-	"taxii":             {"internal/door", "internal/retry", "internal/version"},
+	"taxii":             {"internal/door", "internal/retry", "internal/spool", "internal/version"},
 	"taxii/conformance": {},
 	"node/problem":      {"taxii"},
 	"node/state":        {"chainwatch", "internal/consortium", "internal/signal", "internal/stix", "internal/wire", "node/problem", "repo", "repo/outbox", "repo/view"},
@@ -83,7 +84,7 @@ var layers = map[string][]string{
 		"node/auditlog", "node/clients", "node/collections", "node/feeds", "node/members", "node/problem", "node/proof", "node/stages",
 		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
-		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/feeds",
+		"internal/signal", "internal/spool", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/feeds",
 		"node/members", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages", "node/state", "node/withdraw", "p2p",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	// for tests only

@@ -1,14 +1,15 @@
 // Package accept takes what clients post into the outbox, and tells them the result. It is where the pipeline that
 // publishes begins; package publish goes on.
 //
-// accept.go (check, take in), succession.go (what a version means beside earlier ones), status.go and fate.go (the
-// result), rehearse.go (what would).
+// accept.go (read, check), intake.go (take in), succession.go (what a version means beside earlier ones), status.go and
+// fate.go (the result), rehearse.go (what would).
 package accept
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,28 +79,6 @@ func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
 	return into, nil
 }
 
-// Batch checks every object, in an order in which what is referred to comes first.
-func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch, error) {
-	b := &Batch{Publisher: p, Into: into, replace: a.Replace, Lines: make([]outbox.StatusLine, len(a.Objects)), now: time.Now().UTC()}
-	b.parse(a.Objects)
-	for _, at := range stix.Order(b.objects) {
-		b.check(at)
-	}
-	b.warn()
-	return b, errors.Join(b.err, b.Markings.Err)
-}
-
-// warn notes it where others can read what is taken in.
-func (b *Batch) warn() {
-	note, err := b.State.ExposedNote(b.Outbox.Outbox, b.Into)
-	b.err = errors.Join(b.err, err)
-	for i := range b.Lines {
-		if line := &b.Lines[i]; note != "" && line.Failure == "" && line.Before == nil {
-			line.Note = joinedNotes(line.Note, note)
-		}
-	}
-}
-
 // Accept takes the good ones of the objects in, as a client posts them. It gives the id of their status.
 func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
 	return p.AcceptAs(who, c, into, a, p.Anchor)
@@ -110,73 +89,81 @@ func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into conso
 	if err := p.Disk.Room(); err != nil {
 		return "", err
 	}
-	b, err := p.Batch(into, a)
+	b, err := p.read(into, a)
 	if err != nil {
 		return "", err
 	}
-	for i := range b.submissions {
-		b.submissions[i].Item.User = who.User
-	}
-	if err := p.shareAgain(b.submissions); err != nil {
+	in := b.intake(who.User, as)
+	defer in.request.End()
+	if err := b.each(in.add); err != nil {
 		return "", err
 	}
-	items, err := p.take(b.submissions, as)
-	if err != nil {
+	if err := in.finish(); err != nil {
 		return "", err
-	}
-	for i, item := range items {
-		b.accepted(&b.Lines[b.submitted[i]], b.submissions[i].Item, item)
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.Lines}
 	return status.ID, p.Outbox.AddStatus(status)
 }
 
-// accepted takes down which item publishes an object.
-func (b *Batch) accepted(line *outbox.StatusLine, wanted, item outbox.Item) {
-	if !bytes.Equal(item.Hash, wanted.Hash) {
-		line.Failure, line.Note = ownConflict, ""
-		return
-	}
-	if item.Version == "" {
-		line.Version = wire.FormatTime(item.StoredAt) // of the item, which may have been there already
-	}
-	if line.Item = item.Number; item.Replaces != 0 || item.ReplacesAsset != 0 {
-		line.Note = joinedNotes(replacedNote, line.Note)
-	}
-}
-
-// Batch is one request on its way into the outbox.
+// Batch is one request on its way into the outbox. Its objects are read twice, and never held together: what one of
+// them is marked with, and what it refers to, may stand anywhere among them.
 type Batch struct {
 	*Publisher
 	Into    consortium.Collection
+	posted  taxii.Objects
 	replace bool // what is published as the same version with other content
 	now     time.Time
-	err     error // of this node, not of an object
+	exposed string // who can read what is taken in, though it is a member no more
 
-	Lines   []outbox.StatusLine // one for each object, in the request's order
-	objects []*stix.Object      // the well-formed ones
-	at      []int               // … and which line each of them has
-
+	Lines    []outbox.StatusLine // one for each object, in the request's order
+	order    []int               // in which the well-formed ones go on
 	Markings *state.Markings
-
-	submissions []outbox.Submission
-	submitted   []int // which line each of them has
 }
 
-// parse reads the objects; those that are not STIX become failures.
-func (b *Batch) parse(objects []taxii.Incoming) {
+// Batch checks every object and takes none in.
+func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch, error) {
+	b, err := p.read(into, a)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.each(func(int, outbox.Submission) error { return nil })
+}
+
+// read reads the objects for the first time; those that are not STIX become failures.
+func (p *Publisher) read(into consortium.Collection, a taxii.Addition) (*Batch, error) {
+	b := &Batch{Publisher: p, Into: into, posted: a.Objects, replace: a.Replace, Lines: make([]outbox.StatusLine, a.Objects.Len()), now: time.Now().UTC()}
 	b.Markings = b.State.Markings(b.Outbox.Outbox, b.View, b.State.Self)
-	for i, incoming := range objects {
+	var (
+		err     error
+		formed  []int
+		objects stix.References
+	)
+	if b.exposed, err = b.State.ExposedNote(b.Outbox.Outbox, into); err != nil {
+		return nil, err
+	}
+	for i := range b.Lines {
+		line := &b.Lines[i]
+		incoming, err := b.posted.At(i)
+		if err != nil {
+			return nil, err
+		}
 		object, err := parseIncoming(incoming)
 		if err != nil {
-			b.Lines[i].ObjectID, b.Lines[i].Version = stix.Identify(incoming.Raw)
-			b.Lines[i].Failure = err.Error()
+			line.ObjectID, line.Version = stix.Identify(incoming.Raw)
+			line.Failure = err.Error()
 			continue
 		}
-		b.Lines[i].ObjectID, b.Lines[i].Version = object.ID, object.Version()
-		b.objects, b.at = append(b.objects, object), append(b.at, i)
-		b.Markings.Add(object)
+		line.ObjectID, line.Version = object.ID, object.Version()
+		if object.Type == "marking-definition" {
+			b.Markings.Add(object.ID, func() ([]byte, error) { return b.raw(i) })
+		}
+		objects.Add(object)
+		formed = append(formed, i)
 	}
+	for _, n := range objects.Order() {
+		b.order = append(b.order, formed[n])
+	}
+	return b, nil
 }
 
 func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
@@ -186,25 +173,55 @@ func parseIncoming(incoming taxii.Incoming) (*stix.Object, error) {
 	return stix.Parse(incoming.Raw)
 }
 
-// check decides about one object and makes it a submission, or a failure, or something that is published already.
-func (b *Batch) check(at int) {
-	object, line := b.objects[at], &b.Lines[b.at[at]]
+// raw reads an object again.
+func (b *Batch) raw(at int) ([]byte, error) {
+	incoming, err := b.posted.At(at)
+	return incoming.Raw, err
+}
+
+// each checks the objects in an order in which what is referred to comes first, and gives what is to be published.
+func (b *Batch) each(take func(at int, s outbox.Submission) error) error {
+	for _, at := range b.order {
+		raw, err := b.raw(at)
+		if err != nil {
+			return err
+		}
+		object, err := stix.Parse(raw)
+		if err != nil {
+			return fmt.Errorf("reading object %d of a request again: %w", at, err)
+		}
+		s, isNew, err := b.check(at, object)
+		if err := errors.Join(err, b.Markings.Err); err != nil {
+			return err
+		}
+		if isNew {
+			if err := take(at, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// check decides about one object: it is to be published, or a failure, or published already.
+func (b *Batch) check(at int, object *stix.Object) (submission outbox.Submission, isNew bool, err error) {
+	line := &b.Lines[at]
 	level, err := b.State.Permit(object, b.Into, b.Markings.Levels())
 	if err != nil {
 		line.Failure = err.Error()
-		return
+		return submission, false, nil
 	}
 	hash, err := object.ContentHash()
 	if err != nil {
 		line.Failure = err.Error()
-		return
+		return submission, false, nil
 	}
 	// Every object has a microsecond of its own: it is the version of one that has none.
-	stored := b.now.Add(time.Duration(b.at[at]) * time.Microsecond).Truncate(time.Microsecond)
+	stored := b.now.Add(time.Duration(at) * time.Microsecond).Truncate(time.Microsecond)
 	entry := state.EntryOf(b.Into.ID, object, hash, stored)
 	line.Version = entry.Version
 	entry.Member = b.State.Own() // what others have published is no matter of this
-	submission := outbox.Submission{Payload: object.Raw, Replace: b.replace, Item: outbox.Item{
+	submission = outbox.Submission{Payload: object.Raw, Replace: b.replace, Item: outbox.Item{
 		Key: publish.ObjectKey(entry), Note: wire.Note{Kind: wire.KindObject}, Collection: b.Into.ID, ObjectID: object.ID, Version: object.Version(),
 		Revealing: object.IDIsRandom(), Revoked: object.Revoked, Hash: hash[:], StoredAt: stored, Level: uint8(level),
 	}}
@@ -218,7 +235,7 @@ func (b *Batch) check(at int) {
 			line.Version = same.Version
 			line.Before = &outbox.Published{TxID: same.TxID, Asset: same.Asset, Index: same.Position.Index, Directory: same.Directory, StoredAt: same.StoredAt}
 			line.Note = joinedNotes(notes...)
-			return
+			return submission, false, nil
 		}
 	case same != nil:
 		line.Failure, err = b.conflicts(same, &submission)
@@ -232,14 +249,9 @@ func (b *Batch) check(at int) {
 		lost, err = b.leadNote(same, &submission)
 		notes = append(notes, lost)
 	}
-	if err != nil {
-		b.err = errors.Join(b.err, err)
-		return
+	if err != nil || line.Failure != "" {
+		return submission, false, err
 	}
-	if line.Failure != "" {
-		return
-	}
-	line.Note = joinedNotes(notes...)
-	b.submitted = append(b.submitted, b.at[at])
-	b.submissions = append(b.submissions, submission)
+	line.Note = joinedNotes(append(notes, b.exposed)...)
+	return submission, true, nil
 }

@@ -33,9 +33,10 @@ func publisherIn(w *worldtest.World) *Publisher {
 func add(w *worldtest.World, replace bool, objects ...string) taxii.Status {
 	w.T.Helper()
 	p := publisherIn(w)
-	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
+	listed := make(taxii.Listed, len(objects))
+	addition := taxii.Addition{Objects: listed, Replace: replace}
 	for i, o := range objects {
-		addition.Objects[i].Raw = []byte(o)
+		listed[i].Raw = []byte(o)
 	}
 	collection := taxii.Collection{ID: w.Collection}
 	into, err := p.target(collection)
@@ -152,7 +153,7 @@ func TestAClientDoesNotWaitForWhatDoesNotCome(t *testing.T) {
 	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Wait: time.Hour, Delay: noDelay()}
 	p.Delay.Publishing.Set("funds", "account ABC has nothing left")
 	status, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
-		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
+		taxii.Addition{Objects: taxii.Listed{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
 	nodetest.Must(t, err)
 	if len(status.Pendings) != 1 {
 		t.Fatalf("status is %+v, not one that is pending", status)

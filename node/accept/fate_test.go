@@ -40,7 +40,7 @@ func publishes(w *worldtest.World, n int) *publication {
 	collection := taxii.Collection{ID: w.Collection}
 	into, err := x.p.target(collection)
 	nodetest.Must(w.T, err)
-	x.id, err = x.p.Accept(taxii.Principal{User: "u"}, collection, into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(n))}}})
+	x.id, err = x.p.Accept(taxii.Principal{User: "u"}, collection, into, taxii.Addition{Objects: taxii.Listed{{Raw: []byte(nodetest.IndicatorJSON(n))}}})
 	nodetest.Must(w.T, err)
 	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, 10)
 	nodetest.Must(w.T, err)

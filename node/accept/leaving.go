@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -19,36 +18,6 @@ func (b *Batch) stays(same *view.Entry, submission *outbox.Submission) (stays bo
 		submission.Item.ReplacesAsset, submission.Item.ReplacesIndex = same.Asset, same.Position.Index
 	}
 	return !leaving, err
-}
-
-// take takes submissions into the outbox. It may not have been told yet of what the view has seen withdrawn: that is
-// published anew.
-func (p *Publisher) take(submissions []outbox.Submission, as outbox.Anchor) ([]outbox.Item, error) {
-	items, err := p.Outbox.AcceptAs(submissions, as)
-	if err != nil {
-		return nil, err
-	}
-	var ended []wire.Publication
-	for _, item := range items {
-		if item.State != outbox.Confirmed || item.Failure != "" {
-			continue
-		}
-		name := wire.Publication{TxID: item.TxID, Index: item.Index}
-		event, _, err := p.View.Published(name)
-		if err != nil {
-			return nil, err
-		}
-		if event.State == view.Ended {
-			ended = append(ended, name)
-		}
-	}
-	if len(ended) == 0 {
-		return items, nil
-	}
-	if err := p.Outbox.Withdraw(ended...); err != nil {
-		return nil, err
-	}
-	return p.Outbox.AcceptAs(submissions, as)
 }
 
 // InForce reports whether this organisation has a version of an object in a collection that is to stay.

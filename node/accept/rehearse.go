@@ -32,24 +32,31 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 			result.Extra = one // its record
 		}
 	}
-	b, err := p.Batch(into, a)
+	b, err := p.read(into, a)
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
-	if err := b.foresee(); err != nil {
+	cost := costs{as: p.Anchor, pays: map[int]bool{}}
+	err = b.each(func(at int, s outbox.Submission) error {
+		refused, err := b.foresee(at, s)
+		if err == nil && !refused {
+			cost.add(at, len(s.Payload))
+		}
+		return err
+	})
+	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
 	readers := p.readersOf(into)
-	pays, fresh := b.paying()
-	result.Batched = p.Anchor.From > 0 && fresh >= p.Anchor.From
-	result.AsSingle, result.AsBatch = priceOf(fresh, fee), priceOf(len(pays), fee)
+	result.Batched = p.Anchor.From > 0 && cost.fresh >= p.Anchor.From
+	result.AsSingle, result.AsBatch = priceOf(cost.fresh, fee), priceOf(len(cost.pays), fee)
 	for i, line := range b.Lines {
 		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
 		switch {
 		case line.Before != nil:
 			object.Readers, object.TxID = readers, line.Before.TxID
 		case line.Failure == "":
-			if object.Readers = readers; !result.Batched || pays[i] {
+			if object.Readers = readers; !result.Batched || cost.pays[i] {
 				object.Cost = one
 			}
 		}
@@ -58,40 +65,37 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 	return result, nil
 }
 
-// foresee tells what accepting the objects would find in the outbox: the view does not show what is on its way.
-func (b *Batch) foresee() error {
-	for i, s := range b.submissions {
-		item, found, err := b.Outbox.Find(s.Item.Key)
-		if err != nil {
-			return err
-		}
-		line := &b.Lines[b.submitted[i]]
-		differs := found && item.State != outbox.Withdrawn && !bytes.Equal(item.Hash, s.Item.Hash)
-		switch {
-		case s.Item.ReplacesAsset != 0, differs && s.Replaces(item):
-			line.Note = joinedNotes(replacedNote, line.Note)
-		case differs:
-			line.Failure, line.Note = ownConflict, ""
-		}
+// foresee tells what accepting an object would find in the outbox: the view does not show what is on its way.
+func (b *Batch) foresee(at int, s outbox.Submission) (refused bool, err error) {
+	item, found, err := b.Outbox.Find(s.Item.Key)
+	if err != nil {
+		return false, err
 	}
-	return nil
+	line := &b.Lines[at]
+	differs := found && item.State != outbox.Withdrawn && !bytes.Equal(item.Hash, s.Item.Hash)
+	switch {
+	case s.Item.ReplacesAsset != 0, differs && s.Replaces(item):
+		line.Note = joinedNotes(replacedNote, line.Note)
+	case differs:
+		line.Failure, line.Note = ownConflict, ""
+		return true, nil
+	}
+	return false, nil
 }
 
-// paying tells how many objects are new, and which lines would be the first of a batch if all went in batches.
-func (b *Batch) paying() (pays map[int]bool, fresh int) {
-	pays = map[int]bool{}
-	objects, bytes := 0, 0
-	for i, s := range b.submissions {
-		at := b.submitted[i]
-		if b.Lines[at].Failure != "" {
-			continue
-		}
-		if objects == 0 || objects >= max(b.Anchor.Most, 1) || bytes >= b.Anchor.Bytes {
-			pays[at], objects, bytes = true, 0, 0
-		}
-		fresh, objects, bytes = fresh+1, objects+1, bytes+len(s.Payload)
+// costs counts new objects, and which of them would be the first of a batch if all went in batches.
+type costs struct {
+	as             outbox.Anchor
+	fresh          int
+	pays           map[int]bool
+	objects, bytes int // of the batch that is being filled
+}
+
+func (c *costs) add(at, size int) {
+	if c.objects == 0 || c.objects >= max(c.as.Most, 1) || c.bytes >= c.as.Bytes {
+		c.pays[at], c.objects, c.bytes = true, 0, 0
 	}
-	return pays, fresh
+	c.fresh, c.objects, c.bytes = c.fresh+1, c.objects+1, c.bytes+size
 }
 
 func priceOf(nfts int, fee uint64) taxii.Price {

@@ -12,12 +12,12 @@ import (
 // Await gives the status when nothing in it is pending any more, when it has waited enough, or when waiting is of no
 // use.
 func (p *Publisher) Await(ctx context.Context, id string) (taxii.Status, error) {
-	kept, _, found, err := p.Outbox.Status(id)
+	rest, found, err := p.Outbox.StatusLines(id)
 	if err != nil || !found {
 		return taxii.Status{}, err
 	}
 	deadline, look := time.After(p.Wait), time.Tick(lasting)
-	for rest := kept.Lines; len(rest) > 0; {
+	for len(rest) > 0 {
 		changed, shown := p.Outbox.Done.Changed(), p.Shown.Changed()
 		for len(rest) > 0 { // each line is looked at until it is done, and not again
 			done, err := p.lineIsDone(rest[0])

@@ -128,9 +128,12 @@ func rehearse(w *worldtest.World, replace bool, object string) outbox.StatusLine
 	p := publisherIn(w)
 	into, err := p.target(taxii.Collection{ID: w.Collection})
 	nodetest.Must(w.T, err)
-	b, err := p.Batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(object)}}, Replace: replace})
+	b, err := p.read(into, taxii.Addition{Objects: taxii.Listed{{Raw: []byte(object)}}, Replace: replace})
 	nodetest.Must(w.T, err)
-	nodetest.Must(w.T, b.foresee())
+	nodetest.Must(w.T, b.each(func(at int, s outbox.Submission) error {
+		_, err := b.foresee(at, s)
+		return err
+	}))
 	return b.Lines[0]
 }
 
@@ -270,7 +273,7 @@ func TestOnlyTLPStatementsAndWhatIsConfiguredSayHowFarAnObjectGoes(t *testing.T)
 		into, err := p.target(taxii.Collection{ID: w.Collection})
 		nodetest.Must(t, err)
 		w.N++
-		b, err := p.Batch(into, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(worldtest.Definition("CLASSIFICATION", "restricted"))}, {Raw: []byte(worldtest.MarkedIndicator(w.N))}}})
+		b, err := p.Batch(into, taxii.Addition{Objects: taxii.Listed{{Raw: []byte(worldtest.Definition("CLASSIFICATION", "restricted"))}, {Raw: []byte(worldtest.MarkedIndicator(w.N))}}})
 		nodetest.Must(t, err)
 		for _, line := range b.Lines {
 			if line.Failure != "" {

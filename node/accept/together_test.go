@@ -75,7 +75,7 @@ func (h *publishersWorld) stores(collection string, first, count int) taxii.Stat
 	p := h.publisher()
 	into, err := p.target(taxii.Collection{ID: collection})
 	nodetest.Must(h.T, err)
-	var incoming []taxii.Incoming
+	var incoming taxii.Listed
 	for n := range count {
 		incoming = append(incoming, taxii.Incoming{Raw: []byte(nodetest.IndicatorJSON(first + n))})
 	}
@@ -207,7 +207,7 @@ func TestWhatWasAcceptedIsNotPublishedWhenOthersReadTheCollectionMeanwhile(t *te
 			into, err := publisher.target(taxii.Collection{ID: ring})
 			nodetest.Must(t, err)
 			id, err := publisher.Accept(worldtest.PublisherRole, taxii.Collection{Root: "mallory", ID: ring}, into,
-				taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
+				taxii.Addition{Objects: taxii.Listed{{Raw: []byte(labelled(1, "amber"))}, {Raw: []byte(labelled(2, "green"))}}})
 			nodetest.Must(t, err)
 			if stage == "sealed" {
 				if h.seals(); h.R.Outbox.Count()[outbox.Stored] != 2 {
@@ -255,7 +255,7 @@ func TestWhatIsForNamedRecipientsNeverGoesIntoACollectionThatSomebodyElseMade(t 
 			to, err := h.owner.AdHoc(t.Context(), []string{"founder"})
 			nodetest.Must(t, err)
 			red := strings.Replace(nodetest.IndicatorJSON(1), `"name"`, `"labels":["tlp:red"],"name"`, 1)
-			id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(red)}, {Raw: []byte(nodetest.IndicatorJSON(2))}}})
+			id, err := p.Accept(worldtest.PublisherRole, taxii.Collection{Root: "self", ID: to.ID}, to, taxii.Addition{Objects: taxii.Listed{{Raw: []byte(red)}, {Raw: []byte(nodetest.IndicatorJSON(2))}}})
 			nodetest.Must(t, err)
 			readers := []*nodetest.Org{h.Self}
 			if name == "which it can't read" {
@@ -293,7 +293,7 @@ func TestNothingIsTakenInWhileTheDiskIsFull(t *testing.T) {
 	var free atomic.Uint64
 	p := &Publisher{Outbox: publish.NewOutbox(w.R.Outbox), View: w.R.View, State: w.State, Disk: diskWith(&free)}
 	_, err := p.Publish(t.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection},
-		taxii.Addition{Objects: []taxii.Incoming{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
+		taxii.Addition{Objects: taxii.Listed{{Raw: []byte(nodetest.IndicatorJSON(1))}}})
 	if !errors.Is(err, taxii.ErrFull) || w.R.Outbox.Count()[outbox.Accepted] != 0 {
 		t.Errorf("%v, %v", err, w.R.Outbox.Count())
 	}

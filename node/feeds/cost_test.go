@@ -60,9 +60,10 @@ func TestAFeedPublishesInBatchesAndTellsWhatThatCosts(t *testing.T) {
 	for n := range 25 {
 		list = append(list, nodetest.IndicatorJSON(n))
 	}
-	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(list))}
+	listed := make(taxii.Listed, len(list))
+	addition := taxii.Addition{Objects: listed}
 	for i, raw := range list {
-		addition.Objects[i].Raw = []byte(raw)
+		listed[i].Raw = []byte(raw)
 	}
 	_, err = p.AcceptAs(taxii.Principal{User: "feed x"}, taxii.Collection{ID: into.ID}, into, addition, outbox.Anchor{From: 2, Most: 10, Bytes: 1 << 20})
 	nodetest.Must(t, err)

@@ -135,11 +135,11 @@ func (s *sink) price(verdicts []feed.Verdict, one uint64) {
 }
 
 func incoming(objects []*stix.Object) taxii.Addition {
-	a := taxii.Addition{Objects: make([]taxii.Incoming, len(objects))}
+	list := make(taxii.Listed, len(objects))
 	for i, object := range objects {
-		a.Objects[i].Raw = object.Raw
+		list[i].Raw = object.Raw
 	}
-	return a
+	return taxii.Addition{Objects: list}
 }
 
 // covering are the collections that everybody reads who reads the given one, that one among them.

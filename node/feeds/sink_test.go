@@ -201,9 +201,10 @@ func feedPublisher(w *worldtest.World) *accept.Publisher {
 // feedAdd posts objects.
 func feedAdd(w *worldtest.World, replace bool, objects ...string) taxii.Status {
 	w.T.Helper()
-	addition := taxii.Addition{Objects: make([]taxii.Incoming, len(objects)), Replace: replace}
+	listed := make(taxii.Listed, len(objects))
+	addition := taxii.Addition{Objects: listed, Replace: replace}
 	for i, o := range objects {
-		addition.Objects[i].Raw = []byte(o)
+		listed[i].Raw = []byte(o)
 	}
 	status, err := feedPublisher(w).Publish(w.T.Context(), taxii.Principal{User: "u", Role: taxii.RolePublisher}, taxii.Collection{ID: w.Collection}, addition)
 	nodetest.Must(w.T, err)

@@ -45,7 +45,7 @@ func TestTheObjectsOfALargeRequestShareTransactions(t *testing.T) {
 // Of a batch its record alone is announced.
 func TestOfABatchItsRecordIsAnnounced(t *testing.T) {
 	still(t, func(w *world, p *process) {
-		items, err := p.outbox.AcceptAs([]outbox.Submission{w.fixture.submission(1, "everybody"), w.fixture.submission(2, "everybody")}, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
+		items, err := acceptAs(p.outbox, []outbox.Submission{w.fixture.submission(1, "everybody"), w.fixture.submission(2, "everybody")}, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
 		check(err)
 		queued, err := p.outbox.Queue(outbox.Accepted, 0, 10)
 		check(err)
@@ -97,7 +97,7 @@ func TestWhatMustNotBePublishedLeavesItsBatch(t *testing.T) {
 		f := w.fixture
 		list := []outbox.Submission{f.submission(1, "ring"), f.submission(2, "ring"), f.submission(3, "ring")}
 		list[0].Item.Level, list[2].Item.Level = uint8(stix.Green), uint8(stix.Green)
-		_, err := p.outbox.AcceptAs(list, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
+		_, err := acceptAs(p.outbox, list, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
 		check(err)
 		sealAll := func() (stored []outbox.Item) {
 			queued, err := p.outbox.Queue(outbox.Accepted, 0, 10)
@@ -179,7 +179,7 @@ func TestARestoredNodeWaitsForTheContentsOfWhatItPublishedInBatches(t *testing.T
 // It goes all the way, though what it goes back for may have passed meanwhile.
 func TestABatchOnItsWayBackIsNotSigned(t *testing.T) {
 	still(t, func(w *world, p *process) {
-		_, err := p.outbox.AcceptAs([]outbox.Submission{w.fixture.submission(1, "everybody")}, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
+		_, err := acceptAs(p.outbox, []outbox.Submission{w.fixture.submission(1, "everybody")}, outbox.Anchor{From: 1, Most: 9, Bytes: 1 << 20})
 		check(err)
 		queued, err := p.outbox.Queue(outbox.Accepted, 0, 10)
 		check(err)

@@ -244,12 +244,26 @@ func (f *fixture) submission(n int, in string) outbox.Submission {
 // batchMost is how many objects a batch has here.
 const batchMost = 4
 
+// acceptAs accepts a request in batches, if there is enough for them.
+func acceptAs(o *Outbox, submissions []outbox.Submission, as outbox.Anchor) ([]outbox.Item, error) {
+	r := o.Begin()
+	defer r.End()
+	fresh, err := o.Fresh(submissions)
+	if err != nil {
+		return nil, err
+	}
+	if as.From > 0 && outbox.Count(fresh) >= as.From {
+		r.Batch(as)
+	}
+	return r.Accept(submissions)
+}
+
 func (w *world) post(p *process, o op) error {
 	var list []outbox.Submission
 	for n := range o.Many {
 		list = append(list, w.fixture.submission(o.N+n, o.In))
 	}
-	items, err := p.outbox.AcceptAs(list, outbox.Anchor{From: o.From, Most: batchMost, Bytes: 1 << 20})
+	items, err := acceptAs(p.outbox, list, outbox.Anchor{From: o.From, Most: batchMost, Bytes: 1 << 20})
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,35 @@ func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
-	return o.AcceptAs(submissions, outbox.Anchor{})
+	items, err := o.Outbox.Accept(submissions)
+	o.tell(items)
+	return items, err
 }
 
-// AcceptAs takes items in, which may go in batches.
-func (o *Outbox) AcceptAs(submissions []outbox.Submission, as outbox.Anchor) ([]outbox.Item, error) {
-	items, err := o.Outbox.AcceptAs(submissions, as)
+// Request is what a client posts at once, in parts.
+type Request struct {
+	*outbox.Request
+	outbox *Outbox
+}
+
+// Begin begins a request. It must be ended.
+func (o *Outbox) Begin() Request { return Request{o.Outbox.Begin(), o} }
+
+// Accept takes a part of it in.
+func (r Request) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
+	items, err := r.Request.Accept(submissions)
+	r.outbox.tell(items)
+	return items, err
+}
+
+// End lets its batches go on.
+func (r Request) End() {
+	r.Request.End()
+	r.outbox.Accepted.Notify()
+}
+
+// tell wakes who waits for what has come in.
+func (o *Outbox) tell(items []outbox.Item) {
 	for _, item := range items {
 		if item.New {
 			o.passed(stages.Accepted, item)
@@ -48,7 +71,6 @@ func (o *Outbox) AcceptAs(submissions []outbox.Submission, as outbox.Anchor) ([]
 	if in(outbox.Stored) {
 		o.Stored.Notify()
 	}
-	return items, err
 }
 
 // SetStored records that objects are sealed and stored.

@@ -27,7 +27,7 @@ type Markings struct {
 	isOwn  func(account string) bool
 	others map[string]stix.Level // what markings count as that are no TLP, see [stix.Levels]
 
-	given    map[string][]*stix.Object
+	given    map[string][]func() ([]byte, error)
 	resolved map[string]*stix.Object
 	Err      error // of this node
 }
@@ -55,15 +55,12 @@ func (f *Shared) Markings(outbox definitions, view pages, publisher string) *Mar
 	return m
 }
 
-// Add makes a definition known that the request itself has; other objects are skipped.
-func (m *Markings) Add(object *stix.Object) {
-	if object.Type != "marking-definition" {
-		return
-	}
+// Add makes a definition known that the request itself has. It is read when something carries the marking.
+func (m *Markings) Add(id string, read func() ([]byte, error)) {
 	if m.given == nil {
-		m.given = map[string][]*stix.Object{}
+		m.given = map[string][]func() ([]byte, error){}
 	}
-	m.given[object.ID] = append(m.given[object.ID], object)
+	m.given[id] = append(m.given[id], read)
 }
 
 // Levels tells the TLP levels of the member's objects.
@@ -86,8 +83,12 @@ func (m *Markings) Resolve(id string) *stix.Object {
 // look finds the strictest definition of those that count.
 func (m *Markings) look(id string) (*stix.Object, error) {
 	own := strictest{id: id, others: m.others}
-	for _, object := range m.given[id] {
-		own.add(object)
+	for _, read := range m.given[id] {
+		raw, err := read()
+		if err != nil {
+			return nil, err
+		}
+		own.read(raw)
 	}
 	if m.outbox != nil {
 		known, err := m.outbox.Markings(id, maxDefinitions)

@@ -242,9 +242,8 @@ func TestOnlyThePublishersOwnDefinitionsSayWhatItsMarkingsMean(t *testing.T) {
 			d.shows(w.self, raw)
 		}
 		m := w.State.Markings(d, d, w.self.Address())
-		m.Add(parse(t, nodetest.IndicatorJSON(1))) // which defines nothing
 		for _, raw := range c.request {
-			m.Add(parse(t, raw))
+			m.Add(parse(t, raw).ID, func() ([]byte, error) { return []byte(raw), nil })
 		}
 		marked := &stix.Object{Markings: []string{marking}}
 		if level, _, _ := m.Levels().Of(marked); level != c.want || m.Err != nil {

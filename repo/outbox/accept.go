@@ -17,31 +17,77 @@ type Submission struct {
 	Replace bool     // if its key has other content, it takes the place of that; so does what revokes what is not revoked
 }
 
+// What one transaction takes in at most. It waits for the disk once, so that it is as large as a durable store allows.
+const (
+	acceptItems = 1000
+	acceptBytes = 1536 << 10
+)
+
+// size is how much a submission is in a transaction, about.
+func (s *Submission) size() int {
+	size := 512 + len(s.Payload) + 3*len(s.Item.ObjectID) + len(s.Item.User) // its item, and the keys
+	if s.Item.isMarking() {
+		size += len(s.Payload)
+	}
+	return size
+}
+
 // Accept takes submissions in. For each it returns the item that publishes its key: a new one, or, if the key is
 // published or on its way already, the one that is. Those of one call are one request of the user that their items
 // name: they are published in their order, and in turn with those of others.
-func (o *Outbox) Accept(submissions []Submission) (items []Item, err error) {
-	return o.AcceptAs(submissions, Anchor{})
+func (o *Outbox) Accept(submissions []Submission) ([]Item, error) {
+	r := o.Begin()
+	defer r.End()
+	return r.Accept(submissions)
 }
 
-// AcceptAs is Accept for what may go in batches: the submissions with a payload, which are of one collection.
-func (o *Outbox) AcceptAs(submissions []Submission, as Anchor) (items []Item, err error) {
-	var r request
-	batches, err := o.inBatches(submissions, as)
+// Fresh tells which submissions would be new items.
+func (o *Outbox) Fresh(submissions []Submission) (fresh []bool, err error) {
+	fresh = make([]bool, len(submissions))
+	err = o.store.Read(func(txn *kv.Txn) error {
+		for i := range submissions {
+			s := &submissions[i]
+			existing, found, err := itemByKey(txn, s.Item.Key)
+			if err != nil {
+				return err
+			}
+			fresh[i] = !found || existing.State == Withdrawn || s.Replaces(existing)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("accepting into the outbox: %w", err)
 	}
-	if batches {
-		r.batch = &making{as: as}
-	}
-	defer o.close(&r)
-	for rest := submissions; len(rest) > 0; {
-		n, size := 0, 0
-		for n < len(rest) && n < store.ChunkItems && size <= store.ChunkBytes {
-			size += len(rest[n].Payload)
+	return fresh, nil
+}
+
+// Count tells how many of some answers are yes.
+func Count(answers []bool) (n int) {
+	for _, yes := range answers {
+		if yes {
 			n++
 		}
-		accepted, err := o.acceptChunk(rest[:n], &r) // others come in between
+	}
+	return n
+}
+
+// Begin begins a request, whose submissions come in parts. It must be ended.
+func (o *Outbox) Begin() *Request { return &Request{outbox: o} }
+
+// Batch lets what has a payload, which is of one collection, go in batches from here on. They go on when the request
+// ends.
+func (r *Request) Batch(as Anchor) { r.batch = &making{as: as} }
+
+// Accept takes a part of a request in, as [Outbox.Accept] does.
+func (r *Request) Accept(submissions []Submission) (items []Item, err error) {
+	items = make([]Item, 0, len(submissions))
+	for rest := submissions; len(rest) > 0; {
+		n, size := 0, 0
+		for n < len(rest) && n < acceptItems && size <= acceptBytes {
+			size += rest[n].size()
+			n++
+		}
+		accepted, err := r.outbox.acceptChunk(rest[:n], r) // others come in between
 		if err != nil {
 			return items, fmt.Errorf("accepting into the outbox: %w", err)
 		}
@@ -50,7 +96,11 @@ func (o *Outbox) AcceptAs(submissions []Submission, as Anchor) (items []Item, er
 	return items, nil
 }
 
-func (o *Outbox) acceptChunk(submissions []Submission, r *request) (items []Item, err error) {
+// End lets what a request has begun go on.
+func (r *Request) End() { r.outbox.close(r) }
+
+func (o *Outbox) acceptChunk(submissions []Submission, r *Request) (items []Item, err error) {
+	items = make([]Item, 0, len(submissions))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.counters
@@ -114,7 +164,7 @@ func (s *Submission) unless(txn *kv.Txn) (item Item, found bool, err error) {
 }
 
 // enter writes a new item, which joins a batch of its request or goes into a queue itself.
-func (o *Outbox) enter(txn *kv.Txn, s Submission, item Item, r *request, next *counters) (Item, error) {
+func (o *Outbox) enter(txn *kv.Txn, s Submission, item Item, r *Request, next *counters) (Item, error) {
 	if s.Payload != nil {
 		item.State = Accepted
 		if err := txn.Set(store.Key(store.TablePayload, store.U64(item.Number)), s.Payload); err != nil {

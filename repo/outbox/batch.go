@@ -25,30 +25,6 @@ type Anchor struct {
 	Bytes int // of their plaintext, after which a batch takes no more
 }
 
-// inBatches reports whether the submissions go in batches.
-func (o *Outbox) inBatches(submissions []Submission, as Anchor) (bool, error) {
-	if as.From <= 0 || len(submissions) < as.From {
-		return false, nil
-	}
-	fresh := 0
-	err := o.store.Read(func(txn *kv.Txn) error {
-		for _, s := range submissions {
-			if fresh >= as.From {
-				return nil
-			}
-			existing, found, err := itemByKey(txn, s.Item.Key)
-			if err != nil {
-				return err
-			}
-			if !found || existing.State == Withdrawn || s.Replaces(existing) {
-				fresh++
-			}
-		}
-		return nil
-	})
-	return fresh >= as.From, err
-}
-
 // making is the batch that the objects of a request go into.
 type making struct {
 	Item
@@ -63,7 +39,7 @@ func (m *making) isFull() bool {
 }
 
 // join makes an object one of its request's batch, or of another one where that is full.
-func (o *Outbox) join(txn *kv.Txn, r *request, next *counters, item *Item, size int) error {
+func (o *Outbox) join(txn *kv.Txn, r *Request, next *counters, item *Item, size int) error {
 	m := r.batch
 	if m.isFull() {
 		next.Items++
@@ -102,7 +78,7 @@ func (o *Outbox) writeMaking(txn *kv.Txn, m *making) error {
 }
 
 // close lets the batches of a request go on.
-func (o *Outbox) close(r *request) {
+func (o *Outbox) close(r *Request) {
 	for _, batch := range r.opened {
 		o.setOpen(batch.Number, false)
 		o.queues[Accepted].Put(batch.queueKey(Accepted))

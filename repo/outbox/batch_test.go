@@ -21,9 +21,23 @@ func inBatches(t testing.TB, o *Outbox, as Anchor, names ...string) []Item {
 		submissions[i] = submission(name)
 		submissions[i].Item.Collection, submissions[i].Item.User = "c", "user"
 	}
-	items, err := o.AcceptAs(submissions, as)
+	items, err := acceptAs(o, submissions, as)
 	must(t, err)
 	return items
+}
+
+// acceptAs accepts a request in batches, if there is enough for them.
+func acceptAs(o *Outbox, submissions []Submission, as Anchor) ([]Item, error) {
+	r := o.Begin()
+	defer r.End()
+	fresh, err := o.Fresh(submissions)
+	if err != nil {
+		return nil, err
+	}
+	if as.From > 0 && Count(fresh) >= as.From {
+		r.Batch(as)
+	}
+	return r.Accept(submissions)
 }
 
 func named(name string, n int) []string {
@@ -150,7 +164,7 @@ func TestABatchTakesNoMoreThanIsHeldInMemory(t *testing.T) {
 // A request is taken in with several commits. Whoever looks at the queue meanwhile sees none of its batches, and all of
 // them afterwards; so does a node that is started again after the request was cut off.
 func TestABatchIsNotSealedBeforeItsRequestIsIn(t *testing.T) {
-	memory, err := kv.NewMemory()
+	memory, err := kv.NewMemoryOf(16 << 20)
 	must(t, err)
 	defer func() { must(t, memory.Close()) }()
 	var o *Outbox
@@ -166,16 +180,16 @@ func TestABatchIsNotSealedBeforeItsRequestIsIn(t *testing.T) {
 	o, err = Open(store.New(memory.DB(hook)))
 	must(t, err)
 	reader := o.Reader(Accepted)
-	_, err = o.AcceptAs(submissions(named("a", 2000)), Anchor{From: 1, Most: 1000, Bytes: 8 << 20})
+	_, err = acceptAs(o, submissions(named("a", 5*acceptItems)), Anchor{From: 1, Most: 5 * acceptItems, Bytes: 8 << 20})
 	if err == nil || looking != 0 {
 		t.Fatalf("%d batches were to be sealed while more came in (%v)", looking, err)
 	}
-	if batches, err := reader.Next(10); err != nil || len(batches) != 1 || batches[0].Objects != 3*store.ChunkItems {
+	if batches, err := reader.Next(10); err != nil || len(batches) != 1 || batches[0].Objects != 3*acceptItems {
 		t.Errorf("after it was cut off there are %+v (%v)", batches, err)
 	}
 	again, err := Open(store.New(memory.DB(kv.Hooks{})))
 	must(t, err)
-	if batches := queue(t, again, Accepted); len(batches) != 1 || batches[0].Objects != 3*store.ChunkItems || again.Count()[Accepted] != batches[0].Objects {
+	if batches := queue(t, again, Accepted); len(batches) != 1 || batches[0].Objects != 3*acceptItems || again.Count()[Accepted] != batches[0].Objects {
 		t.Errorf("after the next start there are %+v, and %v", batches, again.Count())
 	}
 }
@@ -338,7 +352,7 @@ func TestTheLargestBatchFitsIntoATransaction(t *testing.T) {
 		s.Item.Replaces, s.Item.ReplacesAsset, s.Item.ReplacesIndex = 1<<40, 1<<60, 1000
 		list = append(list, s)
 	}
-	_, err := o.AcceptAs(list, usual)
+	_, err := acceptAs(o, list, usual)
 	must(t, err)
 	batch := queue(t, o, Accepted)[0]
 	objects, err := o.Objects(batch)

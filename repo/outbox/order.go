@@ -53,8 +53,10 @@ func (o *order) forget() {
 	o.starts = kept
 }
 
-// request is what one call of [Outbox.Accept] takes in.
-type request struct {
+// Request is what a client posts at once. Its parts come in one after the other, by one goroutine.
+type Request struct {
+	outbox *Outbox
+
 	begun bool
 	start uint64
 	items uint64 // so far; a batch is one
@@ -64,7 +66,7 @@ type request struct {
 }
 
 // place gives an item its place in the order.
-func (r *request) place(o *order, item *Item) {
+func (r *Request) place(o *order, item *Item) {
 	if !item.takesTurns() {
 		return
 	}

@@ -56,6 +56,19 @@ func (o *Outbox) AddStatus(s Status) error {
 	return nil
 }
 
+// StatusLines gives the lines of the status of an earlier request.
+func (o *Outbox) StatusLines(id string) (lines []StatusLine, found bool, err error) {
+	var s Status
+	err = o.store.Read(func(txn *kv.Txn) error {
+		found, err = store.GetJSON(txn, store.Key(store.TableStatus, []byte(id)), &s)
+		return err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading status %.40s: %w", id, err)
+	}
+	return s.Lines, found, nil
+}
+
 // Status gives the status of an earlier request and the items of its lines, by their numbers.
 func (o *Outbox) Status(id string) (s Status, items map[uint64]Item, found bool, err error) {
 	items = map[uint64]Item{}

@@ -146,9 +146,14 @@ func (w *World) LastItem() outbox.Item {
 	}
 }
 
-func NewFoundedWorld(t *testing.T) *World {
+func NewFoundedWorld(t testing.TB) *World { return founded(t, NewWorld) }
+
+// NewStoredFoundedWorld is a founded world for a node whose repository is in a folder.
+func NewStoredFoundedWorld(t testing.TB) *World { return founded(t, NewStoredWorld) }
+
+func founded(t testing.TB, world func(testing.TB, *nodetest.Org) *World) *World {
 	alpha := nodetest.NewOrg(t, "alpha")
-	w := NewWorld(t, alpha)
+	w := world(t, alpha)
 	events := w.Found(alpha)
 	w.Open()
 	nodetest.Must(t, w.Deliver(events...))
