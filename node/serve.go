@@ -18,7 +18,6 @@ import (
 	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/disk"
 	"github.com/serviceledger/slnode/internal/door"
-	"github.com/serviceledger/slnode/internal/spool"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo"
@@ -155,10 +154,6 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 	if err != nil {
 		return taxii.Config{}, fmt.Errorf("deriving the cursor key: %w", err)
 	}
-	received := repo.SpoolPath(n.repo.Dir)
-	if err := spool.Clean(received); err != nil {
-		return taxii.Config{}, err
-	}
 	organisation := n.repo.Config.Organisation
 	shown := &clients.Catalogue{
 		View: n.repo.View, State: n.state, Own: organisation.Name, Described: n.described, Consortium: n.consortium,
@@ -167,7 +162,7 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 	return taxii.Config{
 		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.state.NameOf(n.consortium) + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
-		Spool: received, Room: n.disk.Room,
+		Spool: repo.SpoolPath(n.repo.Dir), Room: n.disk.Room,
 		Store: shown, Exporter: shown, Observer: shown,
 		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil

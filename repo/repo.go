@@ -22,6 +22,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/internal/spool"
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
@@ -148,6 +149,9 @@ func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
+	if err = spool.Clean(SpoolPath(dir)); err != nil {
+		return nil, err
+	}
 	if r.Config, err = config.Read(dir); err != nil {
 		return nil, err
 	}

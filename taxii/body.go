@@ -28,14 +28,9 @@ const (
 // error.
 func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err error) {
 	limit := h.maxContentLength
-	compressed := false
-	switch coding := x.r.Header.Get("Content-Encoding"); strings.ToLower(coding) {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		compressed = true
-	default:
-		return a, nil, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
-			with("Accept-Encoding", "gzip")
+	compressed, err := isCompressed(x.r.Header)
+	if err != nil {
+		return a, nil, err
 	}
 	if x.r.ContentLength > limit {
 		return a, nil, h.tooLarge()
@@ -53,10 +48,13 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 		return a, nil, &RetryAfterError{After: memoryWait}
 	}
 	objects := newReceived(h.spool, h.room)
+	end := func() {
+		objects.close()
+		held.release()
+	}
 	defer func() {
 		if err != nil {
-			objects.close()
-			held.release()
+			end()
 		}
 	}()
 
@@ -83,10 +81,20 @@ func (h *Handler) readObjects(x *exchange) (a Addition, release func(), err erro
 	_ = x.control.SetReadDeadline(time.Time{})
 	_ = x.control.SetWriteDeadline(time.Time{})
 	held.shrink(size)
-	return a, func() {
-		objects.close()
-		held.release()
-	}, nil
+	return a, end, nil
+}
+
+// isCompressed tells whether a body is.
+func isCompressed(header http.Header) (bool, error) {
+	switch coding := header.Get("Content-Encoding"); strings.ToLower(coding) {
+	case "", "identity":
+		return false, nil
+	case "gzip", "x-gzip":
+		return true, nil
+	default:
+		return false, problemf(http.StatusUnsupportedMediaType, "Content-Encoding %.40q is not known; send gzip or none.", coding).
+			with("Accept-Encoding", "gzip")
+	}
 }
 
 // errTooLarge says that a body goes on beyond its bound.

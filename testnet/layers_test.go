@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"internal/feed":       {"internal/stix", "internal/version", "taxii"},
 	"internal/ledger":     {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
 	"internal/disk":       {},
-	"repo": {"internal/disk", "repo/accounts", "repo/auditlog", "repo/config", "repo/found", "repo/internal/archive", "repo/internal/kv",
+	"repo": {"internal/disk", "internal/spool", "repo/accounts", "repo/auditlog", "repo/config", "repo/found", "repo/internal/archive", "repo/internal/kv",
 		"repo/internal/store", "repo/keys", "repo/outbox", "repo/view"},
 	"repo/internal/kv":       {"internal/disk"},
 	"repo/internal/store":    {"repo/internal/kv"},
@@ -84,7 +84,7 @@ var layers = map[string][]string{
 		"node/auditlog", "node/clients", "node/collections", "node/feeds", "node/members", "node/problem", "node/proof", "node/stages",
 		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
-		"internal/signal", "internal/spool", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/feeds",
+		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/feeds",
 		"node/members", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages", "node/state", "node/withdraw", "p2p",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii"},
 	// for tests only

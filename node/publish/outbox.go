@@ -3,7 +3,6 @@ package publish
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
@@ -28,9 +27,9 @@ func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
-	items, err := o.Outbox.Accept(submissions)
-	o.tell(items)
-	return items, err
+	r := o.Begin()
+	defer r.End()
+	return r.Accept(submissions)
 }
 
 // Request is what a client posts at once, in parts.
@@ -45,7 +44,12 @@ func (o *Outbox) Begin() Request { return Request{o.Outbox.Begin(), o} }
 // Accept takes a part of it in.
 func (r Request) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := r.Request.Accept(submissions)
-	r.outbox.tell(items)
+	for _, item := range items {
+		if item.New {
+			r.outbox.passed(stages.Accepted, item)
+		}
+	}
+	r.outbox.Accepted.Notify()
 	return items, err
 }
 
@@ -53,24 +57,7 @@ func (r Request) Accept(submissions []outbox.Submission) ([]outbox.Item, error) 
 func (r Request) End() {
 	r.Request.End()
 	r.outbox.Accepted.Notify()
-}
-
-// tell wakes who waits for what has come in.
-func (o *Outbox) tell(items []outbox.Item) {
-	for _, item := range items {
-		if item.New {
-			o.passed(stages.Accepted, item)
-		}
-	}
-	in := func(state outbox.State) bool {
-		return slices.ContainsFunc(items, func(item outbox.Item) bool { return item.State == state })
-	}
-	if in(outbox.Accepted) {
-		o.Accepted.Notify()
-	}
-	if in(outbox.Stored) {
-		o.Stored.Notify()
-	}
+	r.outbox.Stored.Notify()
 }
 
 // SetStored records that objects are sealed and stored.
