@@ -47,7 +47,7 @@ func usedRepo(t testing.TB) *Repo {
 	g := group(t, r.Outbox, queue(t, r.Outbox, outbox.Stored)[1:])
 	_, err = r.Outbox.Confirm([]consortium.Place{{TxID: g.TxIDs[0], Round: 5, Asset: 6}})
 	must(t, err)
-	must(t, r.Outbox.AddStatus(outbox.Status{ID: "s", Root: "acme", User: "ann", Requested: monday}))
+	must(t, r.Outbox.AddStatus(outbox.Status{ID: "s", Root: "acme", User: "ann", Requested: monday}, nil))
 	return r
 }
 
@@ -117,7 +117,7 @@ func checkOutbox(t *testing.T, o *outbox.Outbox) {
 	if groups, err := o.Groups(0, 10); err != nil || len(groups) != 1 {
 		t.Errorf("groups %+v, %v", groups, err)
 	}
-	if _, _, found, err := o.Status("s"); err != nil || !found {
+	if _, found, err := o.Status("s"); err != nil || !found {
 		t.Errorf("the status: %v, %v", found, err)
 	}
 }

@@ -322,6 +322,14 @@ type Status struct {
 	RequestedAt time.Time
 
 	Successes, Failures, Pendings []StatusDetail
+	Rest                          []StatusChunk // what comes after these: to be read while it is sent
+}
+
+// StatusChunk is a part of a status that is not in memory.
+type StatusChunk struct {
+	Successes, Failures, Pendings int // how many it has
+	// Read gives just so many, in the lists of a status.
+	Read func() (Status, error)
 }
 
 // StatusDetail is what became of one object.

@@ -29,8 +29,8 @@ func (h *Handler) deleteObject(x *exchange) error {
 		return err
 	}
 	h.note(x, Event{Name: EventWithdraw, Root: x.root.Name, Collection: c.ID, Status: status.ID, Count: len(records)})
-	if len(status.Pendings) > 0 {
-		return h.sendResource(x, http.StatusAccepted, status.resource())
+	if _, _, pendings := status.counts(); pendings > 0 {
+		return h.sendStatus(x, http.StatusAccepted, status)
 	}
 	x.w.Header().Set("Content-Type", MediaType)
 	h.send(x, http.StatusOK)

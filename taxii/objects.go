@@ -166,9 +166,10 @@ func (h *Handler) postObjects(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	_, failures, _ := status.counts()
 	h.note(x, Event{
 		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(addition.To, ","),
-		Count: addition.Objects.Len(), Failures: len(status.Failures),
+		Count: addition.Objects.Len(), Failures: failures,
 	})
-	return h.sendResource(x, http.StatusAccepted, status.resource())
+	return h.sendStatus(x, http.StatusAccepted, status)
 }

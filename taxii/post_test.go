@@ -3,11 +3,15 @@ package taxii
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -257,4 +261,97 @@ func TestBodiesShareBoundedMemory(t *testing.T) {
 	}
 	f.handler.bodies.all.Release(bodiesAtOnce * limit)
 	(<-done).want(t, http.StatusAccepted)
+}
+
+// chunked is a status whose chunks have the first of these details, then two, then none, and so on.
+func chunked(n int) (s Status) {
+	s = Status{ID: boxID, RequestedAt: time.UnixMicro(1).UTC()}
+	for at := 0; at < n; at += 2 {
+		var part Status
+		for i := at; i < min(at+2, n); i++ {
+			detail := StatusDetail{ID: indicatorID(i), Version: "2026-01-01T00:00:01.000Z", Message: fmt.Sprint("detail ", i)}
+			switch i % 5 {
+			case 0:
+				part.Failures = append(part.Failures, detail)
+			case 1:
+				part.Pendings = append(part.Pendings, detail)
+			default:
+				part.Successes = append(part.Successes, detail)
+			}
+		}
+		if at == 0 {
+			s.Successes, s.Failures, s.Pendings = part.Successes, part.Failures, part.Pendings
+			continue
+		}
+		s.Rest = append(s.Rest, StatusChunk{Successes: len(part.Successes), Failures: len(part.Failures), Pendings: len(part.Pendings),
+			Read: func() (Status, error) { return part, nil }})
+	}
+	return s
+}
+
+// telling is a publisher that gives a status.
+type telling struct {
+	Publisher
+	status Status
+}
+
+func (p telling) Publish(context.Context, Principal, Collection, Addition) (Status, error) {
+	return p.status, nil
+}
+
+func (p telling) Status(context.Context, Principal, string, string) (Status, error) {
+	return p.status, nil
+}
+
+// A status that is not in memory is answered like one that is.
+func TestAStatusIsAnsweredInPartsAsAWhole(t *testing.T) {
+	for n := range 12 {
+		s := chunked(n)
+		whole := s
+		whole.Rest = nil
+		for _, chunk := range s.Rest {
+			part, err := chunk.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole.Successes, whole.Failures, whole.Pendings = append(whole.Successes, part.Successes...), append(whole.Failures, part.Failures...), append(whole.Pendings, part.Pendings...)
+		}
+		f := newFixture(t)
+		h := f.newHandler(func(c *Config) { c.Publisher = telling{c.Publisher, s} })
+		for _, r := range []*http.Request{
+			httptest.NewRequest(http.MethodGet, "/acme/status/"+boxID+"/", nil),
+			httptest.NewRequest(http.MethodPost, boxPath+"objects/", strings.NewReader(`{"objects":[{}]}`)),
+		} {
+			r.Header.Set("Authorization", "Bearer tok-paul")
+			r.Header.Set("Content-Type", MediaType)
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, r)
+			var got StatusResource
+			if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil || answer.Code/100 != 2 {
+				t.Fatalf("%d details are answered with %d: %s, %v", n, answer.Code, answer.Body, err)
+			}
+			if want := whole.resource(); !reflect.DeepEqual(got, want) {
+				t.Errorf("%d details are\n%+v, want\n%+v", n, got, want)
+			}
+			if strings.Contains(answer.Body.String(), "[]") {
+				t.Errorf("an empty list: %s", answer.Body)
+			}
+		}
+	}
+}
+
+// Who is told half of a status must see that it is half.
+func TestAStatusThatCannotBeReadToItsEndIsNotEnded(t *testing.T) {
+	s := chunked(12)
+	s.Rest[len(s.Rest)-1].Read = func() (Status, error) { return Status{}, errors.New("the disk is gone") }
+	f := newFixture(t)
+	h := f.newHandler(func(c *Config) { c.Publisher = telling{c.Publisher, s} })
+	r := httptest.NewRequest(http.MethodGet, "/acme/status/"+boxID+"/", nil)
+	r.Header.Set("Authorization", "Bearer tok-paul")
+	defer func() {
+		if thrown := recover(); thrown != http.ErrAbortHandler {
+			t.Errorf("the connection goes on: %v", thrown)
+		}
+	}()
+	h.ServeHTTP(httptest.NewRecorder(), r)
 }

@@ -101,8 +101,8 @@ func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into conso
 	if err := in.finish(); err != nil {
 		return "", err
 	}
-	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now, Lines: b.Lines}
-	return status.ID, p.Outbox.AddStatus(status)
+	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now}
+	return status.ID, p.Outbox.AddStatus(status, b.Lines)
 }
 
 // Batch is one request on its way into the outbox. Its objects are read twice, and never held together: what one of

@@ -135,9 +135,8 @@ func TestTheStatusOfABatchIsThatOfItsObjects(t *testing.T) {
 	if first, _, err := w.R.Outbox.Find(objects[0].Key); err != nil || first.State != outbox.Confirmed {
 		t.Errorf("what is not withdrawn is %s (%v)", first.State, err)
 	}
-	again, items, _, err := p.Outbox.Status(x.post(nodetest.IndicatorJSON(2)))
-	nodetest.Must(t, err)
-	item = items[again.Lines[0].Item]
+	_, items := linesOf(t, p, x.post(nodetest.IndicatorJSON(2)))
+	item = items[0]
 	if item.Publication != 1 || item.State != outbox.Accepted || item.Batch != 0 {
 		t.Errorf("published once more it is %+v", item)
 	}

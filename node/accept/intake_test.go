@@ -28,15 +28,30 @@ func takes(t *testing.T, p *Publisher, collection string, objects taxii.Objects)
 	nodetest.Must(t, err)
 	id, err := p.Accept(worldtest.PublisherRole, c, into, taxii.Addition{Objects: objects})
 	nodetest.Must(t, err)
-	kept, of, _, err := p.Outbox.Status(id)
-	nodetest.Must(t, err)
-	for _, line := range kept.Lines {
+	lines, items := linesOf(t, p, id)
+	for _, line := range lines {
 		if line.Failure != "" {
 			t.Fatal(line.Failure)
 		}
-		items = append(items, of[line.Item])
 	}
 	return items
+}
+
+// linesOf are all lines of a status, and the items that they have.
+func linesOf(t *testing.T, p *Publisher, id string) (lines []outbox.StatusLine, items []outbox.Item) {
+	t.Helper()
+	kept, _, err := p.Outbox.Status(id)
+	nodetest.Must(t, err)
+	for part := range kept.Parts() {
+		some, err := p.Outbox.StatusLines(id, part)
+		nodetest.Must(t, err)
+		of, err := p.Outbox.ItemsOf(some)
+		nodetest.Must(t, err)
+		for _, line := range some {
+			lines, items = append(lines, line), append(items, of[line.Item])
+		}
+	}
+	return lines, items
 }
 
 // A request comes into the outbox in parts. Whether it goes in batches is decided by what is new in all of it, wherever
@@ -136,9 +151,8 @@ func TestAFailureInOnePartOfARequestHarmsNoOther(t *testing.T) {
 	nodetest.Must(t, err)
 	id, err := p.Accept(worldtest.PublisherRole, c, into, taxii.Addition{Objects: list})
 	nodetest.Must(t, err)
-	kept, _, _, err := p.Outbox.Status(id)
-	nodetest.Must(t, err)
-	for i, line := range kept.Lines {
+	lines, _ := linesOf(t, p, id)
+	for i, line := range lines {
 		if want := slices.Contains(broken, i); (line.Failure != "") != want || (line.Item == 0) != want {
 			t.Errorf("object %d: %+v", i, line)
 		}
@@ -154,4 +168,33 @@ func queued(t *testing.T, w *worldtest.World) []outbox.Item {
 	items, err := w.R.Outbox.Queue(outbox.Accepted, 0, 10)
 	nodetest.Must(t, err)
 	return items
+}
+
+// The status of a request of many objects is read in parts. What each part has was counted before it is read: that
+// some of it is done meanwhile changes what is told of it, and not in which list it is.
+func TestAPartOfAStatusHasWhatWasCounted(t *testing.T) {
+	w := worldtest.NewStoredFoundedWorld(t)
+	p := publisherIn(w)
+	list := several(0, 600)
+	list[599].Err = errors.New("it is no good")
+	c := taxii.Collection{ID: w.Collection}
+	into, err := p.target(c)
+	nodetest.Must(t, err)
+	id, err := p.Accept(worldtest.PublisherRole, c, into, taxii.Addition{Objects: list})
+	nodetest.Must(t, err)
+	status, err := p.status(id)
+	nodetest.Must(t, err)
+	if len(status.Pendings) != 256 || len(status.Rest) != 2 || status.Rest[1].Pendings != 600-2*256-1 || status.Rest[1].Failures != 1 {
+		t.Fatalf("%d are told, and then %+v", len(status.Pendings), status.Rest)
+	}
+	_, items := linesOf(t, p, id)
+	nodetest.Must(t, w.R.Outbox.GiveUp(items[598], "it must not be published"))
+	read, err := status.Rest[1].Read()
+	nodetest.Must(t, err)
+	if len(read.Pendings) != status.Rest[1].Pendings || len(read.Failures) != 1 || read.Failures[0].Message != "it is no good" {
+		t.Errorf("%d are pending and %d failures, %+v", len(read.Pendings), len(read.Failures), read.Failures)
+	}
+	if status, err = p.status(id); err != nil || status.Rest[1].Failures != 2 {
+		t.Errorf("the next time it is not told that one has failed: %+v, %v", status.Rest, err)
+	}
 }

@@ -269,22 +269,13 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 		return nil, err
 	}
 	s.status = id
-	status, items, found, err := s.Publisher.Outbox.Status(id)
-	if err == nil && !found {
-		err = errors.New("the status of what was published is gone")
-	}
+	verdicts, err := s.verdicts(id)
 	if err != nil {
 		return nil, err
 	}
-	cost := ledger.Cost(1, ledger.LowestFee)
-	verdicts := make([]feed.Verdict, len(objects))
-	failures, paid := 0, map[uint64]bool{}
-	for i, line := range status.Lines {
-		verdicts[i] = feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note}
-		if batch := items[line.Item].Batch; batch == 0 || !paid[batch] {
-			paid[batch], verdicts[i].Cost = true, cost
-		}
-		if line.Failure != "" {
+	failures := 0
+	for _, v := range verdicts {
+		if v.Refused != "" {
 			failures++
 		}
 	}
@@ -292,6 +283,36 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 		Time: state.Now(), Name: taxii.EventPublish, User: who.User, Role: who.Role.String(), Credential: "the configuration",
 		Root: own, Collection: into.ID, Count: len(objects), Failures: failures, Status: id,
 	})
+	return verdicts, nil
+}
+
+// verdicts tells what became of the objects of a request.
+func (s *sink) verdicts(id string) (verdicts []feed.Verdict, err error) {
+	kept, found, err := s.Publisher.Outbox.Status(id)
+	if err == nil && !found {
+		err = errors.New("the status of what was published is gone")
+	}
+	if err != nil {
+		return nil, err
+	}
+	cost, paid := ledger.Cost(1, ledger.LowestFee), map[uint64]bool{}
+	for part := range kept.Parts() {
+		lines, err := s.Publisher.Outbox.StatusLines(id, part)
+		if err != nil {
+			return nil, err
+		}
+		items, err := s.Publisher.Outbox.ItemsOf(lines)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			v := feed.Verdict{Known: line.Before != nil, Refused: line.Failure, Note: line.Note}
+			if batch := items[line.Item].Batch; batch == 0 || !paid[batch] {
+				paid[batch], v.Cost = true, cost
+			}
+			verdicts = append(verdicts, v)
+		}
+	}
 	return verdicts, nil
 }
 

@@ -38,7 +38,7 @@ type desk struct {
 	replacing map[uint64]bool
 	memory    map[string][]byte
 	events    []*shown
-	statuses  []outbox.Status
+	statuses  []told
 	ended     map[uint64]int // how often the chain was asked to end an NFT
 	deposits  []outbox.Deposit
 	cursor    uint64
@@ -197,11 +197,17 @@ func (d *desk) Replacing(after uint64, limit int) (list []outbox.Item, _ error) 
 
 func (d *desk) Replaced(number uint64) error { return d.write(func() { delete(d.replacing, number) }) }
 
-func (d *desk) AddStatus(s outbox.Status) error {
+// told is a status with its lines.
+type told struct {
+	outbox.Status
+	lines []outbox.StatusLine
+}
+
+func (d *desk) AddStatus(s outbox.Status, lines []outbox.StatusLine) error {
 	if err := d.fails("AddStatus"); err != nil {
 		return err
 	}
-	return d.write(func() { d.statuses = append(d.statuses, s) })
+	return d.write(func() { d.statuses = append(d.statuses, told{s, lines}) })
 }
 
 func (d *desk) Await(_ context.Context, id string) (taxii.Status, error) {

@@ -68,7 +68,7 @@ func TestWhatGivesTheLeadAwayMustBeMeant(t *testing.T) {
 		if _, err := d.withdrawer().Withdraw(t.Context(), taxii.Principal{User: "u"}, taxii.Collection{ID: here}, c.records); err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range d.statuses[0].Lines {
+		for _, line := range d.statuses[0].lines {
 			if line.Note != c.note {
 				t.Errorf("%+v: the note is %q", c.records, line.Note)
 			}

@@ -60,7 +60,7 @@ type box interface {
 	// Accept takes items in; one whose key is there already stays as it is.
 	Accept(submissions []outbox.Submission) ([]outbox.Item, error)
 	// AddStatus keeps the status of a request.
-	AddStatus(s outbox.Status) error
+	AddStatus(s outbox.Status, lines []outbox.StatusLine) error
 }
 
 // finder finds items of the outbox by what is published exactly once.
@@ -206,14 +206,15 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		}
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
+	var lines []outbox.StatusLine
 	for _, one := range wanted {
 		_, item, err := w.begin(ctx, one)
 		if err != nil {
 			return taxii.Status{}, err
 		}
-		status.Lines = append(status.Lines, outbox.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number, Note: note})
+		lines = append(lines, outbox.StatusLine{ObjectID: one.ID, Version: one.Version, Item: item.Number, Note: note})
 	}
-	if err := w.Outbox.AddStatus(status); err != nil {
+	if err := w.Outbox.AddStatus(status, lines); err != nil {
 		return taxii.Status{}, err
 	}
 	return w.Statuses.Await(ctx, status.ID)

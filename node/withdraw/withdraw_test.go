@@ -196,7 +196,7 @@ func TestAClientIsTold(t *testing.T) {
 		t.Fatalf("the statuses are %+v", d.statuses)
 	}
 	s := d.statuses[0]
-	if s.ID != status.ID || s.User != "u" || s.Root != "root" || s.Requested.IsZero() || len(s.Lines) != 1 || s.Lines[0] != (outbox.StatusLine{ObjectID: one, Version: item.Version, Item: 2}) {
+	if s.ID != status.ID || s.User != "u" || s.Root != "root" || s.Requested.IsZero() || len(s.lines) != 1 || s.lines[0] != (outbox.StatusLine{ObjectID: one, Version: item.Version, Item: 2}) {
 		t.Errorf("the status is %+v", s)
 	}
 }

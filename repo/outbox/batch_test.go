@@ -298,14 +298,13 @@ func TestAStatusTellsOfObjectsWhatTheirBatchSays(t *testing.T) {
 	o, done := newOutbox(t, t.TempDir())
 	defer done()
 	items := append(inBatches(t, o, Anchor{From: 1, Most: 2, Bytes: 1000}, "a", "b", "c"), accept(t, o, "d")...)
-	status := Status{ID: "s"}
+	var lines []StatusLine
 	for _, item := range items {
-		status.Lines = append(status.Lines, StatusLine{Item: item.Number})
+		lines = append(lines, StatusLine{Item: item.Number})
 	}
-	must(t, o.AddStatus(status))
 	storeBatch(t, o, queue(t, o, Accepted)[1])
 	g := group(t, o, queue(t, o, Stored))
-	_, told, _, err := o.Status("s")
+	told, err := o.ItemsOf(lines)
 	must(t, err)
 	var states []State
 	for _, item := range items {

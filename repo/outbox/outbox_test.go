@@ -3,6 +3,7 @@ package outbox
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,15 +283,18 @@ func TestAStatusIsKeptWithItsItems(t *testing.T) {
 	o, done := newOutbox(t, t.TempDir())
 	defer done()
 	item := accept(t, o, "a")[0]
-	must(t, o.AddStatus(Status{ID: "s", Root: "acme", User: "ann", Requested: monday, Lines: []StatusLine{
-		{ObjectID: "a", Item: item.Number}, {ObjectID: "b", Failure: "refused"},
-	}}))
-	s, items, found, err := o.Status("s")
+	lines := []StatusLine{{ObjectID: "a", Item: item.Number}, {ObjectID: "b", Failure: "refused"}}
+	must(t, o.AddStatus(Status{ID: "s", Root: "acme", User: "ann", Requested: monday}, lines))
+	s, found, err := o.Status("s")
 	must(t, err)
-	if !found || s.User != "ann" || len(s.Lines) != 2 || items[item.Number].ObjectID != "a" || !s.Requested.Equal(monday) {
-		t.Errorf("read %+v with %+v, %v", s, items, found)
+	read, err := o.StatusLines("s", 0)
+	must(t, err)
+	items, err := o.ItemsOf(read)
+	must(t, err)
+	if !found || s.User != "ann" || s.Parts() != 1 || !slices.Equal(read, lines) || items[item.Number].ObjectID != "a" || !s.Requested.Equal(monday) {
+		t.Errorf("read %+v with %+v and %+v, %v", s, read, items, found)
 	}
-	if _, _, found, err := o.Status("another"); err != nil || found {
+	if _, found, err := o.Status("another"); err != nil || found {
 		t.Errorf("a status that nobody made: %v, %v", found, err)
 	}
 }
@@ -317,5 +321,37 @@ func TestRecordsComeFirstAndInTheirOrder(t *testing.T) {
 	}
 	if want := []wire.Kind{wire.KindMember, wire.KindCollection, wire.KindRotation, wire.KindKeyring, wire.KindRemoval, wire.KindAmendment}; !slices.Equal(kinds, want) {
 		t.Errorf("first come %v, want %v", kinds, want)
+	}
+}
+
+// A status of a hundred thousand objects is in no one value, nor in one transaction.
+func TestAStatusOfManyObjectsIsKeptInParts(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	for _, n := range []int{0, 1, statusPart, statusPart + 1, 40*statusPart - 1} {
+		lines := make([]StatusLine, n)
+		for i := range lines {
+			lines[i] = StatusLine{ObjectID: fmt.Sprint("object ", i), Note: strings.Repeat("a note ", 40)}
+		}
+		id := fmt.Sprint("of ", n)
+		must(t, o.AddStatus(Status{ID: id}, lines))
+		s, found, err := o.Status(id)
+		if err != nil || !found || s.Lines != n {
+			t.Fatalf("of %d lines: %+v, %v, %v", n, s, found, err)
+		}
+		var read []StatusLine
+		for part := range s.Parts() {
+			some, err := o.StatusLines(id, part)
+			if err != nil || len(some) == 0 || len(some) > statusPart {
+				t.Fatalf("part %d of %d lines has %d, %v", part, n, len(some), err)
+			}
+			read = append(read, some...)
+		}
+		if !slices.Equal(read, lines) {
+			t.Errorf("of %d lines %d are read, or others", n, len(read))
+		}
+		if _, err := o.StatusLines(id, s.Parts()); err == nil {
+			t.Errorf("%d lines have another part", n)
+		}
 	}
 }
