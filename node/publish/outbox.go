@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
@@ -28,7 +29,7 @@ func NewOutbox(o *outbox.Outbox) *Outbox { return &Outbox{Outbox: o} }
 // Accept takes items in.
 func (o *Outbox) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
 	r := o.Begin()
-	defer r.End()
+	defer r.Request.End()
 	return r.Accept(submissions)
 }
 
@@ -44,12 +45,12 @@ func (o *Outbox) Begin() Request { return Request{o.Outbox.Begin(), o} }
 // Accept takes a part of it in.
 func (r Request) Accept(submissions []outbox.Submission) ([]outbox.Item, error) {
 	items, err := r.Request.Accept(submissions)
-	for _, item := range items {
-		if item.New {
-			r.outbox.passed(stages.Accepted, item)
+	r.outbox.passed(stages.Accepted, slices.DeleteFunc(slices.Clone(items), func(item outbox.Item) bool { return !item.New })...)
+	for state, waits := range map[outbox.State]*signal.Signal{outbox.Accepted: &r.outbox.Accepted, outbox.Stored: &r.outbox.Stored} {
+		if slices.ContainsFunc(items, func(item outbox.Item) bool { return item.State == state }) {
+			waits.Notify()
 		}
 	}
-	r.outbox.Accepted.Notify()
 	return items, err
 }
 
@@ -57,7 +58,6 @@ func (r Request) Accept(submissions []outbox.Submission) ([]outbox.Item, error) 
 func (r Request) End() {
 	r.Request.End()
 	r.outbox.Accepted.Notify()
-	r.outbox.Stored.Notify()
 }
 
 // SetStored records that objects are sealed and stored.
