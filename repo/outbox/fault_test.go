@@ -140,7 +140,7 @@ func TestAFailingStoreRemembersNothingByHalf(t *testing.T) {
 			o.told(t, "a recovery", func() error { return o.SetRecovery(&Recovery{}) })
 			o.told(t, "the end of a recovery", func() error { return o.SetRecovery(nil) })
 			o.told(t, "who signs", func() error { return o.SetSole(Sole{Account: "A"}) })
-			o.told(t, "a status", func() error { return o.AddStatus(Status{ID: "status"}) })
+			o.told(t, "a status", func() error { return o.AddStatus(Status{ID: "status"}, nil) })
 			o.told(t, "beginning a recovery", func() error { return o.store.Write(BeginRecovery) })
 		},
 		"the numbers": func(t *testing.T, o frail) {
@@ -169,7 +169,9 @@ func TestAFailingStoreRemembersNothingByHalf(t *testing.T) {
 
 func TestAFailingStoreLeavesNoBatchHalfDone(t *testing.T) {
 	o, names := newFrail(t), named("marking-definition--a", 5)
-	o.told(t, "accepting", func() error { return ignore(o.AcceptAs(submissions(names), Anchor{From: 1, Most: 2, Bytes: 1000})) })
+	o.told(t, "accepting", func() error {
+		return ignore(acceptAs(o.Outbox, submissions(names), Anchor{From: 1, Most: 2, Bytes: 1000}))
+	})
 	for _, n := range []int{0, 4} { // the last one of a batch, and not
 		object := itemNamed(t, o.Outbox, names[n])
 		o.told(t, "giving an object up", func() error { return o.GiveUp(object, "no") })
@@ -218,7 +220,8 @@ func TestAFailingStoreAnswersNothing(t *testing.T) {
 	must(t, o.SetMemo("memo", []byte("kept")))
 	must(t, o.SetRecovery(&Recovery{Until: 7}))
 	must(t, o.SetSole(Sole{Account: "A"}))
-	must(t, o.AddStatus(Status{ID: "status", Lines: []StatusLine{{Item: 1}, {Item: object.Number}, {ObjectID: "refused"}}}))
+	lines := []StatusLine{{Item: 1}, {Item: object.Number}, {ObjectID: "refused"}}
+	must(t, o.AddStatus(Status{ID: "status"}, lines))
 	waiting := accept(t, o.Outbox, "c", "d")[0]
 	_, err := o.Accept([]Submission{{Item: Item{Key: []byte("e"), ReplacesAsset: 7}, Payload: []byte("payload")}})
 	must(t, err)
@@ -238,7 +241,10 @@ func TestAFailingStoreAnswersNothing(t *testing.T) {
 		"what is to be recovered": func() (any, error) { return o.Recovery() },
 		"who signs":               func() (any, error) { return o.Sole() },
 		"what is not signed":      func() (any, error) { return o.Unsigned([]string{g.TxIDs[0], "ANOTHER'S"}) },
-		"a status":                func() (any, error) { s, items, _, err := o.Status("status"); return []any{s.Lines, len(items)}, err },
+		"a status":                func() (any, error) { s, _, err := o.Status("status"); return s.Lines, err },
+		"the lines of a status":   func() (any, error) { return o.StatusLines("status", 0) },
+		"the items of a status":   func() (any, error) { items, err := o.ItemsOf(lines); return len(items), err },
+		"what is new":             func() (any, error) { return o.Fresh([]Submission{submission("a"), submission("new")}) },
 		"what is replaced":        func() (any, error) { return o.Replacing(0, 10) },
 		"directories on their way": func() (any, error) {
 			n := 0
