@@ -38,13 +38,14 @@ type source struct {
 
 // SourceState says how it goes with an indexer, or with algod.
 type SourceState struct {
-	Name    string    `json:"name"`
-	Round   uint64    `json:"round"`             // its last one, as it says
-	Problem string    `json:"problem,omitempty"` // one of the Problem constants, or "" if nothing is wrong
-	Detail  string    `json:"detail,omitempty"`
-	Since   time.Time `json:"since,omitzero"`
-	LeftOut bool      `json:"left_out,omitempty"` // it isn't waited for, since it hasn't answered for long
-	Lies    []Lie     `json:"lies,omitempty"`     // what it says otherwise than the others do
+	Name     string    `json:"name"`
+	Round    uint64    `json:"round"`             // its last one, as it says
+	Answered time.Time `json:"answered,omitzero"` // when it last gave a good answer; zero if it did not since the start
+	Problem  string    `json:"problem,omitempty"` // one of the Problem constants, or "" if nothing is wrong
+	Detail   string    `json:"detail,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	LeftOut  bool      `json:"left_out,omitempty"` // it isn't waited for, since it hasn't answered for long
+	Lies     []Lie     `json:"lies,omitempty"`     // what it says otherwise than the others do
 }
 
 const (
@@ -213,7 +214,7 @@ func (w *Watcher) sourceStates() (list []SourceState) {
 	defer w.mu.Unlock()
 	for _, s := range w.sources {
 		state := s.state
-		state.Round, state.LeftOut = s.tip.said(), s.out
+		state.Round, state.Answered, state.LeftOut = s.tip.said(), s.tip.heardAt(), s.out
 		for _, one := range s.suspects {
 			if one.sure {
 				state.Lies = append(state.Lies, one.Lie)
@@ -229,9 +230,21 @@ func (w *Watcher) sourceStates() (list []SourceState) {
 		list = append(list, state)
 	}
 	if w.blocks != nil {
-		list = append(list, w.blocks.stateNow())
+		algod := w.blocks.stateNow()
+		algod.Answered = w.algodAnswered()
+		list = append(list, algod)
 	}
 	return list
+}
+
+// algodAnswered is when algod last answered.
+func (w *Watcher) algodAnswered() (at time.Time) {
+	for _, s := range w.sources {
+		if seen := s.tip.seenAt(); seen.After(at) {
+			at = seen
+		}
+	}
+	return at
 }
 
 // find gives the source of a name.

@@ -12,6 +12,8 @@ type State struct {
 	Tip        uint64    // the chain's last round, as far as it is known
 	Indexer    uint64    // the indexer's last round, as it says
 	Algod      uint64    // algod's
+	Lag        Lag       // behind algod; behind the indexer while algod doesn't answer
+	Answered   time.Time // when algod last answered; zero if it did not since the start
 	CaughtUp   bool      // since the start the cursor has been at the tip, and nothing is wrong now
 	LastAnswer time.Time // when the indexer last answered
 	Problem    string    // one of the Problem constants: what keeps it from going on; "" if nothing does
@@ -40,15 +42,18 @@ const (
 // State is how it goes now.
 func (w *Watcher) State() State {
 	chain, algod, indexer := w.last()
-	sources := w.sourceStates()
+	sources, answered := w.sourceStates(), w.algodAnswered()
 	filtered := !slices.ContainsFunc(w.sources, func(s *source) bool { return !s.filtered.Load() })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.state
-	s.Sources, s.Filtered, s.ByBlocks = sources, filtered, w.following.Load()
+	s.Sources, s.Filtered, s.ByBlocks, s.Answered = sources, filtered, w.following.Load(), answered
 	s.Algod, s.Indexer, s.Tip = algod, indexer, chain
 	if s.Problem != ProblemAhead {
 		s.Tip = max(chain, s.Cursor)
+	}
+	if chain > 0 {
+		s.Lag = w.heard.behind(s.Cursor, chain, time.Now())
 	}
 	s.CaughtUp = s.CaughtUp && s.Problem == ""
 	s.GivenUp = slices.Clone(s.GivenUp)

@@ -66,6 +66,20 @@ func (t *tip) usefulAt() time.Time {
 	return t.useful
 }
 
+// heardAt is when the indexer last answered.
+func (t *tip) heardAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.heard
+}
+
+// seenAt is when algod last answered.
+func (t *tip) seenAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen
+}
+
 // said is the indexer's last round, as its last answer says.
 func (t *tip) said() uint64 {
 	t.mu.Lock()

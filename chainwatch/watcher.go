@@ -75,6 +75,7 @@ type Watcher struct {
 	told    map[string]bool // the malformed transactions that were counted
 	loud    *rate.Limiter   // for lines about what anybody can write
 	wake    chan struct{}   // a hint came
+	heard   heard           // when the rounds were told of that the cursor has not reached
 
 	following atomic.Bool // the tip was followed by algod's blocks last
 
@@ -227,6 +228,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 			}
 			pause = max(pause, did.rest)
 		}
+		w.listenToTime()
 		if !w.rest(ctx, pause, failures > 0) {
 			return nil
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -80,6 +81,7 @@ type Node struct {
 	certificate *certs.ACME      // for TAXII clients; nil if it comes from elsewhere
 	certified   *problem.Monitor // … what keeps an authority from giving it
 	tlsFiles    *certs.Files     // … from files, or nil
+	health      *health.Observer
 	operator    *control.API
 
 	arrived *signal.Signal // events wait for their blocks
@@ -103,7 +105,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if own == nil {
 		return nil, ErrNoConsortium
 	}
-	invited, err := parsePeers(own.Peers)
+	invited, err := p2p.ParsePeers(own.Peers)
 	if err != nil {
 		return nil, fmt.Errorf("the peers of the invite: %w", err)
 	}

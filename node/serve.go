@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
@@ -47,10 +48,11 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 		}
 	}
 	if address := n.repo.Config.Metrics.Listen; address != "" {
-		if daemon.Metrics, err = s.ListenIfThere("metrics", address, n.operator.Metrics()); err != nil {
+		if daemon.Metrics, err = s.ListenIfThere("metrics", address, n.health.Handler()); err != nil {
 			return err
 		}
 	}
+	n.health.Opened(health.Doors{TAXII: daemon.URL, Gateway: daemon.Gateway, Metrics: daemon.Metrics, Certificate: secure.Shown})
 	if daemon.Lock, err = repo.LockID(n.repo.Dir); err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (n *Node) listenClients(s *control.Servers, daemon *control.Daemon, clients
 	if err != nil {
 		return secure, err
 	}
-	if daemon.TAXII, err = s.ListenTLS("TAXII clients", config.Listen, clients, secure.Config); err != nil {
+	if daemon.TAXII, err = s.ListenTLS("TAXII clients", config.Listen, n.health.Before(clients), secure.Config); err != nil {
 		return secure, err
 	}
 	n.certificate, n.tlsFiles = secure.Acme, secure.Files

@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -200,11 +201,15 @@ func (n *Node) wireDoors() (err error) {
 		n.webhooks = append(n.webhooks, hook)
 	}
 	n.certified = problem.NewMonitor("the certificate for TAXII clients", n.log)
-	n.operator = &control.API{
+	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
-		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts,
-		Webhooks: n.webhooks, Trail: n.trail, Disk: n.disk, Clock: n.clock, Stages: n.stages, Sealing: n.sealer.Condition, Publishing: n.minter.Condition,
-		Certificate: n.certified, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log, Started: time.Now(),
+		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Certificate: n.certified, Log: n.log, Started: time.Now(),
+	}
+	n.operator = &control.API{
+		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,
+		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts, Trail: n.trail,
+		Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log,
 	}
 	return nil
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/serviceledger/slnode/repo/keys"
 )
 
-func checkVersion(dir string) error {
+// CheckVersion reports whether there is a repository in a folder that this program knows; the error wraps [ErrMissing]
+// if there is none.
+func CheckVersion(dir string) error {
 	text, err := os.ReadFile(versionPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w; make one with \"slnode init\"", dir, ErrMissing)
@@ -44,7 +46,7 @@ func takeLock(dir string) (*flock.Flock, error) {
 
 // underLock does something to the keys of a repository, which is locked meanwhile.
 func underLock(dir string, do func(keys string) error) error {
-	if err := checkVersion(dir); err != nil {
+	if err := CheckVersion(dir); err != nil {
 		return err
 	}
 	lock, err := takeLock(dir)
@@ -57,7 +59,7 @@ func underLock(dir string, do func(keys string) error) error {
 
 // ReadKeys reads the keys of the repository in dir without opening it.
 func ReadKeys(dir string, passphrase keys.Passphrase) (keys.Keys, error) {
-	if err := checkVersion(dir); err != nil {
+	if err := CheckVersion(dir); err != nil {
 		return keys.Keys{}, err
 	}
 	return keys.Read(keysPath(dir), passphrase)
@@ -65,7 +67,7 @@ func ReadKeys(dir string, passphrase keys.Passphrase) (keys.Keys, error) {
 
 // KeysSealed tells whether the keys of the repository in dir are sealed.
 func KeysSealed(dir string) (bool, error) {
-	if err := checkVersion(dir); err != nil {
+	if err := CheckVersion(dir); err != nil {
 		return false, err
 	}
 	return keys.Sealed(keysPath(dir))

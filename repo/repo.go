@@ -136,7 +136,7 @@ func beginSole(dir string, k keys.Keys) error {
 // Open takes the lock and opens the stores. The error wraps [ErrPassphrase] if the keys are sealed with another one,
 // and [ErrDamaged] if what only this node knows is damaged.
 func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
-	if err := checkVersion(dir); err != nil {
+	if err := CheckVersion(dir); err != nil {
 		return nil, err
 	}
 	lock, err := takeLock(dir)

@@ -95,7 +95,7 @@ func restore(dir string, backup io.Reader, passphrase keys.Passphrase) (m Manife
 // before the chain has shown what the lost state knew. Its accounts are gone, and nobody who comes along may make the
 // first one.
 func EmptyState(dir string, passphrase keys.Passphrase) (aside string, err error) {
-	if err := checkVersion(dir); err != nil {
+	if err := CheckVersion(dir); err != nil {
 		return "", err
 	}
 	lock, err := takeLock(dir)

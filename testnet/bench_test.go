@@ -14,6 +14,7 @@ import (
 
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/health"
 )
 
 // benchObjects is how many objects the benchmarks publish. The larger stores are made of SLNODE_BENCH_STORE objects.
@@ -28,7 +29,7 @@ func operator(b testing.TB, o *organisation) *control.Client {
 }
 
 // until polls a node's status and returns when it is as wanted.
-func until(b testing.TB, client *control.Client, wanted func(control.Status) bool) {
+func until(b testing.TB, client *control.Client, wanted func(health.Status) bool) {
 	b.Helper()
 	deadline := time.Now().Add(20 * time.Minute)
 	for {
@@ -78,12 +79,12 @@ func publishMany(b *testing.B, n *network, first, count int) (accepted, stored, 
 	}
 	accepted = time.Since(begun)
 	go func() {
-		until(b, publisher, func(s control.Status) bool { return s.Publishing.Accepted == 0 })
+		until(b, publisher, func(s health.Status) bool { return s.Publishing.Accepted == 0 })
 		done <- time.Since(begun)
-		until(b, publisher, func(s control.Status) bool { return s.Publishing.Stored+s.Publishing.Signed == 0 })
+		until(b, publisher, func(s health.Status) bool { return s.Publishing.Stored+s.Publishing.Signed == 0 })
 		done <- time.Since(begun)
 	}()
-	until(b, reader, func(s control.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
+	until(b, reader, func(s health.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
 	visible = time.Since(begun)
 	stored, confirmed = <-done, <-done
 	return accepted, stored, confirmed, visible
@@ -252,7 +253,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	for b.Loop() {
 		begun := time.Now()
 		newcomer.start("SLNODE_LOG_LEVEL=warn")
-		until(b, operator(b, newcomer), func(s control.Status) bool { return s.View.Objects >= benchObjects })
+		until(b, operator(b, newcomer), func(s health.Status) bool { return s.View.Objects >= benchObjects })
 		b.ReportMetric(benchObjects/time.Since(begun).Seconds(), "objects/s")
 		b.StopTimer()
 		newcomer.stop()

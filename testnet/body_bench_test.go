@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/health"
 )
 
 // benchBody is how many objects are in one body.
@@ -42,9 +42,9 @@ func BenchmarkBody(b *testing.B) {
 				}
 				b.ReportMetric(float64(count)/time.Since(begun).Seconds(), "accepted/s")
 				b.ReportMetric(float64((processorTime(proc(n.members[0]))-used[0]).Microseconds())/float64(count), "accept-cpu-µs/object")
-				until(b, publisher, func(s control.Status) bool { return s.Publishing.Accepted == 0 })
+				until(b, publisher, func(s health.Status) bool { return s.Publishing.Accepted == 0 })
 				b.ReportMetric(float64(count)/time.Since(begun).Seconds(), "stored/s")
-				until(b, reader, func(s control.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
+				until(b, reader, func(s health.Status) bool { return s.View.Objects >= before.View.Objects+int64(count) })
 				b.ReportMetric(float64(count)/time.Since(begun).Seconds(), "visible/s")
 				for i, name := range []string{"publisher", "reader"} {
 					cpu := processorTime(proc(n.members[i])) - used[i]

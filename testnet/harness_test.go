@@ -20,6 +20,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/taxii"
 	"github.com/serviceledger/slnode/testnet/cluster"
 )
@@ -375,9 +376,9 @@ func (o *organisation) shows(collection string, objects ...string) {
 }
 
 // status is how the node is, as "slnode status" tells.
-func (o *organisation) status() control.Status {
+func (o *organisation) status() health.Status {
 	o.t.Helper()
-	return told[control.Status](o, "/admin/status", "status")
+	return told[health.Status](o, "/admin/status", "status")
 }
 
 // consortium is what the node knows about its consortium, as "slnode consortium show" tells.

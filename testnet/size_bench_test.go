@@ -14,7 +14,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -189,7 +189,7 @@ func benchmarkSize(b *testing.B, size int) {
 			o.start("SLNODE_LOG_LEVEL=warn")
 		}
 	})
-	until(b, operator(b, o), func(s control.Status) bool { return s.View.Objects >= int64(size) })
+	until(b, operator(b, o), func(s health.Status) bool { return s.View.Objects >= int64(size) })
 }
 
 // dateOf is the date_added of an object.

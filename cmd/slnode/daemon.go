@@ -112,44 +112,6 @@ func (a *app) serve(c *cobra.Command, hangups <-chan os.Signal) (err error) {
 	return err
 }
 
-func (a *app) statusCommand() *cobra.Command {
-	var check bool
-	c := &cobra.Command{
-		Use:   "status",
-		Short: "Tell how the node is",
-		Args:  exactArgs(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.connect(c)
-			if err != nil {
-				return err
-			}
-			status, err := client.Status(c.Context())
-			if err = errors.Join(err, client.Close()); err != nil {
-				return err
-			}
-			if check {
-				return a.printTrouble(c, status.Trouble())
-			}
-			return a.print(c, status, func(w io.Writer) { printStatus(w, status) })
-		},
-	}
-	c.Flags().BoolVar(&check, "check", false, "print a line for each thing that is wrong, and exit with 3 if there is any")
-	return c
-}
-
-// printTrouble says what is wrong, a line each, and that it is if there is anything.
-func (a *app) printTrouble(c *cobra.Command, lines []string) error {
-	err := a.print(c, lines, func(w io.Writer) {
-		for _, line := range lines {
-			fmt.Fprintln(w, printable(line))
-		}
-	})
-	if err == nil && len(lines) > 0 {
-		err = &noError{fmt.Sprintf("wrong: %d", len(lines))}
-	}
-	return err
-}
-
 func (a *app) viewCommand() *cobra.Command {
 	return group("view", "The view that TAXII clients see", a.viewRebuildCommand())
 }

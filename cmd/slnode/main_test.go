@@ -9,13 +9,16 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/testnet/devchain"
 )
 
@@ -55,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"many":  many,
 			"mark":  mark,
 			"exits": exits,
+			"until": until,
 		},
 	})
 }
@@ -96,6 +100,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("%s exits with %d, want %d", strings.Join(args[1:], " "), code, want)
+	}
+}
+
+// until PATTERN COMMAND... repeats a command of slnode's until what it prints matches a regular expression.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 || args[1] != "slnode" {
+		ts.Fatalf("usage: until PATTERN slnode ARGUMENTS...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(waiting.Limit); ; time.Sleep(50 * time.Millisecond) {
+		failed := ts.Exec(args[1], args[2:]...) // which notes what was printed
+		out := ts.ReadFile("stdout")
+		if pattern.MatchString(out) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("it never says %q; at last %v:\n%s", args[0], failed, out)
+		}
 	}
 }
 

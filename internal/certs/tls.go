@@ -38,6 +38,23 @@ type TLS struct {
 	Files       *Files
 }
 
+// Shown is the certificate that clients are shown now; nil if there is none.
+func (t TLS) Shown() *x509.Certificate {
+	var shown *tls.Certificate
+	switch {
+	case t.Acme != nil:
+		shown = t.Acme.current.Load()
+	case t.Files != nil:
+		shown, _ = t.Files.get(nil) // which gives the old one rather than fail
+	case t.Config != nil && len(t.Config.Certificates) > 0:
+		shown = &t.Config.Certificates[0]
+	}
+	if shown == nil {
+		return nil
+	}
+	return shown.Leaf
+}
+
 // Open makes what the configuration says. Every certificate is presented to every client; client certificates are
 // asked for and not verified by a chain: those that count are known by their fingerprints.
 func Open(c config.Config, dir string, log *slog.Logger) (TLS, error) {

@@ -44,7 +44,7 @@ var organisationName = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?
 // reservedNames are first segments of URLs that mean something else.
 var reservedNames = map[string]bool{
 	"taxii2": true, "taxii": true, "v1": true, "consortium": true, "ipfs": true, "ipns": true, "api": true, "admin": true,
-	"metrics": true, "health": true, "healthz": true, "ready": true, "login": true, "logout": true, "signup": true,
+	"metrics": true, "health": true, "healthz": true, "ready": true, "readyz": true, "login": true, "logout": true, "signup": true,
 	"status": true, "collections": true, "all": true, "static": true, "assets": true, "well-known": true, "localhost": true,
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -66,7 +67,7 @@ func (a *API) Handler(token string) (http.Handler, error) {
 
 // serveNode serves what is about the node itself and about single objects.
 func (a *API) serveNode(admin *mux.Router) {
-	status.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (Status, error) { return a.Status(ctx) })
+	status.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (health.Status, error) { return a.Health.Status(ctx) })
 	overview.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (ConsortiumInfo, error) { return a.describe(ctx) })
 	verify.serve(admin, a.Trail, a.Notary.Verify)
 	show.serve(admin, a.Trail, a.Withdrawer.Show)

@@ -1,5 +1,4 @@
-// Package control is how an operator runs a node: the API that the command line talks to, its client, status and
-// metrics.
+// Package control is how an operator runs a node: the API that the command line talks to, and its client.
 package control
 
 import (
@@ -10,18 +9,15 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -34,43 +30,30 @@ type API struct {
 	Consortium  repo.Consortium
 	State       *state.Shared
 	Host        host
-	Ledger      wallet
+	Health      statuser
 	Watcher     state.Follower
 	Collections owner
 	Members     registrar
 	Withdrawer  withdrawer
 	Notary      notary
-	Gaps        gaps
-	Late        func() proof.LateStatus
 	Sole        settler
 	Feeds       feeder
 	Accounts    *clients.Accounts
-	Webhooks    []*clients.Webhook
 	Trail       *auditlog.Trail
-	Disk        *problem.Disk
-	Clock       *problem.Clock
-	Stages      *stages.Stages
-	Sealing     *problem.Monitor
-	Publishing  *problem.Monitor
-	Certificate *problem.Monitor // of an ACME authority's certificate
 	Taxii       func() (taxii.Config, error)
 	Rebuild     func(ctx context.Context) error
 	Log         *slog.Logger
-	Started     time.Time
-
-	counted releasable
 }
 
 // host is this node among the other members'.
 type host interface {
 	directoryReader
 	Connected() map[peer.ID]time.Time
-	Peers() []p2p.PeerState
 }
 
-// wallet is this organisation's account on the chain.
-type wallet interface {
-	Funds(ctx context.Context) (ledger.Funds, error)
+// statuser says how the node is.
+type statuser interface {
+	Status(ctx context.Context) (health.Status, error)
 }
 
 // owner changes this organisation's collections.
@@ -80,7 +63,6 @@ type owner interface {
 	Revoke(ctx context.Context, id string, names []string) (consortium.Collection, error)
 	Set(ctx context.Context, id string, change collections.Change) (consortium.Collection, error)
 	Rotate(ctx context.Context, id string) (consortium.Collection, error)
-	ExposedKeys() ([]collections.ExposedKey, error)
 }
 
 // registrar changes who is a member, and with which keys.
@@ -107,12 +89,7 @@ type notary interface {
 	Verify(ctx context.Context, what string) (proof.Verification, error)
 	Evidence(ctx context.Context, what string, disclose bool) ([]byte, error)
 	Crosscheck(ctx context.Context, o proof.CrosscheckOptions, progress func(done, total uint64)) (proof.Crosscheck, error)
-	Missing() []proof.Missing
-	Repeated() []proof.RepeatedNumbers
 }
-
-// gaps are the transactions that the indexer left out.
-type gaps interface{ List() []proof.Finding }
 
 // settler takes the operator's word that no other node has this one's keys.
 type settler interface{ Settle() error }
@@ -120,7 +97,6 @@ type settler interface{ Settle() error }
 // feeder has the feeds.
 type feeder interface {
 	Infos() []feeds.Info
-	Problems() []feeds.Problem
 	Add(f config.Feed) (feeds.Info, error)
 	Remove(name string) error
 	Test(ctx context.Context, name string) (feeds.Trial, error)

@@ -28,7 +28,7 @@ const inCollection = `{"collection":"notes","is":`
 // endpointCases have an entry for each endpoint. They are in an order in which all succeed.
 var endpointCases = []endpointCase{
 	{"GET", "/alive", "", "", ""},
-	{"GET", "/status", "", "", ""},
+	{"GET", "/status", "", "status", ""},
 	{"GET", "/consortium", "", "", ""},
 	{"GET", "/verify?what=a+b", "", "verify a b", ""},
 	{"GET", "/show?what=TX", "", "show TX", ""},

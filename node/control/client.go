@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -39,20 +41,29 @@ type Client struct {
 
 // FindDaemon gives a client of the daemon that runs on a repository; nil if none does.
 func FindDaemon(ctx context.Context, dir string) (*Client, error) {
+	client, _, err := findDaemon(ctx, dir)
+	return client, err
+}
+
+// findDaemon also says why there is none.
+func findDaemon(ctx context.Context, dir string) (client *Client, absent string, err error) {
 	daemon, err := ReadDaemon(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, "it was not started, was stopped, or is not ready yet", nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if lock, err := repo.LockID(dir); err != nil || lock != daemon.Lock {
-		return nil, nil // the file was copied with the folder, and names the daemon of the original
+		return nil, "this folder is a copy, and the daemon that its daemon.json names is that of the original", nil
 	}
 	if client := newClient(daemon, func() error { return nil }); client.answers(ctx) {
-		return client, nil
+		return client, "", nil
 	}
-	return nil, nil
+	if daemon.PID > 0 && syscall.Kill(daemon.PID, 0) == nil {
+		return nil, fmt.Sprintf("it does not answer; its process was %d, and one of this number is there", daemon.PID), nil
+	}
+	return nil, fmt.Sprintf("its process %d has ended without a word: it was killed, or the machine lost power", daemon.PID), nil
 }
 
 // answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and
@@ -80,7 +91,7 @@ func (c *Client) TAXII() (*taxii.Client, error) {
 }
 
 // Status asks how the node is.
-func (c *Client) Status(ctx context.Context) (Status, error) {
+func (c *Client) Status(ctx context.Context) (health.Status, error) {
 	return status.ask(ctx, c, nothing{})
 }
 

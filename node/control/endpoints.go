@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -67,7 +68,7 @@ func (e endpoint[In, Out]) unhurried() endpoint[In, Out] {
 // Everything that the operator can ask, but for what is answered with files and streams, see [API.Handler].
 var (
 	alive     = question[nothing, nothing]("/alive")
-	status    = question[nothing, Status]("/status")
+	status    = question[nothing, health.Status]("/status")
 	overview  = question[nothing, ConsortiumInfo]("/consortium")
 	verify    = question[string, proof.Verification]("/verify")
 	show      = question[string, withdraw.Shown]("/show")

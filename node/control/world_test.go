@@ -20,19 +20,17 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -51,15 +49,7 @@ type parts struct {
 	together  bool // the governor is several accounts
 	chain     chainwatch.State
 	behind    error
-	funds     ledger.Funds
-	poor      error
 	connected map[peer.ID]time.Time
-	peers     []p2p.PeerState
-	exposed   []collections.ExposedKey
-	missing   []proof.Missing
-	repeated  []proof.RepeatedNumbers
-	omitted   []proof.Finding
-	problems  []feeds.Problem
 	withdrawn []withdraw.Withdrawal
 	steps     uint64 // of a crosscheck before it ends
 	directory map[string][]p2p.File
@@ -120,8 +110,6 @@ func (p *parts) Rotate(_ context.Context, id string) (consortium.Collection, err
 	return changed, p.note("rotate", id)
 }
 
-func (p *parts) ExposedKeys() ([]collections.ExposedKey, error) { return p.exposed, p.err }
-
 func (p *parts) Admit(_ context.Context, request []byte) (members.Admission, error) {
 	return members.Admission{Organisation: "newcomer", Proposal: p.proposal()}, p.note("admit", request)
 }
@@ -178,16 +166,12 @@ func (p *parts) Crosscheck(_ context.Context, o proof.CrosscheckOptions, progres
 	return proof.Crosscheck{Passed: true, Rounds: 9}, p.note("crosscheck", o.EveryRound, o.From)
 }
 
-func (p *parts) Missing() []proof.Missing          { return p.missing }
-func (p *parts) Repeated() []proof.RepeatedNumbers { return p.repeated }
-func (p *parts) List() []proof.Finding             { return p.omitted }
-func (p *parts) Settle() error                     { return p.note("sole") }
+func (p *parts) Settle() error { return p.note("sole") }
 
 // feeding is the parts as feeds.
 type feeding struct{ *parts }
 
-func (f feeding) Infos() []feeds.Info       { return []feeds.Info{{Name: "misp"}} }
-func (f feeding) Problems() []feeds.Problem { return f.problems }
+func (f feeding) Infos() []feeds.Info { return []feeds.Info{{Name: "misp"}} }
 func (f feeding) Add(c config.Feed) (feeds.Info, error) {
 	return feeds.Info{Name: c.Name}, f.note("add-feed", c.Name, c.URL)
 }
@@ -200,8 +184,11 @@ func (f feeding) RunNow(_ context.Context, name string, again bool) (*feeds.Repo
 	return &feeds.Report{New: 3}, f.note("run-feed", name, again)
 }
 
-// Funds implements wallet.
-func (p *parts) Funds(context.Context) (ledger.Funds, error) { return p.funds, p.poor }
+// Status implements statuser.
+func (p *parts) Status(context.Context) (s health.Status, err error) {
+	s.Organisation = "self"
+	return s, p.note("status")
+}
 
 // following is the parts as who follows the chain.
 type following struct{ *parts }
@@ -213,7 +200,6 @@ func (f following) State() chainwatch.State        { return f.chain }
 type hosting struct{ *parts }
 
 func (h hosting) Connected() map[peer.ID]time.Time { return h.connected }
-func (h hosting) Peers() []p2p.PeerState           { return h.peers }
 
 func (h hosting) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	files, found := h.directory[root.String()]
@@ -234,7 +220,6 @@ type operated struct {
 	client  *Client
 	handler http.Handler
 	said    *waiting.Text // the log
-	free    uint64
 }
 
 const token = "the daemon's token"
@@ -243,17 +228,15 @@ func newOperated(t *testing.T) *operated { return newOperatedIn(t, worldtest.New
 
 func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 	t.Helper()
-	o := &operated{HostileWorld: h, parts: &parts{}, trail: auditlog.New(h.R), said: &waiting.Text{}, free: 5 << 30}
+	o := &operated{HostileWorld: h, parts: &parts{}, trail: auditlog.New(h.R), said: &waiting.Text{}}
 	log := slog.New(slog.NewTextHandler(o.said, nil))
 	described, err := clients.OpenAPIRoot(h.R.Outbox, "Self")
 	nodetest.Must(t, err)
 	own := repo.Consortium{ID: h.ID, Name: "As invited", GenesisID: "t-v1", Network: "private", Charter: "TX1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 	o.api = &API{
-		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Ledger: o.parts, Watcher: following{o.parts}, Collections: o.parts,
-		Members: o.parts, Withdrawer: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{Found: 3, Unfolded: 1} }, Sole: o.parts, Feeds: feeding{o.parts},
-		Accounts: clients.NewAccounts(h.R, o.trail), Trail: o.trail, Log: log, Started: time.Unix(1000, 0).UTC(), Stages: stages.New(),
-		Disk:  problem.NewDisk(0, func(string) (uint64, error) { return o.free, o.parts.err }, log, h.R.Dir),
-		Clock: problem.NewClock(nil, log), Sealing: problem.NewMonitor("sealing", log), Publishing: problem.NewMonitor("publishing", log), Certificate: problem.NewMonitor("certificate", log),
+		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Health: o.parts, Watcher: following{o.parts}, Collections: o.parts,
+		Members: o.parts, Withdrawer: o.parts, Notary: o.parts, Sole: o.parts, Feeds: feeding{o.parts}, Accounts: clients.NewAccounts(h.R, o.trail),
+		Trail: o.trail, Log: log,
 		Rebuild: func(context.Context) error { return o.parts.note("rebuild") },
 		Taxii: func() (taxii.Config, error) {
 			store := &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: described, Consortium: own, Shown: &signal.Signal{}}

@@ -1,13 +1,15 @@
-package control
+package health
 
 import (
-	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ import (
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
-func (o *operated) peerOf(org *nodetest.Org) peer.ID {
+func (o *observed) peerOf(org *nodetest.Org) peer.ID {
 	o.T.Helper()
 	id, err := peer.Decode(org.Document.Peer)
 	nodetest.Must(o.T, err)
@@ -37,15 +39,15 @@ func (o *operated) peerOf(org *nodetest.Org) peer.ID {
 }
 
 // disturbed is a node with something of everything.
-func newDisturbed(t *testing.T) *operated {
+func newDisturbed(t *testing.T) *observed {
 	t.Helper()
-	o := newOperated(t)
+	o := newObserved(t)
 	o.Takes(o.Mint(o.Mallory, o.Object(1)), o.Mint(o.Mallory, o.Object(2)))
 	stranger := nodetest.NewOrg(t, "stranger")
 	o.parts.chain = chainwatch.State{
 		Cursor: 11, Tip: 14, Indexer: 12, Algod: 13, CaughtUp: true, LastAnswer: time.Unix(2000, 0).UTC(), Forged: 3, Malformed: 4, Filtered: true,
 		ByBlocks: true, Sources: []chainwatch.SourceState{{Name: "I", Problem: "lies", Lies: []chainwatch.Lie{{TxID: "T"}}}, {Name: "algod", Round: 13}},
-		GivenUp: []string{"A"}, Problem: "behind", Detail: "2 rounds", Since: time.Unix(1500, 0).UTC(),
+		Lag: chainwatch.Lag{Rounds: 3, Time: 7500 * time.Millisecond}, Answered: time.Unix(1999, 0).UTC(), GivenUp: []string{"A"}, Problem: "behind", Detail: "2 rounds", Since: time.Unix(1500, 0).UTC(),
 	}
 	o.parts.funds = ledger.Funds{Amount: 5_000_000, Locked: 2_000_000}
 	o.parts.peers = []p2p.PeerState{
@@ -57,20 +59,20 @@ func newDisturbed(t *testing.T) *operated {
 	o.parts.repeated = []proof.RepeatedNumbers{{Member: "mallory", Repeated: consortium.Repeated{Count: 6}}}
 	o.parts.omitted = []proof.Finding{{TxID: "T"}, {TxID: "U"}}
 	o.parts.problems = []feeds.Problem{{Name: "misp", Problem: "the server answered 502"}}
-	o.api.Publishing.Set("funds", "too little")
-	o.api.Sealing.Set("recipients", "nobody reads it")
-	o.api.Certificate.Set("authority", "it is away")
+	o.Publishing.Set("funds", "too little")
+	o.Sealing.Set("recipients", "nobody reads it")
+	o.Certificate.Set("authority", "it is away")
 	hook, err := clients.NewWebhook(config.Webhook{Name: "siem", URL: "https://siem.example", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="}, o.R.View, o.R.Outbox, &signal.Signal{}, nodetest.Discard)
 	nodetest.Must(t, err)
-	o.api.Webhooks = []*clients.Webhook{hook}
+	o.Webhooks = []*clients.Webhook{hook}
 	return o
 }
 
 func TestTheStatusSaysWhatIsSo(t *testing.T) {
 	o := newDisturbed(t)
-	s, err := o.client.Status(t.Context())
+	s, err := o.Observer.Status(t.Context())
 	nodetest.Must(t, err)
-	if s.Organisation != "self" || s.Consortium != "Test" || s.ConsortiumID != o.ID || !s.Member || !s.Started.Equal(o.api.Started) {
+	if s.Organisation != "self" || s.Consortium != "Test" || s.ConsortiumID != o.ID || !s.Member || !s.Started.Equal(o.Started) {
 		t.Errorf("who it is: %+v", s)
 	}
 	p := s.Publishing
@@ -97,13 +99,50 @@ func TestTheStatusSaysWhatIsSo(t *testing.T) {
 	if err != nil || string(peers) != want {
 		t.Errorf("the peers: %s, want %s", peers, want)
 	}
+	if s.Members != (Members{Known: 2, Connected: 1}) || w.LagRounds != 3 || w.LagSeconds != 7.5 || !w.AlgodAnswer.Equal(time.Unix(1999, 0)) {
+		t.Errorf("%+v, %d rounds and %v s behind, %s", s.Members, w.LagRounds, w.LagSeconds, w.AlgodAnswer)
+	}
 	if len(s.Webhooks) != 1 || s.Webhooks[0].Name != "siem" || len(s.Feeds) != 1 || len(s.Missing) != 3 || len(s.Exposed) != 1 || len(s.Repeated) != 1 || len(s.Omitted) != 2 {
 		t.Errorf("the rest: %+v", s)
 	}
 }
 
+func TestTheStatusNamesTheProcessAndWhereItIsReached(t *testing.T) {
+	o := newObserved(t)
+	if d := o.status().Daemon; d.Running || d.TAXII != "" || d.Version == "" || d.PID != os.Getpid() {
+		t.Errorf("before it is reached: %+v", d)
+	}
+	until := time.Unix(5000, 0).UTC()
+	o.Opened(Doors{TAXII: "https://127.0.0.1:1", Metrics: "127.0.0.1:2", Certificate: func() *x509.Certificate { return &x509.Certificate{Raw: []byte("c"), NotAfter: until} }})
+	d := o.status().Daemon
+	if !d.Running || d.TAXII != "https://127.0.0.1:1" || d.Metrics != "127.0.0.1:2" || !d.CertificateUntil.Equal(until) ||
+		d.Fingerprint != "2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6" {
+		t.Errorf("%+v", d)
+	}
+	o.Opened(Doors{TAXII: "https://127.0.0.1:1", Certificate: func() *x509.Certificate { return nil }})
+	if d := o.status().Daemon; !d.Running || d.Fingerprint != "" || !d.CertificateUntil.IsZero() {
+		t.Errorf("without a certificate: %+v", d)
+	}
+}
+
+// Whoever configures a client needs the ids of collections, which are told nowhere else without an account.
+func TestTheStatusNamesTheCollectionsThatClientsSee(t *testing.T) {
+	o := newObserved(t)
+	var said []string
+	for _, c := range o.status().Collections {
+		said = append(said, fmt.Sprintf("%s %s %q %t", c.Alias, c.Owner, c.ID, c.Write))
+	}
+	want := []string{
+		fmt.Sprintf(" founder %q true", o.HostileWorld.Collection), fmt.Sprintf("notes self %q true", o.Own),
+		fmt.Sprintf("everything  %q false", clients.EverythingID(o.Consortium)), fmt.Sprintf("others  %q false", clients.OthersID(o.Consortium)),
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("they are %q, want %q", said, want)
+	}
+}
+
 func TestTheStatusCountsWhatWaitsBeforeTheChain(t *testing.T) {
-	o := newOperated(t)
+	o := newObserved(t)
 	accept := func(payload []byte, keys ...string) {
 		t.Helper()
 		for _, key := range keys {
@@ -117,7 +156,7 @@ func TestTheStatusCountsWhatWaitsBeforeTheChain(t *testing.T) {
 	_, err = o.R.Outbox.AddGroups([]outbox.Group{{TxIDs: []string{"T"}}}, stored)
 	nodetest.Must(t, err)
 	accept([]byte("x"), "e", "f")
-	s, err := o.api.Status(t.Context())
+	s, err := o.Observer.Status(t.Context())
 	nodetest.Must(t, err)
 	if p := s.Publishing; p.Accepted != 2 || p.Stored != 3 || p.Signed != 1 {
 		t.Errorf("%+v", p)
@@ -132,18 +171,18 @@ func TestTheStatusCountsWhatWaitsBeforeTheChain(t *testing.T) {
 
 // What other keys of its collections will cost is kept, and no object gets it.
 func TestWhatIsKeptForOtherKeysIsSaid(t *testing.T) {
-	o := newOperated(t)
+	o := newObserved(t)
 	o.Takes(o.CollectionOf(o.Self, o.Own, 2, o.Everybody("ours"), o.Mallory))
-	s, err := o.api.Status(t.Context())
+	s, err := o.Observer.Status(t.Context())
 	if err != nil || s.Publishing.Reserved != 101_000 {
 		t.Errorf("%+v, %v", s.Publishing, err)
 	}
 }
 
 func TestAnAccountThatCantBeAskedForIsSaidAndHidesNothingElse(t *testing.T) {
-	o := newOperated(t)
+	o := newObserved(t)
 	o.parts.poor = errors.New("algod is away")
-	s, err := o.client.Status(t.Context())
+	s, err := o.Observer.Status(t.Context())
 	if err != nil || s.Publishing.Funds != "algod is away" || s.Publishing.Free != 0 || s.Consortium != "Test" {
 		t.Errorf("%+v, %v", s.Publishing, err)
 	}
@@ -152,22 +191,22 @@ func TestAnAccountThatCantBeAskedForIsSaidAndHidesNothingElse(t *testing.T) {
 // A full disk keeps objects out before all else, and is said as what it is.
 func TestAFullDiskIsWhatKeepsObjectsOut(t *testing.T) {
 	o := newDisturbed(t)
-	o.api.Disk.Condition.Set("disk", "no room")
-	s, err := o.client.Status(t.Context())
+	o.Disk.Condition.Set("disk", "no room")
+	s, err := o.Observer.Status(t.Context())
 	if err != nil || s.Disk.Problem != "disk" || s.Publishing.Problem != "disk" || len(s.Publishing.Also) != 2 {
 		t.Errorf("%+v, %+v, %v", s.Disk, s.Publishing, err)
 	}
 	o.parts.err = errors.New("the disk is gone")
-	if _, err := o.client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "the disk is gone") {
+	if _, err := o.Observer.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "the disk is gone") {
 		t.Errorf("a disk that can't be asked: %v", err)
 	}
 }
 
-func (o *operated) scrape() string {
+func (o *observed) scrape() string {
 	o.T.Helper()
-	server := httptest.NewServer(o.api.Metrics())
+	server := httptest.NewServer(o.Handler())
 	defer server.Close()
-	response, err := server.Client().Get(server.URL)
+	response, err := server.Client().Get(server.URL + MetricsPath)
 	nodetest.Must(o.T, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
@@ -206,7 +245,7 @@ func TestTheMetricsSayWhatTheStatusSays(t *testing.T) {
 }
 
 func TestMetricsAreLeftOutWhereTheyAreNotKnown(t *testing.T) {
-	o := newOperated(t)
+	o := newObserved(t)
 	o.parts.poor = errors.New("algod is away")
 	text := o.scrape()
 	for _, name := range []string{"slnode_account_free_microalgo", "slnode_account_locked_microalgo", "slnode_publishing_problem", "slnode_watching_problem", "slnode_certificate_problem"} {
@@ -214,41 +253,13 @@ func TestMetricsAreLeftOutWhereTheyAreNotKnown(t *testing.T) {
 			t.Errorf("there is %s", name)
 		}
 	}
-	o.api.Publishing.Set("funds", "")
-	o.api.Sealing.Set("funds", "") // twice would fail all metrics
+	o.Publishing.Set("funds", "")
+	o.Sealing.Set("funds", "") // twice would fail all metrics
 	if text := o.scrape(); strings.Count(text, `slnode_publishing_problem{problem="funds"} 1`) != 1 {
 		t.Error("a problem of two parts is not said once")
 	}
 	o.parts.err = errors.New("the disk is gone")
 	if text := o.scrape(); !strings.Contains(text, "\nslnode_status_errors 1\n") || strings.Contains(text, "\nslnode_member ") {
 		t.Error("a status that can't be found out is not said")
-	}
-}
-
-func TestTheConsortiumIsDescribedAsItIsKnown(t *testing.T) {
-	o := newOperated(t)
-	o.parts.connected = map[peer.ID]time.Time{o.peerOf(o.Mallory): time.Now()}
-	info, err := o.client.Consortium(t.Context())
-	nodetest.Must(t, err)
-	if info.ID != o.ID || info.Name != "Test" || info.Charter != "TX1" || info.GenesisID != "t-v1" || info.Network != "private" || info.Governor != o.Founder.Address() ||
-		info.DefaultCollection != o.HostileWorld.Collection || info.Round != o.Round || info.Stale != "" {
-		t.Errorf("%+v", info)
-	}
-	connected := map[string]bool{}
-	for _, m := range info.Members {
-		connected[m.Name] = m.Connected
-	}
-	if len(connected) != 3 || !connected["mallory"] || connected["founder"] || connected["self"] || len(info.Collections) != 2 {
-		t.Errorf("%+v", info)
-	}
-	// Without the indexer it tells what it knows, and that it may be old.
-	o.parts.behind, o.parts.chain.Detail = context.DeadlineExceeded, "no answer"
-	info, err = o.client.Consortium(t.Context())
-	if err != nil || !strings.Contains(info.Stale, "no answer") || len(info.Members) != 3 {
-		t.Errorf("%v, %+v", err, info)
-	}
-	o.State.Replace(consortium.New(o.ID, "TX1", o.Self.Identity))
-	if _, err := o.client.Consortium(t.Context()); err == nil || !strings.Contains(err.Error(), "no answer") {
-		t.Errorf("nothing is known, and it says %v", err)
 	}
 }

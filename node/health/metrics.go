@@ -1,4 +1,4 @@
-package control
+package health
 
 import (
 	"context"
@@ -20,14 +20,14 @@ const (
 
 // Metrics shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
 // carry no object, no identifier and no title.
-func (a *API) Metrics() http.Handler {
+func (o *Observer) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{a}, a.Stages, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(metrics{o}, o.Stages, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout, MaxRequestsInFlight: metricsAtOnce})
 }
 
 // metrics asks for the status whenever somebody looks.
-type metrics struct{ api *API }
+type metrics struct{ observer *Observer }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("slnode_"+name, help, labels, nil)
@@ -72,7 +72,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
 	defer cancel()
-	s, err := m.api.Status(ctx)
+	s, err := m.observer.Status(ctx)
 	gauge(descStatusFailed, number(err != nil))
 	if err != nil {
 		return

@@ -1,4 +1,4 @@
-package control
+package health
 
 import (
 	"strings"
@@ -68,5 +68,17 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		if !found || len(lines) != want {
 			t.Errorf("%s: %d lines, want %d: %q", name, len(lines), want, lines)
 		}
+	}
+}
+
+func TestANodeThatFallsBehindOrDoesNotRunSaysSo(t *testing.T) {
+	s := Status{Member: true}
+	s.Watching.CaughtUp, s.Watching.Tip, s.Watching.LagRounds, s.Watching.LagSeconds = true, 42, 42, 121
+	if lines := s.Trouble(); len(lines) != 1 || lines[0] != "chain: round 0 of 42, 42 rounds and 121 s behind" {
+		t.Errorf("when it falls behind it says %q", lines)
+	}
+	absent := Status{Daemon: Daemon{Absent: "it was killed"}}
+	if lines := absent.Trouble(); len(lines) != 1 || lines[0] != "daemon: it does not run: it was killed" {
+		t.Errorf("without a daemon it says %q", lines)
 	}
 }

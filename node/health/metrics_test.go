@@ -1,4 +1,4 @@
-package control
+package health
 
 import (
 	"os"

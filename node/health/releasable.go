@@ -1,4 +1,4 @@
-package control
+package health
 
 import (
 	"sync"
@@ -18,12 +18,12 @@ type releasable struct {
 }
 
 // releasable tells how much of what is locked comes back when the NFTs of objects and batches are released.
-func (a *API) releasable() (micro uint64, err error) {
-	r := &a.counted
+func (o *Observer) releasable() (micro uint64, err error) {
+	r := &o.counted
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now := time.Now(); r.at.IsZero() || now.Sub(r.at) >= countEvery {
-		n, err := a.Repo.Outbox.Releasable(a.State.Self)
+		n, err := o.Repo.Outbox.Releasable(o.State.Self)
 		if err != nil {
 			return 0, err
 		}

@@ -1,7 +1,8 @@
-package control
+package health
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/serviceledger/slnode/node/problem"
@@ -14,6 +15,10 @@ const recentRounds = 30_000
 // which `slnode status` shows more.
 func (s Status) Trouble() []string {
 	var t troubles
+	if s.Daemon.Absent != "" {
+		t.add("daemon: it does not run: %s", s.Daemon.Absent)
+		return t // nothing else is known
+	}
 	s.ownTrouble(&t)
 	s.othersTrouble(&t)
 	return t
@@ -45,8 +50,12 @@ func (s Status) ownTrouble(t *troubles) {
 		t.add("account: the balance is not known: %s", s.Publishing.Funds)
 	}
 	t.waits("chain", s.Watching.Condition)
-	if s.Watching.Problem == "" && !s.Watching.CaughtUp {
+	switch {
+	case s.Watching.Problem != "": // it was said
+	case !s.Watching.CaughtUp:
 		t.add("chain: it is not followed to its end yet: round %d of %d", s.Watching.Round, s.Watching.Tip)
+	case s.Watching.LagSeconds > readyLag.Seconds():
+		t.add("chain: round %d of %d, %d rounds and %.0f s behind", s.Watching.Round, s.Watching.Tip, s.Watching.LagRounds, s.Watching.LagSeconds)
 	}
 	for _, one := range s.Watching.Sources {
 		if one.Problem != "" && one.Problem != s.Watching.Problem { // else it was said
@@ -93,13 +102,7 @@ func (s Status) othersTrouble(t *troubles) {
 	for _, o := range s.Omitted {
 		t.add("omitted: the indexer leaves out transaction %s of %s in round %d", o.TxID, o.Sender, o.Round)
 	}
-	connected := 0
-	for _, p := range s.Peers {
-		if p.Connected {
-			connected++
-		}
-	}
-	if len(s.Peers) > 0 && connected == 0 {
-		t.add("peer: no other member's node is connected; the last attempt: %s", s.Peers[0].Problem)
+	if len(s.Peers) > 0 && !slices.ContainsFunc(s.Peers, func(p PeerStatus) bool { return p.Connected }) {
+		t.add("peer: none of %d other members' nodes is connected; the last attempt: %s", max(s.Members.Known, len(s.Peers)), s.Peers[0].Problem)
 	}
 }

@@ -1,21 +1,20 @@
-package control
+package health
 
 import (
-	"context"
 	"time"
 
-	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // Status is how a node is, for its operator.
 type Status struct {
+	Daemon       Daemon    `json:"daemon"`
 	Organisation string    `json:"organisation"`
 	Consortium   string    `json:"consortium"`
 	ConsortiumID uint64    `json:"consortium_id"`
@@ -41,15 +40,19 @@ type Status struct {
 	Watching struct {
 		problem.Condition
 		Round      uint64    `json:"round"`         // applied up to here
-		Tip        uint64    `json:"tip"`           // the chain's last round, as far as it is known
+		Tip        uint64    `json:"tip"`           // the chain's last round: algod's or, while it doesn't answer, the furthest that is known
+		LagRounds  uint64    `json:"lag_rounds"`    // by how many it is behind that, and
+		LagSeconds float64   `json:"lag_seconds"`   // … for how long there has been one that it lacks
 		Indexer    uint64    `json:"indexer_round"` // … as the indexer says; 0 if it didn't since the start
 		Algod      uint64    `json:"algod_round"`   // … as algod says
 		CaughtUp   bool      `json:"caught_up"`     // the end of the chain was reached since the start, and nothing is wrong
 		LastAnswer time.Time `json:"last_answer,omitzero"`
-		Forged     int       `json:"forged"`
-		Malformed  int       `json:"malformed"`
-		Filtered   bool      `json:"indexer_takes_filters"`
-		ByBlocks   bool      `json:"by_blocks"` // the end of the chain is followed by algod's blocks
+		// AlgodAnswer is when algod last answered; an indexer's is in Sources.
+		AlgodAnswer time.Time `json:"algod_answer,omitzero"`
+		Forged      int       `json:"forged"`
+		Malformed   int       `json:"malformed"`
+		Filtered    bool      `json:"indexer_takes_filters"`
+		ByBlocks    bool      `json:"by_blocks"` // the end of the chain is followed by algod's blocks
 		// Sources are the indexers, and algod where its blocks are followed, with what is wrong with each.
 		Sources []state.Source `json:"sources,omitempty"`
 		// GivenUp are accounts of members whose history is too long to be read for what it has of this consortium.
@@ -80,7 +83,9 @@ type Status struct {
 	// Certificate is what keeps an ACME authority's certificate from TAXII clients.
 	Certificate problem.Condition `json:"certificate,omitzero"`
 
-	Peers []PeerStatus `json:"peers"`
+	Members     Members      `json:"members"`
+	Collections []Collection `json:"collections"`
+	Peers       []PeerStatus `json:"peers"`
 	// Webhooks are those of the config.
 	Webhooks []clients.WebhookStatus `json:"webhooks,omitempty"`
 	// Feeds are those whose last run ended early, and why.
@@ -107,82 +112,31 @@ type PeerStatus struct {
 	Problem   string   `json:"problem,omitempty"`
 }
 
-// Status tells how the node is.
-func (a *API) Status(ctx context.Context) (s Status, err error) {
-	s.Organisation, s.Consortium, s.ConsortiumID = a.Repo.Config.Organisation.Name, a.State.NameOf(a.Consortium), a.Consortium.ID
-	s.Started, s.Member, s.Excluded = a.Started, a.State.Active(), a.State.Excluded()
-	counts := a.Repo.Outbox.Count()
-	if s.Disk.Free, err = a.Disk.Space(); err != nil {
-		return Status{}, err
-	}
-	s.Disk.Condition = a.Disk.Condition.Get()
-	for _, part := range []*problem.Monitor{a.Disk.Condition, a.Publishing, a.Sealing} {
-		switch now := part.Get(); {
-		case now.Problem == "":
-		case s.Publishing.Problem == "":
-			s.Publishing.Condition = now
-		default:
-			s.Publishing.Also = append(s.Publishing.Also, now)
-		}
-	}
-	s.Publishing.Accepted, s.Publishing.Stored, s.Publishing.Signed = counts[outbox.Accepted], counts[outbox.Stored], counts[outbox.Signed]
-	s.Publishing.Account = a.State.Self
-	fundsCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	funds, err := a.Ledger.Funds(fundsCtx)
-	if err != nil {
-		s.Publishing.Funds = err.Error()
-	}
-	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
-	if s.Publishing.Releases, err = a.releasable(); err != nil {
-		return Status{}, err
-	}
-
-	w := a.Watcher.State()
-	s.Watching.Condition = problem.Condition{Problem: w.Problem, Detail: w.Detail, Since: w.Since}
-	s.Watching.Round, s.Watching.Tip, s.Watching.Indexer, s.Watching.Algod = w.Cursor, w.Tip, w.Indexer, w.Algod
-	s.Watching.CaughtUp, s.Watching.LastAnswer, s.Watching.GivenUp = w.CaughtUp, w.LastAnswer, w.GivenUp
-	s.Watching.Forged, s.Watching.Malformed, s.Watching.Filtered = w.Forged, w.Malformed, w.Filtered
-	s.Watching.ByBlocks, s.Watching.Sources, s.Late = w.ByBlocks, w.Sources, a.Late()
-	s.Clock.Condition = a.Clock.Condition.Get()
-	if ahead, known := a.Clock.Ahead(); known {
-		s.Clock.Known, s.Clock.Ahead = true, ahead.Seconds()
-	}
-
-	s.View.Objects = a.Repo.View.CountObjects()
-	s.View.Waiting, s.View.Undecided = a.Repo.View.CountEvents()
-	s.View.Mistrusts = a.Repo.Config.View.Mistrust
-	_, s.View.Unknown = a.State.MembersCalled(s.View.Mistrusts)
-	s.Certificate = a.Certificate.Get()
-	for _, hook := range a.Webhooks {
-		s.Webhooks = append(s.Webhooks, hook.Status())
-	}
-	s.Feeds = a.Feeds.Problems()
-	if s.Exposed, err = a.Collections.ExposedKeys(); err != nil {
-		return Status{}, err
-	}
-	s.Publishing.Reserved = uint64(a.State.ToRekey()) * ledger.Cost(1, ledger.LowestFee)
-	s.Peers, s.Missing, s.Repeated, s.Omitted = a.peerStatus(), a.Notary.Missing(), a.Notary.Repeated(), a.Gaps.List()
-	return s, nil
+// Daemon is the process that was asked, and where it is reached.
+type Daemon struct {
+	Running bool   `json:"running"`          // it is a daemon; else a node in the process of a command
+	Absent  string `json:"absent,omitempty"` // why none was asked
+	PID     int    `json:"pid,omitempty"`
+	version.Info
+	TAXII   string `json:"taxii_url,omitempty"`
+	Gateway string `json:"gateway,omitempty"` // host:port
+	Metrics string `json:"metrics,omitempty"` // host:port
+	// Fingerprint is the SHA-256 of the certificate that TAXII clients are shown, in hexadecimal.
+	Fingerprint      string    `json:"certificate_sha256,omitempty"`
+	CertificateUntil time.Time `json:"certificate_until,omitzero"`
 }
 
-func (a *API) peerStatus() []PeerStatus {
-	names := map[string]string{}
-	for _, m := range a.State.Members() {
-		if m.Removed == nil {
-			names[m.Peer] = m.Name
-		}
-	}
-	list := []PeerStatus{}
-	for _, p := range a.Host.Peers() {
-		if !a.State.IsMember(p.ID) {
-			continue // one that a member had before it changed its keys
-		}
-		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Problem: p.LastError}
-		for _, address := range p.Addrs {
-			one.Addresses = append(one.Addresses, address.String())
-		}
-		list = append(list, one)
-	}
-	return list
+// Members counts the other members.
+type Members struct {
+	Known     int `json:"known"`
+	Connected int `json:"connected"`
+}
+
+// Collection is one that TAXII clients see.
+type Collection struct {
+	ID    string `json:"id"`
+	Alias string `json:"alias,omitempty"`
+	Title string `json:"title"`
+	Owner string `json:"owner,omitempty"` // none: it is made of several
+	Write bool   `json:"can_write"`
 }
