@@ -157,7 +157,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
 		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
-		"looking after what is found late": n.late.Run,
+		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {

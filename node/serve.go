@@ -139,7 +139,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 	}
 	settings.Authenticator, settings.Accounts = n.accounts, n.accounts
 	settings.Owner = &clients.Administration{Own: n.repo.Config.Organisation.Name, Described: n.described, State: n.state, Collections: n.owner}
-	settings.Hosts = n.hosts()
+	settings.Hosts, settings.Meter = n.hosts(), n.health.Requests
 	settings.RateLimit = int(n.repo.Config.TAXII.RateLimit)
 	if settings.TrustedProxies, err = config.ParseNetworks(n.repo.Config.TAXII.TrustedProxies); err != nil {
 		return nil, err

@@ -91,7 +91,7 @@ func (n *Node) wirePipelines() error {
 	}
 	n.replicator = &replicate.Replicator{
 		Consortium: n.consortium, Identity: n.repo.Keys.Identity, Outbox: outbox, View: view, State: n.state, Blocks: n.host,
-		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Log: n.log,
+		Confirmed: n.minter.Confirm, Saw: n.sole.Saw, Work: n.arrived, Stages: n.stages, Log: n.log,
 	}
 	n.fetcher = &replicate.Fetcher{
 		View: view, State: n.state, Blocks: n.host, Work: n.arrived, Gone: n.replicator, Own: own, Disk: n.disk, Memory: replicate.OpenBytes,
@@ -159,7 +159,7 @@ func (n *Node) wireTasks() error {
 	n.late.Reread, n.late.Recheck = n.notary.Reread, n.notary.Recheck
 	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
-		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail,
+		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail, Stages: n.stages,
 		Anchor: anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
 	}
 	return n.feeds.Load()
@@ -204,7 +204,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Certificate: n.certified, Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

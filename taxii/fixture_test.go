@@ -45,7 +45,7 @@ func (f *fixture) newHandler(change ...func(*Config)) *Handler {
 		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Authenticator: f.backend,
 		Accounts: f.backend, Owner: f.backend, Auditor: f.backend,
 		CursorKey: []byte("sixteen bytes or more"),
-		Log:       slog.New(slog.NewTextHandler(f.log, nil)),
+		Log:       slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:       f.clock.Now,
 	}
 	for _, set := range change {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +33,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.leave != nil {
 			x.leave()
 		}
-		h.logAccess(x, time.Since(start), err)
+		took := time.Since(start)
+		h.logAccess(x, took, err)
+		if h.meter != nil {
+			h.meter.Served(x.r.Method, routeOf(x.r), x.w.status, took)
+		}
 	}()
 	err = h.run(x)
 	switch {
@@ -43,6 +48,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.sendProblem(x, problemOf(err))
 	}
+}
+
+// Meter counts requests.
+type Meter interface {
+	// Served is told the path as the protocol writes it, such as "/{root}/collections", or "" if there is none like it,
+	// and the answer's status, or 0 if there was none. Only the method is the client's own word.
+	Served(method, route string, status int, took time.Duration)
+}
+
+// routeOf is the route by which a request was answered.
+func routeOf(r *http.Request) string {
+	route := mux.CurrentRoute(r)
+	if route == nil {
+		return ""
+	}
+	path, err := route.GetPathTemplate()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(path, slash)
 }
 
 // left tells whether the request failed because the client is gone.
@@ -125,7 +150,10 @@ func (h *Handler) logAccess(x *exchange, took time.Duration, err error) {
 		slog.String("user", x.who.User),
 		slog.String("remote", x.r.RemoteAddr),
 	}
-	level := slog.LevelInfo
+	level := slog.LevelDebug // what goes well is counted; who did what is in the audit log
+	if x.w.status >= http.StatusBadRequest {
+		level = slog.LevelInfo
+	}
 	if err != nil && !x.left(err) && problemOf(err).status == http.StatusInternalServerError {
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", err))

@@ -57,6 +57,7 @@ type Config struct {
 	Accounts      Accounts // nil: there are no accounts under /v1
 	Owner         Owner    // nil: collections are not made over HTTP
 	Auditor       Auditor  // nil: nobody keeps an audit log
+	Meter         Meter    // nil: nobody counts
 
 	// CursorKey is a secret of at least 16 bytes that the cursors of pages are made with. It must outlive restarts, as
 	// clients keep cursors for days.
@@ -103,6 +104,7 @@ type Handler struct {
 	accounts   Accounts
 	owner      Owner
 	audit      Auditor
+	meter      Meter
 	gate       *gate
 	cursors    cursors
 	pages      PageLimits
@@ -149,6 +151,7 @@ func NewHandler(c Config) (*Handler, error) {
 		accounts:         c.Accounts,
 		owner:            c.Owner,
 		audit:            c.Auditor,
+		meter:            c.Meter,
 		cursors:          cursors{key: slices.Clone(c.CursorKey)},
 		pages:            c.Pages,
 		hosts:            c.Hosts,
@@ -202,12 +205,15 @@ func (c Config) withDefaults() Config {
 // or its password or role changes, after the change is durable.
 func (h *Handler) Forget(user string) { h.gate.known.forget(user) }
 
+// slash is the end of every route.
+const slash = "{slash:/?}"
+
 // routes maps paths to what is there. The standard's paths end in a slash; they work without it too, and not by a
 // redirect, which turns a POST into a GET.
 func (h *Handler) routes() *mux.Router {
 	r := mux.NewRouter().SkipClean(true)
 	add := func(path string, serve endpoint) {
-		r.Handle(path+"{slash:/?}", serve)
+		r.Handle(path+slash, serve)
 	}
 	add("/taxii2", h.open(methods{http.MethodGet: h.getDiscovery}))
 	add("/v1", h.account(methods{http.MethodGet: h.getVersion}))

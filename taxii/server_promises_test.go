@@ -341,7 +341,7 @@ func TestTheLogTellsHowAnswersCameOut(t *testing.T) {
 		return all[len(all)-1]
 	}
 	f.get("/acme/")
-	if got := line(); !strings.Contains(got, "level=INFO") || !strings.Contains(got, "status=200") || !strings.Contains(got, "user=paul") || strings.Contains(got, "bytes=0 ") {
+	if got := line(); !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, "status=200") || !strings.Contains(got, "user=paul") || strings.Contains(got, "bytes=0 ") {
 		t.Error(got)
 	}
 	f.get("/acme/collections/nowhere/")

@@ -60,16 +60,23 @@ Two nodes must never run from one backup: both would publish under the same name
 				return err
 			}
 			var manifest repo.Manifest
+			var written counter
 			write := func(w io.Writer) error {
-				sealed, err := age.Encrypt(w, to...)
+				sealed, err := age.Encrypt(io.MultiWriter(w, &written), to...)
 				if err != nil {
 					return fmt.Errorf("%w: %w", errUsage, err)
 				}
 				manifest, err = control.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
 				return errors.Join(err, sealed.Close())
 			}
-			if err := out.stream(c, write); err != nil || out.stdout() {
+			if err := out.stream(c, write); err != nil {
 				return err
+			}
+			if err := repo.NoteBackup(a.dir, repo.BackedUp{At: manifest.Created, Bytes: int64(written)}); err != nil {
+				a.remark(c, "the backup is good, and status will not know of it: "+err.Error())
+			}
+			if out.stdout() {
+				return nil
 			}
 			return a.printBackedUp(c, manifest, "the backup is in "+args[0])
 		},
@@ -77,6 +84,14 @@ Two nodes must never run from one backup: both would publish under the same name
 	out.forceFlag(c)
 	c.Flags().StringArrayVar(&recipients, "recipient", nil, "seal to an age `recipient` (age1…, age1pq1…) instead of a passphrase; may be repeated")
 	return c
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // backupRecipients is who can open a backup.

@@ -21,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -81,28 +82,40 @@ func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
 
 // Accept takes the good ones of the objects in, as a client posts them. It gives the id of their status.
 func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
-	return p.AcceptAs(who, c, into, a, p.Anchor)
+	id, refused, err := p.accept(who, c, into, a, p.Anchor)
+	p.Outbox.Stages.Refused(stages.Own, refused)
+	return id, err
 }
 
-// AcceptAs takes the good ones in, and says how they go onto the chain.
+// AcceptAs takes the good ones in, and says how they go onto the chain. What it refuses counts where it comes from.
 func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (string, error) {
+	id, _, err := p.accept(who, c, into, a, as)
+	return id, err
+}
+
+func (p *Publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (id string, refused int, err error) {
 	if err := p.Disk.Room(); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	b, err := p.read(into, a)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	in := b.intake(who.User, as)
 	defer in.request.End()
 	if err := b.each(in.add); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := in.finish(); err != nil {
-		return "", err
+		return "", 0, err
+	}
+	for _, line := range b.Lines {
+		if line.Failure != "" {
+			refused++
+		}
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: b.now}
-	return status.ID, p.Outbox.AddStatus(status, b.Lines)
+	return status.ID, refused, p.Outbox.AddStatus(status, b.Lines)
 }
 
 // Batch is one request on its way into the outbox. Its objects are read twice, and never held together: what one of

@@ -69,7 +69,13 @@ type memos interface {
 type WebhookStatus struct {
 	Name string `json:"name"`
 	problem.Condition
+	Backlog int       `json:"backlog"`           // objects that are not sent yet; no more than 1,000 are counted
+	Oldest  time.Time `json:"oldest,omitzero"`   // when the first of them came into the view
+	Unknown string    `json:"unknown,omitempty"` // why that can't be told
 }
+
+// maxBacklog is how many objects are counted that a receiver has not taken.
+const maxBacklog = 1000
 
 // NewWebhook makes a webhook of the configuration, whose collection is as the view knows it.
 func NewWebhook(config config.Webhook, served *view.View, memos memos, shown *signal.Signal, log *slog.Logger) (*Webhook, error) {
@@ -103,7 +109,40 @@ func WebhookCollection(own repo.Consortium, id string) string {
 
 // Status tells how it is.
 func (w *Webhook) Status() WebhookStatus {
-	return WebhookStatus{Name: w.config.Name, Condition: w.condition.Get()}
+	s := WebhookStatus{Name: w.config.Name, Condition: w.condition.Get()}
+	waiting, err := w.waiting(maxBacklog)
+	if err != nil {
+		s.Unknown = err.Error()
+	} else if s.Backlog = len(waiting); s.Backlog > 0 {
+		s.Oldest = waiting[0].Added()
+	}
+	return s
+}
+
+// waiting are the first entries that were not sent.
+func (w *Webhook) waiting(most int) ([]*view.Entry, error) {
+	data, err := w.memos.Memo(w.memo())
+	if err != nil || data == nil { // it begins with what comes next
+		return nil, err
+	}
+	after, err := w.parsePlace(data)
+	if err != nil {
+		return nil, err
+	}
+	entries, _, err := w.view.Page(w.query(after, most))
+	return entries, err
+}
+
+func (w *Webhook) query(after int64, most int) view.Query {
+	return view.Query{Collection: w.config.Collection, Types: w.config.Types, Versions: view.Versions{All: true}, After: after, Limit: most}
+}
+
+func (w *Webhook) parsePlace(data []byte) (int64, error) {
+	after, err := strconv.ParseInt(string(data), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the place of webhook %s: %w", w.config.Name, err)
+	}
+	return after, nil
 }
 
 // run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view
@@ -116,9 +155,9 @@ func (w *Webhook) run(ctx context.Context) error {
 	}
 	for failures := 0; ctx.Err() == nil; {
 		shown := w.shown.Changed()
-		entries, _, err := w.view.Page(view.Query{
-			Collection: w.config.Collection, Types: w.config.Types, Versions: view.Versions{All: true}, After: after, Limit: webhookBatch, WithObjects: true,
-		})
+		next := w.query(after, webhookBatch)
+		next.WithObjects = true
+		entries, _, err := w.view.Page(next)
 		if err != nil { // of the view, which is derived: it is no reason to end the node
 			w.condition.Set("view", err.Error())
 			w.pause(ctx, failures, err)
@@ -161,11 +200,7 @@ func (w *Webhook) place() (int64, error) {
 		return 0, err
 	}
 	if data != nil {
-		after, err := strconv.ParseInt(string(data), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("the place of webhook %s: %w", w.config.Name, err)
-		}
-		return after, nil
+		return w.parsePlace(data)
 	}
 	after, err := w.view.Changed(w.config.Collection)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
@@ -38,6 +39,7 @@ type Feeds struct {
 	Ledger  wallet
 	Anchor  outbox.Anchor // how what they bring goes onto the chain
 	Trail   taxii.Auditor
+	Stages  *stages.Stages
 	Problem func() error
 	changed signal.Signal
 	Log     *slog.Logger
@@ -54,6 +56,7 @@ type nodeFeed struct {
 
 	mu   sync.Mutex
 	last *feed.Report
+	good time.Time // when a run last ended well, since the start
 	next time.Time // when it runs again; zero if nobody runs it
 }
 
@@ -74,6 +77,7 @@ type Info struct {
 	Interval    string       `json:"interval"`
 	Credentials string       `json:"credentials"`
 	Last        *feed.Report `json:"last_run,omitempty"`
+	Good        time.Time    `json:"last_success,omitzero"` // since the node was started
 	Next        time.Time    `json:"next_run,omitzero"`
 }
 
@@ -238,9 +242,10 @@ func (f *Feeds) pull(ctx context.Context, one *nodeFeed, again bool) (*feed.Repo
 	}
 	sink := f.sink(one.config)
 	report, err := one.feed.Run(ctx, sink)
-	one.mu.Lock()
-	one.last = report
-	one.mu.Unlock()
+	one.note(report, err)
+	if report != nil {
+		f.Stages.Refused(stages.Own, report.Refused)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			f.Log.Warn("a feed could not be pulled", "feed", one.config.Name, "new", report.New, "error", err)
@@ -250,6 +255,15 @@ func (f *Feeds) pull(ctx context.Context, one *nodeFeed, again bool) (*feed.Repo
 	f.Log.Info("a feed was pulled", "feed", one.config.Name, "objects", report.Objects, "new", report.New, "known", report.Known,
 		"refused", report.Refused, "rest", report.Rest, "took", report.Ended.Sub(report.Started).Round(time.Millisecond))
 	return report, sink.confirmed(ctx)
+}
+
+// note takes down how a run went.
+func (one *nodeFeed) note(report *feed.Report, err error) {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.last = report; err == nil && report.Problem == "" {
+		one.good = report.Ended
+	}
 }
 
 // RunNow runs a feed when an operator asks for it. What went wrong is in the report.
@@ -363,7 +377,7 @@ func (one *nodeFeed) info() Info {
 	c := one.config
 	return Info{
 		Name: c.Name, Kind: c.Kind, URL: c.URL, Collection: c.Collection, Into: c.Into, Interval: c.Interval.String(),
-		Credentials: feedCredentials(c).String(), Last: one.last, Next: one.next,
+		Credentials: feedCredentials(c).String(), Last: one.last, Good: one.good, Next: one.next,
 	}
 }
 

@@ -49,6 +49,7 @@ type Observer struct {
 	Sealing     *problem.Monitor
 	Publishing  *problem.Monitor
 	Certificate *problem.Monitor // of an ACME authority's certificate
+	Requests    *Requests
 	Log         *slog.Logger
 	Started     time.Time
 
@@ -114,6 +115,10 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 		s.Webhooks = append(s.Webhooks, hook.Status())
 	}
 	s.Feeds = o.Feeds.Problems()
+	for _, f := range o.Feeds.Infos() {
+		s.Pulled = append(s.Pulled, Pulled{Feed: f.Name, At: f.Good})
+	}
+	s.Backup = o.backup()
 	if s.Exposed, err = o.Collections.ExposedKeys(); err != nil {
 		return Status{}, err
 	}
@@ -121,6 +126,18 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 	s.Peers, s.Missing, s.Repeated, s.Omitted = o.peers(), o.Notary.Missing(), o.Notary.Repeated(), o.Gaps.List()
 	s.Members = o.members(s.Peers)
 	return s, nil
+}
+
+func (o *Observer) backup() (b Backup) {
+	switch last, err := repo.LastBackup(o.Repo.Dir); {
+	case err != nil:
+		b.Unknown = err.Error()
+	case last == nil:
+		b.Unknown = "none was made on this machine"
+	default:
+		b.At, b.Bytes = last.At, last.Bytes
+	}
+	return b
 }
 
 func (o *Observer) daemon() Daemon {

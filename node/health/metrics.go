@@ -11,6 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
 )
 
 const (
@@ -18,132 +19,211 @@ const (
 	metricsAtOnce  = 4               // collections, each of which asks algod for the account
 )
 
-// Metrics shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they
-// carry no object, no identifier and no title.
+// metrics shows the node's status as metrics, in the form of Prometheus. There is nothing secret in them: they carry no
+// object, no identifier and no title.
 func (o *Observer) metrics() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{o}, o.Stages, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{o}, o.Stages, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if o.Requests != nil {
+		registry.MustRegister(o.Requests.served, o.Requests.took)
+	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout, MaxRequestsInFlight: metricsAtOnce})
 }
 
-// metrics asks for the status whenever somebody looks.
-type metrics struct{ observer *Observer }
+// collector asks for the status whenever somebody looks.
+type collector struct{ observer *Observer }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("slnode_"+name, help, labels, nil)
 }
 
 var (
+	descBuild        = describe("build_info", "1, by what program this is.", "version", "commit", "go")
+	descUnknown      = describe("unknown", "1 if something can't be told now: its metric is absent then. 0 if it is known.", "what", "name")
 	descOutbox       = describe("outbox_objects", "Objects that wait to be published, by state.", "state")
 	descPublishing   = describe("publishing_problem", "1 for what keeps objects from being published.", "problem")
 	descWatching     = describe("watching_problem", "1 for what keeps the chain from being followed.", "problem")
+	descReady        = describe("ready", "1 if the chain was followed to its end and is, as /readyz says.")
 	descSource       = describe("source_problem", "1 for what is wrong with a source of the chain.", "source", "problem")
+	descAnswer       = describe("source_answer_age_seconds", "Since a source of the chain last gave a good answer.", "source")
 	descLies         = describe("source_false_transactions", "Transactions that a source leaves out, or of which it says what isn't so.", "source")
 	descLate         = describe("late_transactions", "Transactions that were found when the chain had been passed, by whether the view has them.", "folded")
 	descClock        = describe("clock_ahead_seconds", "How far this machine's clock is ahead of the chain's.")
 	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
+	descExpiry       = describe("certificate_expiry_timestamp_seconds", "When the certificate ends that TAXII clients are shown.")
+	descBackup       = describe("backup_timestamp_seconds", "Of which moment the last backup is that was made on this machine.")
 	descFeed         = describe("feed_problem", "1 for a feed whose last run ended early.", "feed")
+	descPulled       = describe("feed_success_timestamp_seconds", "When a feed was last pulled without a problem.", "feed")
+	descWebhook      = describe("webhook_problem", "1 for what keeps a webhook's receiver from what it is sent.", "webhook", "problem")
+	descBacklog      = describe("webhook_backlog_objects", "Objects that a webhook's receiver has not taken; 1,000 may be more.", "webhook")
+	descOldest       = describe("webhook_backlog_age_seconds", "For how long the first of them has waited.", "webhook")
 	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
+	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
-	descTip          = describe("chain_tip_round", "The chain's last round, by algod and the indexer.")
+	descTip          = describe("chain_tip_round", "The chain's last round: algod's or, while it doesn't answer, the furthest that is known.")
+	descLagRounds    = describe("chain_lag_rounds", "By how many rounds the log is behind that.")
+	descLagSeconds   = describe("chain_lag_seconds", "For how long there has been a round that the log lacks.")
 	descForged       = describe("indexer_forged_transactions_total", "Transactions from the indexer that nobody signed.")
 	descMissing      = describe("member_missing_transactions", "Sequence numbers of a member that the indexer has not shown.", "member", "overdue")
 	descRepeated     = describe("member_repeated_numbers_total", "Sequence numbers that a member gave to a second transaction: it has more than one node.", "member")
 	descOmitted      = describe("indexer_omitted_transactions", "Transactions that algod has and the indexer has not given.")
-	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
 	descExposed      = describe("exposed_collections", "Collections whose key somebody has who should not, by whose they are and why.", "owner", "reason")
 	descObjects      = describe("view_objects", "Versions of objects that are served.")
 	descWaiting      = describe("view_waiting_events", "Events whose blocks are not here yet.")
 	descUndecided    = describe("view_undecided_events", "Events that wait for a record or a key.")
-	descPeers        = describe("peers_connected", "Members' nodes that are connected.")
+	descKnown        = describe("members_known", "Other members of the consortium.")
+	descConnected    = describe("members_connected", "Other members whose nodes are connected.")
 	descMember       = describe("member", "1 if this organisation is a member of the consortium now.")
 	descStatusFailed = describe("status_errors", "1 if the status could not be found out.")
 )
 
 // Describe sends nothing: which labels there are depends on the consortium.
-func (m metrics) Describe(chan<- *prometheus.Desc) {}
+func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector].
-func (m metrics) Collect(out chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
+func (c collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
 	defer cancel()
-	s, err := m.observer.Status(ctx)
-	gauge(descStatusFailed, number(err != nil))
+	s, err := c.observer.Status(ctx)
+	e := exposition{out: out, now: time.Now()}
+	e.gauge(descStatusFailed, number(err != nil))
 	if err != nil {
 		return
 	}
-	gauge(descOutbox, float64(s.Publishing.Accepted), "accepted")
-	gauge(descOutbox, float64(s.Publishing.Stored), "stored")
-	gauge(descOutbox, float64(s.Publishing.Signed), "signed")
+	e.gauge(descBuild, 1, s.Daemon.Version, s.Daemon.Commit, s.Daemon.Go)
+	e.gauge(descReady, number(c.observer.Ready() == nil))
+	e.publishing(s)
+	e.chain(s)
+	e.outside(s)
+	e.gauge(descDisk, float64(s.Disk.Free))
+	e.gauge(descObjects, float64(s.View.Objects))
+	e.gauge(descWaiting, float64(s.View.Waiting))
+	e.gauge(descUndecided, float64(s.View.Undecided))
+	e.members(s)
+}
+
+// exposition is one collection of the metrics.
+type exposition struct {
+	out chan<- prometheus.Metric
+	now time.Time
+}
+
+func (e exposition) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	e.out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+func (e exposition) counter(d *prometheus.Desc, value float64, labels ...string) {
+	e.out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, value, labels...)
+}
+
+// known says whether something is known, and reports it. What isn't is absent, and an alarm can be set on that.
+func (e exposition) known(is bool, what, name string) bool {
+	e.gauge(descUnknown, number(!is), what, name)
+	return is
+}
+
+// moment shows a time that may not be known.
+func (e exposition) moment(d *prometheus.Desc, at time.Time, what, name string, labels ...string) {
+	if e.known(!at.IsZero(), what, name) {
+		e.gauge(d, float64(at.UnixMilli())/1000, labels...)
+	}
+}
+
+func (e exposition) publishing(s Status) {
+	e.gauge(descOutbox, float64(s.Publishing.Accepted), "accepted")
+	e.gauge(descOutbox, float64(s.Publishing.Stored), "stored")
+	e.gauge(descOutbox, float64(s.Publishing.Signed), "signed")
 	said := map[string]bool{"": true} // a metric that comes twice fails all of them
 	for _, one := range append([]problem.Condition{s.Publishing.Condition}, s.Publishing.Also...) {
 		if !said[one.Problem] {
 			said[one.Problem] = true
-			gauge(descPublishing, 1, one.Problem)
+			e.gauge(descPublishing, 1, one.Problem)
 		}
 	}
-	for _, f := range s.Feeds {
-		gauge(descFeed, 1, f.Name)
+	if e.known(s.Publishing.Funds == "", "account", "") {
+		e.gauge(descFree, float64(s.Publishing.Free))
+		e.gauge(descLocked, float64(s.Publishing.Locked))
 	}
-	gauge(descDisk, float64(s.Disk.Free))
-	if s.Certificate.Problem != "" {
-		gauge(descCertificate, 1, s.Certificate.Problem)
-	}
-	if s.Publishing.Funds == "" {
-		gauge(descFree, float64(s.Publishing.Free))
-		gauge(descLocked, float64(s.Publishing.Locked))
-	}
-	gauge(descRound, float64(s.Watching.Round))
-	gauge(descTip, float64(s.Watching.Tip))
-	if s.Watching.Problem != "" {
-		gauge(descWatching, 1, s.Watching.Problem)
-	}
-	collectSources(s, gauge)
-	if s.Clock.Known {
-		gauge(descClock, s.Clock.Ahead)
-	}
-	out <- prometheus.MustNewConstMetric(descForged, prometheus.CounterValue, float64(s.Watching.Forged))
-	gauge(descOmitted, float64(len(s.Omitted)))
-	for _, r := range s.Repeated {
-		out <- prometheus.MustNewConstMetric(descRepeated, prometheus.CounterValue, float64(r.Count), r.Member)
-	}
-	gauge(descReserved, float64(s.Publishing.Reserved))
-	for l, count := range exposedBy(s.Exposed) {
-		gauge(descExposed, float64(count), l.owner, l.reason)
-	}
-	gauge(descObjects, float64(s.View.Objects))
-	gauge(descWaiting, float64(s.View.Waiting))
-	gauge(descUndecided, float64(s.View.Undecided))
-	gauge(descMember, number(s.Member))
-	collectMembers(s, gauge)
+	e.gauge(descReserved, float64(s.Publishing.Reserved))
+	e.moment(descBackup, s.Backup.At, "backup", "")
 }
 
-// collectSources collects what is about the sources of the chain.
-func collectSources(s Status, gauge func(d *prometheus.Desc, value float64, labels ...string)) {
-	for _, one := range s.Watching.Sources {
+// chain is about the chain and its sources.
+func (e exposition) chain(s Status) {
+	w := s.Watching
+	e.gauge(descRound, float64(w.Round))
+	if e.known(w.Algod > 0 || w.Indexer > 0, "tip", "") {
+		e.gauge(descTip, float64(w.Tip))
+		e.gauge(descLagRounds, float64(w.LagRounds))
+		e.gauge(descLagSeconds, w.LagSeconds)
+	}
+	if w.Problem != "" {
+		e.gauge(descWatching, 1, w.Problem)
+	}
+	algod := false
+	for _, one := range w.Sources {
 		if one.Problem != "" {
-			gauge(descSource, 1, one.Name, one.Problem)
+			e.gauge(descSource, 1, one.Name, one.Problem)
 		}
-		gauge(descLies, float64(len(one.Lies)), one.Name)
+		e.gauge(descLies, float64(len(one.Lies)), one.Name)
+		e.answer(one.Answered, one.Name)
+		algod = algod || one.Name == state.SourceAlgod
 	}
-	gauge(descLate, float64(s.Late.Found-s.Late.Unfolded), "yes")
-	gauge(descLate, float64(s.Late.Unfolded), "no")
+	if !algod { // its blocks are not followed, and it is asked all the same
+		e.answer(w.AlgodAnswer, state.SourceAlgod)
+	}
+	e.gauge(descLate, float64(s.Late.Found-s.Late.Unfolded), "yes")
+	e.gauge(descLate, float64(s.Late.Unfolded), "no")
+	e.counter(descForged, float64(w.Forged))
+	e.gauge(descOmitted, float64(len(s.Omitted)))
+	if e.known(s.Clock.Known, "clock", "") {
+		e.gauge(descClock, s.Clock.Ahead)
+	}
 }
 
-// collectMembers collects what is about other members.
-func collectMembers(s Status, gauge func(d *prometheus.Desc, value float64, labels ...string)) {
-	connected := 0
-	for _, p := range s.Peers {
-		if p.Connected {
-			connected++
-		}
+func (e exposition) answer(at time.Time, source string) {
+	if e.known(!at.IsZero(), "source", source) {
+		e.gauge(descAnswer, max(0, e.now.Sub(at)).Seconds(), source)
 	}
-	gauge(descPeers, float64(connected))
+}
+
+// outside is about servers that the node sends something to or takes something from, and about its certificate.
+func (e exposition) outside(s Status) {
+	for _, f := range s.Feeds {
+		e.gauge(descFeed, 1, f.Name)
+	}
+	for _, f := range s.Pulled {
+		e.moment(descPulled, f.At, "feed", f.Feed, f.Feed)
+	}
+	for _, hook := range s.Webhooks {
+		if hook.Problem != "" {
+			e.gauge(descWebhook, 1, hook.Name, hook.Problem)
+		}
+		if !e.known(hook.Unknown == "", "webhook", hook.Name) {
+			continue
+		}
+		e.gauge(descBacklog, float64(hook.Backlog), hook.Name)
+		age := 0.0
+		if !hook.Oldest.IsZero() {
+			age = max(0, e.now.Sub(hook.Oldest)).Seconds()
+		}
+		e.gauge(descOldest, age, hook.Name)
+	}
+	if s.Certificate.Problem != "" {
+		e.gauge(descCertificate, 1, s.Certificate.Problem)
+	}
+	if s.Daemon.HTTPS() {
+		e.moment(descExpiry, s.Daemon.CertificateUntil, "certificate", "")
+	}
+}
+
+// members is about other members.
+func (e exposition) members(s Status) {
+	e.gauge(descMember, number(s.Member))
+	e.gauge(descKnown, float64(s.Members.Known))
+	e.gauge(descConnected, float64(s.Members.Connected))
 	type label struct {
 		member  string
 		overdue bool
@@ -157,7 +237,17 @@ func collectMembers(s Status, gauge func(d *prometheus.Desc, value float64, labe
 		if l.overdue {
 			overdue = "yes"
 		}
-		gauge(descMissing, float64(count), l.member, overdue)
+		e.gauge(descMissing, float64(count), l.member, overdue)
+	}
+	repeated := map[string]float64{} // two may have had one name
+	for _, r := range s.Repeated {
+		repeated[r.Member] += float64(r.Count)
+	}
+	for member, count := range repeated {
+		e.counter(descRepeated, count, member)
+	}
+	for l, count := range exposedBy(s.Exposed) {
+		e.gauge(descExposed, float64(count), l.owner, l.reason)
 	}
 }
 

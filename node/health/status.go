@@ -1,6 +1,7 @@
 package health
 
 import (
+	"strings"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/version"
@@ -90,6 +91,9 @@ type Status struct {
 	Webhooks []clients.WebhookStatus `json:"webhooks,omitempty"`
 	// Feeds are those whose last run ended early, and why.
 	Feeds []feeds.Problem `json:"feeds,omitempty"`
+	// Pulled is when each feed was last pulled without a problem.
+	Pulled []Pulled `json:"feeds_pulled,omitempty"`
+	Backup Backup   `json:"backup"`
 	// Missing are sequence numbers of members that the chain should have shown.
 	Missing []proof.Missing `json:"missing,omitempty"`
 	// Exposed are collections, of this organisation's or that it publishes in, whose keys others have than their readers.
@@ -126,6 +130,9 @@ type Daemon struct {
 	CertificateUntil time.Time `json:"certificate_until,omitzero"`
 }
 
+// HTTPS reports whether TAXII clients are served with a certificate of the node's own.
+func (d Daemon) HTTPS() bool { return strings.HasPrefix(d.TAXII, "https:") }
+
 // Members counts the other members.
 type Members struct {
 	Known     int `json:"known"`
@@ -139,4 +146,17 @@ type Collection struct {
 	Title string `json:"title"`
 	Owner string `json:"owner,omitempty"` // none: it is made of several
 	Write bool   `json:"can_write"`
+}
+
+// Pulled is when a feed was last pulled without a problem.
+type Pulled struct {
+	Feed string    `json:"feed"`
+	At   time.Time `json:"at,omitzero"` // zero if it was not since the start
+}
+
+// Backup is the last backup that was made on this machine.
+type Backup struct {
+	At      time.Time `json:"at,omitzero"` // of which moment it is; zero if there is none
+	Bytes   int64     `json:"bytes,omitzero"`
+	Unknown string    `json:"unknown,omitempty"` // why nothing is known
 }

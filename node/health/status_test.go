@@ -230,7 +230,8 @@ func TestTheMetricsSayWhatTheStatusSays(t *testing.T) {
 		"slnode_indexer_forged_transactions_total 3", "slnode_indexer_omitted_transactions 2", `slnode_member_repeated_numbers_total{member="mallory"} 6`,
 		`slnode_member_missing_transactions{member="mallory",overdue="no"} 4`, `slnode_member_missing_transactions{member="founder",overdue="yes"} 2`,
 		`slnode_exposed_collections{owner="self",reason="removed"} 1`, `slnode_exposed_collections{owner="member",reason="removed"} 0`,
-		"slnode_view_objects 2", "slnode_view_waiting_events 0", "slnode_view_undecided_events 0", "slnode_peers_connected 1", "slnode_member 1",
+		"slnode_view_objects 2", "slnode_view_waiting_events 0", "slnode_view_undecided_events 0", "slnode_members_connected 1", "slnode_members_known 2", "slnode_member 1", "slnode_chain_lag_rounds 3", "slnode_chain_lag_seconds 7.5", "slnode_ready 0",
+		`slnode_webhook_backlog_objects{webhook="siem"} 0`, `slnode_webhook_backlog_age_seconds{webhook="siem"} 0`, `slnode_unknown{name="siem",what="webhook"} 0`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("the metrics don't say %s", line)

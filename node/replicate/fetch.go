@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/retry"
@@ -53,6 +54,7 @@ type Fetcher struct {
 	settling sync.Mutex
 	settled  signal.Signal // a load was settled, or what was undecided was looked at again
 	reviews  pace
+	loud     rate.Sometimes // the log, about what others published that does not count
 }
 
 // withdrawn knows what left the view while its blocks were on their way.
@@ -79,6 +81,7 @@ type served interface {
 
 // Run fetches until the context ends.
 func (f *Fetcher) Run(ctx context.Context) error {
+	f.loud = rate.Sometimes{First: 10, Interval: time.Minute}
 	if err := f.reconsider(); err != nil { // the node may have stopped between a record and its objects
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -42,6 +43,7 @@ type Replicator struct {
 	Confirmed  func(context.Context, []consortium.Place) error // tells the minter what is on the chain
 	Saw        func([]consortium.Event) error                  // is told what the chain shows, counts or not
 	Work       *signal.Signal                                  // events wait for their blocks
+	Stages     *stages.Stages
 	Log        *slog.Logger
 
 	withdrawals atomic.Uint64 // objects that left, since the start
@@ -218,14 +220,15 @@ func (r *Replicator) withdraw(ctx context.Context, recalls []view.Recall) error 
 			continue
 		}
 		r.withdrawals.Add(uint64(len(ended)))
+		r.Stages.Withdrawn(len(slices.DeleteFunc(slices.Clone(ended), func(e view.Event) bool { return e.Note.Kind == wire.KindBatch && e.Index == 0 })))
 		whole := withoutTheirObjects(ended)
 		names := make([]wire.Publication, len(whole))
 		for i, e := range whole {
 			names[i] = e.Name()
 			if e.Note.Kind == wire.KindBatch {
-				r.Log.Info("a batch of objects was withdrawn", "txid", e.TxID, "publisher", e.Sender)
+				r.Log.Debug("a batch of objects was withdrawn", "txid", e.TxID, "publisher", e.Sender)
 			} else {
-				r.Log.Info("an object was withdrawn", "txid", names[i], "publisher", e.Sender)
+				r.Log.Debug("an object was withdrawn", "txid", names[i], "publisher", e.Sender)
 			}
 		}
 		if err := r.Outbox.Withdraw(names...); err != nil {

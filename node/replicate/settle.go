@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -97,11 +98,15 @@ func (f *Fetcher) passed(stage stages.Stage, e view.Event, accepted time.Time) {
 	f.Stages.Passed(stage, stages.Of(f.State.Ours(e.Sender)), accepted)
 }
 
-// warn says what of others doesn't count, and why.
+// warn says what of others doesn't count, and why. Anybody who is a member can publish much that doesn't: the log has
+// some of it, and how much it was.
 func (f *Fetcher) warn(outcomes []view.Outcome) {
 	for _, o := range outcomes {
 		if o.State == view.Refused {
-			f.Log.Warn("what a member published does not count", "txid", o.Event.TxID, "sender", o.Event.Sender, "reason", o.Reason)
+			f.Stages.Refused(stages.Of(f.State.Ours(o.Event.Sender)), 1)
+			level := slog.LevelDebug
+			f.loud.Do(func() { level = slog.LevelWarn })
+			f.Log.Log(context.Background(), level, "what a member published does not count", "txid", o.Event.TxID, "sender", o.Event.Sender, "reason", o.Reason)
 		}
 	}
 }

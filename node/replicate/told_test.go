@@ -46,7 +46,7 @@ func TestTheLogSaysWhatTheChainBroughtAbout(t *testing.T) {
 	nodetest.Must(t, w.Deliver(e))
 	w.Drain()
 	nodetest.Must(t, w.Deliver(w.Destroy(other, e.Asset)))
-	says("an end", "level=INFO", `msg="an object was withdrawn"`, "txid="+e.TxID, "publisher="+other.Address())
+	says("an end", "level=DEBUG", `msg="an object was withdrawn"`, "txid="+e.TxID, "publisher="+other.Address())
 
 	keyring := w.keyring(self, other)
 	nodetest.Must(t, w.Deliver(keyring))

@@ -2,6 +2,7 @@
 package stages
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,47 @@ func Of(own bool) Origin {
 type Stages struct {
 	passed *prometheus.CounterVec
 	took   *prometheus.HistogramVec
+	// What operators ask for by its name; see [Totals].
+	accepted, published, received, withdrawn, refused, refusedOfMembers atomic.Uint64
+}
+
+// Totals are what became of objects since the start.
+type Totals struct {
+	Accepted         uint64 // from clients and feeds
+	Published        uint64 // own ones, confirmed by the chain
+	Received         uint64 // of other members, in the view
+	Withdrawn        uint64 // by whomever
+	Refused          uint64 // of clients and feeds
+	RefusedOfMembers uint64 // what other members published and does not count
+}
+
+// Totals counts since the start.
+func (s *Stages) Totals() Totals {
+	if s == nil {
+		return Totals{}
+	}
+	return Totals{
+		Accepted: s.accepted.Load(), Published: s.published.Load(), Received: s.received.Load(), Withdrawn: s.withdrawn.Load(),
+		Refused: s.refused.Load(), RefusedOfMembers: s.refusedOfMembers.Load(),
+	}
+}
+
+// Refused counts objects that are not taken: own ones before they are published, or what another member published.
+func (s *Stages) Refused(origin Origin, n int) {
+	switch {
+	case s == nil:
+	case origin == Own:
+		s.refused.Add(uint64(n))
+	default:
+		s.refusedOfMembers.Add(uint64(n))
+	}
+}
+
+// Withdrawn counts objects that were taken back.
+func (s *Stages) Withdrawn(n int) {
+	if s != nil {
+		s.withdrawn.Add(uint64(n))
+	}
 }
 
 // buckets are in seconds: a node with its own chain is done in milliseconds, a round takes three seconds, and what
@@ -90,6 +132,14 @@ func (s *Stages) Passed(stage Stage, origin Origin, accepted time.Time) {
 		return
 	}
 	s.passed.WithLabelValues(string(stage), string(origin)).Inc()
+	switch {
+	case stage == Accepted:
+		s.accepted.Add(1)
+	case stage == Confirmed:
+		s.published.Add(1)
+	case stage == Visible && origin == Member:
+		s.received.Add(1)
+	}
 	if stage != Accepted {
 		s.took.WithLabelValues(string(stage), string(origin)).Observe(max(0, time.Since(accepted)).Seconds())
 	}
@@ -102,7 +152,17 @@ func (s *Stages) Describe(out chan<- *prometheus.Desc) {
 	}
 	s.passed.Describe(out)
 	s.took.Describe(out)
+	for _, d := range []*prometheus.Desc{descPublished, descReceived, descWithdrawn, descRefused} {
+		out <- d
+	}
 }
+
+var (
+	descPublished = prometheus.NewDesc("slnode_published_objects_total", "Objects of this organisation that the chain confirmed since the start.", nil, nil)
+	descReceived  = prometheus.NewDesc("slnode_received_objects_total", "Objects of other members that came into the view since the start.", nil, nil)
+	descWithdrawn = prometheus.NewDesc("slnode_withdrawn_objects_total", "Objects that were withdrawn since the start, by whomever.", nil, nil)
+	descRefused   = prometheus.NewDesc("slnode_refused_objects_total", "Objects that were not taken since the start: of clients and feeds (own), or of other members.", []string{"origin"}, nil)
+)
 
 // Collect implements [prometheus.Collector].
 func (s *Stages) Collect(out chan<- prometheus.Metric) {
@@ -111,4 +171,13 @@ func (s *Stages) Collect(out chan<- prometheus.Metric) {
 	}
 	s.passed.Collect(out)
 	s.took.Collect(out)
+	t := s.Totals()
+	count := func(d *prometheus.Desc, n uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+	}
+	count(descPublished, t.Published)
+	count(descReceived, t.Received)
+	count(descWithdrawn, t.Withdrawn)
+	count(descRefused, t.Refused, string(Own))
+	count(descRefused, t.RefusedOfMembers, string(Member))
 }

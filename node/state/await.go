@@ -17,6 +17,9 @@ type Follower interface {
 // Source is how it goes with one source of the chain.
 type Source = chainwatch.SourceState
 
+// SourceAlgod is what algod is called among the sources.
+const SourceAlgod = chainwatch.AlgodName
+
 // AwaitTip waits until the state has reached the tip of the chain once.
 func AwaitTip(ctx context.Context, f Follower) error {
 	if err := f.AwaitTip(ctx); err != nil {
