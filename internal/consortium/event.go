@@ -42,7 +42,8 @@ type Event struct {
 	Note         wire.Note `json:"note"`
 	Directory    string    `json:"directory,omitzero"` // CIDv1 of the URL; none in a destroy
 	MetadataHash []byte    `json:"metadata_hash,omitzero"`
-	Lease        []byte    `json:"-"` // 32 bytes; only its sender knows what they stand for
+	Fee          uint64    `json:"fee,omitzero"` // that the sender paid, in microalgo
+	Lease        []byte    `json:"-"`            // 32 bytes; only its sender knows what they stand for
 }
 
 // Place is where on the chain something is: the transaction, its round, and the NFT that it made.

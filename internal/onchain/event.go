@@ -40,6 +40,7 @@ func (c Confirmed) Event(network [32]byte) (consortium.Event, error) {
 	}
 	e := consortium.Event{
 		Position: c.Position, Time: c.Time.UTC(), TxID: c.TxID, Sender: c.Txn.Sender.String(), Consortium: id, Note: note,
+		Fee: uint64(c.Txn.Fee),
 	}
 	if c.Txn.Lease != ([32]byte{}) {
 		e.Lease = c.Txn.Lease[:]

@@ -204,7 +204,7 @@ func (f *Fetcher) decide(o *opening, e view.Event) view.Outcome {
 		f.Log.Warn("an object was sealed to a key epoch that is over; it counts, since the grace is not over",
 			"txid", e.TxID, "sender", e.Sender, "epoch", metadata.Properties.Epoch)
 	}
-	return view.Outcome{Event: e, State: view.InView, Entry: entry}
+	return view.Outcome{Event: e, State: view.InView, Epoch: metadata.Properties.Epoch, Entry: entry}
 }
 
 // open opens the object with a key, for an event.

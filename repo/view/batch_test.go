@@ -222,3 +222,19 @@ func TestManyAreWithdrawnAFewAtATime(t *testing.T) {
 		t.Errorf("%d of three are carried out, %d end (%v)", n, len(ended), err)
 	}
 }
+
+func TestAnEventKeepsItsEpochAndWhereItWasWithdrawn(t *testing.T) {
+	v, c := newView(t), &chain{}
+	batch, single := c.batch(), c.event()
+	must(t, v.Append([]NewEvent{batch, single}, nil))
+	in := Outcome{Event: Event{Event: single.Event}, State: InView, Epoch: 7, Entry: entryOf(single, collectionA, "malware-1", monday, "one")}
+	must(t, v.Settle([]Outcome{listed(t, v, batch, 1, InView), listed(t, v, batch, 2, InView), in}))
+	withdrawFrom(t, v, batch, 2)
+	withdrawFrom(t, v, single, 0)
+	one, _ := published(t, v, batch, 1)
+	two, _ := published(t, v, batch, 2)
+	gone, _ := published(t, v, single, 0)
+	if one.Ended != (consortium.Position{}) || two.Ended != later || gone.Ended != later || gone.Epoch != 7 {
+		t.Errorf("they ended at %v, %v and %v; the epoch is %d", one.Ended, two.Ended, gone.Ended, gone.Epoch)
+	}
+}

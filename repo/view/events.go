@@ -152,7 +152,7 @@ type Outcome struct {
 	Reason     string
 	Due        time.Time // Waiting: when to try again
 	Collection string    // Undecided: whose records decide
-	Epoch      uint32    // Undecided: see Event
+	Epoch      uint32    // Undecided, InView: see Event
 	Content    []byte    // Held: what is to be known of the record, see View.Content
 	Entry      *Entry    // InView
 }
@@ -213,7 +213,7 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 	if err != nil {
 		return err
 	}
-	e.State, e.Reason = o.State, o.Reason
+	e.State, e.Reason, e.Epoch = o.State, o.Reason, max(e.Epoch, o.Epoch)
 	switch o.State {
 	case Held, Refused:
 		if err := v.conclude(txn, e, o.Content); err != nil {
@@ -228,7 +228,6 @@ func (v *View) settle(txn *kv.Txn, o Outcome) error {
 		}
 		return v.succeed(txn, turn) // it was its turn and it can't be had: who comes next isn't hidden behind it
 	case Undecided:
-		e.Epoch = o.Epoch
 		if err := txn.Set(store.Key(store.TableUndecided, []byte(o.Collection), at), nil); err != nil {
 			return err
 		}

@@ -117,7 +117,7 @@ const (
 )
 
 // tablesFormat is that of the tables. A view of another one is deleted when it is opened, and folded anew.
-const tablesFormat = 5
+const tablesFormat = 6
 
 // Open opens the view in a folder, and makes one that isn't there. A view of another format begins anew.
 func Open(path string, storeKey []byte) (*View, error) {

@@ -75,6 +75,7 @@ func (v *View) Withdraw(recalls ...Recall) (ended []Event, carriedOut int, err e
 type end struct {
 	at    []byte
 	index uint32 // of the object, which may not be known yet
+	by    consortium.Position
 }
 
 // ends is what a recall ends: of a batch first its objects, so that all is done when the batch itself has ended.
@@ -101,10 +102,10 @@ func (v *View) ends(r Recall) (list []end, err error) {
 				return err
 			}
 			for _, o := range objects {
-				list = append(list, end{at: history.PositionKey(o.Position)})
+				list = append(list, end{at: history.PositionKey(o.Position), by: r.At})
 			}
 		}
-		list = append(list, end{at: at, index: r.Index})
+		list = append(list, end{at: at, index: r.Index, by: r.At})
 		return nil
 	})
 	return list, err
@@ -116,7 +117,7 @@ func (v *View) end(txn *kv.Txn, of end) (e Event, err error) {
 		if e, err = history.At(txn, of.at); err != nil {
 			return e, err
 		}
-		return v.endEvent(txn, e)
+		return v.endEvent(txn, e, of.by)
 	}
 	batch, err := history.At(txn, of.at)
 	if err != nil {
@@ -134,10 +135,10 @@ func (v *View) end(txn *kv.Txn, of end) (e Event, err error) {
 	if !isKnown { // it never comes
 		return batch.Object(of.index, "", Listed{}), nil
 	}
-	return v.endEvent(txn, e)
+	return v.endEvent(txn, e, of.by)
 }
 
-func (v *View) endEvent(txn *kv.Txn, e Event) (_ Event, err error) {
+func (v *View) endEvent(txn *kv.Txn, e Event, by consortium.Position) (_ Event, err error) {
 	switch e.State {
 	case Ended:
 		return e, nil
@@ -156,7 +157,7 @@ func (v *View) endEvent(txn *kv.Txn, e Event) (_ Event, err error) {
 	if err != nil {
 		return e, err
 	}
-	e.State = Ended
+	e.State, e.Ended = Ended, by
 	return e, history.Set(txn, e)
 }
 

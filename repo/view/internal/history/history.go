@@ -26,8 +26,10 @@ type Event struct {
 	Tries   int    `json:"tries,omitzero"`   // how often its blocks were asked for in vain
 	Due     int64  `json:"due,omitzero"`     // when they are asked for next, unix milliseconds
 	Entered int64  `json:"entered,omitzero"` // objects in the view: their date_added in microseconds
-	Epoch   uint32 `json:"epoch,omitzero"`   // undecided objects: the key epoch that they are sealed to
+	Epoch   uint32 `json:"epoch,omitzero"`   // objects whose metadata was read: the key epoch that they are sealed to
 	Listed  Listed `json:"listed,omitzero"`  // objects of a batch: what it says of them
+	// Ended is where on the chain it was withdrawn.
+	Ended consortium.Position `json:"ended,omitzero"`
 	// Withdrawn are the indexes of a batch's objects that were taken back, whether or not anything of it was here then:
 	// see [Event.HasWithdrawn].
 	Withdrawn []byte `json:"withdrawn,omitzero"`
@@ -95,7 +97,7 @@ func Set(txn *kv.Txn, e Event) error {
 	if e.Index != 0 {
 		return store.SetJSON(txn, store.Key(store.TableListed, PositionKey(e.Position)), listed{
 			Directory: e.Directory, State: e.State, Reason: e.Reason, Tries: e.Tries, Due: e.Due, Entered: e.Entered, Epoch: e.Epoch,
-			Listed: e.Listed, Publication: e.Publication,
+			Listed: e.Listed, Ended: e.Ended, Publication: e.Publication,
 		})
 	}
 	return store.SetJSON(txn, store.Key(store.TableEvent, PositionKey(e.Position)), e)
@@ -121,15 +123,16 @@ func Transaction(txn *kv.Txn, p consortium.Position) (e Event, err error) {
 
 // listed is what is kept of an object that a batch lists.
 type listed struct {
-	Directory   string `json:"directory"`
-	State       State  `json:"state"`
-	Reason      string `json:"reason,omitzero"`
-	Tries       int    `json:"tries,omitzero"`
-	Due         int64  `json:"due,omitzero"`
-	Entered     int64  `json:"entered,omitzero"`
-	Epoch       uint32 `json:"epoch,omitzero"`
-	Listed      Listed `json:"listed,omitzero"`
-	Publication []byte `json:"publication,omitzero"`
+	Directory   string              `json:"directory"`
+	State       State               `json:"state"`
+	Reason      string              `json:"reason,omitzero"`
+	Tries       int                 `json:"tries,omitzero"`
+	Due         int64               `json:"due,omitzero"`
+	Entered     int64               `json:"entered,omitzero"`
+	Epoch       uint32              `json:"epoch,omitzero"`
+	Listed      Listed              `json:"listed,omitzero"`
+	Ended       consortium.Position `json:"ended,omitzero"`
+	Publication []byte              `json:"publication,omitzero"`
 }
 
 func (e Event) decode(index uint32, data []byte) (Event, error) {
@@ -139,7 +142,7 @@ func (e Event) decode(index uint32, data []byte) (Event, error) {
 	}
 	return Event{
 		Event: e.Event.Listed(index, l.Directory), Member: e.Member, State: l.State, Reason: l.Reason, Tries: l.Tries, Due: l.Due,
-		Entered: l.Entered, Epoch: l.Epoch, Listed: l.Listed, Publication: l.Publication,
+		Entered: l.Entered, Epoch: l.Epoch, Listed: l.Listed, Ended: l.Ended, Publication: l.Publication,
 	}, nil
 }
 
