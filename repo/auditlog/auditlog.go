@@ -1,18 +1,14 @@
-// Package auditlog is the log of who did what on a node, as lines of JSON in files of bounded size.
+// Package auditlog is the log of who did what on a node, as lines of JSON in files of bounded size: auditlog.go writes
+// it, chain.go makes the lines a chain, verify.go finds what was changed afterwards, read.go reads them, follow.go as
+// they come.
 package auditlog
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,9 +17,10 @@ import (
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// Log is the log of who did what: JSON lines in files that are only ever appended to. Adding a line costs its encoding;
-// lines reach the file within [flushAfter] and when the log is closed, and the disk when a file is full or closed. A
-// file that is full is set aside under the time of its last line, and the oldest are deleted when there are too many.
+// Log is the log of who did what: JSON lines in files that are only ever appended to. Adding a line costs its
+// encoding; lines reach the file, as records of the chain, within [flushAfter] and when the log is closed, and the
+// disk just after. A file that is full is set aside under the time of its last line, and the oldest are deleted when
+// there are too many.
 type Log struct {
 	dir  string
 	size int64 // bytes of a file
@@ -32,17 +29,24 @@ type Log struct {
 
 	mu      sync.Mutex
 	failed  func(error)
+	told    func()
 	file    *os.File
-	buffer  *bufio.Writer
-	written int64       // bytes of the file, with those in the buffer
-	flush   *time.Timer // set while lines wait in the buffer
+	end     tail        // of the log, as it is in the files
+	waiting [][]byte    // entries that are no records yet
+	weight  int         // … in bytes
+	first   uint64      // record that is kept
+	flush   *time.Timer // set while entries wait
 	closed  bool
 	done    sync.WaitGroup // the timer's function
+
+	settling sync.Mutex // held while the disk is waited for
+	settled  head
 }
 
 const (
 	flushAfter  = time.Second
-	bufferSize  = 64 << 10
+	waitingMost = 64 << 10 // bytes of entries
+	linkSize    = 200      // bytes, at most, that an entry grows by when it becomes a record
 	currentFile = "audit.jsonl"
 	asideFile   = "audit-20060102T150405.000000000Z.jsonl"
 	maxLine     = 1 << 20 // bytes, when reading
@@ -53,14 +57,38 @@ func Path(dir string) string { return filepath.Join(dir, "audit") }
 
 // Open opens the log in a folder.
 func Open(dir string, size int64, keep int, now func() time.Time) (*Log, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("opening the audit log: %w", err)
-	}
-	a := &Log{dir: dir, size: size, keep: keep, failed: func(error) {}, now: now}
-	if err := a.open(); err != nil {
+	a := &Log{dir: dir, size: size, keep: keep, failed: func(error) {}, told: func() {}, now: now}
+	if err := a.begin(); err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	return a, nil
+}
+
+func (a *Log) begin() error {
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := lock(a.dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	known, found, err := readHead(a.dir)
+	if err != nil {
+		return err
+	}
+	if !found {
+		known.First = 1
+		if err := writeHead(a.dir, known); err != nil {
+			return err
+		}
+	}
+	a.settled, a.first = known, known.First
+	if err := a.open(); err != nil {
+		return err
+	}
+	a.end.atLeast(place{known.Sequence, known.Hash})
+	return nil
 }
 
 // OnFailure says who is told when the log can't be written. What was to be written is lost then.
@@ -70,23 +98,24 @@ func (a *Log) OnFailure(failed func(error)) {
 	a.failed = failed
 }
 
+// OnWritten says who is told when there are more records. It must be quick.
+func (a *Log) OnWritten(tell func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.told = tell
+}
+
 // open begins or goes on with the current file.
 func (a *Log) open() error {
 	file, err := os.OpenFile(filepath.Join(a.dir, currentFile), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	size, err := file.Seek(0, io.SeekEnd)
+	end, err := readTail(a.dir)
 	if err != nil {
 		return errors.Join(err, file.Close())
 	}
-	a.file, a.buffer, a.written = file, bufio.NewWriterSize(file, bufferSize), size
-	// A line that a crash cut off is ended, so that it spoils no other.
-	var end [1]byte
-	if _, err := file.ReadAt(end[:], size-1); err == nil && end[0] != '\n' { // nothing has no end, and that is an error
-		a.written++
-		return a.buffer.WriteByte('\n')
-	}
+	a.file, a.end = file, end
 	return nil
 }
 
@@ -102,22 +131,19 @@ func (a *Log) Append(entry any) {
 	if a.closed {
 		return
 	}
-	if a.written > 0 && a.written+int64(len(line)) >= a.size {
-		if err := a.rotate(); err != nil {
-			a.failed(fmt.Errorf("setting a file of the audit log aside: %w", err))
-		}
+	a.waiting, a.weight = append(a.waiting, line), a.weight+len(line)
+	if a.weight >= waitingMost {
+		a.writeWaiting()
 	}
-	if len(line) >= a.buffer.Available() {
-		a.flushLocked() // whole lines only: [AppendAudit] may write, too
-	}
-	a.written += int64(len(line)) + 1
-	// The buffer keeps an error and returns it when it is flushed.
-	_, _ = a.buffer.Write(append(line, '\n'))
 	if a.flush == nil {
 		a.done.Add(1)
 		a.flush = time.AfterFunc(flushAfter, func() {
 			defer a.done.Done()
-			a.Flush()
+			a.mu.Lock()
+			a.flush = nil
+			a.writeWaiting()
+			a.mu.Unlock()
+			a.settle()
 		})
 	}
 }
@@ -126,49 +152,176 @@ func (a *Log) Append(entry any) {
 func (a *Log) Flush() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.flushLocked()
+	a.writeWaiting()
 }
 
-func (a *Log) flushLocked() {
-	if a.flush != nil && a.flush.Stop() {
-		a.done.Done()
+// writeWaiting makes the entries that wait records.
+func (a *Log) writeWaiting() {
+	if a.closed || len(a.waiting) == 0 {
+		return
 	}
-	a.flush = nil
-	if err := a.buffer.Flush(); err != nil {
+	before := a.end.place
+	if err := a.write(a.waiting); err != nil {
 		a.failed(fmt.Errorf("writing the audit log: %w", err))
-		a.buffer.Reset(a.file) // it would refuse everything from now on
+		a.end.place, a.end.size = before, -1 // it is looked at again
 	}
+	a.waiting, a.weight = nil, 0
+	a.told()
 }
 
-// rotate sets the current file aside and begins a new one.
-func (a *Log) rotate() error {
-	a.flushLocked()
-	current := filepath.Join(a.dir, currentFile)
-	err := errors.Join(a.file.Sync(), a.file.Close(), os.Rename(current, filepath.Join(a.dir, a.now().UTC().Format(asideFile))))
-	if err := errors.Join(err, a.open()); err != nil {
-		return err
-	}
-	files, err := files(a.dir)
+func (a *Log) write(entries [][]byte) error {
+	unlock, err := lock(a.dir)
 	if err != nil {
 		return err
 	}
-	for len(files)-1 > a.keep { // the last is the current one
-		if err := os.Remove(filepath.Join(a.dir, files[0])); err != nil {
+	defer unlock()
+	if err := a.comeUp(); err != nil {
+		return err
+	}
+	var block []byte
+	for _, entry := range entries {
+		if size := a.end.size + int64(len(block)); size > 0 && size+int64(len(entry)+linkSize) >= a.size {
+			if err := a.put(&block); err != nil {
+				return err
+			}
+			if err := a.rotate(); err != nil {
+				a.failed(fmt.Errorf("setting a file of the audit log aside: %w", err))
+			}
+		}
+		if a.end.open {
+			block = append(block, '\n') // what a crash cut off is ended, so that it spoils no other
+		}
+		block = append(append(block, a.end.chained(entry, a.end.cut)...), '\n')
+		a.end.cut, a.end.open = nil, false
+	}
+	return a.put(&block)
+}
+
+// comeUp looks at what another process has written since.
+func (a *Log) comeUp() error {
+	info, err := a.file.Stat()
+	if err != nil || info.Size() == a.end.size {
+		return err
+	}
+	known := a.end.place
+	if a.end, err = readTail(a.dir); err == nil {
+		a.end.atLeast(known)
+	}
+	return err
+}
+
+// put writes records to the current file.
+func (a *Log) put(block *[]byte) error {
+	n, err := a.file.Write(*block)
+	a.end.size += int64(n)
+	*block = (*block)[:0]
+	return err
+}
+
+// rotate sets the current file aside and begins a new one. Which record is the first is on the disk before those before
+// it are deleted.
+func (a *Log) rotate() error {
+	last, full := a.end.place, a.file
+	aside, err := a.nextAside()
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(a.dir, currentFile), filepath.Join(a.dir, aside)); err != nil {
+		return err
+	}
+	if err := a.open(); err != nil {
+		return err
+	}
+	a.end.place = last
+	if err := errors.Join(full.Sync(), full.Close()); err != nil {
+		return err
+	}
+	names, err := files(a.dir)
+	if err != nil {
+		return err
+	}
+	if extra := len(names) - 1 - a.keep; extra > 0 { // the last is the current one
+		if err := a.forget(names[:extra], names[extra]); err != nil {
 			return err
 		}
-		files = files[1:]
 	}
 	return disk.Sync(a.dir)
+}
+
+// nextAside is a name that comes after those of all files that are set aside, whatever the clock does.
+func (a *Log) nextAside() (string, error) {
+	names, err := files(a.dir)
+	if err != nil {
+		return "", err
+	}
+	now := a.now().UTC()
+	for _, name := range names {
+		if before, err := time.Parse(asideFile, name); err == nil && !before.Before(now) {
+			now = before.Add(1)
+		}
+	}
+	return now.Format(asideFile), nil
+}
+
+// forget deletes files. The next one is that in which the first record is.
+func (a *Log) forget(names []string, next string) error {
+	first, err := firstOf(filepath.Join(a.dir, next), a.end.sequence+1)
+	if err != nil {
+		return err
+	}
+	a.first = first
+	a.settling.Lock()
+	a.settled = head{Sequence: a.end.sequence, Hash: a.end.hash, First: first}
+	err = writeHead(a.dir, a.settled)
+	a.settling.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(a.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle waits until the records are on the disk, and notes how far they go.
+func (a *Log) settle() {
+	a.mu.Lock()
+	file, now, failed := a.file, head{Sequence: a.end.sequence, Hash: a.end.hash, First: a.first}, a.failed
+	a.mu.Unlock()
+	a.settling.Lock()
+	defer a.settling.Unlock()
+	if now.Sequence <= a.settled.Sequence {
+		return
+	}
+	err := file.Sync()
+	if errors.Is(err, os.ErrClosed) { // it was set aside meanwhile, and synced
+		err = nil
+	}
+	if err == nil {
+		err = writeHead(a.dir, now)
+	}
+	if err != nil {
+		failed(fmt.Errorf("writing the audit log: %w", err))
+		return
+	}
+	a.settled = now
 }
 
 // Close ends the log.
 func (a *Log) Close() error {
 	a.mu.Lock()
-	a.flushLocked()
+	if a.flush != nil && a.flush.Stop() {
+		a.done.Done()
+	}
+	a.flush = nil
+	a.writeWaiting()
 	a.closed = true
 	a.mu.Unlock()
 	a.done.Wait()
-	return errors.Join(a.file.Sync(), a.file.Close())
+	a.settle()
+	return a.file.Close()
 }
 
 // Append adds a line to the log of the repository in dir, which may be open elsewhere, or nowhere.
@@ -181,125 +334,4 @@ func Append(dir string, entry any) (err error) {
 	a.Append(entry)
 	closed := a.Close()
 	return errors.Join(err, closed, disk.GiveToOwner(dir, Path(dir)))
-}
-
-// files lists the files of a log, the oldest first.
-func files(dir string) (names []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	current := false
-	for _, entry := range entries { // by their names, whose times have one length
-		switch name := entry.Name(); {
-		case name == currentFile:
-			current = true
-		case strings.HasPrefix(name, "audit-") && strings.HasSuffix(name, ".jsonl"):
-			names = append(names, name)
-		}
-	}
-	if current {
-		names = append(names, currentFile)
-	}
-	return names, nil
-}
-
-// Filter chooses lines of the audit log. What is empty restricts nothing.
-type Filter struct {
-	Since       time.Time
-	Event, User string
-}
-
-// takes reports whether a line is chosen.
-func (f Filter) takes(line []byte) bool {
-	if f == (Filter{}) {
-		return true
-	}
-	var entry struct {
-		Time  time.Time `json:"time"`
-		Event string    `json:"event"`
-		User  string    `json:"user"`
-	}
-	return json.Unmarshal(line, &entry) == nil && !entry.Time.Before(f.Since) && (f.Event == "" || f.Event == entry.Event) && (f.User == "" || f.User == entry.User)
-}
-
-// Read visits the lines of the audit log of a repository that a filter takes, in the order in which they were
-// written, until visit returns an error, which it returns. A log that is being written is read as far as it has
-// reached the file.
-func Read(ctx context.Context, dir string, filter Filter, visit func(line []byte) error) (err error) {
-	dir = Path(dir)
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("reading the audit log: %w", err)
-		}
-	}()
-	// The current file is opened before the others are listed, so that none is missed should it be set aside meanwhile.
-	current, err := os.Open(filepath.Join(dir, currentFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer current.Close()
-	opened, err := current.Stat()
-	if err != nil {
-		return err
-	}
-	names, err := files(dir)
-	if err != nil {
-		return err
-	}
-	chosen := func(line []byte) error {
-		if !filter.takes(line) {
-			return nil
-		}
-		return visit(line)
-	}
-	for _, name := range names {
-		if full, err := time.Parse(asideFile, name); err != nil || full.Before(filter.Since) {
-			continue // the current file, or full before
-		}
-		if err := readAside(ctx, filepath.Join(dir, name), opened, chosen); err != nil {
-			return err
-		}
-	}
-	return readFile(ctx, current, chosen)
-}
-
-// readAside reads a file that was set aside, unless it is the one that is open already or was deleted.
-func readAside(ctx context.Context, path string, current fs.FileInfo, visit func([]byte) error) error {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || os.SameFile(info, current) {
-		return err
-	}
-	return readFile(ctx, file, visit)
-}
-
-func readFile(ctx context.Context, file io.Reader, visit func([]byte) error) error {
-	lines := bufio.NewScanner(file)
-	lines.Buffer(make([]byte, 0, 4096), maxLine)
-	for lines.Scan() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		line := lines.Bytes()
-		if !bytes.HasPrefix(line, []byte("{")) || !bytes.HasSuffix(line, []byte("}")) {
-			continue // cut off by a crash
-		}
-		if err := visit(line); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
 }
