@@ -74,6 +74,7 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 	if secure.Acme != nil {
 		group.Go(func() error { return secure.Acme.Run(running, n.certified) })
 	}
+	group.Go(func() error { return n.trail.Forward(running, n.repo.Config.TAXII.AuditForward, n.log) })
 	ready(daemon)
 	err = n.again(ctx, group.Wait())
 	if removeErr := os.Remove(repo.DaemonPath(n.repo.Dir)); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {

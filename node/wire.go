@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -141,7 +142,7 @@ func (n *Node) wireTasks() error {
 	}
 	n.withdrawer = &withdraw.Withdrawer{
 		Outbox: outbox, Done: &outbox.Done, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
-		Statuses: n.publisher, Problem: n.minter.Problem, Log: n.log,
+		Statuses: n.publisher, Register: &disclosure.Register{View: view, Outbox: n.repo.Outbox, State: n.state}, Problem: n.minter.Problem, Log: n.log,
 	}
 	n.replacer = &withdraw.Replacer{Outbox: outbox, Done: &outbox.Done, End: n.withdrawer.End, Log: n.log}
 	n.releaser = &withdraw.Releaser{
@@ -208,8 +209,8 @@ func (n *Node) wireDoors() (err error) {
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,
-		Members: n.members, Withdrawer: n.withdrawer, Notary: n.notary, Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts, Trail: n.trail,
-		Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log,
+		Members: n.members, Withdrawer: n.withdrawer, Register: &disclosure.Register{View: view, Outbox: outbox, State: n.state}, Notary: n.notary,
+		Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts, Trail: n.trail, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log,
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package taxii
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -32,6 +34,8 @@ type Event struct {
 	User       string    `json:"user,omitzero"`
 	Role       string    `json:"role,omitzero"`
 	Credential string    `json:"credential,omitzero"` // its kind, and what names it in lists
+	UnixUser   string    `json:"unix_user,omitzero"`  // of the command line: the account on the node's machine
+	LoginUser  string    `json:"login_user,omitzero"` // … with which its session began, where the kernel kept it
 	Remote     string    `json:"remote,omitzero"`     // address
 	Request    string    `json:"request,omitzero"`    // as in the log and in error resources
 	Root       string    `json:"root,omitzero"`
@@ -42,6 +46,20 @@ type Event struct {
 	Status     string    `json:"status,omitzero"`     // id of the status resource, which names the objects
 	Subject    string    `json:"subject,omitzero"`    // the account, organisations or other thing that was acted upon
 	Detail     string    `json:"detail,omitzero"`
+	Objects    []string  `json:"objects,omitzero"` // STIX ids of what was published or withdrawn: the first [AuditObjects]
+	// Nonce is random where there are objects: it keeps the hash of a line from telling which they are.
+	Nonce string `json:"nonce,omitzero"`
+}
+
+// AuditObjects is how many objects a line of the audit log names.
+const AuditObjects = 100
+
+// NameObjects names the first of some objects in the event.
+func (e *Event) NameObjects(ids []string) {
+	e.Objects = slices.DeleteFunc(slices.Clone(ids[:min(len(ids), AuditObjects)]), func(id string) bool { return id == "" })
+	if len(e.Objects) > 0 {
+		e.Nonce = rand.Text()
+	}
 }
 
 // Auditor keeps the audit log. Record is called on every request that hands
@@ -68,6 +86,7 @@ func (h *Handler) note(x *exchange, e Event) {
 	if e.Credential == "" {
 		e.Credential = x.who.Credential
 	}
+	e.UnixUser, e.LoginUser = x.who.UnixUser, x.who.LoginUser
 	e.Remote, e.Request = h.gate.remote(x.r), x.id
 	h.audit.Record(e)
 }

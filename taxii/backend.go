@@ -332,6 +332,16 @@ type StatusChunk struct {
 	Read func() (Status, error)
 }
 
+// taken are the ids of the first objects that were taken, as many as the audit log names.
+func (s Status) taken() (ids []string) {
+	for _, list := range [][]StatusDetail{s.Successes, s.Pendings} {
+		for _, d := range list[:min(len(list), AuditObjects-len(ids))] {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
 // StatusDetail is what became of one object.
 type StatusDetail struct {
 	ID      string // STIX id; empty if the object has none that can be read

@@ -28,7 +28,9 @@ func (h *Handler) deleteObject(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	h.note(x, Event{Name: EventWithdraw, Root: x.root.Name, Collection: c.ID, Status: status.ID, Count: len(records)})
+	event := Event{Name: EventWithdraw, Root: x.root.Name, Collection: c.ID, Status: status.ID, Count: len(records)}
+	event.NameObjects(q.IDs)
+	h.note(x, event)
 	if _, _, pendings := status.counts(); pendings > 0 {
 		return h.sendStatus(x, http.StatusAccepted, status)
 	}

@@ -167,9 +167,11 @@ func (h *Handler) postObjects(x *exchange) error {
 		return err
 	}
 	_, failures, _ := status.counts()
-	h.note(x, Event{
+	event := Event{
 		Name: EventPublish, Root: x.root.Name, Collection: c.ID, Status: status.ID, Subject: strings.Join(addition.To, ","),
 		Count: addition.Objects.Len(), Failures: failures,
-	})
+	}
+	event.NameObjects(status.taken())
+	h.note(x, event)
 	return h.sendStatus(x, http.StatusAccepted, status)
 }

@@ -49,6 +49,8 @@ type Principal struct {
 	Role       Role
 	Limits     Limits
 	Credential string // what it presented: the kind, and what names it in lists; for the audit log
+	// Who it is on the machine of the node, and who had logged in there, where the kernel tells; for the audit log.
+	UnixUser, LoginUser string
 }
 
 // Authenticator tells who a credential belongs to.

@@ -325,7 +325,7 @@ func (w *readers) run(b words) {
 
 func TestTheCommandsOfTheDocumentsRunAsWritten(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"README.md", "docs/START.md", "docs/OPERATIONS.md", "docs/CLIENTS.md"} {
+	for _, file := range []string{"README.md", "docs/START.md", "docs/OPERATIONS.md", "docs/OFFICER.md", "docs/CLIENTS.md"} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			w := newReaders(t)

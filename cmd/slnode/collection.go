@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/disclosure"
 )
 
 // ask asks the node of the repository something.
@@ -85,15 +87,26 @@ func (a *app) collectionListCommand() *cobra.Command {
 func (a *app) collectionShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show COLLECTION",
-		Short: "Show a collection: who reads it, who publishes in it, its key epoch",
-		Args:  exactArgs(1),
+		Short: "Show a collection: who reads it, who publishes in it, its key epoch, and its history",
+		Long: `Show tells who reads a collection, who publishes in it, and what has happened to it: every record of it on the chain,
+who was given the keys of which epochs by it, who on this node caused it, and which of those who have its keys were
+removed from the consortium. A * says that this node did not give the keys itself: they are what the owner's records
+say, see "slnode shared".`,
+		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				one, err := info.Collection(args[0])
 				if err != nil {
 					return err
 				}
-				return a.print(c, one, func(w io.Writer) { printCollection(w, one) })
+				shown := collectionShown{Info: one}
+				if shown.History, err = ask(a, c, func(client *control.Client) (disclosure.History, error) { return client.History(c.Context(), one.ID) }); err != nil {
+					return err
+				}
+				return a.print(c, shown, func(w io.Writer) {
+					printCollection(w, one)
+					printHistory(w, shown.History)
+				})
 			})
 		},
 	}
@@ -192,6 +205,46 @@ func (a *app) collectionSetCommand() *cobra.Command {
 	f.String("metadata", "", "open or sealed, from now on")
 	f.String("padding", "", "coarse or nothing, from now on")
 	return c
+}
+
+// collectionShown is a collection with what has happened to it.
+type collectionShown struct {
+	collections.Info
+	disclosure.History
+}
+
+func printHistory(w io.Writer, h disclosure.History) {
+	fmt.Fprintf(w, "\nTIME\tROUND\tEPOCH\tWHAT\tREADERS\tKEYS GIVEN\tBY\tTRANSACTION\n")
+	for _, c := range h.Changes {
+		what := c.What
+		if len(c.Added) > 0 {
+			what += ", +" + strings.Join(c.Added, " +")
+		}
+		if len(c.Removed) > 0 {
+			what += ", -" + strings.Join(c.Removed, " -")
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", c.Time.Format(time.RFC3339), c.Round, c.Epoch, what, strings.Join(c.Readers, ", "), givenText(c), c.By, c.TxID)
+	}
+	if h.Incomplete {
+		fmt.Fprintf(w, "a record has not arrived: what came after it is not known\n")
+	}
+}
+
+// givenText says who was given the keys of which epochs.
+func givenText(c disclosure.Change) string {
+	var parts []string
+	for _, g := range c.Given {
+		epochs := fmt.Sprintf("epoch %d", g.To)
+		if g.From != g.To {
+			epochs = fmt.Sprintf("epochs %d to %d", g.From, g.To)
+		}
+		parts = append(parts, epochs+": "+strings.Join(g.Members, ", "))
+	}
+	text := strings.Join(parts, "; ")
+	if c.Stated {
+		text += " *"
+	}
+	return text
 }
 
 func printCollections(w io.Writer, list []collections.Info) {

@@ -194,6 +194,6 @@ func printReport(w io.Writer, r evidence.Report) {
 		}
 	}
 	if r.Conclusion != "" {
-		fmt.Fprintf(w, "\n%s\n", printable(r.Conclusion))
+		fmt.Fprintf(w, "\nVerdict: %s\n", printable(strings.ToLower(r.Conclusion[:1])+r.Conclusion[1:]))
 	}
 }

@@ -85,7 +85,7 @@ func printAbsent(w io.Writer, s health.Status) {
 func printStatus(w io.Writer, s health.Status) {
 	printDaemon(w, s)
 	printPublishing(w, s)
-	printChain(w, s)
+	printFollowing(w, s)
 	printStores(w, s)
 	printOutside(w, s)
 	printOthers(w, s)
@@ -139,7 +139,7 @@ func printPublishing(w io.Writer, s health.Status) {
 	}
 }
 
-func printChain(w io.Writer, s health.Status) {
+func printFollowing(w io.Writer, s health.Status) {
 	c := s.Watching
 	watching := fmt.Sprintf("round %d of %d", c.Round, c.Tip)
 	switch {

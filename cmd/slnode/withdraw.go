@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
@@ -50,8 +51,11 @@ systems made, and a node that does not follow the protocol. "slnode show" tells 
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show STIX-ID|TRANSACTION[/INDEX]",
-		Short: "Show where, when and by whom an object was published, and who has acknowledged its withdrawal",
-		Args:  exactArgs(1),
+		Short: "Show where, when and by whom an object was published, who could read it then and can now, and who has acknowledged its withdrawal",
+		Long: `Show tells what is known of the publications of an object: its TLP level, its name, and the members that could read it
+when it was confirmed and that can now (see "slnode shared"), beside this organisation. Of what this organisation has
+withdrawn it tells who could read it until then, and which members have acknowledged that.`,
+		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			shown, err := ask(a, c, func(client *control.Client) (withdraw.Shown, error) { return client.Show(c.Context(), args[0]) })
 			if err != nil {
@@ -68,8 +72,14 @@ func printShown(w io.Writer, s withdraw.Shown) {
 		if p.Apart {
 			apart = "; another member's versions are served as the object"
 		}
-		fmt.Fprintf(w, "object\t%s\nversion\t%s\ncollection\t%s (%s)\npublisher\t%s%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n\n",
-			p.ID, p.Version, p.Title, p.Collection, p.Publisher, apart, p.StoredAt.Format(time.RFC3339), p.Name(), p.Asset, p.Round, p.CID, p.Added.Format(time.RFC3339))
+		fmt.Fprintf(w, "object\t%s\nversion\t%s\nname\t%s\nlevel\t%s\ncollection\t%s (%s)\npublisher\t%s%s\nstored\t%s\ntransaction\t%s\nNFT\t%d, round %d\nCID\t%s\nadded here\t%s\n",
+			p.ID, p.Version, oneLine(printable(p.Description.Name)), p.Level, p.Title, p.Collection, p.Publisher, apart, p.StoredAt.Format(time.RFC3339), p.Name(), p.Asset, p.Round,
+			p.CID, p.Added.Format(time.RFC3339))
+		printReaders(w, p.Readers)
+		if p.Note != "" {
+			fmt.Fprintf(w, "note\t%s\n", p.Note)
+		}
+		fmt.Fprintln(w)
 	}
 	for _, t := range s.Withdrawals {
 		fmt.Fprintf(w, "withdrawn\t%s, version %s\npublished by\t%s (NFT %d)\n", t.ID, t.Version, t.Name(), t.Asset)
@@ -78,6 +88,9 @@ func printShown(w io.Writer, s withdraw.Shown) {
 			continue
 		}
 		fmt.Fprintf(w, "destroyed by\t%s\n", t.Destroyed)
+		if t.Objects == 0 {
+			printReaders(w, t.Readers)
+		}
 		for _, m := range t.Members {
 			said := "has not acknowledged"
 			if !m.At.IsZero() {
@@ -87,4 +100,8 @@ func printShown(w io.Writer, s withdraw.Shown) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+func printReaders(w io.Writer, r disclosure.Readers) {
+	fmt.Fprintf(w, "readers then\t%s\nreaders now\t%s\n", readersText(r.Then, r.RemovedThen, r.Stated), readersText(r.Now, r.Removed, r.Stated))
 }

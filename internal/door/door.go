@@ -158,6 +158,9 @@ type conn struct {
 	since time.Time // when it was last of use: when it came, or the last such answer ended
 }
 
+// NetConn is the connection that is counted.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // Close closes the connection and gives its place away.
 func (c *conn) Close() error {
 	c.listener.mu.Lock()
@@ -170,10 +173,11 @@ type connKey struct{}
 
 // Context is the ConnContext of an HTTP server whose listener is a [Listener], with TLS or without.
 func Context(ctx context.Context, c net.Conn) context.Context {
-	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // a tls.Conn
-		c = wrapped.NetConn()
+	own, ok := c.(*conn)
+	if wrapped, is := c.(interface{ NetConn() net.Conn }); is && !ok { // a tls.Conn
+		own, ok = wrapped.NetConn().(*conn)
 	}
-	if own, ok := c.(*conn); ok {
+	if ok {
 		return context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx

@@ -71,7 +71,7 @@ func (c *checker) numbered(admission consortium.Event, to consortium.Position) s
 func (c *checker) conclude(e consortium.Event, what string) {
 	charter := c.state.Charter()
 	c.Conclusion = fmt.Sprintf("Proved is that %s, %s of the consortium %q (%d), signed %s, and that the Algorand network %q confirmed it in round %d, by its "+
-		"clock at %s; this rests on the following, which is not proved here: %s. What has become of it since is not shown.",
+		"clock at %s; this rests on the following, which is not proved here: %s; what has become of it since is not shown.",
 		e.Sender, c.capacity(e), charter.Name, c.state.ID(), what, charter.GenesisID, e.Round, e.Time.UTC().Format(time.RFC3339), c.assumptions())
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/stages"
@@ -59,7 +60,7 @@ var _ taxii.Publisher = (*Publisher)(nil)
 func (p *Publisher) Publish(ctx context.Context, who taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Status, error) {
 	into, err := p.target(c)
 	if err == nil && len(a.To) > 0 {
-		into, err = p.Recipients.AdHoc(ctx, a.To)
+		into, err = p.Recipients.AdHoc(auditlog.AsUser(ctx, who.User), a.To)
 	}
 	if err != nil {
 		return taxii.Status{}, problem.ForClient(err)

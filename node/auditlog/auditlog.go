@@ -35,22 +35,34 @@ func (a *Trail) Read(ctx context.Context, from time.Time, name, user string, vis
 	return auditlog.Read(ctx, a.dir, auditlog.Filter{Since: from, Event: name, User: user}, visit)
 }
 
-// Operator records what was done on the command line.
-func (a *Trail) Operator(e taxii.Event) { a.Record(byOperator(e)) }
+// Operator records what was done on the command line, by whom a context says.
+func (a *Trail) Operator(ctx context.Context, e taxii.Event) {
+	a.Record(byOperator(e, ActorIn(ctx).Local))
+}
 
-func byOperator(e taxii.Event) taxii.Event {
+func byOperator(e taxii.Event, local *Local) taxii.Event {
 	e.Time, e.User, e.Role, e.Credential = state.Now(), Operator, taxii.RoleAdmin.String(), "the repository"
+	if local != nil {
+		e.UnixUser, e.LoginUser = local.Account(), local.Login
+	}
 	return e
+}
+
+// Command records what a command did in its own process, unless it failed.
+func (a *Trail) Command(event, subject string, err error) {
+	if err == nil {
+		a.Record(byOperator(taxii.Event{Name: event, Subject: subject}, Myself()))
+	}
 }
 
 // NoteCommand records what was done on the command line without a node, on the repository in dir.
 func NoteCommand(dir, event, subject string) error {
-	return auditlog.Append(dir, byOperator(taxii.Event{Name: event, Subject: subject}))
+	return auditlog.Append(dir, byOperator(taxii.Event{Name: event, Subject: subject}, Myself()))
 }
 
 // Changed records a change of a collection on the command line, unless it failed.
-func (a *Trail) Changed(event, collection string, organisations []string, err error) {
+func (a *Trail) Changed(ctx context.Context, event, collection string, organisations []string, err error) {
 	if err == nil {
-		a.Operator(taxii.Event{Name: event, Collection: collection, Subject: strings.Join(organisations, ",")})
+		a.Operator(ctx, taxii.Event{Name: event, Collection: collection, Subject: strings.Join(organisations, ",")})
 	}
 }

@@ -30,9 +30,9 @@ func TestWhoDidWhatStandsInTheAuditLog(t *testing.T) {
 	began := time.Now().Add(-time.Second)
 	nodetest.Must(t, auditlog.NoteCommand(r.Dir, "backup", "where"))
 	trail.Record(taxii.Event{Name: "objects.added", Time: time.Now(), User: "ann", Role: "publisher", Credential: "password", Collection: "c"})
-	trail.Operator(taxii.Event{Name: "account.added", User: "somebody else", Role: "reader", Credential: "none", Subject: "bob"})
-	trail.Changed("collection.readers", "c", []string{"alpha", "bravo"}, nil)
-	trail.Changed("collection.readers", "c", []string{"mallory"}, errors.New("it failed"))
+	trail.Operator(t.Context(), taxii.Event{Name: "account.added", User: "somebody else", Role: "reader", Credential: "none", Subject: "bob"})
+	trail.Changed(t.Context(), "collection.readers", "c", []string{"alpha", "bravo"}, nil)
+	trail.Changed(t.Context(), "collection.readers", "c", []string{"mallory"}, errors.New("it failed"))
 
 	read := func(from time.Time, name, user string) (lines []line) {
 		t.Helper()

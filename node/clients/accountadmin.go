@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -105,7 +106,7 @@ func (a AccountAdmin) ListAccounts() ([]AccountInfo, error) {
 }
 
 // AddAccount makes an account.
-func (a AccountAdmin) AddAccount(s AccountSpec) (AccountInfo, error) {
+func (a AccountAdmin) AddAccount(ctx context.Context, s AccountSpec) (AccountInfo, error) {
 	role, limits, err := a.rights(s.Role, s.Limits)
 	if err != nil {
 		return AccountInfo{}, err
@@ -114,7 +115,7 @@ func (a AccountAdmin) AddAccount(s AccountSpec) (AccountInfo, error) {
 	if err != nil {
 		return AccountInfo{}, mistaken(err)
 	}
-	a.audit.Operator(taxii.Event{Name: taxii.EventSignUp, Subject: s.User, Detail: rightsText(s.Role, limits)})
+	a.audit.Operator(ctx, taxii.Event{Name: taxii.EventSignUp, Subject: s.User, Detail: rightsText(s.Role, limits)})
 	return describeAccount(account), nil
 }
 
@@ -170,14 +171,14 @@ func rightsText(role string, limits accounts.Limits) string {
 }
 
 // ChangeAccount makes one change after the other. A server that runs asks again about the user's credentials.
-func (a AccountAdmin) ChangeAccount(c AccountChange) (AccountInfo, error) {
+func (a AccountAdmin) ChangeAccount(ctx context.Context, c AccountChange) (AccountInfo, error) {
 	account, err := a.repo.Account(c.User)
 	step := func(event, detail string, change func() (accounts.Account, error)) {
 		if err != nil {
 			return
 		}
 		if account, err = change(); err == nil {
-			a.audit.Operator(taxii.Event{Name: event, Subject: c.User, Detail: detail})
+			a.audit.Operator(ctx, taxii.Event{Name: event, Subject: c.User, Detail: detail})
 		}
 	}
 	if c.Password != "" {
@@ -235,12 +236,12 @@ func mustStay(last bool) string {
 }
 
 // RemoveAccount removes an account, its tokens and its certificates.
-func (a AccountAdmin) RemoveAccount(r AccountRemoval) error {
+func (a AccountAdmin) RemoveAccount(ctx context.Context, r AccountRemoval) error {
 	if err := a.repo.Remove(r.User, mustStay(r.Last)); err != nil {
 		return mistaken(err)
 	}
 	a.Changed(r.User)
-	a.audit.Operator(taxii.Event{Name: taxii.EventRemoveUser, Subject: r.User})
+	a.audit.Operator(ctx, taxii.Event{Name: taxii.EventRemoveUser, Subject: r.User})
 	return nil
 }
 
@@ -255,7 +256,7 @@ func (a AccountAdmin) ListKeys() ([]KeyInfo, error) {
 }
 
 // AddKey makes an API key.
-func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
+func (a AccountAdmin) AddKey(ctx context.Context, s KeySpec) (NewKey, error) {
 	role, limits, err := a.rights(s.Role, s.Limits)
 	if err == nil {
 		if nameErr := checkName(s.Name); nameErr != nil {
@@ -274,21 +275,21 @@ func (a AccountAdmin) AddKey(s KeySpec) (NewKey, error) {
 	if err != nil {
 		return NewKey{}, mistaken(err)
 	}
-	a.audit.Operator(taxii.Event{Name: "add-key", Subject: s.Name, Detail: rightsText(k.Role, limits)})
+	a.audit.Operator(ctx, taxii.Event{Name: "add-key", Subject: s.Name, Detail: rightsText(k.Role, limits)})
 	return NewKey{describeKey(k), secret}, nil
 }
 
 // RemoveKey ends an API key.
-func (a AccountAdmin) RemoveKey(name string) error {
+func (a AccountAdmin) RemoveKey(ctx context.Context, name string) error {
 	if err := a.repo.RemoveKey(name); err != nil {
 		return mistaken(err)
 	}
-	a.audit.Operator(taxii.Event{Name: "remove-key", Subject: name})
+	a.audit.Operator(ctx, taxii.Event{Name: "remove-key", Subject: name})
 	return nil
 }
 
 // Revoke ends tokens.
-func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
+func (a AccountAdmin) Revoke(ctx context.Context, s TokenSelection) (Ended, error) {
 	if (s.ID == "") == (s.User == "") {
 		return Ended{}, problem.Input(errors.New("name the id of a token, or the user of all of them"))
 	}
@@ -299,7 +300,7 @@ func (a AccountAdmin) Revoke(s TokenSelection) (Ended, error) {
 	if n == 0 {
 		return Ended{}, problem.Missing(fmt.Errorf("no such token: %w", accounts.ErrUnknown))
 	}
-	a.audit.Operator(taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
+	a.audit.Operator(ctx, taxii.Event{Name: "revoke-token", Subject: s.ID + s.User, Count: n})
 	return Ended{n}, nil
 }
 

@@ -72,7 +72,7 @@ func isInput(err error) bool {
 
 func (a *administered) mustAdd(s AccountSpec) AccountInfo {
 	a.t.Helper()
-	info, err := a.AddAccount(s)
+	info, err := a.AddAccount(a.t.Context(), s)
 	nodetest.Must(a.t, err)
 	return info
 }
@@ -83,11 +83,11 @@ func TestACredentialIsWhoItBelongsToWithItsRoleAndLimits(t *testing.T) {
 	a := newAdministered(t)
 	a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "publisher", Limits: accounts.Limits{Read: []string{"x"}, Write: []string{}}})
 	fingerprint := [32]byte{1, 2, 3}
-	_, err := a.ChangeAccount(AccountChange{User: "alice", AddCertificate: strings.ToUpper(fmt.Sprintf("%x", fingerprint))})
+	_, err := a.ChangeAccount(t.Context(), AccountChange{User: "alice", AddCertificate: strings.ToUpper(fmt.Sprintf("%x", fingerprint))})
 	nodetest.Must(t, err)
 	session, err := a.Login(t.Context(), "alice", password)
 	nodetest.Must(t, err)
-	key, err := a.AddKey(KeySpec{Name: "siem", Role: "reader"})
+	key, err := a.AddKey(t.Context(), KeySpec{Name: "siem", Role: "reader"})
 	nodetest.Must(t, err)
 	for name, test := range map[string]struct {
 		ask  func() (taxii.Principal, error)
@@ -134,7 +134,7 @@ func TestOnlyWhoComesFirstBecomesAdministratorOfItsOwnOrganisation(t *testing.T)
 	if _, _, err := a.SignupAdmin(t.Context(), taxii.SignUp{Org: "acme", User: "eve", Password: password}); !errors.Is(err, taxii.ErrConflict) || !strings.Contains(err.Error(), "has let somebody in before") {
 		t.Errorf("who comes second: %v", err)
 	}
-	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "ada", Last: true}))
+	nodetest.Must(t, a.RemoveAccount(t.Context(), AccountRemoval{User: "ada", Last: true}))
 	if _, _, err := a.SignupAdmin(t.Context(), taxii.SignUp{Org: "acme", User: "eve", Password: password}); !errors.Is(err, taxii.ErrConflict) {
 		t.Errorf("after the first has gone: %v", err)
 	}
@@ -182,7 +182,7 @@ func TestNamesAndPasswordsHaveBounds(t *testing.T) {
 		if _, err := a.Add(name, password, taxii.RoleReader, accounts.Limits{}, false); (err == nil) != good || !good && !isInput(err) {
 			t.Errorf("the name %.20q: %v", name, err)
 		}
-		if _, err := a.AddKey(KeySpec{Name: name, Role: "reader"}); (err == nil) != good || !good && !isInput(err) {
+		if _, err := a.AddKey(t.Context(), KeySpec{Name: name, Role: "reader"}); (err == nil) != good || !good && !isInput(err) {
 			t.Errorf("the key %.20q: %v", name, err)
 		}
 	}
@@ -221,13 +221,13 @@ func TestEachChangeOfAnAccountIsMadeToldAndWrittenDown(t *testing.T) {
 		t.Errorf("%+v", info)
 	}
 	sum := strings.Repeat("ab", 32)
-	info, err := a.ChangeAccount(AccountChange{
+	info, err := a.ChangeAccount(t.Context(), AccountChange{
 		User: "alice", Password: "another horse", Role: "publisher", Limits: &accounts.Limits{Write: []string{"y", "z"}}, AddCertificate: strings.ToUpper(sum),
 	})
 	if err != nil || info.Role != "publisher" || info.Read != nil || !slices.Equal(info.Write, []string{"id of y", "id of z"}) || !slices.Equal(info.Certificates, []string{sum}) {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if info, err = a.ChangeAccount(AccountChange{User: "alice", RemoveCertificate: strings.ToUpper(sum)}); err != nil || len(info.Certificates) != 0 {
+	if info, err = a.ChangeAccount(t.Context(), AccountChange{User: "alice", RemoveCertificate: strings.ToUpper(sum)}); err != nil || len(info.Certificates) != 0 {
 		t.Errorf("%+v, %v", info, err)
 	}
 	if _, err := a.Password(t.Context(), "alice", "another horse"); err != nil {
@@ -268,7 +268,7 @@ func TestAChangeEndsAtTheFirstMistake(t *testing.T) {
 		if test.change.User == "" {
 			test.change.User = "alice"
 		}
-		if _, err := a.ChangeAccount(test.change); !isInput(err) {
+		if _, err := a.ChangeAccount(t.Context(), test.change); !isInput(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 		got := a.lines()[before:]
@@ -285,33 +285,33 @@ func TestAChangeEndsAtTheFirstMistake(t *testing.T) {
 func TestWhatIsNotThereOrThereAlreadyIsTheCallersMistake(t *testing.T) {
 	a := newAdministered(t)
 	a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "reader"})
-	_, err := a.AddKey(KeySpec{Name: "siem", Role: "reader", Expires: time.Now().Add(time.Hour)})
+	_, err := a.AddKey(t.Context(), KeySpec{Name: "siem", Role: "reader", Expires: time.Now().Add(time.Hour)})
 	nodetest.Must(t, err)
 	written := len(a.lines())
 	for name, ask := range map[string]func() error{
 		"an account twice": func() error {
-			_, err := a.AddAccount(AccountSpec{User: "alice", Password: password, Role: "reader"})
+			_, err := a.AddAccount(t.Context(), AccountSpec{User: "alice", Password: password, Role: "reader"})
 			return err
 		},
 		"an account of no role": func() error {
-			_, err := a.AddAccount(AccountSpec{User: "bob", Password: password, Role: "king"})
+			_, err := a.AddAccount(t.Context(), AccountSpec{User: "bob", Password: password, Role: "king"})
 			return err
 		},
 		"limits to nothing": func() error {
-			_, err := a.AddAccount(AccountSpec{User: "bob", Password: password, Role: "reader", Limits: accounts.Limits{Write: []string{"nothing"}}})
+			_, err := a.AddAccount(t.Context(), AccountSpec{User: "bob", Password: password, Role: "reader", Limits: accounts.Limits{Write: []string{"nothing"}}})
 			return err
 		},
-		"nobody's account": func() error { return a.RemoveAccount(AccountRemoval{User: "bob", Last: true}) },
-		"a key twice":      func() error { _, err := a.AddKey(KeySpec{Name: "siem", Role: "reader"}); return err },
-		"a key of no role": func() error { _, err := a.AddKey(KeySpec{Name: "x", Role: "king"}); return err },
+		"nobody's account": func() error { return a.RemoveAccount(t.Context(), AccountRemoval{User: "bob", Last: true}) },
+		"a key twice":      func() error { _, err := a.AddKey(t.Context(), KeySpec{Name: "siem", Role: "reader"}); return err },
+		"a key of no role": func() error { _, err := a.AddKey(t.Context(), KeySpec{Name: "x", Role: "king"}); return err },
 		"a key that has expired": func() error {
-			_, err := a.AddKey(KeySpec{Name: "x", Role: "reader", Expires: time.Now().Add(-time.Second)})
+			_, err := a.AddKey(t.Context(), KeySpec{Name: "x", Role: "reader", Expires: time.Now().Add(-time.Second)})
 			return err
 		},
-		"no key":               func() error { return a.RemoveKey("x") },
-		"tokens of nobody":     func() error { _, err := a.Revoke(TokenSelection{User: "bob"}); return err },
-		"no tokens":            func() error { _, err := a.Revoke(TokenSelection{}); return err },
-		"a token and its user": func() error { _, err := a.Revoke(TokenSelection{ID: "1", User: "alice"}); return err },
+		"no key":               func() error { return a.RemoveKey(t.Context(), "x") },
+		"tokens of nobody":     func() error { _, err := a.Revoke(t.Context(), TokenSelection{User: "bob"}); return err },
+		"no tokens":            func() error { _, err := a.Revoke(t.Context(), TokenSelection{}); return err },
+		"a token and its user": func() error { _, err := a.Revoke(t.Context(), TokenSelection{ID: "1", User: "alice"}); return err },
 	} {
 		if err := ask(); !isInput(err) {
 			t.Errorf("%s: %v", name, err)
@@ -329,7 +329,7 @@ func TestWhatIsNotThereOrThereAlreadyIsTheCallersMistake(t *testing.T) {
 func TestAnEndOfTokensKeysAndAccountsIsAtOnce(t *testing.T) {
 	a := newAdministered(t)
 	a.mustAdd(AccountSpec{User: "alice", Password: password, Role: "reader"})
-	key, err := a.AddKey(KeySpec{Name: "siem", Role: "reader"})
+	key, err := a.AddKey(t.Context(), KeySpec{Name: "siem", Role: "reader"})
 	nodetest.Must(t, err)
 	var tokens []string
 	for range 3 {
@@ -339,19 +339,19 @@ func TestAnEndOfTokensKeysAndAccountsIsAtOnce(t *testing.T) {
 	}
 	list, err := a.ListTokens()
 	nodetest.Must(t, err)
-	if ended, err := a.Revoke(TokenSelection{ID: list[0].ID}); err != nil || ended.Tokens != 1 {
+	if ended, err := a.Revoke(t.Context(), TokenSelection{ID: list[0].ID}); err != nil || ended.Tokens != 1 {
 		t.Errorf("one token: %+v, %v", ended, err)
 	}
-	if ended, err := a.Revoke(TokenSelection{User: "alice"}); err != nil || ended.Tokens != 2 {
+	if ended, err := a.Revoke(t.Context(), TokenSelection{User: "alice"}); err != nil || ended.Tokens != 2 {
 		t.Errorf("the rest: %+v, %v", ended, err)
 	}
-	nodetest.Must(t, a.RemoveKey("siem"))
+	nodetest.Must(t, a.RemoveKey(t.Context(), "siem"))
 	for _, secret := range append(tokens, key.Secret) {
 		if _, err := a.Token(t.Context(), secret); !errors.Is(err, taxii.ErrUnauthorized) {
 			t.Errorf("it is let in still: %v", err)
 		}
 	}
-	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "alice", Last: true}))
+	nodetest.Must(t, a.RemoveAccount(t.Context(), AccountRemoval{User: "alice", Last: true}))
 	if _, err := a.Password(t.Context(), "alice", password); !errors.Is(err, taxii.ErrUnauthorized) || !slices.Contains(a.changed, "alice") {
 		t.Errorf("it is let in still: %v, the server was told of %v", err, a.changed)
 	}
@@ -376,9 +376,9 @@ func TestTheLastAdministratorIsRemovedByTheOperatorAlone(t *testing.T) {
 		t.Errorf("%v, the server was told of %v", err, a.changed)
 	}
 	for what, err := range map[string]error{
-		"removed": a.RemoveAccount(AccountRemoval{User: "ada"}),
+		"removed": a.RemoveAccount(t.Context(), AccountRemoval{User: "ada"}),
 		"made a reader": func() error {
-			_, err := a.ChangeAccount(AccountChange{User: "ada", Role: "reader"})
+			_, err := a.ChangeAccount(t.Context(), AccountChange{User: "ada", Role: "reader"})
 			return err
 		}(),
 	} {
@@ -387,9 +387,9 @@ func TestTheLastAdministratorIsRemovedByTheOperatorAlone(t *testing.T) {
 		}
 	}
 	a.mustAdd(AccountSpec{User: "bea", Password: password, Role: "admin"})
-	_, err := a.ChangeAccount(AccountChange{User: "bea", Role: "reader"})
+	_, err := a.ChangeAccount(t.Context(), AccountChange{User: "bea", Role: "reader"})
 	nodetest.Must(t, err)
-	nodetest.Must(t, a.RemoveAccount(AccountRemoval{User: "ada", Last: true}))
+	nodetest.Must(t, a.RemoveAccount(t.Context(), AccountRemoval{User: "ada", Last: true}))
 }
 
 func TestACollectionOfALimitIsFoundByIdOrAliasAndWithoutANodeByIdOnly(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
@@ -94,7 +95,7 @@ const (
 
 // CreateCollection makes a collection on the chain. If that takes too long it goes on; a client that asks again is told
 // to wait, and then that the collection is there.
-func (a *Administration) CreateCollection(ctx context.Context, _ taxii.Principal, spec taxii.NewCollection) (taxii.Collection, error) {
+func (a *Administration) CreateCollection(ctx context.Context, who taxii.Principal, spec taxii.NewCollection) (taxii.Collection, error) {
 	if spec.Alias != "" {
 		taken := slices.ContainsFunc(a.State.Collections(), func(c consortium.Collection) bool {
 			return c.Properties.Alias == spec.Alias && (c.Owner == a.State.Self || c.Default)
@@ -105,7 +106,7 @@ func (a *Administration) CreateCollection(ctx context.Context, _ taxii.Principal
 	}
 	ctx, cancel := context.WithTimeout(ctx, creationTimeout)
 	defer cancel()
-	c, err := a.Collections.Create(ctx, collections.Spec{
+	c, err := a.Collections.Create(auditlog.AsUser(ctx, who.User), collections.Spec{
 		Title: spec.Title, Alias: spec.Alias, Description: spec.Description, Readers: spec.Readers, Contributors: spec.Contributors,
 		DefaultLevel: spec.DefaultLevel, Metadata: spec.Metadata, Padding: spec.Padding,
 	})

@@ -74,10 +74,10 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 		return err
 	})
 	told("another account", func() error {
-		_, err := a.AddAccount(AccountSpec{User: named("alice"), Password: password, Role: "reader"})
+		_, err := a.AddAccount(t.Context(), AccountSpec{User: named("alice"), Password: password, Role: "reader"})
 		return err
 	})
-	_, err := a.AddAccount(AccountSpec{User: "carol", Password: password, Role: "reader"})
+	_, err := a.AddAccount(t.Context(), AccountSpec{User: "carol", Password: password, Role: "reader"})
 	nodetest.Must(t, err)
 	told("a password", func() error { _, err := a.Password(t.Context(), "carol", password); return err })
 	session, err := a.Login(t.Context(), "carol", password)
@@ -86,27 +86,30 @@ func TestNobodyIsTurnedAwayBecauseOfAFault(t *testing.T) {
 	told("a token", func() error { _, err := a.Token(t.Context(), session.Token); return err })
 	sum := [32]byte{1}
 	told("a change", func() error {
-		_, err := a.ChangeAccount(AccountChange{User: "carol", Password: "another horse", Role: "publisher", Limits: &accounts.Limits{}, AddCertificate: fmt.Sprintf("%x", sum)})
+		_, err := a.ChangeAccount(t.Context(), AccountChange{User: "carol", Password: "another horse", Role: "publisher", Limits: &accounts.Limits{}, AddCertificate: fmt.Sprintf("%x", sum)})
 		return err
 	})
 	told("a certificate", func() error { _, err := a.Certificate(t.Context(), sum); return err })
 	told("a certificate less", func() error {
-		_, err := a.ChangeAccount(AccountChange{User: "carol", RemoveCertificate: fmt.Sprintf("%x", sum)})
+		_, err := a.ChangeAccount(t.Context(), AccountChange{User: "carol", RemoveCertificate: fmt.Sprintf("%x", sum)})
 		return err
 	})
-	told("a key", func() error { _, err := a.AddKey(KeySpec{Name: named("siem"), Role: "reader"}); return err })
+	told("a key", func() error {
+		_, err := a.AddKey(t.Context(), KeySpec{Name: named("siem"), Role: "reader"})
+		return err
+	})
 	readsLists(t, a, told)
 	session, err = a.Login(t.Context(), "carol", "another horse")
 	nodetest.Must(t, err)
-	told("ending tokens", func() error { _, err := a.Revoke(TokenSelection{User: "carol"}); return err })
+	told("ending tokens", func() error { _, err := a.Revoke(t.Context(), TokenSelection{User: "carol"}); return err })
 	told("a logout", func() error { return a.Logout(t.Context(), session.Token) })
-	_, err = a.AddAccount(AccountSpec{User: "dora", Password: password, Role: "reader"})
+	_, err = a.AddAccount(t.Context(), AccountSpec{User: "dora", Password: password, Role: "reader"})
 	nodetest.Must(t, err)
 	told("a user less", func() error { return a.RemoveUser(t.Context(), admin, "dora") })
-	told("an account less", func() error { return a.RemoveAccount(AccountRemoval{User: "carol", Last: true}) })
+	told("an account less", func() error { return a.RemoveAccount(t.Context(), AccountRemoval{User: "carol", Last: true}) })
 	keys, err := a.ListKeys()
 	nodetest.Must(t, err)
-	told("a key less", func() error { return a.RemoveKey(keys[0].Name) })
+	told("a key less", func() error { return a.RemoveKey(t.Context(), keys[0].Name) })
 }
 
 func readsLists(t *testing.T, a AccountAdmin, told func(string, func() error)) {

@@ -160,6 +160,9 @@ func (o *Owner) keyring(ctx context.Context, c consortium.Collection, from uint3
 	if err != nil {
 		return err
 	}
+	if err := o.noteGiven(ctx, c, also[0], from, members); err != nil {
+		return err
+	}
 	if _, err := o.Records.Store(ctx, also[0], draft, also[1:]...); err != nil {
 		return err
 	}

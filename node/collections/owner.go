@@ -15,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
@@ -196,11 +197,24 @@ func (o *Owner) publish(ctx context.Context, c consortium.Collection, next chang
 	if err != nil {
 		return c, err
 	}
-	if _, err := o.Records.Store(ctx, publish.RecordKey(c.ID, c.Revision), draft, also...); err != nil {
+	record := publish.RecordKey(c.ID, c.Revision)
+	if err := o.noteGiven(ctx, c, record, next.from, next.to); err != nil {
+		return c, err
+	}
+	if _, err := o.Records.Store(ctx, record, draft, also...); err != nil {
 		return c, err
 	}
 	o.Log.Info("a collection is changed", "collection", c.ID, "title", c.Properties.Title, "epoch", c.Epoch, "keys_for", len(next.to))
 	return c, nil
+}
+
+// noteGiven keeps who gets which keys by a record that is about to be stored: those from an epoch on.
+func (o *Owner) noteGiven(ctx context.Context, c consortium.Collection, record []byte, from uint32, to []consortium.Member) error {
+	given := state.KeysGiven{Record: record, Members: []string{}, From: from, To: c.Epoch, By: auditlog.ActorIn(ctx).String(), Made: state.Now()}
+	for _, m := range to {
+		given.Members = append(given.Members, m.ID)
+	}
+	return state.SetKeysGiven(o.Outbox, c.ID, given)
 }
 
 // supplied leaves out those who have no keys at all yet and are to get older ones too: they get all at once, see

@@ -1,12 +1,13 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
+	"path/filepath"
 
 	"github.com/gorilla/mux"
 	"golang.org/x/sync/errgroup"
@@ -51,10 +52,10 @@ func ConnectAccounts(ctx context.Context, dir string, passphrase keys.Passphrase
 
 func newClient(daemon Daemon, close func() error) *Client {
 	c := &Client{base: "http://" + daemon.Admin, token: daemon.Token, http: &http.Client{}, close: close}
-	if strings.HasPrefix(daemon.Admin, "/") {
+	if socket := cmp.Or(daemon.Socket, daemon.Admin); filepath.IsAbs(socket) {
 		c.base = "http://localhost"
 		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", daemon.Admin)
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}}
 	}
 	return c

@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -71,15 +72,26 @@ func (a *API) serveNode(admin *mux.Router) {
 	overview.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (ConsortiumInfo, error) { return a.describe(ctx) })
 	verify.serve(admin, a.Trail, a.Notary.Verify)
 	show.serve(admin, a.Trail, a.Withdrawer.Show)
+	shared.serve(admin, a.Register.Each)
 	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
 	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
 	takeBack.serve(admin, a.Trail, func(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
 		list, err := a.Withdrawer.WithdrawAll(ctx, s)
 		if len(list) > 0 {
-			a.Trail.Operator(taxii.Event{Name: taxii.EventWithdraw, Count: len(list)})
+			event := taxii.Event{Name: taxii.EventWithdraw, Count: len(list)}
+			event.NameObjects(idsOf(list))
+			a.Trail.Operator(ctx, event)
 		}
 		return list, err
 	})
+}
+
+// idsOf are the ids of the first withdrawals, as many as the audit log names. All of a batch has none.
+func idsOf(list []withdraw.Withdrawal) (ids []string) {
+	for _, one := range list[:min(len(list), taxii.AuditObjects)] {
+		ids = append(ids, one.ID)
+	}
+	return ids
 }
 
 // serveMembers serves what is about members and the governor.
@@ -101,6 +113,7 @@ func (a *API) serveCollections(admin *mux.Router) {
 	create.serve(admin, a.Trail, func(ctx context.Context, s collections.Spec) (collections.Info, error) {
 		return a.described(a.Collections.Create(ctx, s))
 	})
+	history.serve(admin, a.Trail, func(_ context.Context, name string) (disclosure.History, error) { return a.Register.History(name) })
 	serveChange(a, admin, grant, a.Collections.Grant)
 	serveChange(a, admin, revoke, a.Collections.Revoke)
 	serveChange(a, admin, configure, a.Collections.Set)
@@ -143,16 +156,14 @@ func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAd
 	listAccounts.serve(admin, trail, func(context.Context, nothing) ([]clients.AccountInfo, error) { return a.ListAccounts() })
 	listKeys.serve(admin, trail, func(context.Context, nothing) ([]clients.KeyInfo, error) { return a.ListKeys() })
 	listTokens.serve(admin, trail, func(context.Context, nothing) ([]accounts.Token, error) { return a.ListTokens() })
-	addAccount.serve(admin, trail, func(_ context.Context, s clients.AccountSpec) (clients.AccountInfo, error) { return a.AddAccount(s) })
-	changeAccount.serve(admin, trail, func(_ context.Context, c clients.AccountChange) (clients.AccountInfo, error) {
-		return a.ChangeAccount(c)
+	addAccount.serve(admin, trail, a.AddAccount)
+	changeAccount.serve(admin, trail, a.ChangeAccount)
+	removeAccount.serve(admin, trail, func(ctx context.Context, r clients.AccountRemoval) (nothing, error) {
+		return nothing{}, a.RemoveAccount(ctx, r)
 	})
-	removeAccount.serve(admin, trail, func(_ context.Context, r clients.AccountRemoval) (nothing, error) {
-		return nothing{}, a.RemoveAccount(r)
-	})
-	addKey.serve(admin, trail, func(_ context.Context, s clients.KeySpec) (clients.NewKey, error) { return a.AddKey(s) })
-	removeKey.serve(admin, trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.RemoveKey(name) })
-	revokeTokens.serve(admin, trail, func(_ context.Context, s clients.TokenSelection) (clients.Ended, error) { return a.Revoke(s) })
+	addKey.serve(admin, trail, a.AddKey)
+	removeKey.serve(admin, trail, func(ctx context.Context, name string) (nothing, error) { return nothing{}, a.RemoveKey(ctx, name) })
+	revokeTokens.serve(admin, trail, a.Revoke)
 }
 
 // operatorRoutes are the routes of /admin/, for anyone who has the token.
@@ -164,7 +175,7 @@ func operatorRoutes(router *mux.Router, token string) *mux.Router {
 				http.Error(w, "wrong token", http.StatusUnauthorized)
 				return
 			}
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r.WithContext(auditlog.AsUser(r.Context(), auditlog.Operator)))
 		})
 	})
 	alive.serve(admin, nil, func(context.Context, nothing) (nothing, error) { return nothing{}, nil })
@@ -212,11 +223,15 @@ func (o operator) Password(context.Context, string, string) (taxii.Principal, er
 	return taxii.Principal{}, taxii.ErrUnauthorized
 }
 
-func (o operator) Token(_ context.Context, token string) (taxii.Principal, error) {
+func (o operator) Token(ctx context.Context, token string) (taxii.Principal, error) {
 	if !sameToken(token, o.token) {
 		return taxii.Principal{}, taxii.ErrUnauthorized
 	}
-	return taxii.Principal{User: auditlog.Operator, Org: o.organisation, Role: taxii.RoleAdmin, Credential: "the repository"}, nil
+	who := taxii.Principal{User: auditlog.Operator, Org: o.organisation, Role: taxii.RoleAdmin, Credential: "the repository"}
+	if local := auditlog.ActorIn(ctx).Local; local != nil {
+		who.UnixUser, who.LoginUser = local.Account(), local.Login
+	}
+	return who, nil
 }
 
 func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
@@ -259,7 +274,9 @@ func (a *API) serveEvidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if disclose {
-		a.Trail.Operator(taxii.Event{Name: taxii.EventRead, Kind: "evidence", Count: 1})
+		event := taxii.Event{Name: taxii.EventRead, Kind: "evidence", Count: 1}
+		event.NameObjects([]string{query.Get("what")})
+		a.Trail.Operator(r.Context(), event)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(data) // the caller has gone

@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -35,6 +36,7 @@ type API struct {
 	Collections owner
 	Members     registrar
 	Withdrawer  withdrawer
+	Register    register
 	Notary      notary
 	Sole        settler
 	Feeds       feeder
@@ -82,6 +84,12 @@ type withdrawer interface {
 	Show(ctx context.Context, what string) (withdraw.Shown, error)
 	// WithdrawAll gives what it has withdrawn also with an error.
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
+}
+
+// register answers for what was shared with whom.
+type register interface {
+	Each(ctx context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error)
+	History(collection string) (disclosure.History, error)
 }
 
 // notary proves what the chain says.

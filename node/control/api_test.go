@@ -32,6 +32,7 @@ var endpointCases = []endpointCase{
 	{"GET", "/consortium", "", "", ""},
 	{"GET", "/verify?what=a+b", "", "verify a b", ""},
 	{"GET", "/show?what=TX", "", "show TX", ""},
+	{"GET", "/history?what=notes", "", "history notes", ""},
 	{"GET", "/governor", "", "governor", ""},
 	{"GET", "/feeds", "", "", ""},
 	{"POST", "/rebuild", `{}`, "rebuild", "rebuild-view"},
@@ -65,7 +66,7 @@ var endpointCases = []endpointCase{
 }
 
 // streams are answered with files and streams, and are no endpoints of the table.
-var streams = []string{"GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
+var streams = []string{"GET /admin/shared", "GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
 
 func (c endpointCase) route() string {
 	path, _, _ := strings.Cut(c.path, "?")
@@ -117,7 +118,7 @@ func TestEveryRouteOfTheOperatorIsTried(t *testing.T) {
 	if all := slices.Sorted(slices.Values(append(want, streams...))); !slices.Equal(got, all) {
 		t.Errorf("the routes are\n%s\ntried are\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
-	if len(endpointCases) != 35 {
+	if len(endpointCases) != 36 {
 		t.Errorf("%d endpoints", len(endpointCases))
 	}
 }

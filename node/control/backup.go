@@ -38,7 +38,7 @@ func Backup(ctx context.Context, dir string, passphrase keys.Passphrase, w io.Wr
 		return repo.Manifest{}, err
 	}
 	manifest, err := backupOffline(ctx, r, w)
-	auditlog.New(r).Changed("backup", "", nil, err)
+	auditlog.New(r).Command("backup", "", err)
 	return manifest, errors.Join(err, r.Close())
 }
 
@@ -95,7 +95,7 @@ func readFrom(blocks directoryReader) func(context.Context, string) ([]repo.File
 // serveDump answers with the daemon's part of a backup. An answer that is cut off is the caller's sign of a failure.
 func (a *API) serveDump(w http.ResponseWriter, r *http.Request) {
 	err := a.Repo.Dump(r.Context(), patientWriter{w, http.NewResponseController(w)}, readFrom(a.Host))
-	a.Trail.Changed("backup", "", nil, err)
+	a.Trail.Changed(r.Context(), "backup", "", nil, err)
 	if err != nil {
 		a.Log.Warn("a backup failed", "error", err)
 		panic(http.ErrAbortHandler)

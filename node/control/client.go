@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -113,6 +114,16 @@ func (c *Client) Verify(ctx context.Context, what string) (proof.Verification, e
 // Show asks what is known of an object.
 func (c *Client) Show(ctx context.Context, what string) (withdraw.Shown, error) {
 	return show.ask(ctx, c, what)
+}
+
+// Shared visits what this organisation has published, see [disclosure.Register.Each].
+func (c *Client) Shared(ctx context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error) {
+	return shared.ask(ctx, c, q, visit)
+}
+
+// History asks what has happened to a collection, given by id or alias.
+func (c *Client) History(ctx context.Context, collection string) (disclosure.History, error) {
+	return history.ask(ctx, c, collection)
 }
 
 // Remove ends the membership of an organisation.

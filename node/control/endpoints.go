@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -73,6 +74,8 @@ var (
 	verify    = question[string, proof.Verification]("/verify")
 	show      = question[string, withdraw.Shown]("/show")
 	governor  = question[nothing, members.GovernorInfo]("/governor")
+	history   = question[string, disclosure.History]("/history")
+	shared    = stream[disclosure.Query, disclosure.Object, disclosure.Known]{"/shared"}
 	listFeeds = question[nothing, []feeds.Info]("/feeds")
 
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
@@ -159,7 +162,7 @@ func (e endpoint[In, Out]) serve(admin *mux.Router, trail *auditlog.Trail, do fu
 			if it.proposed {
 				event = "propose-" + event
 			}
-			trail.Changed(event, it.collection, it.subjects, err)
+			trail.Changed(r.Context(), event, it.collection, it.subjects, err)
 		}
 		return out, err
 	})

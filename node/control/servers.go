@@ -13,12 +13,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/door"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -26,10 +28,11 @@ import (
 // Daemon says how to reach a running daemon. It is in the repository's daemon.json, for its owner only.
 type Daemon struct {
 	PID     int    `json:"pid"`
-	Lock    string `json:"lock"`  // of the repository, see [repo.LockID]: a copy of the folder has another
-	Admin   string `json:"admin"` // host:port, loopback; or the path of a socket
-	Token   string `json:"token"` // what the admin interface asks for
-	TAXII   string `json:"taxii"` // host:port
+	Lock    string `json:"lock"`             // of the repository, see [repo.LockID]: a copy of the folder has another
+	Admin   string `json:"admin"`            // host:port, loopback; or the path of a socket
+	Socket  string `json:"socket,omitempty"` // the path of a socket that tells who calls; the command line prefers it
+	Token   string `json:"token"`            // what the admin interface asks for
+	TAXII   string `json:"taxii"`            // host:port
 	URL     string `json:"taxii_url"`
 	Gateway string `json:"gateway,omitempty"`
 	Metrics string `json:"metrics,omitempty"`
@@ -38,8 +41,9 @@ type Daemon struct {
 // shutdownTimeout is how long running requests may take when the node stops.
 const shutdownTimeout = 2 * time.Second
 
-// ListenOperator listens for the command line, on a free port of loopback or, on a machine that has none, on a socket
-// in the repository. The handler is made for anyone who has a new token.
+// ListenOperator listens for the command line: on a socket in the repository, at which the kernel tells who calls,
+// and on a free port of loopback, for other programs. Either will do where the machine has no loopback, or the path
+// is too long for a socket. The handler is made for anyone who has a new token.
 func (s *Servers) ListenOperator(dir string, make func(token string) (http.Handler, error)) (Daemon, error) {
 	token := [32]byte{}
 	rand.Read(token[:]) // never fails: it ends the process rather
@@ -48,19 +52,51 @@ func (s *Servers) ListenOperator(dir string, make func(token string) (http.Handl
 	if err != nil {
 		return Daemon{}, err
 	}
-	listener, err := listenLocally(repo.SocketPath(dir))
-	if err != nil {
-		return Daemon{}, fmt.Errorf("listening for the command line: %w", err)
+	handler = s.hosts.Guard(handler)
+	socket, noSocket := listenSocket(repo.SocketPath(dir))
+	if noSocket == nil {
+		daemon.Socket = s.add(socket, handler, nil, s.bounds.others)
+		daemon.Admin = daemon.Socket
 	}
-	daemon.Admin = s.add(listener, s.hosts.Guard(handler), nil, s.bounds.others)
+	listener, err := listenLocally()
+	switch {
+	case err == nil:
+		daemon.Admin = s.add(listener, handler, nil, s.bounds.others)
+	case noSocket != nil:
+		return Daemon{}, fmt.Errorf("listening for the command line: %w", errors.Join(noSocket, err))
+	}
+	if noSocket != nil {
+		s.log.Info("the audit log can't tell who uses the command line: there is no socket in the repository", "error", noSocket)
+	}
 	return daemon, nil
 }
 
+// listenSocket listens on a socket, for its owner only.
+func listenSocket(path string) (net.Listener, error) {
+	path, err := filepath.Abs(path) // whoever calls is elsewhere
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
+		return nil, err
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
+}
+
 // listenLocally listens where this machine reaches itself.
-func listenLocally(socket string) (net.Listener, error) {
+func listenLocally() (net.Listener, error) {
+	var failed error
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
+			failed = errors.Join(failed, err)
 			continue
 		}
 		conn, err := net.DialTimeout("tcp", listener.Addr().String(), time.Second)
@@ -68,12 +104,9 @@ func listenLocally(socket string) (net.Listener, error) {
 			_ = conn.Close() // nothing was said
 			return listener, nil
 		}
-		_ = listener.Close() // nobody was accepted
+		failed = errors.Join(failed, err, listener.Close())
 	}
-	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one that was killed
-		return nil, err
-	}
-	return net.Listen("unix", socket)
+	return nil, failed
 }
 
 // listenOn listens on a TCP address. Where 127.0.0.1 is meant and this machine has IPv6 only, it is ::1.
@@ -136,7 +169,12 @@ func (s *Servers) open(whom, address string, handler http.Handler, config *tls.C
 
 // add takes a listener in, and returns where it listens.
 func (s *Servers) add(listener net.Listener, handler http.Handler, config *tls.Config, most int) string {
-	s.list = append(s.list, listening{door.Limit(listener, most, s.log), taxii.NewServer(handler, config, s.log)})
+	server := taxii.NewServer(handler, config, s.log)
+	if listener.Addr().Network() == "unix" {
+		known := server.ConnContext
+		server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return auditlog.ConnContext(known(ctx, c), c) }
+	}
+	s.list = append(s.list, listening{door.Limit(listener, most, s.log), server})
 	return listener.Addr().String()
 }
 

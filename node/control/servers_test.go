@@ -155,6 +155,12 @@ func newRepository(t *testing.T) string {
 // running is a daemon of a repository, as far as the command line sees it.
 func running(t *testing.T, dir string) Daemon {
 	t.Helper()
+	_, daemon := runningWorld(t, dir)
+	return daemon
+}
+
+func runningWorld(t *testing.T, dir string) (*operated, Daemon) {
+	t.Helper()
 	s := NewServers(nodetest.Discard, door.Hosts{})
 	o := newOperatedIn(t, worldtest.NewStoredHostileWorld(t))
 	daemon, err := s.ListenOperator(dir, o.api.Handler)
@@ -166,7 +172,7 @@ func running(t *testing.T, dir string) Daemon {
 	s.Serve(ctx, group)
 	t.Cleanup(func() { stop(); nodetest.Must(t, group.Wait()) })
 	writeDaemon(t, dir, daemon)
-	return daemon
+	return o, daemon
 }
 
 func writeDaemon(t *testing.T, dir string, daemon Daemon) {
@@ -204,7 +210,7 @@ func TestTheDaemonOfARepositoryIsFoundAndNoOther(t *testing.T) {
 	writeDaemon(t, dir, other)
 	absent("another program has its port")
 	gone := daemon
-	gone.Admin = "127.0.0.1:1"
+	gone.Admin, gone.Socket = "127.0.0.1:1", ""
 	writeDaemon(t, dir, gone)
 	absent("it was killed")
 	nodetest.Must(t, os.WriteFile(repo.DaemonPath(dir), []byte("{"), 0o600))

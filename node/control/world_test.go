@@ -25,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
@@ -146,6 +147,17 @@ func (p *parts) Show(_ context.Context, what string) (withdraw.Shown, error) {
 	return withdraw.Shown{Publications: []withdraw.Publication{{ID: what}}}, p.note("show", what)
 }
 
+func (p *parts) Each(_ context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error) {
+	if err := p.note("shared", q.With); err != nil {
+		return disclosure.Known{}, err
+	}
+	return disclosure.Known{Objects: 1}, visit(disclosure.Object{ID: "indicator--1"})
+}
+
+func (p *parts) History(collection string) (disclosure.History, error) {
+	return disclosure.History{Changes: []disclosure.Change{{TxID: "T"}}}, p.note("history", collection)
+}
+
 func (p *parts) WithdrawAll(_ context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
 	return p.withdrawn, p.note("withdraw", s.What, s.Collection)
 }
@@ -235,8 +247,8 @@ func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 	own := repo.Consortium{ID: h.ID, Name: "As invited", GenesisID: "t-v1", Network: "private", Charter: "TX1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 	o.api = &API{
 		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Health: o.parts, Watcher: following{o.parts}, Collections: o.parts,
-		Members: o.parts, Withdrawer: o.parts, Notary: o.parts, Sole: o.parts, Feeds: feeding{o.parts}, Accounts: clients.NewAccounts(h.R, o.trail),
-		Trail: o.trail, Log: log,
+		Members: o.parts, Withdrawer: o.parts, Register: o.parts, Notary: o.parts, Sole: o.parts, Feeds: feeding{o.parts},
+		Accounts: clients.NewAccounts(h.R, o.trail), Trail: o.trail, Log: log,
 		Rebuild: func(context.Context) error { return o.parts.note("rebuild") },
 		Taxii: func() (taxii.Config, error) {
 			store := &clients.Catalogue{View: h.R.View, State: h.State, Own: "self", Described: described, Consortium: own, Shown: &signal.Signal{}}

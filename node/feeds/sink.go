@@ -274,15 +274,20 @@ func (s *sink) Publish(_ context.Context, objects []*stix.Object) ([]feed.Verdic
 		return nil, err
 	}
 	failures := 0
-	for _, v := range verdicts {
+	var taken []string
+	for i, v := range verdicts {
 		if v.Refused != "" {
 			failures++
+		} else if len(taken) < taxii.AuditObjects {
+			taken = append(taken, objects[i].ID)
 		}
 	}
-	s.Trail.Record(taxii.Event{
+	event := taxii.Event{
 		Time: state.Now(), Name: taxii.EventPublish, User: who.User, Role: who.Role.String(), Credential: "the configuration",
 		Root: own, Collection: into.ID, Count: len(objects), Failures: failures, Status: id,
-	})
+	}
+	event.NameObjects(taken)
+	s.Trail.Record(event)
 	return verdicts, nil
 }
 

@@ -92,7 +92,7 @@ func (b *foundation) found(ctx context.Context, c Charter) (*repo.Consortium, er
 		Network: f.Charter.Network,
 	}
 	err = b.repo.SetConsortium(own)
-	auditlog.New(b.repo).Changed("found-consortium", "", []string{own.Name}, err)
+	auditlog.New(b.repo).Command("found-consortium", own.Name, err)
 	return &own, err
 }
 

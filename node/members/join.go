@@ -41,7 +41,7 @@ func Join(ctx context.Context, r *repo.Repo, sealed []byte) (*repo.Consortium, e
 		Network: invite.Network, Peers: invite.Peers,
 	}
 	err = r.SetConsortium(own)
-	auditlog.New(r).Changed("join-consortium", "", []string{own.Name}, err)
+	auditlog.New(r).Command("join-consortium", own.Name, err)
 	return &own, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
@@ -93,12 +94,19 @@ func (d *desk) clear() {
 func (d *desk) withdrawer() *Withdrawer {
 	return &Withdrawer{
 		Outbox: d, Done: &d.done, View: d, State: d.chain.State, Records: d, Watcher: atTip{}, Consortium: d.chain.ID, Peers: d, Statuses: d,
-		Problem: func() error { return errors.New("the account is empty") }, Log: nodetest.Discard,
+		Register: nobody{}, Problem: func() error { return errors.New("the account is empty") }, Log: nodetest.Discard,
 	}
 }
 
 func (d *desk) replacer() *Replacer {
 	return &Replacer{Outbox: d, Done: &d.done, End: d.withdrawer().End, Log: nodetest.Discard}
+}
+
+// nobody reads anything.
+type nobody struct{}
+
+func (nobody) Describer() func(wire.Publication) (disclosure.Description, error) {
+	return func(wire.Publication) (disclosure.Description, error) { return disclosure.Description{}, nil }
 }
 
 type atTip struct{ state.Follower }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -33,6 +34,7 @@ type Publication struct {
 	Added      time.Time `json:"date_added"` // when it entered the view of this node
 	// Apart says that another member's versions are served as the object, and this one beside them.
 	Apart bool `json:"apart,omitempty"`
+	disclosure.Description
 }
 
 // Name is how people name it.
@@ -42,6 +44,8 @@ func (p Publication) Name() string { return wire.Publication{TxID: p.TxID, Index
 type TakenBack struct {
 	Withdrawal
 	Members []Acknowledgement `json:"members"`
+	// Readers are those until it was withdrawn; of all of a batch there are none here: its objects tell.
+	disclosure.Readers
 }
 
 // Show tells what is known of an object, given by its STIX id or by a transaction that published it.
@@ -54,7 +58,7 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 	if err != nil {
 		return Shown{}, err
 	}
-	shown := Shown{Publications: []Publication{}}
+	shown, describe := Shown{Publications: []Publication{}}, w.Register.Describer()
 	for _, e := range entries {
 		one := Publication{
 			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index,
@@ -63,9 +67,12 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 		if c, found := w.State.Collection(e.Collection); found {
 			one.Title = c.Properties.Title
 		}
+		if one.Description, err = describe(e.Place().Name()); err != nil {
+			return Shown{}, err
+		}
 		shown.Publications = append(shown.Publications, one)
 	}
-	if shown.Withdrawals, err = w.takenBack(ctx, what); err != nil {
+	if shown.Withdrawals, err = w.takenBack(ctx, what, describe); err != nil {
 		return Shown{}, err
 	}
 	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
@@ -108,7 +115,7 @@ func (w *Withdrawer) servedOf(entries []*view.Entry) (map[consortium.Position]bo
 }
 
 // takenBack finds the withdrawals of an object and asks the members that have not acknowledged them.
-func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBack, err error) {
+func (w *Withdrawer) takenBack(ctx context.Context, what string, describe func(wire.Publication) (disclosure.Description, error)) (list []TakenBack, err error) {
 	if err := w.askAround(ctx); err != nil {
 		return nil, err
 	}
@@ -134,6 +141,13 @@ func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBa
 			return nil, err
 		} else if found {
 			one.Destroyed = item.TxID
+		}
+		if one.Objects == 0 {
+			described, err := describe(wire.Publication{TxID: one.TxID, Index: one.Index})
+			if err != nil {
+				return nil, err
+			}
+			one.Readers = described.Readers
 		}
 		list = append(list, one)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
@@ -43,8 +44,9 @@ type Withdrawer struct {
 	Statuses interface {
 		Await(ctx context.Context, id string) (taxii.Status, error)
 	}
-	Problem func() error
-	Log     *slog.Logger
+	Register describer
+	Problem  func() error
+	Log      *slog.Logger
 
 	asking sync.Mutex // one look around at a time
 
@@ -90,6 +92,11 @@ type served interface {
 	// LosesLead reports whether another member's line of an object would be served in the place of a member's if some
 	// versions were withdrawn, and others of the member's stay or come again.
 	LosesLead(member, collection, id string, again bool, withdrawn ...consortium.Position) (bool, error)
+}
+
+// describer tells who could read what was published, and who can.
+type describer interface {
+	Describer() func(wire.Publication) (disclosure.Description, error)
 }
 
 // records is where records go to be minted.

@@ -53,6 +53,7 @@ type Config struct {
 		ACMEListen       string   `toml:"acme_listen"`     // host:port
 		AuditFileSize    int64    `toml:"audit_file_size"` // bytes
 		AuditFiles       int64    `toml:"audit_files"`
+		AuditForward     string   `toml:"audit_forward"` // see [ParseForward]
 	} `toml:"taxii"`
 	IPFS struct {
 		Listen   []string `toml:"listen"` // multiaddresses
@@ -276,6 +277,7 @@ func (c *Config) Validate() error {
 		{"taxii.acme_listen", checkHostPort(c.TAXII.ACMEListen, true)},
 		{"taxii.audit_file_size", between(c.TAXII.AuditFileSize, 1<<12, 1<<40)},
 		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
+		{"taxii.audit_forward", checkForward(c.TAXII.AuditForward)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
 		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
 		{"storage.reclaim", between(c.Storage.Reclaim.Duration, 100*time.Millisecond, 24*time.Hour)},

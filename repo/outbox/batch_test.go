@@ -367,3 +367,25 @@ func TestTheLargestBatchFitsIntoATransaction(t *testing.T) {
 		t.Errorf("there are %v", n)
 	}
 }
+
+func TestWhatWasPublishedIsFoundWhateverHasBecomeOfIt(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	inBatches(t, o, Anchor{From: 1, Most: 10, Bytes: 1000}, "a", "b")
+	storeBatch(t, o, queue(t, o, Accepted)[0])
+	g := group(t, o, queue(t, o, Stored))
+	_, err := o.Confirm([]consortium.Place{{TxID: g.TxIDs[0], Round: 7, Asset: 8}})
+	must(t, err)
+	must(t, o.Withdraw(wire.Publication{TxID: g.TxIDs[0], Index: 2}))
+	again := inBatches(t, o, usual, "b")
+	for index, want := range map[uint32]string{0: "", 1: "a", 2: "b", 3: "none", 99: "none"} {
+		item, found, err := o.Published(wire.Publication{TxID: g.TxIDs[0], Index: index})
+		must(t, err)
+		if found != (want != "none") || found && string(item.Key) != want && index != 0 || found && item.Number == again[0].Number {
+			t.Errorf("at %d is %q, %v", index, item.Key, found)
+		}
+	}
+	if _, found, err := o.Published(wire.Publication{TxID: "ANOTHERS"}); found || err != nil {
+		t.Errorf("another's is found: %v", err)
+	}
+}
