@@ -17,7 +17,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
@@ -71,8 +70,8 @@ keep a backup ("slnode backup"). With --seal the keys are encrypted on the disk;
 				fmt.Fprintf(w, "repository    %s\norganisation  %s\naccount       %s\npeer          %s\n\n",
 					result.Repo, result.Organisation, result.Account, result.Peer)
 				fmt.Fprintf(w, "Next: send ALGO to the account (it keeps 0.1; each NFT costs 0.001 and locks 0.1, for one object or for up to\n"+
-					"%d of a large request or a feed), then \"slnode consortium create\" to found a consortium, or \"slnode member\n"+
-					"request\" to be admitted to one.\n", wire.MaxBatch)
+					"1,000 of a large request or a feed), then \"slnode consortium create\" to found a consortium, or \"slnode member\n"+
+					"request\" to be admitted to one.\n")
 			})
 		},
 	}

@@ -20,6 +20,7 @@ type unpacked struct {
 	outcome  view.Outcome
 	metadata wire.Metadata
 	objects  []view.Event // where it counts
+	spare    []view.Event // where it isn't for us: they are kept for those who can read them
 }
 
 // pack takes the batches whose record has come out of a load: their objects are still to be asked for.
@@ -47,6 +48,10 @@ func (l *load) pack() (batches load) {
 
 // unpack asks for the objects of batches, as many as one has at most, all in one question. What doesn't fit is left,
 // and is due again. None of it was withdrawn when so many objects had left.
+//
+// Those of a batch that isn't for us are asked for as well, as single objects are: else who publishes in a collection
+// that nobody else reads would have the only copy. Nothing else becomes of them, and what isn't to be had in two
+// attempts isn't waited for.
 func (f *Fetcher) unpack(ctx context.Context, batches load, left uint64, timeout time.Duration) (load, error) {
 	l := load{settled: make(chan struct{}), left: left}
 	for i := range batches.events {
@@ -54,10 +59,10 @@ func (f *Fetcher) unpack(ctx context.Context, batches load, left uint64, timeout
 		if err != nil {
 			return load{}, err
 		}
-		if len(l.batches) > 0 && len(l.events)+len(u.objects) > wire.MaxBatch {
+		if len(l.batches) > 0 && len(l.events)+len(l.spare)+len(u.objects)+len(u.spare) > wire.MaxBatch {
 			break
 		}
-		l.batches, l.events = append(l.batches, u), append(l.events, u.objects...)
+		l.batches, l.events, l.spare = append(l.batches, u), append(l.events, u.objects...), append(l.spare, u.spare...)
 	}
 	err := f.get(ctx, &l, timeout)
 	return l, err
@@ -82,14 +87,19 @@ func (f *Fetcher) readBatch(ctx context.Context, l load, i int) (u unpacked, err
 		return u, nil
 	}
 	u.outcome = f.ruleBatch(e, u.metadata)
-	if u.outcome.State != view.Held {
+	if u.outcome.State == view.Refused {
 		return u, nil
 	}
-	says := listed(u.metadata)
+	list, says := make([]view.Event, 0, len(batch.Objects)), listed(u.metadata)
 	for i, directory := range batch.Objects {
 		if o := e.Object(uint32(i+1), directory, says); o.State == view.Waiting { // not withdrawn
-			u.objects = append(u.objects, o)
+			list = append(list, o)
 		}
+	}
+	if u.outcome.State == view.Held {
+		u.objects = list
+	} else {
+		u.spare = list
 	}
 	return u, nil
 }
@@ -130,10 +140,18 @@ func (f *Fetcher) settleBatches(l load) error {
 		return nil
 	}
 	var outcomes []view.Outcome
+	missing := setOf(l.fetched.Missing)
 	for _, u := range l.batches {
 		o := u.outcome
 		if o.State == view.Undecided && f.ruleBatch(o.Event, u.metadata).State != view.Undecided {
 			continue // a record came since it was read: it is due again
+		}
+		spare, err := rootsOf(u.spare)
+		if err != nil {
+			return err
+		}
+		if o.Event.Tries == 0 && slices.ContainsFunc(spare, missing.Has) {
+			o = view.Outcome{Event: o.Event, State: view.Waiting, Reason: "no member gave the blocks of all its objects", Due: retryAt(o.Event)}
 		}
 		outcomes = append(outcomes, o)
 	}
@@ -146,7 +164,7 @@ func (f *Fetcher) forgetLeft(ctx context.Context, l load) error {
 	if f.Gone.Withdrawals() == l.left {
 		return nil
 	}
-	if err := f.Gone.ForgetWithdrawn(context.WithoutCancel(ctx), l.events); err != nil {
+	if err := f.Gone.ForgetWithdrawn(context.WithoutCancel(ctx), slices.Concat(l.events, l.spare)); err != nil {
 		return fmt.Errorf("deleting the blocks of what was withdrawn: %w", err)
 	}
 	return nil

@@ -95,7 +95,8 @@ func (f *Fetcher) Run(ctx context.Context) error {
 // load is events whose blocks were asked for, on their way to be opened.
 type load struct {
 	events  []view.Event
-	batches []unpacked // that list the events, if they do
+	batches []unpacked   // that list the events, if they do
+	spare   []view.Event // what they list that isn't for us
 	roots   []cid.Cid
 	fetched p2p.Fetched
 	left    uint64        // how many objects had left before
@@ -298,13 +299,14 @@ func (f *Fetcher) fetch(ctx context.Context, events []view.Event, left uint64, t
 
 // get gets the blocks of a load.
 func (f *Fetcher) get(ctx context.Context, l *load, timeout time.Duration) (err error) {
-	if len(l.events) == 0 {
-		return nil
-	}
 	if l.roots, err = rootsOf(l.events); err != nil {
 		return err
 	}
-	if unknown := slices.DeleteFunc(slices.Clone(l.roots), f.Own.has); len(unknown) > 0 {
+	spare, err := rootsOf(l.spare)
+	if err != nil {
+		return err
+	}
+	if unknown := slices.DeleteFunc(slices.Concat(l.roots, spare), f.Own.has); len(unknown) > 0 {
 		if l.fetched, err = f.ask(ctx, unknown, timeout); err != nil {
 			return err
 		}

@@ -325,6 +325,10 @@ func (h *history) compareRest(shared *state.Shared) error {
 			needed[e.draft.root] = true
 		case view.Refused: // it may be read again by who wants to know why
 			kept[e.draft.root] = true
+		case 0:
+			if e.index > 0 { // what a batch lists that isn't for us is kept for others
+				kept[e.draft.root] = true
+			}
 		}
 		own := e.Sender == h.self.Address() && h.counts(e.minted)
 		if e.index == 0 && h.confirmed[e.TxID] != own {

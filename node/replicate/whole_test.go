@@ -1,7 +1,9 @@
 package replicate_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -156,6 +159,90 @@ func TestWhatCameOfABatchBeforeTheNodeStoppedGoesWhenItIsWithdrawn(t *testing.T)
 		}
 		if w.Drain(); kept != want || w.Shown() != shown {
 			t.Errorf("when %d is withdrawn (0: all) the blocks of the batch and its objects are here: %s, want %s; %d objects are served", index, kept, want, w.Shown())
+		}
+	}
+}
+
+// newWorldWithoutKeys is that of a member which was given none.
+func newWorldWithoutKeys(t *testing.T, founder, self *nodetest.Org) *world {
+	t.Helper()
+	w := newWorld(t, self)
+	events := w.Found(founder)
+	d, err := consortium.DraftMember(w.ID, self.Document, events[0].Time)
+	nodetest.Must(t, err)
+	events = append(events, w.Mint(founder, d))
+	w.Open()
+	nodetest.Must(t, w.Deliver(events...))
+	w.Drain()
+	return w
+}
+
+// askedBlocks remembers what was asked for, and lets a test do something at that moment.
+type askedBlocks struct {
+	replicate.Blocks
+	asked map[cid.Cid]int
+	while func(roots []cid.Cid)
+}
+
+func (b *askedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error) {
+	for _, root := range roots {
+		b.asked[root]++
+	}
+	b.while(roots)
+	return b.Blocks.Fetch(ctx, roots)
+}
+
+// Who can't read it is who has the only other copy, where nobody else reads a collection. What isn't to be had is asked
+// for twice; when the key comes, all of it is.
+func TestTheObjectsOfABatchThatIsNotForUsAreKeptForOthers(t *testing.T) {
+	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
+	w := newWorldWithoutKeys(t, alpha, bravo)
+	blocks := &askedBlocks{w.Fetcher.Blocks, map[cid.Cid]int{}, func([]cid.Cid) {}}
+	w.Fetcher.Blocks = blocks
+	whole, kept := w.batch(alpha, 3)
+	partly, wanted := w.batch(alpha, 5, 5)
+	nodetest.Must(t, w.Deliver(whole, partly))
+	w.Drain()
+	for _, d := range kept {
+		if blocks.asked[d.Root()] != 1 {
+			t.Errorf("a directory of the one that is whole is asked for %d times", blocks.asked[d.Root()])
+		}
+	}
+	if w.stateOf(whole, 0) != view.Undecided || w.stateOf(partly, 0) != view.Waiting || w.Shown() != 0 {
+		t.Errorf("they are %s and %s, and %d objects are served", w.stateOf(whole, 0), w.stateOf(partly, 0), w.Shown())
+	}
+	for range 3 {
+		nodetest.Must(t, w.R.View.Hasten())
+		w.Drain()
+	}
+	if n := blocks.asked[wanted[4].Root()]; n != 2 || w.stateOf(partly, 0) != view.Undecided {
+		t.Errorf("what isn't to be had is asked for %d times, and its batch is %s", n, w.stateOf(partly, 0))
+	}
+	nodetest.Must(t, w.Deliver(w.keyring(alpha, bravo)))
+	w.Drain()
+	if w.Shown() != 4 || w.stateOf(partly, 5) != view.Waiting {
+		t.Errorf("with the key %d objects are served, and the missing one is %s", w.Shown(), w.stateOf(partly, 5))
+	}
+}
+
+// Whoever withdraws it finds nothing of it to delete while it is on its way.
+func TestABatchThatIsNotForUsMayGoWhileItsObjectsComeIn(t *testing.T) {
+	alpha, bravo := nodetest.NewOrg(t, "alpha"), nodetest.NewOrg(t, "bravo")
+	w := newWorldWithoutKeys(t, alpha, bravo)
+	e, directories := w.batch(alpha, 3)
+	blocks := &askedBlocks{w.Fetcher.Blocks, map[cid.Cid]int{}, nil}
+	blocks.while = func(roots []cid.Cid) {
+		if slices.Contains(roots, directories[0].Root()) {
+			nodetest.Must(t, w.Deliver(w.Destroy(alpha, e.Asset)))
+			nodetest.Must(t, w.Blocks.Put(t.Context(), directories)) // and then they come
+		}
+	}
+	w.Fetcher.Blocks = blocks
+	nodetest.Must(t, w.Deliver(e))
+	w.Drain()
+	for _, d := range directories {
+		if _, here := w.Blocks.Dirs[d.Root()]; here || blocks.asked[d.Root()] != 1 {
+			t.Errorf("a directory of what is withdrawn is kept: %t; it was asked for %d times", here, blocks.asked[d.Root()])
 		}
 	}
 }
