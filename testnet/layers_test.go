@@ -62,7 +62,7 @@ var layers = map[string][]string{
 	"repo/found":        {"repo/internal/kv", "repo/internal/store"},
 	"node/replicate": {"chainwatch", "internal/consortium", "internal/retry", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/problem", "node/stages", "node/state", "p2p", "repo", "repo/outbox", "repo/view"},
-	"node/sole": {"internal/consortium", "internal/ledger", "internal/signal", "internal/wire", "node/problem", "repo/outbox"},
+	"node/sole": {"internal/algorand", "internal/consortium", "internal/ledger", "internal/retry", "internal/signal", "internal/wire", "node/problem", "repo/outbox", "repo/view"},
 	"node/publish": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/retry", "internal/seal",
 		"internal/signal", "internal/stix", "internal/wire", "node/problem", "node/sole", "node/stages", "node/state", "p2p", "repo/outbox", "repo/view"},
 	"node/stages":     {},

@@ -240,9 +240,12 @@ type slowTip struct {
 	fails int
 	err   error
 	asked []time.Time
+	says  func() string
+	said  string // when it is asked for the last time
 }
 
 func (s *slowTip) answer() (uint64, error) {
+	s.said = s.says()
 	if s.asked = append(s.asked, time.Now()); len(s.asked) <= s.fails {
 		return 0, s.err
 	}
@@ -257,33 +260,40 @@ func (s *slowTip) Round(context.Context) (uint64, error) { return s.answer() }
 // asked again and again, and left alone when it wants that.
 func TestAlgodIsAskedUntilItTellsItsRound(t *testing.T) {
 	for name, c := range map[string]struct {
-		does  func(ctx context.Context, m *Minter) error
-		err   error
-		pause time.Duration
+		recovers bool
+		err      error
+		pause    time.Duration
 	}{
-		"recovering":            {func(ctx context.Context, m *Minter) error { return m.beginRecovery(ctx, &outbox.Recovery{}) }, ledger.ErrCatchingUp, slowestPace},
-		"recovering, throttled": {func(ctx context.Context, m *Minter) error { return m.beginRecovery(ctx, &outbox.Recovery{}) }, &algorand.Throttled{Status: 429, After: time.Minute}, time.Minute},
-		"beginning":             {func(ctx context.Context, m *Minter) error { return m.beginSole(ctx) }, errNetwork, slowestPace},
+		"recovering":            {true, ledger.ErrCatchingUp, slowestPace},
+		"recovering, throttled": {true, &algorand.Throttled{Status: 429, After: time.Minute}, time.Minute},
+		"beginning":             {false, errNetwork, slowestPace},
 	} {
 		t.Run(name, func(t *testing.T) {
 			still(t, func(w *world, p *process) {
-				check(p.outbox.SetSole(outbox.Sole{Account: "BEFORE"}))
-				algod := &slowTip{Ledger: p.minter.Ledger, fails: 2, err: c.err}
-				p.minter.Ledger = algod
-				check(c.does(context.Background(), p.minter))
-				if len(algod.asked) != 3 || algod.asked[1].Sub(algod.asked[0]) < c.pause || algod.asked[1].Sub(algod.asked[0]) > c.pause+c.pause/2 || p.minter.Condition.Get().Problem != "algod" {
-					t.Errorf("it is asked at %v, and publishing waits for %+v", algod.asked, p.minter.Condition.Get())
+				begin := func(ctx context.Context, fails int) *slowTip {
+					check(p.outbox.SetSole(outbox.Sole{Account: "BEFORE"}))
+					if c.recovers {
+						check(p.outbox.SetRecovery(&outbox.Recovery{}))
+						w.follow(begins+ledger.Window, nil)
+					}
+					algod := &slowTip{Ledger: p.minter.Ledger, fails: fails, err: c.err, says: func() string { return p.minter.Condition.Get().Problem }}
+					p.minter.Ledger = algod
+					if err := p.minter.awaitRecovery(ctx); err != nil {
+						t.Error(err)
+					}
+					return algod
+				}
+				algod := begin(context.Background(), 2)
+				if len(algod.asked) != 3 || algod.asked[1].Sub(algod.asked[0]) < c.pause || algod.asked[1].Sub(algod.asked[0]) > c.pause+c.pause/2 || algod.said != "algod" {
+					t.Errorf("it is asked at %v, and publishing waits for %s", algod.asked, algod.said)
 				}
 				if known, err := p.outbox.Sole(); err != nil || known.Account != p.org.Address() || known.From != begins+ledger.Window {
 					t.Errorf("%+v (%v)", known, err)
 				}
-				check(p.outbox.SetSole(outbox.Sole{Account: "BEFORE"}))
 				ended, end := context.WithCancel(context.Background())
 				end()
-				algod = &slowTip{Ledger: p.minter.Ledger, fails: 9, err: c.err}
-				p.minter.Ledger = algod
-				if err := c.does(ended, p.minter); err != nil || len(algod.asked) != 1 {
-					t.Errorf("at the end of the node it is asked %d times (%v)", len(algod.asked), err)
+				if algod := begin(ended, 9); len(algod.asked) != 1 {
+					t.Errorf("at the end of the node it is asked %d times", len(algod.asked))
 				}
 			})
 		})

@@ -194,9 +194,6 @@ var steps = map[string]step{
 		w.follow(begins+ledger.Window, nil)
 		return func(ctx context.Context) error { return p.minter.awaitRecovery(ctx) }
 	},
-	"beginning to recover": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
-		return func(ctx context.Context) error { return p.minter.beginRecovery(ctx, &outbox.Recovery{}) }
-	},
 	"finding out who else signs": func(t *testing.T, w *world, p *process) func(ctx context.Context) error {
 		check(p.plain.SetSole(outbox.Sole{Account: "BEFORE"}))
 		return func(ctx context.Context) error { return p.minter.awaitRecovery(ctx) }

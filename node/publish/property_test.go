@@ -42,22 +42,7 @@ func drawHistory(t *rapid.T) history {
 	}
 	once := map[string]bool{}
 	for range rapid.IntRange(1, 8).Draw(t, "ops") {
-		o := op{At: rapid.Uint64Range(0, 12).Draw(t, "at"), Does: rapid.SampledFrom(does).Draw(t, "does"), N: rapid.IntRange(0, 5).Draw(t, "n"), Many: 1}
-		o.In = rapid.SampledFrom([]string{"everybody", "ring", "own"}).Draw(t, "in")
-		switch o.Does {
-		case posts:
-			o.Many = rapid.SampledFrom([]int{1, 1, 1, 2, 2, 2, 3, 3, 3, 20}).Draw(t, "many")
-			o.From = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "from")
-		case withdraws:
-			o.All = rapid.Bool().Draw(t, "all")
-		case restores:
-			o.Many = rapid.SampledFrom([]int{0, 3, 6}).Draw(t, "many again")
-			o.From = 1
-		case congests:
-			o.N, o.Many = rapid.SampledFrom([]int{4, 40}).Draw(t, "fee"), 30
-		case foreign, clashes:
-			o.In = "everybody"
-		}
+		o := drawOp(t, does)
 		if strings.HasPrefix(o.Does, happens) && once[o.Does] {
 			o.Does = posts
 		}
@@ -81,6 +66,27 @@ func drawHistory(t *rapid.T) history {
 	}
 	h.Down = rapid.SliceOfN(rapid.SampledFrom(down), 0, 3).Draw(t, "down")
 	return h
+}
+
+// drawOp draws one thing that is done.
+func drawOp(t *rapid.T, does []string) op {
+	o := op{At: rapid.Uint64Range(0, 12).Draw(t, "at"), Does: rapid.SampledFrom(does).Draw(t, "does"), N: rapid.IntRange(0, 5).Draw(t, "n"), Many: 1}
+	o.In = rapid.SampledFrom([]string{"everybody", "ring", "own"}).Draw(t, "in")
+	switch o.Does {
+	case posts:
+		o.Many = rapid.SampledFrom([]int{1, 1, 1, 2, 2, 2, 3, 3, 3, 20}).Draw(t, "many")
+		o.From = rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "from")
+	case withdraws:
+		o.All = rapid.Bool().Draw(t, "all")
+	case restores:
+		o.Many = rapid.SampledFrom([]int{0, 3, 6}).Draw(t, "many again")
+		o.From = 1
+	case congests:
+		o.N, o.Many = rapid.SampledFrom([]int{4, 40}).Draw(t, "fee"), 30
+	case foreign, clashes:
+		o.In = "everybody"
+	}
+	return o
 }
 
 // Whatever goes wrong, and whenever the node dies: what was accepted is on the chain once, and in the end it is.

@@ -9,8 +9,8 @@
 //	submit.go   what is signed is submitted
 //	confirm.go  what was submitted is seen confirmed, or proved never to be; announce.go: the other members are told
 //
-// Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), recover.go (a restored node, and
-// its lost predecessor), rotation.go (a change of our own keys).
+// Beside them: chain.go (what is needed of the chain), flight.go (what is on its way), rotation.go (a change of our own
+// keys).
 package publish
 
 import (
@@ -198,6 +198,12 @@ func (m *Minter) signNext(ctx context.Context, queue *outbox.Reader) (progress b
 		problem = itsProblem
 	}
 	return false, problem, nil
+}
+
+// awaitRecovery waits for what another node has signed that had this one's keys.
+func (m *Minter) awaitRecovery(ctx context.Context) error {
+	r := sole.Recovery{Sole: m.Sole, View: m.View, State: m.State, Ledger: m.Ledger}
+	return r.Await(ctx)
 }
 
 // signTheseNow signs items, as far as nothing is in their way, and begins their flights.

@@ -1,4 +1,5 @@
-// Package sole watches that no other node has this organisation's keys.
+// Package sole watches that no other node has this organisation's keys, and has a node wait for what one that had them
+// has signed.
 package sole
 
 import (
