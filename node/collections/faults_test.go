@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -143,6 +144,25 @@ func TestOnlyWhatIsSoIsSaidOfAKey(t *testing.T) {
 	e.Removed, e.Replaced = nil, []string{"founder"}
 	if got := e.Detail(); got != `a former identity still opens the key of "Ring": that of founder, since round 7; its owner self gives it another key` {
 		t.Error(got)
+	}
+}
+
+// A member may read what its former identity opens: the log warns of removed ones alone, and ends no warning that it
+// has not given.
+func TestTheLogDoesNotWarnOfAFormerIdentity(t *testing.T) {
+	h, ring := newOwningWorld(t)
+	var log strings.Builder
+	h.owner.Log = nodetest.LogTo(&log)
+	told := map[string]ExposedKey{}
+	h.Rotates(h.Founder, worldtest.Changes{Identity: true})
+	nodetest.Must(t, h.owner.tellExposed(told))
+	if _, said := told[ring().ID]; !said {
+		t.Error("of the former identity the status says nothing")
+	}
+	h.looksAfter()
+	nodetest.Must(t, h.owner.tellExposed(told))
+	if text := log.String(); strings.Contains(text, "removed member") {
+		t.Errorf("the log says\n%s", text)
 	}
 }
 

@@ -97,7 +97,12 @@ func TestAnAliasIsTakenByWhatIsOnItsWayAndByNothingElse(t *testing.T) {
 	if _, err := o.Create(stored(t, w, 2), Spec{Title: "Reports", Alias: "other"}); !errors.Is(err, ErrOnItsWay) {
 		t.Errorf("another alias: %v", err)
 	}
-	if items, err := w.R.Outbox.Queue(outbox.Stored, 0, 10); err != nil || len(items) != 2 {
+	for n := range 2 { // without an alias there is none to be taken
+		if _, err := o.Create(stored(t, w, 3+n), Spec{Title: "Ring"}); !errors.Is(err, ErrOnItsWay) {
+			t.Errorf("one without an alias: %v", err)
+		}
+	}
+	if items, err := w.R.Outbox.Queue(outbox.Stored, 0, 10); err != nil || len(items) != 4 {
 		t.Errorf("%d collections are on their way, %v", len(items), err)
 	}
 }

@@ -96,3 +96,39 @@ func TestWhatANodeKnowsOfItselfOutlivesARestart(t *testing.T) {
 		t.Errorf("forgotten it is %q (%v)", memo, err)
 	}
 }
+
+// What took the place of something else says of what, until that is ended; what was withdrawn before had no place.
+func TestWhatIsReplacedIsKnownUntilItIsEnded(t *testing.T) {
+	o, done := newOutbox(t, t.TempDir())
+	defer done()
+	items := accept(t, o, "a", "b")
+	must(t, o.GiveUp(items[1], "no"))
+	var again []Submission
+	for _, name := range []string{"a", "b", "c"} {
+		s := submission(name)
+		s.Item.Hash, s.Replace = []byte("other"), true
+		again = append(again, s)
+	}
+	taken, err := o.Accept(again)
+	must(t, err)
+	for i, want := range []Item{{Replaces: items[0].Number, Publication: 1}, {Publication: 1}, {}} {
+		if got := taken[i]; got.Replaces != want.Replaces || got.Publication != want.Publication {
+			t.Errorf("%s takes the place of %d, as publication %d", got.ObjectID, got.Replaces, got.Publication)
+		}
+	}
+	replacing := func() (numbers []uint64) {
+		list, err := o.Replacing(0, 10)
+		must(t, err)
+		for _, item := range list {
+			numbers = append(numbers, item.Number)
+		}
+		return numbers
+	}
+	if got := replacing(); !slices.Equal(got, []uint64{taken[0].Number}) {
+		t.Errorf("to be ended is what %v replace", got)
+	}
+	must(t, o.Replaced(taken[0].Number))
+	if got := replacing(); got != nil {
+		t.Errorf("when it is ended there are %v", got)
+	}
+}
