@@ -307,6 +307,10 @@ func TestTheEventsOfABlockAreThoseOfTheConsortium(t *testing.T) {
 	if got := eventsOf(&charter, p.ID+1, [32]byte(p.chain.network)); len(got) != 0 {
 		t.Errorf("another's charter is taken: %+v", got)
 	}
+	// Only a charter's asset is its consortium: of anything else the note says whose it is.
+	if got := eventsOf(&block, e.Asset, [32]byte(p.chain.network)); len(got) != 0 {
+		t.Errorf("an object's asset is taken for a consortium: %+v", got)
+	}
 	forged := block
 	forged.Payset = slices.Clone(block.Payset)
 	forged.Payset[1].Sig[0]++

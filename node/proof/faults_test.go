@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/repo/found"
 )
 
 // What a store, the indexer or algod does not give is never taken for there being nothing: whoever asks for a proof
@@ -36,6 +37,8 @@ func TestNothingIsProvenOnAGuess(t *testing.T) {
 			p.Faults.EachIsTold(t, "evidence of "+what, func() error { _, err := n.Evidence(t.Context(), what, disclose); return err })
 		}
 	}
+	p.chain.rereads(e)
+	p.Faults.EachIsTold(t, "reading an indexer again", func() error { return n.Reread(t.Context(), "I", found.Missed{First: 1, Last: 1 << 40}) })
 	for _, o := range []CrosscheckOptions{{}, {EveryRound: true}, {Member: "mallory"}, {From: e.Round}} {
 		p.Faults.EachIsTold(t, "a crosscheck", func() error {
 			_, err := n.Crosscheck(t.Context(), o, func(uint64, uint64) {})

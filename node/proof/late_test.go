@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -265,8 +266,9 @@ func TestASourceIsAskedForWhatItMissedWhenItIsWell(t *testing.T) {
 		}
 		state(chainwatch.ProblemIndexer, false)
 		var asked, read, failing atomic.Int64
+		var log strings.Builder
 		failing.Store(1)
-		l := &Late{Found: s, Sources: func() []chainwatch.SourceState { return *states.Load() }, Log: slog.New(slog.DiscardHandler)}
+		l := &Late{Found: s, Sources: func() []chainwatch.SourceState { return *states.Load() }, Log: nodetest.LogTo(&log)}
 		l.Reread = func(_ context.Context, source string, m found.Missed) error {
 			if source != "I" || m != (found.Missed{First: 5, Last: 9}) {
 				t.Errorf("%s is asked for %+v", source, m)
@@ -301,5 +303,8 @@ func TestASourceIsAskedForWhatItMissedWhenItIsWell(t *testing.T) {
 		pass(time.Hour, 3, 1)
 		cancel()
 		nodetest.Must(t, <-ended)
+		if said := strings.Count(log.String(), "could not be asked"); said != 2 {
+			t.Errorf("of two failures the log says\n%s", log.String())
+		}
 	})
 }

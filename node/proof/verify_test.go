@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/algorand/go-algorand-sdk/v2/client/v2/common"
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/chainwatch"
@@ -149,6 +150,13 @@ func TestAnOutageOfTheIndexerIsAnErrorAndNoVerdict(t *testing.T) {
 	}
 	if v, err := p.notary().Verify(t.Context(), e.TxID); err == nil || isInput(err) || len(v.Steps) != 0 {
 		t.Errorf("it says %+v, %v", v, err)
+	}
+	// What it refuses to look for is no outage.
+	p.chain.find = func(string) (chainwatch.Finding, error) {
+		return chainwatch.Finding{}, fmt.Errorf("asking: %w", common.BadRequest{HTTPError: common.HTTPError{Message: "why"}})
+	}
+	if _, err := p.notary().Verify(t.Context(), e.TxID); !isInput(err) {
+		t.Errorf("what the indexer refuses: %v", err)
 	}
 	// It doesn't know the transaction yet that algod may have.
 	p.chain.find = func(string) (chainwatch.Finding, error) { return chainwatch.Finding{Round: 7}, nil }
