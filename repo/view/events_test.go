@@ -125,3 +125,16 @@ func TestAnEntryThatIsCutShortIsNone(t *testing.T) {
 		t.Errorf("without an object it is %+v (%v)", e, err)
 	}
 }
+
+func TestADuplicateSaysWhetherItsContentIsAnother(t *testing.T) {
+	for content, want := range map[string]string{
+		"same": "transaction TX1 published it before", "other": "transaction TX1 published the same version before, with other content",
+	} {
+		v, c := newView(t), &chain{}
+		first, second := c.event(), c.event()
+		publish(t, v, first, entryOf(first, collectionA, "malware-1", monday, "same"))
+		if got := publish(t, v, second, entryOf(second, collectionA, "malware-1", monday, content)); got.State != Duplicate || got.Reason != want {
+			t.Errorf("with %s content it is a %v: %q", content, got.State, got.Reason)
+		}
+	}
+}

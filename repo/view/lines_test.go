@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
 )
 
 // publishAs brings versions of an object of a member into a view.
@@ -201,5 +203,31 @@ func TestWhoLosesTheLeadIsSaidBeforehand(t *testing.T) {
 		if loses, err := v.LosesLead(one.member, collectionA, one.id, one.again, one.withdrawn...); err != nil || loses != one.want {
 			t.Errorf("%s: %v, %v", one.what, loses, err)
 		}
+	}
+}
+
+// … in whatever order, and however often, they are named.
+func TestWhoIsMistrustedAlreadyCostsNothing(t *testing.T) {
+	memory, err := kv.NewMemory()
+	must(t, err)
+	defer func() { must(t, memory.Close()) }()
+	commits := 0
+	v, err := New(store.New(memory.DB(kv.Hooks{Commit: func(commit func() error) error { commits++; return commit() }})))
+	must(t, err)
+	publishAs(t, v, &chain{}, "ALPHA", "malware-1", 0)
+	must(t, v.Mistrust(t.Context(), []string{"BRAVO", "ALPHA"}))
+	if got := v.Mistrusted(); !slices.Equal(got, []string{"ALPHA", "BRAVO"}) {
+		t.Errorf("mistrusted are %v", got)
+	}
+	for _, again := range [][]string{{"BRAVO", "ALPHA"}, {"ALPHA", "BRAVO"}, {"BRAVO", "ALPHA", "BRAVO"}} {
+		commits = 0
+		must(t, v.Mistrust(t.Context(), again))
+		if commits > 0 {
+			t.Errorf("%v cost %d transactions", again, commits)
+		}
+	}
+	must(t, v.Mistrust(t.Context(), nil))
+	if got := v.Mistrusted(); commits == 0 || len(got) > 0 {
+		t.Errorf("nobody is mistrusted any more: %v, with %d transactions", got, commits)
 	}
 }

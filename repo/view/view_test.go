@@ -285,6 +285,12 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 2 {
 		t.Errorf("the page has %v", got)
 	}
+	for _, part := range []Query{{WithObjects: true}, {OnlyObjects: true}} {
+		part.Collection, part.Versions, part.Limit = collectionA, Versions{All: true}, 10
+		if got, _, err := v.Page(part); err != nil || len(got) != 2 {
+			t.Errorf("the page with objects has %d (%v)", len(got), err)
+		}
+	}
 	if got := page(t, v, Query{Collection: Everything, IDs: []string{"malware-1", "malware-2"}, Types: []string{"malware"}, Versions: Versions{Last: true}, Limit: 10}); len(got) != 1 {
 		t.Errorf("the page of ids has %v", got)
 	}

@@ -317,3 +317,29 @@ func TestUndecidedObjectsAreReconsideredByCollection(t *testing.T) {
 		t.Errorf("a second time: %d reconsidered, %v", n, err)
 	}
 }
+
+// Records come first, and leave room: anybody who may make them can make many.
+func TestOfWhatIsDueRecordsAreAQuarterAtMost(t *testing.T) {
+	v, c := newView(t), &chain{}
+	var events []NewEvent
+	for range 20 {
+		record := c.event()
+		record.Note = wire.Note{Kind: wire.KindCollection, Collection: collectionA}
+		record.Effect = consortium.Record
+		events = append(events, record, c.event())
+	}
+	must(t, v.Append(events, nil))
+	for limit, want := range map[int]int{1: 1, 8: 2, 16: 4} {
+		due, _, err := v.Due(Fresh, nil, time.Now(), limit)
+		must(t, err)
+		records := 0
+		for _, e := range due {
+			if e.Note.Kind == wire.KindCollection {
+				records++
+			}
+		}
+		if records != want || len(due) != limit {
+			t.Errorf("of %d that are due %d are records, want %d of %d", len(due), records, want, limit)
+		}
+	}
+}
