@@ -103,6 +103,10 @@ func TestWhatAnIndexerHasMoreThanTheLogIsKeptIfItCounts(t *testing.T) {
 	reread := func(first, last uint64) func(n *Notary) error {
 		return func(n *Notary) error { return n.Reread(t.Context(), "I", found.Missed{First: first, Last: last}) }
 	}
+	p.chain.find = func(txid string) (chainwatch.Finding, error) {
+		t.Errorf("an indexer is asked for %s, of which algod has the block", txid)
+		return chainwatch.Finding{}, nil
+	}
 	for _, c := range []struct {
 		first, last uint64
 		want        []string
@@ -119,7 +123,7 @@ func TestWhatAnIndexerHasMoreThanTheLogIsKeptIfItCounts(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	// Algod doesn't have the block any more: the indexer's word stands where nothing else does.
-	p.chain.fit = onchain.Unclear
+	p.chain.fit, p.chain.find = onchain.Unclear, nil
 	p.chain.rereads(omitted)
 	if got, err := p.kept(reread(1, 1<<40)); err != nil || !slices.Equal(got, sorted(omitted.TxID)) {
 		t.Errorf("%v, %v", got, err)
@@ -249,9 +253,27 @@ func TestAViewIsFoldedAnewByItselfOnceADay(t *testing.T) {
 		if synctest.Wait(); folds.Load() != 2 {
 			t.Errorf("with nothing new it was folded anew %d times", folds.Load())
 		}
+		_, _, last := s.Count()
 		nodetest.Must(t, l.Began()) // by the operator
+		if _, _, now := s.Count(); !now.Equal(last) {
+			t.Error("what the operator does counts as done by itself")
+		}
 		cancel()
 		nodetest.Must(t, <-ended)
+	})
+}
+
+func TestAFoldThatFailsIsNotPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := errors.New("no disk")
+		l := &Late{Found: &shelf{}, Sources: func() []chainwatch.SourceState { return nil }, Log: slog.New(slog.DiscardHandler)}
+		l.Rebuild = func(context.Context) error { return failing }
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(t.Context()) }()
+		nodetest.Must(t, l.Keep(make([]onchain.Confirmed, 1)))
+		if err := <-ended; !errors.Is(err, failing) {
+			t.Errorf("it ends with %v", err)
+		}
 	})
 }
 
