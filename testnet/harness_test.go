@@ -70,8 +70,14 @@ const enoughAlgo = 30_000_000
 // organisationOn makes a repository whose account has the given funds.
 func organisationOn(t testing.TB, l *blockchain, name string, microalgo uint64, options ...string) *organisation {
 	t.Helper()
+	return organisationFrom(t, slnode, l, name, microalgo, options...)
+}
+
+// organisationFrom is organisationOn with another program.
+func organisationFrom(t testing.TB, program string, l *blockchain, name string, microalgo uint64, options ...string) *organisation {
+	t.Helper()
 	o := organisationAt(t, name, filepath.Join(t.TempDir(), name))
-	o.chain = l
+	o.Program, o.chain = program, l
 	at := cluster.Listen{TAXII: "127.0.0.1:" + newPort(), Gateway: "127.0.0.1:" + newPort(), IPFS: "/ip4/127.0.0.1/tcp/" + newPort()}
 	must(t, o.Init(patiently(t), strings.ToUpper(name), l.Chain, at, options...))
 	if microalgo > 0 {
