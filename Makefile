@@ -7,6 +7,10 @@
 # make bench           the benchmarks; see docs/PERFORMANCE.md. COMPARE=REV: those of another revision beside them, in turn,
 #                      of the packages in PKG, those named by BENCH, COUNT times
 # make lint            gofmt, go vet, staticcheck, known vulnerabilities, and which modules are linked: scripts/modules.txt
+# make install         bin/slnode, its manual pages, completions, documents and unit, below PREFIX (/usr/local), itself below DESTDIR
+# make release         archives, Debian packages, container images, lists of components and checksums of the commit, in dist
+# make release-check   makes a release twice, in two folders and with nothing remembered, and compares the bytes
+# make test-package    installs the Debian package in a bare Debian and starts a node there; needs root and debootstrap
 # make mutants         what the tests of PKG (./internal/wire) don't notice, of N mutants drawn with SEED or of all: scripts/mutants
 
 export CGO_ENABLED ?= 0
@@ -22,7 +26,7 @@ endif
 # The scenarios with a hostile member.
 HOSTILE := ^TestHostile
 
-.PHONY: build test race hostile test-algorand fuzz bench lint modules mutants testnet clean
+.PHONY: build install release release-check test-package test race hostile test-algorand fuzz bench lint modules mutants testnet clean
 
 # The same sources give the same program in every folder, and without what only a debugger reads.
 BUILD := go build -trimpath -ldflags='-s -w'
@@ -32,6 +36,36 @@ build:
 	$(BUILD) -o bin/devchain ./testnet/cmd/devchain
 	$(BUILD) -o bin/testnet ./testnet/cmd/testnet
 
+# PROGRAM is installed, and TELLER, the same for this machine, says what its pages and completions are.
+PREFIX ?= /usr/local
+PROGRAM ?= bin/slnode
+TELLER ?= $(PROGRAM)
+SHARE = $(DESTDIR)$(PREFIX)/share
+ZSH ?= $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/slnode
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/$(ZSH) $(SHARE)/fish/vendor_completions.d $(SHARE)/doc/slnode
+	$(TELLER) manpage $(SHARE)/man/man1
+	$(TELLER) completion bash > $(SHARE)/bash-completion/completions/slnode
+	$(TELLER) completion zsh > $(SHARE)/zsh/$(ZSH)/_slnode
+	$(TELLER) completion fish > $(SHARE)/fish/vendor_completions.d/slnode.fish
+	cp --parents README.md CHANGELOG.md SECURITY.md $$(find docs -name vectors -prune -o -type f ! -name '*.go' ! -name '*.service' -print) $(SHARE)/doc/slnode
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local,$(PREFIX),' docs/slnode.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/slnode.service
+
+bin/slnode:
+	$(BUILD) -o bin/slnode ./cmd/slnode
+
+release:
+	go -C scripts/release run . -source '$(CURDIR)' -out '$(or $(OUT),$(CURDIR)/dist)' $(if $(ARCH),-arch $(ARCH)) $(if $(MAINTAINER),-maintainer '$(MAINTAINER)')
+
+release-check:
+	scripts/release/check.sh
+
+test-package:
+	scripts/release/package_test.sh
+
 bin/testnet:
 	$(BUILD) -o bin/testnet ./testnet/cmd/testnet
 
@@ -40,6 +74,7 @@ testnet: build
 
 test:
 	$(RACE) go test $(RACE_FLAG) -timeout 18m -skip '$(HOSTILE)' ./...
+	go -C scripts/release test ./...
 
 race:
 	SLNODE_TEST_RACE=1 $(RACE) go test $(RACE_FLAG) -timeout 60m ./testnet/
@@ -67,6 +102,8 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	go -C scripts/release vet ./...
+	cd scripts/release && "$$(go -C ../.. tool -n staticcheck)" ./...
 	@CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./cmd/slnode | sort -u | diff scripts/modules.txt - || \
 		{ echo "other modules are linked than scripts/modules.txt says: look at them, then \"make modules\""; exit 1; }
 	go run ./scripts/vulncheck
@@ -78,4 +115,4 @@ mutants:
 	nice go run ./scripts/mutants -n $(or $(N),0) -seed $(or $(SEED),1) $(PKG)
 
 clean:
-	rm -rf bin
+	rm -rf bin dist
