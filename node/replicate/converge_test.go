@@ -177,7 +177,7 @@ func (f *telling) batch() {
 func (f *telling) draw() {
 	by := f.sender()
 	anything := f.events[0].Asset + uint64(f.int(len(f.events)+2, "asset")) // also such as comes later
-	switch f.int(11, "kind") {
+	switch f.int(15, "kind") {
 	case 0:
 		f.record()
 	case 1:
@@ -196,6 +196,12 @@ func (f *telling) draw() {
 			f.mint(former, d, err)
 			f.accounts, f.mallory = append(f.accounts, next), len(f.accounts)
 		}
+	case 8:
+		e := f.chain.Destroy(by, anything)
+		e.Note.Kind = wire.KindRelease
+		f.events = append(f.events, e)
+	case 9:
+		f.govern(by)
 	case 7:
 		if len(f.drafts) > 0 { // whosever it is
 			f.mint(by, rapid.SampledFrom(f.drafts).Draw(f.rt, "copy"), nil)
@@ -204,6 +210,23 @@ func (f *telling) draw() {
 		d := f.object(by)
 		f.drafts = append(f.drafts, d)
 		f.mint(by, d, nil)
+	}
+}
+
+// govern changes who the governor is, or who is a member; by somebody who may, or not.
+func (f *telling) govern(by *nodetest.Org) {
+	mallory := f.accounts[f.mallory]
+	switch f.int(3, "governs") {
+	case 0:
+		governor := wire.Quorum{Threshold: 1, Accounts: []string{f.accounts[f.int(1, "governor")].Address()}}
+		d, err := consortium.DraftAmendment(f.chain.ID, wire.Amendment{Name: fmt.Sprint("Amended ", len(f.events)), Governor: governor}, time.Now())
+		f.mint(by, d, err)
+	case 1:
+		d, err := consortium.DraftMember(f.chain.ID, mallory.Document, time.Now())
+		f.mint(f.accounts[f.int(1, "admits")], d, err)
+	default:
+		d, err := consortium.DraftRemoval(f.chain.ID, rapid.SampledFrom(f.accounts[2:]).Draw(f.rt, "removed").Address(), time.Now())
+		f.mint(f.accounts[f.int(1, "removes")], d, err)
 	}
 }
 
@@ -269,6 +292,7 @@ func (f *telling) dump() (lines []string) {
 	for _, c := range f.w.State.Collections() {
 		lines = append(lines, fmt.Sprintf("%.4s: epoch %d, %q, pending %t, former %t, %s", c.ID, c.Epoch, c.Properties.Title, c.Pending, c.Former, c.Properties.Contributors.Named))
 	}
+	f.w.State.Read(func(s *consortium.State) { lines = append(lines, "governor "+s.Governor()) })
 	for _, m := range f.w.State.Members() {
 		lines = append(lines, fmt.Sprintf("%s has %.6s, had %d, removed %v", m.Name, m.Account, len(m.Former), m.Removed != nil))
 	}
@@ -344,13 +368,43 @@ func (f *telling) told() {
 	f.settle()
 }
 
-// live tells the node what happens bit by bit, now and then twice, and gives it contents in between.
+// deliver tells the node some events.
+func (f *telling) deliver(events ...consortium.Event) {
+	if len(events) > 0 {
+		f.must(f.w.Deliver(events...))
+	}
+}
+
+// live tells the node what happens bit by bit, now and then twice, and gives it contents in between. Something may be
+// left out, and found while it goes on: all is told anew then, with it.
 func (f *telling) live(arrivals []cid.Cid) {
+	omitted := f.int(2*len(f.events), "left out") // mostly nothing
+	tell := func(events []consortium.Event) {
+		for i, e := range events {
+			if omitted < len(f.events) && e.TxID == f.events[omitted].TxID {
+				f.deliver(events[:i]...)
+				events = events[i+1:]
+				break
+			}
+		}
+		f.deliver(events...)
+	}
+	find := func(upTo int) {
+		omitted = len(f.events)
+		f.must(f.w.R.View.Reset())
+		f.w.Open()
+		half := f.int(upTo, "told before it stops")
+		f.deliver(f.events[:half]...)
+		if f.int(1, "stops within") == 0 {
+			f.w.Open()
+		}
+		f.deliver(f.events[half:upTo]...)
+	}
 	for at := 0; at < len(f.events); {
 		next := min(len(f.events), at+1+f.int(3, "rounds"))
-		f.must(f.w.Deliver(f.events[at:next]...))
+		tell(f.events[at:next])
 		if f.int(4, "told again") == 0 {
-			f.must(f.w.Deliver(f.events[at:next]...))
+			tell(f.events[at:next])
 		}
 		at = next
 		n := min(len(arrivals), f.int(3, "arrive"))
@@ -362,6 +416,12 @@ func (f *telling) live(arrivals []cid.Cid) {
 		if f.int(5, "stops") == 0 {
 			f.w.Open()
 		}
+		if omitted < at && f.int(3, "found") == 0 {
+			find(at)
+		}
+	}
+	if omitted < len(f.events) {
+		find(len(f.events))
 	}
 	f.arrives(arrivals...)
 	f.settle()
