@@ -187,6 +187,9 @@ func (f *telling) draw() {
 	case 3:
 		f.events = append(f.events, f.chain.Destroy(by, anything))
 	case 4, 5:
+		if f.int(1, "comes next") == 0 {
+			anything = f.events[len(f.events)-1].Asset + 2 // this record's own is before it
+		}
 		d, err := consortium.DraftWithdrawal(f.chain.ID, anything, uint32(f.int(2, "index")), time.Now())
 		f.mint(by, d, err)
 	case 6:
