@@ -285,12 +285,7 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	if got := page(t, v, Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 10}); len(got) != 2 {
 		t.Errorf("the page has %v", got)
 	}
-	for _, part := range []Query{{WithObjects: true}, {OnlyObjects: true}} {
-		part.Collection, part.Versions, part.Limit = collectionA, Versions{All: true}, 10
-		if got, _, err := v.Page(part); err != nil || len(got) != 2 {
-			t.Errorf("the page with objects has %d (%v)", len(got), err)
-		}
-	}
+	hasObjects(t, v, 2)
 	if got := page(t, v, Query{Collection: Everything, IDs: []string{"malware-1", "malware-2"}, Types: []string{"malware"}, Versions: Versions{Last: true}, Limit: 10}); len(got) != 1 {
 		t.Errorf("the page of ids has %v", got)
 	}
@@ -324,6 +319,17 @@ func TestAStaleIndexHidesNothingButItself(t *testing.T) {
 	}
 	if told == 0 {
 		t.Error("nobody was told")
+	}
+}
+
+// hasObjects wants so many in a page that has their objects, too, or nothing else.
+func hasObjects(t *testing.T, v *View, want int) {
+	t.Helper()
+	for _, q := range []Query{{WithObjects: true}, {OnlyObjects: true}} {
+		q.Collection, q.Versions, q.Limit = collectionA, Versions{All: true}, 10
+		if got, _, err := v.Page(q); err != nil || len(got) != want {
+			t.Errorf("the page with objects has %d (%v), want %d", len(got), err, want)
+		}
 	}
 }
 
