@@ -1,9 +1,11 @@
 package p2p
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -35,6 +37,32 @@ func checkFree(text string) error {
 		return err
 	}
 	return listener.Close()
+}
+
+// CheckAddresses reports an error if a multiaddress can't be read.
+func CheckAddresses(list []string) error {
+	for _, text := range list {
+		if _, err := multiaddr.NewMultiaddr(text); err != nil {
+			return fmt.Errorf("%.100q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// Dial connects to a TCP multiaddress, and says nothing.
+func Dial(ctx context.Context, text string, timeout time.Duration) error {
+	address, err := multiaddr.NewMultiaddr(text)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var dialer manet.Dialer
+	conn, err := dialer.DialContext(ctx, address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // ParsePeers reads multiaddresses that end with the ids of peers.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -15,6 +16,7 @@ type PeerState struct {
 	ID          peer.ID
 	Addrs       []multiaddr.Multiaddr // at which it may be dialled
 	Connected   bool
+	Inbound     bool      // … by itself: this node can be reached
 	Since       time.Time // of the connection; zero if there is none
 	LastError   string    // of the last attempt; empty after a success
 	NextAttempt time.Time // zero while connected
@@ -59,6 +61,7 @@ func (k *keeper) states() []PeerState {
 			ID:    id,
 			Addrs: k.dials.known(id, k.host.Peerstore().Addrs(id)),
 		}
+		s.Inbound = slices.ContainsFunc(k.host.Network().ConnsToPeer(id), func(c network.Conn) bool { return c.Stat().Direction == network.DirInbound })
 		if s.Since, s.Connected = k.connectedSince(id); !s.Connected {
 			s.NextAttempt = c.next
 			if c.lastErr != nil {

@@ -187,6 +187,11 @@ func printStores(w io.Writer, s health.Status) {
 	}
 	fmt.Fprintf(w, "view\t%s\n", served)
 	fmt.Fprintf(w, "disk\t%d MiB free%s\n", s.Disk.Free>>20, since(s.Disk.Condition))
+	if s.Backup.Unknown != "" {
+		fmt.Fprintf(w, "backup\t%s\n", oneLine(s.Backup.Unknown))
+	} else {
+		fmt.Fprintf(w, "backup\tthe last one is of %s\n", s.Backup.At.Format(time.RFC3339))
+	}
 }
 
 // printOutside is about what the node sends to and takes from servers.
@@ -195,6 +200,9 @@ func printOutside(w io.Writer, s health.Status) {
 		state := "works"
 		if hook.Problem != "" {
 			state = strings.TrimPrefix(since(hook.Condition), "; ")
+		}
+		if hook.Backlog > 0 {
+			state += fmt.Sprintf("; %d objects are not sent yet, the first since %s", hook.Backlog, hook.Oldest.Format(time.RFC3339))
 		}
 		fmt.Fprintf(w, "webhook\t%s: %s\n", hook.Name, state)
 	}

@@ -207,3 +207,12 @@ func (c Credentials) tls() (*tls.Config, error) {
 	}
 	return config, nil
 }
+
+// Check reads the credentials from where they are, and reports what is wrong with them.
+func (c Credentials) Check(kind string) error {
+	if err := c.validate(kind); err != nil {
+		return err
+	}
+	_, err := c.read(kind)
+	return err
+}

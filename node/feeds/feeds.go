@@ -151,6 +151,9 @@ func feedCredentials(c config.Feed) feed.Credentials {
 	}
 }
 
+// CheckCredentials reports what is wrong with the credentials of a feed; it asks nobody but this machine.
+func CheckCredentials(c config.Feed) error { return feedCredentials(c).Check(c.Kind) }
+
 func (f *Feeds) snapshot() []*nodeFeed {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -233,7 +233,7 @@ func (o *Observer) peers() []PeerStatus {
 		if !o.State.IsMember(p.ID) {
 			continue // one that a member had before it changed its keys
 		}
-		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Problem: p.LastError}
+		one := PeerStatus{Member: names[p.ID.String()], ID: p.ID.String(), Connected: p.Connected, Inbound: p.Inbound, Problem: p.LastError}
 		for _, address := range p.Addrs {
 			one.Addresses = append(one.Addresses, address.String())
 		}

@@ -71,12 +71,12 @@ func exposed(t *testing.T) map[string]map[string]bool {
 	text += exposeAlso(e)
 	found := map[string]map[string]bool{"up": {}}
 	for line := range strings.Lines(text) {
-		name, labels, _ := strings.Cut(line, "{")
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		if !strings.Contains(line, "{") {
-			name, labels, _ = strings.Cut(line, " ")
+		name, labels, labelled := strings.Cut(line, "{")
+		if !labelled {
+			name, _, _ = strings.Cut(line, " ")
 			labels = ""
 		}
 		if found[name] == nil {

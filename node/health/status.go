@@ -112,6 +112,7 @@ type PeerStatus struct {
 	Member    string   `json:"member,omitempty"`
 	ID        string   `json:"id"`
 	Connected bool     `json:"connected"`
+	Inbound   bool     `json:"inbound,omitempty"` // it has connected to this node, which can be reached, then
 	Addresses []string `json:"addresses,omitempty"`
 	Problem   string   `json:"problem,omitempty"`
 }

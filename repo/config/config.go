@@ -241,16 +241,14 @@ func set(field reflect.Value, text string) (err error) {
 	return err
 }
 
-// Validate names the first key whose value can't be used.
+// Validate names all keys whose values can't be used, a line each.
 func (c *Config) Validate() error {
-	if err := wire.CheckOrganisation(c.Organisation.Name); err != nil {
-		return fmt.Errorf("organisation.name: %w", err)
-	}
 	var level slog.Level
 	checks := []struct {
 		key string
 		err error
 	}{
+		{"organisation.name", wire.CheckOrganisation(c.Organisation.Name)},
 		{"taxii.listen", checkHostPort(c.TAXII.Listen, false)},
 		{"ipfs.gateway", checkHostPort(c.IPFS.Gateway, true)},
 		{"metrics.listen", checkHostPort(c.Metrics.Listen, true)},
@@ -287,18 +285,16 @@ func (c *Config) Validate() error {
 		{"publish.batch_from", between(c.Publish.BatchFrom, 2, 1_000_000)},
 		{"publish.release_after", checkRelease(c.Publish.ReleaseAfter)},
 	}
+	var wrong []error
 	for _, check := range checks {
 		if check.err != nil {
-			return fmt.Errorf("%s: %w", check.key, check.err)
+			wrong = append(wrong, fmt.Errorf("%s: %w", check.key, check.err))
 		}
 	}
 	if len(c.IPFS.Listen) == 0 {
-		return errors.New("ipfs.listen: no address")
+		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	if err := validateWebhooks(c.Webhooks); err != nil {
-		return err
-	}
-	return checkFeeds(c.Feeds)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds))...)
 }
 
 func checkHostPort(address string, optional bool) error {

@@ -36,6 +36,18 @@ func (c *Config) overrides() map[string]reflect.Value {
 	return values
 }
 
+// Overridden names the variables of an environment that override something.
+func Overridden(environ []string) (names []string) {
+	known := (&Config{}).overrides()
+	for _, variable := range environ {
+		if name, _, _ := strings.Cut(variable, "="); known[name].IsValid() {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // override applies the variables SLNODE_<SECTION>_<KEY> of an environment. One that was probably meant to be such a
 // variable is an error: what its author wanted wouldn't happen.
 func (c *Config) override(environ []string) error {
