@@ -35,6 +35,7 @@ import (
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // Node is a node of an organisation that belongs to a consortium.
@@ -76,7 +77,7 @@ type Node struct {
 
 	accounts    *clients.Accounts
 	described   *clients.APIRoot
-	webhooks    []*clients.Webhook
+	webhooks    *clients.Webhooks
 	exports     *semaphore.Weighted
 	certificate *certs.ACME      // for TAXII clients; nil if it comes from elsewhere
 	certified   *problem.Monitor // … what keeps an authority from giving it
@@ -87,6 +88,9 @@ type Node struct {
 	arrived *signal.Signal // events wait for their blocks
 	shown   *signal.Signal // objects came into the view, or left it
 	rebuild chan chan error
+
+	protocol *taxii.Handler // what TAXII clients see
+	reloader *control.Reloader
 }
 
 // ErrNoConsortium means that the repository belongs to no consortium yet.
@@ -155,7 +159,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "releasing deposits": n.releaser.Run, "changing keys": n.members.FollowRotation,
 		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
-		"serving webhooks": n.serveWebhooks, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
+		"serving webhooks": n.webhooks.Run, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
 	} {
@@ -168,10 +172,6 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	err = group.Wait()
 	return errors.Join(n.again(ctx, err), topic.Close())
-}
-
-func (n *Node) serveWebhooks(ctx context.Context) error {
-	return clients.ServeWebhooks(ctx, n.webhooks)
 }
 
 // replicate runs the replicate pipeline. To rebuild the view it is stopped, everything that it made is deleted, and it

@@ -1,36 +1,39 @@
 package node
 
 import (
-	"log/slog"
-
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo/config"
 )
 
-// Reload reads the configuration again, and the files of the certificate for TAXII clients. Of the configuration it
-// takes the log's level, which it returns; it says what else is another than at the start, and counts from the next one
-// only. It may be called once the node is ready. A configuration that can't be used changes nothing.
-func (n *Node) Reload() (level string) {
-	now := n.repo.Config
-	now.Feeds = n.feeds.Configs() // which come and go while the node runs
-	next, err := config.Read(n.repo.Dir)
-	if err != nil {
-		n.log.Error("the configuration can't be read again; everything stays as it is", "error", err)
-		return ""
+// newReloader takes over what can change while the node runs.
+func (n *Node) newReloader() *control.Reloader {
+	return &control.Reloader{
+		Dir: n.repo.Dir, Counts: n.repo.Config, Feeds: n.feeds.Configs, Certificate: n.reloadCertificate, Log: n.log,
+		Parts: []control.Part{
+			{Name: "feeds", Apply: func(c config.Config) error { return n.feeds.Reload(c.Feeds) }, Take: func(now *config.Config, c config.Config) { now.Feeds = c.Feeds }},
+			{Name: "webhooks", Apply: func(c config.Config) error { return n.webhooks.Reload(c.Webhooks) }, Take: func(now *config.Config, c config.Config) { now.Webhooks = c.Webhooks }},
+			{Name: "limits", Apply: n.limit, Take: func(now *config.Config, c config.Config) {
+				now.TAXII.RateLimit, now.Storage.MinFree = c.TAXII.RateLimit, c.Storage.MinFree
+			}},
+		},
 	}
-	level, next.Log.Level = next.Log.Level, now.Log.Level
-	switch {
-	case n.tlsFiles != nil:
+}
+
+func (n *Node) limit(c config.Config) error {
+	n.protocol.SetRateLimit(int(c.TAXII.RateLimit))
+	n.disk.Keep(uint64(c.Storage.MinFree))
+	return nil
+}
+
+func (n *Node) reloadCertificate() {
+	if n.tlsFiles != nil {
 		if err := n.tlsFiles.Reload(); err != nil {
 			n.log.Error("the certificate for TAXII clients can't be read again; the old one is used", "error", err)
 		}
-	case n.certificate != nil:
+	} else if n.certificate != nil {
 		n.certificate.Again.Notify() // somebody may have mended what kept the authority from giving one
 	}
-	attrs := []any{slog.String("log_level", level)}
-	if waiting := now.Differences(next); len(waiting) > 0 {
-		n.log.Warn("the configuration was read again; some of it counts from the next start only", append(attrs, slog.Any("keys", waiting))...)
-	} else {
-		n.log.Info("the configuration was read again", attrs...)
-	}
-	return level
 }
+
+// Reload reads the configuration again. It may be called once the node is ready. It returns the level of the log.
+func (n *Node) Reload() (level string) { return n.reloader.Reload() }

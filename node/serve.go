@@ -43,12 +43,12 @@ func (n *Node) Serve(ctx context.Context, ready func(control.Daemon)) error {
 		return err
 	}
 	if address := n.repo.Config.IPFS.Gateway; address != "" {
-		if daemon.Gateway, err = s.ListenIfThere("the gateway", address, n.host.Gateway()); err != nil {
+		if daemon.Gateway, err = s.ListenIfThere("the gateway (ipfs.gateway)", address, n.host.Gateway()); err != nil {
 			return err
 		}
 	}
 	if address := n.repo.Config.Metrics.Listen; address != "" {
-		if daemon.Metrics, err = s.ListenIfThere("metrics", address, n.health.Handler()); err != nil {
+		if daemon.Metrics, err = s.ListenIfThere("metrics (metrics.listen)", address, n.health.Handler()); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func (n *Node) listenClients(s *control.Servers, daemon *control.Daemon, clients
 	if err != nil {
 		return secure, err
 	}
-	if daemon.TAXII, err = s.ListenTLS("TAXII clients", config.Listen, n.health.Before(clients), secure.Config); err != nil {
+	if daemon.TAXII, err = s.ListenTLS("TAXII clients (taxii.listen)", config.Listen, n.health.Before(clients), secure.Config); err != nil {
 		return secure, err
 	}
 	n.certificate, n.tlsFiles = secure.Acme, secure.Files
@@ -117,7 +117,7 @@ func (n *Node) listenClients(s *control.Servers, daemon *control.Daemon, clients
 	case secure.Fingerprint != "":
 		n.log.Info("TAXII is served with a self-signed certificate", "sha256", certs.Colons(secure.Fingerprint), "file", filepath.Join(n.repo.Dir, "tls", "certificate.pem"))
 	case secure.Challenges != nil:
-		_, err = s.Listen("the ACME authority", config.ACMEListen, secure.Challenges)
+		_, err = s.Listen("the ACME authority (taxii.acme_listen)", config.ACMEListen, secure.Challenges)
 	}
 	return secure, err
 }
@@ -147,7 +147,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 	}
 	handler, err := taxii.NewHandler(settings)
 	if err == nil {
-		n.accounts.Changed = handler.Forget
+		n.accounts.Changed, n.protocol = handler.Forget, handler
 	}
 	return handler, err
 }

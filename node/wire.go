@@ -193,14 +193,14 @@ func (n *Node) wireDoors() (err error) {
 			n.log.Error("the view is damaged; the entry is skipped, \"slnode view rebuild\" makes the view again", "error", err)
 		})
 	})
-	for _, config := range n.repo.Config.Webhooks {
-		config.Collection = clients.WebhookCollection(n.consortium, config.Collection)
-		hook, err := clients.NewWebhook(config, view, outbox, n.shown, n.log)
-		if err != nil {
-			return err
-		}
-		n.webhooks = append(n.webhooks, hook)
+	n.webhooks = clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {
+		c.Collection = clients.WebhookCollection(n.consortium, c.Collection)
+		return clients.NewWebhook(c, view, outbox, n.shown, n.log)
+	})
+	if err := n.webhooks.Reload(n.repo.Config.Webhooks); err != nil {
+		return err
 	}
+	n.reloader = n.newReloader()
 	n.certified = problem.NewMonitor("the certificate for TAXII clients", n.log)
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,

@@ -17,7 +17,7 @@ import (
 func CheckFree(listen []string) error {
 	for _, text := range listen {
 		if err := checkFree(text); err != nil {
-			return fmt.Errorf("listening for other members' nodes: %w", err)
+			return fmt.Errorf("listening for other members' nodes (ipfs.listen): %w", err)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func CheckVersion(dir string) error {
 }
 
 func takeLock(dir string) (*flock.Flock, error) {
-	if err := checkOwner(dir); err != nil {
+	if err := CheckOwner(dir); err != nil {
 		return nil, err
 	}
 	lock := flock.New(lockPath(dir))

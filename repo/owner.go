@@ -1,34 +1,39 @@
 package repo
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
-// OwnerError means that the disk.Superuser would make files in a repository that is somebody else's, who could then not
-// use it any more.
+// OwnerError means that a repository is another user's. What the superuser made in it would keep that user's daemon
+// from starting, and others can't even read it.
 type OwnerError struct{ dir, owner string }
 
 func (e *OwnerError) Error() string {
-	return fmt.Sprintf("%s belongs to the user %s, and what root makes in it would keep that user's daemon from starting: run the command as %s, such as with \"sudo -u %s slnode ...\"",
-		e.dir, e.owner, e.owner, e.owner)
+	return fmt.Sprintf("%s belongs to the user %s: run the command as that one, \"sudo -u %s slnode --repo %s ...\"", e.dir, e.owner, e.owner, e.dir)
 }
 
-// checkOwner refuses the superuser a repository of another user. Others are refused by the system.
-func checkOwner(dir string) error {
-	if os.Geteuid() != disk.Superuser {
-		return nil
-	}
+// CheckOwner refuses a repository of another user: always to root, and to others where the system does. What isn't
+// there is nobody's.
+func CheckOwner(dir string) error {
 	uid, _, err := disk.Owner(dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return nil
+	case errors.Is(err, fs.ErrPermission): // of a folder above it
+		return fmt.Errorf("%w: the repository is another user's: run the command as that one, with \"sudo -u USER slnode ...\"", err)
+	case err != nil:
 		return fmt.Errorf("looking who %s belongs to: %w", dir, err)
-	}
-	if uid == disk.Superuser {
+	case uid == os.Geteuid(), os.Geteuid() != disk.Superuser && unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK) == nil:
 		return nil
 	}
 	name := "#" + strconv.Itoa(uid) // as sudo takes it

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -28,7 +29,7 @@ type gate struct {
 	backend  Authenticator
 	known    *credentials
 	failures *failures
-	requests *throttle // requests by credential, or by address without a good one; nil: no limit
+	requests atomic.Pointer[throttle] // requests by credential, or by address without a good one; nil: no limit
 	checks   singleflight.Group
 	turns    *semaphore.Weighted
 	proxies  proxies
@@ -46,22 +47,30 @@ func newGate(backend Authenticator, rate int, trusted proxies, now func() time.T
 		failures: newFailures(now),
 		turns:    semaphore.NewWeighted(checksAtOnce),
 	}
-	if rate > 0 {
-		g.requests = newThrottle(2*rate, time.Second/time.Duration(rate), now)
-	}
+	g.limit(rate)
 	return g
+}
+
+// limit lets a credential make so many requests a second from now on.
+func (g *gate) limit(rate int) {
+	if rate <= 0 {
+		g.requests.Store(nil)
+		return
+	}
+	g.requests.Store(newThrottle(2*rate, time.Second/time.Duration(rate), g.now))
 }
 
 // admit counts a request against the limit of who makes it.
 func (g *gate) admit(r *http.Request, who Principal) error {
-	if g.requests == nil {
+	requests := g.requests.Load()
+	if requests == nil {
 		return nil
 	}
 	key := "from " + g.network(r)
 	if who.Role != RoleNone {
 		key = who.User + " with " + who.Credential
 	}
-	if wait := g.requests.take(key); wait > 0 {
+	if wait := requests.take(key); wait > 0 {
 		return retryLater(http.StatusTooManyRequests, wait, "Too many requests.")
 	}
 	return nil

@@ -177,6 +177,9 @@ func NewHandler(c Config) (*Handler, error) {
 	return h, nil
 }
 
+// SetRateLimit changes how many requests a second one credential may make.
+func (h *Handler) SetRateLimit(rate int) { h.gate.limit(rate) }
+
 // withDefaults fills in what the configuration leaves open.
 func (c Config) withDefaults() Config {
 	if c.Title == "" {

@@ -20,7 +20,7 @@ func (o *organisation) feedFrom(name string, source *organisation, collection st
 	password := filepath.Join(o.t.TempDir(), "password")
 	must(o.t, os.WriteFile(password, []byte(source.Password+"\n"), 0o600))
 	o.cli(append([]string{"feed", "add", name, "http://" + source.Daemon.TAXII + "/" + source.Name + "/", "--collection", collection,
-		"--user", source.User, "--password", "file:" + password, "--max-objects", "1000"}, options...)...)
+		"--user", source.User, "--password", "file:" + password, "--max-objects", "1000", "--start"}, options...)...)
 }
 
 func (o *organisation) runFeed(name string, options ...string) feeds.Report {

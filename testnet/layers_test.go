@@ -100,8 +100,8 @@ var layers = map[string][]string{
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/internal/nodetest", "node/replicate", "node/state", "repo/outbox", "repo/view", "taxii"},
 	"docs": {}, // tests only
-	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "internal/version",
-		"internal/wire", "node", "node/auditlog",
+	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "internal/stix",
+		"internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/problem",
 		"node/proof", "node/withdraw", "repo",
 		"repo/accounts", "repo/auditlog", "repo/config", "repo/keys", "taxii"},

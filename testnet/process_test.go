@@ -131,8 +131,11 @@ func TestAHangupIsAReload(t *testing.T) {
 	certify(t, certificate, key, 2)
 	o.edit(`level = "info"`, `level = "debug"`)
 	o.edit(`publish_wait = "10s"`, `publish_wait = "11s"`)
+	o.edit(`rate_limit = 10000`, `rate_limit = 1`)
+	o.edit("[taxii]\n", "[[feed]]\nname = \"later\"\nurl = \"https://feed.example/root\"\ncollection = \"c\"\npaused = true\n\n"+
+		"[[webhook]]\nname = \"siem\"\nurl = \"https://siem.example/hook\"\nsecret = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n\n[taxii]\n")
 	must(t, command.Process.Signal(syscall.SIGHUP))
-	line := o.logged("the configuration was read again", "log_level=debug")
+	line := o.logged("the configuration was read again", "log_level=debug", `changed="feeds, webhooks, limits"`)
 	if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "keys=[taxii.publish_wait]") {
 		t.Errorf("it does not say what counts from the next start only: %s", line)
 	}
@@ -141,6 +144,23 @@ func TestAHangupIsAReload(t *testing.T) {
 	}
 	o.cli("list")
 	o.logged("level=DEBUG")
+	if out := o.cli("feed", "list"); !strings.Contains(out, "later") {
+		t.Errorf("the feed of the file is not there: %s", out)
+	}
+	if out := o.cli("webhook", "list"); !strings.Contains(out, "siem") || !strings.Contains(out, "https://siem.example") || strings.Contains(out, "hook?") {
+		t.Errorf("the webhook of the file is not there: %s", out)
+	}
+	limited := false
+	for range 10 { // two at once, and one a second
+		transport := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+		response, err := transport.Get("https://" + o.Daemon.TAXII + "/taxii2/")
+		must(t, err)
+		must(t, response.Body.Close())
+		limited = limited || response.StatusCode == http.StatusTooManyRequests
+	}
+	if !limited {
+		t.Error("the limit of requests is the old one")
+	}
 
 	o.edit(`level = "debug"`, `level = "loud"`)
 	must(t, os.WriteFile(certificate, []byte("none"), 0o600))
@@ -271,15 +291,17 @@ func TestRootLeavesNoFilesInAServicesRepository(t *testing.T) {
 	}
 	must(t, filepath.WalkDir(o.Dir, own))
 	for _, command := range [][]string{
-		{"status"}, {"account", "list"}, {"backup", "-o", "-"}, {"daemon"}, {"consortium", "show"}, {"keys", "seal"}, {"feed", "list"}, {"view", "rebuild"},
-		{"init", "--org", "alpha", "--title", "A"}, {"join", "/dev/null"},
+		{"status"}, {"account", "list"}, {"backup", "-"}, {"daemon"}, {"consortium", "show"}, {"keys", "seal"}, {"feed", "list"}, {"view", "rebuild"},
+		{"init", "--org", "alpha", "--title", "A"}, {"join", "/dev/null"}, {"wallet"}, {"audit-log"}, {"member", "request"},
 	} {
 		_, problem, code := o.try(command...)
-		if code == 0 || command[0] == "status" && (code != 2 || !strings.Contains(problem, "sudo -u #54321")) {
+		if code != 2 || command[0] != "init" && !strings.Contains(problem, "sudo -u #54321 slnode --repo") {
 			t.Errorf("slnode %v exits with %d: %s", command, code, problem)
 		}
 	}
-	o.try("wallet") // reads, and may
+	if _, problem, code := o.try("version"); code != 0 {
+		t.Errorf("what needs no repository is refused with %d: %s", code, problem)
+	}
 	must(t, filepath.WalkDir(o.Dir, func(path string, entry fs.DirEntry, err error) error {
 		must(t, err)
 		info, err := entry.Info()

@@ -18,16 +18,18 @@ import (
 
 func (a *app) feedCommand() *cobra.Command {
 	return group("feed", "Pull objects from TAXII collections and MISP, and publish what is new",
-		a.feedAddCommand(), a.feedListCommand(), a.feedTestCommand(), a.feedRunCommand(), a.feedRemoveCommand())
+		a.feedAddCommand(), a.feedListCommand(), a.feedTestCommand(), a.feedRunCommand(), a.feedPauseCommand(), a.feedResumeCommand(),
+		a.feedRemoveCommand())
 }
 
 func (a *app) feedAddCommand() *cobra.Command {
 	f := config.Feed{}
+	var start bool
 	c := &cobra.Command{
 		Use:   "add NAME URL",
 		Short: "Pull from a source, on a schedule",
-		Long: `Add writes a feed into the configuration; a daemon that runs begins with it at once. Look
-at it with slnode feed test.
+		Long: `Add writes a feed into the configuration. It is paused: look at it with slnode feed test, and let it begin with slnode
+feed resume. With --start it begins at once, if a daemon runs.
 
 URL is a TAXII 2.1 API root, with --collection, or the address of a MISP instance, with --kind misp. A secret is given as
 env:NAME, the name of an environment variable of the daemon, or file:PATH, or as - to be read from standard input and
@@ -37,7 +39,10 @@ kept in config.toml; never as itself, since arguments show in the list of proces
   slnode feed add misp https://misp.example --kind misp --api-key file:/etc/slnode/misp --into ransomware --interval 15m`,
 		Args: exactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			f.Name, f.URL = args[0], args[1]
+			f.Name, f.URL, f.Paused = args[0], args[1], !start
+			if err := checkTypes(f.Types); err != nil {
+				return err
+			}
 			if err := readSecrets(c, &f); err != nil {
 				return err
 			}
@@ -45,10 +50,16 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 			if err != nil {
 				return err
 			}
-			return a.print(c, info, func(w io.Writer) { printFeeds(w, []feeds.Info{info}) })
+			return a.print(c, info, func(w io.Writer) {
+				printFeeds(w, []feeds.Info{info})
+				if info.Paused {
+					fmt.Fprintf(w, "\nIt is paused. Next: slnode feed test %s, then slnode feed resume %s\n", info.Name, info.Name)
+				}
+			})
 		},
 	}
 	flags := c.Flags()
+	flags.BoolVar(&start, "start", false, "let it run at once, not only after slnode feed resume")
 	flags.StringVar(&f.Kind, "kind", "taxii", "taxii or misp")
 	flags.StringVar(&f.Collection, "collection", "", "`id` of the TAXII collection")
 	flags.StringVar(&f.Into, "into", "", "`collection` to publish in: its id, an alias of this organisation's, or owner/alias (default: the consortium's)")
@@ -163,6 +174,39 @@ func (a *app) feedRunCommand() *cobra.Command {
 	return c
 }
 
+func (a *app) feedPauseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pause NAME",
+		Short: "Make a feed rest; a run that is under way ends",
+		Long: `Pause makes a feed rest until slnode feed resume. It keeps its place in the source. "slnode feed run" runs it all the
+same.`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.changeFeed(c, func(client *control.Client) (feeds.Info, error) { return client.PauseFeed(c.Context(), args[0]) })
+		},
+	}
+}
+
+func (a *app) feedResumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "resume NAME",
+		Short: "Let a feed run on its schedule",
+		Args:  exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.changeFeed(c, func(client *control.Client) (feeds.Info, error) { return client.ResumeFeed(c.Context(), args[0]) })
+		},
+	}
+}
+
+// changeFeed does something to a feed and shows what it is then.
+func (a *app) changeFeed(c *cobra.Command, do func(*control.Client) (feeds.Info, error)) error {
+	info, err := ask(a, c, do)
+	if err != nil {
+		return err
+	}
+	return a.print(c, info, func(w io.Writer) { printFeeds(w, []feeds.Info{info}) })
+}
+
 func (a *app) feedRemoveCommand() *cobra.Command {
 	var agreed *agreement
 	c := &cobra.Command{
@@ -190,7 +234,11 @@ func printFeeds(w io.Writer, list []feeds.Info) {
 		if into == "" {
 			into = "(default)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", f.Name, f.Kind, f.URL, into, f.Interval)
+		every := f.Interval
+		if f.Paused {
+			every = "paused"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", f.Name, f.Kind, f.URL, into, every)
 		if last := f.Last; last != nil {
 			fmt.Fprintf(w, "\t%s\t%d\t%d\t%d\t%s", last.Ended.Format(time.RFC3339), last.New, last.Known, last.Refused, last.Problem)
 		}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 )
 
@@ -91,18 +94,38 @@ refused), 4 what was named is not there; see "slnode help exit-codes". What can'
 	if directory == "" {
 		directory = ".slnode"
 	}
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if needsNoRepository(c) {
+			return nil
+		}
+		return repo.CheckOwner(a.dir)
+	}
 	root.PersistentFlags().StringVar(&a.dir, "repo", directory, "the node's `directory` (SLNODE_REPO)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for scripts")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.governorCommand(), a.joinCommand(), a.daemonCommand(),
 		a.publishCommand(), a.listCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.sharedCommand(), a.withdrawCommand(),
-		a.collectionCommand(), a.feedCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.auditLogCommand(), a.statusCommand(),
-		a.doctorCommand(), a.configCommand(), a.walletCommand(),
+		a.collectionCommand(), a.feedCommand(), a.webhookCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(), a.auditLogCommand(),
+		a.statusCommand(), a.doctorCommand(), a.configCommand(), a.walletCommand(),
 		a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.viewCommand(), a.keysCommand(), a.backupCommand(), a.restoreCommand(),
 		a.versionCommand(), a.manpageCommand(), exitCodesTopic(),
 	)
+	a.completions().register(root)
 	return root
+}
+
+// needsNoRepository reports whether a command leaves the repository alone, or makes one: what root makes is its
+// owner's, then.
+func needsNoRepository(c *cobra.Command) bool {
+	switch path := strings.Fields(c.CommandPath()); {
+	case len(path) < 2:
+		return true
+	case slices.Contains([]string{"init", "restore", "version", "help", "completion", "manpage", "exit-codes", cobra.ShellCompRequestCmd}, path[1]):
+		return true
+	default:
+		return slices.Equal(path[1:], []string{"evidence", "check"})
+	}
 }
 
 // group makes a command that only has others below it.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
@@ -64,6 +66,9 @@ func (a *app) listCommand() *cobra.Command {
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			from.widen()
+			if err := a.checkTypesThere(c, from, filter.Types); err != nil {
+				return err
+			}
 			return a.withObjects(c, from, filter, func(objects []jsontext.Value) ([]jsontext.Value, bool) {
 				if limit > 0 && len(objects) >= limit {
 					return objects[:limit], false
@@ -79,6 +84,29 @@ func (a *app) listCommand() *cobra.Command {
 	c.Flags().StringVar(&filter.Version, "version", "", "which `versions`: last (default), first, all, or a timestamp")
 	c.Flags().IntVar(&limit, "limit", 0, "at most `n` objects")
 	return c
+}
+
+// checkTypesThere refuses types that are neither of the standard nor those of any object there: a mistyped one would
+// look like one without objects.
+func (a *app) checkTypesThere(c *cobra.Command, from target, types []string) error {
+	for _, name := range types {
+		if slices.Contains(stix.Types(), name) {
+			continue
+		}
+		found := false
+		filter := taxii.Filter{Types: []string{name}, Version: "all"}
+		err := a.withObjects(c, from, filter, func(objects []jsontext.Value) ([]jsontext.Value, bool) {
+			found = found || len(objects) > 0
+			return nil, !found
+		}, func([]jsontext.Value) error { return nil })
+		if err == nil && !found {
+			err = unknownType(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // everything is the alias of the collection that holds all that can be read.

@@ -24,11 +24,17 @@ const (
 	indexerHeader = "X-Indexer-API-Token"
 )
 
+// What people call the servers.
+const (
+	algodServer   = "algod"
+	indexerServer = "the indexer"
+)
+
 // NewAlgod makes a client of an algod. The token goes with each request in the header that algod wants it in, or in the
 // given one; as "Bearer" in Authorization. The client has no timeout of its own: every call needs a context with a
 // deadline.
 func NewAlgod(url, token string, header ...string) (*algod.Client, error) {
-	base, t, err := newTransport("algod", url, token, algodHeader, header)
+	base, t, err := newTransport(algodServer, url, token, algodHeader, header)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +43,7 @@ func NewAlgod(url, token string, header ...string) (*algod.Client, error) {
 
 // NewIndexer makes a client of an indexer, as [NewAlgod] does of an algod.
 func NewIndexer(url, token string, header ...string) (*indexer.Client, error) {
-	base, t, err := newTransport("the indexer", url, token, indexerHeader, header)
+	base, t, err := newTransport(indexerServer, url, token, indexerHeader, header)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +88,17 @@ func BadRequest(err error) (message string, ok bool) {
 		return bad.Message, true
 	}
 	return "", false
+}
+
+// DeniedError means that a server wants another token than the configured one, or any.
+type DeniedError struct {
+	Server  string // "algod" or "the indexer"
+	Key     string // what the keys of its configuration begin with
+	Message string // the server's, shortened
+}
+
+func (e *DeniedError) Error() string {
+	return strings.TrimSuffix(fmt.Sprintf("%s refuses the token, with status 401; look at %s_token and %s_token_header: %s", e.Server, e.Key, e.Key, e.Message), ": ")
 }
 
 // ForeignError is an answer that is not the server's own: a gateway's page, a redirect, or something else with the

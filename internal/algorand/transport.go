@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,6 +31,7 @@ const (
 // what else is in it can be a key, and would stand in every error.
 type transport struct {
 	server  string // as people call it
+	key     string // what the keys of its configuration begin with
 	base    *url.URL
 	header  string // that carries the token
 	token   string
@@ -38,6 +40,9 @@ type transport struct {
 	gate    gate
 	next    http.RoundTripper
 }
+
+// configured is what the keys of the configuration begin with that say where a server is, and with which token.
+var configured = map[string]string{algodServer: "algorand.algod", indexerServer: "algorand.indexer"}
 
 // newTransport gives the transport and the URL to tell to the SDK.
 func newTransport(server, base, token, own string, header []string) (string, *transport, error) {
@@ -49,7 +54,7 @@ func newTransport(server, base, token, own string, header []string) (string, *tr
 	next.MaxIdleConnsPerHost = 8
 	next.ResponseHeaderTimeout = 90 * time.Second // algod holds wait-for-block-after for 60 s
 	next.MaxResponseHeaderBytes = 64 << 10
-	t := &transport{server: server, base: u, header: own, token: token, replace: own, next: next}
+	t := &transport{server: server, key: configured[server], base: u, header: own, token: token, replace: own, next: next}
 	if len(header) > 0 && header[0] != "" {
 		t.header = http.CanonicalHeaderKey(header[0])
 	}
@@ -94,7 +99,7 @@ func (t *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response, err := t.next.RoundTrip(t.address(request))
 	if err != nil {
-		return nil, t.explain(err)
+		return nil, t.explain(t.unreached(err))
 	}
 	if response.StatusCode == http.StatusOK {
 		return t.own(request, response)
@@ -135,6 +140,16 @@ func (t *transport) explain(err error) error {
 	}
 	if text := err.Error(); t.secrets.Replace(text) != text {
 		return errors.New(t.show([]byte(text)))
+	}
+	return err
+}
+
+// unreached names the key of the configuration where nobody answers, or there is no such name.
+func (t *transport) unreached(err error) error {
+	var name *net.DNSError
+	var dialled *net.OpError
+	if errors.As(err, &name) || errors.As(err, &dialled) && dialled.Op == "dial" {
+		return fmt.Errorf("%s can't be reached; is %s_url right? (%w)", t.server, t.key, err)
 	}
 	return err
 }
@@ -187,7 +202,12 @@ func (t *transport) refusal(request *http.Request, response *http.Response) (*ht
 	message, its := t.message(body)
 	status := response.StatusCode
 	after := retryAfter(response.Header, time.Now())
+	if status == http.StatusForbidden {
+		message += fmt.Sprintf(" (if it goes on, look at %s_token)", t.key)
+	}
 	switch {
+	case status == http.StatusUnauthorized:
+		return nil, &DeniedError{Server: t.server, Key: t.key, Message: message}
 	case after > 0, status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, status == http.StatusForbidden:
 		throttled := &Throttled{Status: status, After: after, Message: message}
 		t.gate.refused(throttled)

@@ -303,6 +303,31 @@ func TestARefusalMeansWhatItsStatusAndItsWordsSay(t *testing.T) {
 	}
 }
 
+// Who reads the error of a server that was configured wrongly is told which key to look at.
+func TestAMistakeInTheConfigurationIsNamedByItsKey(t *testing.T) {
+	denied := said(http.StatusUnauthorized, nil, strings.NewReader(`{"message":"Invalid API Token"}`))
+	_, err := newTestTransport(t, "http://host.example", "", denied).ask("")
+	var refused *DeniedError
+	if !errors.As(err, &refused) || err.Error() != "algod refuses the token, with status 401; look at algorand.algod_token and algorand.algod_token_header: Invalid API Token" {
+		t.Errorf("a wrong token: %v", err)
+	}
+	page := said(http.StatusUnauthorized, nil, strings.NewReader("<html>"))
+	if _, err := newTestTransport(t, "http://host.example", "", page).ask(""); !errors.As(err, &refused) {
+		t.Errorf("a gateway's word for it: %v", err)
+	}
+	forbidden := said(http.StatusForbidden, nil, strings.NewReader(`{"message":"no"}`))
+	if _, err := newTestTransport(t, "http://host.example", "", forbidden).ask(""); err == nil || !strings.Contains(err.Error(), "algorand.algod_token") {
+		t.Errorf("a quota, or a wrong token: %v", err)
+	}
+	_, indexer, err := newTransport(indexerServer, "http://127.0.0.1:1", "", indexerHeader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := indexer.ask(""); err == nil || !strings.Contains(err.Error(), "is algorand.indexer_url right?") {
+		t.Errorf("nobody answers: %v", err)
+	}
+}
+
 func TestOfARedirectItsHostIsShown(t *testing.T) {
 	for to, want := range map[string]string{
 		"https://elsewhere.example/key?key=x":                 "a redirect to https://elsewhere.example, which",

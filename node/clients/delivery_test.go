@@ -35,6 +35,9 @@ type sending struct {
 	said     bytes.Buffer
 }
 
+// serving are webhooks that are made already.
+func serving(hooks ...*Webhook) *Webhooks { return &Webhooks{list: hooks} }
+
 func newSending(t *testing.T) *sending {
 	t.Helper()
 	s := &sending{began: time.Now()}
@@ -202,7 +205,7 @@ func TestAPlaceThatCantBeKeptEndsTheNode(t *testing.T) {
 		s.place, s.entries = "0", entriesFrom(1, 1)
 		s.answer = func(int) (int, string, error) { return 200, "", nil }
 		change(s)
-		if err := ServeWebhooks(t.Context(), []*Webhook{s.Webhook}); err == nil {
+		if err := serving(s.Webhook).Run(t.Context()); err == nil {
 			t.Errorf("%s, and it goes on", name)
 		}
 	}
@@ -220,7 +223,7 @@ func TestBatchesComeInOrderAndEachIsKept(t *testing.T) {
 			return 200, "", nil
 		}
 		ended := make(chan error, 1)
-		go func() { ended <- ServeWebhooks(ctx, []*Webhook{s.Webhook}) }()
+		go func() { ended <- serving(s.Webhook).Run(ctx) }()
 		synctest.Wait()
 		if !slices.Equal(places, []string{"0", "100", "200"}) || s.place != "201" {
 			t.Errorf("the places are %v, then %s", places, s.place)

@@ -13,10 +13,10 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/serviceledger/slnode/internal/outbound"
 	"github.com/serviceledger/slnode/internal/retry"
@@ -51,6 +51,11 @@ type Webhook struct {
 	client    *http.Client
 	condition *problem.Monitor
 	retry     time.Duration // webhookRetry, but for tests
+	one       chan struct{} // holds a token while it is served: one at a time, by name
+
+	mu      sync.Mutex
+	turned  *int64 // where it is to begin again
+	rewound signal.Signal
 }
 
 // pages are the view's.
@@ -88,7 +93,7 @@ func NewWebhook(config config.Webhook, served *view.View, memos memos, shown *si
 	}
 	return &Webhook{
 		config: config, key: key, view: served, memos: memos, shown: shown, client: outbound.NewClient(config.AllowPrivate, webhookTimeout),
-		condition: problem.NewMonitor("the webhook "+config.Name, log), retry: webhookRetry,
+		condition: problem.NewMonitor("the webhook "+config.Name, log), retry: webhookRetry, one: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -121,12 +126,8 @@ func (w *Webhook) Status() WebhookStatus {
 
 // waiting are the first entries that were not sent.
 func (w *Webhook) waiting(most int) ([]*view.Entry, error) {
-	data, err := w.memos.Memo(w.memo())
-	if err != nil || data == nil { // it begins with what comes next
-		return nil, err
-	}
-	after, err := w.parsePlace(data)
-	if err != nil {
+	after, begun, err := w.kept()
+	if err != nil || !begun { // it begins with what comes next
 		return nil, err
 	}
 	entries, _, err := w.view.Page(w.query(after, most))
@@ -137,12 +138,15 @@ func (w *Webhook) query(after int64, most int) view.Query {
 	return view.Query{Collection: w.config.Collection, Types: w.config.Types, Versions: view.Versions{All: true}, After: after, Limit: most}
 }
 
-func (w *Webhook) parsePlace(data []byte) (int64, error) {
-	after, err := strconv.ParseInt(string(data), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("the place of webhook %s: %w", w.config.Name, err)
+// runAlone is run, when no other of this name does any more.
+func (w *Webhook) runAlone(ctx context.Context) error {
+	select {
+	case w.one <- struct{}{}:
+		defer func() { <-w.one }()
+		return w.run(ctx)
+	case <-ctx.Done():
+		return nil
 	}
-	return after, nil
 }
 
 // run sends until the context ends. An error is that its place can't be kept; what the receiver refuses, and a view
@@ -154,7 +158,8 @@ func (w *Webhook) run(ctx context.Context) error {
 		return err
 	}
 	for failures := 0; ctx.Err() == nil; {
-		shown := w.shown.Changed()
+		shown, rewound := w.shown.Changed(), w.rewound.Changed()
+		after = w.turn(after)
 		next := w.query(after, webhookBatch)
 		next.WithObjects = true
 		entries, _, err := w.view.Page(next)
@@ -168,6 +173,7 @@ func (w *Webhook) run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-shown:
+			case <-rewound:
 			}
 			continue
 		}
@@ -184,29 +190,67 @@ func (w *Webhook) run(ctx context.Context) error {
 		failures = 0
 		w.condition.Clear()
 		after = entries[len(entries)-1].DateAdded
-		if err := w.setPlace(after); err != nil {
+		if err := w.sent(after); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// rewind lets it send again what came after a date.
+func (w *Webhook) rewind(after int64) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turned = &after
+	w.rewound.Notify()
+	return w.setPlace(after)
+}
+
+// turn is where it goes on: after a date, or where it was told to begin again.
+func (w *Webhook) turn(after int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turned != nil {
+		after, w.turned = *w.turned, nil
+	}
+	return after
+}
+
+// sent keeps its place, unless it was told meanwhile to begin again at another.
+func (w *Webhook) sent(after int64) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turned != nil {
+		return nil
+	}
+	return w.setPlace(after)
+}
+
 func (w *Webhook) memo() string { return "webhook/" + w.config.Name }
 
 // place is the date of the last entry that was sent. A new webhook begins with what comes next.
 func (w *Webhook) place() (int64, error) {
-	data, err := w.memos.Memo(w.memo())
-	if err != nil {
-		return 0, err
+	after, begun, err := w.kept()
+	if err != nil || begun {
+		return after, err
 	}
-	if data != nil {
-		return w.parsePlace(data)
-	}
-	after, err := w.view.Changed(w.config.Collection)
+	after, err = w.view.Changed(w.config.Collection)
 	if err != nil {
 		return 0, err
 	}
 	return after, w.setPlace(after)
+}
+
+// kept is the place that was kept, if it has begun.
+func (w *Webhook) kept() (after int64, begun bool, err error) {
+	data, err := w.memos.Memo(w.memo())
+	if err != nil || data == nil {
+		return 0, false, err
+	}
+	if after, err = strconv.ParseInt(string(data), 10, 64); err != nil {
+		return 0, false, fmt.Errorf("the place of webhook %s: %w", w.config.Name, err)
+	}
+	return after, true, nil
 }
 
 func (w *Webhook) setPlace(after int64) error {
@@ -241,12 +285,27 @@ func (w *Webhook) send(ctx context.Context, entries []*view.Entry) error {
 	if err != nil {
 		return err
 	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %d", w.config.Name, entries[0].DateAdded, entries[len(entries)-1].DateAdded, len(entries)))
+	return w.post(ctx, fmt.Sprintf("msg_%x", sum[:16]), body)
+}
+
+// try posts an event without objects, which says that it is a test.
+func (w *Webhook) try(ctx context.Context) error {
+	name, err := json.Marshal(w.config.Name)
+	if err != nil {
+		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
+	}
+	body := fmt.Appendf(nil, `{"type":"test","timestamp":%q,"data":{"webhook":%s}}`, state.Now().UTC().Format(time.RFC3339Nano), name)
+	return w.post(ctx, "msg_"+uuid.NewString(), body)
+}
+
+// post posts a body with its signature.
+func (w *Webhook) post(ctx context.Context, id string, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.config.URL, bytes.NewReader(body))
 	if err != nil {
 		return errors.New("its URL can't be used") // and is not for the log
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %d", w.config.Name, entries[0].DateAdded, entries[len(entries)-1].DateAdded, len(entries)))
-	id, timestamp := fmt.Sprintf("msg_%x", sum[:16]), strconv.FormatInt(state.Now().Unix(), 10)
+	timestamp := strconv.FormatInt(state.Now().Unix(), 10)
 	mac := hmac.New(sha256.New, w.key)
 	fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
 	request.Header.Set("Content-Type", "application/json")
@@ -299,13 +358,4 @@ func (w *Webhook) pause(ctx context.Context, failures int, because error) {
 		wait = max(wait, refused.retryAfter)
 	}
 	retry.Wait(ctx, wait)
-}
-
-// ServeWebhooks serves webhooks until the context ends.
-func ServeWebhooks(ctx context.Context, hooks []*Webhook) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, hook := range hooks {
-		group.Go(func() error { return hook.run(ctx) })
-	}
-	return group.Wait()
 }

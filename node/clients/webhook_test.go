@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/view"
@@ -34,7 +36,8 @@ var webhookSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("thirty-
 // receiver takes what a webhook sends.
 type receiver struct {
 	*httptest.Server
-	t *testing.T
+	t     *testing.T
+	tests atomic.Int64 // events that said that they are tests
 
 	mu      sync.Mutex
 	objects []string // of the batches that were taken
@@ -68,6 +71,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 			Webhook, Collection string
 			Objects             []json.RawMessage
 		}
+	}
+	if json.Unmarshal(body, &event) == nil && event.Type == "test" && event.Data.Webhook == "siem" && event.Data.Objects == nil {
+		r.tests.Add(1)
+		return
 	}
 	if err := json.Unmarshal(body, &event); err != nil || event.Type != "objects.added" || event.Data.Webhook != "siem" {
 		r.t.Errorf("%v in %s", err, body)
@@ -174,6 +181,61 @@ func described(numbers ...int) (list []string) {
 		list = append(list, nodetest.DescribedIndicator(n, ""))
 	}
 	return list
+}
+
+// An operator can try a webhook, let it send again what it has sent, and give it up, while the node runs.
+func TestAWebhookIsTriedAndSendsAgainWhenItIsAskedTo(t *testing.T) {
+	h := newHooked(t)
+	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	hooks := NewWebhooks(func(c config.Webhook) (*Webhook, error) {
+		return NewWebhook(c, h.R.View, h.R.Outbox, &h.shown, nodetest.Discard)
+	})
+	one := config.Webhook{Name: "siem", Secret: webhookSecret, URL: r.URL + "/hook?key=hunter2", AllowPrivate: true}
+	nodetest.Must(t, hooks.Reload([]config.Webhook{one}))
+	_, err := hooks.List()[0].place() // so that what comes next is new to it
+	nodetest.Must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- hooks.Run(ctx) }()
+	began := time.Now()
+	h.publish(1, 2)
+	r.wants(described(1, 2)...)
+	h.noted()
+	if trial, err := hooks.Test(ctx, "siem"); err != nil || trial.Problem != "" || r.tests.Load() != 1 {
+		t.Errorf("a test finds %+v, %v; the receiver saw %d", trial, err, r.tests.Load())
+	}
+	nodetest.Must(t, hooks.Replay(WebhookReplay{Name: "siem", Since: began}))
+	r.wants(described(1, 2, 1, 2)...)
+	h.noted()
+	infos, err := hooks.Infos()
+	if err != nil || len(infos) != 1 || infos[0].Name != "siem" || infos[0].Host != r.URL || infos[0].SentUpTo.Before(began.Add(-time.Second)) {
+		t.Errorf("it is told as %+v, %v", infos, err)
+	}
+	if _, err := hooks.Test(ctx, "soar"); !errors.Is(err, problem.ErrMissing) {
+		t.Errorf("one that is not there: %v", err)
+	}
+
+	before := hooks.List()[0]
+	nodetest.Must(t, hooks.Reload([]config.Webhook{one}))
+	if hooks.List()[0] != before {
+		t.Error("a reload begins anew what did not change")
+	}
+	if err := hooks.Reload([]config.Webhook{{Name: "siem", Secret: "short"}}); err == nil || hooks.List()[0] != before {
+		t.Errorf("a mistake: %v", err)
+	}
+	other := one
+	other.Types = []string{"malware"}
+	nodetest.Must(t, hooks.Reload([]config.Webhook{other}))
+	h.publish(3)
+	nodetest.Must(t, hooks.Reload([]config.Webhook{one})) // it goes on where it was
+	h.publish(4)
+	r.wants(described(1, 2, 1, 2, 3, 4)...)
+	nodetest.Must(t, hooks.Reload(nil))
+	if len(hooks.List()) != 0 {
+		t.Error("what is taken out stays")
+	}
+	cancel()
+	nodetest.Must(t, <-ended)
 }
 
 func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {

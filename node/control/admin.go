@@ -55,6 +55,7 @@ func (a *API) Handler(token string) (http.Handler, error) {
 	a.serveMembers(admin)
 	a.serveCollections(admin)
 	a.serveFeeds(admin)
+	a.serveWebhooks(admin)
 	admin.HandleFunc("/evidence", a.serveEvidence).Methods(http.MethodGet)
 	admin.HandleFunc("/audit", a.serveAudit).Methods(http.MethodGet)
 	admin.HandleFunc("/dump", a.serveDump).Methods(http.MethodGet)
@@ -144,10 +145,21 @@ func (a *API) serveFeeds(admin *mux.Router) {
 	listFeeds.serve(admin, a.Trail, func(context.Context, nothing) ([]feeds.Info, error) { return a.Feeds.Infos(), nil })
 	addFeed.serve(admin, a.Trail, func(_ context.Context, f config.Feed) (feeds.Info, error) { return a.Feeds.Add(f) })
 	removeFeed.serve(admin, a.Trail, func(_ context.Context, name string) (nothing, error) { return nothing{}, a.Feeds.Remove(name) })
+	pauseFeed.serve(admin, a.Trail, func(_ context.Context, name string) (feeds.Info, error) { return a.Feeds.Pause(name, true) })
+	resumeFeed.serve(admin, a.Trail, func(_ context.Context, name string) (feeds.Info, error) { return a.Feeds.Pause(name, false) })
 	testFeed.serve(admin, a.Trail, a.Feeds.Test)
 	// What it published has lines of its own.
 	runFeed.serve(admin, a.Trail, func(ctx context.Context, r feeds.Run) (*feeds.Report, error) {
 		return a.Feeds.RunNow(ctx, r.Name, r.Again)
+	})
+}
+
+// serveWebhooks serves what is about webhooks.
+func (a *API) serveWebhooks(admin *mux.Router) {
+	listWebhooks.serve(admin, a.Trail, func(context.Context, nothing) ([]clients.WebhookInfo, error) { return a.Webhooks.Infos() })
+	testWebhook.serve(admin, a.Trail, a.Webhooks.Test)
+	replayWebhook.serve(admin, a.Trail, func(_ context.Context, r clients.WebhookReplay) (nothing, error) {
+		return nothing{}, a.Webhooks.Replay(r)
 	})
 }
 

@@ -41,6 +41,7 @@ type API struct {
 	Sole        settler
 	Feeds       feeder
 	Accounts    *clients.Accounts
+	Webhooks    *clients.Webhooks
 	Trail       *auditlog.Trail
 	Taxii       func() (taxii.Config, error)
 	Rebuild     func(ctx context.Context) error
@@ -107,6 +108,7 @@ type feeder interface {
 	Infos() []feeds.Info
 	Add(f config.Feed) (feeds.Info, error)
 	Remove(name string) error
+	Pause(name string, paused bool) (feeds.Info, error)
 	Test(ctx context.Context, name string) (feeds.Trial, error)
 	RunNow(ctx context.Context, name string, again bool) (*feeds.Report, error)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // endpointCase is one endpoint: what is sent, which part of the node is asked what, and the line that it leaves.
@@ -52,8 +53,13 @@ var endpointCases = []endpointCase{
 	{"POST", "/collections/set", inCollection + `{"title":"Other"}}`, "set notes Other", "set " + someCollection},
 	{"POST", "/feeds/add", `{"name":"misp","url":"https://misp.example"}`, "add-feed misp https://misp.example", "add-feed misp"},
 	{"POST", "/feeds/remove", `"misp"`, "remove-feed misp", "remove-feed misp"},
+	{"POST", "/feeds/pause", `"misp"`, "pause-feed misp true", "pause-feed misp"},
+	{"POST", "/feeds/resume", `"misp"`, "pause-feed misp false", "resume-feed misp"},
 	{"POST", "/feeds/test", `"misp"`, "test-feed misp", ""},
 	{"POST", "/feeds/run", `{"name":"misp","again":true}`, "run-feed misp true", "run-feed misp"},
+	{"GET", "/webhooks", "", "", ""},
+	{"POST", "/webhooks/test", `"siem"`, "", ""},
+	{"POST", "/webhooks/replay", `{"name":"siem","since":"2026-01-02T03:04:05Z"}`, "", "replay-webhook siem"},
 	{"GET", "/accounts", "", "", ""},
 	{"GET", "/keys", "", "", ""},
 	{"GET", "/tokens", "", "", ""},
@@ -76,6 +82,7 @@ func (c endpointCase) route() string {
 func TestEveryEndpointAsksThePartThatItIsForAndIsWrittenDown(t *testing.T) {
 	o := newOperated(t)
 	o.parts.withdrawn = make([]withdraw.Withdrawal, 2)
+	nodetest.Must(t, o.api.Webhooks.Reload([]config.Webhook{aWebhook}))
 	var want []string
 	for _, c := range endpointCases {
 		if c.path == "/tokens/revoke" {
@@ -118,7 +125,7 @@ func TestEveryRouteOfTheOperatorIsTried(t *testing.T) {
 	if all := slices.Sorted(slices.Values(append(want, streams...))); !slices.Equal(got, all) {
 		t.Errorf("the routes are\n%s\ntried are\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
-	if len(endpointCases) != 36 {
+	if len(endpointCases) != 41 {
 		t.Errorf("%d endpoints", len(endpointCases))
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/feeds"
@@ -245,6 +246,16 @@ func (c *Client) RemoveFeed(ctx context.Context, name string) error {
 	return err
 }
 
+// PauseFeed makes a feed rest, until it is resumed.
+func (c *Client) PauseFeed(ctx context.Context, name string) (feeds.Info, error) {
+	return pauseFeed.ask(ctx, c, name)
+}
+
+// ResumeFeed lets a feed run by itself.
+func (c *Client) ResumeFeed(ctx context.Context, name string) (feeds.Info, error) {
+	return resumeFeed.ask(ctx, c, name)
+}
+
 // TestFeed finds out what a feed would do.
 func (c *Client) TestFeed(ctx context.Context, name string) (feeds.Trial, error) {
 	return testFeed.ask(ctx, c, name)
@@ -257,6 +268,22 @@ func (c *Client) RunFeed(ctx context.Context, name string, again bool) (feed.Rep
 		return feed.Report{}, err
 	}
 	return *report, nil
+}
+
+// Webhooks lists the webhooks.
+func (c *Client) Webhooks(ctx context.Context) ([]clients.WebhookInfo, error) {
+	return listWebhooks.ask(ctx, c, nothing{})
+}
+
+// TestWebhook sends an event without objects to a webhook's receiver.
+func (c *Client) TestWebhook(ctx context.Context, name string) (clients.WebhookTrial, error) {
+	return testWebhook.ask(ctx, c, name)
+}
+
+// ReplayWebhook lets a webhook send again what came since a time.
+func (c *Client) ReplayWebhook(ctx context.Context, r clients.WebhookReplay) error {
+	_, err := replayWebhook.ask(ctx, c, r)
+	return err
 }
 
 // Sole says that no other node has this organisation's keys any more.

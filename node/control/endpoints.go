@@ -104,8 +104,14 @@ var (
 
 	addFeed    = order("/feeds/add", "add-feed", func(_ config.Feed, f feeds.Info) about { return named(f.Name) })
 	removeFeed = order("/feeds/remove", "remove-feed", func(name string, _ nothing) about { return named(name) }).unhurried()
+	pauseFeed  = order("/feeds/pause", "pause-feed", func(name string, _ feeds.Info) about { return named(name) })
+	resumeFeed = order("/feeds/resume", "resume-feed", func(name string, _ feeds.Info) about { return named(name) })
 	testFeed   = order[string, feeds.Trial]("/feeds/test", "", nil).unhurried()
 	runFeed    = order("/feeds/run", "run-feed", func(r feeds.Run, _ *feeds.Report) about { return named(r.Name) }).unhurried()
+
+	listWebhooks  = question[nothing, []clients.WebhookInfo]("/webhooks")
+	testWebhook   = order[string, clients.WebhookTrial]("/webhooks/test", "", nil).unhurried()
+	replayWebhook = order("/webhooks/replay", "replay-webhook", func(r clients.WebhookReplay, _ nothing) about { return named(r.Name) })
 
 	// Accounts write lines of their own: they tell more than who it was.
 	listAccounts  = question[nothing, []clients.AccountInfo]("/accounts")

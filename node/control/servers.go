@@ -162,6 +162,9 @@ func (s *Servers) ListenTLS(whom, address string, handler http.Handler, config *
 func (s *Servers) open(whom, address string, handler http.Handler, config *tls.Config, most int) (string, error) {
 	listener, err := listenOn(address)
 	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; another program has it, or another node: choose another port", err)
+		}
 		return "", fmt.Errorf("listening for %s: %w", whom, err)
 	}
 	return s.add(listener, handler, config, most), nil

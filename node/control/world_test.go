@@ -188,6 +188,9 @@ func (f feeding) Add(c config.Feed) (feeds.Info, error) {
 	return feeds.Info{Name: c.Name}, f.note("add-feed", c.Name, c.URL)
 }
 func (f feeding) Remove(name string) error { return f.note("remove-feed", name) }
+func (f feeding) Pause(name string, paused bool) (feeds.Info, error) {
+	return feeds.Info{Name: name, Paused: paused}, f.note("pause-feed", name, paused)
+}
 func (f feeding) Test(_ context.Context, name string) (feeds.Trial, error) {
 	return feeds.Trial{Into: "x"}, f.note("test-feed", name)
 }
@@ -236,6 +239,8 @@ type operated struct {
 
 const token = "the daemon's token"
 
+var aWebhook = config.Webhook{Name: "siem", URL: "https://127.0.0.1:1/hook", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="}
+
 func newOperated(t *testing.T) *operated { return newOperatedIn(t, worldtest.NewHostileWorld(t)) }
 
 func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
@@ -248,6 +253,9 @@ func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 	o.api = &API{
 		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Health: o.parts, Watcher: following{o.parts}, Collections: o.parts,
 		Members: o.parts, Withdrawer: o.parts, Register: o.parts, Notary: o.parts, Sole: o.parts, Feeds: feeding{o.parts},
+		Webhooks: clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {
+			return clients.NewWebhook(c, h.R.View, h.R.Outbox, &signal.Signal{}, nodetest.Discard)
+		}),
 		Accounts: clients.NewAccounts(h.R, o.trail), Trail: o.trail, Log: log,
 		Rebuild: func(context.Context) error { return o.parts.note("rebuild") },
 		Taxii: func() (taxii.Config, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -75,6 +76,7 @@ type Info struct {
 	Collection  string       `json:"collection,omitempty"`
 	Into        string       `json:"into,omitempty"`
 	Interval    string       `json:"interval"`
+	Paused      bool         `json:"paused"`
 	Credentials string       `json:"credentials"`
 	Last        *feed.Report `json:"last_run,omitempty"`
 	Good        time.Time    `json:"last_success,omitzero"` // since the node was started
@@ -188,7 +190,7 @@ func (f *Feeds) Run(ctx context.Context) error {
 			}
 		}
 		for _, one := range list {
-			if running[one] == nil {
+			if running[one] == nil && !one.config.Paused {
 				feedCtx, stop := context.WithCancel(ctx)
 				running[one] = stop
 				group.Go(func() { f.schedule(feedCtx, one) })
@@ -340,6 +342,56 @@ func (f *Feeds) Remove(name string) error {
 	return one.feed.Forget()
 }
 
+// Pause makes a feed rest, or lets it run by itself again, and writes that into the config file. A run that is under
+// way ends.
+func (f *Feeds) Pause(name string, paused bool) (Info, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == name })
+	if i < 0 {
+		return Info{}, problem.Missing(fmt.Errorf("%w: %q", config.ErrNoFeed, name))
+	}
+	if f.list[i].config.Paused == paused {
+		return f.list[i].info(), nil
+	}
+	if _, err := config.PauseFeed(f.Repo.Dir, name, paused); err != nil {
+		return Info{}, problem.Input(err)
+	}
+	changed := f.list[i].config
+	changed.Paused = paused
+	one := &nodeFeed{config: changed, feed: f.list[i].feed, one: f.list[i].one, last: f.list[i].report()}
+	f.list = slices.Clone(f.list)
+	f.list[i] = one
+	f.changed.Notify()
+	return one.info(), nil
+}
+
+// Reload makes the feeds those of another configuration. One that is as it was goes on as if nothing had happened, and
+// one that can't be made changes nothing at all.
+func (f *Feeds) Reload(configs []config.Feed) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []*nodeFeed
+	for _, c := range configs {
+		i := slices.IndexFunc(f.list, func(one *nodeFeed) bool { return one.config.Name == c.Name })
+		if i >= 0 && reflect.DeepEqual(f.list[i].config, c) {
+			list = append(list, f.list[i])
+			continue
+		}
+		one, err := f.make(c)
+		if err != nil {
+			return err
+		}
+		if i >= 0 { // never two runs at a time
+			one.one, one.last = f.list[i].one, f.list[i].report()
+		}
+		list = append(list, one)
+	}
+	f.list = list
+	f.changed.Notify()
+	return nil
+}
+
 // Configs gives the configurations of the feeds that there are.
 func (f *Feeds) Configs() (list []config.Feed) {
 	for _, one := range f.snapshot() {
@@ -374,12 +426,19 @@ func (f *Feeds) Infos() []Info {
 	return list
 }
 
+// report is what the last run did; nil if there was none.
+func (one *nodeFeed) report() *feed.Report {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	return one.last
+}
+
 func (one *nodeFeed) info() Info {
 	one.mu.Lock()
 	defer one.mu.Unlock()
 	c := one.config
 	return Info{
-		Name: c.Name, Kind: c.Kind, URL: c.URL, Collection: c.Collection, Into: c.Into, Interval: c.Interval.String(),
+		Name: c.Name, Kind: c.Kind, URL: c.URL, Collection: c.Collection, Into: c.Into, Interval: c.Interval.String(), Paused: c.Paused,
 		Credentials: feedCredentials(c).String(), Last: one.last, Good: one.good, Next: one.next,
 	}
 }

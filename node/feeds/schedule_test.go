@@ -11,6 +11,8 @@ import (
 
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -160,5 +162,77 @@ func TestAPlaceThatCantBeForgottenIsNoNewBeginning(t *testing.T) {
 	f := &Feeds{Log: nodetest.Discard, list: []*nodeFeed{{config: config.Feed{Name: "misp"}, one: make(chan struct{}, 1), feed: p}}}
 	if report, err := f.RunNow(t.Context(), "misp", true); report != nil || err == nil {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// A paused feed runs when it is asked to, and by itself once it is resumed; that stands in the config file.
+func TestAPausedFeedRunsByItselfOnceItIsResumed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, c := t.TempDir(), config.Default()
+		c.Organisation.Name = "acme"
+		nodetest.Must(t, c.Write(dir))
+		_, err := config.AddFeed(dir, config.Feed{Name: "misp", URL: "https://misp.example", Paused: true})
+		nodetest.Must(t, err)
+		f, one, at := scheduled(t, time.Hour, func(int) (feed.Report, error) { return feed.Report{New: 7}, nil })
+		f.Repo, one.config.Paused = &repo.Repo{Dir: dir}, true
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.Run(ctx) }()
+		time.Sleep(150 * time.Minute)
+		synctest.Wait()
+		want := func(when string, paused bool, runs ...time.Duration) {
+			t.Helper()
+			written, err := config.Read(dir)
+			nodetest.Must(t, err)
+			if info := f.Infos()[0]; !slices.Equal(*at, runs) || info.Paused != paused || written.Feeds[0].Paused != paused {
+				t.Errorf("%s it ran at %v and is %+v, written down as %+v", when, *at, info, written.Feeds[0])
+			}
+		}
+		want("paused", true)
+		_, err = f.RunNow(ctx, "misp", false)
+		nodetest.Must(t, err)
+		want("asked", true, 150*time.Minute)
+		_, err = f.Pause("misp", false)
+		nodetest.Must(t, err)
+		time.Sleep(90 * time.Minute)
+		synctest.Wait()
+		want("resumed", false, 150*time.Minute, 150*time.Minute, 210*time.Minute)
+		_, err = f.Pause("misp", true)
+		nodetest.Must(t, err)
+		if last := f.Infos()[0].Last; last == nil || last.New != 7 {
+			t.Errorf("its last run is forgotten: %+v", last)
+		}
+		time.Sleep(5 * time.Hour)
+		synctest.Wait()
+		want("paused again", true, 150*time.Minute, 150*time.Minute, 210*time.Minute)
+		if _, err := f.Pause("otx", true); !errors.Is(err, problem.ErrMissing) {
+			t.Errorf("a feed that is not there: %v", err)
+		}
+		cancel()
+		nodetest.Must(t, <-ended)
+	})
+}
+
+// After a reload the feeds are those of the configuration; what did not change goes on, and a mistake changes nothing.
+func TestAReloadChangesTheFeedsThatChanged(t *testing.T) {
+	f := newFed(t)
+	one, two := config.Feed{Name: "one", URL: "https://one.example/root", Collection: "c"}.WithDefaults(), config.Feed{Name: "two", Kind: "misp", URL: "https://two.example", APIKey: "k"}.WithDefaults()
+	nodetest.Must(t, f.Reload([]config.Feed{one, two}))
+	before := f.snapshot()
+	other := two
+	other.Interval.Duration = time.Minute
+	nodetest.Must(t, f.Reload([]config.Feed{one, other}))
+	after := f.snapshot()
+	if len(after) != 2 || after[0] != before[0] || after[1] == before[1] || after[1].one != before[1].one || after[1].config.Interval.Duration != time.Minute {
+		t.Errorf("the feeds are %+v, they were %+v", after, before)
+	}
+	wrong := one
+	wrong.Since = "yesterday"
+	if err := f.Reload([]config.Feed{wrong}); err == nil || !slices.Equal(f.snapshot(), after) {
+		t.Errorf("a mistake: %v, and the feeds are %+v", err, f.snapshot())
+	}
+	nodetest.Must(t, f.Reload(nil))
+	if len(f.snapshot()) != 0 {
+		t.Errorf("what is removed stays: %+v", f.snapshot())
 	}
 }

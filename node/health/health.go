@@ -42,7 +42,7 @@ type Observer struct {
 	Gaps        gaps
 	Late        func() proof.LateStatus
 	Feeds       feeder
-	Webhooks    []*clients.Webhook
+	Webhooks    *clients.Webhooks
 	Disk        *problem.Disk
 	Clock       *problem.Clock
 	Stages      *stages.Stages
@@ -111,7 +111,7 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 	s.View.Mistrusts = o.Repo.Config.View.Mistrust
 	_, s.View.Unknown = o.State.MembersCalled(s.View.Mistrusts)
 	s.Certificate = o.Certificate.Get()
-	for _, hook := range o.Webhooks {
+	for _, hook := range o.Webhooks.List() {
 		s.Webhooks = append(s.Webhooks, hook.Status())
 	}
 	s.Feeds = o.Feeds.Problems()

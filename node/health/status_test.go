@@ -20,7 +20,6 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
@@ -62,9 +61,9 @@ func newDisturbed(t *testing.T) *observed {
 	o.Publishing.Set("funds", "too little")
 	o.Sealing.Set("recipients", "nobody reads it")
 	o.Certificate.Set("authority", "it is away")
-	hook, err := clients.NewWebhook(config.Webhook{Name: "siem", URL: "https://siem.example", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk="}, o.R.View, o.R.Outbox, &signal.Signal{}, nodetest.Discard)
-	nodetest.Must(t, err)
-	o.Webhooks = []*clients.Webhook{hook}
+	nodetest.Must(t, o.Webhooks.Reload([]config.Webhook{{
+		Name: "siem", URL: "https://siem.example", Secret: "whsec_dGhpcnR5LXR3byBieXRlcyBvZiBhIHNlY3JldCBrZXk=",
+	}}))
 	return o
 }
 

@@ -8,7 +8,9 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
@@ -18,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // parts are the parts of a node that an observer looks at: they say what a test has them say.
@@ -64,6 +67,9 @@ func newObserved(t *testing.T) *observed {
 	o.Observer = &Observer{
 		Repo: h.R, Consortium: repo.Consortium{ID: h.ID, Name: "As invited"}, State: h.State, Host: o.parts, Ledger: o.parts, Watcher: o.parts,
 		Collections: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{Found: 3, Unfolded: 1} },
+		Webhooks: clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {
+			return clients.NewWebhook(c, h.R.View, h.R.Outbox, &signal.Signal{}, nodetest.Discard)
+		}),
 		Feeds: o.parts, Log: log, Started: time.Unix(1000, 0).UTC(), Stages: stages.New(),
 		Disk:  problem.NewDisk(0, func(string) (uint64, error) { return o.free, o.parts.err }, log, h.R.Dir),
 		Clock: problem.NewClock(nil, log), Sealing: problem.NewMonitor("sealing", log), Publishing: problem.NewMonitor("publishing", log), Certificate: problem.NewMonitor("certificate", log),

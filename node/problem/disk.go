@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,16 +21,21 @@ const diskLook = time.Second
 //
 // A nil guard finds room always.
 type Disk struct {
-	folders   []string // of the repository; they may be mounted apart
-	least     uint64   // bytes
+	folders   []string      // of the repository; they may be mounted apart
+	least     atomic.Uint64 // bytes
 	free      func(folder string) (uint64, error)
 	Condition *Monitor
 }
 
 // NewDisk keeps so many bytes of the folders' disks free, as free tells.
 func NewDisk(least uint64, free func(folder string) (uint64, error), log *slog.Logger, folders ...string) *Disk {
-	return &Disk{folders: folders, least: least, free: free, Condition: NewMonitor("taking objects in", log)}
+	g := &Disk{folders: folders, free: free, Condition: NewMonitor("taking objects in", log)}
+	g.least.Store(least)
+	return g
 }
+
+// Keep changes how many bytes are kept free.
+func (g *Disk) Keep(least uint64) { g.least.Store(least) }
 
 // FreeSpace is how many bytes can be written in a folder.
 func FreeSpace(folder string) (uint64, error) {
@@ -54,10 +60,10 @@ func (g *Disk) Space() (space uint64, err error) {
 // Room looks whether there is room. If not, the error wraps [taxii.ErrFull]. Once there was none, an eighth more than
 // the reserve must be free, lest the node begins and stops with every object.
 func (g *Disk) Room() error {
-	if g == nil || g.least == 0 {
+	if g == nil || g.least.Load() == 0 {
 		return nil
 	}
-	least := g.least
+	least := g.least.Load()
 	if g.Condition.Get().Problem != "" {
 		least += least / 8
 	}

@@ -14,8 +14,7 @@ import (
 
 // smallDisk is a guard with a reserve of 256 MiB of a disk that has as much free, in MiB, as the number says.
 func smallDisk(free *atomic.Uint64) *Disk {
-	return &Disk{folders: []string{"repo"}, least: 256 << 20, Condition: NewMonitor("", slog.New(slog.DiscardHandler)),
-		free: func(string) (uint64, error) { return free.Load() << 20, nil }}
+	return NewDisk(256<<20, func(string) (uint64, error) { return free.Load() << 20, nil }, slog.New(slog.DiscardHandler), "repo")
 }
 
 func TestADiskIsFullBelowItsReserve(t *testing.T) {
@@ -35,7 +34,7 @@ func TestADiskIsFullBelowItsReserve(t *testing.T) {
 	if _ = g.Room(); !strings.HasPrefix(g.Condition.Get().Detail, "7 MiB are free, 256 must be") {
 		t.Errorf("it says %q", g.Condition.Get().Detail)
 	}
-	g.least = 0
+	g.Keep(0)
 	if err := g.Room(); err != nil {
 		t.Errorf("it is switched off: %v", err)
 	}
@@ -46,9 +45,9 @@ func TestADiskIsFullBelowItsReserve(t *testing.T) {
 }
 
 func TestTheFullestDiskOfARepositoryCounts(t *testing.T) {
-	g := &Disk{folders: []string{"repo", "blocks"}, least: 256 << 20, Condition: NewMonitor("", slog.New(slog.DiscardHandler)), free: func(folder string) (uint64, error) {
+	g := NewDisk(256<<20, func(folder string) (uint64, error) {
 		return map[string]uint64{"repo": 1 << 40, "blocks": 1 << 20}[folder], nil
-	}}
+	}, slog.New(slog.DiscardHandler), "repo", "blocks")
 	if err := g.Room(); !errors.Is(err, taxii.ErrFull) {
 		t.Errorf("the blocks have no room: %v", err)
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +25,7 @@ type Feed struct {
 	Collection string   `toml:"collection,omitempty" json:"collection,omitempty"`
 	Into       string   `toml:"into,omitempty" json:"into,omitempty"`
 	Interval   Duration `toml:"interval" json:"interval"`
+	Paused     bool     `toml:"paused,omitzero" json:"paused,omitempty"` // it runs when it is asked to, and not by itself
 
 	User         string `toml:"user,omitempty" json:"user,omitempty"`
 	Password     string `toml:"password,omitempty" json:"password,omitempty"`
@@ -150,18 +154,63 @@ func RemoveFeed(dir, name string) (Config, error) {
 	})
 }
 
+// PauseFeed writes into the config file that a feed is paused, or isn't, and returns what the file says then.
+// [ErrNoFeed] if it isn't there.
+func PauseFeed(dir, name string, paused bool) (Config, error) {
+	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
+		for i, f := range feeds {
+			if f.Name == name {
+				feeds = slices.Clone(feeds)
+				feeds[i].Paused = paused
+				return pauseFeed(text, i, paused), feeds, nil
+			}
+		}
+		return nil, nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
+	})
+}
+
+// pauseFeed changes the line "paused" in the block number n of a config file.
+func pauseFeed(text []byte, n int, paused bool) []byte {
+	var changed []byte
+	for line, block := range feedLines(text) {
+		key, _, _ := strings.Cut(string(line), "=")
+		if block == n && strings.TrimSpace(key) == "paused" {
+			continue
+		}
+		changed = append(changed, line...)
+		if block == n && paused && feedHeader.Match(bytes.TrimSpace(line)) {
+			changed = append(changed, "paused = true\n"...)
+		}
+	}
+	return changed
+}
+
+// feedHeader is the line that begins a feed's block.
+var feedHeader = regexp.MustCompile(`^\[\[\s*feed\s*\]\]`)
+
+// feedLines gives the lines of a config file, each with the number of the feed's block that it is in; -1 in none.
+func feedLines(text []byte) iter.Seq2[[]byte, int] {
+	return func(yield func([]byte, int) bool) {
+		feeds, block := 0, -1
+		for line := range bytes.Lines(text) {
+			switch head := bytes.TrimSpace(line); {
+			case feedHeader.Match(head):
+				block, feeds = feeds, feeds+1
+			case bytes.HasPrefix(head, []byte("[")) && !bytes.HasPrefix(head, []byte(`["`)):
+				block = -1
+			}
+			if !yield(line, block) {
+				return
+			}
+		}
+	}
+}
+
 // cutFeed takes the block number n out of a config file: from its [[feed]] to the next table.
 func cutFeed(text []byte, n int) []byte {
 	var kept []byte
-	seen := -1
-	for line := range bytes.Lines(text) {
-		head := strings.TrimSpace(string(line))
-		if head, _, _ = strings.Cut(head, "#"); strings.HasPrefix(head, "[[") {
-			seen++
-		} else if strings.HasPrefix(head, "[") && seen >= n {
-			seen = max(seen, n+1)
-		}
-		if seen != n {
+	for line, block := range feedLines(text) {
+		if block != n {
 			kept = append(kept, line...)
 		}
 	}

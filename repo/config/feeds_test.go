@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -45,6 +47,48 @@ func TestFeedsAreAddedAndRemovedInTheConfigFile(t *testing.T) {
 	}
 	if _, err := RemoveFeed(dir, "one"); err == nil {
 		t.Error("a feed is removed twice")
+	}
+}
+
+// A feed is paused in the text of the file, in which everything else stays: comments, and webhooks before and after it.
+func TestAFeedIsPausedAndRemovedAmongOtherTables(t *testing.T) {
+	dir := newConfigured(t)
+	text, err := os.ReadFile(Path(dir))
+	must(t, err)
+	hook := "\n[[webhook]]\nname = \"%s\"\nurl = \"https://hook.example/\"\nsecret = \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"\n"
+	for _, part := range []string{
+		fmt.Sprintf(hook, "before"), "\n[[feed]]\nname = \"one\"\nurl = \"https://one.example\" # ours\n", fmt.Sprintf(hook, "between"),
+		"\n[[ feed ]]\nname = \"two\"\npaused = false\ntypes = [\n\"indicator\",\n]\nurl = \"https://two.example\"\n", fmt.Sprintf(hook, "after"),
+	} {
+		text = append(text, part...)
+	}
+	must(t, os.WriteFile(Path(dir), text, 0o600))
+	for _, step := range []struct {
+		name   string
+		paused bool
+		want   []bool
+	}{{"two", true, []bool{false, true}}, {"two", true, []bool{false, true}}, {"one", true, []bool{true, true}}, {"two", false, []bool{true, false}}, {"one", false, []bool{false, false}}} {
+		config, err := PauseFeed(dir, step.name, step.paused)
+		must(t, err)
+		for i, f := range config.Feeds {
+			if f.Paused != step.want[i] {
+				t.Errorf("after %+v the feed %s is paused: %t", step, f.Name, f.Paused)
+			}
+		}
+	}
+	after, err := os.ReadFile(Path(dir))
+	must(t, err)
+	_, added, _ := strings.Cut(string(text), "\n[[webhook]]\nname = \"before\"")
+	if !strings.HasSuffix(string(after), strings.Replace(added, "paused = false\n", "", 1)) {
+		t.Errorf("the file is now\n%s", after)
+	}
+	if _, err := PauseFeed(dir, "three", true); !errors.Is(err, ErrNoFeed) {
+		t.Errorf("a feed that is not there: %v", err)
+	}
+	config, err := RemoveFeed(dir, "one")
+	must(t, err)
+	if len(config.Feeds) != 1 || config.Feeds[0].Name != "two" || len(config.Webhooks) != 3 {
+		t.Errorf("what is left is %+v", config)
 	}
 }
 

@@ -51,13 +51,18 @@ func (n *Node) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, n.Program, append([]string{"--repo", n.Dir}, meant(args)...)...)
 }
 
+// Asking are the commands that may ask before they do what can't be taken back.
+func Asking() []string {
+	return []string{
+		"member admit", "member remove", "member replace", "member rotate", "governor set", "governor sign", "governor submit", "collection grant",
+		"withdraw", "keys sole", "account role", "account remove", "apikey remove", "feed remove", "restore",
+	}
+}
+
 // meant answers the commands that ask before they do what can't be taken back: who drives nodes is nobody to ask.
 func meant(args []string) []string {
 	words := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "-") })
-	for _, command := range []string{
-		"member admit", "member remove", "member replace", "member rotate", "governor set", "governor sign", "governor submit", "collection grant",
-		"withdraw", "keys sole", "account role", "account remove", "apikey remove", "feed remove", "restore",
-	} {
+	for _, command := range Asking() {
 		if begin := strings.Fields(command); len(words) >= len(begin) && slices.Equal(words[:len(begin)], begin) {
 			return append(slices.Clone(args), "--yes")
 		}
