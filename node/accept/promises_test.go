@@ -231,18 +231,23 @@ func TestEveryObjectOfARequestHasItsPartOfTheStatus(t *testing.T) {
 }
 
 // Each problem that keeps what was accepted from the chain is told in words for clients, and never the operator's
-// details.
+// details: but for those of the membership, which say since when and by whom.
 func TestAClientIsToldWhyWhatItPostedWaits(t *testing.T) {
+	const details = "secret"
 	for known := range delays {
+		told := "accepted and kept; it waits, since " + delays[known]
+		if known == "membership" {
+			told = "accepted and kept; it waits, since " + details
+		}
 		for _, state := range []outbox.State{outbox.Accepted, outbox.Stored, outbox.Signed} {
 			d := noDelay()
-			d.Sealing.Set(known, "secret")
-			if got, want := d.of(outbox.Item{State: state}), state == outbox.Accepted; (got != "") != want || strings.Contains(got, "secret") || want && got != "accepted and kept; it waits, since "+delays[known] {
+			d.Sealing.Set(known, details)
+			if got, want := d.of(outbox.Item{State: state}), state == outbox.Accepted; want && got != told || !want && got != "" {
 				t.Errorf("sealing has the problem %s: what is %s says %q", known, state, got)
 			}
 			d = noDelay()
-			d.Publishing.Set(known, "secret")
-			if got := d.of(outbox.Item{State: state}); got != "accepted and kept; it waits, since "+delays[known] {
+			d.Publishing.Set(known, details)
+			if got := d.of(outbox.Item{State: state}); got != told {
 				t.Errorf("publishing has the problem %s: what is %s says %q", known, state, got)
 			}
 		}
