@@ -26,8 +26,8 @@ const (
 	EventReadAudit        = "read-audit"        // the audit log was handed out
 )
 
-// Event is a line of the audit log: who did what, when and from where. It
-// holds no secret, and no STIX id, which can be as telling as the object.
+// Event is a line of the audit log: who did what, when and from where. It holds no secret. Of what was read it names no
+// object; of what was published and withdrawn the first, which an officer answers for.
 type Event struct {
 	Time       time.Time `json:"time"`
 	Name       string    `json:"event"`

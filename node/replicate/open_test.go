@@ -112,7 +112,7 @@ func TestAnObjectOtherThanItsMetadataSaysDoesNotCount(t *testing.T) {
 		events[c.name], want[c.name] = e, c.because
 	}
 	var said bytes.Buffer
-	w.Fetcher.Log = slog.New(slog.NewTextHandler(&said, nil))
+	w.Fetcher.Log = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.Drain()
 	for name, e := range events {
 		logged, _, err := w.R.View.Event(e.TxID)
