@@ -249,7 +249,7 @@ func TestAnOperatorLooksAfterAccountsOverHTTPS(t *testing.T) {
 
 	// All of it can be read afterwards.
 	eventually(t, func() (bool, string) {
-		log := o.cli("audit-log")
+		log := o.cli("audit-log", "--json")
 		for _, line := range []string{
 			`"event":"sign-up","user":"operator"`, `"event":"set-password","user":"operator"`, `"subject":"alice","detail":"admin, read only [`,
 			`"event":"login","user":"alice"`, `"event":"refused","user":"alice"`, `"event":"revoke-token"`, `"event":"add-certificate"`,

@@ -80,7 +80,7 @@ func TestAFeedBringsWhatAnotherConsortiumPublished(t *testing.T) {
 		return len(list) == 1 && list[0].Last != nil && list[0].Last.Problem == "" && !list[0].Last.Rest, alpha.cli("feed", "list")
 	})
 	bravo.shows(n.collection, indicators(0, 30)...)
-	if log := alpha.cli("audit-log", "--user", "feed xenon"); !strings.Contains(log, `"event":"publish"`) || !strings.Contains(log, n.collection) {
+	if log := alpha.cli("audit-log", "--json", "--user", "feed xenon"); !strings.Contains(log, `"event":"publish"`) || !strings.Contains(log, n.collection) {
 		t.Errorf("what the feed published is not in the audit log: %s", log)
 	}
 	if again := alpha.runFeed("xenon", "--again"); again.New != 0 || again.Known != 30 || again.Problem != "" {
