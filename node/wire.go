@@ -210,7 +210,7 @@ func (n *Node) wireDoors() (err error) {
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,
 		Members: n.members, Withdrawer: n.withdrawer, Register: &disclosure.Register{View: view, Outbox: outbox, State: n.state}, Notary: n.notary,
-		Sole: n.sole, Feeds: n.feeds, Accounts: n.accounts, Trail: n.trail, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log,
+		Sole: n.sole, Feeds: n.feeds, Webhooks: n.webhooks, Accounts: n.accounts, Trail: n.trail, Taxii: n.taxiiConfig, Rebuild: n.Rebuild, Log: n.log,
 	}
 	return nil
 }

@@ -231,8 +231,8 @@ func TestARemovedMemberGetsNothingNew(t *testing.T) {
 	bravo.cli("get", "indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f")
 
 	t.Run("it is admitted again", func(t *testing.T) {
-		bravo.cli("member", "request", "-o", bravo.Dir+".request")
-		alpha.cli("member", "admit", bravo.Dir+".request", "-o", bravo.Dir+".invite")
+		bravo.cli("member", "request", "-o", bravo.Dir+".request", "--force")
+		alpha.cli("member", "admit", bravo.Dir+".request", "-o", bravo.Dir+".invite", "--force")
 		bravo.shows(n.collection, indicator(1), indicator(2))
 		bravo.post(n.collection, indicator(3))
 		charlie.shows(n.collection, indicator(1), indicator(2), indicator(3))

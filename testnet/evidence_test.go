@@ -110,7 +110,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 		}
 	})
 	t.Run("disclosed", func(t *testing.T) {
-		publisher.cli("evidence", status.Successes[0].TxID, "-o", file, "--disclose")
+		publisher.cli("evidence", status.Successes[0].TxID, "-o", file, "--force", "--disclose")
 		data, err := os.ReadFile(file)
 		must(t, err)
 		report, stderr, code := elsewhere(t, data)
@@ -123,7 +123,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 			t.Errorf("the object is %s", f.Disclosed.Object)
 		}
 		// The key is that of this object alone.
-		publisher.cli("evidence", status.Successes[1].TxID, "-o", file, "--disclose")
+		publisher.cli("evidence", status.Successes[1].TxID, "-o", file, "--force", "--disclose")
 		data, err = os.ReadFile(file)
 		must(t, err)
 		var other evidence.File

@@ -159,7 +159,7 @@ func TestSeveralGovernTogether(t *testing.T) {
 		if done.Round == 0 || len(done.Invite) == 0 {
 			t.Errorf("submitted: %+v", done)
 		}
-		if again := cliJSON[members.Submitted](alpha, "governor", "submit", proposal, "-o", invite); again.Round != done.Round {
+		if again := cliJSON[members.Submitted](alpha, "governor", "submit", proposal, "-o", invite, "--force"); again.Round != done.Round {
 			t.Errorf("submitted again: %+v", again)
 		}
 		delta.cli("join", invite)
