@@ -42,7 +42,7 @@ func NewServer(handler http.Handler, config *tls.Config, log *slog.Logger) *http
 		MaxHeaderBytes:    64 << 10, // a filter may name hundreds of ids
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	if h, ok := handler.(*Handler); ok {
+	if h, ok := handler.(interface{ EndStreams() }); ok { // a [Handler], or what is before one
 		server.RegisterOnShutdown(h.EndStreams)
 	}
 	return server

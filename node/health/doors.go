@@ -17,15 +17,28 @@ const (
 
 // Before answers the two questions after a node's health before another handler is asked.
 func (o *Observer) Before(next http.Handler) http.Handler {
-	ours := o.questions()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case HealthzPath, ReadyzPath:
-			ours.ServeHTTP(w, r)
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
+	return &before{Handler: next, ours: o.questions()}
+}
+
+type before struct {
+	http.Handler
+	ours http.Handler
+}
+
+func (b *before) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case HealthzPath, ReadyzPath:
+		b.ours.ServeHTTP(w, r)
+	default:
+		b.Handler.ServeHTTP(w, r)
+	}
+}
+
+// EndStreams ends the streams of the handler that is asked, where it has any: a server calls it when it is shut down.
+func (b *before) EndStreams() {
+	if h, has := b.Handler.(interface{ EndStreams() }); has {
+		h.EndStreams()
+	}
 }
 
 // Handler is what is answered at the address of the metrics: these, and the two questions.
