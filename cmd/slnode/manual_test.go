@@ -88,7 +88,9 @@ func TestTheManualsNameCommandsAndFlagsThatExist(t *testing.T) {
 }
 
 // isGroup reports whether a command only has others below it.
-func isGroup(c *cobra.Command) bool { return c.HasSubCommands() && !c.LocalNonPersistentFlags().HasFlags() }
+func isGroup(c *cobra.Command) bool {
+	return c.HasSubCommands() && !c.LocalNonPersistentFlags().HasFlags()
+}
 
 func hasFlag(c *cobra.Command, word string) bool {
 	if name, long := strings.CutPrefix(word, "--"); long {
