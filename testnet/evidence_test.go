@@ -141,7 +141,7 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 			t.Errorf("%d records", len(records))
 		}
 		for _, of := range records {
-			publisher.cli("evidence", of, "-o", file)
+			publisher.cli("evidence", of, "-o", file, "--force")
 			data, err := os.ReadFile(file)
 			must(t, err)
 			if report, stderr, code := elsewhere(t, data); code != 0 {
@@ -157,12 +157,16 @@ func TestEvidenceStandsWhereThereIsNoNode(t *testing.T) {
 		}
 	})
 	t.Run("of what is not there", func(t *testing.T) {
-		for _, args := range [][]string{
-			{"evidence", "indicator--00000009-17d4-4cbf-938f-98ee46b3cd3f", "-o", file}, {"evidence", strings.Repeat("A", 52), "-o", file},
-			{"evidence", info.Charter, "-o", file, "--disclose"}, {"evidence", firstIndicator},
+		none := filepath.Join(t.TempDir(), "none")
+		for _, c := range []struct {
+			code int
+			args []string
+		}{
+			{4, []string{"evidence", "indicator--00000009-17d4-4cbf-938f-98ee46b3cd3f", "-o", none}}, {4, []string{"evidence", strings.Repeat("A", 52), "-o", none}},
+			{2, []string{"evidence", info.Charter, "-o", none, "--disclose"}}, {2, []string{"evidence", firstIndicator}},
 		} {
-			if _, stderr, code := publisher.try(args...); code != 2 {
-				t.Errorf("%v exits with %d: %s", args, code, stderr)
+			if _, stderr, code := publisher.try(c.args...); code != c.code {
+				t.Errorf("%v exits with %d: %s", c.args, code, stderr)
 			}
 		}
 	})
