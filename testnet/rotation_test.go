@@ -219,9 +219,8 @@ func TestAChangeOfKeysSurvivesKills(t *testing.T) {
 		return false, "the account is the old one still: " + stderr
 	})
 	eventually(t, func() (bool, string) {
-		_ = bravo.Find() // there is none while the daemon begins anew
-		_, stderr, code := bravo.try("status")
-		return code == 0, stderr
+		out, stderr, code := bravo.try("status") // there is no daemon while it begins anew, with other addresses
+		return code == 0 && strings.Contains(out, next) && bravo.Find() == nil, out + stderr
 	})
 	n.settled(alpha, bravo)
 	bravo.post(n.collection, indicator(2))
