@@ -4,8 +4,11 @@ package signal
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Signal tells any number of waiters that something has changed. A waiter takes the channel first and looks at the
@@ -81,4 +84,32 @@ func Each(ctx context.Context, s *Signal, every time.Duration, do func() error) 
 		case <-tick:
 		}
 	}
+}
+
+// Keep runs each thing of a list, at once and at every change of a signal: what is new in the list is begun, and what
+// is gone from it is stopped. It ends with the context, or with the first error of one that runs; all of them have
+// ended then.
+func Keep[T comparable](ctx context.Context, s *Signal, list func() []T, run func(context.Context, T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	running := map[T]context.CancelFunc{}
+	group.Go(func() error {
+		return Each(ctx, s, 0, func() error {
+			now := list()
+			for one, stop := range running {
+				if !slices.Contains(now, one) {
+					stop()
+					delete(running, one)
+				}
+			}
+			for _, one := range now {
+				if running[one] == nil {
+					oneCtx, stop := context.WithCancel(ctx)
+					running[one] = stop
+					group.Go(func() error { return run(oneCtx, one) })
+				}
+			}
+			return nil
+		})
+	})
+	return group.Wait()
 }

@@ -3,6 +3,8 @@ package signal
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -91,4 +93,65 @@ func TestWorkIsDoneAtOnceAtEveryChangeAndNowAndThen(t *testing.T) {
 	if err := Each(ctx, &Signal{}, 0, func() error { stop(); return wrong }); err != nil {
 		t.Errorf("who is told to end says %v", err)
 	}
+}
+
+func TestWhatIsInAListRunsUntilItIsGoneFromIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Signal
+		var list atomic.Value
+		list.Store([]string{"a", "b"})
+		var mu sync.Mutex
+		begun, ended := map[string]int{}, map[string]int{}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		run := func(ctx context.Context, name string) error {
+			mu.Lock()
+			begun[name]++
+			mu.Unlock()
+			<-ctx.Done()
+			mu.Lock()
+			defer mu.Unlock()
+			ended[name]++
+			return nil
+		}
+		done := make(chan error, 1)
+		go func() { done <- Keep(ctx, &s, func() []string { return list.Load().([]string) }, run) }()
+		step := func(what string, names []string, wantBegun, wantEnded map[string]int) {
+			t.Helper()
+			list.Store(names)
+			s.Notify()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !maps.Equal(begun, wantBegun) || !maps.Equal(ended, wantEnded) {
+				t.Errorf("%s: begun %v, ended %v", what, begun, ended)
+			}
+		}
+		step("both", []string{"a", "b"}, map[string]int{"a": 1, "b": 1}, map[string]int{})
+		step("one is gone and one is new", []string{"b", "c"}, map[string]int{"a": 1, "b": 1, "c": 1}, map[string]int{"a": 1})
+		step("it comes back", []string{"a"}, map[string]int{"a": 2, "b": 1, "c": 1}, map[string]int{"a": 1, "b": 1, "c": 1})
+		cancel()
+		if err := <-done; err != nil || ended["a"] != 2 {
+			t.Errorf("%v, ended %v", err, ended)
+		}
+	})
+}
+
+func TestWhatIsKeptRunningEndsWithTheFirstError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Signal
+		broken := errors.New("broken")
+		ended := atomic.Bool{}
+		err := Keep(t.Context(), &s, func() []int { return []int{1, 2} }, func(ctx context.Context, n int) error {
+			if n == 1 {
+				return broken
+			}
+			<-ctx.Done()
+			ended.Store(true)
+			return nil
+		})
+		if !errors.Is(err, broken) || !ended.Load() {
+			t.Errorf("%v, the other has ended: %v", err, ended.Load())
+		}
+	})
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo/config"
@@ -57,9 +55,6 @@ func (w *Webhooks) Reload(configs []config.Webhook) error {
 
 // List gives the webhooks that there are.
 func (w *Webhooks) List() []*Webhook {
-	if w == nil {
-		return nil
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.list)
@@ -68,28 +63,7 @@ func (w *Webhooks) List() []*Webhook {
 // Run serves the webhooks until the context ends. Everything that it started has ended when it returns. An error is
 // that a place can't be kept.
 func (w *Webhooks) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	running := map[*Webhook]context.CancelFunc{}
-	group.Go(func() error {
-		return signal.Each(ctx, &w.changed, 0, func() error {
-			list := w.List()
-			for hook, stop := range running {
-				if !slices.Contains(list, hook) {
-					stop()
-					delete(running, hook)
-				}
-			}
-			for _, hook := range list {
-				if running[hook] == nil {
-					hookCtx, stop := context.WithCancel(ctx)
-					running[hook] = stop
-					group.Go(func() error { return hook.runAlone(hookCtx) })
-				}
-			}
-			return nil
-		})
-	})
-	return group.Wait()
+	return signal.Keep(ctx, &w.changed, w.List, func(ctx context.Context, hook *Webhook) error { return hook.runAlone(ctx) })
 }
 
 // WebhookInfo is how a webhook is. Its URL may be a secret, so that only its host is told.

@@ -173,29 +173,11 @@ func (f *Feeds) find(name string) (*nodeFeed, error) {
 
 // Run runs the feeds on their schedules until the context ends. Everything that it started has ended when it returns.
 func (f *Feeds) Run(ctx context.Context) error {
-	var group sync.WaitGroup
-	defer group.Wait()
-	running := map[*nodeFeed]context.CancelFunc{}
-	defer func() {
-		for _, stop := range running {
-			stop()
-		}
-	}()
-	return signal.Each(ctx, &f.changed, 0, func() error {
-		list := f.snapshot()
-		for one, stop := range running {
-			if !slices.Contains(list, one) {
-				stop()
-				delete(running, one)
-			}
-		}
-		for _, one := range list {
-			if running[one] == nil && !one.config.Paused {
-				feedCtx, stop := context.WithCancel(ctx)
-				running[one] = stop
-				group.Go(func() { f.schedule(feedCtx, one) })
-			}
-		}
+	unpaused := func() []*nodeFeed {
+		return slices.DeleteFunc(f.snapshot(), func(one *nodeFeed) bool { return one.config.Paused })
+	}
+	return signal.Keep(ctx, &f.changed, unpaused, func(ctx context.Context, one *nodeFeed) error {
+		f.schedule(ctx, one)
 		return nil
 	})
 }
@@ -359,7 +341,8 @@ func (f *Feeds) Pause(name string, paused bool) (Info, error) {
 	}
 	changed := f.list[i].config
 	changed.Paused = paused
-	one := &nodeFeed{config: changed, feed: f.list[i].feed, one: f.list[i].one, last: f.list[i].report()}
+	one := &nodeFeed{config: changed, feed: f.list[i].feed}
+	one.replace(f.list[i])
 	f.list = slices.Clone(f.list)
 	f.list[i] = one
 	f.changed.Notify()
@@ -382,8 +365,8 @@ func (f *Feeds) Reload(configs []config.Feed) error {
 		if err != nil {
 			return err
 		}
-		if i >= 0 { // never two runs at a time
-			one.one, one.last = f.list[i].one, f.list[i].report()
+		if i >= 0 {
+			one.replace(f.list[i])
 		}
 		list = append(list, one)
 	}
@@ -426,11 +409,12 @@ func (f *Feeds) Infos() []Info {
 	return list
 }
 
-// report is what the last run did; nil if there was none.
-func (one *nodeFeed) report() *feed.Report {
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	return one.last
+// replace takes the place of a feed whose configuration changes: never two of one name run at a time, and what became
+// of the runs before is known.
+func (one *nodeFeed) replace(before *nodeFeed) {
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	one.one, one.last, one.good = before.one, before.last, before.good
 }
 
 func (one *nodeFeed) info() Info {

@@ -173,7 +173,7 @@ func TestAPausedFeedRunsByItselfOnceItIsResumed(t *testing.T) {
 		nodetest.Must(t, c.Write(dir))
 		_, err := config.AddFeed(dir, config.Feed{Name: "misp", URL: "https://misp.example", Paused: true})
 		nodetest.Must(t, err)
-		f, one, at := scheduled(t, time.Hour, func(int) (feed.Report, error) { return feed.Report{New: 7}, nil })
+		f, one, at := scheduled(t, time.Hour, func(int) (feed.Report, error) { return feed.Report{New: 7, Ended: time.Now()}, nil })
 		f.Repo, one.config.Paused = &repo.Repo{Dir: dir}, true
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -199,8 +199,8 @@ func TestAPausedFeedRunsByItselfOnceItIsResumed(t *testing.T) {
 		want("resumed", false, 150*time.Minute, 150*time.Minute, 210*time.Minute)
 		_, err = f.Pause("misp", true)
 		nodetest.Must(t, err)
-		if last := f.Infos()[0].Last; last == nil || last.New != 7 {
-			t.Errorf("its last run is forgotten: %+v", last)
+		if info := f.Infos()[0]; info.Last == nil || info.Last.New != 7 || info.Good.IsZero() {
+			t.Errorf("its last run is forgotten: %+v", info)
 		}
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
