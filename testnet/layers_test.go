@@ -23,6 +23,7 @@ var layers = map[string][]string{
 	"internal/version":    {"internal/wire"},
 	"internal/splice":     {}, // for tests only
 	"internal/retry":      {},
+	"internal/spelling":   {},
 	"internal/spool":      {},
 	"internal/signal":     {},
 	"internal/outbound":   {},
@@ -39,7 +40,7 @@ var layers = map[string][]string{
 	"repo/internal/kv":       {"internal/disk"},
 	"repo/internal/store":    {"repo/internal/kv"},
 	"repo/internal/archive":  {},
-	"repo/config":            {"internal/disk", "internal/wire"},
+	"repo/config":            {"internal/disk", "internal/spelling", "internal/wire"},
 	"repo/keys":              {"internal/disk", "internal/seal", "repo/internal/archive"},
 	"repo/outbox":            {"internal/consortium", "internal/wire", "repo/internal/kv", "repo/internal/store"},
 	"repo/outbox/outboxtest": {"repo/internal/kv", "repo/internal/store", "repo/outbox"},
@@ -100,8 +101,8 @@ var layers = map[string][]string{
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/internal/nodetest", "node/replicate", "node/state", "repo/outbox", "repo/view", "taxii"},
 	"docs": {}, // tests only
-	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "internal/stix",
-		"internal/version", "internal/wire", "node", "node/auditlog",
+	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "internal/spelling",
+		"internal/stix", "internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/problem",
 		"node/proof", "node/withdraw", "repo",
 		"repo/accounts", "repo/auditlog", "repo/config", "repo/keys", "taxii"},

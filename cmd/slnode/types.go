@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/spelling"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/problem"
 )
@@ -30,30 +31,9 @@ func checkTypes(names []string) error {
 func nearest(word string, words []string) (found string) {
 	const most = 2
 	for least, i := most+1, 0; i < len(words); i++ {
-		if d := distance(word, words[i]); d < least && d < len(words[i])/2 {
+		if d := spelling.Distance(word, words[i]); d < least && d < len(words[i])/2 {
 			least, found = d, words[i]
 		}
 	}
 	return found
-}
-
-// distance is how many letters have to be put in, taken out or changed to make one word of another.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
-				change++
-			}
-			before = row[j+1]
-			row[j+1] = min(change, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/serviceledger/slnode/internal/spelling"
 )
 
 // environmentPrefix begins the names of the variables that override the config file, and of the others that are ours.
@@ -95,35 +97,14 @@ func intended(name string, ours []string) string {
 		section, _, _ := strings.Cut(strings.TrimPrefix(name, environmentPrefix), "_")
 		return section
 	}
-	near := slices.MinFunc(ours, func(a, b string) int { return distance(name, a) - distance(name, b) })
+	near := slices.MinFunc(ours, func(a, b string) int { return spelling.Distance(name, a) - spelling.Distance(name, b) })
 	for _, candidate := range ours {
 		if strings.Contains(key, "_") && strings.TrimPrefix(candidate, environmentPrefix+section(candidate)+"_") == key {
 			return candidate
 		}
 	}
-	if distance(name, near) <= slips || strings.Contains(key, "_") && section(near) == section(name) {
+	if spelling.Distance(name, near) <= slips || strings.Contains(key, "_") && section(near) == section(name) {
 		return near
 	}
 	return ""
-}
-
-// distance is how many characters have to be inserted, deleted or replaced to make one word of another (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // from a's beginning so far to each beginning of b
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := corner
-			if a[i] != b[j] {
-				replaced++
-			}
-			corner = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/serviceledger/slnode/internal/disk"
 )
 
@@ -68,23 +66,4 @@ func TestAMistypedVariableIsNotIgnored(t *testing.T) {
 			t.Errorf("%s: %v", c.variable, err)
 		}
 	}
-}
-
-func TestTheDistanceOfWords(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"LISTN", "LISTEN", 1}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("%q, %q: %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-	word := rapid.StringMatching("[ab]{0,6}")
-	rapid.Check(t, func(t *rapid.T) {
-		a, b, c := word.Draw(t, "a"), word.Draw(t, "b"), word.Draw(t, "c")
-		switch d := distance(a, b); {
-		case d != distance(b, a), (d == 0) != (a == b), d > distance(a, c)+distance(c, b), d > max(len(a), len(b)), d < max(len(a), len(b))-min(len(a), len(b)):
-			t.Fatalf("%q, %q, %q: %d", a, b, c, d)
-		}
-	})
 }
