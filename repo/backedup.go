@@ -2,9 +2,7 @@ package repo
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -39,16 +37,5 @@ func NoteBackup(dir string, b BackedUp) error {
 
 // LastBackup is the last backup that is known of; nil if none was made here.
 func LastBackup(dir string) (*BackedUp, error) {
-	data, err := os.ReadFile(backedUpPath(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading when the last backup was made: %w", err)
-	}
-	var b BackedUp
-	if err := json.Unmarshal(data, &b); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", backedUpPath(dir), err)
-	}
-	return &b, nil
+	return readOptional[BackedUp]("when the last backup was made", backedUpPath(dir))
 }

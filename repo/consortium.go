@@ -34,18 +34,23 @@ func (r *Repo) Consortium() (*Consortium, error) { return ReadConsortium(r.Dir) 
 
 // ReadConsortium is [Repo.Consortium] for a repository that isn't open.
 func ReadConsortium(dir string) (*Consortium, error) {
-	data, err := os.ReadFile(consortiumPath(dir))
+	return readOptional[Consortium]("the consortium", consortiumPath(dir))
+}
+
+// readOptional reads a file of JSON; nil if there is none.
+func readOptional[T any](what, path string) (*T, error) {
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the consortium: %w", err)
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
-	var c Consortium
-	if err := json.Unmarshal(data, &c); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", consortiumPath(dir), err)
+	var t T
+	if err := json.Unmarshal(data, &t); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	return &c, nil
+	return &t, nil
 }
 
 // SetConsortium makes the node belong to a consortium.
