@@ -17,7 +17,7 @@ func (a *app) releasable(c *cobra.Command) uint64 {
 	defer client.Close()
 	status, err := client.Status(c.Context())
 	if err != nil {
-		fmt.Fprintln(c.ErrOrStderr(), "slnode: what can come back is not known:", err)
+		a.remark(c, "what can come back is not known: "+err.Error())
 	}
 	return status.Publishing.Releases
 }

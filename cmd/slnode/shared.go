@@ -52,7 +52,7 @@ and how many objects it published. With --json it is a JSON object a line.`,
 			if err = errors.Join(err, out.end()); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "slnode: %d objects, as the chain stood in round %d\n", known.Objects, known.Round)
+			a.remark(c, fmt.Sprintf("%d objects, as the chain stood in round %d", known.Objects, known.Round))
 			return nil
 		},
 	}
