@@ -3,6 +3,7 @@ package taxii
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,11 +65,17 @@ func TestTheAuditLogHoldsNoSecret(t *testing.T) {
 	f.get("/acme/", "X-API-Key: wrong-secret")
 	f.anonymous(http.MethodPost, "/v1/login", `{"username":"paul","password":"pw-paul"}`, jsonBody)
 	f.anonymous(http.MethodPost, "/v1/signup/acme/user", `{"username":"sue","password":"long secret"}`, jsonBody, asAda)
-	data, err := json.Marshal(f.backend.events)
+	events := slices.Clone(f.backend.events)
+	for i := range events {
+		if events[i].Name == EventPublish { // which says what was published, and nowhere else
+			events[i].Objects = nil
+		}
+	}
+	data, err := json.Marshal(events)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"pw-", "tok-", "secret", "login-"} {
+	for _, secret := range []string{"pw-", "tok-", "secret", "login-", "indicator--"} {
 		if strings.Contains(string(data), secret) {
 			t.Errorf("%q is in %s", secret, data)
 		}
