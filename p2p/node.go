@@ -70,7 +70,7 @@ func startNode(ctx context.Context, c *Config, repo *repository, dials *dialGate
 		return nil, err
 	}
 	// Some parts go on with the context that they are started with, so it must be the one that lasts.
-	if err := n.app.Start(life); err != nil {
+	if err := n.begin(life); err != nil {
 		release()
 		return nil, err
 	}
@@ -107,13 +107,22 @@ func (n *node) fill() fx.Option {
 	return fx.Options(options...)
 }
 
+// begin starts the parts; where one can't be, those before it are stopped again.
+func (n *node) begin(ctx context.Context) error {
+	assembling.RLock()
+	defer assembling.RUnlock()
+	return n.app.Start(ctx)
+}
+
 // assembling is held while Kubo assembles a node: it then sets variables of its libraries (the same for every node of
-// ours), which two nodes that start at the same time would do in a race.
-var assembling sync.Mutex
+// ours), which another node of this process that is assembled, starts or stops at the same time sets or reads.
+var assembling sync.RWMutex
 
 // stop ends the node, its store last.
 func (n *node) stop(ctx context.Context) error {
 	defer n.release()
+	assembling.RLock()
+	defer assembling.RUnlock()
 	return n.app.Stop(ctx)
 }
 
