@@ -71,11 +71,16 @@ func (r *Register) names() map[string]string {
 	return names
 }
 
+// endOf is a position after everything in a round, and before everything in the next.
+func endOf(round uint64) consortium.Position {
+	return consortium.Position{Round: round, Intra: math.MaxUint64, Index: math.MaxUint32}
+}
+
 // eventAt gives the event of the transaction at a position; one of which nothing is known if the log has none.
 func (r *Register) eventAt(at consortium.Position) (e view.Event, err error) {
 	before := consortium.Position{Round: at.Round, Intra: at.Intra - 1, Index: math.MaxUint32}
 	if at.Intra == 0 {
-		before = consortium.Position{Round: at.Round - 1, Intra: math.MaxUint64, Index: math.MaxUint32}
+		before = endOf(at.Round - 1)
 	}
 	events, err := r.View.Log(before, 1)
 	if err != nil || len(events) == 0 || events[0].Position != at {

@@ -124,23 +124,20 @@ func (r *Register) first(since time.Time, last uint64) (after consortium.Positio
 	if since.IsZero() {
 		return after, nil
 	}
-	low, high := uint64(0), last+1 // what is before low is too early
+	low, high := uint64(0), last // what is in low is too early, or there is nothing in it
 	for low < high {
 		middle := low + (high-low)/2
-		events, err := r.View.Log(consortium.Position{Round: middle}, 1)
+		events, err := r.View.Log(endOf(middle), 1)
 		if err != nil {
 			return after, err
 		}
 		if len(events) > 0 && events[0].Time.Before(since) {
-			low = events[0].Round + 1
+			low = events[0].Round
 		} else {
 			high = middle
 		}
 	}
-	if low == 0 {
-		return after, nil
-	}
-	return consortium.Position{Round: low - 1, Intra: 1<<64 - 1}, nil
+	return endOf(low), nil
 }
 
 // walk is one walk through what was published.

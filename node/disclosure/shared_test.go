@@ -118,6 +118,7 @@ func TestAPeriodIsWhatItsBlocksTimesSay(t *testing.T) {
 		{hour(1001), hour(1003), 1001, 1001, 1},
 		{hour(1001).Add(1), hour(1003).Add(1), 1003, 1003, 1},
 		{hour(2), hour(3), 0, 0, 0},
+		{hour(2997).Add(1), time.Time{}, 2999, 2999, 1}, // what is earlier is the first of its round
 		{hour(2999), time.Time{}, 2999, 2999, 1},
 		{hour(3001), time.Time{}, 0, 0, 0},
 		{time.Time{}, hour(4), 1, 3, 2},
