@@ -13,6 +13,7 @@ const module = "github.com/serviceledger/slnode/"
 // with arrows that point down only.
 var layers = map[string][]string{
 	"internal/door":       {},
+	"internal/console":    {},
 	"internal/waiting":    {}, // for tests only
 	"internal/scratch":    {}, // for tests only
 	"internal/measure":    {}, // for tests only
