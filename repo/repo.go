@@ -26,6 +26,7 @@ import (
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
@@ -77,6 +78,7 @@ type Repo struct {
 	Accounts *accounts.Accounts
 	Audit    *auditlog.Log
 	Found    *found.Table
+	Daybook  *daybook.Book
 	View     *view.View
 	// Notes say what of the repository was found damaged when it was opened, and mended.
 	Notes []string
@@ -167,7 +169,7 @@ func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
 	if err = r.mendConsortium(); err != nil {
 		return nil, err
 	}
-	r.Accounts = accounts.New(r.state)
+	r.Accounts, r.Daybook = accounts.New(r.state), daybook.New(r.state)
 	if r.Found, err = found.Open(r.state); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"time"
 
@@ -15,8 +14,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/spf13/cobra"
 
-	"github.com/serviceledger/slnode/internal/algorand"
-	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
@@ -265,63 +262,4 @@ func (a *app) own(c *cobra.Command) (settings config.Config, keys keys.Keys, err
 		keys, err = repo.ReadKeys(a.dir, a.passphrase(c))
 	}
 	return settings, keys, err
-}
-
-func (a *app) walletCommand() *cobra.Command {
-	var words bool
-	c := &cobra.Command{
-		Use:   "wallet",
-		Short: "Show the Algorand account and its balance",
-		Args:  exactArgs(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			if words {
-				return a.showWords(c)
-			}
-			config, keys, err := a.own(c)
-			if err != nil {
-				return err
-			}
-			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken, config.Algorand.AlgodTokenHeader)
-			if err != nil {
-				return err
-			}
-			funds, err := ledger.New(client, keys.Account, config.Algorand.MaxFee).Funds(c.Context())
-			if err != nil {
-				return err
-			}
-			result := struct {
-				Account string `json:"account"`
-				Amount  uint64 `json:"microalgo"`
-				Locked  uint64 `json:"locked_microalgo"`
-				Free    uint64 `json:"free_microalgo"`
-				Objects uint64 `json:"objects"`
-				Returns uint64 `json:"releasable_microalgo,omitzero"`
-			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000), a.releasable(c)}
-			return a.print(c, result, func(w io.Writer) {
-				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT%s\nfree     %s ALGO, enough for %d NFTs\n",
-					result.Account, algo(result.Amount), algo(result.Locked), deposits(result.Returns), algo(result.Free), result.Objects)
-			})
-		},
-	}
-	c.Flags().BoolVar(&words, "mnemonic", false, "show the account's 25 words instead; on a terminal only")
-	return c
-}
-
-// showWords prints the account's secret for a person to write down, never into a file or a pipe.
-func (a *app) showWords(c *cobra.Command) error {
-	file, ok := c.OutOrStdout().(*os.File)
-	if !ok || !isTerminal(file) || a.json {
-		return fmt.Errorf("%w: the 25 words are shown on a terminal only, and not as JSON", errUsage)
-	}
-	keys, err := repo.ReadKeys(a.dir, a.passphrase(c))
-	if err != nil {
-		return err
-	}
-	words, err := keys.Mnemonic()
-	if err != nil {
-		return err
-	}
-	a.note(c, "show-mnemonic", keys.Address())
-	_, err = fmt.Fprintf(file, "Whoever knows these words is the organisation:\n\n%s\n", words)
-	return err
 }

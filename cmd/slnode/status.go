@@ -136,6 +136,9 @@ func printPublishing(w io.Writer, s health.Status) {
 	} else {
 		fmt.Fprintf(w, "account\t%s, %s ALGO free, %s locked%s\n", s.Publishing.Account, algo(s.Publishing.Free), algo(s.Publishing.Locked),
 			deposits(s.Publishing.Releases))
+		if words := s.Money.Forecast.String(); words != "" {
+			fmt.Fprintf(w, "money\twhat objects can spend, %s ALGO, %s\n", s.Money.Spendable, words)
+		}
 	}
 }
 

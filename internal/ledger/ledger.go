@@ -111,6 +111,7 @@ type Group struct {
 	Raw        []byte // concatenated, as algod takes them
 	FirstValid uint64 // rounds
 	LastValid  uint64
+	Fee        uint64 // of each transaction, in microalgo
 }
 
 // CongestedError means that the network asks for a higher fee than the configuration allows.
@@ -193,7 +194,7 @@ func (l *Ledger) signed(transactions []types.Transaction) (Group, error) {
 			transactions[i].Group = id
 		}
 	}
-	g := Group{FirstValid: uint64(transactions[0].FirstValid), LastValid: uint64(transactions[0].LastValid)}
+	g := Group{FirstValid: uint64(transactions[0].FirstValid), LastValid: uint64(transactions[0].LastValid), Fee: uint64(transactions[0].Fee)}
 	for _, t := range transactions {
 		txid, raw, err := crypto.SignTransaction(l.account.PrivateKey, t)
 		if err != nil {

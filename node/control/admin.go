@@ -23,6 +23,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
@@ -74,6 +75,7 @@ func (a *API) serveNode(admin *mux.Router) {
 	verify.serve(admin, a.Trail, a.Notary.Verify)
 	show.serve(admin, a.Trail, a.Withdrawer.Show)
 	shared.serve(admin, a.Register.Each)
+	spent.serve(admin, (&money.History{Book: a.Repo.Daybook, Now: time.Now}).Each)
 	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
 	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
 	takeBack.serve(admin, a.Trail, func(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {

@@ -22,11 +22,13 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -120,6 +122,11 @@ func (c *Client) Show(ctx context.Context, what string) (withdraw.Shown, error) 
 // Shared visits what this organisation has published, see [disclosure.Register.Each].
 func (c *Client) Shared(ctx context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error) {
 	return shared.ask(ctx, c, q, visit)
+}
+
+// Spent visits what this organisation has spent, by days, see [money.History.Each].
+func (c *Client) Spent(ctx context.Context, q money.Query, visit func(daybook.Line) error) (money.Total, error) {
+	return spent.ask(ctx, c, q, visit)
 }
 
 // History asks what has happened to a collection, given by id or alias.

@@ -17,11 +17,13 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -76,6 +78,7 @@ var (
 	governor  = question[nothing, members.GovernorInfo]("/governor")
 	history   = question[string, disclosure.History]("/history")
 	shared    = stream[disclosure.Query, disclosure.Object, disclosure.Known]{"/shared"}
+	spent     = stream[money.Query, daybook.Line, money.Total]{"/wallet/history"}
 	listFeeds = question[nothing, []feeds.Info]("/feeds")
 
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)

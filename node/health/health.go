@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/version"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/stages"
@@ -101,7 +103,9 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 		return Status{}, err
 	}
 	s.Disk.Condition = o.Disk.Condition.Get()
-	o.publishing(ctx, &s)
+	if err := o.publishing(ctx, &s); err != nil {
+		return Status{}, err
+	}
 	if s.Publishing.Releases, err = o.releasable(); err != nil {
 		return Status{}, err
 	}
@@ -158,7 +162,7 @@ func (o *Observer) daemon() Daemon {
 }
 
 // publishing is what waits, why, and the money for it.
-func (o *Observer) publishing(ctx context.Context, s *Status) {
+func (o *Observer) publishing(ctx context.Context, s *Status) error {
 	counts := o.Repo.Outbox.Count()
 	for _, part := range []*problem.Monitor{o.Disk.Condition, o.Publishing, o.Sealing} {
 		switch now := part.Get(); {
@@ -179,6 +183,19 @@ func (o *Observer) publishing(ctx context.Context, s *Status) {
 	}
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
 	s.Publishing.Reserved = uint64(o.State.ToRekey()) * ledger.Cost(1, ledger.LowestFee)
+	return o.money(s, err == nil)
+}
+
+// money is how long what objects can spend lasts.
+func (o *Observer) money(s *Status, known bool) (err error) {
+	s.Money.Known, s.Money.Reserve = known, microalgo.Amount(s.Publishing.Reserved)
+	var spendable *microalgo.Amount
+	if known {
+		s.Money.Spendable = microalgo.Amount(s.Publishing.Free).Less(s.Money.Reserve)
+		spendable = &s.Money.Spendable
+	}
+	s.Money.Forecast, err = money.Foresee(o.Repo.Daybook, time.Now(), spendable)
+	return err
 }
 
 func (o *Observer) watching(s *Status) {

@@ -61,6 +61,8 @@ var (
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
 	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
+	descSpendRate    = describe("account_spent_microalgo_a_day", "What a day of the last week took out of the account: fees and deposits, without what came back.")
+	descLasts        = describe("account_lasts_days", "For how many days what objects can spend is enough, at that rate; absent where nothing is spent, and in a node's first day.")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
 	descTip          = describe("chain_tip_round", "The chain's last round: algod's or, while it doesn't answer, the furthest that is known.")
 	descLagRounds    = describe("chain_lag_rounds", "By how many rounds the log is behind that.")
@@ -147,6 +149,10 @@ func (e exposition) publishing(s Status) {
 		e.gauge(descLocked, float64(s.Publishing.Locked))
 	}
 	e.gauge(descReserved, float64(s.Publishing.Reserved))
+	e.gauge(descSpendRate, float64(s.Money.Forecast.Rate))
+	if lasts := s.Money.Forecast.Lasts; lasts != nil && !s.Money.Forecast.Young {
+		e.gauge(descLasts, *lasts)
+	}
 	e.moment(descBackup, s.Backup.At, "backup", "")
 }
 

@@ -56,6 +56,7 @@ func queries(t *testing.T) (list []string) {
 func exposed(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	o := newDisturbed(t)
+	o.spends(3, 1)
 	o.Requests = NewRequests()
 	o.Requests.Served("GET", "/{root}", 200, time.Second)
 	o.Stages.Passed(stages.Visible, stages.Own, time.Now())

@@ -8,6 +8,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
@@ -36,6 +37,9 @@ type Status struct {
 		Reserved uint64              `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
 		Funds    string              `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
+
+	// Money is what the account can pay for, and for how long.
+	Money money.Report `json:"money"`
 
 	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {

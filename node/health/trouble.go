@@ -49,6 +49,9 @@ func (s Status) ownTrouble(t *troubles) {
 	if s.Publishing.Funds != "" {
 		t.add("account: the balance is not known: %s", s.Publishing.Funds)
 	}
+	if f := s.Money.Forecast; f.Low() {
+		t.add("account: what objects can spend %s; send ALGO to %s", f, s.Publishing.Account)
+	}
 	t.waits("chain", s.Watching.Condition)
 	switch {
 	case s.Watching.Problem != "": // it was said

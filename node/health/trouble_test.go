@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
@@ -28,9 +30,12 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 	s.Watching.CaughtUp = true
 	want := 0
 	for name, change := range map[string]func(*Status){
-		"member:":        func(s *Status) { s.Member = false },
-		"publishing:":    func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
-		"account:":       func(s *Status) { s.Publishing.Funds = "algod is away" },
+		"member:":              func(s *Status) { s.Member = false },
+		"publishing:":          func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
+		"account: the balance": func(s *Status) { s.Publishing.Funds = "algod is away" },
+		"account: what objects can spend lasts 9 days at last week's rate, 1.000000 ALGO a day; send ALGO to": func(s *Status) {
+			s.Money.Forecast = money.Forecast{Over: 7, Rate: microalgo.ALGO, Lasts: new(9.0)}
+		},
 		"chain: behind:": func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
 		"source I: lies: it hides": func(s *Status) {
 			s.Watching.Sources = []state.Source{{Name: "J"}, {Name: "I", Problem: "lies", Detail: "it hides"}}

@@ -66,7 +66,7 @@ type follower interface {
 
 // destroyer ends what an NFT stands for.
 type destroyer interface {
-	Destroy(asset uint64) (outbox.Item, error)
+	Destroy(ctx context.Context, asset uint64) (outbox.Item, error)
 }
 
 // founder makes the collection that a consortium is founded with.

@@ -72,7 +72,7 @@ func (r *Registrar) endMembership(ctx context.Context, m consortium.Member) erro
 	var since consortium.Position
 	r.State.Read(func(s *consortium.State) { since = s.InOffice() })
 	if m.InForce == 1 && m.Admitted.Sender == r.State.Self && since.Before(m.Admitted.Position) {
-		_, err := r.Withdrawer.Destroy(m.Admitted.Asset)
+		_, err := r.Withdrawer.Destroy(ctx, m.Admitted.Asset)
 		return err
 	}
 	draft, err := consortium.DraftRemoval(r.Consortium.ID, m.Account, state.Now())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -52,7 +53,7 @@ func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, als
 	hash := wire.MetadataHash(d.Metadata)
 	items, err := r.outbox.Accept([]outbox.Submission{{Also: also, Item: outbox.Item{
 		Key: key, Note: d.Note, Collection: d.Note.Collection, Publisher: r.account, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
-		Destroys: d.Note.Asset,
+		Destroys: d.Note.Asset, By: auditlog.ActorIn(ctx).User,
 	}}})
 	if err != nil {
 		return outbox.Item{}, err

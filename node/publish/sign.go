@@ -282,7 +282,7 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 		if err != nil {
 			return nil, nil, err
 		}
-		groups = append(groups, outbox.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid})
+		groups = append(groups, outbox.Group{TxIDs: signed.TxIDs, Raw: signed.Raw, FirstValid: signed.FirstValid, LastValid: signed.LastValid, Fees: []uint64{signed.Fee}})
 	}
 	if groups, err = m.Outbox.AddGroups(groups, items); err != nil {
 		return nil, nil, err

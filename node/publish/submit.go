@@ -92,7 +92,7 @@ func (m *Minter) raise(ctx context.Context, f *flight) (*flight, error) {
 		m.waitsFor("congestion", "algod refuses the fee of a group, and asks for no higher one")
 		return nil, nil
 	}
-	group, found, err := m.Outbox.Resign(f.Number, signed.TxIDs, signed.Raw)
+	group, found, err := m.Outbox.Resign(f.Number, signed.TxIDs, signed.Raw, signed.Fee)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (p *process) signOne(t *testing.T) *flight {
 	f := p.signAll(t)
 	signed, err := p.minter.Ledger.Raise(ledger.Params{Round: begins, MinFee: 1000, FeePerByte: 4}, f.Raw)
 	check(err)
-	group, found, err := p.outbox.Resign(f.Number, signed.TxIDs, signed.Raw)
+	group, found, err := p.outbox.Resign(f.Number, signed.TxIDs, signed.Raw, signed.Fee)
 	if err != nil || !found {
 		t.Fatalf("it is signed again: %v (%v)", found, err)
 	}

@@ -90,7 +90,7 @@ const askEvery = time.Minute
 // Run asks around until the context ends: after every withdrawal, and now and then.
 func (w *Withdrawer) Run(ctx context.Context) error {
 	return signal.Each(ctx, w.Done, askEvery, func() error {
-		if err := w.endEmpty(); err != nil {
+		if err := w.endEmpty(ctx); err != nil {
 			return err
 		}
 		return w.askAround(ctx)

@@ -59,7 +59,7 @@ func (w *Withdrawer) beginBatch(ctx context.Context, batch view.Event) (one With
 }
 
 // endEmpty destroys the NFTs of batches of which every object was withdrawn.
-func (w *Withdrawer) endEmpty() error {
+func (w *Withdrawer) endEmpty(ctx context.Context) error {
 	open, err := w.unacknowledged()
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (w *Withdrawer) endEmpty() error {
 			return err
 		}
 		if empty {
-			if _, err := w.Destroy(of.Asset); err != nil {
+			if _, err := w.Destroy(ctx, of.Asset); err != nil {
 				return fmt.Errorf("destroying the NFT of a batch that is withdrawn: %w", err)
 			}
 		}

@@ -79,20 +79,20 @@ func TestObjectsAreTakenOutOfABatchOneByOne(t *testing.T) {
 		t.Errorf("by %+v", item)
 	}
 	d.mintAll()
-	nodetest.Must(t, w.endEmpty())
+	nodetest.Must(t, w.endEmpty(t.Context()))
 	if !w.IsWithdrawn(p2p.Published{Asset: 7, Index: 2}) || w.IsWithdrawn(p2p.Published{Asset: 7, Index: 1}) || w.IsWithdrawn(p2p.Published{Asset: 7}) || len(d.items) != 1 {
 		t.Errorf("withdrawn is the second: %v, the first: %v; there are %d items", w.IsWithdrawn(p2p.Published{Asset: 7, Index: 2}), w.IsWithdrawn(p2p.Published{Asset: 7, Index: 1}), len(d.items))
 	}
 	_, err = w.Withdraw(t.Context(), taxii.Principal{}, taxii.Collection{ID: here}, []taxii.Record{{ID: one, TxID: batchID, AssetID: 7, Index: 1}})
 	nodetest.Must(t, err)
 	d.mintAll()
-	nodetest.Must(t, w.endEmpty())
+	nodetest.Must(t, w.endEmpty(t.Context()))
 	if item := d.lastItem(); len(d.items) != 3 || item.Note.Kind != wire.KindDestroy || item.Destroys != 7 {
 		t.Errorf("when nothing is left there are %d items, the last is %+v", len(d.items), item)
 	}
 	d.mintAll()
-	nodetest.Must(t, w.endEmpty())
-	nodetest.Must(t, d.withdrawer().endEmpty())
+	nodetest.Must(t, w.endEmpty(t.Context()))
+	nodetest.Must(t, d.withdrawer().endEmpty(t.Context()))
 	if len(d.items) != 3 || !w.IsWithdrawn(p2p.Published{Asset: 7}) {
 		t.Errorf("it is ended %d times", len(d.items)-2)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/disclosure"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
@@ -213,6 +214,7 @@ func (w *Withdrawer) Withdraw(ctx context.Context, who taxii.Principal, c taxii.
 		}
 	}
 	status := outbox.Status{ID: uuid.NewString(), Root: c.Root, User: who.User, Requested: state.Now()}
+	ctx = auditlog.AsUser(ctx, who.User)
 	var lines []outbox.StatusLine
 	for _, one := range wanted {
 		_, item, err := w.begin(ctx, one)
@@ -324,7 +326,7 @@ func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, er
 		return outbox.Item{}, err
 	}
 	if of.Index == 0 && (!found || event.Sender == w.State.Self) {
-		item, err := w.Destroy(of.Asset)
+		item, err := w.Destroy(ctx, of.Asset)
 		if err != nil || item.Note.Kind != wire.KindRelease {
 			return item, err
 		}
@@ -337,9 +339,9 @@ func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, er
 }
 
 // Destroy takes the destruction of an NFT into the outbox, unless its release is there.
-func (w *Withdrawer) Destroy(asset uint64) (outbox.Item, error) {
+func (w *Withdrawer) Destroy(ctx context.Context, asset uint64) (outbox.Item, error) {
 	items, err := w.Outbox.Accept([]outbox.Submission{{Unless: releaseKey(asset), Item: outbox.Item{
-		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals,
+		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals, By: auditlog.ActorIn(ctx).User,
 	}}})
 	if err != nil {
 		return outbox.Item{}, err

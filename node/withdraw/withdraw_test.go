@@ -128,7 +128,7 @@ func TestOneObjectOfABatchIsEndedByARecord(t *testing.T) {
 			t.Errorf("object %d is leaving: %t, %v", e.Position.Index, leaving, err)
 		}
 	}
-	_, err = d.withdrawer().Destroy(asset)
+	_, err = d.withdrawer().Destroy(t.Context(), asset)
 	nodetest.Must(t, err)
 	if leaving, err := IsLeaving(d, other); err != nil || !leaving {
 		t.Errorf("with the batch object 18 is leaving: %t, %v", leaving, err)

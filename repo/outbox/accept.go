@@ -3,6 +3,7 @@ package outbox
 import (
 	"fmt"
 
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -105,6 +106,7 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *Request) (items []Item
 	defer o.mu.Unlock()
 	next := o.counters
 	err = o.write(func(txn *kv.Txn) error {
+		in := intake{day: o.today()}
 		for _, s := range submissions {
 			item := s.Item
 			other, found, err := s.unless(txn)
@@ -115,20 +117,20 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *Request) (items []Item
 				items = append(items, other)
 				continue
 			}
-			existing, found, err := itemByKey(txn, item.Key)
+			existing, stays, err := s.meets(txn, &item)
 			if err != nil {
 				return err
 			}
-			published := found && existing.State != Withdrawn
-			if published && !s.Replaces(existing) {
+			if stays {
 				items = append(items, existing)
 				continue
 			}
-			if published {
-				item.Replaces = existing.Number
+			if item.Over, err = in.admit(txn, r, item); err != nil {
+				return err
 			}
-			if found {
-				item.Publication = existing.Publication + 1
+			if item.Over != nil {
+				items = append(items, item)
+				continue
 			}
 			next.Items++
 			item.Number, item.State = next.Items, Stored
@@ -145,6 +147,9 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *Request) (items []Item
 				return err
 			}
 		}
+		if err := daybook.Write(txn, in.day, in.spent); err != nil {
+			return err
+		}
 		return store.SetJSON(txn, store.Key(store.TableCounter), next)
 	})
 	if err != nil {
@@ -152,6 +157,23 @@ func (o *Outbox) acceptChunk(submissions []Submission, r *Request) (items []Item
 	}
 	o.counters = next
 	return items, nil
+}
+
+// meets looks at what has the key of a new item: it stays, or the new one follows it or takes its place.
+func (s *Submission) meets(txn *kv.Txn, item *Item) (existing Item, stays bool, err error) {
+	existing, found, err := itemByKey(txn, item.Key)
+	if err != nil || !found {
+		return existing, false, err
+	}
+	published := existing.State != Withdrawn
+	if published && !s.Replaces(existing) {
+		return existing, true, nil
+	}
+	if published {
+		item.Replaces = existing.Number
+	}
+	item.Publication = existing.Publication + 1
+	return existing, false, nil
 }
 
 // unless gives what keeps a submission from being taken in.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -20,6 +21,7 @@ func (o *Outbox) Confirm(places []consortium.Place) (items []Item, err error) {
 		var confirmed []Item
 		err := o.write(func(txn *kv.Txn) error {
 			confirmed = confirmed[:0]
+			spent, groups := intake{}, map[uint64]Group{}
 			for _, c := range places[:n] {
 				item, found, err := itemBy(txn, store.Key(store.TableTx, []byte(c.TxID)))
 				if err != nil {
@@ -35,7 +37,15 @@ func (o *Outbox) Confirm(places []consortium.Place) (items []Item, err error) {
 				if err := keepDeposit(txn, item); err != nil {
 					return err
 				}
+				fee, err := feeOf(txn, groups, item)
+				if err != nil {
+					return err
+				}
+				spent.confirmed(item, fee)
 				confirmed = append(confirmed, item)
+			}
+			if err := daybook.Write(txn, o.today(), spent.spent); err != nil {
+				return err
 			}
 			return forgetGroups(txn, confirmed)
 		})

@@ -98,7 +98,7 @@ func TestAFailingStoreLeavesNothingHalfDone(t *testing.T) {
 				return err
 			})
 			o.told(t, "signing again", func() error {
-				_, found, err := o.Resign(g.Number, []string{"TX-a2", "TX-b2"}, []byte("again"))
+				_, found, err := o.Resign(g.Number, []string{"TX-a2", "TX-b2"}, []byte("again"), 2000)
 				if err == nil && !found {
 					t.Error("the group is not there")
 				}

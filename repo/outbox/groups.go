@@ -15,6 +15,7 @@ type Group struct {
 	Raw        []byte   `json:"raw"` // the signed transactions, concatenated, as algod takes them
 	FirstValid uint64   `json:"first_valid"`
 	LastValid  uint64   `json:"last_valid"`
+	Fees       []uint64 `json:"fees,omitzero"` // what each of its transactions costs, in microalgo, by signing, see Signings
 	// Former are the transaction ids of the same with lower fees, which were signed before. They have the same leases and
 	// the same rounds, so that either all of one signing are confirmed or all of another, or none.
 	Former [][]string `json:"former,omitzero"`
@@ -160,9 +161,9 @@ func (o *Outbox) Expire(g Group) error {
 	return nil
 }
 
-// Resign replaces the transactions of a group by others with the same leases and rounds. Found is false if the group
-// isn't waiting any more.
-func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, found bool, err error) {
+// Resign replaces the transactions of a group by others with the same leases and rounds, of which each costs a fee.
+// Found is false if the group isn't waiting any more.
+func (o *Outbox) Resign(number uint64, txids []string, raw []byte, fee uint64) (g Group, found bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	err = o.write(func(txn *kv.Txn) error {
@@ -191,7 +192,7 @@ func (o *Outbox) Resign(number uint64, txids []string, raw []byte) (g Group, fou
 			}
 		}
 		g.Former = g.Signings()
-		g.TxIDs, g.Raw = txids, raw
+		g.TxIDs, g.Raw, g.Fees = txids, raw, append([]uint64{fee}, g.Fees...)
 		return store.SetJSON(txn, store.Key(store.TableGroup, store.U64(number)), g)
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ func TestASigningIsConfirmedWhicheverItWas(t *testing.T) {
 		accept(t, o, "a")
 		must(t, o.SetStored(queue(t, o, Accepted)))
 		g := group(t, o, queue(t, o, Stored))
-		resigned, found, err := o.Resign(g.Number, []string{"DEARER"}, []byte("signed anew"))
+		resigned, found, err := o.Resign(g.Number, []string{"DEARER"}, []byte("signed anew"), 2000)
 		if err != nil || !found || len(resigned.Signings()) != 2 || string(resigned.Raw) != "signed anew" {
 			t.Fatalf("signed anew: %+v, %t, %v", resigned, found, err)
 		}
@@ -63,7 +63,7 @@ func TestASigningIsConfirmedWhicheverItWas(t *testing.T) {
 		if groups, err := o.Groups(0, 10); err != nil || len(groups) != 0 {
 			t.Errorf("groups %+v, %v", groups, err)
 		}
-		if _, found, err := o.Resign(g.Number, []string{"X"}, nil); err != nil || found {
+		if _, found, err := o.Resign(g.Number, []string{"X"}, nil, 2000); err != nil || found {
 			t.Errorf("what is confirmed is signed anew: %t, %v", found, err)
 		}
 		done()
@@ -76,9 +76,9 @@ func TestWhatExpiredIsForgottenWithAllItsSignings(t *testing.T) {
 	accept(t, o, "a", "b")
 	must(t, o.SetStored(queue(t, o, Accepted)))
 	g := group(t, o, queue(t, o, Stored))
-	g, _, err := o.Resign(g.Number, []string{"A2", "B2"}, []byte("2"))
+	g, _, err := o.Resign(g.Number, []string{"A2", "B2"}, []byte("2"), 2000)
 	must(t, err)
-	g, _, err = o.Resign(g.Number, []string{"A3", "B3"}, []byte("3"))
+	g, _, err = o.Resign(g.Number, []string{"A3", "B3"}, []byte("3"), 2000)
 	must(t, err)
 	must(t, o.Expire(g))
 	for _, txids := range g.Signings() {

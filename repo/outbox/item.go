@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -34,6 +35,7 @@ type Item struct {
 	// Publication counts how often the key was published after a withdrawal, from 0.
 	Publication uint32    `json:"publication,omitzero"`
 	User        string    `json:"user,omitzero"` // who it is published for; "" where its turn is always now
+	By          string    `json:"by,omitzero"`   // who caused it, for the day-book, where that is not the user
 	Rank        uint64    `json:"rank,omitzero"` // its turn, see order.go
 	Bulk        bool      `json:"bulk,omitzero"` // it was not among the first of its request
 	Note        wire.Note `json:"note"`          // with its sequence number once it was signed for the first time
@@ -80,6 +82,8 @@ type Item struct {
 
 	// New tells of what [Outbox.Accept] gives that it came in by this call. It is not kept.
 	New bool `json:"-"`
+	// Over is why it did not come in, then it is no item of the outbox. It is not kept.
+	Over *daybook.OverError `json:"-"`
 }
 
 func itemByKey(txn *kv.Txn, k []byte) (item Item, found bool, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -61,6 +62,7 @@ type Request struct {
 	start uint64
 	items uint64 // so far; a batch is one
 
+	quota  daybook.Quota
 	batch  *making // what its objects go into; nil: they go by themselves
 	opened []Item  // batches that nobody may take yet
 }

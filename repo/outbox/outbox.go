@@ -7,6 +7,7 @@
 //   - sequence.go gives it its number on the chain, groups.go keeps what is signed, confirm.go what became of it;
 //   - replace.go is about what takes the place of something else, reopen.go about what must be sealed again,
 //     markings.go has the marking definitions that were published;
+//   - spent.go is what goes into the day-book;
 //   - status.go is what became of the requests, recovery.go what a restored node must wait for, sole.go who else signs,
 //     memo.go whatever else must be kept.
 //
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
@@ -26,6 +28,7 @@ import (
 // Outbox is what this organisation publishes, from its acceptance to its confirmation on the chain. Every method is
 // atomic for each item and durable when it returns.
 type Outbox struct {
+	Now   func() time.Time // the day-book's time
 	store *store.Store
 
 	mu       sync.Mutex // one writer
@@ -51,7 +54,7 @@ type counters struct {
 
 // Open opens the outbox in a store.
 func Open(s *store.Store) (*Outbox, error) {
-	o := &Outbox{store: s, open: map[uint64]bool{}}
+	o := &Outbox{Now: time.Now, store: s, open: map[uint64]bool{}}
 	for state := range o.queues {
 		o.queues[state] = store.NewQueue(store.Key(store.TableQueue, []byte{byte(state)}))
 	}

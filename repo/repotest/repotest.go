@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
@@ -53,7 +54,7 @@ func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
 	}
 	closed := func() error { return errors.Join(state.Close(), derived.Close()) }
 	r, durable := *of, store.New(state.DB(hooks))
-	r.Accounts = accounts.New(durable)
+	r.Accounts, r.Daybook = accounts.New(durable), daybook.New(durable)
 	if r.Outbox, err = outbox.Open(durable); err == nil {
 		r.Found, err = found.Open(durable)
 	}

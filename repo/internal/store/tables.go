@@ -24,6 +24,7 @@ const (
 	TableCertificate = 'f' // SHA-256 of a client certificate -> user
 	TableFound       = 'F' // round, transaction id -> found.Transaction
 	TableMissed      = 'S' // a source of the chain -> found.Missed; nothing -> found.fold
+	TableDaybook     = 'D' // day, purpose, cause -> daybook.Sums
 	TableClaimed     = 'U' // nothing -> nothing: somebody was let in, whoever comes first is no longer welcome
 )
 
