@@ -20,7 +20,8 @@ var layers = map[string][]string{
 	"internal/seal":       {},
 	"internal/stix":       {},
 	"internal/algorand":   {"internal/retry"},
-	"internal/export":     {},
+	"internal/export":     {"internal/observable"},
+	"internal/observable": {},
 	"internal/version":    {"internal/wire"},
 	"internal/splice":     {}, // for tests only
 	"internal/retry":      {},

@@ -11,6 +11,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 // indicator is what matters here of a STIX indicator (STIX 2.1, section 4.7).
@@ -149,18 +151,18 @@ func (l *List) readPattern(in indicator, item Item, r *reading) {
 			r.skipped = reason
 		}
 	}
-	found, err := choice{}, errNotSimple
+	found, err := observable.Choice{}, observable.ErrNotSimple
 	if in.PatternType == "stix" {
-		found, err = parsePattern(in.Pattern)
+		found, err = observable.ParsePattern(in.Pattern)
 	}
-	if err != nil || !found.whole {
+	if err != nil || !found.Whole {
 		skipped(skippedPattern)
 	}
-	for _, a := range found.atoms {
+	for _, a := range found.Atoms {
 		kind, value, good := normalise(a)
 		switch {
 		case !good:
-			if l.options.wants(a.kind) {
+			if l.options.wants(a.Kind) {
 				skipped(skippedValue)
 			}
 		case !l.options.wants(kind):

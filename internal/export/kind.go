@@ -3,32 +3,24 @@ package export
 import (
 	"fmt"
 	"slices"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 // Kind is what a value is.
-type Kind byte
+type Kind = observable.Kind
 
 // The kinds, in the order of a list.
 const (
-	IPv4 Kind = iota + 1 // an address or a network
-	IPv6
-	Domain
-	URL
-	MD5
-	SHA1
-	SHA256
-	SHA512
+	IPv4   = observable.IPv4 // an address or a network
+	IPv6   = observable.IPv6
+	Domain = observable.Domain
+	URL    = observable.URL
+	MD5    = observable.MD5
+	SHA1   = observable.SHA1
+	SHA256 = observable.SHA256
+	SHA512 = observable.SHA512
 )
-
-func (k Kind) String() string {
-	return [...]string{"", "ipv4", "ipv6", "domain", "url", "md5", "sha1", "sha256", "sha512"}[k]
-}
-
-// isHash reports whether a value is the hash of a file.
-func (k Kind) isHash() bool { return k >= MD5 && k <= SHA512 }
-
-// isEnd reports whether a value is that of an end of a connection.
-func (k Kind) isEnd() bool { return k == sourceEnd || k == destinationEnd }
 
 // ParseKinds gives the kinds that a word stands for: one kind, all addresses ("ip") or all hashes ("hash").
 func ParseKinds(word string) ([]Kind, error) {

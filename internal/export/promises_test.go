@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 func TestAListBlocksNoNetworkThatIsWiderThanAnOrganisations(t *testing.T) {
@@ -22,14 +24,14 @@ func TestAListBlocksNoNetworkThatIsWiderThanAnOrganisations(t *testing.T) {
 		"100.128.0.0": "100.128.0.0", "169.254.1.1": "", "172.15.0.1": "172.15.0.1", "172.16.0.1": "", "192.168.1.1": "", "223.255.255.255": "223.255.255.255", "224.0.0.1": "", "240.0.0.1": "",
 		"198.51.100.7/33": "", "198.51.100.7/": "", "198.51.100": "",
 	} {
-		if _, value, good := normalise(atom{IPv4, text}); good != (want != "") || good && value != want {
+		if _, value, good := normalise(observable.Atom{Kind: IPv4, Text: text}); good != (want != "") || good && value != want {
 			t.Errorf("%s is %q, %v", text, value, good)
 		}
 	}
 	for text, want := range map[string]string{
 		"2400::/18": "", "2400::/19": "2400::/19", "2001:db8::/32": "2001:db8::/32", "3fff::1": "3fff::1", "4000::1": "", "1fff::1": "", "2001:db8::1%eth0": "", "198.51.100.0/24": "198.51.100.0/24",
 	} {
-		if _, value, good := normalise(atom{IPv6, text}); good != (want != "") || good && value != want {
+		if _, value, good := normalise(observable.Atom{Kind: IPv6, Text: text}); good != (want != "") || good && value != want {
 			t.Errorf("%s is %q, %v", text, value, good)
 		}
 	}
@@ -39,7 +41,7 @@ func TestANameHasNothingButWhatIsLookedUp(t *testing.T) {
 	for c := byte(' '); c < 0x7f; c++ {
 		want := regexp.MustCompile(`^[A-Za-z0-9_.-]$`).MatchString(string(c))
 		text := "a" + string(c) + "b.example"
-		if _, value, good := normalise(atom{Domain, text}); good != want || good && value != strings.ToLower(text) {
+		if _, value, good := normalise(observable.Atom{Kind: Domain, Text: text}); good != want || good && value != strings.ToLower(text) {
 			t.Errorf("%q is %q, %v", text, value, good)
 		}
 	}
@@ -47,7 +49,7 @@ func TestANameHasNothingButWhatIsLookedUp(t *testing.T) {
 		"a.z": true, "z.a": true, "evil.0": false, "evil.9": false, "evil.0a": true, "evil.9z": true, "evil.-": false, "-evil.example": false, "evil-.example": false, "evil.-example": false,
 		"evil.example-": false, ".evil.example": false, "localhost": false, "evil.rpz-x": false, "rpz-x.example": true, "_.example": true, "": false, ".": false, "a.example..": false,
 	} {
-		if _, value, got := normalise(atom{Domain, text}); got != good {
+		if _, value, got := normalise(observable.Atom{Kind: Domain, Text: text}); got != good {
 			t.Errorf("%q is %q, %v", text, value, got)
 		}
 	}
@@ -67,108 +69,8 @@ func TestAURLIsOneThatIsSent(t *testing.T) {
 		base + "?" + strings.Repeat("|", 1300): base + "?" + strings.Repeat("%7C", 1300), base + "?" + strings.Repeat("|", 1400): "",
 		base + "?" + strings.Repeat("|", 1358) + "a": base + "?" + strings.Repeat("%7C", 1358) + "a", base + "?" + strings.Repeat("|", 1358) + "aa": "",
 	} {
-		if _, value, good := normalise(atom{URL, text}); good != (want != "") || good && value != want {
+		if _, value, good := normalise(observable.Atom{Kind: URL, Text: text}); good != (want != "") || good && value != want {
 			t.Errorf("%.80q is %.80q, %v", text, value, good)
-		}
-	}
-	for c := range byte(128) {
-		plain := regexp.MustCompile(`^[A-Za-z0-9_\-.~!$&()*+,;=:@/?]$`).MatchString(string(rune(c)))
-		if got := escape(string(rune(c))); (got == string(rune(c))) != plain || !plain && got != fmt.Sprintf("%%%02X", c) {
-			t.Errorf("%q is escaped as %q", c, got)
-		}
-		if hex := regexp.MustCompile(`^[0-9A-Fa-f]$`).MatchString(string(rune(c))); isHex(c) != hex {
-			t.Errorf("%q is hexadecimal: %v", c, !hex)
-		}
-		if letter := regexp.MustCompile(`^[A-Za-z_]$`).MatchString(string(rune(c))); isLetter(c) != letter {
-			t.Errorf("%q is a letter: %v", c, !letter)
-		}
-		if digit := c >= 48 && c <= 57; isDigit(c) != digit {
-			t.Errorf("%q is a digit: %v", c, !digit)
-		}
-	}
-}
-
-func TestWhatStandsBesideAValueNarrowsIt(t *testing.T) {
-	for _, pattern := range []string{
-		`[file:hashes.MD5 = 'aa' AND file:size > 12]`, `[file:hashes.MD5 = 'aa' AND file:size != 12]`, `[file:size > 12 AND file:hashes.MD5 = 'aa']`,
-		`[file:hashes.MD5 = 'aa' AND file:size IN (12)]`, `[file:hashes.MD5 = 'aa' AND domain-name:value = 'a.example']`,
-		`[domain-name:value = 'a.example' AND file:hashes.MD5 = 'aa']`, `[domain-name:value = 'a.example' AND ipv4-addr:value = '1.1.1.1']`,
-		`[domain-name:value = 'a.example' AND domain-name:value = 'b.example']`, `[domain-name:value = 'a.example' AND file:size = 3]`,
-		`[file:size = 3 AND domain-name:value = 'a.example']`, `[file:size = 3 AND file:size = 3]`,
-		`[(domain-name:value = 'a.example' OR email-addr:value = 'x') AND domain-name:value = 'a.example']`,
-		`[domain-name:value = 'a.example' AND (domain-name:value = 'a.example' OR email-addr:value = 'x')]`,
-		`[domain-name:value = 'a.example' AND domain-name:value IN ('a.example', 'b.example')]`,
-		`[domain-name:value[0] = 'a.example']`, `[domain-name:value[*] = 'a.example']`, `[domain-name:value = true]`, `[domain-name:value = t'2026-01-01T00:00:00Z']`,
-		`[domain-name:value IN ('a.example', 3)]`, `[domain-name:value IN (3, 'a.example')]`, `[domain-name:value IN (true)]`,
-		`[process:pid = -3]`, `[process:pid = +1.5]`, `[process:pid = 1.5]`, `[file:hashes.CRC32 = 'aa']`, `[md5:value = 'aa']`,
-	} {
-		if got, err := parsePattern(pattern); err != nil || len(got.atoms) > 0 || got.whole {
-			t.Errorf("%s: %+v, %v", pattern, got, err)
-		}
-	}
-	for pattern, want := range map[string][]atom{
-		`[ipv4-addr:value ISSUBSET '198.51.100.0/24']`:                                          {{IPv4, "198.51.100.0/24"}},
-		`[file:hashes.sha1 = 'a' AND file:hashes.SHA512 = 'b' AND file:hashes.'sha-256' = 'c']`: {{SHA1, "a"}, {SHA512, "b"}, {SHA256, "c"}},
-		`[file:size = 3 AND file:hashes.MD5 = 'aa']`:                                            {{MD5, "aa"}},
-		`/**/[domain-name:value = 'a.example']`:                                                 {{Domain, "a.example"}},
-		"// x\n[domain-name:value//y\n= 'a.example']":                                           {{Domain, "a.example"}},
-	} {
-		if got, err := parsePattern(pattern); err != nil || !got.whole || !reflect.DeepEqual(got.atoms, want) {
-			t.Errorf("%s: %+v, %v", pattern, got, err)
-		}
-	}
-	for pattern, want := range map[string][]atom{
-		`[email-addr:value = 'x' OR domain-name:value = 'a.example']`: {{Domain, "a.example"}},
-		`[process:pid > 3] OR [domain-name:value = 'a.example']`:      {{Domain, "a.example"}},
-	} {
-		if got, err := parsePattern(pattern); err != nil || got.whole || !reflect.DeepEqual(got.atoms, want) {
-			t.Errorf("%s: %+v, %v", pattern, got, err)
-		}
-	}
-}
-
-func TestAMalformedPatternIsRefusedWhereverItIs(t *testing.T) {
-	for _, pattern := range []string{
-		`[domain-name:value = 'a.example' 'OR' domain-name:value = 'b.example']`, `'[' domain-name:value = 'a.example']`, `[domain-name:value 'IN' ('a.example')]`,
-		`[domain-name:value '=' 'a.example']`, `['domain-name':value = 'a.example']`, `[= 'a.example']`, `[domain-name.value = 'a.example']`, `[domain-name 'value' = 'a.example']`,
-		`[domain-name:3 = 'a.example']`, `[domain-name:value. = 'a.example']`, `[domain-name:value[0 = 'a.example']`, `[domain-name:value IN 'a.example']`,
-		`[domain-name:value IN ('a.example']`, `[domain-name:value IN ('a.example';)]`, `[domain-name:value = t]`, `[domain-name:value = t 3]`, `[domain-name:value = x'00']`,
-		`[domain-name:value = ]`, `[domain-name:value IN (,)]`, `[domain-name:value = 'a.example'] /* x`, `[domain-name:value = 'a.example'] /`, `[domain-name:value = 'a.example\`,
-		`[domain-name:value = 'a.example'}`, `[domain-name:value ~ 'a.example']`, `[EXISTS 3]`, `[EXISTS domain-name]`, `[(domain-name:value = 'a.example']`, `([domain-name:value = 'a.example']`,
-		`[domain-name:value = 'a.example')`, `(domain-name:value = 'a.example')`, `[[domain-name:value = 'a.example']]`,
-	} {
-		if got, err := parsePattern(pattern); err == nil {
-			t.Errorf("%s gives %+v", pattern, got)
-		}
-	}
-}
-
-func TestPatternsAreReadUpToTheirBounds(t *testing.T) {
-	one := `domain-name:value='a.example'`
-	nested := func(n int) string { return "[" + strings.Repeat("(", n-1) + one + strings.Repeat(")", n-1) + "]" }
-	set := func(operator string, n int) string {
-		return "[domain-name:value " + operator + " (" + strings.Repeat("'a',", n-1) + "'a')]"
-	}
-	long := "[" + one + "]"
-	for what, c := range map[string]struct {
-		pattern string
-		good    bool
-	}{
-		"a MiB":                           {long + strings.Repeat(" ", 1<<20-len(long)), true},
-		"a byte more":                     {long + strings.Repeat(" ", 1<<20-len(long)+1), false},
-		"32 levels":                       {nested(32), true},
-		"33 levels":                       {nested(33), false},
-		"100 observations":                {strings.Repeat(long+" OR ", 99) + long, true},
-		"100 comparisons in brackets":     {"[" + strings.Repeat("("+one+") OR ", 99) + one + "]", true},
-		"10,000 values":                   {set("IN", 10_000), true},
-		"10,001 values":                   {set("IN", 10_001), false},
-		"10,000 values in two sets":       {set("IN", 5_000) + " OR " + set("IN", 5_000), true},
-		"10,001 values in two sets":       {set("IN", 5_000) + " OR " + set("IN", 5_001), false},
-		"10,000 values that are excluded": {set("NOT IN", 10_000), true},
-		"10,001 values that are excluded": {set("NOT IN", 10_001), false},
-	} {
-		if got, err := parsePattern(c.pattern); (err == nil) != c.good {
-			t.Errorf("%s give %d values, %v", what, len(got.atoms), err)
 		}
 	}
 }

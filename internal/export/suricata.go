@@ -60,11 +60,15 @@ func lineSuricata(w *bufio.Writer, i Item) {
 func contentOf(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
-		if c := s[i]; isLetter(c) || isDigit(c) || strings.IndexByte("-./", c) >= 0 {
+		if c := s[i]; isAlphanumeric(c) || strings.IndexByte("_-./", c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "|%02X|", c)
 		}
 	}
 	return b.String()
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 func TestValuesComeInOneForm(t *testing.T) {
@@ -65,7 +67,7 @@ func TestValuesComeInOneForm(t *testing.T) {
 		{URL, "javascript:alert(1)", 0, ""},
 		{URL, "//evil.example/", 0, ""},
 		{URL, "http:evil.example", 0, ""},
-		{URL, "http://evil.example/" + strings.Repeat("a", maxURL), 0, ""},
+		{URL, "http://evil.example/" + strings.Repeat("a", observable.MaxValue), 0, ""},
 		{MD5, "0123456789ABCDEF0123456789abcdef", MD5, "0123456789abcdef0123456789abcdef"},
 		{MD5, "0123456789abcdef0123456789abcde", 0, ""},
 		{MD5, "d41d8cd98f00b204e9800998ecf8427e", 0, ""},
@@ -74,7 +76,7 @@ func TestValuesComeInOneForm(t *testing.T) {
 		{SHA256, strings.Repeat("g", 64), 0, ""},
 		{SHA512, strings.Repeat("ab", 64), SHA512, strings.Repeat("ab", 64)},
 	} {
-		kind, value, good := normalise(atom{test.kind, test.text})
+		kind, value, good := normalise(observable.Atom{Kind: test.kind, Text: test.text})
 		if good != (test.want != "") || good && (kind != test.wantKind || value != test.want) {
 			t.Errorf("%v %.60q is %v %q, %v", test.kind, test.text, kind, value, good)
 		}
@@ -86,16 +88,16 @@ var safe = regexp.MustCompile(`^[0-9A-Za-z_.:/?&=%,;~!$()*+@\[\]-]+$`)
 func TestNoValueHoldsWhatAFormatIsMadeOf(t *testing.T) {
 	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`(https?://)?[a-z0-9._-]{1,20}\.example(:[0-9]{1,5})?/[ -~\n]{0,20}`))
 	rapid.Check(t, func(t *rapid.T) {
-		a := atom{Kind(rapid.IntRange(int(IPv4), int(SHA512)).Draw(t, "kind")), text.Draw(t, "text")}
+		a := observable.Atom{Kind: Kind(rapid.IntRange(int(IPv4), int(SHA512)).Draw(t, "kind")), Text: text.Draw(t, "text")}
 		kind, value, good := normalise(a)
 		if !good {
 			return
 		}
 		if !safe.MatchString(value) {
-			t.Fatalf("%q is %q", a.text, value)
+			t.Fatalf("%q is %q", a.Text, value)
 		}
-		if k, again, good := normalise(atom{kind, value}); !good || k != kind || again != value {
-			t.Fatalf("%q is %q, and that is %q", a.text, value, again)
+		if k, again, good := normalise(observable.Atom{Kind: kind, Text: value}); !good || k != kind || again != value {
+			t.Fatalf("%q is %q, and that is %q", a.Text, value, again)
 		}
 	})
 }

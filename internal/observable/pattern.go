@@ -1,26 +1,27 @@
-package export
+package observable
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"strings"
 )
 
-// The grammar that is read is that of the STIX 2.1 specification, section 9, without what never is a choice of values:
-// AND and FOLLOWEDBY between observations, and qualifiers. Of what is read, only equality, IN and ISSUBSET give values.
+// The grammar that is read is that of the STIX 2.1 specification, section 9. Only equality, IN and ISSUBSET give
+// values.
 const (
-	maxPattern = 1 << 20 // bytes
+	MaxPattern = 1 << 20 // bytes
 	maxNesting = 32      // of parentheses
 	maxAtoms   = 10_000  // values in one pattern
 )
 
-// errNotSimple refuses a pattern as a whole: it is malformed, or more than a choice of values.
-var errNotSimple = errors.New("the pattern is not a choice of values")
+// ErrNotSimple refuses a pattern as a Whole: it is malformed, or more than a choice of values.
+var ErrNotSimple = errors.New("the pattern is not a choice of values")
 
-// atom is a value as it stands in a pattern. Of an address the kind is what the pattern says.
-type atom struct {
-	kind Kind
-	text string
+// Atom is a value as it stands in a pattern. Of an address the kind is what the pattern says.
+type Atom struct {
+	Kind Kind
+	Text string
 }
 
 // What is the value of an end of a connection is of these kinds until it is known what it is.
@@ -29,10 +30,10 @@ const (
 	destinationEnd
 )
 
-// choice is what an expression says: that one of the atoms is there or, if it is not whole, something else too.
-type choice struct {
-	atoms   []atom
-	whole   bool
+// Choice is what an expression says: that one of the atoms is there or, if it is not whole, something else too.
+type Choice struct {
+	Atoms   []Atom
+	Whole   bool
 	implied implied
 }
 
@@ -44,39 +45,49 @@ type implied struct {
 	kind Kind // … which one; 0 if it is none that is exported
 }
 
-// parsePattern finds the values of a pattern.
-func parsePattern(pattern string) (choice, error) {
-	if len(pattern) > maxPattern {
-		return choice{}, errNotSimple
-	}
-	p := &parser{lexer: lexer{rest: pattern}}
-	p.next()
-	c := p.observations()
-	if p.failed || p.token.kind != end {
-		return choice{}, errNotSimple
+// ParsePattern finds the values of a pattern that is a choice of them: of the kinds up to [SHA512], which lists are
+// made of. Observations that must all be there, one after another or within a time, are no choice.
+func ParsePattern(pattern string) (Choice, error) {
+	p, c := parse(pattern)
+	if p.failed || p.compound {
+		return Choice{}, ErrNotSimple
 	}
 	return c.settled(), nil
 }
 
+// parse reads a pattern.
+func parse(pattern string) (*parser, Choice) {
+	if len(pattern) > MaxPattern {
+		return &parser{failed: true}, Choice{}
+	}
+	p := &parser{lexer: lexer{rest: pattern}}
+	p.next()
+	c := p.observations()
+	if p.token.kind != end {
+		p.failed = true
+	}
+	return p, c
+}
+
 // settled gives the atoms a kind that the pattern says nothing of: an end of a connection is an address by its looks,
 // or it is not known what it is.
-func (c choice) settled() choice {
-	atoms := c.atoms
-	c.atoms = nil
+func (c Choice) settled() Choice {
+	atoms := c.Atoms
+	c.Atoms = nil
 	for _, a := range atoms {
-		if a.kind.isEnd() {
-			prefix := strings.SplitN(a.text, "/", 2)[0]
+		if a.Kind.isEnd() {
+			prefix := strings.SplitN(a.Text, "/", 2)[0]
 			switch address, err := netip.ParseAddr(prefix); {
 			case err != nil:
-				c.whole = false
+				c.Whole = false
 				continue
 			case address.Is4():
-				a.kind = IPv4
+				a.Kind = IPv4
 			default:
-				a.kind = IPv6
+				a.Kind = IPv6
 			}
 		}
-		c.atoms = append(c.atoms, a)
+		c.Atoms = append(c.Atoms, a)
 	}
 	return c
 }
@@ -87,14 +98,17 @@ type parser struct {
 	token  token
 	depth  int
 	atoms  int
+	named  []Atom // all that it says may be there, also where it is no choice
 	failed bool
+
+	compound bool // it is about several observations, or about when they are made
 }
 
 func (p *parser) next() { p.token = p.lex() }
 
-func (p *parser) fail() choice {
+func (p *parser) fail() Choice {
 	p.failed, p.token, p.rest = true, token{kind: end}, ""
-	return choice{}
+	return Choice{}
 }
 
 // take moves on if the token is a certain one.
@@ -107,7 +121,7 @@ func (p *parser) take(kind tokenKind, text string) bool {
 }
 
 // nested reads an expression up to a closing bracket.
-func (p *parser) nested(expression func() choice, closing string) choice {
+func (p *parser) nested(expression func() Choice, closing string) Choice {
 	if p.depth++; p.depth > maxNesting {
 		return p.fail()
 	}
@@ -119,27 +133,58 @@ func (p *parser) nested(expression func() choice, closing string) choice {
 	return c
 }
 
-// observations reads observation expressions joined by OR.
-func (p *parser) observations() choice {
+// observations reads observation expressions joined by OR, AND and FOLLOWEDBY.
+func (p *parser) observations() Choice {
 	c := p.observation()
-	for p.take(word, "OR") {
-		c = c.or(p.observation())
+	for {
+		switch {
+		case p.take(word, "OR"):
+			c = c.or(p.observation())
+		case p.take(word, "AND"), p.take(word, "FOLLOWEDBY"):
+			p.compound = true
+			p.observation()
+		default:
+			return c
+		}
+	}
+}
+
+// observation reads one observation expression with its qualifiers.
+func (p *parser) observation() (c Choice) {
+	switch {
+	case p.take(punctuation, "["):
+		c = p.nested(p.comparisons, "]")
+	case p.take(punctuation, "("):
+		c = p.nested(p.observations, ")")
+	default:
+		return p.fail()
+	}
+	for p.qualifier() {
+		p.compound = true
 	}
 	return c
 }
 
-func (p *parser) observation() choice {
-	switch {
-	case p.take(punctuation, "["):
-		return p.nested(p.comparisons, "]")
-	case p.take(punctuation, "("):
-		return p.nested(p.observations, ")")
+// qualifier reads when, or how often, something is observed.
+func (p *parser) qualifier() bool {
+	for _, q := range []struct{ first, then string }{{"WITHIN", "SECONDS"}, {"REPEATS", "TIMES"}, {"START", "STOP"}} {
+		if !p.take(word, q.first) {
+			continue
+		}
+		p.literal()
+		if !p.take(word, q.then) {
+			p.fail()
+		}
+		if q.first == "START" {
+			p.literal()
+		}
+		return true
 	}
-	return p.fail()
+	return false
 }
 
 // comparisons reads comparison expressions joined by OR.
-func (p *parser) comparisons() choice {
+func (p *parser) comparisons() Choice {
 	c := p.conjunction()
 	for p.take(word, "OR") {
 		c = c.or(p.conjunction())
@@ -148,8 +193,8 @@ func (p *parser) comparisons() choice {
 }
 
 // conjunction reads comparison expressions joined by AND.
-func (p *parser) conjunction() choice {
-	parts := []choice{p.comparison()}
+func (p *parser) conjunction() Choice {
+	parts := []Choice{p.comparison()}
 	for p.take(word, "AND") {
 		parts = append(parts, p.comparison())
 	}
@@ -159,13 +204,13 @@ func (p *parser) conjunction() choice {
 	return and(parts)
 }
 
-func (p *parser) comparison() choice {
+func (p *parser) comparison() Choice {
 	switch {
 	case p.take(punctuation, "("):
 		return p.nested(p.comparisons, ")")
 	case p.take(word, "EXISTS"):
 		p.path()
-		return choice{}
+		return Choice{}
 	}
 	path := p.path()
 	negated := p.take(word, "NOT")
@@ -184,7 +229,7 @@ func (p *parser) comparison() choice {
 		texts = []string{text}
 	}
 	if negated {
-		return choice{}
+		return Choice{}
 	}
 	return p.compared(path, operator.text, texts, plain)
 }
@@ -198,30 +243,73 @@ func isOperator(text string) bool {
 }
 
 // compared gives the values of one comparison.
-func (p *parser) compared(path, operator string, texts []string, plain bool) choice {
+func (p *parser) compared(path, operator string, texts []string, plain bool) Choice {
 	single := operator == "=" || operator == "=="
 	equality := single || operator == "IN"
 	if single && path == "file:size" {
-		return choice{implied: implied{size: true}}
+		return Choice{implied: implied{size: true}}
 	}
 	if single && plain {
 		if beside, found := impliedBy(path, texts[0]); found {
-			return choice{implied: beside}
+			return Choice{implied: beside}
 		}
 	}
 	kind := kindOf(path)
-	subnet := operator == "ISSUBSET" && (kind == IPv4 || kind == IPv6 || kind.isEnd())
-	if kind == 0 || !plain || !equality && !subnet {
-		return choice{}
+	if named := cmp.Or(kind, alsoKindOf(path)); named != 0 && (plain || named == ASN) {
+		p.name(named, operator, texts)
+	}
+	if kind == 0 || !plain || !equality && !isSubset(kind, operator) {
+		return Choice{}
 	}
 	if p.atoms += len(texts); p.atoms > maxAtoms {
 		return p.fail()
 	}
-	c := choice{whole: true}
+	c := Choice{Whole: true}
 	for _, text := range texts {
-		c.atoms = append(c.atoms, atom{kind, text})
+		c.Atoms = append(c.Atoms, Atom{kind, text})
 	}
 	return c
+}
+
+// isSubset reports whether a comparison is with a network.
+func isSubset(kind Kind, operator string) bool {
+	return operator == "ISSUBSET" && (kind == IPv4 || kind == IPv6 || kind.isEnd())
+}
+
+// name takes down what a comparison names, as far as there is room for it.
+func (p *parser) name(kind Kind, operator string, texts []string) {
+	switch {
+	case operator == "=", operator == "==", operator == "IN", isSubset(kind, operator):
+		for _, text := range texts[:min(len(texts), maxAtoms-len(p.named))] {
+			p.named = append(p.named, Atom{kind, text})
+		}
+	}
+}
+
+// alsoKindOf tells what an object path names that no list is made of.
+func alsoKindOf(path string) Kind {
+	switch path {
+	case "email-addr:value", "email-message:from_ref.value", "email-message:sender_ref.value":
+		return Email
+	case "autonomous-system:number":
+		return ASN
+	case "file:name":
+		return FileName
+	case "mutex:name":
+		return Mutex
+	case "windows-registry-key:key":
+		return RegistryKey
+	case "mac-addr:value":
+		return MAC
+	case "x509-certificate:serial_number":
+		return Serial
+	case "network-traffic:extensions.http-request-ext.request_header.User-Agent":
+		return UserAgent
+	}
+	if algorithm, found := strings.CutPrefix(path, "x509-certificate:hashes."); found {
+		return algorithmOf(algorithm)
+	}
+	return 0
 }
 
 // impliedBy reads a comparison that says nothing beside a value.
@@ -271,7 +359,12 @@ func kindOf(path string) Kind {
 			return 0
 		}
 	}
-	switch strings.ToUpper(algorithm) {
+	return algorithmOf(algorithm)
+}
+
+// algorithmOf is the kind of a hash by an algorithm, as STIX and others write it; 0 if it is another one.
+func algorithmOf(name string) Kind {
+	switch strings.ToUpper(name) {
 	case "MD5":
 		return MD5
 	case "SHA-1", "SHA1":
@@ -329,7 +422,7 @@ func (p *parser) literal() (string, bool) {
 	case text:
 		return t.text, true
 	case number:
-		return "", false
+		return t.text, false
 	case word:
 		switch t.text {
 		case "true", "false":
@@ -369,56 +462,56 @@ func (p *parser) set() (texts []string, plain bool) {
 }
 
 // or joins two choices. Each says what it says without the other.
-func (c choice) or(d choice) choice {
-	return choice{atoms: append(c.atoms, d.atoms...), whole: c.whole && d.whole}
+func (c Choice) or(d Choice) Choice {
+	return Choice{Atoms: append(c.Atoms, d.Atoms...), Whole: c.Whole && d.Whole}
 }
 
 // and joins expressions that must all be true. It is a choice still where they say the same thing twice: the one value,
 // or hashes of the one file by several algorithms, and what these imply. Whatever else stands beside a value narrows
 // it, and the value alone is not what the pattern means.
-func and(parts []choice) choice {
-	var joined choice
+func and(parts []Choice) Choice {
+	var joined Choice
 	var beside []implied
 	for _, part := range parts {
 		if part.implied != (implied{}) {
 			beside = append(beside, part.implied)
 			continue
 		}
-		if !part.whole || len(part.atoms) != 1 {
-			return choice{}
+		if !part.Whole || len(part.Atoms) != 1 {
+			return Choice{}
 		}
-		one := part.atoms[0]
-		for _, other := range joined.atoms {
-			hashes := one.kind.isHash() && other.kind.isHash() && one.kind != other.kind
+		one := part.Atoms[0]
+		for _, other := range joined.Atoms {
+			hashes := one.Kind.IsHash() && other.Kind.IsHash() && one.Kind != other.Kind
 			if one != other && !hashes {
-				return choice{}
+				return Choice{}
 			}
 		}
-		joined.atoms = append(joined.atoms, one)
+		joined.Atoms = append(joined.Atoms, one)
 	}
-	if len(joined.atoms) == 0 {
-		return choice{}
+	if len(joined.Atoms) == 0 {
+		return Choice{}
 	}
 	for _, i := range beside {
-		if !joined.atoms[0].implies(i) {
-			return choice{}
+		if !joined.Atoms[0].implies(i) {
+			return Choice{}
 		}
-		for n := range joined.atoms {
+		for n := range joined.Atoms {
 			if i.end != 0 {
-				joined.atoms[n].kind = i.kind
+				joined.Atoms[n].Kind = i.kind
 			}
 		}
 	}
-	return choice{atoms: joined.atoms, whole: true}
+	return Choice{Atoms: joined.Atoms, Whole: true}
 }
 
 // implies reports whether a value says by itself what stands beside it.
-func (a atom) implies(i implied) bool {
+func (a Atom) implies(i implied) bool {
 	switch {
 	case i.size:
-		return a.kind.isHash()
+		return a.Kind.IsHash()
 	case i.url:
-		return a.kind == URL
+		return a.Kind == URL
 	}
-	return i.kind != 0 && a.kind == i.end
+	return i.kind != 0 && a.Kind == i.end
 }

@@ -1,4 +1,4 @@
-package export
+package observable
 
 import (
 	"fmt"
@@ -12,37 +12,37 @@ import (
 func TestPatternsGiveTheValuesThatTheyAreAChoiceOf(t *testing.T) {
 	for _, test := range []struct {
 		pattern string
-		want    []atom
+		want    []Atom
 		whole   bool
 	}{
-		{`[ipv4-addr:value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
-		{`[ipv4-addr:value == '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
-		{` [ domain-name:value='a.example' OR domain-name:value = 'b.example' ] `, []atom{{Domain, "a.example"}, {Domain, "b.example"}}, true},
-		{`[url:value IN ('http://a.example/', 'http://b.example/')]`, []atom{{URL, "http://a.example/"}, {URL, "http://b.example/"}}, true},
-		{`[ipv6-addr:value ISSUBSET '2001:db8::/32']`, []atom{{IPv6, "2001:db8::/32"}}, true},
-		{`[ipv4-addr:value='1.1.1.1'] OR ([domain-name:value='a.example'] OR [url:value='x'])`, []atom{{IPv4, "1.1.1.1"}, {Domain, "a.example"}, {URL, "x"}}, true},
-		{`[file:hashes.'SHA-256' = 'aa' OR file:hashes.MD5 = 'bb']`, []atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
-		{`[file:hashes.'SHA-256' = 'aa' AND file:hashes.MD5 = 'bb' AND file:size = 12]`, []atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
-		{`[domain-name:value = 'a.example' AND domain-name:value = 'a.example']`, []atom{{Domain, "a.example"}, {Domain, "a.example"}}, true},
-		{`[(ipv4-addr:value = '1.1.1.1')] // a remark`, []atom{{IPv4, "1.1.1.1"}}, true},
-		{`/* a remark */ [domain-name:value = 'it\'s \\ a value']`, []atom{{Domain, `it's \ a value`}}, true},
+		{`[ipv4-addr:value = '198.51.100.1']`, []Atom{{IPv4, "198.51.100.1"}}, true},
+		{`[ipv4-addr:value == '198.51.100.1']`, []Atom{{IPv4, "198.51.100.1"}}, true},
+		{` [ domain-name:value='a.example' OR domain-name:value = 'b.example' ] `, []Atom{{Domain, "a.example"}, {Domain, "b.example"}}, true},
+		{`[url:value IN ('http://a.example/', 'http://b.example/')]`, []Atom{{URL, "http://a.example/"}, {URL, "http://b.example/"}}, true},
+		{`[ipv6-addr:value ISSUBSET '2001:db8::/32']`, []Atom{{IPv6, "2001:db8::/32"}}, true},
+		{`[ipv4-addr:value='1.1.1.1'] OR ([domain-name:value='a.example'] OR [url:value='x'])`, []Atom{{IPv4, "1.1.1.1"}, {Domain, "a.example"}, {URL, "x"}}, true},
+		{`[file:hashes.'SHA-256' = 'aa' OR file:hashes.MD5 = 'bb']`, []Atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
+		{`[file:hashes.'SHA-256' = 'aa' AND file:hashes.MD5 = 'bb' AND file:size = 12]`, []Atom{{SHA256, "aa"}, {MD5, "bb"}}, true},
+		{`[domain-name:value = 'a.example' AND domain-name:value = 'a.example']`, []Atom{{Domain, "a.example"}, {Domain, "a.example"}}, true},
+		{`[(ipv4-addr:value = '1.1.1.1')] // a remark`, []Atom{{IPv4, "1.1.1.1"}}, true},
+		{`/* a remark */ [domain-name:value = 'it\'s \\ a value']`, []Atom{{Domain, `it's \ a value`}}, true},
 
 		// MISP's addresses are ends of connections.
-		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
-		{`[network-traffic:src_ref.type = 'ipv6-addr' AND network-traffic:src_ref.value = '2001:db8::1']`, []atom{{IPv6, "2001:db8::1"}}, true},
-		{`[(network-traffic:dst_ref.value = 'a.example' AND network-traffic:dst_ref.type = 'domain-name')]`, []atom{{Domain, "a.example"}}, true},
-		{`[network-traffic:dst_ref.value = '198.51.100.1']`, []atom{{IPv4, "198.51.100.1"}}, true},
-		{`[network-traffic:dst_ref.value ISSUBSET '2001:db8::/32' OR network-traffic:src_ref.value ISSUBSET '198.51.100.0/24']`, []atom{{IPv6, "2001:db8::/32"}, {IPv4, "198.51.100.0/24"}}, true},
-		{`[network-traffic:src_ref.value IN ('198.51.100.1', '198.51.100.2')]`, []atom{{IPv4, "198.51.100.1"}, {IPv4, "198.51.100.2"}}, true},
-		{`[url:value = 'https://a.example/x' AND url:x_misp_domain = 'a.example' AND url:x_misp_port = '443']`, []atom{{URL, "https://a.example/x"}}, true},
-		{`[artifact:hashes.MD5 = 'bb']`, []atom{{MD5, "bb"}}, true},
+		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1']`, []Atom{{IPv4, "198.51.100.1"}}, true},
+		{`[network-traffic:src_ref.type = 'ipv6-addr' AND network-traffic:src_ref.value = '2001:db8::1']`, []Atom{{IPv6, "2001:db8::1"}}, true},
+		{`[(network-traffic:dst_ref.value = 'a.example' AND network-traffic:dst_ref.type = 'domain-name')]`, []Atom{{Domain, "a.example"}}, true},
+		{`[network-traffic:dst_ref.value = '198.51.100.1']`, []Atom{{IPv4, "198.51.100.1"}}, true},
+		{`[network-traffic:dst_ref.value ISSUBSET '2001:db8::/32' OR network-traffic:src_ref.value ISSUBSET '198.51.100.0/24']`, []Atom{{IPv6, "2001:db8::/32"}, {IPv4, "198.51.100.0/24"}}, true},
+		{`[network-traffic:src_ref.value IN ('198.51.100.1', '198.51.100.2')]`, []Atom{{IPv4, "198.51.100.1"}, {IPv4, "198.51.100.2"}}, true},
+		{`[url:value = 'https://a.example/x' AND url:x_misp_domain = 'a.example' AND url:x_misp_port = '443']`, []Atom{{URL, "https://a.example/x"}}, true},
+		{`[artifact:hashes.MD5 = 'bb']`, []Atom{{MD5, "bb"}}, true},
 
 		// Of a choice between a value and something else, the value counts and the rest is missing.
-		{`[domain-name:value = 'a.example' OR email-addr:value = 'x@a.example']`, []atom{{Domain, "a.example"}}, false},
-		{`[domain-name:value = 'a.example'] OR [process:pid > 3]`, []atom{{Domain, "a.example"}}, false},
-		{`[domain-name:value = 'a.example' OR domain-name:value LIKE '%.example']`, []atom{{Domain, "a.example"}}, false},
+		{`[domain-name:value = 'a.example' OR email-addr:value = 'x@a.example']`, []Atom{{Domain, "a.example"}}, false},
+		{`[domain-name:value = 'a.example'] OR [process:pid > 3]`, []Atom{{Domain, "a.example"}}, false},
+		{`[domain-name:value = 'a.example' OR domain-name:value LIKE '%.example']`, []Atom{{Domain, "a.example"}}, false},
 
-		{`[network-traffic:dst_ref.value = '198.51.100.1' OR network-traffic:dst_ref.value = 'a.example']`, []atom{{IPv4, "198.51.100.1"}}, false},
+		{`[network-traffic:dst_ref.value = '198.51.100.1' OR network-traffic:dst_ref.value = 'a.example']`, []Atom{{IPv4, "198.51.100.1"}}, false},
 
 		// Nothing of these is a value.
 		{`[network-traffic:dst_ref.type = 'ipv4-addr' AND network-traffic:dst_ref.value = '198.51.100.1' AND network-traffic:dst_port = '443']`, nil, false},
@@ -79,8 +79,8 @@ func TestPatternsGiveTheValuesThatTheyAreAChoiceOf(t *testing.T) {
 		{`[x:'y.z' = 'b']`, nil, false},
 		{`[file:'hashes.MD5' = 'bb']`, nil, false},
 	} {
-		got, err := parsePattern(test.pattern)
-		if err != nil || got.whole != test.whole || !reflect.DeepEqual(got.atoms, test.want) {
+		got, err := ParsePattern(test.pattern)
+		if err != nil || got.Whole != test.whole || !reflect.DeepEqual(got.Atoms, test.want) {
 			t.Errorf("%s: %+v, %v", test.pattern, got, err)
 		}
 	}
@@ -102,8 +102,8 @@ func TestWhatIsNoChoiceOfValuesIsRefusedAsAWhole(t *testing.T) {
 		strings.Repeat("(", 100_000), "[" + strings.Repeat("(", 100) + "domain-name:value='a.example'" + strings.Repeat(")", 100) + "]",
 		"[domain-name:value IN (" + strings.Repeat("'a',", maxAtoms) + "'a')]",
 	} {
-		if got, err := parsePattern(pattern); err == nil {
-			t.Errorf("%.80s gives %+.3v", pattern, got.atoms)
+		if got, err := ParsePattern(pattern); err == nil {
+			t.Errorf("%.80s gives %+.3v", pattern, got.Atoms)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestAChoiceIsReadAsItWasWritten(t *testing.T) {
 		quote := func(s string) string {
 			return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `'`, `\'`) + "'"
 		}
-		var want []atom
+		var want []Atom
 		var observations []string
 		for range rapid.IntRange(1, 4).Draw(t, "observations") {
 			var comparisons []string
@@ -125,7 +125,7 @@ func TestAChoiceIsReadAsItWasWritten(t *testing.T) {
 				texts := rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, "texts")
 				var quoted []string
 				for _, text := range texts {
-					want, quoted = append(want, atom{kind, text}), append(quoted, quote(text))
+					want, quoted = append(want, Atom{kind, text}), append(quoted, quote(text))
 				}
 				comparison := fmt.Sprintf("%s IN (%s)", paths[kind], strings.Join(quoted, ", "))
 				if len(texts) == 1 && rapid.Bool().Draw(t, "equal") {
@@ -139,8 +139,8 @@ func TestAChoiceIsReadAsItWasWritten(t *testing.T) {
 			observations = append(observations, "["+strings.Join(comparisons, " OR ")+"]")
 		}
 		pattern := strings.Join(observations, "OR ")
-		got, err := parsePattern(pattern)
-		if err != nil || !got.whole || !reflect.DeepEqual(got.atoms, want) {
+		got, err := ParsePattern(pattern)
+		if err != nil || !got.Whole || !reflect.DeepEqual(got.Atoms, want) {
 			t.Fatalf("%s: %+v, %v", pattern, got, err)
 		}
 	})
@@ -154,17 +154,17 @@ func FuzzPattern(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, pattern string) {
-		c, err := parsePattern(pattern)
-		if err != nil && (len(c.atoms) > 0 || c.whole) || c.whole && len(c.atoms) == 0 {
+		c, err := ParsePattern(pattern)
+		if err != nil && (len(c.Atoms) > 0 || c.Whole) || c.Whole && len(c.Atoms) == 0 {
 			t.Fatalf("%q gives %+v, %v", pattern, c, err)
 		}
-		for _, a := range c.atoms {
-			kind, value, good := normalise(a)
+		for _, a := range c.Atoms {
+			v, good := Normalise(a)
 			if !good {
 				continue
 			}
-			if k, again, good := normalise(atom{kind, value}); !good || again != value || k != kind {
-				t.Fatalf("%q is %q, and that is %q", a.text, value, again)
+			if again, good := Normalise(Atom(v)); !good || again != v {
+				t.Fatalf("%q is %q, and that is %q", a.Text, v, again)
 			}
 		}
 	})
