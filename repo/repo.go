@@ -27,6 +27,7 @@ import (
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/daybook"
+	"github.com/serviceledger/slnode/repo/find"
 	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
@@ -80,6 +81,7 @@ type Repo struct {
 	Found    *found.Table
 	Daybook  *daybook.Book
 	View     *view.View
+	Find     *find.Index
 	// Notes say what of the repository was found damaged when it was opened, and mended.
 	Notes []string
 
@@ -191,6 +193,9 @@ func (r *Repo) openView() (err error) {
 		if err = os.RemoveAll(path); err == nil {
 			r.View, err = view.Open(path, r.Keys.Store)
 		}
+	}
+	if err == nil {
+		r.Find, err = find.New(r.View)
 	}
 	return err
 }

@@ -52,22 +52,55 @@ var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 // observed data have in themselves, and the CVE and ATT&CK ids that it is known under. Each value is there once, in the
 // first of its roles. Up to [MaxValues] are found; more says that there are more.
 func FromObject(object []byte) (found []Found, more bool) {
-	var o properties
-	if json.Unmarshal(object, &o, lenient) != nil {
+	o, err := ReadProperties(object)
+	if err != nil {
 		return nil, false
 	}
-	return o.values()
+	return o.Values()
 }
 
-// properties are those of an object, as they are written.
-type properties map[string]jsontext.Value
+// Properties are those of an object, as they are written.
+type Properties map[string]jsontext.Value
 
-// text is a property that is one; of others "".
-func (o properties) text(name string) (text string) {
+// ReadProperties takes an object apart.
+func ReadProperties(object []byte) (o Properties, err error) {
+	return o, json.Unmarshal(object, &o, lenient)
+}
+
+// Text is a property that is one; of others "".
+func (o Properties) Text(name string) (text string) {
 	if v := o[name]; v.Kind() == '"' {
 		_ = json.Unmarshal(v, &text, lenient)
 	}
 	return text
+}
+
+// Texts are a property that is a list of them, or one alone; of others none.
+func (o Properties) Texts(name string) (texts []string) {
+	switch v := o[name]; v.Kind() {
+	case '"':
+		return []string{o.Text(name)}
+	case '[':
+		var list []jsontext.Value
+		_ = json.Unmarshal(v, &list, lenient)
+		for _, one := range list {
+			if text := (Properties{"": one}).Text(""); text != "" {
+				texts = append(texts, text)
+			}
+		}
+	}
+	return texts
+}
+
+// maxReferences is how many external references of an object are read.
+const maxReferences = 200
+
+// External gives the external references.
+func (o Properties) External() (list []Properties) {
+	if v := o["external_references"]; v.Kind() != '[' || json.Unmarshal(v, &list, lenient) != nil {
+		return nil
+	}
+	return list[:min(len(list), maxReferences)]
 }
 
 // gathering is the values of one object.
@@ -91,26 +124,27 @@ func (g *gathering) add(a Atom, role Role) bool {
 	return true
 }
 
-func (o properties) values() ([]Found, bool) {
+// Values finds what [FromObject] does.
+func (o Properties) Values() ([]Found, bool) {
 	g := &gathering{known: map[Value]bool{}}
-	switch kind := o.text("type"); kind {
+	switch kind := o.Text("type"); kind {
 	case "indicator":
-		if o.text("pattern_type") == "stix" || o["pattern_type"] == nil {
-			g.pattern(o.text("pattern"))
+		if o.Text("pattern_type") == "stix" || o["pattern_type"] == nil {
+			g.pattern(o.Text("pattern"))
 		}
 	case "observed-data":
-		var inside map[string]properties
+		var inside map[string]Properties
 		if json.Unmarshal(o["objects"], &inside, lenient) == nil {
 			for _, name := range slices.Sorted(maps.Keys(inside)) {
 				g.observable(inside[name])
 			}
 		}
 	case "vulnerability":
-		g.add(Atom{CVE, strings.TrimSpace(o.text("name"))}, ExternalID)
+		g.add(Atom{CVE, strings.TrimSpace(o.Text("name"))}, ExternalID)
 	default:
 		g.observable(o)
 	}
-	g.references(o["external_references"])
+	g.references(o.External())
 	return g.list, g.more
 }
 
@@ -156,42 +190,38 @@ var simple = map[string]struct {
 }
 
 // observable takes the values of an observable in.
-func (g *gathering) observable(o properties) {
-	kind := o.text("type")
+func (g *gathering) observable(o Properties) {
+	kind := o.Text("type")
 	if s, is := simple[kind]; is {
-		g.add(Atom{s.kind, o.text(s.property)}, Observed)
+		g.add(Atom{s.kind, o.Text(s.property)}, Observed)
 	}
 	switch kind {
 	case "file", "artifact", "x509-certificate":
-		var hashes properties
+		var hashes Properties
 		if json.Unmarshal(o["hashes"], &hashes, lenient) != nil {
 			return
 		}
 		for _, name := range []string{"MD5", "SHA-1", "SHA1", "SHA-256", "SHA256", "SHA-512", "SHA512", "md5", "sha1", "sha256", "sha512"} {
-			g.add(Atom{algorithmOf(name), hashes.text(name)}, Observed)
+			g.add(Atom{algorithmOf(name), hashes.Text(name)}, Observed)
 		}
 	case "autonomous-system":
 		g.add(Atom{ASN, strings.TrimSpace(string(o["number"]))}, Observed)
 	case "network-traffic":
 		var extensions struct {
 			HTTP struct {
-				Header properties `json:"request_header"`
+				Header Properties `json:"request_header"`
 			} `json:"http-request-ext"`
 		}
 		if json.Unmarshal(o["extensions"], &extensions, lenient) == nil {
-			g.add(Atom{UserAgent, extensions.HTTP.Header.text("User-Agent")}, Observed)
+			g.add(Atom{UserAgent, extensions.HTTP.Header.Text("User-Agent")}, Observed)
 		}
 	}
 }
 
 // references takes in under which ids an object is known elsewhere.
-func (g *gathering) references(v jsontext.Value) {
-	var list []properties
-	if v == nil || json.Unmarshal(v, &list, lenient) != nil {
-		return
-	}
+func (g *gathering) references(list []Properties) {
 	for _, one := range list {
-		id := strings.TrimSpace(one.text("external_id"))
+		id := strings.TrimSpace(one.Text("external_id"))
 		if !g.add(Atom{CVE, id}, ExternalID) || !g.add(Atom{Technique, id}, ExternalID) {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/daybook"
+	"github.com/serviceledger/slnode/repo/find"
 	"github.com/serviceledger/slnode/repo/found"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
@@ -60,6 +61,9 @@ func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
 	}
 	if err == nil {
 		r.View, err = view.New(store.New(derived.DB(hooks)))
+	}
+	if err == nil {
+		r.Find, err = find.New(r.View)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, closed())

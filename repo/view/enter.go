@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
@@ -16,13 +17,13 @@ import (
 // earlier on the chain counts, whichever arrives first here. It completes the event.
 func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
 	entry.Member = e.Member
-	collection := collectionKey(entry.Collection)
-	date, found, err := store.Get(txn, store.Key(store.TableIdentity, collection, entry.identity()))
+	collection := entries.CollectionKey(entry.Collection)
+	date, found, err := store.Get(txn, store.Key(store.TableIdentity, collection, entry.Identity()))
 	if err != nil {
 		return err
 	}
 	if found {
-		switch other, err := entryAt(txn, date); {
+		switch other, err := entries.At(txn, date); {
 		case v.stale(err): // it is in nobody's way
 		case err != nil:
 			return err
@@ -45,11 +46,11 @@ func (v *View) enter(txn *kv.Txn, e *Event, entry *Entry) error {
 // put writes an entry with a new date, and lists it in its collection and in that with everything.
 func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 	entry.DateAdded = v.nextStamp()
-	collection := collectionKey(entry.Collection)
-	if err := txn.Set(store.Key(store.TableIdentity, collection, entry.identity()), store.U64(uint64(entry.DateAdded))); err != nil {
+	collection := entries.CollectionKey(entry.Collection)
+	if err := txn.Set(store.Key(store.TableIdentity, collection, entry.Identity()), store.U64(uint64(entry.DateAdded))); err != nil {
 		return err
 	}
-	for _, in := range [][]byte{collection, collectionKey(Everything)} {
+	for _, in := range [][]byte{collection, entries.CollectionKey(Everything)} {
 		if err := list(txn, in, entry); err != nil {
 			return err
 		}
@@ -57,7 +58,10 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 			return err
 		}
 	}
-	head, err := encodeEntry(entry)
+	if err := v.index.Enter(txn, entry); err != nil {
+		return err
+	}
+	head, err := entries.Encode(entry)
 	if err != nil {
 		return err
 	}
@@ -66,8 +70,11 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 
 // take deletes an entry, and takes it out of its collection and of that with everything.
 func (v *View) take(txn *kv.Txn, entry *Entry, unlist indexing) error {
+	if err := v.leaveIndex(txn, entry); err != nil {
+		return err
+	}
 	now := v.nextStamp()
-	for _, in := range [][]byte{collectionKey(entry.Collection), collectionKey(Everything)} {
+	for _, in := range [][]byte{entries.CollectionKey(entry.Collection), entries.CollectionKey(Everything)} {
 		if err := unlist(txn, in, entry); err != nil {
 			return err
 		}
@@ -106,7 +113,7 @@ func (v *View) replace(txn *kv.Txn, later, earlier *Entry) error {
 
 // leave takes an entry out of the view. The first duplicate of it takes its place.
 func (v *View) leave(txn *kv.Txn, date int64) error {
-	entry, err := entryAt(txn, store.U64(uint64(date)))
+	entry, err := entries.At(txn, store.U64(uint64(date)))
 	if v.stale(err) {
 		return nil
 	}
@@ -116,7 +123,7 @@ func (v *View) leave(txn *kv.Txn, date int64) error {
 	if err := v.remove(txn, entry); err != nil {
 		return err
 	}
-	return v.succeed(txn, entry.publication())
+	return v.succeed(txn, entry.Publication())
 }
 
 // succeed makes the first duplicate of a publication wait again. The others stay duplicates, of that one: anybody can
@@ -140,12 +147,12 @@ func (v *View) succeed(txn *kv.Txn, publication []byte) error {
 
 // duplicate makes an event a duplicate of an entry.
 func duplicate(txn *kv.Txn, e *Event, entry, of *Entry) error {
-	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.publication()
+	e.State, e.Reason, e.Entered, e.Publication = Duplicate, duplicateReason(entry, of), 0, entry.Publication()
 	return txn.Set(store.Key(store.TableDuplicate, e.Publication, history.PositionKey(entry.Position)), nil)
 }
 
 func (v *View) remove(txn *kv.Txn, entry *Entry) error {
-	if err := txn.Delete(store.Key(store.TableIdentity, collectionKey(entry.Collection), entry.identity())); err != nil {
+	if err := txn.Delete(store.Key(store.TableIdentity, entries.CollectionKey(entry.Collection), entry.Identity())); err != nil {
 		return err
 	}
 	v.moved.Objects--
@@ -175,7 +182,7 @@ func changedAt(txn *kv.Txn, collection string) (int64, error) {
 	if collection == Others { // of which nothing comes or goes but with everything
 		collection = Everything
 	}
-	value, found, err := store.Get(txn, store.Key(store.TableChanged, collectionKey(collection)))
+	value, found, err := store.Get(txn, store.Key(store.TableChanged, entries.CollectionKey(collection)))
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
 
@@ -110,18 +111,18 @@ func TestWhatIsNoCollectionHasNothing(t *testing.T) {
 }
 
 func TestAnEntryThatIsCutShortIsNone(t *testing.T) {
-	whole, err := encodeEntry(&Entry{ID: "malware-1"})
+	whole, err := entries.Encode(&Entry{ID: "malware-1"})
 	must(t, err)
 	for n := range whole {
-		if _, err := decodeEntry(whole[:n], true); !errors.Is(err, history.ErrStale) {
+		if _, err := entries.Decode(whole[:n], true); !errors.Is(err, history.ErrStale) {
 			t.Errorf("of %d bytes, %d are an entry (%v)", len(whole), n, err)
 		}
 	}
-	e, err := decodeEntry(append(whole, "{}"...), true)
+	e, err := entries.Decode(append(whole, "{}"...), true)
 	if err != nil || e.ID != "malware-1" || string(e.Object) != "{}" {
 		t.Errorf("all of it is %+v (%v)", e, err)
 	}
-	if e, err = decodeEntry(whole, true); err != nil || len(e.Object) != 0 {
+	if e, err = entries.Decode(whole, true); err != nil || len(e.Object) != 0 {
 		t.Errorf("without an object it is %+v (%v)", e, err)
 	}
 }

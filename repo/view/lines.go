@@ -2,8 +2,6 @@ package view
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +9,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
@@ -18,15 +17,6 @@ import (
 // STIX ids belong to nobody, so what two members publish under one id stands side by side: each member's is a line. In
 // every collection, and in the one with everything, the line with the earliest position in force leads and is served as
 // the object; the others are listed apart. So nobody changes, hides or keeps alive what another one publishes.
-
-// memberKey is a member in a key, shorter than its account.
-func memberKey(member string) []byte {
-	sum := sha256.Sum256([]byte(member))
-	return sum[:listing.MemberSize]
-}
-
-// Owner is the member whose entry it is: it has the entry's publisher for its account, or had.
-func (e *Entry) Owner() string { return cmp.Or(e.Member, e.Publisher) }
 
 // object is what is kept of one id in a collection, as long as anybody publishes it who may lead.
 type object struct {
@@ -76,7 +66,7 @@ func setObject(txn *kv.Txn, collection []byte, id string, o object) error {
 
 // place enters an entry into the indexes of a collection, and queues the object if another line leads with it.
 func (v *View) place(txn *kv.Txn, collection []byte, entry *Entry) error {
-	member := memberKey(entry.Owner())
+	member := entries.MemberKey(entry.Owner())
 	if v.mistrusted[entry.Owner()] {
 		return v.shelve(txn, collection, entry, object{}, member)
 	}
@@ -127,7 +117,7 @@ func (v *View) unstand(txn *kv.Txn, collection []byte, id string, o object, posi
 
 // stands reports whether an entry's position is one of those that may lead.
 func stands(txn *kv.Txn, entry *Entry) (bool, error) {
-	collection, position := collectionKey(entry.Collection), history.PositionKey(entry.Position)
+	collection, position := entries.CollectionKey(entry.Collection), history.PositionKey(entry.Position)
 	o, _, err := getObject(txn, collection, entry.ID)
 	if err != nil || bytes.Equal(o.since, position) {
 		return err == nil, err
@@ -141,7 +131,7 @@ func (v *View) shelve(txn *kv.Txn, collection []byte, entry *Entry, o object, me
 	g := listing.Group{Collection: collection, ID: entry.ID}
 	if bytes.Equal(o.leader, member) && (o.served.IsEmpty() || bytes.Equal(o.shown, member)) {
 		o.shown = member
-		if o.served, err = g.Add(txn, o.served, entry.at(), entry.Type); err != nil {
+		if o.served, err = g.Add(txn, o.served, entry.At(), entry.Type); err != nil {
 			return err
 		}
 	} else {
@@ -150,7 +140,7 @@ func (v *View) shelve(txn *kv.Txn, collection []byte, entry *Entry, o object, me
 		if err != nil {
 			return err
 		}
-		if h, err = g.Add(txn, h, entry.at(), entry.Type); err != nil {
+		if h, err = g.Add(txn, h, entry.At(), entry.Type); err != nil {
 			return err
 		}
 		if err := g.SetApartHead(txn, h); err != nil {
@@ -184,16 +174,16 @@ func (v *View) displace(txn *kv.Txn, collection []byte, entry *Entry) error {
 
 // unshelve takes an entry out of the lists, from wherever it stands, and gives the object as it is then.
 func unshelve(txn *kv.Txn, collection []byte, entry *Entry, o object) (object, error) {
-	g, member := listing.Group{Collection: collection, ID: entry.ID}, memberKey(entry.Owner())
+	g, member := listing.Group{Collection: collection, ID: entry.ID}, entries.MemberKey(entry.Owner())
 	isServed := false
 	if bytes.Equal(o.shown, member) { // while the lead changes a line stands on both shelves
 		var err error
-		if isServed, err = store.Has(txn, append(g.Versions(), entry.at().Place...)); err != nil {
+		if isServed, err = store.Has(txn, append(g.Versions(), entry.At().Place...)); err != nil {
 			return o, err
 		}
 	}
 	if isServed {
-		is, err := g.Drop(txn, o.served, entry.at(), entry.Type)
+		is, err := g.Drop(txn, o.served, entry.At(), entry.Type)
 		o.served = is
 		return o, err
 	}
@@ -202,7 +192,7 @@ func unshelve(txn *kv.Txn, collection []byte, entry *Entry, o object) (object, e
 	if err != nil {
 		return o, err
 	}
-	if h, err = g.Drop(txn, h, entry.at(), entry.Type); err != nil {
+	if h, err = g.Drop(txn, h, entry.At(), entry.Type); err != nil {
 		return o, err
 	}
 	return o, g.SetApartHead(txn, h)
@@ -227,9 +217,9 @@ func (v *View) queueLead(txn *kv.Txn, collection []byte, id string) error {
 // LosesLead reports whether a member's line of an object leads in a collection, and another one would if some of its
 // versions, given by their positions, were withdrawn, and the rest of them were not or it publishes another one.
 func (v *View) LosesLead(member, collection, id string, again bool, withdrawn ...consortium.Position) (loses bool, err error) {
-	key := memberKey(member)
+	key := entries.MemberKey(member)
 	err = v.store.Read(func(txn *kv.Txn) error {
-		o, _, err := getObject(txn, collectionKey(collection), id)
+		o, _, err := getObject(txn, entries.CollectionKey(collection), id)
 		if err != nil || !bytes.Equal(o.leader, key) {
 			return err
 		}
@@ -237,7 +227,7 @@ func (v *View) LosesLead(member, collection, id string, again bool, withdrawn ..
 		if stays {
 			return nil
 		}
-		err = store.Scan(txn, standKey(collectionKey(collection), id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
+		err = store.Scan(txn, standKey(entries.CollectionKey(collection), id, nil), nil, func(k []byte, item *kv.Item) (bool, error) {
 			who, err := item.Value()
 			switch {
 			case err != nil:

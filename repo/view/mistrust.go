@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 )
 
 // The operator may not trust a member: then its lines never lead here. It is the one thing in which two nodes' views
@@ -108,7 +109,7 @@ func (v *View) standAnew(from []byte) (next []byte, err error) {
 				next = date
 				return false, nil
 			}
-			entry, err := itemEntry(item, false)
+			entry, err := entries.Of(item, false)
 			if err != nil {
 				return true, v.passStale(err)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
-	"github.com/serviceledger/slnode/repo/view/internal/history"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -20,8 +20,8 @@ type Versions struct {
 	At               []time.Time
 }
 
-// Query asks for a page of a collection, in the order of date_added: of what is served in it, which is one member's
-// line of each object. Empty lists don't restrict.
+// Query asks for a page of a collection, in the order of date_added or against it: of what is served in it, which is
+// one member's line of each object. Empty lists don't restrict.
 type Query struct {
 	Collection  string // or Everything, or Others
 	IDs, Types  []string
@@ -29,6 +29,8 @@ type Query struct {
 	AnyLine     bool   // all lines instead, whichever leads
 	Versions    Versions
 	After       int64 // date_added in unix microseconds, exclusive
+	Before      int64 // … the same; 0 is no bound
+	Descending  bool  // the newest first
 	Limit       int
 	WithObjects bool
 	OnlyObjects bool // the entries have their date and their object and nothing else, which costs half as much
@@ -57,8 +59,8 @@ const entryBytes = 1 << 10
 // larger.
 func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
-		reader := newEntryReader(txn)
-		defer reader.close()
+		reader := entries.NewReader(txn)
+		defer reader.Close()
 		page := pager{reader: reader, view: v, query: q, part: size}
 		err := v.dates(txn, q, page.visit)
 		parts = page.Parts
@@ -73,7 +75,7 @@ func (v *View) Parts(q Query, size int64) (parts Parts, err error) {
 // pager divides the entries of a page into parts.
 type pager struct {
 	Parts
-	reader *entryReader
+	reader *entries.Reader
 	view   *View
 	query  Query
 	part   int64 // the size of a part
@@ -91,7 +93,7 @@ func (p *pager) visit(date []byte) (bool, error) {
 	}
 	bytes := int64(entryBytes)
 	if p.query.WithObjects || p.query.OnlyObjects {
-		size, err := p.reader.size(date)
+		size, err := p.reader.Size(date)
 		if err != nil {
 			return true, p.view.passStale(err)
 		}
@@ -99,7 +101,7 @@ func (p *pager) visit(date []byte) (bool, error) {
 		bytes += int64(size)
 	}
 	if p.Rest == nil && p.held+bytes <= p.part {
-		entry, err := p.reader.read(date, p.query)
+		entry, err := p.reader.Read(date, p.query.WithObjects, p.query.OnlyObjects)
 		if err != nil {
 			return true, p.view.passStale(err)
 		}
@@ -117,26 +119,26 @@ func (p *pager) visit(date []byte) (bool, error) {
 }
 
 // Read reads the entries. Those that have left the view meanwhile are not among them.
-func (p Part) Read() (entries []*Entry, err error) {
+func (p Part) Read() (list []*Entry, err error) {
 	err = p.view.store.Read(func(txn *kv.Txn) error {
-		reader := newEntryReader(txn)
-		defer reader.close()
+		reader := entries.NewReader(txn)
+		defer reader.Close()
 		for _, date := range p.Dates {
-			entry, err := reader.read(store.U64(uint64(date)), p.query)
+			entry, err := reader.Read(store.U64(uint64(date)), p.query.WithObjects, p.query.OnlyObjects)
 			if errors.Is(err, kv.ErrNotFound) || p.view.stale(err) {
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			entries = append(entries, entry)
+			list = append(list, entry)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading a part of a page: %w", err)
 	}
-	return entries, nil
+	return list, nil
 }
 
 // Page gives the entries that a query asks for; more says whether there are any after them.
@@ -148,69 +150,14 @@ func (v *View) Page(q Query) (entries []*Entry, more bool, err error) {
 // maxPage bounds the objects of a page, in bytes; a page always has one.
 const maxPage = 16 << 20
 
-// entryReader reads entries in ascending order of their dates. The entries of a page mostly lie side by side: stepping
-// from one to the next is several times faster than looking each of them up.
-type entryReader struct{ it *kv.Iterator }
-
-func newEntryReader(txn *kv.Txn) *entryReader {
-	return &entryReader{txn.NewIterator(store.Key(store.TableEntry))}
-}
-
-func (r *entryReader) close() { r.it.Close() }
-
-// seek finds the entry with a date.
-func (r *entryReader) seek(date []byte) (*kv.Item, error) {
-	const steps = 8 // a seek costs about as much as these
-	wanted := store.Key(store.TableEntry, date)
-	for range steps {
-		if !r.it.Valid() || bytes.Compare(r.it.Item().Key(), wanted) >= 0 {
-			break
-		}
-		r.it.Next()
-	}
-	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
-		r.it.Seek(wanted)
-	}
-	if !r.it.Valid() || !bytes.Equal(r.it.Item().Key(), wanted) {
-		return nil, fmt.Errorf("entry %d: %w: %w", binary.BigEndian.Uint64(date), history.ErrStale, kv.ErrNotFound)
-	}
-	return r.it.Item(), nil
-}
-
-// read reads the entry with a date, as far as a query wants it.
-func (r *entryReader) read(date []byte, q Query) (e *Entry, err error) {
-	item, err := r.seek(date)
-	if err != nil {
-		return nil, err
-	}
-	if !q.OnlyObjects {
-		return itemEntry(item, q.WithObjects)
-	}
-	err = item.Show(func(data []byte) error {
-		_, object, err := splitEntry(data)
-		e = &Entry{DateAdded: int64(binary.BigEndian.Uint64(date)), Object: bytes.Clone(object)}
-		return err
-	})
-	return e, err
-}
-
-// size is that of an entry with its object, in bytes. It costs less than reading it.
-func (r *entryReader) size(date []byte) (int, error) {
-	item, err := r.seek(date)
-	if err != nil {
-		return 0, err
-	}
-	return item.Size()
-}
-
 // Has reports whether a collection holds any version of an object.
 func (v *View) Has(collection, id string) (found bool, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
 		if collection != Others {
-			_, found, err = getObject(txn, collectionKey(collection), id)
+			_, found, err = getObject(txn, entries.CollectionKey(collection), id)
 			return err
 		}
-		return listing.ScanApart(txn, collectionKey(Everything), id, func(listing.Group, listing.Head) error {
+		return listing.ScanApart(txn, entries.CollectionKey(Everything), id, func(listing.Group, listing.Head) error {
 			found = true
 			return nil
 		})
@@ -232,7 +179,7 @@ func (v *View) latest(q Query) (latest *Entry, err error) {
 	q.Versions, q.Limit, q.WithObjects = Versions{Last: true}, 2, true // while the lead changes a line is in two parts
 	entries, _, err := v.Page(q)
 	for _, e := range entries {
-		if latest == nil || bytes.Compare(e.at().Place, latest.at().Place) > 0 {
+		if latest == nil || bytes.Compare(e.At().Place, latest.At().Place) > 0 {
 			latest = e
 		}
 	}
@@ -242,11 +189,11 @@ func (v *View) latest(q Query) (latest *Entry, err error) {
 // Same gives the entry that publishes the same as e does, by identity, which has e's member; nil if there is none.
 func (v *View) Same(e *Entry) (entry *Entry, err error) {
 	err = v.store.Read(func(txn *kv.Txn) error {
-		date, found, err := store.Get(txn, store.Key(store.TableIdentity, collectionKey(e.Collection), e.identity()))
+		date, found, err := store.Get(txn, store.Key(store.TableIdentity, entries.CollectionKey(e.Collection), e.Identity()))
 		if err != nil || !found {
 			return err
 		}
-		entry, err = readEntry(txn, date, true)
+		entry, err = entries.Read(txn, date, true)
 		if v.stale(err) {
 			return nil
 		}

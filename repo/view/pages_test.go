@@ -32,7 +32,7 @@ func TestPagesAreWhatAFullScanWouldGive(t *testing.T) {
 			entry.Unversioned = entry.Type == "ipv4-addr"
 			logged := publish(t, v, e, entry)
 			same := func(o *Entry) bool {
-				return o.Collection == entry.Collection && string(o.identity()) == string(entry.identity())
+				return o.Collection == entry.Collection && string(o.Identity()) == string(entry.Identity())
 			}
 			if slices.ContainsFunc(model, same) != (logged.State == Duplicate) {
 				rt.Fatalf("%s is %v", entry.ID, logged.State)
@@ -75,6 +75,10 @@ func drawQuery(rt *rapid.T, ids []string, model []*Entry) Query {
 	if len(model) > 0 && rapid.Bool().Draw(rt, "after") {
 		q.After = rapid.SampledFrom(model).Draw(rt, "after which").DateAdded
 	}
+	if len(model) > 0 && rapid.Bool().Draw(rt, "before") {
+		q.Before = rapid.SampledFrom(model).Draw(rt, "before which").DateAdded
+	}
+	q.Descending = rapid.Bool().Draw(rt, "descending")
 	return q
 }
 
@@ -107,7 +111,7 @@ func describe(entries []*Entry) (list []string) {
 
 func scanModel(model []*Entry, q Query) (want []*Entry) {
 	for _, e := range model {
-		if q.Collection != Everything && e.Collection != q.Collection || e.DateAdded <= q.After {
+		if q.Collection != Everything && e.Collection != q.Collection || e.DateAdded <= q.After || q.Before > 0 && e.DateAdded >= q.Before {
 			continue
 		}
 		if len(q.IDs) > 0 && !slices.Contains(q.IDs, e.ID) || len(q.Types) > 0 && !slices.Contains(q.Types, e.Type) {
@@ -118,7 +122,7 @@ func scanModel(model []*Entry, q Query) (want []*Entry) {
 			if q.Collection != Everything && o.Collection != e.Collection || o.ID != e.ID || o == e {
 				continue
 			}
-			before := bytes.Compare(o.at().Place, e.at().Place) < 0
+			before := bytes.Compare(o.At().Place, e.At().Place) < 0
 			first, last = first && !before, last && before
 		}
 		if q.Versions.All || q.Versions.First && first || q.Versions.Last && last || slices.ContainsFunc(q.Versions.At, e.Instant.Equal) {
@@ -126,6 +130,9 @@ func scanModel(model []*Entry, q Query) (want []*Entry) {
 		}
 	}
 	slices.SortFunc(want, func(a, b *Entry) int { return int(a.DateAdded - b.DateAdded) })
+	if q.Descending {
+		slices.Reverse(want)
+	}
 	return want
 }
 

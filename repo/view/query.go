@@ -2,10 +2,12 @@ package view
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
@@ -13,15 +15,21 @@ import (
 func (q Query) source() (collection []byte, shelves []listing.Shelf) {
 	switch {
 	case q.AnyLine:
-		return collectionKey(q.Collection), []listing.Shelf{listing.Served, listing.Apart}
+		return entries.CollectionKey(q.Collection), []listing.Shelf{listing.Served, listing.Apart}
 	case q.Collection == Others:
-		return collectionKey(Everything), []listing.Shelf{listing.Apart}
+		return entries.CollectionKey(Everything), []listing.Shelf{listing.Apart}
 	}
-	return collectionKey(q.Collection), []listing.Shelf{listing.Served}
+	return entries.CollectionKey(q.Collection), []listing.Shelf{listing.Served}
 }
 
-// dates visits the dates of the entries that the query asks for, ascending, until visit returns false.
-func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)) error {
+// dates visits the dates of the entries that the query asks for, in its order, until visit returns false.
+func (v *View) dates(txn *kv.Txn, q Query, take func(date []byte) (bool, error)) error {
+	visit := func(date []byte) (bool, error) {
+		if !q.takes(date) { // beyond the other end
+			return false, nil
+		}
+		return take(date)
+	}
 	if len(q.IDs) > 0 {
 		return v.byID(txn, q, visit)
 	}
@@ -33,8 +41,8 @@ func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)
 		}
 	}()
 	open := func(prefix []byte) {
-		it := txn.NewIterator(prefix)
-		if it.Seek(slices.Concat(prefix, store.U64(uint64(q.After+1)))); it.Valid() {
+		it := q.iterator(txn, prefix)
+		if it.Valid() {
 			lists = append(lists, it)
 		} else { // there are clients that name more types than exist
 			it.Close()
@@ -52,19 +60,19 @@ func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)
 		}
 	}
 	if q.Versions.All {
-		return listing.Merge(lists, visit)
+		return listing.Merge(lists, q.Descending, visit)
 	}
 	listed := len(lists)
 	for _, at := range q.Versions.At {
 		for _, s := range shelves {
-			open(listing.InstantPrefix(collection, s, instantKey(at), nil))
+			open(listing.InstantPrefix(collection, s, entries.InstantKey(at), nil))
 		}
 	}
 	if len(lists) == listed || len(q.Types) == 0 {
-		return listing.Merge(lists, visit)
+		return listing.Merge(lists, q.Descending, visit)
 	}
-	return listing.Merge(lists, func(date []byte) (bool, error) {
-		entry, err := entryAt(txn, date)
+	return listing.Merge(lists, q.Descending, func(date []byte) (bool, error) {
+		entry, err := entries.At(txn, date)
 		if v.stale(err) {
 			return true, nil
 		}
@@ -73,6 +81,26 @@ func (v *View) dates(txn *kv.Txn, q Query, visit func(date []byte) (bool, error)
 		}
 		return visit(date)
 	})
+}
+
+// iterator goes through the dates of a list that the query asks for, in its order. It stands at the first.
+func (q Query) iterator(txn *kv.Txn, prefix []byte) *kv.Iterator {
+	if !q.Descending {
+		it := txn.NewIterator(prefix)
+		it.Seek(slices.Concat(prefix, store.U64(uint64(q.After+1))))
+		return it
+	}
+	it := txn.NewReverse(prefix)
+	if q.Before > 0 {
+		it.Seek(slices.Concat(prefix, store.U64(uint64(q.Before-1))))
+	}
+	return it
+}
+
+// takes reports whether the query asks for a date.
+func (q Query) takes(date []byte) bool {
+	n := int64(binary.BigEndian.Uint64(date))
+	return n > q.After && (q.Before == 0 || n < q.Before)
 }
 
 // classes are the lists that the versions are in which don't depend on their instants.
@@ -92,20 +120,19 @@ func (v Versions) classes() []byte {
 
 // byID looks every object up. What it holds in memory grows with the limit, not with the number of versions.
 func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) error {
-	after := store.U64(uint64(q.After))
 	var dates [][]byte
 	add := func(date []byte) {
-		if bytes.Compare(date, after) <= 0 {
+		if !q.takes(date) {
 			return
 		}
 		if dates = append(dates, date); len(dates) > 2*q.Limit+1000 {
-			dates = listing.Earliest(dates, q.Limit+1)
+			dates = listing.Foremost(dates, q.Descending, q.Limit+1)
 		}
 	}
 	for _, id := range unique(q.IDs) {
 		err := q.groups(txn, id, func(g listing.Group, h listing.Head) error {
 			if len(q.Types) > 0 {
-				entry, err := entryAt(txn, h.Last.Date)
+				entry, err := entries.At(txn, h.Last.Date)
 				if err != nil {
 					return v.passStale(err)
 				}
@@ -119,7 +146,7 @@ func (v *View) byID(txn *kv.Txn, q Query, visit func([]byte) (bool, error)) erro
 			return err
 		}
 	}
-	for _, date := range listing.Earliest(dates, q.Limit+1) {
+	for _, date := range listing.Foremost(dates, q.Descending, q.Limit+1) {
 		if more, err := visit(date); err != nil || !more {
 			return err
 		}
@@ -132,7 +159,7 @@ func (q Query) groups(txn *kv.Txn, id string, look func(listing.Group, listing.H
 	collection, shelves := q.source()
 	var wanted []byte
 	if q.Member != "" {
-		shelves, wanted = []listing.Shelf{listing.Served, listing.Apart}, memberKey(q.Member)
+		shelves, wanted = []listing.Shelf{listing.Served, listing.Apart}, entries.MemberKey(q.Member)
 	}
 	for _, s := range shelves {
 		g := listing.Group{Collection: collection, ID: id}
@@ -166,7 +193,9 @@ func (v Versions) of(txn *kv.Txn, versions []byte, h listing.Head, add func(date
 	addAll := func(from []byte) error {
 		return store.Scan(txn, from, nil, func(_ []byte, item *kv.Item) (bool, error) {
 			date, err := item.Value()
-			add(date)
+			if err == nil {
+				add(date)
+			}
 			return true, err
 		})
 	}
@@ -180,7 +209,7 @@ func (v Versions) of(txn *kv.Txn, versions []byte, h listing.Head, add func(date
 		add(h.Last.Date)
 	}
 	for _, at := range v.At {
-		if err := addAll(slices.Concat(versions, instantKey(at))); err != nil {
+		if err := addAll(slices.Concat(versions, entries.InstantKey(at))); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
@@ -157,7 +158,7 @@ func (v *View) reshelve(txn *kv.Txn, collection []byte, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	return v.shelve(txn, collection, entry, o, memberKey(entry.Owner()))
+	return v.shelve(txn, collection, entry, o, entries.MemberKey(entry.Owner()))
 }
 
 // indexing enters an entry into the indexes of a collection, or takes it out of them.
@@ -166,7 +167,7 @@ type indexing func(txn *kv.Txn, collection []byte, entry *Entry) error
 // move takes an entry out of the indexes of all its collections and enters it again, with a new date. It tells the size
 // of its object.
 func (v *View) move(txn *kv.Txn, date []byte, out, in indexing) (size int, err error) {
-	entry, err := readEntry(txn, date, true)
+	entry, err := entries.Read(txn, date, true)
 	if err != nil {
 		return 0, err
 	}

@@ -5,6 +5,7 @@
 //   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
 //   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one
 //     when that leads, mistrust.go never those of some;
+//   - index.go lets an index in, such as that of repo/find, which is told what comes and goes;
 //   - package listing has the indexes by which a page costs the same in a small and in a large collection, query.go
 //     finds in them what a query asks for, pages.go reads it.
 //
@@ -43,6 +44,7 @@ type View struct {
 	unled   chan struct{} // see Unled
 	step    int           // leadItems, but for tests
 
+	index      Index
 	mistrusted map[string]bool               // members whose lines never lead here
 	waiting    [2][turns.Classes]turns.Turns // what waits, by Queue
 	waits      [][]byte                      // … since the running transaction
@@ -134,7 +136,7 @@ func Open(path string, storeKey []byte) (*View, error) {
 
 // New opens the view in a store.
 func New(s *store.Store) (*View, error) {
-	v := &View{store: s, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems}
+	v := &View{store: s, index: noIndex{}, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems}
 	v.counts.Store(&counts{})
 	if err := v.restore(); err != nil {
 		return nil, fmt.Errorf("opening the view: %w", err)
@@ -200,6 +202,7 @@ func (v *View) begin() error {
 		return errors.Join(
 			store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaMistrust)), kept),
 			store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaFormat)), tablesFormat),
+			v.index.Begin(txn),
 		)
 	})
 }

@@ -51,5 +51,8 @@ const (
 	TableLead      = 'N' // collection, STIX id -> nothing: another line leads than the one that is served
 	TableIdentity  = 'I' // collection, identity -> date
 	TableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
+	TableValue     = 'X' // format of the indexes, key of a value, 0, date in descending order -> role
+	TableReference = 'R' // format, STIX id, 0, property, 0, date in descending order -> nothing: who refers to the object
+	TableWord      = 'W' // format, word, 0, date in descending order -> nothing
 	TableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
 )

@@ -1,0 +1,397 @@
+package find
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view"
+)
+
+func must(t interface {
+	Helper()
+	Fatal(...any)
+}, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	collectionA = "7f0a4d1c-2f5e-4f43-9d3b-0d6d5c2f9a01"
+	collectionB = "7f0a4d1c-2f5e-4f43-9d3b-0d6d5c2f9a02"
+)
+
+var monday = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+
+// world is a view with its indexes, and who publishes in it.
+type world struct {
+	view  *view.View
+	index *Index
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	memory, err := kv.NewMemory()
+	must(t, err)
+	t.Cleanup(func() { must(t, memory.Close()) })
+	return openWorld(t, memory)
+}
+
+func openWorld(t testing.TB, memory *kv.Memory) *world {
+	t.Helper()
+	v, err := view.New(store.New(memory.DB(kv.Hooks{})))
+	must(t, err)
+	x, err := New(v)
+	must(t, err)
+	return &world{view: v, index: x}
+}
+
+// add brings an object into the view, at a round of the chain.
+func (w *world) add(t testing.TB, round uint64, member, collection, id string, day int, object string) view.Event {
+	t.Helper()
+	hash := sha256.Sum256([]byte(object))
+	e := view.NewEvent{Effect: consortium.Object, Event: consortium.Event{
+		Position: consortium.Position{Round: round}, TxID: fmt.Sprintf("TX%d", round), Sender: member, Asset: 1000 + round,
+		Note: wire.Note{Kind: wire.KindObject, Sequence: round}, Directory: "bafy",
+	}}
+	kind, _, _ := strings.Cut(id, "--")
+	version := monday.AddDate(0, 0, day)
+	must(t, w.view.Append([]view.NewEvent{e}, nil))
+	logged, _, err := w.view.Event(e.TxID)
+	must(t, err)
+	must(t, w.view.Settle([]view.Outcome{{Event: logged, State: view.InView, Entry: &view.Entry{
+		Collection: collection, ID: id, Type: kind, Version: wire.FormatTime(version), Instant: version, Hash: hash[:],
+		Position: e.Position, Publisher: member, TxID: e.TxID, Asset: e.Asset, Object: []byte(object),
+	}}}))
+	logged, _, err = w.view.Event(e.TxID)
+	must(t, err)
+	return logged
+}
+
+func (w *world) withdraw(t testing.TB, member string, round uint64) {
+	t.Helper()
+	_, _, err := w.view.Withdraw(view.Recall{Asset: 1000 + round, Senders: []string{member}, At: consortium.Position{Round: math.MaxUint64}})
+	must(t, err)
+}
+
+// entries are all that the view has.
+func (w *world) entries(t testing.TB) (list []*view.Entry) {
+	t.Helper()
+	for _, collection := range []string{view.Everything, view.Others} {
+		some, more, err := w.view.Page(view.Query{Collection: collection, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true})
+		must(t, err)
+		if more {
+			t.Fatal("there are more")
+		}
+		list = append(list, some...)
+	}
+	return list
+}
+
+// content are the keys and values of the indexes.
+func (w *world) content(t testing.TB) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	must(t, w.view.Read(func(txn *kv.Txn) error {
+		for _, table := range []byte{store.TableValue, store.TableReference, store.TableWord} {
+			err := store.Scan(txn, store.Key(table), nil, func(k []byte, item *kv.Item) (bool, error) {
+				value, err := item.Value()
+				all[string(k)] = string(value)
+				return true, err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return all
+}
+
+// wanted is what they must be.
+func (w *world) wanted(t testing.TB) map[string]string {
+	all := map[string]string{}
+	for _, e := range w.entries(t) {
+		for _, p := range postings(e.Object) {
+			all[string(p.key(e.DateAdded))] = string(p.value)
+		}
+	}
+	return all
+}
+
+func (w *world) check(t testing.TB, when string) {
+	t.Helper()
+	if got, want := w.content(t), w.wanted(t); !maps.Equal(got, want) {
+		t.Fatalf("%s the indexes have %d keys, want %d:\n%q\n%q", when, len(got), len(want), slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+const uuid = "-17d4-4cbf-938f-98ee46b3cd3f"
+
+// drawObject draws an object of an id.
+func drawObject(t *rapid.T, id string) string {
+	values := []string{"ipv4-addr:value = '203.0.113.7'", "ipv4-addr:value = '203.0.113.0/24'", "domain-name:value = 'www.evil.example'", "domain-name:value = 'evil.example'",
+		"url:value = 'http://evil.example/" + strings.Repeat("a", 300) + "'", "file:name = 'x.exe'"}
+	word := rapid.SampledFrom([]string{"LockBit", "Lock bit", "Emotet Loader", "x"})
+	return fmt.Sprintf(`{"type":%q,"id":%q,"name":%q,"labels":[%q],"pattern_type":"stix","pattern":"[%s OR %s]","created_by_ref":"identity--00000001%s","object_refs":["malware--0000000%d%s"]}`,
+		id[:strings.Index(id, "--")], id, word.Draw(t, "name"), word.Draw(t, "label"), rapid.SampledFrom(values).Draw(t, "one"), rapid.SampledFrom(values).Draw(t, "other"),
+		uuid, rapid.IntRange(1, 2).Draw(t, "target"), uuid)
+}
+
+// Whatever comes, goes, changes its lead or is folded anew, and wherever a build is interrupted: the indexes have what
+// the entries say, and nothing else.
+func TestTheIndexesHaveWhatTheEntriesSay(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		memory, err := kv.NewMemory()
+		must(rt, err)
+		defer func() { must(t, memory.Close()) }()
+		w := openWorld(t, memory)
+		unused := []uint64{}
+		for n := range uint64(60) {
+			unused = append(unused, n+1)
+		}
+		by := map[uint64]string{} // who published what is there
+		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			switch step := rapid.IntRange(0, 9).Draw(rt, "step"); step {
+			default:
+				at := rapid.IntRange(0, min(5, len(unused)-1)).Draw(rt, "round") // not in the order of the chain: leads change
+				round := unused[at]
+				unused = slices.Delete(unused, at, at+1)
+				by[round] = rapid.SampledFrom([]string{"ALPHA", "BRAVO", "CHARLIE"}).Draw(rt, "member")
+				id := rapid.SampledFrom([]string{"indicator--00000001" + uuid, "indicator--00000002" + uuid, "malware--00000001" + uuid}).Draw(rt, "id")
+				w.add(t, round, by[round], rapid.SampledFrom([]string{collectionA, collectionB}).Draw(rt, "collection"), id, rapid.IntRange(0, 2).Draw(rt, "day"), drawObject(rt, id))
+			case 6, 7:
+				if len(by) > 0 {
+					round := rapid.SampledFrom(slices.Sorted(maps.Keys(by))).Draw(rt, "which")
+					w.withdraw(t, by[round], round)
+					delete(by, round)
+				}
+			case 8:
+				if rapid.IntRange(0, 3).Draw(rt, "reset") == 0 {
+					must(rt, w.view.Reset())
+					clear(by)
+				}
+			case 9: // the indexes are of another format: they are made anew, while others write
+				w = w.outdated(t, rt, memory)
+			}
+			must(rt, w.view.Relead(t.Context()))
+			if rapid.Bool().Draw(rt, "restart") {
+				w = openWorld(t, memory)
+			}
+		}
+		must(rt, w.index.Run(t.Context()))
+		if p := w.index.Progress(); !p.Whole || p.Done != p.Of {
+			rt.Fatalf("in the end %+v", p)
+		}
+		w.check(t, "in the end")
+		w.checkAnswers(t)
+	})
+}
+
+// outdated makes the indexes those of another format, and begins to make them anew.
+func (w *world) outdated(t testing.TB, rt *rapid.T, memory *kv.Memory) *world {
+	must(t, w.view.Maintain(func(txn *kv.Txn) error {
+		for _, table := range []byte{store.TableValue, store.TableReference, store.TableWord} {
+			var keys [][]byte
+			must(t, store.Scan(txn, store.Key(table), nil, func(k []byte, _ *kv.Item) (bool, error) {
+				keys = append(keys, slices.Clone(k))
+				return true, nil
+			}))
+			for _, k := range keys {
+				must(t, txn.Delete(k))
+				other := slices.Clone(k)
+				other[2] = byte(rapid.SampledFrom([]int{0, format + 1, 255}).Draw(rt, "format"))
+				must(t, txn.Set(other, []byte("of another format")))
+			}
+		}
+		return store.SetJSON(txn, metaKey(), state{Format: format + 1, Whole: true})
+	}))
+	w = openWorld(t, memory)
+	w.index.step = rapid.IntRange(1, 3).Draw(rt, "at once")
+	for range rapid.IntRange(0, 3).Draw(rt, "parts") {
+		_, err := w.index.buildSome()
+		must(t, err)
+	}
+	return w
+}
+
+// checkAnswers asks for everything, and wants what looking at every entry gives.
+func (w *world) checkAnswers(t testing.TB) {
+	t.Helper()
+	all := w.entries(t)
+	var texts []string
+	for _, text := range []string{"203.0.113.7", "203.0.113.0/24", "203.0.0.0/16", "evil.example", "www.evil.example", "x.exe", "198.51.100.1"} {
+		texts = append(texts, text)
+	}
+	must(t, w.index.Read(func(r *Reader) error {
+		for _, v := range observable.Parse(strings.Join(texts, "\n")) {
+			want := map[bool][]string{}
+			for _, e := range all {
+				found, _ := observable.FromObject(e.Object)
+				for _, f := range found {
+					if exact := f.Value == v; exact || v.Contains(f.Value) {
+						want[exact] = append(want[exact], fmt.Sprintln(f.Value, f.Role, e.DateAdded))
+					}
+				}
+			}
+			got := map[bool][]string{}
+			take := func(exact bool) func(Posting) (bool, error) {
+				return func(p Posting) (bool, error) {
+					got[exact] = append(got[exact], fmt.Sprintln(p.Value, p.Role, p.Date))
+					return true, nil
+				}
+			}
+			must(t, r.Exact(v, take(true)))
+			must(t, r.Within(v, take(false)))
+			for _, exact := range []bool{true, false} {
+				slices.Sort(got[exact])
+				slices.Sort(want[exact])
+				if !slices.Equal(got[exact], want[exact]) {
+					t.Fatalf("%v, exactly %v: %q, want %q", v, exact, got[exact], want[exact])
+				}
+			}
+		}
+		w.checkReferences(t, r, all)
+		return nil
+	}))
+}
+
+// checkReferences does so for references and words.
+func (w *world) checkReferences(t testing.TB, r *Reader, all []*view.Entry) {
+	t.Helper()
+	for _, id := range []string{"malware--00000001" + uuid, "identity--00000001" + uuid} {
+		got, want := 0, 0
+		_, err := r.References(id, 1000, func(Pointer) (bool, error) { got++; return true, nil })
+		must(t, err)
+		for _, e := range all {
+			want += strings.Count(string(e.Object), `_ref":"`+id) + strings.Count(string(e.Object), `_refs":["`+id)
+		}
+		if got != want {
+			t.Fatalf("%d refer to %s, want %d", got, id, want)
+		}
+	}
+	for _, word := range []string{"lockbit", "lock", "emotet", "none"} {
+		var got []int64
+		must(t, r.Word(word, func(date int64) (bool, error) { got = append(got, date); return true, nil }))
+		var want []int64
+		for _, e := range all {
+			if slices.Contains(extract(e.Object).words, word) {
+				want = append(want, e.DateAdded)
+			}
+		}
+		slices.SortFunc(want, func(a, b int64) int { return int(b - a) })
+		if !slices.Equal(got, want) {
+			t.Fatalf("%s: %v, want %v", word, got, want)
+		}
+	}
+}
+
+func TestOfManyReferencesSomeOfEachPropertyAreTold(t *testing.T) {
+	w := newWorld(t)
+	target := "malware--00000001" + uuid
+	for n := range uint64(5) {
+		id := fmt.Sprintf("report--0000000%d%s", n, uuid)
+		w.add(t, n+1, "ALPHA", collectionA, id, 0, fmt.Sprintf(`{"type":"report","id":%q,"object_refs":[%q,%q],"created_by_ref":%q}`, id, target, target, target))
+	}
+	var got []string
+	must(t, w.index.Read(func(r *Reader) error {
+		more, err := r.References(target, 2, func(p Pointer) (bool, error) {
+			got = append(got, p.Kind)
+			return true, nil
+		})
+		if !slices.Equal(more, []string{"created_by_ref", "object_refs"}) {
+			t.Errorf("there are more of %v", more)
+		}
+		return err
+	}))
+	if !slices.Equal(got, []string{"created_by_ref", "created_by_ref", "object_refs", "object_refs"}) {
+		t.Errorf("told of %v", got)
+	}
+}
+
+func TestAnObjectIsFoundUnderBoundedMuch(t *testing.T) {
+	var refs, labels, values []string
+	for n := range 2000 {
+		refs = append(refs, fmt.Sprintf(`"malware--%08d%s"`, n, uuid))
+		labels = append(labels, fmt.Sprintf(`"word%d %s"`, n, strings.Repeat("ä", 500)))
+		values = append(values, fmt.Sprintf(`'http://evil.example/%d%s'`, n, strings.Repeat("a", 3100)))
+	}
+	object := fmt.Sprintf(`{"type":"indicator","pattern_type":"stix","pattern":"[url:value IN (%s)]","object_refs":[%s],"labels":[%s]}`,
+		strings.Join(values[:300], ","), strings.Join(refs, ","), strings.Join(labels, ","))
+	e := extract([]byte(object))
+	if len(e.references) != maxReferences || len(e.words) != maxWords || len(e.values) != 300 {
+		t.Errorf("%d references, %d words, %d values", len(e.references), len(e.words), len(e.values))
+	}
+	for _, word := range e.words {
+		if len([]rune(word)) > longestWord {
+			t.Errorf("a word has %d characters", len([]rune(word)))
+		}
+	}
+	v, err := view.Open(t.TempDir(), make([]byte, 32))
+	must(t, err)
+	defer func() { must(t, v.Close()) }()
+	x, err := New(v)
+	must(t, err)
+	w := &world{view: v, index: x}
+	w.add(t, 1, "ALPHA", collectionA, "indicator--00000001"+uuid, 0, object)
+	evil, _ := observable.Normalise(observable.Atom{Kind: observable.Domain, Text: "evil.example"})
+	must(t, x.Read(func(r *Reader) error {
+		below := 0
+		err := r.Within(evil, func(p Posting) (bool, error) {
+			below++
+			if p.Value.Kind != observable.URL || len(p.Value.Text) < 3100 {
+				t.Errorf("below the domain is %.80q", p.Value)
+			}
+			return below < 3, nil
+		})
+		if below != 3 {
+			t.Errorf("%d are below the domain", below)
+		}
+		return err
+	}))
+	w.check(t, "with a large object")
+	w.withdraw(t, "ALPHA", 1)
+	if left := w.content(t); len(left) > 0 {
+		t.Errorf("%d keys are left", len(left))
+	}
+}
+
+func TestWordsAreTakenApartAsTheyAreAskedFor(t *testing.T) {
+	for text, want := range map[string]string{
+		"LockBit 3.0": "lockbit", "APT-C-36 (Blind Eagle)": "apt 36 blind eagle", "ﬁshing": "fishing", "Ünïcode": "ünïcode", "a": "", "": "", "T1566.001": "t1566 001",
+		"\xff\xfeok": "ok", "中文 名": "中文", strings.Repeat("x", 50): strings.Repeat("x", 40),
+	} {
+		if got := strings.Join(Words(text), " "); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What follows from an object must not change without the format: what leaves the indexes would not be found in them.
+func TestWhatFollowsFromAnObjectIsThatOfTheFormat(t *testing.T) {
+	object := `{"type":"indicator","id":"indicator--00000001-17d4-4cbf-938f-98ee46b3cd3f","name":"LockBit 3.0 C2","labels":["Ransom-Ware"],"indicator_types":["malicious-activity"],
+		"pattern_type":"stix","pattern":"[ipv4-addr:value = '203.0.113.7' OR domain-name:value = 'Bücher.example' OR url:value = 'HTTP://evil.example:80/a b#c'] AND [file:hashes.MD5 = 'ABABABABABABABABABABABABABABABAB'] WITHIN 5 SECONDS",
+		"created_by_ref":"identity--00000001-17d4-4cbf-938f-98ee46b3cd3f","object_marking_refs":["marking-definition--00000001-17d4-4cbf-938f-98ee46b3cd3f"],
+		"external_references":[{"source_name":"cve","external_id":"CVE-2024-3094"},{"source_name":"mitre-attack","external_id":"T1566.001"}]}`
+	sum := sha256.New()
+	for _, p := range postings([]byte(object)) {
+		fmt.Fprintf(sum, "%x=%x\n", p.prefix, p.value)
+	}
+	if got, want := fmt.Sprintf("%d %.12x", format, sum.Sum(nil)), "1 b7483492fba8a53e63a1a85e"; got != want {
+		t.Errorf("the keys are %s, not %s: raise the format", got, want)
+	}
+}

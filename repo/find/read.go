@@ -1,0 +1,199 @@
+package find
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
+	"github.com/serviceledger/slnode/repo/view"
+)
+
+// Reader asks the indexes, as they are at one moment.
+type Reader struct {
+	view *view.View
+	txn  *kv.Txn
+
+	iterators map[byte]*kv.Iterator // one for each table
+}
+
+// Read lets somebody ask. The reader is good as long as ask runs.
+func (x *Index) Read(ask func(*Reader) error) error {
+	return x.view.Read(func(txn *kv.Txn) error {
+		r := &Reader{view: x.view, txn: txn, iterators: map[byte]*kv.Iterator{}}
+		defer func() {
+			for _, it := range r.iterators {
+				it.Close()
+			}
+		}()
+		return ask(r)
+	})
+}
+
+// Posting is an entry that is about a value.
+type Posting struct {
+	Value observable.Value
+	Role  observable.Role
+	Date  int64 // the entry's date_added
+}
+
+func (r *Reader) iterator(table byte) *kv.Iterator {
+	if r.iterators[table] == nil {
+		r.iterators[table] = r.txn.NewIterator(tableKey(table))
+	}
+	return r.iterators[table]
+}
+
+// Exact visits the entries that are about a value, the newest first, until visit returns false.
+func (r *Reader) Exact(v observable.Value, visit func(Posting) (bool, error)) error {
+	prefix := valueKey(v)
+	it := r.iterator(store.TableValue)
+	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
+		if len(it.Item().Key()) != len(prefix)+8 { // of a value whose key begins as this one's does
+			continue
+		}
+		p, err := postingOf(it.Item())
+		if err != nil {
+			return err
+		}
+		p.Value = v
+		if more, err := visit(p); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// Within visits the entries that are about what a value contains, in the order of keys, until visit returns false.
+func (r *Reader) Within(v observable.Value, visit func(Posting) (bool, error)) error {
+	it, start := r.iterator(store.TableValue), len(tableKey(store.TableValue))
+	for _, span := range v.Within() {
+		for it.Seek(tableKey(store.TableValue, span.First)); it.Valid(); it.Next() {
+			k := it.Item().Key()
+			if len(k) < start+10 || !span.Has(k[start:len(k)-9]) {
+				break
+			}
+			p, err := postingOf(it.Item())
+			if err == nil && p.Value.Kind == 0 {
+				p.Value, err = r.valueIn(p.Date, bytes.Clone(k[start:len(k)-9]))
+			}
+			if err != nil {
+				return err
+			}
+			if p.Value == v || p.Value.Kind == 0 {
+				continue
+			}
+			if more, err := visit(p); err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// postingOf reads the entry of a value at which an iterator stands.
+func postingOf(item *kv.Item) (p Posting, err error) {
+	k := item.Key()[len(tableKey(store.TableValue)):]
+	p.Date = dateOf(k)
+	err = item.Show(func(data []byte) error {
+		if len(data) == 0 || len(k) < 10 {
+			return fmt.Errorf("%w: of a value", errDamaged)
+		}
+		p.Role = observable.Role(data[0])
+		p.Value, _ = observable.FromKey(k[:len(k)-9])
+		return nil
+	})
+	return p, err
+}
+
+// valueIn gives the value of an entry that has a key from which it can't be told.
+func (r *Reader) valueIn(date int64, key []byte) (v observable.Value, err error) {
+	e, err := r.Entry(date, true)
+	if err != nil || e == nil {
+		return v, err
+	}
+	found, _ := observable.FromObject(e.Object)
+	for _, f := range found {
+		if bytes.Equal(f.Value.Key(), key) {
+			return f.Value, nil
+		}
+	}
+	return v, nil
+}
+
+// Pointer is a reference from an entry.
+type Pointer struct {
+	Kind string
+	Date int64 // the entry's date_added
+}
+
+// References visits the entries that refer to an object, by the property in which they do and the newest first, up to
+// so many of each property; more says of which there are more.
+func (r *Reader) References(id string, most int, visit func(Pointer) (bool, error)) (more []string, err error) {
+	prefix := tableKey(store.TableReference, []byte(id), []byte{0})
+	it := r.iterator(store.TableReference)
+	kind, count := "", 0
+	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); {
+		rest := it.Item().Key()[len(prefix):]
+		name, _, found := bytes.Cut(rest, []byte{0})
+		if !found || len(rest) != len(name)+9 {
+			return more, fmt.Errorf("%w: of a reference", errDamaged)
+		}
+		if string(name) != kind {
+			kind, count = string(name), 0
+		}
+		if count++; count > most {
+			more = append(more, kind)
+			it.Seek(slices.Concat(prefix, name, []byte{1}))
+			continue
+		}
+		if on, err := visit(Pointer{kind, dateOf(rest)}); err != nil || !on {
+			return more, err
+		}
+		it.Next()
+	}
+	return more, nil
+}
+
+// Word visits the date_added of the entries that have a word, the newest first, until visit returns false.
+func (r *Reader) Word(word string, visit func(date int64) (bool, error)) error {
+	prefix := wordKey(word)
+	it := r.iterator(store.TableWord)
+	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
+		if on, err := visit(dateOf(it.Item().Key())); err != nil || !on {
+			return err
+		}
+	}
+	return nil
+}
+
+// Beginning visits the date_added of the entries that have a word with a beginning, by the word, until visit returns
+// false. An entry may come several times.
+func (r *Reader) Beginning(beginning string, visit func(date int64) (bool, error)) error {
+	prefix := tableKey(store.TableWord, []byte(beginning))
+	it := r.iterator(store.TableWord)
+	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
+		if on, err := visit(dateOf(it.Item().Key())); err != nil || !on {
+			return err
+		}
+	}
+	return nil
+}
+
+// HasWord reports whether an entry has a word.
+func (r *Reader) HasWord(word string, date int64) (bool, error) {
+	return r.txn.Has(posting{prefix: wordKey(word)}.key(date))
+}
+
+// Entry gives the entry with a date_added; nil if there is none.
+func (r *Reader) Entry(date int64, withObject bool) (*view.Entry, error) {
+	return r.view.EntryAt(r.txn, date, withObject)
+}
+
+// IsLast reports whether an entry is the last version in its member's line of its object.
+func (r *Reader) IsLast(e *view.Entry) (bool, error) { return r.view.IsLast(r.txn, e) }
+
+// Leads reports whether the line that an entry is of is the one that is served, among all collections.
+func (r *Reader) Leads(e *view.Entry) (bool, error) { return r.view.Leads(r.txn, e) }
