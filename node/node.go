@@ -25,6 +25,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
@@ -51,6 +52,7 @@ type Node struct {
 	witness *witness
 	state   *state.Shared
 	disk    *problem.Disk
+	terms   *money.Terms
 	clock   *problem.Clock
 	trail   *auditlog.Trail
 

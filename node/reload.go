@@ -13,7 +13,7 @@ func (n *Node) newReloader() *control.Reloader {
 			{Name: "feeds", Apply: func(c config.Config) error { return n.feeds.Reload(c.Feeds) }, Take: func(now *config.Config, c config.Config) { now.Feeds = c.Feeds }},
 			{Name: "webhooks", Apply: func(c config.Config) error { return n.webhooks.Reload(c.Webhooks) }, Take: func(now *config.Config, c config.Config) { now.Webhooks = c.Webhooks }},
 			{Name: "limits", Apply: n.limit, Take: func(now *config.Config, c config.Config) {
-				now.TAXII.RateLimit, now.Storage.MinFree = c.TAXII.RateLimit, c.Storage.MinFree
+				now.TAXII.RateLimit, now.Storage.MinFree, now.Limits, now.Publish.Reserve = c.TAXII.RateLimit, c.Storage.MinFree, c.Limits, c.Publish.Reserve
 			}},
 		},
 	}
@@ -22,6 +22,8 @@ func (n *Node) newReloader() *control.Reloader {
 func (n *Node) limit(c config.Config) error {
 	n.protocol.SetRateLimit(int(c.TAXII.RateLimit))
 	n.disk.Keep(uint64(c.Storage.MinFree))
+	n.terms.Set(c)
+	n.outbox.Stored.Notify() // what waits may be allowed now
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
@@ -22,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
@@ -33,7 +33,6 @@ import (
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
-	"github.com/serviceledger/slnode/repo/outbox"
 )
 
 // wire makes the parts and connects them, from the bottom up.
@@ -79,11 +78,11 @@ func (n *Node) wirePipelines() error {
 		return err
 	}
 	fresh := publish.NewFresh(n.host)
-	n.gossip = &gossip{}
+	n.gossip, n.terms = &gossip{}, money.NewTerms(config)
 	n.minter = publish.NewMinter(publish.Config{
 		Outbox: outbox, View: view, State: n.state, Fresh: fresh, Ledger: n.ledger, GenesisHash: n.consortium.GenesisHash,
 		GenesisID: n.consortium.GenesisID, Consortium: n.consortium.ID, LeaseKey: leaseKey, Announcer: n.gossip,
-		Disk: n.disk, Sole: n.sole, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
+		Disk: n.disk, Sole: n.sole, Terms: n.terms, Condition: publishing, Log: n.log, Timeout: publish.Timeout,
 	})
 	own := replicate.NewOwn(n.log)
 	n.sealer = &publish.Sealer{
@@ -136,7 +135,7 @@ func (n *Node) wireTasks() error {
 		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,
 	}
 	n.publisher = &accept.Publisher{
-		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Anchor: anchor(n.repo.Config.Publish.Anchor, n.repo.Config.Publish), Wait: n.repo.Config.TAXII.PublishWait.Duration,
+		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Terms: n.terms, Book: n.repo.Daybook, Anchor: accept.Anchor(n.repo.Config.Publish.Anchor, n.repo.Config.Publish), Wait: n.repo.Config.TAXII.PublishWait.Duration,
 		Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
 		Shown: n.shown, Watching: n.watcher.State,
 	}
@@ -161,21 +160,9 @@ func (n *Node) wireTasks() error {
 	n.gaps = &proof.GapWatch{Missing: n.notary.Missing, Round: func() uint64 { return n.watcher.State().Cursor }, Crosscheck: n.notary.Crosscheck, Log: n.log}
 	n.feeds = &feeds.Feeds{
 		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail, Stages: n.stages,
-		Anchor: anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
+		Anchor: accept.Anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
 	}
 	return n.feeds.Load()
-}
-
-// anchor is how objects go onto the chain, as a word of the configuration says it.
-func anchor(word string, c config.Publish) outbox.Anchor {
-	a := outbox.Anchor{Most: wire.MaxBatch, Bytes: publish.MaxBatchBytes}
-	switch word {
-	case config.AnchorAuto:
-		a.From = int(c.BatchFrom)
-	case config.AnchorBatch:
-		a.From = 2 // for one, an NFT of its own costs the same
-	}
-	return a
 }
 
 // wireDoors makes what clients and the operator see.
@@ -205,7 +192,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

@@ -38,6 +38,14 @@ func (e *RetryAfterError) Error() string {
 	return fmt.Sprintf("try again in %v", e.After)
 }
 
+// LimitError refuses what is more than somebody may bring, until After. 429; the reason is shown to the client.
+type LimitError struct {
+	Reason string
+	After  time.Duration
+}
+
+func (e *LimitError) Error() string { return e.Reason }
+
 // Owner changes what the organisation that owns the node offers. by is an administrator of it, without limits.
 type Owner interface {
 	// DescribeRoot gives the organisation's API root a title and a description,

@@ -73,12 +73,15 @@ func problemOf(err error) *problem {
 		p       *problem
 		invalid *InvalidError
 		retry   *RetryAfterError
+		limit   *LimitError
 	)
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &invalid):
 		return problemf(http.StatusUnprocessableEntity, "%s", invalid.Reason)
+	case errors.As(err, &limit):
+		return retryLater(http.StatusTooManyRequests, limit.After, limit.Reason)
 	case errors.As(err, &retry):
 		return retryLater(http.StatusServiceUnavailable, retry.After, "The server is busy.")
 	case errors.Is(err, ErrUnauthorized):

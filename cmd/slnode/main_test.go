@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,11 +56,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fund":  fund,
-			"many":  many,
-			"mark":  mark,
-			"exits": exits,
-			"until": until,
+			"fund":      fund,
+			"many":      many,
+			"mark":      mark,
+			"exits":     exits,
+			"until":     until,
+			"configure": configure,
+			"hangup":    hangup,
 		},
 	})
 }
@@ -82,6 +86,25 @@ func fund(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, err := chain.Fund(context.Background(), account, amount*1_000_000)
 	ts.Check(err)
+}
+
+// configure REPO KEY VALUE sets a key of a repository's configuration, where it stands first.
+func configure(ts *testscript.TestScript, _ bool, args []string) {
+	path := filepath.Join(ts.MkAbs(args[0]), "config.toml")
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	at := regexp.MustCompile("(?m)^" + args[1] + " = .*$").FindIndex(text)
+	if at == nil {
+		ts.Fatalf("there is no key %s", args[1])
+	}
+	ts.Check(os.WriteFile(path, slices.Concat(text[:at[0]], []byte(args[1]+" = "+args[2]), text[at[1]:]), 0o600))
+}
+
+// hangup REPO has the daemon of a repository read its configuration again.
+func hangup(ts *testscript.TestScript, _ bool, args []string) {
+	var daemon struct{ PID int }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], "daemon.json"))), &daemon))
+	ts.Check(syscall.Kill(daemon.PID, syscall.SIGHUP))
 }
 
 // exits CODE COMMAND... runs a command that must exit with a code.

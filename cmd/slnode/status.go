@@ -85,6 +85,7 @@ func printAbsent(w io.Writer, s health.Status) {
 func printStatus(w io.Writer, s health.Status) {
 	printDaemon(w, s)
 	printPublishing(w, s)
+	printLimits(w, s)
 	printFollowing(w, s)
 	printStores(w, s)
 	printOutside(w, s)
@@ -139,6 +140,13 @@ func printPublishing(w io.Writer, s health.Status) {
 		if words := s.Money.Forecast.String(); words != "" {
 			fmt.Fprintf(w, "money\twhat objects can spend, %s ALGO, %s\n", s.Money.Spendable, words)
 		}
+		fmt.Fprintf(w, "reserve\t%s ALGO of what is free is left by objects, for other keys, withdrawals and records of membership\n", s.Money.Reserve)
+	}
+}
+
+func printLimits(w io.Writer, s health.Status) {
+	for _, use := range s.Money.Limits {
+		fmt.Fprintf(w, "limit\t%s\n", oneLine(printable(use.String())))
 	}
 }
 

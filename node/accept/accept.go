@@ -20,10 +20,12 @@ import (
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -37,6 +39,8 @@ type Publisher struct {
 	State      *state.Shared
 	Recipients recipients
 	Fees       publish.FeeSource
+	Terms      *money.Terms  // nil: a day may bring whatever comes
+	Book       *daybook.Book // what came in today; nil without terms
 	Anchor     outbox.Anchor // how what clients post goes onto the chain
 	Wait       time.Duration // for confirmation, before the answer
 	Delay      Delay
@@ -83,18 +87,34 @@ func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
 
 // Accept takes the good ones of the objects in, as a client posts them. It gives the id of their status.
 func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
-	id, refused, err := p.accept(who, c, into, a, p.Anchor)
+	id, refused, err := p.accept(who, c, into, a, terms{p.Anchor, p.quota(who), false})
 	p.Outbox.Stages.Refused(stages.Own, refused)
 	return id, err
 }
 
 // AcceptAs takes the good ones in, and says how they go onto the chain. What it refuses counts where it comes from.
+// Where not all that a day may bring is enough for them, it is a [taxii.LimitError], and they are to come again.
 func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (string, error) {
-	id, _, err := p.accept(who, c, into, a, as)
+	id, _, err := p.accept(who, c, into, a, terms{as, p.Terms.QuotaOfAll(), true})
 	return id, err
 }
 
-func (p *Publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (id string, refused int, err error) {
+// quota is what a day may bring by a client.
+func (p *Publisher) quota(who taxii.Principal) daybook.Quota {
+	if who.User == auditlog.Operator {
+		return p.Terms.QuotaOfAll()
+	}
+	return p.Terms.Quota(who.User)
+}
+
+// terms are how a request is taken in.
+type terms struct {
+	as    outbox.Anchor
+	quota daybook.Quota // how much of it, at most
+	whole bool          // or not at all
+}
+
+func (p *Publisher) accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, t terms) (id string, refused int, err error) {
 	if err := p.Disk.Room(); err != nil {
 		return "", 0, err
 	}
@@ -102,13 +122,17 @@ func (p *Publisher) accept(who taxii.Principal, c taxii.Collection, into consort
 	if err != nil {
 		return "", 0, err
 	}
-	in := b.intake(who.User, as)
+	in := b.intake(who.User, t.as)
 	defer in.request.End()
+	in.request.Limit(t.quota)
 	if err := b.each(in.add); err != nil {
 		return "", 0, err
 	}
 	if err := in.finish(); err != nil {
 		return "", 0, err
+	}
+	if in.over != nil && (t.whole || in.refused == len(b.Lines)) {
+		return "", in.refused, &taxii.LimitError{Reason: in.over.Error(), After: time.Until(in.over.Opens)}
 	}
 	for _, line := range b.Lines {
 		if line.Failure != "" {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -27,6 +28,9 @@ type intake struct {
 	waiting []outbox.Submission
 	lines   []int // which line each of them has
 	bytes   int   // of their content, as far as it is here
+
+	over    *daybook.OverError // what a day may bring is reached
+	refused int                // … and that is why so many were not taken in
 }
 
 // intake begins to take in, as the request of a user. Its request must be ended.
@@ -122,6 +126,12 @@ func (in *intake) takePart(submissions []outbox.Submission, lines []int) error {
 	}
 	items, err := in.accept(submissions)
 	for i, item := range items {
+		if item.Over != nil {
+			line := &in.Lines[lines[i]]
+			line.Failure, line.Note = item.Over.Error(), ""
+			in.over, in.refused = item.Over, in.refused+1
+			continue
+		}
 		in.accepted(&in.Lines[lines[i]], submissions[i].Item, item)
 		submissions[i].Payload = nil
 	}

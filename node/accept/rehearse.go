@@ -3,11 +3,14 @@ package accept
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -15,7 +18,7 @@ import (
 var _ taxii.Rehearser = (*Publisher)(nil)
 
 // Rehearse tells what Publish would do: who would read each object, what it would cost, what would be refused.
-func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Rehearsal, error) {
+func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.Collection, a taxii.Addition) (taxii.Rehearsal, error) {
 	into, err := p.target(c)
 	if err != nil {
 		return taxii.Rehearsal{}, err
@@ -37,10 +40,12 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 		return taxii.Rehearsal{}, err
 	}
 	cost := costs{as: p.Anchor, pays: map[int]bool{}}
+	var fresh []int
 	err = b.each(func(at int, s outbox.Submission) error {
 		refused, err := b.foresee(at, s)
 		if err == nil && !refused {
 			cost.add(at, len(s.Payload))
+			fresh = append(fresh, at)
 		}
 		return err
 	})
@@ -49,6 +54,9 @@ func (p *Publisher) Rehearse(ctx context.Context, _ taxii.Principal, c taxii.Col
 	}
 	readers := p.readersOf(into)
 	result.Batched = p.Anchor.From > 0 && cost.fresh >= p.Anchor.From
+	if err := b.foreseeLimits(who, fresh, func(at int) bool { return !result.Batched || cost.pays[at] }); err != nil {
+		return taxii.Rehearsal{}, err
+	}
 	result.AsSingle, result.AsBatch = priceOf(cost.fresh, fee), priceOf(len(cost.pays), fee)
 	for i, line := range b.Lines {
 		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
@@ -81,6 +89,28 @@ func (b *Batch) foresee(at int, s outbox.Submission) (refused bool, err error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// foreseeLimits refuses what a day may not bring any more, of new objects in their order, of which some pay.
+func (b *Batch) foreseeLimits(who taxii.Principal, fresh []int, pays func(at int) bool) error {
+	quota := b.quota(who)
+	if quota.IsNone() || b.Book == nil {
+		return nil
+	}
+	tally, err := b.Book.Tally(quota, who.User, daybook.DayOf(time.Now()))
+	if err != nil {
+		return err
+	}
+	for _, at := range fresh {
+		money := microalgo.Amount(0)
+		if pays(at) {
+			money = microalgo.PerNFT
+		}
+		if over := tally.Take(money); over != nil {
+			b.Lines[at].Failure, b.Lines[at].Note = over.Error(), ""
+		}
+	}
+	return nil
 }
 
 // costs counts new objects, and which of them would be the first of a batch if all went in batches.

@@ -345,7 +345,7 @@ func (s *sink) free(ctx context.Context) uint64 {
 	if err != nil {
 		return 0
 	}
-	return funds.Free() - min(funds.Free(), uint64(s.State.ToRekey())*ledger.Cost(1, ledger.LowestFee))
+	return funds.Free() - min(funds.Free(), uint64(s.Publisher.Terms.Kept(s.State.ToRekey(), ledger.LowestFee)))
 }
 
 // The words for how objects without a marking are treated; a TLP level is another.

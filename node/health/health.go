@@ -50,6 +50,7 @@ type Observer struct {
 	Stages      *stages.Stages
 	Sealing     *problem.Monitor
 	Publishing  *problem.Monitor
+	Terms       *money.Terms
 	Certificate *problem.Monitor // of an ACME authority's certificate
 	Requests    *Requests
 	Log         *slog.Logger
@@ -182,7 +183,7 @@ func (o *Observer) publishing(ctx context.Context, s *Status) error {
 		s.Publishing.Funds = err.Error()
 	}
 	s.Publishing.Free, s.Publishing.Locked = funds.Free(), funds.Locked
-	s.Publishing.Reserved = uint64(o.State.ToRekey()) * ledger.Cost(1, ledger.LowestFee)
+	s.Publishing.Reserved = uint64(o.Terms.Kept(o.State.ToRekey(), ledger.LowestFee))
 	return o.money(s, err == nil)
 }
 
@@ -193,6 +194,9 @@ func (o *Observer) money(s *Status, known bool) (err error) {
 	if known {
 		s.Money.Spendable = microalgo.Amount(s.Publishing.Free).Less(s.Money.Reserve)
 		spendable = &s.Money.Spendable
+	}
+	if s.Money.Limits, err = o.Terms.Uses(o.Repo.Daybook, time.Now()); err != nil {
+		return err
 	}
 	s.Money.Forecast, err = money.Foresee(o.Repo.Daybook, time.Now(), spendable)
 	return err

@@ -60,7 +60,7 @@ var (
 	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
-	descReserved     = describe("account_reserved_microalgo", "What is kept of that for other keys of this organisation's collections.")
+	descReserved     = describe("account_reserved_microalgo", "What objects leave of that, for other keys of collections, withdrawals and records of membership.")
 	descSpendRate    = describe("account_spent_microalgo_a_day", "What a day of the last week took out of the account: fees and deposits, without what came back.")
 	descLasts        = describe("account_lasts_days", "For how many days what objects can spend is enough, at that rate; absent where nothing is spent, and in a node's first day.")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")

@@ -34,7 +34,7 @@ type Status struct {
 		Free     uint64              `json:"free_microalgo"` // what can be spent
 		Locked   uint64              `json:"locked_microalgo"`
 		Releases uint64              `json:"releasable_microalgo"`  // of what is locked, what the NFTs of objects and batches keep; counted once a minute
-		Reserved uint64              `json:"reserved_microalgo"`    // of what can be spent, for other keys of this organisation's collections; no object gets it
+		Reserved uint64              `json:"reserved_microalgo"`    // of what can be spent, for other keys of collections, withdrawals and records; no object gets it
 		Funds    string              `json:"funds_error,omitempty"` // why that is not known
 	} `json:"publishing"`
 

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
@@ -94,7 +95,7 @@ func (r *Registrar) mayTakeOver(ctx context.Context, account string) error {
 		return err
 	}
 	if funds.Amount < newAccountNeeds {
-		return problem.Input(fmt.Errorf("the new account %s has %s ALGO: send it at least %s, then repeat the command", account, publish.Algo(funds.Amount), publish.Algo(newAccountNeeds)))
+		return problem.Input(fmt.Errorf("the new account %s has %s ALGO: send it at least %s, then repeat the command", account, microalgo.Amount(funds.Amount), microalgo.Amount(newAccountNeeds)))
 	}
 	return nil
 }

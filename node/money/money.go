@@ -1,6 +1,6 @@
 // Package money says what this organisation's account can pay for, and for how long: what a console, `slnode status`,
-// its --check and the metrics show of it is one [Report]. money.go has that, forecast.go how long it lasts, history.go
-// what was spent, by days.
+// its --check and the metrics show of it is one [Report]. money.go has that, terms.go the reserve and what a day may
+// bring, purse.go what can be paid now, forecast.go how long it lasts, history.go what was spent, by days.
 package money
 
 import (
@@ -14,4 +14,6 @@ type Report struct {
 	Spendable microalgo.Amount `json:"spendable_microalgo"` // what objects can spend: what is free, without the reserve
 	Reserve   microalgo.Amount `json:"reserve_microalgo"`   // what objects leave
 	Forecast  Forecast         `json:"forecast"`
+	// Limits are how much of what a day may bring is used.
+	Limits []Use `json:"limits,omitempty"`
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -19,6 +20,7 @@ type flight struct {
 	over  chan struct{} // closed when the flight has ended
 	bulk  bool          // some of it is
 	users []string      // who it is for
+	sort  money.Sort    // what each of it costs
 
 	mu      sync.Mutex
 	taken   time.Time // when algod took it; zero if it hasn't
@@ -119,7 +121,7 @@ func (l *flights) begin(g outbox.Group, items map[uint64]outbox.Item) *flight {
 	f := &flight{Group: g, over: make(chan struct{})}
 	for _, number := range g.Items {
 		item := items[number]
-		f.bulk = item.Bulk // as they all are
+		f.bulk, f.sort = item.Bulk, sortOf(item) // as they all are, or cost as much
 		if item.User != "" && !slices.Contains(f.users, item.User) {
 			f.users = append(f.users, item.User)
 		}
@@ -137,7 +139,7 @@ func (l *flights) replace(g outbox.Group) *flight {
 	f := &flight{Group: g, over: make(chan struct{})}
 	if old != nil {
 		f.over = old.over // anyone who waits for the group's end waits on
-		f.bulk, f.users = old.bulk, old.users
+		f.bulk, f.users, f.sort = old.bulk, old.users, old.sort
 	}
 	l.byNumber[g.Number] = f
 	return f

@@ -294,11 +294,6 @@ func TestTheFeeIsTheUsualOneWhereItIsNotKnown(t *testing.T) {
 	if fee := MinFee(t.Context(), feeSource{2000, errNetwork}); fee != ledger.LowestFee {
 		t.Errorf("where it is not known it is %d", fee)
 	}
-	for micro, want := range map[uint64]string{12_000_345: "12.000345", 1_000_000: "1.000000", 999_999: "0.999999", 0: "0.000000"} {
-		if s := Algo(micro); s != want {
-			t.Errorf("%d is written as %s", micro, s)
-		}
-	}
 }
 
 func TestWhoDoesNotWaitIsToldWhatItWaitedFor(t *testing.T) {

@@ -31,9 +31,11 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
@@ -66,6 +68,7 @@ type Config struct {
 	Hint        func(round uint64) // tells our own watcher
 	Disk        *problem.Disk
 	Sole        *sole.Sole
+	Terms       *money.Terms // nil: nothing is kept but for other keys
 	Condition   *problem.Monitor
 	Log         *slog.Logger
 	Timeout     time.Duration // until a group that algod has taken is looked after
@@ -368,43 +371,30 @@ func (m *Minter) lease(item outbox.Item) (lease [32]byte) {
 	return lease
 }
 
-// affordable cuts a batch down to what the account can pay for beside what is in flight.
+// affordable cuts a batch down to what the account can pay for beside what is in flight. Objects leave the reserve: a
+// member can be removed, and something withdrawn, when all is spent.
 func (m *Minter) affordable(ctx context.Context, params ledger.Params, items []outbox.Item) ([]outbox.Item, *obstacle, error) {
 	funds, err := m.Ledger.Funds(ctx)
 	if err != nil {
 		return nil, algodProblem(err), nil
 	}
-	reserved := 0
+	purse := money.NewPurse(microalgo.Amount(funds.Free()), m.Terms.Kept(m.State.ToRekey(), params.MinFee), params.MinFee)
 	for _, f := range m.flights.list() {
-		reserved += len(f.Items)
+		purse.Spend(f.sort, len(f.Items))
 	}
-	free, one := funds.Free(), ledger.Cost(1, params.MinFee)
-	free -= min(free, uint64(reserved)*one)
-	// Objects leave what it takes to give each collection another key: a member can be removed when all is spent.
-	kept := uint64(m.State.ToRekey()) * one
-	payable := items[:0:0]
-	for _, item := range items {
-		cost, leaves := one, uint64(0)
-		switch {
-		case isDestroy(item):
-			cost = params.MinFee
-		case item.Note.Kind == wire.KindObject, item.Note.Kind == wire.KindBatch:
-			leaves = kept
-		}
-		if cost+leaves <= free {
-			free -= cost
-			payable = append(payable, item)
-		}
+	payable := without(items, func(item outbox.Item) bool { return !purse.Pay(sortOf(item)) })
+	if len(payable) == 0 {
+		return nil, &obstacle{Problem: "funds", Detail: purse.Lacking(m.Ledger.Address())}, nil
 	}
-	if items = payable; len(items) == 0 {
-		detail := fmt.Sprintf("account %s has %s ALGO to spend, an NFT costs %s", m.Ledger.Address(), Algo(funds.Free()), Algo(one))
-		if kept > 0 {
-			detail += fmt.Sprintf(" and leaves %s for other keys of this organisation's collections", Algo(kept))
-		}
-		return nil, &obstacle{Problem: "funds", Detail: detail + "; send it ALGO and publishing goes on by itself"}, nil
-	}
-	return items, nil, nil
+	return payable, nil, nil
 }
 
-// Algo writes an amount of microalgo in ALGO.
-func Algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
+func sortOf(item outbox.Item) money.Sort {
+	switch {
+	case isDestroy(item):
+		return money.End
+	case item.Note.Kind == wire.KindObject, item.Note.Kind == wire.KindBatch:
+		return money.Object
+	}
+	return money.Record
+}

@@ -1,7 +1,7 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
-// also adds and removes them in the text of the file), publish.go how objects go onto the chain, follow.go by what the
-// chain is followed, reload.go tells what has changed.
+// also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
+// day may bring, follow.go by what the chain is followed, reload.go tells what has changed.
 package config
 
 import (
@@ -27,6 +27,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/serviceledger/slnode/internal/disk"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/wire"
 )
 
@@ -75,6 +76,7 @@ type Config struct {
 		Explorer           string   `toml:"explorer"`
 	} `toml:"algorand"`
 	Publish Publish `toml:"publish"`
+	Limits  Limits  `toml:"limits"`
 	Console struct {
 		Hosts []string `toml:"hosts"` // by which browsers may call this node
 	} `toml:"console"`
@@ -153,6 +155,7 @@ func Default() Config {
 	c.Publish.Anchor = AnchorAuto
 	c.Publish.BatchFrom = 101
 	c.Publish.Feeds = AnchorBatch
+	c.Publish.Reserve = microalgo.Text(200 * microalgo.PerTransaction)
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
 	c.Log.Level = "info"
@@ -294,7 +297,7 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds))...)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), c.Limits.check())...)
 }
 
 func checkHostPort(address string, optional bool) error {

@@ -86,12 +86,12 @@ func TestHowObjectsGoOntoTheChainIsConfigured(t *testing.T) {
 	dir := newConfigured(t)
 	c, err := Read(dir)
 	must(t, err)
-	if c.Publish != (Publish{Anchor: AnchorAuto, BatchFrom: 101, Feeds: AnchorBatch}) {
+	if c.Publish != (Publish{Anchor: AnchorAuto, BatchFrom: 101, Feeds: AnchorBatch, Reserve: 200_000}) {
 		t.Errorf("by default it is %+v", c.Publish)
 	}
 	c, err = Load(Path(dir), []string{"SLNODE_PUBLISH_ANCHOR=single", "SLNODE_PUBLISH_BATCH_FROM=2", "SLNODE_PUBLISH_FEEDS=auto", "SLNODE_PUBLISH_RELEASE_AFTER=24h"})
 	must(t, err)
-	if want := (Publish{Anchor: AnchorSingle, BatchFrom: 2, Feeds: AnchorAuto, ReleaseAfter: Optional{24 * time.Hour}}); c.Publish != want {
+	if want := (Publish{Anchor: AnchorSingle, BatchFrom: 2, Feeds: AnchorAuto, ReleaseAfter: Optional{24 * time.Hour}, Reserve: 200_000}); c.Publish != want {
 		t.Errorf("it is %+v, want %+v", c.Publish, want)
 	}
 	if text, err := c.Publish.ReleaseAfter.MarshalText(); err != nil || string(text) != "24h0m0s" {

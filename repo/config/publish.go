@@ -4,6 +4,8 @@ import (
 	"encoding"
 	"fmt"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/microalgo"
 )
 
 // Publish says how what is published goes onto the chain.
@@ -12,6 +14,8 @@ type Publish struct {
 	BatchFrom    int64    `toml:"batch_from"`    // objects
 	Feeds        string   `toml:"feeds"`         // … of what feeds bring
 	ReleaseAfter Optional `toml:"release_after"` // 0: never
+	// Reserve is what objects leave in the account: for other keys of collections, withdrawals, records of membership.
+	Reserve microalgo.Text `toml:"reserve"`
 }
 
 // How objects go onto the chain.

@@ -88,6 +88,15 @@ func (t *Tally) over(limit, most, used string) *OverError {
 	return &OverError{Limit: limit, Most: most, Used: used, Opens: (t.day + 1).Begin()}
 }
 
+// Tally reads what came in on a day so far, by a user and by all.
+func (b *Book) Tally(quota Quota, by string, day Day) (t *Tally, err error) {
+	err = b.store.Read(func(txn *kv.Txn) error {
+		t, err = Begin(txn, quota, by, day)
+		return err
+	})
+	return t, err
+}
+
 // Used tells what came in today, by a user and by all.
 func (b *Book) Used(day Day, by string) (user, all Sums, err error) {
 	err = b.Each(day, day, func(line Line) error {
