@@ -73,6 +73,7 @@ var layers = map[string][]string{
 	"node/publish": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/retry", "internal/seal",
 		"internal/signal", "internal/stix", "internal/wire", "node/auditlog", "node/money", "node/problem", "node/sole", "node/stages", "node/state", "p2p", "repo/outbox", "repo/view"},
 	"node/stages":     {},
+	"node/search":     {"internal/observable", "internal/stix", "internal/wire", "node/state", "repo/find", "repo/outbox", "repo/view", "taxii"},
 	"node/disclosure": {"internal/consortium", "internal/stix", "internal/wire", "node/problem", "node/state", "repo/outbox", "repo/view"},
 	"node/withdraw": {"internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog", "node/disclosure", "node/problem", "node/publish",
 		"node/state", "p2p", "repo/outbox", "repo/view", "taxii"},

@@ -132,3 +132,6 @@ func Words(text string) (words []string) {
 	}
 	return words
 }
+
+// WordsOf gives the words under which an object is found.
+func WordsOf(object []byte) []string { return extract(object).words }

@@ -255,7 +255,7 @@ func (w *world) checkAnswers(t testing.TB) {
 					return true, nil
 				}
 			}
-			must(t, r.Exact(v, take(true)))
+			must(t, r.Exact(v, 0, take(true)))
 			must(t, r.Within(v, take(false)))
 			for _, exact := range []bool{true, false} {
 				slices.Sort(got[exact])
@@ -286,7 +286,7 @@ func (w *world) checkReferences(t testing.TB, r *Reader, all []*view.Entry) {
 	}
 	for _, word := range []string{"lockbit", "lock", "emotet", "none"} {
 		var got []int64
-		must(t, r.Word(word, func(date int64) (bool, error) { got = append(got, date); return true, nil }))
+		must(t, r.Word(word, 0, func(date int64) (bool, error) { got = append(got, date); return true, nil }))
 		var want []int64
 		for _, e := range all {
 			if slices.Contains(extract(e.Object).words, word) {

@@ -46,11 +46,20 @@ func (r *Reader) iterator(table byte) *kv.Iterator {
 	return r.iterators[table]
 }
 
-// Exact visits the entries that are about a value, the newest first, until visit returns false.
-func (r *Reader) Exact(v observable.Value, visit func(Posting) (bool, error)) error {
+// from is the first key with a prefix that has a date_added before one; 0 is no bound.
+func from(prefix []byte, before int64) []byte {
+	if before == 0 {
+		return prefix
+	}
+	return posting{prefix: prefix}.key(before - 1)
+}
+
+// Exact visits the entries that are about a value, the newest first, until visit returns false: those with a date_added
+// before one, if that is not 0.
+func (r *Reader) Exact(v observable.Value, before int64, visit func(Posting) (bool, error)) error {
 	prefix := valueKey(v)
 	it := r.iterator(store.TableValue)
-	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
+	for it.Seek(from(prefix, before)); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
 		if len(it.Item().Key()) != len(prefix)+8 { // of a value whose key begins as this one's does
 			continue
 		}
@@ -157,11 +166,12 @@ func (r *Reader) References(id string, most int, visit func(Pointer) (bool, erro
 	return more, nil
 }
 
-// Word visits the date_added of the entries that have a word, the newest first, until visit returns false.
-func (r *Reader) Word(word string, visit func(date int64) (bool, error)) error {
+// Word visits the date_added of the entries that have a word, the newest first, until visit returns false: those before
+// one, if that is not 0.
+func (r *Reader) Word(word string, before int64, visit func(date int64) (bool, error)) error {
 	prefix := wordKey(word)
 	it := r.iterator(store.TableWord)
-	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
+	for it.Seek(from(prefix, before)); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
 		if on, err := visit(dateOf(it.Item().Key())); err != nil || !on {
 			return err
 		}
