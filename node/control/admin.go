@@ -78,6 +78,7 @@ func (a *API) serveNode(admin *mux.Router) {
 	spent.serve(admin, (&money.History{Book: a.Repo.Daybook, Now: time.Now}).Each)
 	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
 	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
+	takeMany.serve(admin, a.withdrawMany)
 	takeBack.serve(admin, a.Trail, func(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
 		list, err := a.Withdrawer.WithdrawAll(ctx, s)
 		if len(list) > 0 {
@@ -87,6 +88,15 @@ func (a *API) serveNode(admin *mux.Router) {
 		}
 		return list, err
 	})
+}
+
+// withdrawMany takes many objects back, and notes how many.
+func (a *API) withdrawMany(ctx context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error) {
+	done, err := a.Withdrawer.WithdrawMany(ctx, c, say)
+	if n := done.Objects; n > 0 && !c.DryRun {
+		a.Trail.Operator(ctx, taxii.Event{Name: taxii.EventWithdraw, Count: n})
+	}
+	return done, err
 }
 
 // idsOf are the ids of the first withdrawals, as many as the audit log names. All of a batch has none.

@@ -72,7 +72,7 @@ var endpointCases = []endpointCase{
 }
 
 // streams are answered with files and streams, and are no endpoints of the table.
-var streams = []string{"GET /admin/shared", "GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
+var streams = []string{"GET /admin/shared", "GET /admin/wallet/history", "GET /admin/withdraw/many", "GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
 
 func (c endpointCase) route() string {
 	path, _, _ := strings.Cut(c.path, "?")

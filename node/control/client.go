@@ -119,6 +119,11 @@ func (c *Client) Show(ctx context.Context, what string) (withdraw.Shown, error) 
 	return show.ask(ctx, c, what)
 }
 
+// WithdrawMany takes many objects back, see [withdraw.Withdrawer.WithdrawMany].
+func (c *Client) WithdrawMany(ctx context.Context, choice withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error) {
+	return takeMany.ask(ctx, c, choice, say)
+}
+
 // Shared visits what this organisation has published, see [disclosure.Register.Each].
 func (c *Client) Shared(ctx context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error) {
 	return shared.ask(ctx, c, q, visit)

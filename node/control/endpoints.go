@@ -83,6 +83,7 @@ var (
 
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
+	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{"/withdraw/many"} // which changes something all the same
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
 	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,6 +53,7 @@ type parts struct {
 	behind    error
 	connected map[peer.ID]time.Time
 	withdrawn []withdraw.Withdrawal
+	chosen    withdraw.Choice
 	steps     uint64 // of a crosscheck before it ends
 	directory map[string][]p2p.File
 	broken    error // of reading directories
@@ -156,6 +158,12 @@ func (p *parts) Each(_ context.Context, q disclosure.Query, visit func(disclosur
 
 func (p *parts) History(collection string) (disclosure.History, error) {
 	return disclosure.History{Changes: []disclosure.Change{{TxID: "T"}}}, p.note("history", collection)
+}
+
+func (p *parts) WithdrawMany(_ context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error) {
+	p.chosen = c
+	done := withdraw.Progress{Objects: 3, NFTs: 1, Done: 1}
+	return done, errors.Join(say(withdraw.Progress{Objects: 3}), p.err)
 }
 
 func (p *parts) WithdrawAll(_ context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {

@@ -67,10 +67,18 @@ func (w *Withdrawer) recall(of p2p.Published) (*acknowledged, error) {
 	return &kept, nil
 }
 
-func (w *Withdrawer) keep(a acknowledged) error {
+func encodeAcknowledged(a acknowledged) ([]byte, error) {
 	data, err := json.Marshal(a)
 	if err != nil {
-		return fmt.Errorf("storing who knows that asset %d is withdrawn: %w", a.Asset, err)
+		return nil, fmt.Errorf("storing who knows that asset %d is withdrawn: %w", a.Asset, err)
+	}
+	return data, nil
+}
+
+func (w *Withdrawer) keep(a acknowledged) error {
+	data, err := encodeAcknowledged(a)
+	if err != nil {
+		return err
 	}
 	return w.Outbox.SetMemo(acknowledgedMemo(a.of()), data)
 }

@@ -42,6 +42,7 @@ type desk struct {
 	statuses  []told
 	ended     map[uint64]int // how often the chain was asked to end an NFT
 	deposits  []outbox.Deposit
+	minting   bool // what somebody waits for is minted
 	cursor    uint64
 	left      int    // writes until the power fails; 0: it doesn't
 	failing   string // a method whose calls fail
@@ -87,7 +88,7 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) clear() {
 	d.byKey, d.replacing, d.memory, d.ended = map[string]int{}, map[uint64]bool{}, map[string][]byte{}, map[uint64]int{}
 	d.members, d.seen = map[peer.ID]bool{}, map[peer.ID]map[uint64]bool{}
-	d.items, d.events, d.statuses, d.asked, d.deposits, d.left, d.failing = nil, nil, nil, nil, nil, 0, ""
+	d.items, d.events, d.statuses, d.asked, d.deposits, d.left, d.failing, d.minting = nil, nil, nil, nil, nil, 0, "", false
 }
 
 // withdrawer is one that has just begun: nothing of the last one's memory is left.
@@ -178,6 +179,9 @@ func (d *desk) Find(key []byte) (outbox.Item, bool, error) {
 }
 
 func (d *desk) Item(number uint64) (outbox.Item, bool, error) {
+	if d.minting && number > 0 && number <= uint64(len(d.items)) && d.items[number-1].State == outbox.Stored {
+		d.mint(number)
+	}
 	if err := d.fails("Item"); err != nil {
 		return outbox.Item{}, false, err
 	}
@@ -236,6 +240,13 @@ func (d *desk) SetMemo(name string, data []byte) error {
 		return err
 	}
 	return d.write(func() { d.memory[name] = data })
+}
+
+func (d *desk) SetMemos(all map[string][]byte) error {
+	if err := d.fails("SetMemo"); err != nil {
+		return err
+	}
+	return d.write(func() { maps.Copy(d.memory, all) })
 }
 
 func (d *desk) ForgetMemo(name string) error { return d.write(func() { delete(d.memory, name) }) }
@@ -308,7 +319,10 @@ func (d *desk) Page(q view.Query) (entries []*view.Entry, more bool, _ error) {
 		if s.entry == nil || q.Member != "" && !d.chain.State.Ours(s.entry.Publisher) {
 			continue
 		}
-		if s.State == view.InView && s.entry.ID == q.IDs[0] && (q.Collection == view.Everything || q.Collection == s.entry.Collection) {
+		if len(q.IDs) > 0 && s.entry.ID != q.IDs[0] || q.After > 0 && s.entry.DateAdded <= q.After || len(q.Types) > 0 && !slices.Contains(q.Types, s.entry.Type) {
+			continue
+		}
+		if s.State == view.InView && (q.Collection == view.Everything || q.Collection == s.entry.Collection) {
 			entries = append(entries, s.entry)
 		}
 	}
@@ -365,6 +379,8 @@ func (d *desk) mint(number uint64) {
 
 // show lets the view know an NFT.
 func (d *desk) show(entry *view.Entry, publisher, txid string, asset uint64) {
+	entry.Type, _, _ = strings.Cut(entry.ID, "--")
+	entry.DateAdded = int64(len(d.events) + 1)
 	entry.TxID, entry.Asset, entry.Publisher, entry.Position = txid, asset, publisher, consortium.Position{Round: uint64(len(d.events) + 1)}
 	s := &shown{entry: entry, Event: view.Event{State: view.InView, Event: consortium.Event{
 		Position: entry.Position, TxID: txid, Asset: asset, Sender: publisher, Note: wire.Note{Kind: wire.KindObject},

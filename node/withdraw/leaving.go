@@ -17,11 +17,17 @@ import (
 // IsLeaving reports whether the end of an entry is on its way to the chain: its own, or that of the batch that it is
 // in.
 func IsLeaving(outbox finder, entry *view.Entry) (bool, error) {
-	item, found, err := outbox.Find(destroyKey(entry.Asset))
+	_, leaving, err := leavesBy(outbox, entry)
+	return leaving, err
+}
+
+// leavesBy gives the item that ends an entry.
+func leavesBy(box finder, entry *view.Entry) (item outbox.Item, leaving bool, err error) {
+	item, found, err := box.Find(destroyKey(entry.Asset))
 	if entry.Position.Index != 0 && err == nil && (!found || item.Failure != "") {
-		item, found, err = outbox.Find(endKey(publishedBy(entry)))
+		item, found, err = box.Find(endKey(publishedBy(entry)))
 	}
-	return found && item.Failure == "", err
+	return item, found && item.Failure == "", err
 }
 
 // publishedBy is what an entry is of.

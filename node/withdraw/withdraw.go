@@ -59,6 +59,7 @@ type Withdrawer struct {
 // outbox is what this organisation publishes, and what it has to remember.
 type box interface {
 	finder
+	items
 	memos
 	// Accept takes items in; one whose key is there already stays as it is.
 	Accept(submissions []outbox.Submission) ([]outbox.Item, error)
@@ -75,6 +76,8 @@ type finder interface {
 type memos interface {
 	Memo(name string) ([]byte, error)
 	SetMemo(name string, data []byte) error
+	// SetMemos sets some in one write.
+	SetMemos(all map[string][]byte) error
 	ForgetMemo(name string) error
 	// Memos lists some names that begin with a prefix, the greatest first.
 	Memos(prefix string, limit int) ([]string, error)
@@ -340,9 +343,7 @@ func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, er
 
 // Destroy takes the destruction of an NFT into the outbox, unless its release is there.
 func (w *Withdrawer) Destroy(ctx context.Context, asset uint64) (outbox.Item, error) {
-	items, err := w.Outbox.Accept([]outbox.Submission{{Unless: releaseKey(asset), Item: outbox.Item{
-		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals, By: auditlog.ActorIn(ctx).User,
-	}}})
+	items, err := w.Outbox.Accept([]outbox.Submission{destruction(ctx, asset)})
 	if err != nil {
 		return outbox.Item{}, err
 	}

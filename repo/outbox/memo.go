@@ -28,6 +28,22 @@ func (o *Outbox) SetMemo(name string, data []byte) error {
 	return nil
 }
 
+// SetMemos keeps some things under their names, in one write.
+func (o *Outbox) SetMemos(all map[string][]byte) error {
+	err := o.store.Write(func(txn *kv.Txn) error {
+		for name, data := range all {
+			if err := txn.Set(store.Key(store.TableMemo, []byte(name)), data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("writing %d memos: %w", len(all), err)
+	}
+	return nil
+}
+
 // ForgetMemo forgets what was kept under a name.
 func (o *Outbox) ForgetMemo(name string) error {
 	if err := o.store.Write(func(txn *kv.Txn) error { return txn.Delete(store.Key(store.TableMemo, []byte(name))) }); err != nil {

@@ -1,0 +1,270 @@
+package withdraw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/microalgo"
+	"github.com/serviceledger/slnode/internal/signal"
+	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/publish"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo/outbox"
+)
+
+// Progress is how far the withdrawal of many objects is, and what it costs at the lowest fee. Amounts are in microalgo.
+type Progress struct {
+	Objects int `json:"objects"` // that are chosen so far, and in the end
+	NFTs    int `json:"nfts"`    // whose destruction that takes, each a transaction
+	Records int `json:"records"` // … and of single objects of batches, or what has no NFT any more: each a transaction and an NFT
+	// Begun are transactions that were on their way before.
+	Begun int `json:"begun,omitempty"`
+	// Skipped are objects that are being published once more just now: withdraw them when that is complete.
+	Skipped int `json:"skipped,omitempty"`
+	Done    int `json:"done"` // transactions that the chain has
+
+	Fees   microalgo.Amount `json:"fee_microalgo"`
+	Locked microalgo.Amount `json:"locked_microalgo"`
+	Freed  microalgo.Amount `json:"freed_microalgo"`
+}
+
+// Transactions is how many there are, as far as is known.
+func (p Progress) Transactions() int { return p.NFTs + p.Records + p.Begun }
+
+func (p *Progress) count(one chosen) {
+	p.Objects += max(1, one.Objects)
+	p.Fees += microalgo.PerTransaction
+	if one.record {
+		p.Records, p.Locked = p.Records+1, p.Locked+microalgo.PerAsset
+		return
+	}
+	p.NFTs, p.Freed = p.NFTs+1, p.Freed+microalgo.PerAsset
+}
+
+const (
+	manyAtOnce  = 256  // are taken into the outbox in one write
+	manyWaiting = 4096 // are on their way to the chain at most, of one call: more than a round takes
+	sayEvery    = 500 * time.Millisecond
+)
+
+// many is one call on its way.
+type many struct {
+	*Withdrawer
+	Progress
+	taken   []chosen // not in the outbox yet
+	waiting []uint64 // items that the chain doesn't have yet, in their order
+	say     func(Progress) error
+	said    time.Time
+}
+
+// WithdrawMany takes all that is chosen back, and returns when the chain has it. It tells now and then how far it is.
+// What it has taken into the outbox is withdrawn whatever happens; who is interrupted calls it again, and it goes on
+// with the rest. Each object is withdrawn once. The memory that it takes does not grow with the number of objects.
+func (w *Withdrawer) WithdrawMany(ctx context.Context, c Choice, say func(Progress) error) (Progress, error) {
+	if err := c.check(); err != nil {
+		return Progress{}, err
+	}
+	if err := state.AwaitTip(ctx, w.Watcher); err != nil {
+		return Progress{}, err
+	}
+	m := &many{Withdrawer: w, say: say}
+	each := w.each
+	if len(c.Named) > 0 {
+		each = w.eachNamed
+	}
+	err := each(c, func(one chosen) error {
+		if c.DryRun && one.begun > 0 {
+			m.Begun++
+			return ctx.Err()
+		}
+		if c.DryRun {
+			m.count(one)
+			return ctx.Err()
+		}
+		return m.take(ctx, one)
+	})
+	if err == nil && !c.DryRun {
+		err = m.flush(ctx)
+	}
+	if err == nil {
+		err = m.await(ctx, 0)
+	}
+	return m.Progress, err
+}
+
+// take takes one, with what would come in its place.
+func (m *many) take(ctx context.Context, one chosen) error {
+	if one.begun > 0 {
+		m.Begun++
+		m.waiting = append(m.waiting, one.begun)
+		return nil
+	}
+	if one.Objects > 0 { // all of a batch
+		m.taken = append(m.taken, one)
+	} else {
+		all, err := m.withFollowing([]Withdrawal{one.Withdrawal})
+		if beingPublished(err) {
+			m.Skipped++
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, w := range all {
+			m.taken = append(m.taken, chosen{Withdrawal: w, record: w.Index > 0 || one.record})
+		}
+	}
+	if len(m.taken) < manyAtOnce {
+		return nil
+	}
+	return m.flush(ctx)
+}
+
+// flush takes what was chosen into the outbox, and waits while very many are on their way.
+func (m *many) flush(ctx context.Context) error {
+	if len(m.taken) == 0 {
+		return nil
+	}
+	items, err := m.beginMany(ctx, m.taken)
+	if err != nil {
+		return err
+	}
+	for i, item := range items {
+		one := m.taken[i]
+		one.record = item.Note.Kind != wire.KindDestroy
+		m.count(one)
+		m.waiting = append(m.waiting, item.Number)
+	}
+	m.taken = m.taken[:0]
+	return m.await(ctx, manyWaiting)
+}
+
+// await waits until no more than so many are on their way.
+func (m *many) await(ctx context.Context, most int) error {
+	err := signal.Until(ctx, func() (bool, error) {
+		for len(m.waiting) > 0 {
+			item, found, err := m.Outbox.Item(m.waiting[0])
+			if err != nil {
+				return false, err
+			}
+			if found && item.State < outbox.Confirmed {
+				break
+			}
+			m.waiting, m.Progress.Done = m.waiting[1:], m.Progress.Done+1
+		}
+		if time.Since(m.said) >= sayEvery {
+			m.said = time.Now()
+			if err := m.say(m.Progress); err != nil {
+				return false, err
+			}
+		}
+		return len(m.waiting) <= most, nil
+	}, m.Withdrawer.Done)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = publish.NotYet(fmt.Sprintf("each of %d withdrawals", len(m.waiting)), err, m.Problem)
+	}
+	return err
+}
+
+// beginMany takes withdrawals into the outbox: the destructions in one write, and what is remembered of all in another.
+func (w *Withdrawer) beginMany(ctx context.Context, all []chosen) (items []outbox.Item, err error) {
+	if err := w.rememberMany(all); err != nil { // before a feed can see it gone
+		return nil, err
+	}
+	var destroys []outbox.Submission
+	for _, one := range all {
+		if !one.record {
+			destroys = append(destroys, destruction(ctx, one.Asset))
+		}
+	}
+	done, err := w.Outbox.Accept(destroys)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range all {
+		var item outbox.Item
+		if !one.record {
+			item, done = done[0], done[1:]
+		}
+		if one.record || item.Note.Kind == wire.KindRelease { // it was released in this moment
+			draft, err := consortium.DraftWithdrawal(w.Consortium, one.Asset, one.Index, state.Now())
+			if err != nil {
+				return nil, err
+			}
+			if item, err = w.Records.Store(ctx, endKey(one.of()), draft); err != nil {
+				return nil, fmt.Errorf("withdrawing %s: %w", one.Name(), err)
+			}
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// destruction is the end of an NFT, for the outbox.
+func destruction(ctx context.Context, asset uint64) outbox.Submission {
+	return outbox.Submission{Unless: releaseKey(asset), Item: outbox.Item{
+		Key: destroyKey(asset), Note: wire.Note{Kind: wire.KindDestroy}, Destroys: asset, StoredAt: state.Now(), User: withdrawals, By: auditlog.ActorIn(ctx).User,
+	}}
+}
+
+// rememberMany keeps what is withdrawn, for feeds and for who asks which members have seen it, in one write.
+func (w *Withdrawer) rememberMany(all []chosen) error {
+	memos := map[string][]byte{}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range all {
+		ids, err := w.idsOf(one)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			memos[takenBackMemo(one.Collection, id)] = []byte{1}
+		}
+		kept, err := w.recall(one.of())
+		if err != nil {
+			return err
+		}
+		if kept != nil {
+			continue
+		}
+		one.Requested = state.Now()
+		data, err := encodeAcknowledged(acknowledged{Withdrawal: one.Withdrawal})
+		if err != nil {
+			return err
+		}
+		memos[acknowledgedMemo(one.of())] = data
+		if w.open != nil && len(w.open) < maxOpen {
+			w.open[one.of()] = true
+		}
+	}
+	return w.Outbox.SetMemos(memos)
+}
+
+// idsOf are the objects of a withdrawal, those of a batch as well.
+func (w *Withdrawer) idsOf(one chosen) (ids []string, err error) {
+	if one.Objects == 0 {
+		return []string{one.ID}, nil
+	}
+	batch, _, err := w.View.EventOf(one.Asset)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := w.View.Objects(batch)
+	if err != nil {
+		return nil, err
+	}
+	for _, object := range objects {
+		entry, err := w.View.Entry(object)
+		if err != nil {
+			return nil, err
+		}
+		if entry != nil {
+			ids = append(ids, entry.ID)
+		}
+	}
+	return ids, nil
+}
