@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/desk"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
@@ -146,10 +147,11 @@ func (n *Node) clientHandler() (http.Handler, error) {
 		return nil, err
 	}
 	handler, err := taxii.NewHandler(settings)
-	if err == nil {
-		n.accounts.Changed, n.protocol = handler.Forget, handler
+	if err != nil {
+		return nil, err
 	}
-	return handler, err
+	n.accounts.Changed, n.protocol = handler.Forget, handler
+	return desk.Mount(n.operator, handler, settings)
 }
 
 func (n *Node) taxiiConfig() (taxii.Config, error) {

@@ -13,7 +13,7 @@ const module = "github.com/serviceledger/slnode/"
 // with arrows that point down only.
 var layers = map[string][]string{
 	"internal/door":       {},
-	"internal/console":    {},
+	"internal/console":    {"internal/door", "internal/observable", "internal/stix", "taxii"},
 	"internal/waiting":    {}, // for tests only
 	"internal/scratch":    {}, // for tests only
 	"internal/measure":    {}, // for tests only
@@ -95,10 +95,13 @@ var layers = map[string][]string{
 	"node/control": {"internal/consortium", "internal/door", "internal/evidence", "internal/feed", "internal/version",
 		"node/auditlog", "node/clients", "node/collections", "node/disclosure", "node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof",
 		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/daybook", "repo/keys", "repo/outbox", "taxii"},
+	"node/desk": {"internal/console", "internal/consortium", "internal/feed", "internal/stix", "node/auditlog", "node/clients", "node/collections", "node/control", "node/disclosure",
+		"node/feeds", "node/health", "node/members", "node/problem", "node/proof", "node/publish", "node/state", "node/withdraw", "repo", "repo/accounts", "repo/auditlog",
+		"repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p",
 		"repo", "repo/config"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
-		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/disclosure",
+		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/desk", "node/disclosure",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages",
 		"node/state", "node/withdraw", "p2p",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii"},

@@ -12,7 +12,7 @@ import (
 
 func parts(t testing.TB) *template.Template {
 	t.Helper()
-	return template.Must(template.ParseGlob("templates/parts/*.html"))
+	return template.Must(template.New("").Funcs(functions).ParseGlob("templates/parts/*.html"))
 }
 
 // polyglot breaks out of text, attributes, scripts and comments where one is let.

@@ -33,11 +33,7 @@ func (h Hosts) Misdirected(r *http.Request, open bool) bool {
 	if !ofBrowser(r.Header) && !(open && likeBrowser(r.Header)) {
 		return false
 	}
-	name := bare(r.Host)
-	if _, err := netip.ParseAddr(name); err == nil {
-		return false // nobody can make an address resolve to another one
-	}
-	return !h.names[name]
+	return !h.Ours(r)
 }
 
 // ofBrowser tells a browser by the headers that no program has a reason to send.
@@ -85,4 +81,12 @@ func (h Hosts) Guard(next http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, Remedy(r), http.StatusMisdirectedRequest)
 	})
+}
+
+// Ours tells whether a request calls us by an address, localhost, or one of the names: whoever answers browsers only
+// has no reason to take another.
+func (h Hosts) Ours(r *http.Request) bool {
+	name := bare(r.Host)
+	_, err := netip.ParseAddr(name) // nobody can make an address resolve to another one
+	return err == nil || h.names[name]
 }

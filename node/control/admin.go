@@ -76,6 +76,7 @@ func (a *API) serveNode(admin *mux.Router) {
 	show.serve(admin, a.Trail, a.Withdrawer.Show)
 	shared.serve(admin, a.Register.Each)
 	spent.serve(admin, (&money.History{Book: a.Repo.Daybook, Now: time.Now}).Each)
+	ticket.serve(admin, a.Trail, a.ticketFor)
 	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
 	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
 	takeMany.serve(admin, a.withdrawMany)

@@ -46,6 +46,9 @@ type API struct {
 	Taxii       func() (taxii.Config, error)
 	Rebuild     func(ctx context.Context) error
 	Log         *slog.Logger
+
+	// Ticket lets whoever has it into the console, once; nil while nobody is served one.
+	Ticket func() (string, error)
 }
 
 // host is this node among the other members'.

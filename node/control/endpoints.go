@@ -81,6 +81,7 @@ var (
 	spent     = stream[money.Query, daybook.Line, money.Total]{"/wallet/history"}
 	listFeeds = question[nothing, []feeds.Info]("/feeds")
 
+	ticket   = order[nothing, string]("/console/ticket", "console-ticket", nil)
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{"/withdraw/many"} // which changes something all the same

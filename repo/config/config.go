@@ -1,7 +1,8 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
 // also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
-// day may bring, follow.go by what the chain is followed, reload.go tells what has changed.
+// day may bring, console.go what browsers are shown, follow.go by what the chain is followed, reload.go tells what has
+// changed.
 package config
 
 import (
@@ -77,9 +78,7 @@ type Config struct {
 	} `toml:"algorand"`
 	Publish Publish `toml:"publish"`
 	Limits  Limits  `toml:"limits"`
-	Console struct {
-		Hosts []string `toml:"hosts"` // by which browsers may call this node
-	} `toml:"console"`
+	Console Console `toml:"console"`
 	Storage struct {
 		MinFree int64    `toml:"min_free"` // bytes; 0: the free space is not looked at
 		Reclaim Duration `toml:"reclaim"`  // how often the space of what was deleted is given back
@@ -156,6 +155,7 @@ func Default() Config {
 	c.Publish.BatchFrom = 101
 	c.Publish.Feeds = AnchorBatch
 	c.Publish.Reserve = microalgo.Text(200 * microalgo.PerTransaction)
+	c.Console.Enabled = true
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
 	c.Log.Level = "info"
@@ -236,6 +236,8 @@ func set(field reflect.Value, text string) (err error) {
 		*value, err = strconv.ParseInt(text, 10, 64)
 	case *uint64:
 		*value, err = strconv.ParseUint(text, 10, 64)
+	case *bool:
+		*value, err = strconv.ParseBool(text)
 	case encoding.TextUnmarshaler:
 		err = value.UnmarshalText([]byte(text))
 	default:
@@ -280,6 +282,7 @@ func (c *Config) Validate() error {
 		{"taxii.audit_files", between(c.TAXII.AuditFiles, 1, 1_000_000)},
 		{"taxii.audit_forward", checkForward(c.TAXII.AuditForward)},
 		{"taxii.max_content_length", between(c.TAXII.MaxContentLength, 1<<10, 1<<30)},
+		{"console.origins", checkOrigins(c.Console.Origins)},
 		{"storage.min_free", between(c.Storage.MinFree, 0, 1<<50)},
 		{"storage.reclaim", between(c.Storage.Reclaim.Duration, 100*time.Millisecond, 24*time.Hour)},
 		{"algorand.max_fee", between(c.Algorand.MaxFee, 1000, 1_000_000)},

@@ -1,0 +1,79 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+)
+
+// functions are what templates can use.
+var functions = template.FuncMap{
+	"algo":  algo,
+	"bytes": sizeOf,
+	"tlp":   tlpClass,
+	"join":  func(list []string) string { return strings.Join(list, ", ") },
+	"count": func(n int, one, many string) string {
+		if n == 1 {
+			return "1 " + one
+		}
+		return fmt.Sprintf("%s %s", thousands(int64(n)), many)
+	},
+	"number": func(n int64) string { return thousands(n) },
+	"ago":    func(t time.Time) string { return ago(time.Since(t)) },
+	"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"minute": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") },
+}
+
+// algo writes microalgo as ALGO.
+func algo(micro uint64) string {
+	text := fmt.Sprintf("%s.%06d", thousands(int64(micro/1_000_000)), micro%1_000_000)
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " ALGO"
+}
+
+// sizeOf writes a number of bytes.
+func sizeOf(n uint64) string {
+	size, units := float64(n), []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	for size >= 1000 && len(units) > 1 {
+		size, units = size/1000, units[1:]
+	}
+	if size < 10 && units[0] != "B" {
+		return fmt.Sprintf("%.1f %s", size, units[0])
+	}
+	return fmt.Sprintf("%.0f %s", size, units[0])
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// ago says how long ago something was.
+func ago(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// tlpClass is the class of the chip of a TLP level; its word stands in the chip, too.
+func tlpClass(level string) string {
+	switch word := strings.TrimPrefix(strings.ToLower(level), "tlp:"); word {
+	case "red", "amber", "green", "clear":
+		return "tlp-" + word
+	case "amber+strict":
+		return "tlp-amber"
+	case "white":
+		return "tlp-clear"
+	}
+	return "tlp-none"
+}

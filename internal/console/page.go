@@ -1,0 +1,299 @@
+package console
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/serviceledger/slnode/taxii"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+//go:embed static
+var staticFiles embed.FS
+
+// pages makes answers.
+type pages struct {
+	all    map[string]*template.Template
+	assets map[string]asset
+}
+
+// asset is a file that browsers may keep for as long as it has the hash.
+type asset struct {
+	data, zipped []byte
+	hash, kind   string
+}
+
+func parsePages() (*pages, error) {
+	p := &pages{all: map[string]*template.Template{}, assets: map[string]asset{}}
+	files, err := fs.ReadDir(staticFiles, "static")
+	if err != nil {
+		return nil, fmt.Errorf("reading the console's files: %w", err)
+	}
+	for _, file := range files {
+		data, err := staticFiles.ReadFile("static/" + file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("reading the console's files: %w", err)
+		}
+		sum := sha256.Sum256(data)
+		p.assets[file.Name()] = asset{data, zip(data), hex.EncodeToString(sum[:6]), mime.TypeByExtension(path.Ext(file.Name()))}
+	}
+	all := maps.Clone(functions)
+	all["asset"] = func(name string) string { return "static/" + name + "?v=" + p.assets[name].hash }
+	base, err := template.New("").Funcs(all).ParseFS(templateFiles, "templates/layout.html", "templates/parts/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("reading the console's templates: %w", err)
+	}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		page := strings.TrimSuffix(path.Base(name), ".html")
+		if page == "layout" {
+			continue
+		}
+		whole, err := base.Clone()
+		if err == nil {
+			_, err = whole.ParseFS(templateFiles, name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the console's templates: %w", err)
+		}
+		p.all[page] = whole
+	}
+	return p, nil
+}
+
+func zip(data []byte) []byte {
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	_, _ = z.Write(data) // to memory
+	_ = z.Close()
+	return out.Bytes()
+}
+
+// static answers with a file.
+func (p *pages) static(v *visit, name string) error {
+	file, there := p.assets[name]
+	if !there {
+		return taxii.ErrNotFound
+	}
+	header := v.w.Header()
+	header.Set("Content-Type", file.kind)
+	if v.r.URL.Query().Get("v") == file.hash {
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	v.send(file.data, file.zipped)
+	return nil
+}
+
+// visit is one request of a browser, and the answer to it.
+type visit struct {
+	console *Console
+	w       *recorder
+	r       *http.Request
+	id      string // stands in the log and on pages that report an error
+	route   route
+	status  int // of the answer; 0: 200
+
+	who   taxii.Principal
+	token string
+	sudo  bool       // the password was given within the last minutes
+	form  url.Values // of a post
+}
+
+// by is who asks, for rooms.
+func (v *visit) by() By {
+	return By{Principal: v.who, Remote: v.console.Clients.Remote(v.r), Request: v.id}
+}
+
+// query is a parameter of the page's address.
+func (v *visit) query(name string) string { return v.r.URL.Query().Get(name) }
+
+// may tells whether the visitor has a role.
+func (v *visit) may(role taxii.Role) bool { return v.who.Role >= role }
+
+// see sends the browser to another page, with a GET. The address is relative: what a proxy puts before it is not known.
+func (v *visit) see(page string) error {
+	if page == "" {
+		page = "./"
+	}
+	v.w.Header().Set("Location", page)
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// view is what a template is given: what all pages have, and the page's own model.
+type view struct {
+	Page         string // its path
+	Title        string
+	Organisation string
+	Consortium   string
+	User, Role   string
+	Reader       bool // at least
+	Publisher    bool
+	Admin        bool // … without limits
+	Sudo         bool
+	Menu         []menuGroup
+	Theme        string // "light", "dark" or ""
+	Query        string // what is searched for, in the box
+	Said         string // what the form before this page did
+	Request      string
+	Model        any
+}
+
+// menuGroup is a part of the menu.
+type menuGroup struct {
+	Name  string
+	Here  bool
+	Items []menuItem
+}
+
+type menuItem struct {
+	Path, Title string
+	Here        bool
+}
+
+// render answers with a page.
+func (v *visit) render(name string, model any) error { return v.renderAs(name, v.route.title, model) }
+
+// renderAs answers with a page of a title that is not the route's.
+func (v *visit) renderAs(name, title string, model any) error {
+	page, there := v.console.pages.all[name]
+	if !there {
+		return fmt.Errorf("there is no template %q", name)
+	}
+	var out bytes.Buffer
+	if err := page.ExecuteTemplate(&out, "layout", v.view(title, model)); err != nil {
+		return fmt.Errorf("making page %s: %w", name, err)
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.send(revealPage(out.Bytes()), nil)
+	return nil
+}
+
+// enoughToZip is from how many bytes on an answer is compressed.
+const enoughToZip = 1 << 10
+
+// send writes an answer, compressed if the browser takes that. No page has a secret next to what a stranger chose.
+func (v *visit) send(data, zipped []byte) {
+	header := v.w.Header()
+	header.Add("Vary", "Accept-Encoding")
+	if len(data) >= enoughToZip && strings.Contains(v.r.Header.Get("Accept-Encoding"), "gzip") {
+		if zipped == nil {
+			zipped = zip(data)
+		}
+		header.Set("Content-Encoding", "gzip")
+		data = zipped
+	}
+	header.Set("Content-Length", fmt.Sprint(len(data)))
+	v.w.WriteHeader(max(v.status, http.StatusOK))
+	if v.r.Method != http.MethodHead {
+		_, _ = v.w.Write(data) // the browser has gone
+	}
+}
+
+func (v *visit) view(title string, model any) view {
+	c := v.console
+	shown := view{
+		Page: v.route.path, Title: title, Organisation: c.Title, Consortium: c.Consortium, User: v.who.User, Request: v.id, Model: model, Sudo: v.sudo,
+		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.may(taxii.RoleAdmin) && !v.who.Limits.Any(),
+		Query: v.query("q"), Theme: v.theme(), Said: said(v.query("done")),
+	}
+	if v.who.Role == taxii.RoleNone {
+		return shown
+	}
+	shown.Role = v.who.Role.String()
+	for _, one := range routes() {
+		if one.menu == menuNone || one.role > v.who.Role || one.unlimited && v.who.Limits.Any() {
+			continue
+		}
+		if n := len(shown.Menu); n == 0 || shown.Menu[n-1].Name != one.menu.String() {
+			shown.Menu = append(shown.Menu, menuGroup{Name: one.menu.String()})
+		}
+		last := &shown.Menu[len(shown.Menu)-1]
+		item := menuItem{Path: one.path, Title: one.title, Here: one.path == v.route.path}
+		if item.Path == "" {
+			item.Path = "./"
+		}
+		last.Items, last.Here = append(last.Items, item), last.Here || item.Here || one.menu == v.route.menu
+	}
+	return shown
+}
+
+// theme is how this browser is to look.
+func (v *visit) theme() string {
+	cookie, err := v.r.Cookie(v.console.logins.cookie + "-theme")
+	if err != nil || cookie.Value != "dark" && cookie.Value != "light" {
+		return ""
+	}
+	return cookie.Value
+}
+
+// done is what a form did, in the address of the page that it leads to. A hostile address can't write there: what is
+// said is one of these.
+var done = map[string]string{
+	"saved": "Saved.",
+}
+
+func said(word string) string { return done[word] }
+
+// sorryModel is a page that says why there is no other.
+type sorryModel struct {
+	Status int
+	Text   string
+	Code   string
+}
+
+// sorry answers with what an error means. It returns the error for the log.
+func (c *Console) sorry(v *visit, err error) error {
+	if v.w.status != 0 || v.r.Context().Err() != nil {
+		return err // there is an answer, or nobody to read one
+	}
+	var (
+		refused *refusal
+		invalid *taxii.InvalidError
+		retry   *taxii.RetryAfterError
+	)
+	title, model := "", sorryModel{}
+	switch {
+	case errors.As(err, &refused):
+		title, model = refused.title, sorryModel{refused.status, refused.text, refused.code}
+	case errors.Is(err, taxii.ErrNotFound):
+		title, model = "Nothing here", sorryModel{Status: http.StatusNotFound, Text: "There is no such page or thing, or none that this account may see."}
+	case errors.Is(err, taxii.ErrForbidden):
+		title, model = "Not for this account", sorryModel{Status: http.StatusForbidden, Text: "This account may not do that. An administrator of the node can change what it may."}
+	case errors.As(err, &invalid):
+		title, model = "That can't be done", sorryModel{Status: http.StatusUnprocessableEntity, Text: invalid.Reason}
+	case errors.Is(err, taxii.ErrConflict):
+		title, model = "That can't be done now", sorryModel{Status: http.StatusConflict, Text: err.Error()}
+	case errors.As(err, &retry):
+		title, model = "Busy", sorryModel{Status: http.StatusServiceUnavailable, Text: retry.Error()}
+	default:
+		title, model = "That failed", sorryModel{Status: http.StatusInternalServerError, Text: "The node's log has the reason, under " + v.id + "."}
+		if v.may(taxii.RoleAdmin) && !strings.HasPrefix(err.Error(), "panic: ") {
+			model.Text, model.Code = "The node says:", err.Error()
+		}
+	}
+	v.status = model.Status
+	if wrong := v.renderAs("sorry", title, model); wrong != nil {
+		http.Error(v.w, model.Text, model.Status)
+		return errors.Join(err, wrong)
+	}
+	return err
+}

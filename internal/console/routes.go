@@ -1,0 +1,53 @@
+package console
+
+import "github.com/serviceledger/slnode/taxii"
+
+// route is a page: where it is, who may see it, and what it does.
+type route struct {
+	path      string     // below /-/, one segment
+	title     string     // of the page, and in the menu
+	menu      menu       // where it stands in the menu; 0: nowhere
+	role      taxii.Role // the least that may see it; RoleNone is for those who are not known yet
+	writes    taxii.Role // the least that may post to it; role if it is RoleNone
+	unlimited bool       // not for accounts that are restricted to some collections
+	sudo      bool       // a post needs the password, again if it was not given within the last minutes
+	body      int64      // of a post at most, in bytes; 0: [usualBody]
+	get       handler
+	post      handler // what a form does: it ends in [visit.see], so that reloading repeats nothing
+}
+
+// handler answers a request. Its error becomes a page.
+type handler func(*Console, *visit) error
+
+// menu is a group of the menu.
+type menu int
+
+// The groups, in their order.
+const (
+	menuNone menu = iota
+	menuIntelligence
+	menuSharing
+	menuNode
+	menuSelf
+)
+
+func (m menu) String() string {
+	return [...]string{"", "Intelligence", "Sharing", "Node", "You"}[m]
+}
+
+// routes are all pages, in the order of the menu.
+func routes() []route {
+	const (
+		nobody    = taxii.RoleNone
+		reader    = taxii.RoleReader
+		publisher = taxii.RolePublisher
+		admin     = taxii.RoleAdmin
+	)
+	return []route{
+		{path: "login", title: "Log in", role: nobody, get: (*Console).getLogin, post: (*Console).postLogin},
+		{path: "enter", title: "Enter", role: nobody, get: (*Console).getEnter, post: (*Console).postEnter},
+		{path: "logout", title: "Log out", role: nobody, post: (*Console).postLogout},
+
+		{path: "", title: "Today", menu: menuIntelligence, role: reader, get: (*Console).getToday},
+	}
+}

@@ -1,0 +1,42 @@
+// Package desk has the rooms of the node answer its console: it implements what the pages of internal/console ask, by
+// the same functions as the operator's API. desk.go puts the console before the TAXII server, needs.go says what waits
+// for somebody; the other files are called as the pages that they answer.
+package desk
+
+import (
+	"net/http"
+
+	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Desk answers the console.
+type Desk struct {
+	*control.API
+	health lately
+}
+
+// Mount puts the console before the server of TAXII clients, if the configuration wants it. The operator's API gives
+// tickets for it from then on.
+func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (http.Handler, error) {
+	config := api.Repo.Config
+	if !config.Console.Enabled {
+		return clients, nil
+	}
+	desk := &Desk{API: api}
+	made, err := console.New(console.Config{
+		Organisation: config.Organisation.Name, Title: config.Organisation.Title, Consortium: api.State.NameOf(api.Consortium), Node: api.State.Self,
+		Clients: clients, Rooms: desk.rooms(), Hosts: settings.Hosts, Origins: config.Console.Origins, Clear: config.InTheClear(),
+		Stay: config.TAXII.Session.Duration, Log: api.Log, Meter: settings.Meter,
+	})
+	if err != nil {
+		return nil, err
+	}
+	api.Ticket = made.Ticket
+	return made.Mount(clients), nil
+}
+
+func (d *Desk) rooms() console.Rooms {
+	return console.Rooms{Today: d}
+}
