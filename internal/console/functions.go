@@ -3,16 +3,34 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"math"
+	"slices"
 	"strings"
 	"time"
 )
 
 // functions are what templates can use.
 var functions = template.FuncMap{
-	"algo":  algo,
-	"bytes": sizeOf,
-	"tlp":   tlpClass,
-	"join":  func(list []string) string { return strings.Join(list, ", ") },
+	"algo":   algo,
+	"bytes":  sizeOf,
+	"tlp":    tlpClass,
+	"levels": func() []string { return []string{"clear", "green", "amber", "amber+strict", "red"} },
+	"roles":  func() []string { return []string{"reader", "publisher", "admin"} },
+	"first": func(list []Account) string {
+		if len(list) == 0 {
+			return "admin" // the first account has to be one
+		}
+		return "reader"
+	},
+	"brief": func(hash string) string { return hash[:min(len(hash), 8)] },
+	"upper": strings.ToUpper,
+	"has": func(list []string, one string) bool {
+		return slices.Contains(list, one) || slices.Contains(list, "all")
+	},
+	"more":   func(list []string, shown int) int { return len(list) - shown },
+	"whole":  func(n int64) uint64 { return uint64(max(n, 0)) },
+	"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
+	"join":   func(list []string) string { return strings.Join(list, ", ") },
 	"count": func(n int, one, many string) string {
 		if n == 1 {
 			return "1 " + one

@@ -97,7 +97,7 @@ const (
 // read reads the form of a post and, where the route asks for it, has the password confirmed. It is false if the answer
 // was given.
 func (c *Console) read(v *visit) (bool, error) {
-	if v.who.Role < v.route.writes {
+	if v.who.Role < v.route.writes || v.route.sudo && v.who.Limits.Any() {
 		return false, taxii.ErrForbidden
 	}
 	most := v.route.body

@@ -7,4 +7,17 @@ var models = map[string]any{
 	"confirm": confirmModel{},
 	"sorry":   sorryModel{},
 	"today":   todayModel{},
+
+	"collections": collectionsModel{},
+	"collection":  collectionModel{},
+	"members":     membersModel{},
+	"member":      memberModel{},
+	"access":      accessModel{},
+	"audit":       auditModel{},
+	"node":        nodeModel{},
+	"money":       moneyModel{},
+	"feeds":       feedsModel{},
+	"feed":        feedModel{},
+	"outbox":      outboxModel{},
+	"me":          meModel{},
 }

@@ -220,7 +220,7 @@ func (v *visit) view(title string, model any) view {
 	}
 	shown.Role = v.who.Role.String()
 	for _, one := range routes() {
-		if one.menu == menuNone || one.role > v.who.Role || one.unlimited && v.who.Limits.Any() {
+		if one.menu == menuNone || one.hidden || one.role > v.who.Role || one.unlimited && v.who.Limits.Any() {
 			continue
 		}
 		if n := len(shown.Menu); n == 0 || shown.Menu[n-1].Name != one.menu.String() {
@@ -248,7 +248,10 @@ func (v *visit) theme() string {
 // done is what a form did, in the address of the page that it leads to. A hostile address can't write there: what is
 // said is one of these.
 var done = map[string]string{
-	"saved": "Saved.",
+	"saved": "Saved.", "made": "Made.", "ended": "Ended.", "begun": "It is on its way to the chain, and shows here when it is there. What keeps it, if anything does, stands under Outbox.",
+	"granted": "They can read it, as soon as their nodes have the key.", "revoked": "What comes from now on, they can't read.", "renewed": "A new key is in use from now on.",
+	"admitted": "They are a member. Send them the invite: \"slnode consortium invite\" makes it.", "removed": "The membership has ended.",
+	"running": "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
 }
 
 func said(word string) string { return done[word] }

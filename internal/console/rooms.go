@@ -7,7 +7,14 @@ import "github.com/serviceledger/slnode/taxii"
 // Errors are those of package taxii: ErrNotFound, ErrForbidden and *InvalidError, whose reason is shown. Of others an
 // administrator is shown the text, and everybody else that there was one.
 type Rooms struct {
-	Today Today
+	Today   Today
+	Sharing Sharing
+	Access  Access
+	Audit   Audit
+	Node    Node
+	Feeds   Feeds
+	Outbox  Outbox
+	Me      Me
 }
 
 // By is who asks a room for something, for what it may see and for the audit log.

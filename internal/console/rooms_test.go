@@ -1,14 +1,130 @@
 package console
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"github.com/serviceledger/slnode/taxii"
+)
 
 // testRooms answer as a node would that has a little of everything.
 func testRooms() Rooms {
-	return Rooms{Today: todayRoom{}}
+	return Rooms{Today: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}}
 }
 
-type todayRoom struct{}
+// room is all of them.
+type room struct{}
 
-func (todayRoom) Needs(context.Context) ([]Need, error) {
+var then = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func (room) Needs(context.Context) ([]Need, error) {
 	return []Need{{Word: "publishing", What: "funds: the account has 0.05 ALGO", Remedy: "Send it some.", Page: "money", Copy: "ADDRESS"}}, nil
 }
+
+func (room) Collections(_ context.Context, by By) ([]Collection, error) {
+	list := []Collection{
+		{ID: "c1", Title: "Energy", Own: true, Owner: "acme", Write: true, Readers: []string{"bravo"}, Others: []string{"delta"}, Level: "green", Epoch: 2, Changed: then, CostMicroalgo: 101_000},
+		{ID: "c2", Title: "All", Owner: "bravo", Everybody: true, Level: "amber", Default: true},
+	}
+	if by.Limits.Any() {
+		return list[:1], nil
+	}
+	return list, nil
+}
+
+func (r room) Collection(ctx context.Context, by By, id string) (Collection, []CollectionChange, error) {
+	list, err := r.Collections(ctx, by)
+	for _, one := range list {
+		if one.ID == id || id == "" {
+			return one, []CollectionChange{{At: then, Round: 7, What: "made", Epoch: 1, Added: []string{"bravo"}, By: "admin"}}, err
+		}
+	}
+	return Collection{}, nil, taxii.ErrNotFound
+}
+
+func (room) CreateCollection(context.Context, By, NewCollection) (string, bool, error) {
+	return "c3", false, nil
+}
+func (room) Grant(context.Context, By, string, []string, string, bool) (bool, error) {
+	return false, nil
+}
+func (room) Revoke(context.Context, By, string, []string) (bool, error) { return true, nil }
+func (room) RenewKey(context.Context, By, string) (bool, error)         { return false, nil }
+func (room) SetCollection(context.Context, By, string, string, string, string, string) (bool, error) {
+	return false, nil
+}
+
+func (r room) Members(ctx context.Context, by By) (Membership, error) {
+	list, err := r.Collections(ctx, by)
+	return Membership{Consortium: "Energy", Governor: "GOVERNOR", Governs: true, Members: []Member{
+		{Name: "acme", Title: "ACME", Self: true, Known: true, Admitted: 1}, {Name: "bravo", Connected: true, Known: true, Admitted: 2, Collections: list}, {Name: "", Removed: 9},
+	}}, err
+}
+
+func (room) ReadRequest(request string) (AdmissionRequest, error) {
+	if request == "" {
+		return AdmissionRequest{}, &taxii.InvalidError{Reason: "That is no request."}
+	}
+	return AdmissionRequest{Organisation: "echo"}, nil
+}
+func (room) Admit(context.Context, By, string) (File, bool, error) {
+	return File{Name: "echo.invite", Data: []byte("invite")}, false, nil
+}
+func (room) RemoveMember(context.Context, By, string) (File, bool, error) { return File{}, false, nil }
+
+func (r room) Accesses(ctx context.Context, by By) (Accesses, error) {
+	list, err := r.Collections(ctx, by)
+	return Accesses{
+		Accounts: []Account{{User: "admin", Role: "admin", Created: then, Self: true, Certificates: []string{"0123456789abcdef"}}},
+		Keys:     []APIKey{{Name: "siem", Role: "reader", Created: then, Limited: true, Read: []string{"Energy"}}}, Logins: []Login{{ID: "ab", User: "admin", Created: then, Expires: then}},
+		Collections: list,
+	}, err
+}
+func (room) AddAccount(context.Context, By, string, string, string, *taxii.Limits) error { return nil }
+func (room) ChangeAccount(context.Context, By, string, AccountChange) error              { return nil }
+func (room) RemoveAccount(context.Context, By, string) error                             { return nil }
+func (room) AddKey(context.Context, By, string, string, int, *taxii.Limits) (string, error) {
+	return "slkey_secret", nil
+}
+func (room) RemoveKey(context.Context, By, string) error { return nil }
+func (room) EndLogin(context.Context, By, string) error  { return nil }
+
+func (room) Events() []string { return []string{"login", "read"} }
+
+func (room) Latest(_ context.Context, _ time.Time, event, _ string, visit func(taxii.Event) bool) (bool, error) {
+	for _, e := range []taxii.Event{
+		{Time: then, Name: "read", User: "=HYPERLINK(1)", Remote: "10.0.0.1", Count: 3, Kind: "objects"},
+		{Time: then.Add(-time.Hour), Name: "publish", User: "bob", Count: 2, Objects: []string{"indicator--1"}},
+	} {
+		if (event == "" || event == e.Name) && !visit(e) {
+			return true, nil
+		}
+	}
+	return true, nil
+}
+
+func (room) State(context.Context) (NodeState, error) {
+	return NodeState{At: then, Member: true, Accepted: 2, Waits: []Condition{{Problem: "funds", Detail: "0.05 ALGO", Since: then}}, Peers: []Peer{{Member: "bravo"}}}, nil
+}
+
+func (room) Spent(_ context.Context, days int) (list []SpentDay, err error) {
+	for i := range days {
+		list = append(list, SpentDay{Day: then.AddDate(0, 0, i), Fees: 1000, Locked: 100_000})
+	}
+	return list, nil
+}
+
+func (room) Feeds(context.Context) ([]Feed, error) {
+	return []Feed{{Name: "otx", Last: &FeedRun{New: 3}}, {Name: "", Paused: true}}, nil
+}
+func (room) TestFeed(context.Context, By, string) (FeedTrial, error) {
+	return FeedTrial{Reached: true}, nil
+}
+func (room) RunFeed(context.Context, By, string) error         { return nil }
+func (room) PauseFeed(context.Context, By, string, bool) error { return nil }
+
+func (room) OnTheWay(context.Context, string, uint64, int) ([]Outgoing, error) {
+	return []Outgoing{{Number: 4, ID: "indicator--1", Collection: "Energy"}, {Number: 5, Objects: 200}}, nil
+}
+
+func (room) SetPassword(context.Context, By, string) error { return nil }

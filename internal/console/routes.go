@@ -6,11 +6,12 @@ import "github.com/serviceledger/slnode/taxii"
 type route struct {
 	path      string     // below /-/, one segment
 	title     string     // of the page, and in the menu
-	menu      menu       // where it stands in the menu; 0: nowhere
+	menu      menu       // the group in the menu; 0: none
+	hidden    bool       // it doesn't stand there itself: other pages lead to it
 	role      taxii.Role // the least that may see it; RoleNone is for those who are not known yet
 	writes    taxii.Role // the least that may post to it; role if it is RoleNone
 	unlimited bool       // not for accounts that are restricted to some collections
-	sudo      bool       // a post needs the password, again if it was not given within the last minutes
+	sudo      bool       // a post needs an account without limits and its password, again if that was not given within minutes
 	body      int64      // of a post at most, in bytes; 0: [usualBody]
 	get       handler
 	post      handler // what a form does: it ends in [visit.see], so that reloading repeats nothing
@@ -49,5 +50,20 @@ func routes() []route {
 		{path: "logout", title: "Log out", role: nobody, post: (*Console).postLogout},
 
 		{path: "", title: "Today", menu: menuIntelligence, role: reader, get: (*Console).getToday},
+
+		{path: "collections", title: "Collections", menu: menuSharing, role: reader, writes: admin, sudo: true, get: (*Console).getCollections, post: (*Console).postCollections},
+		{path: "collection", title: "Collection", menu: menuSharing, hidden: true, role: reader, writes: admin, sudo: true, get: (*Console).getCollection, post: (*Console).postCollection},
+		{path: "members", title: "Members", menu: menuSharing, role: reader, writes: admin, unlimited: true, sudo: true, get: (*Console).getMembers, post: (*Console).postMembers},
+		{path: "member", title: "Member", menu: menuSharing, hidden: true, role: reader, writes: admin, unlimited: true, sudo: true, get: (*Console).getMember, post: (*Console).postMember},
+
+		{path: "node", title: "Node", menu: menuNode, role: admin, unlimited: true, get: (*Console).getNode},
+		{path: "money", title: "Money", menu: menuNode, role: admin, unlimited: true, get: (*Console).getMoney},
+		{path: "outbox", title: "Outbox", menu: menuNode, role: admin, unlimited: true, get: (*Console).getOutbox},
+		{path: "feeds", title: "Feeds", menu: menuNode, role: admin, unlimited: true, get: (*Console).getFeeds},
+		{path: "feed", title: "Feed", menu: menuNode, hidden: true, role: admin, unlimited: true, sudo: true, get: (*Console).getFeed, post: (*Console).postFeed},
+		{path: "access", title: "Access", menu: menuNode, role: admin, unlimited: true, sudo: true, get: (*Console).getAccess, post: (*Console).postAccess},
+		{path: "audit", title: "Audit log", menu: menuNode, role: admin, unlimited: true, get: (*Console).getAudit},
+
+		{path: "me", title: "Your account", menu: menuSelf, hidden: true, role: reader, get: (*Console).getMe, post: (*Console).postMe},
 	}
 }

@@ -6,6 +6,12 @@ import "context"
 type Actor struct {
 	User  string
 	Local *Local // of the command line
+	Web   *Web   // of the console
+}
+
+// Web is how a user of the console was known, and from where it came.
+type Web struct {
+	Role, Credential, Remote, Request string
 }
 
 type actorKey struct{}

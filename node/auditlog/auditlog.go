@@ -35,9 +35,21 @@ func (a *Trail) Read(ctx context.Context, from time.Time, name, user string, vis
 	return auditlog.Read(ctx, a.dir, auditlog.Filter{Since: from, Event: name, User: user}, visit)
 }
 
-// Operator records what was done on the command line, by whom a context says.
+// Operator records what was done on the command line, or by an administrator in the console, as a context says.
 func (a *Trail) Operator(ctx context.Context, e taxii.Event) {
-	a.Record(byOperator(e, ActorIn(ctx).Local))
+	who := ActorIn(ctx)
+	e = byOperator(e, who.Local)
+	if web := who.Web; web != nil {
+		e.User, e.Role, e.Credential, e.Remote, e.Request = who.User, web.Role, web.Credential, web.Remote, web.Request
+	}
+	a.Record(e)
+}
+
+// Latest visits the lines before a time (zero: now) that have the name and user, where they are not empty, the last
+// written first, until visit returns false. It looks through so many bytes at most, and says whether there may be more.
+func (a *Trail) Latest(ctx context.Context, before time.Time, name, user string, bytes int64, visit func([]byte) bool) (more bool, err error) {
+	a.log.Flush()
+	return auditlog.Latest(ctx, a.dir, auditlog.Filter{Until: before, Event: name, User: user}, bytes, visit)
 }
 
 func byOperator(e taxii.Event, local *Local) taxii.Event {

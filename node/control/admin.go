@@ -49,9 +49,7 @@ func (a *API) Handler(token string) (http.Handler, error) {
 	}
 	router := mux.NewRouter()
 	admin := operatorRoutes(router, token)
-	serveAccounts(admin, a.Trail, clients.AccountAdmin{Accounts: a.Accounts, Collections: func(names []string) ([]string, error) {
-		return clients.CollectionIDs(a.State, a.Consortium, names)
-	}})
+	serveAccounts(admin, a.Trail, a.AccountAdmin())
 	a.serveNode(admin)
 	a.serveMembers(admin)
 	a.serveCollections(admin)
@@ -174,6 +172,13 @@ func (a *API) serveWebhooks(admin *mux.Router) {
 	replayWebhook.serve(admin, a.Trail, func(_ context.Context, r clients.WebhookReplay) (nothing, error) {
 		return nothing{}, a.Webhooks.Replay(r)
 	})
+}
+
+// AccountAdmin is what an administrator does with accounts, keys and tokens.
+func (a *API) AccountAdmin() clients.AccountAdmin {
+	return clients.AccountAdmin{Accounts: a.Accounts, Collections: func(names []string) ([]string, error) {
+		return clients.CollectionIDs(a.State, a.Consortium, names)
+	}}
 }
 
 // serveAccounts serves what is about accounts, API keys and tokens.

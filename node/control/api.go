@@ -115,4 +115,5 @@ type feeder interface {
 	Pause(name string, paused bool) (feeds.Info, error)
 	Test(ctx context.Context, name string) (feeds.Trial, error)
 	RunNow(ctx context.Context, name string, again bool) (*feeds.Report, error)
+	RunSoon(name string) error
 }

@@ -203,6 +203,8 @@ func (f feeding) Test(_ context.Context, name string) (feeds.Trial, error) {
 	return feeds.Trial{Into: "x"}, f.note("test-feed", name)
 }
 
+func (feeding) RunSoon(string) error { return nil }
+
 func (f feeding) RunNow(_ context.Context, name string, again bool) (*feeds.Report, error) {
 	return &feeds.Report{New: 3}, f.note("run-feed", name, again)
 }

@@ -13,7 +13,7 @@ import (
 
 // Desk answers the console.
 type Desk struct {
-	*control.API
+	api    *control.API
 	health lately
 }
 
@@ -24,7 +24,7 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 	if !config.Console.Enabled {
 		return clients, nil
 	}
-	desk := &Desk{API: api}
+	desk := &Desk{api: api}
 	made, err := console.New(console.Config{
 		Organisation: config.Organisation.Name, Title: config.Organisation.Title, Consortium: api.State.NameOf(api.Consortium), Node: api.State.Self,
 		Clients: clients, Rooms: desk.rooms(), Hosts: settings.Hosts, Origins: config.Console.Origins, Clear: config.InTheClear(),
@@ -38,5 +38,5 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 }
 
 func (d *Desk) rooms() console.Rooms {
-	return console.Rooms{Today: d}
+	return console.Rooms{Today: d, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d}}
 }

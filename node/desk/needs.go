@@ -25,7 +25,7 @@ func (d *Desk) status(ctx context.Context) (health.Status, time.Time, error) {
 	d.health.mu.Lock()
 	defer d.health.mu.Unlock()
 	if now := time.Now(); d.health.at.IsZero() || now.Sub(d.health.at) > statusAge {
-		is, err := d.Health.Status(ctx)
+		is, err := d.api.Health.Status(ctx)
 		if err != nil {
 			return health.Status{}, time.Time{}, err
 		}

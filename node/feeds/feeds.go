@@ -54,6 +54,7 @@ type nodeFeed struct {
 	config config.Feed
 	feed   puller
 	one    chan struct{} // holds a token while the feed runs: one run at a time
+	soon   chan struct{} // has one when it is to run before its time
 
 	mu   sync.Mutex
 	last *feed.Report
@@ -133,7 +134,7 @@ func (f *Feeds) make(c config.Feed) (*nodeFeed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &nodeFeed{config: c, feed: made, one: make(chan struct{}, 1)}, nil
+	return &nodeFeed{config: c, feed: made, one: make(chan struct{}, 1), soon: make(chan struct{}, 1)}, nil
 }
 
 // portion is how many objects are published at once: what shares an NFT is gathered over pages.
@@ -194,6 +195,7 @@ func (f *Feeds) schedule(ctx context.Context, one *nodeFeed) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-one.soon:
 		}
 		_, err := f.pull(ctx, one, false)
 		if ctx.Err() != nil {
@@ -264,6 +266,22 @@ func (f *Feeds) RunNow(ctx context.Context, name string, again bool) (*feed.Repo
 		return nil, err
 	}
 	return report, nil
+}
+
+// RunSoon has a feed run by itself, before its time.
+func (f *Feeds) RunSoon(name string) error {
+	one, err := f.find(name)
+	if err != nil {
+		return err
+	}
+	if one.config.Paused {
+		return problem.Input(fmt.Errorf("the feed %.60q is paused: nothing runs it", name))
+	}
+	select {
+	case one.soon <- struct{}{}:
+	default: // it is to run already
+	}
+	return nil
 }
 
 // Test finds out what a run would do, also while one is under way: it changes nothing.

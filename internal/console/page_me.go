@@ -1,0 +1,65 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Me is what people change for themselves.
+type Me interface {
+	// SetPassword gives an account another password. Its old one was given just now.
+	SetPassword(ctx context.Context, by By, password string) error
+}
+
+type meModel struct {
+	Operator    bool
+	Limited     bool
+	Read, Write []string
+	Plain       bool // values are shown as they are
+}
+
+func (c *Console) getMe(v *visit) error {
+	return v.render("me", meModel{
+		Operator: strings.HasPrefix(v.token, operatorToken), Limited: v.who.Limits.Any(), Read: v.who.Limits.Read, Write: v.who.Limits.Write, Plain: v.plain(),
+	})
+}
+
+func (c *Console) postMe(v *visit) error {
+	switch v.form.Get("do") {
+	case "look":
+		c.remember(v, "-theme", v.form.Get("theme"))
+		c.remember(v, "-values", v.form.Get("values"))
+		return v.see("me?done=saved")
+	case "password":
+		if strings.HasPrefix(v.token, operatorToken) {
+			return &taxii.InvalidError{Reason: "An operator has no password: \"slnode console\" lets one in."}
+		}
+		if v.form.Get("new") != v.form.Get("again") {
+			return &taxii.InvalidError{Reason: "Nothing was changed: the new password was typed in two ways."}
+		}
+		if wrong, is := attempt(c.Clients.Confirm(v.r, v.who, v.form.Get("old"))); is {
+			return &taxii.InvalidError{Reason: "Nothing was changed. " + wrong}
+		}
+		if err := c.Rooms.Me.SetPassword(v.r.Context(), v.by(), v.form.Get("new")); err != nil {
+			return err
+		}
+		return v.see("me?done=saved")
+	}
+	return errUnknownForm
+}
+
+// remember keeps how a browser wants pages to look, in the browser.
+func (c *Console) remember(v *visit, what, word string) {
+	http.SetCookie(v.w, &http.Cookie{
+		Name: c.logins.cookie + what, Value: word, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.Clients.Secure(v.r), MaxAge: 400 * 24 * 3600,
+	})
+}
+
+// plain tells whether this browser wants values as they are, rather than defanged.
+func (v *visit) plain() bool {
+	cookie, err := v.r.Cookie(v.console.logins.cookie + "-values")
+	return err == nil && cookie.Value == "plain"
+}
