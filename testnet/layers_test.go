@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"internal/onchain":    {"internal/consortium", "internal/wire"},
 	"internal/evidence":   {"internal/consortium", "internal/onchain", "internal/seal", "internal/stix", "internal/wire"},
 	"internal/feed":       {"internal/stix", "internal/version", "taxii"},
-	"internal/ledger":     {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
+	"internal/ledger":     {"internal/algorand", "internal/consortium", "internal/microalgo", "internal/onchain", "internal/wire"},
 	"internal/disk":       {},
 	"internal/microalgo":  {},
 	"repo": {"internal/disk", "internal/spool", "repo/accounts", "repo/auditlog", "repo/config", "repo/daybook", "repo/find", "repo/found", "repo/internal/archive", "repo/internal/kv",
@@ -112,7 +112,7 @@ var layers = map[string][]string{
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/internal/nodetest", "node/replicate", "node/state", "repo/outbox", "repo/view", "taxii"},
 	"docs": {}, // tests only
-	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/seal", "internal/spelling",
+	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/microalgo", "internal/seal", "internal/spelling",
 		"internal/stix", "internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/money", "node/problem",
 		"node/proof", "node/withdraw", "repo",

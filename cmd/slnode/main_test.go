@@ -63,13 +63,15 @@ func TestScripts(t *testing.T) {
 			"until":     until,
 			"configure": configure,
 			"hangup":    hangup,
+			"stop":      stop,
 		},
 	})
 }
 
 type chainKey struct{}
 
-// fund REPO [ALGO] sends 10 ALGO, or as many as it is told, to the account of a repository.
+// fund REPO [ALGO [FILE]] sends 10 ALGO, or as many as it is told, to the account of a repository, or to the first one
+// that is named in a file, stderr say.
 func fund(ts *testscript.TestScript, _ bool, args []string) {
 	chain := ts.Value(chainKey{}).(*devchain.Chain)
 	var out, errs bytes.Buffer
@@ -78,6 +80,9 @@ func fund(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	_, rest, _ := strings.Cut(out.String(), `"account":"`)
 	account, _, _ := strings.Cut(rest, `"`)
+	if len(args) > 2 { // the account that the last command named
+		account = regexp.MustCompile("[A-Z2-7]{58}").FindString(ts.ReadFile(args[2]))
+	}
 	amount := uint64(10)
 	if len(args) > 1 {
 		var err error
@@ -98,6 +103,22 @@ func configure(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("there is no key %s", args[1])
 	}
 	ts.Check(os.WriteFile(path, slices.Concat(text[:at[0]], []byte(args[1]+" = "+args[2]), text[at[1]:]), 0o600))
+}
+
+// stop REPO ends the daemon of a repository, and waits until it has.
+func stop(ts *testscript.TestScript, _ bool, args []string) {
+	var daemon struct{ PID int }
+	path := filepath.Join(ts.MkAbs(args[0]), "daemon.json")
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(path)), &daemon))
+	ts.Check(syscall.Kill(daemon.PID, syscall.SIGTERM))
+	for end := time.Now().Add(waiting.Limit); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("the daemon of %s does not end", args[0])
+		}
+	}
 }
 
 // hangup REPO has the daemon of a repository read its configuration again.

@@ -42,21 +42,29 @@ func (a *app) walletCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			former, err := formerAccounts(c.Context(), client, keys, config.Algorand.MaxFee)
+			if err != nil {
+				return err
+			}
 			result := struct {
-				Account string `json:"account"`
-				Amount  uint64 `json:"microalgo"`
-				Locked  uint64 `json:"locked_microalgo"`
-				Free    uint64 `json:"free_microalgo"`
-				Objects uint64 `json:"objects"`
-				Returns uint64 `json:"releasable_microalgo,omitzero"`
-			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000), a.releasable(c)}
+				Account string          `json:"account"`
+				Amount  uint64          `json:"microalgo"`
+				Locked  uint64          `json:"locked_microalgo"`
+				Free    uint64          `json:"free_microalgo"`
+				Objects uint64          `json:"objects"`
+				Returns uint64          `json:"releasable_microalgo,omitzero"`
+				Former  []formerAccount `json:"former,omitempty"`
+			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000), a.releasable(c), former}
 			return a.print(c, result, func(w io.Writer) {
 				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT%s\nfree     %s ALGO, enough for %d NFTs\n",
 					result.Account, algo(result.Amount), algo(result.Locked), deposits(result.Returns), algo(result.Free), result.Objects)
+				for _, one := range former {
+					fmt.Fprintf(w, "former   %s: %s ALGO, %s of it locked by its NFTs, %s free%s\n", one.Account, one.Amount, one.Locked, one.Free, one.advice())
+				}
 			})
 		},
 	}
-	c.AddCommand(a.walletHistoryCommand())
+	c.AddCommand(a.walletHistoryCommand(), a.walletSweepCommand())
 	c.Flags().BoolVar(&words, "mnemonic", false, "show the account's 25 words instead; on a terminal only")
 	return c
 }

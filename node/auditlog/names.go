@@ -9,7 +9,7 @@ var events = []string{
 	"propose-set-governor", "publish", "read", "read-audit", "rebuild-view", "refused", "remove-certificate", "remove-feed", "remove-key",
 	"remove-member", "remove-user", "renew-proposal", "replace-keys", "replay-webhook", "restore", "restrict", "resume-feed", "revoke", "revoke-token", "rotate",
 	"rotate-keys", "run-feed", "seal-keys", "set", "set-governor", "set-password", "set-role", "show-mnemonic", "sign-proposal", "sign-up",
-	"sole-keys", "submit-proposal", "unseal-keys", "withdraw",
+	"sole-keys", "submit-proposal", "sweep-wallet", "unseal-keys", "withdraw",
 }
 
 // Events lists what the lines of the audit log can be called by, in alphabetical order.

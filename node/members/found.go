@@ -13,8 +13,10 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -79,6 +81,9 @@ func (b *foundation) found(ctx context.Context, c Charter) (*repo.Consortium, er
 		return nil, err
 	}
 	if f == nil {
+		if err := b.mayFound(ctx); err != nil {
+			return nil, err
+		}
 		if f, err = b.prepare(ctx, c); err != nil {
 			return nil, err
 		}
@@ -95,6 +100,23 @@ func (b *foundation) found(ctx context.Context, c Charter) (*repo.Consortium, er
 	auditlog.New(b.repo).Command("found-consortium", own.Name, err)
 	return &own, err
 }
+
+// mayFound refuses what the account can't pay for as a whole, before a third of it is minted.
+func (b *foundation) mayFound(ctx context.Context) error {
+	funds, err := b.ledger.FundsOf(ctx, b.ledger.Address())
+	if err != nil {
+		return err
+	}
+	if funds.Amount < foundingNeeds {
+		return problem.Input(fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every NFT 0.101, and every account keeps 0.1; it has %s: send it at least %s more, then repeat the command",
+			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount)))
+	}
+	return nil
+}
+
+// foundingNeeds is what a founder's account must have, in microalgo: Algorand's own minimum, and the charter, the first
+// member and the default collection.
+const foundingNeeds = 100_000 + 3*uint64(microalgo.PerNFT)
 
 func readFounding(r *repo.Repo) (*founding, error) {
 	data, err := r.Outbox.Memo(foundingMemo)

@@ -73,7 +73,11 @@ func TestAFoundingWithoutMoneySaysWhatItCosts(t *testing.T) {
 	if own, err := r.Consortium(); err != nil || own != nil {
 		t.Errorf("it belongs to %+v, %v", own, err)
 	}
-	chain.funds.Amount = 1_000_000
+	chain.funds.Amount = 402_999 // enough for the charter, and not for what follows
+	if _, err := b.found(t.Context(), Charter{Name: "Test"}); err == nil || !strings.Contains(err.Error(), "send it at least 0.000001 more, then repeat the command") || len(chain.confirmed) != 0 {
+		t.Errorf("with a little less it is told %v, and there are %d charters", err, len(chain.confirmed))
+	}
+	chain.funds.Amount = 403_000
 	if _, err := b.found(t.Context(), Charter{Name: "Test"}); err != nil || len(chain.confirmed) != 1 {
 		t.Errorf("with money there are %d charters, %v", len(chain.confirmed), err)
 	}

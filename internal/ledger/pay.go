@@ -1,0 +1,79 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/algorand/go-algorand-sdk/v2/types"
+
+	"github.com/serviceledger/slnode/internal/microalgo"
+)
+
+// ErrNothingFree means that an account has no more than it must keep, and a fee.
+var ErrNothingFree = errors.New("the account has nothing to spend")
+
+// payPoll is how often algod is asked whether a payment is confirmed.
+const payPoll = 300 * time.Millisecond
+
+// SpendAll pays all that the account can spend to another one, and returns when the chain has it. What its NFTs keep
+// locked stays. The payment has no note, so that it is nothing to the protocol. The error wraps [ErrNothingFree] where
+// there is nothing.
+func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid microalgo.Amount, err error) {
+	receiver, err := types.DecodeAddress(to)
+	if err != nil {
+		return "", 0, fmt.Errorf("paying to %.60q: %w", to, err)
+	}
+	params, err := l.Params(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	fee := params.Fee()
+	if fee > l.maxFee {
+		return "", 0, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+	}
+	before, err := l.Funds(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	if before.Free() <= fee {
+		return "", 0, fmt.Errorf("%s: %w", l.Address(), ErrNothingFree)
+	}
+	paid = microalgo.Amount(before.Free() - fee)
+	payment := transaction(params, l.account.Address, Window, Mint{})
+	payment.Type, payment.AssetParams, payment.Fee = types.PaymentTx, types.AssetParams{}, types.MicroAlgos(fee)
+	payment.Receiver, payment.Amount = receiver, types.MicroAlgos(paid)
+	signed, err := l.signed([]types.Transaction{payment})
+	if err != nil {
+		return "", 0, err
+	}
+	if err := l.Submit(ctx, signed.Raw); err != nil {
+		return "", 0, err
+	}
+	return signed.TxIDs[0], paid, l.awaitPaid(ctx, before, signed)
+}
+
+// awaitPaid waits until a payment shows in the balance, or can't be confirmed any more.
+func (l *Ledger) awaitPaid(ctx context.Context, before Funds, signed Group) error {
+	ticker := time.NewTicker(payPoll)
+	defer ticker.Stop()
+	for {
+		now, err := l.Funds(ctx)
+		if err != nil {
+			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", signed.TxIDs[0], err)
+		}
+		if now.Amount < before.Amount {
+			return nil
+		}
+		round, err := l.Round(ctx)
+		if err == nil && round > signed.LastValid {
+			return fmt.Errorf("payment %s was not confirmed in time; try again", signed.TxIDs[0])
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("payment %s is submitted, and not confirmed yet: %w", signed.TxIDs[0], ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
