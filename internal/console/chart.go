@@ -67,7 +67,7 @@ func barChart(title, unit string, days []time.Time, series []Series) Figure {
 	f := Figure{Title: title, Width: chartWidth, Height: chartHeight, Head: []string{"Day"}}
 	sums := make([]float64, len(days))
 	for i, s := range series {
-		f.Legend = append(f.Legend, LegendEntry{Class: "s" + strconv.Itoa(i+1), Name: s.Name})
+		f.Legend = append(f.Legend, LegendEntry{Class: "f" + strconv.Itoa(i+1), Name: s.Name})
 		f.Head = append(f.Head, s.Name)
 		for d, v := range s.Values {
 			sums[d] += v
@@ -87,7 +87,7 @@ func barChart(title, unit string, days []time.Time, series []Series) Figure {
 			}
 			y0, y1 := ordinate(base, 0, top), ordinate(base+v, 0, top)
 			f.Bars = append(f.Bars, Bar{X: number(chartLeft + float64(d)*width + width*.1), Y: number(y1), Width: number(width * .8),
-				Height: number(max(.5, y0-y1)), Class: "s" + strconv.Itoa(i+1), Title: fmt.Sprintf("%s, %s: %s %s", day.Format("2 Jan"), s.Name, number(v), unit)})
+				Height: number(max(.5, y0-y1)), Class: "f" + strconv.Itoa(i+1), Title: fmt.Sprintf("%s, %s: %s %s", day.Format("2 Jan"), s.Name, number(v), unit)})
 			base += v
 		}
 		f.Rows = append(f.Rows, row)

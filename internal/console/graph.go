@@ -91,7 +91,7 @@ const (
 	columnGap    = 92
 	margin       = 10
 	labelWidth   = 21 // columns of text, of which a letter of an Asian script has two
-	captionWidth = 36
+	captionWidth = 32
 )
 
 // draw places what is around an object. The same object is always drawn the same.
@@ -299,7 +299,7 @@ func heightOf(groups []drawnGroup) int {
 
 func (d *Drawing) put(n DrawnNode) {
 	n.TextX, n.TextY, n.MiddleY = n.X+26, n.Y+nodeHeight/2+4, n.Y+nodeHeight/2
-	n.Dot = shape(n.Class, n.X+14, n.MiddleY)
+	n.Dot = glyph(n.Class, n.X+14, n.MiddleY)
 	if n.Expand != "" {
 		n.Sign = fmt.Sprintf("M%d %dh8", n.ExpandX-4, n.MiddleY)
 		if !strings.HasSuffix(n.Class, " open") {
@@ -377,8 +377,8 @@ func (d *Drawing) line(from, to *DrawnNode) {
 	d.Lines = append(d.Lines, DrawnLine{Path: fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, bend, y1, bend, y2, x2, y2), Class: class})
 }
 
-// shape is the path of a small shape about a point: for each class of types another one.
-func shape(class string, x, y int) string {
+// glyph is the path of a small shape about a point: for each class of types another one.
+func glyph(class string, x, y int) string {
 	switch class = strings.TrimPrefix(class, "middle "); {
 	case strings.HasPrefix(class, "t-who"): // a head and shoulders
 		return fmt.Sprintf("M%d %da3 3 0 1 1 6 0a3 3 0 1 1-6 0zm-3 9a6 5 0 0 1 12 0z", x-3, y-3)

@@ -20,4 +20,9 @@ var models = map[string]any{
 	"feed":        feedModel{},
 	"outbox":      outboxModel{},
 	"me":          meModel{},
+	"search":      searchModel{},
+	"object":      objectModel{},
+
+	"leave":   leaveModel{},
+	"publish": publishModel{}, "published": publishedModel{},
 }

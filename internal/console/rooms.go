@@ -15,6 +15,9 @@ type Rooms struct {
 	Feeds   Feeds
 	Outbox  Outbox
 	Me      Me
+	Finder  Finder
+	Library Library
+	Press   Press
 }
 
 // By is who asks a room for something, for what it may see and for the audit log.

@@ -50,6 +50,13 @@ func routes() []route {
 		{path: "logout", title: "Log out", role: nobody, post: (*Console).postLogout},
 
 		{path: "", title: "Today", menu: menuIntelligence, role: reader, get: (*Console).getToday},
+		{path: "search", title: "Search", menu: menuIntelligence, role: reader, body: 3 * maxBox, get: (*Console).getSearch, post: (*Console).postSearch},
+		{path: "object", title: "Object", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getObject},
+		{path: "object.json", title: "Object", role: reader, get: (*Console).getObjectJSON},
+		{path: "proof.json", title: "Proof", role: reader, get: (*Console).getProof},
+		{path: "publish", title: "Publish", menu: menuIntelligence, role: publisher, body: 3 * maxPaste, get: (*Console).getPublish, post: (*Console).postPublish},
+		{path: "published", title: "Published", menu: menuIntelligence, hidden: true, role: publisher, get: (*Console).getPublished},
+		{path: "leave", title: "Leave the console", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getLeave},
 
 		{path: "collections", title: "Collections", menu: menuSharing, role: reader, writes: admin, sudo: true, get: (*Console).getCollections, post: (*Console).postCollections},
 		{path: "collection", title: "Collection", menu: menuSharing, hidden: true, role: reader, writes: admin, sudo: true, get: (*Console).getCollection, post: (*Console).postCollection},

@@ -15,6 +15,7 @@ import (
 type Desk struct {
 	api    *control.API
 	health lately
+	press  *press
 }
 
 // Mount puts the console before the server of TAXII clients, if the configuration wants it. The operator's API gives
@@ -25,6 +26,7 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 		return clients, nil
 	}
 	desk := &Desk{api: api}
+	desk.press = &press{Desk: desk, clients: settings}
 	made, err := console.New(console.Config{
 		Organisation: config.Organisation.Name, Title: config.Organisation.Title, Consortium: api.State.NameOf(api.Consortium), Node: api.State.Self,
 		Clients: clients, Rooms: desk.rooms(), Hosts: settings.Hosts, Origins: config.Console.Origins, Clear: config.InTheClear(),
@@ -38,5 +40,7 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 }
 
 func (d *Desk) rooms() console.Rooms {
-	return console.Rooms{Today: d, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d}}
+	find := newFinder(d.api)
+	return console.Rooms{Today: d, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d},
+		Finder: find, Library: shelf{d, find}, Press: d.press}
 }

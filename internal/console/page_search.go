@@ -1,0 +1,421 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// Finder is what the search asks. What the visitor may not see is in no answer and counts nowhere.
+type Finder interface {
+	// Lookup tells in which objects values are, an answer for each value in their order.
+	Lookup(ctx context.Context, by By, values []observable.Value) ([]Answer, error)
+	// List gives a page of objects, newest first.
+	List(ctx context.Context, by By, q Question) (Listing, error)
+}
+
+// Answer is what is known of a value.
+type Answer struct {
+	Value observable.Value
+	Hits  []Hit
+	More  bool // there are more than were read
+}
+
+// Hit is an object that has a value, or one that contains it, or one within it.
+type Hit struct {
+	Row
+	Value observable.Value
+	How   How
+}
+
+// How is what the value of an object has to do with the one that was asked for.
+type How byte
+
+// What it is: the same, a network or domain around it, or an address or name within it.
+const (
+	Same How = iota
+	Wider
+	Narrower
+)
+
+func (h How) String() string { return [...]string{"same", "contains it", "inside it"}[h] }
+
+// Row is an object in a list.
+type Row struct {
+	ID, Type, Name string
+	Values         []observable.Value // some of those that it is about
+	Level          string
+	Member         string // who published it
+	Confidence     int    // -1 if none is given
+	State          string
+	Collection     string
+	Added          time.Time
+	Cursor         string // of the list, after this row
+}
+
+// Question is what a list is asked for. Empty fields do not restrict.
+type Question struct {
+	Text       string // words of names, or an id, a transaction, a CID
+	Type       string
+	Member     string
+	Level      string
+	Collection string
+	Label      string
+	Before     string // a cursor
+	Limit      int
+}
+
+// Listing is a page of objects.
+type Listing struct {
+	Rows  []Row
+	More  bool
+	Note  string // what is to be known of it, such as that not all was looked at
+	Types []string
+}
+
+// Rows of a page, and what a list of values has at most.
+const (
+	usualRows = 50
+	maxAsked  = 1000
+	maxBox    = 256 << 10 // bytes of pasted text
+)
+
+type searchModel struct {
+	Text      string
+	Bulk      bool // several lines
+	Answer    string
+	Found     bool
+	Asked     []askedValue
+	Missing   int
+	Truncated bool
+	Rows      []shownRow
+	Note      string
+	Facets    []facet
+	Next      string
+	First     string
+	Sizes     []choice
+	CSV       string
+	Empty     bool
+	Wrong     string
+}
+
+type shownRow struct {
+	Kind, Type, Name, Level, Member, State, StateClass, Collection, How string
+	Values                                                              []string
+	Confidence                                                          int
+	Added                                                               time.Time
+	Link, MemberLink, TypeLink                                          string
+}
+
+type askedValue struct {
+	Kind, Value, Link string
+	Found             int
+	More              bool
+	Members, Levels   []string
+	Wider             int
+	Last              time.Time
+}
+
+type facet struct {
+	Name    string
+	Choices []choice
+}
+
+type choice struct {
+	Name, Link string
+	Here       bool
+}
+
+func (c *Console) getSearch(v *visit) error { return c.search(v, v.query("q")) }
+
+// postSearch takes a list that is too long for an address. It changes nothing.
+func (c *Console) postSearch(v *visit) error { return c.search(v, v.form.Get("q")) }
+
+func (c *Console) search(v *visit, text string) error {
+	if c.Rooms.Finder == nil {
+		return taxii.ErrNotFound
+	}
+	if len(text) > maxBox {
+		return &refusal{status: 413, title: "Too much", text: fmt.Sprintf("Of a list at most %s are looked at in one go. Divide it.", sizeOf(maxBox))}
+	}
+	values := observable.Parse(text)
+	model := searchModel{Text: strings.TrimSpace(text), Bulk: len(values) > 1}
+	if len(values) > maxAsked {
+		values, model.Truncated = values[:maxAsked], true
+	}
+	if len(values) > 0 {
+		return c.lookup(v, model, values)
+	}
+	return c.list(v, model)
+}
+
+// lookup answers what is known of values.
+func (c *Console) lookup(v *visit, model searchModel, values []observable.Value) error {
+	answers, err := c.Rooms.Finder.Lookup(v.r.Context(), v.by(), values)
+	if err != nil {
+		return err
+	}
+	if v.query("format") == "csv" || v.form.Get("format") == "csv" {
+		return v.download("values.csv", "text/csv; charset=utf-8", valuesCSV(answers))
+	}
+	for _, answer := range answers {
+		one := tally(answer)
+		if one.Found+one.Wider == 0 {
+			model.Missing++
+		}
+		model.Asked = append(model.Asked, one)
+	}
+	slices.SortStableFunc(model.Asked, func(a, b askedValue) int { return min(b.Found, 1) - min(a.Found, 1) })
+	model.Found = model.Missing < len(answers)
+	if model.Bulk {
+		model.Answer = fmt.Sprintf("%d of %d are known, %d are not.", len(answers)-model.Missing, len(answers), model.Missing)
+	} else {
+		model.Answer = inWords(answers[0])
+		for _, hit := range answers[0].Hits {
+			model.Rows = append(model.Rows, shown(hit.Row, hit.How.String()))
+		}
+	}
+	if len(model.Text) < 4<<10 {
+		model.CSV = link("search", "q", model.Text, "format", "csv")
+	}
+	return v.render("search", model)
+}
+
+// tally counts an answer.
+func tally(a Answer) askedValue {
+	one := askedValue{Kind: kindWord(a.Value.Kind.String()), Value: name(defang(a.Value.Text)), Link: searchLink(a.Value.Text), More: a.More}
+	members, levels := map[string]bool{}, map[string]bool{}
+	for _, hit := range a.Hits {
+		switch hit.How {
+		case Same:
+			one.Found++
+		case Wider:
+			one.Wider++
+		default:
+			continue
+		}
+		if !members[hit.Member] {
+			members[hit.Member] = true
+			one.Members = append(one.Members, hit.Member)
+		}
+		if hit.Level != "" && !levels[hit.Level] {
+			levels[hit.Level] = true
+			one.Levels = append(one.Levels, hit.Level)
+		}
+		if hit.Added.After(one.Last) {
+			one.Last = hit.Added
+		}
+	}
+	slices.Sort(one.Members)
+	slices.Sort(one.Levels)
+	return one
+}
+
+// inWords answers in a sentence whether anybody has seen a value.
+func inWords(a Answer) string {
+	one := tally(a)
+	within := 0
+	types, members, wider := map[string]int{}, map[string]bool{}, ""
+	for _, hit := range a.Hits {
+		switch hit.How {
+		case Same:
+			types[typeWord(hit.Type)]++
+			members[hit.Member] = true
+		case Wider:
+			if wider == "" {
+				wider = fmt.Sprintf("inside %s of %s", name(defang(hit.Value.Text)), hit.Member)
+			}
+		case Narrower:
+			within++
+		}
+	}
+	var parts []string
+	if one.Found > 0 {
+		parts = append(parts, fmt.Sprintf("in %s by %s (%s)", inTypes(types), countOf(len(members), "member", "members"), strings.Join(sortedKeys(members), ", ")))
+	}
+	if wider != "" {
+		parts = append(parts, wider)
+	}
+	if within > 0 {
+		parts = append(parts, fmt.Sprintf("%s inside it", countOf(within, "object is", "objects are")))
+	}
+	if len(parts) == 0 {
+		return "No. Nothing that this account may read has it."
+	}
+	more := ""
+	if a.More {
+		more = " There are more than are shown here."
+	}
+	return "Yes: " + strings.Join(parts, "; ") + "." + more
+}
+
+func inTypes(types map[string]int) string {
+	var parts []string
+	for _, t := range sortedKeys(types) {
+		parts = append(parts, countOf(types[t], t, t+"s"))
+	}
+	return strings.Join(parts, " and ")
+}
+
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(int64(n)) + " " + many
+}
+
+func sortedKeys[V any](m map[string]V) (keys []string) {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// shown is a row as a page has it.
+func shown(r Row, how string) shownRow {
+	s := shownRow{Kind: typeWord(r.Type), Type: r.Type, Name: name(defang(r.Name)), Level: r.Level, Member: name(r.Member), State: r.State, Collection: name(r.Collection), How: how,
+		Confidence: r.Confidence, Added: r.Added, Link: objectLink(r.ID, ""), MemberLink: link("search", "member", r.Member), TypeLink: link("search", "type", r.Type)}
+	for _, value := range r.Values[:min(len(r.Values), 3)] {
+		if text := name(defang(value.Text)); text != s.Name {
+			s.Values = append(s.Values, text)
+		}
+	}
+	if s.Name == "" {
+		s.Name = firstOf(strings.Join(s.Values, ", "), r.ID)
+		s.Values = nil
+	}
+	switch r.State {
+	case "revoked":
+		s.StateClass = "bad"
+	case "in force":
+		s.StateClass = "good"
+	default:
+		s.StateClass = "off"
+	}
+	return s
+}
+
+// list answers with objects, newest first.
+func (c *Console) list(v *visit, model searchModel) error {
+	q := Question{Text: model.Text, Type: v.query("type"), Member: v.query("member"), Level: v.query("marking"), Collection: v.query("collection"), Label: v.query("label"),
+		Before: v.query("before"), Limit: usualRows}
+	if n, err := strconv.Atoi(v.query("rows")); err == nil && (n == 25 || n == 100) {
+		q.Limit = n
+	}
+	found, err := c.Rooms.Finder.List(v.r.Context(), v.by(), q)
+	if err != nil {
+		return err
+	}
+	if v.query("format") == "csv" {
+		return v.download("objects.csv", "text/csv; charset=utf-8", rowsCSV(found.Rows))
+	}
+	for _, r := range found.Rows {
+		model.Rows = append(model.Rows, shown(r, ""))
+	}
+	model.Note, model.Empty = found.Note, len(found.Rows) == 0
+	at := func(change ...string) string { return q.link(change...) }
+	if found.More && len(found.Rows) > 0 {
+		model.Next = at("before", found.Rows[len(found.Rows)-1].Cursor)
+	}
+	if q.Before != "" {
+		model.First = at("before", "")
+	}
+	model.CSV = at("format", "csv")
+	for _, n := range []int{25, 50, 100} {
+		model.Sizes = append(model.Sizes, choice{strconv.Itoa(n), at("rows", strconv.Itoa(n), "before", ""), n == q.Limit})
+	}
+	model.Facets = q.facets(found.Types)
+	return v.render("search", model)
+}
+
+// link is the address of a list, with some parameters changed.
+func (q Question) link(change ...string) string {
+	fields := []string{"q", q.Text, "type", q.Type, "member", q.Member, "marking", q.Level, "collection", q.Collection, "label", q.Label, "before", q.Before, "rows", ""}
+	if q.Limit != usualRows {
+		fields[len(fields)-1] = strconv.Itoa(q.Limit)
+	}
+	for i := 0; i+1 < len(change); i += 2 {
+		if at := slices.Index(fields, change[i]); at >= 0 && at%2 == 0 {
+			fields[at+1] = change[i+1]
+		} else {
+			fields = append(fields, change[i], change[i+1])
+		}
+	}
+	return link("search", fields...)
+}
+
+// facets are what a list can be narrowed down by, a link each.
+func (q Question) facets(types []string) []facet {
+	of := func(called, parameter, here string, values []string, word func(string) string) facet {
+		f := facet{Name: called, Choices: []choice{{"all", q.link(parameter, "", "before", ""), here == ""}}}
+		if here != "" && !slices.Contains(values, here) {
+			values = append(slices.Clone(values), here)
+		}
+		for _, value := range values {
+			f.Choices = append(f.Choices, choice{word(value), q.link(parameter, value, "before", ""), value == here})
+		}
+		return f
+	}
+	if len(types) == 0 {
+		types = []string{"indicator", "malware", "threat-actor", "campaign", "report", "vulnerability", "attack-pattern", "infrastructure", "sighting"}
+	}
+	list := []facet{
+		of("Type", "type", q.Type, types, typeWord),
+		of("Marking", "marking", q.Level, []string{"clear", "green", "amber", "amber+strict"}, strings.ToUpper),
+	}
+	if q.Member != "" {
+		list = append(list, of("Shared by", "member", q.Member, nil, name))
+	}
+	if q.Label != "" {
+		list = append(list, of("Label", "label", q.Label, nil, name))
+	}
+	return list
+}
+
+// valuesCSV lists values with what is known of them.
+func valuesCSV(answers []Answer) []byte {
+	rows := [][]string{{"value", "kind", "found", "members", "marking", "last", "contained_in"}}
+	for _, a := range answers {
+		one := tally(a)
+		last := ""
+		if !one.Last.IsZero() {
+			last = one.Last.UTC().Format(time.RFC3339)
+		}
+		rows = append(rows, []string{a.Value.Text, a.Value.Kind.String(), strconv.Itoa(one.Found), strings.Join(one.Members, " "), strings.Join(one.Levels, " "), last, strconv.Itoa(one.Wider)})
+	}
+	return writeCSV(rows)
+}
+
+func rowsCSV(list []Row) []byte {
+	rows := [][]string{{"id", "type", "name", "marking", "member", "confidence", "state", "collection", "added"}}
+	for _, r := range list {
+		confidence := ""
+		if r.Confidence >= 0 {
+			confidence = strconv.Itoa(r.Confidence)
+		}
+		rows = append(rows, []string{r.ID, r.Type, r.Name, r.Level, r.Member, confidence, r.State, r.Collection, r.Added.UTC().Format(time.RFC3339)})
+	}
+	return writeCSV(rows)
+}
+
+func writeCSV(rows [][]string) []byte {
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	for _, row := range rows {
+		for i := range row {
+			row[i] = csvCell(row[i])
+		}
+		_ = w.Write(row) // to memory
+	}
+	w.Flush()
+	return out.Bytes()
+}

@@ -1,0 +1,209 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// shelf answers the page of an object.
+type shelf struct {
+	*Desk
+	find finder
+}
+
+var _ console.Library = shelf{}
+
+// readable reports whether somebody may see what is in a collection.
+func readable(by console.By, collection string) bool {
+	return by.Limits.Read == nil || slices.Contains(by.Limits.Read, collection)
+}
+
+// missed is an error as a browser is told it; what is not there is not found.
+func missed(err error) error {
+	if errors.Is(err, problem.ErrMissing) {
+		return taxii.ErrNotFound
+	}
+	return told(err)
+}
+
+// Object gives what is known of an object.
+func (s shelf) Object(ctx context.Context, by console.By, id string) (console.Object, error) {
+	shown, err := s.api.Withdrawer.Show(ctx, id)
+	if err != nil {
+		return console.Object{}, missed(err)
+	}
+	if len(shown.Publications) == 0 {
+		return console.Object{}, taxii.ErrNotFound // it was withdrawn
+	}
+	entry, err := s.served(ctx, by, shown.Publications[0].ID)
+	if err != nil {
+		return console.Object{}, err
+	}
+	object := console.Object{ID: entry.ID, JSON: entry.Object}
+	for _, p := range shown.Publications {
+		if readable(by, p.Collection) || p.TxID == entry.TxID && p.Index == entry.Position.Index {
+			object.Versions = append(object.Versions, version(p))
+		}
+	}
+	slices.SortStableFunc(object.Versions, func(a, b console.Version) int {
+		first := func(v console.Version) int {
+			switch {
+			case v.TxID == entry.TxID && v.Version == entry.Version:
+				return 0
+			case v.Apart:
+				return 2
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(first(a), first(b)), b.Added.Compare(a.Added))
+	})
+	object.Creator = s.nameOf(ctx, by, textOf(entry.Object, "created_by_ref"))
+	return object, nil
+}
+
+func version(p withdraw.Publication) console.Version {
+	return console.Version{
+		Version: p.Version, Level: p.Level, Collection: p.Title, CollectionID: p.Collection, Publisher: p.Publisher, TxID: p.TxID, CID: p.CID, Name: p.Name(),
+		Asset: p.Asset, Round: p.Round, Stored: p.StoredAt, Added: p.Added, Readers: p.Readers.Now, Stated: p.Stated, Apart: p.Apart,
+		Withdrawn: p.Withdrawn != nil, Note: p.Note,
+	}
+}
+
+// served finds the version of an object that somebody is shown: the latest in the line that leads, or in one that
+// it may read.
+func (s shelf) served(ctx context.Context, by console.By, id string) (*view.Entry, error) {
+	if by.Limits.Read == nil {
+		entry, err := s.api.Repo.View.Latest(view.Everything, id)
+		if err == nil && entry == nil {
+			err = taxii.ErrNotFound
+		}
+		return entry, err
+	}
+	list, err := s.find.Describe(ctx, by.Principal, []string{id})
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, taxii.ErrNotFound
+	}
+	entries, err := s.versions(id)
+	for _, entry := range entries {
+		if entry.TxID == list[0].TxID && entry.Position.Index == list[0].Index {
+			return entry, err
+		}
+	}
+	if err == nil {
+		err = taxii.ErrNotFound
+	}
+	return nil, err
+}
+
+// maxVersions is how many versions of one object are read.
+const maxVersions = 1000
+
+// versions are all of an object.
+func (s shelf) versions(id string) ([]*view.Entry, error) {
+	entries, _, err := s.api.Repo.View.Page(view.Query{Collection: view.Everything, IDs: []string{id}, AnyLine: true, Versions: view.Versions{All: true}, Limit: maxVersions, WithObjects: true})
+	return entries, err
+}
+
+// nameOf is what people call an object; "" where it is not here.
+func (s shelf) nameOf(ctx context.Context, by console.By, id string) string {
+	if id == "" {
+		return ""
+	}
+	entry, err := s.served(ctx, by, id)
+	if err != nil {
+		return ""
+	}
+	return called(entry.Object)
+}
+
+// called is what an object calls itself.
+func called(object []byte) string {
+	var said map[string]any
+	if json.Unmarshal(object, &said) != nil {
+		return ""
+	}
+	for _, key := range []string{"name", "value", "abstract", "opinion", "relationship_type", "key", "subject"} {
+		if text, is := said[key].(string); is && text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func textOf(object []byte, key string) string {
+	var said map[string]json.RawMessage
+	var text string
+	if json.Unmarshal(object, &said) != nil || json.Unmarshal(said[key], &text) != nil {
+		return ""
+	}
+	return text
+}
+
+// Raw gives a version as it was published.
+func (s shelf) Raw(ctx context.Context, by console.By, id, version string) ([]byte, error) {
+	if version == "" {
+		entry, err := s.served(ctx, by, id)
+		if err != nil {
+			return nil, err
+		}
+		return entry.Object, nil
+	}
+	entries, err := s.versions(id)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if entry.Version == version && readable(by, entry.Collection) {
+			return entry.Object, nil
+		}
+	}
+	return nil, taxii.ErrNotFound
+}
+
+// Check holds the publication of an object against the chain.
+func (s shelf) Check(ctx context.Context, by console.By, id string) (console.Proof, error) {
+	name, err := s.publication(ctx, by, id)
+	if err != nil {
+		return console.Proof{}, err
+	}
+	found, err := s.api.Notary.Verify(ctx, name)
+	if err != nil {
+		return console.Proof{}, missed(err)
+	}
+	proof := console.Proof{Explorer: found.Explorer}
+	for _, step := range found.Steps {
+		proof.Steps = append(proof.Steps, console.ProofStep{What: step.Name, State: string(step.Outcome), Value: step.Value, Why: step.Detail})
+	}
+	return proof, nil
+}
+
+// Evidence makes a file that proves the publication.
+func (s shelf) Evidence(ctx context.Context, by console.By, id string) ([]byte, error) {
+	name, err := s.publication(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	data, err := s.api.Notary.Evidence(ctx, name, false)
+	return data, missed(err)
+}
+
+// publication names what published the version that somebody is shown.
+func (s shelf) publication(ctx context.Context, by console.By, id string) (string, error) {
+	entry, err := s.served(ctx, by, id)
+	if err != nil {
+		return "", err
+	}
+	return entry.Place().Name().String(), nil
+}

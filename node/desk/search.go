@@ -1,0 +1,93 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/node/clients"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/search"
+)
+
+// finder answers the search of the console by node/search.
+type finder struct{ *search.Finder }
+
+var _ console.Finder = finder{}
+
+func newFinder(api *control.API) finder {
+	return finder{&search.Finder{
+		View: api.Repo.View, Index: api.Repo.Find, State: api.State, Outbox: api.Repo.Outbox,
+		Everything: clients.EverythingID(api.Consortium), Others: clients.OthersID(api.Consortium),
+	}}
+}
+
+// Lookup tells in which objects values are.
+func (f finder) Lookup(ctx context.Context, by console.By, values []observable.Value) ([]console.Answer, error) {
+	found, err := f.Finder.Lookup(ctx, by.Principal, values)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]console.Answer, len(found))
+	for i, a := range found {
+		answers[i] = console.Answer{Value: a.Value, More: a.More}
+		for how, hits := range [...][]search.Hit{console.Same: a.Exact, console.Wider: a.Wider, console.Narrower: a.Narrower} {
+			for _, hit := range hits {
+				answers[i].Hits = append(answers[i].Hits, console.Hit{Row: row(hit.Object), Value: hit.Value, How: console.How(how)})
+			}
+		}
+	}
+	return answers, nil
+}
+
+// row is an object as a list has it.
+func row(s search.Summary) console.Row {
+	r := console.Row{ID: s.ID, Type: s.Type, Name: s.Title, Level: s.Level, Member: s.Member, Confidence: -1, Collection: s.CollectionTitle, Added: s.Added}
+	if s.Confidence != nil {
+		r.Confidence = *s.Confidence
+	}
+	if s.Type == "indicator" || s.Standing == search.Revoked {
+		r.State = string(s.Standing)
+	}
+	for _, v := range s.Values {
+		if v.Role != observable.ExternalID {
+			r.Values = append(r.Values, v.Value)
+		}
+	}
+	return r
+}
+
+// List gives a page of objects, newest first.
+func (f finder) List(ctx context.Context, by console.By, q console.Question) (console.Listing, error) {
+	page, err := f.Find(ctx, by.Principal, search.Query{
+		Text: q.Text, Type: q.Type, Member: q.Member, Level: q.Level, Collection: q.Collection, Label: q.Label, Cursor: q.Before, Limit: q.Limit,
+	})
+	if err != nil {
+		return console.Listing{}, err
+	}
+	listing := console.Listing{More: page.Next != ""}
+	for _, s := range page.Objects {
+		listing.Rows = append(listing.Rows, row(s))
+	}
+	if n := len(listing.Rows); n > 0 {
+		listing.Rows[n-1].Cursor = page.Next
+	}
+	if page.Narrow {
+		listing.Note = fmt.Sprintf("%d objects were looked at, and there may be more that fit. Narrow it down, by a type for example.", search.MaxCandidates)
+	}
+	if wait := f.waits(); wait != "" && q.Text != "" {
+		listing.Note = strings.TrimSpace(listing.Note + " " + wait)
+	}
+	return listing, nil
+}
+
+// waits says that the indexes are not whole yet.
+func (f finder) waits() string {
+	progress := f.Progress()
+	if progress.Whole {
+		return ""
+	}
+	return fmt.Sprintf("The index is being made: %d of about %d objects are in it.", progress.Done, progress.Of)
+}
