@@ -177,7 +177,8 @@ func (t *testnet) add(ctx context.Context, args []string) error {
 }
 
 func (t *testnet) demo(ctx context.Context, args []string) error {
-	if len(args) == 0 || args[0] != "sharing" {
+	scenarios := map[string]func(context.Context) error{"sharing": t.demonstrateSharing, "console": t.demonstrateConsole}
+	if len(args) == 0 || scenarios[args[0]] == nil {
 		return errMisuse
 	}
 	if _, err := os.Stat(t.path("env")); errors.Is(err, fs.ErrNotExist) {
@@ -188,5 +189,5 @@ func (t *testnet) demo(ctx context.Context, args []string) error {
 	if err := t.load(); err != nil {
 		return err
 	}
-	return t.demonstrateSharing(ctx)
+	return scenarios[args[0]](ctx)
 }

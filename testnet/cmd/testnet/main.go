@@ -29,6 +29,7 @@ const usage = `usage: scripts/testnet.sh COMMAND
   fund n [ALGO]           send organisation n some more ALGO
   add ORG                 make one more organisation, admit it, start it
   demo sharing            a scenario to watch: create, publish, grant late, revoke, publish again, withdraw
+  demo console            fill three organisations with some hundred objects, made up, and say where their consoles are
 `
 
 func main() {
