@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/appraisal"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
@@ -78,6 +79,7 @@ type Node struct {
 	feeds      *feeds.Feeds
 
 	accounts    *clients.Accounts
+	appraiser   *appraisal.Appraiser
 	described   *clients.APIRoot
 	webhooks    *clients.Webhooks
 	exports     *semaphore.Weighted

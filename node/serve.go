@@ -162,13 +162,13 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 	organisation := n.repo.Config.Organisation
 	shown := &clients.Catalogue{
 		View: n.repo.View, State: n.state, Own: organisation.Name, Described: n.described, Consortium: n.consortium,
-		Shown: n.shown, Exports: n.exports,
+		Shown: n.shown, Exports: n.exports, Appraisal: n.appraiser,
 	}
 	return taxii.Config{
 		Title: "Service Ledger node of " + organisation.Title, Description: "Threat intelligence of the consortium " + n.state.NameOf(n.consortium) + ".",
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Spool: repo.SpoolPath(n.repo.Dir), Room: n.disk.Room,
-		Store: shown, Exporter: shown, Observer: shown,
+		Store: shown, Exporter: shown, Observer: shown, Remover: shown,
 		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/accept"
+	"github.com/serviceledger/slnode/node/appraisal"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
@@ -66,6 +67,9 @@ func (n *Node) wirePipelines() error {
 	n.outbox = publish.NewOutbox(n.repo.Outbox)
 	n.stages = stages.New()
 	n.outbox.Stages = n.stages
+	if n.appraiser, err = appraisal.Open(n.repo.Dir, config, n.repo.Outbox, n.log); err != nil {
+		return err
+	}
 	outbox, view := n.outbox, n.repo.View
 	n.trail = auditlog.New(n.repo)
 	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
@@ -137,7 +141,7 @@ func (n *Node) wireTasks() error {
 	n.publisher = &accept.Publisher{
 		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Terms: n.terms, Book: n.repo.Daybook, Anchor: accept.Anchor(n.repo.Config.Publish.Anchor, n.repo.Config.Publish), Wait: n.repo.Config.TAXII.PublishWait.Duration,
 		Delay: accept.Delay{Sealing: n.sealer.Condition, Publishing: n.minter.Condition}, Disk: n.disk,
-		Shown: n.shown, Watching: n.watcher.State,
+		Shown: n.shown, Watching: n.watcher.State, Warner: n.appraiser,
 	}
 	n.withdrawer = &withdraw.Withdrawer{
 		Outbox: outbox, Done: &outbox.Done, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,

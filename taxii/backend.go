@@ -222,6 +222,8 @@ type Addition struct {
 	// Replace lets an object take the place of one that the same organisation
 	// published as the same version, with other content.
 	Replace bool
+	// Anyway lets an indicator be taken that is mistaken, as far as warning lists know.
+	Anyway bool
 }
 
 // Publisher takes objects in and tells what became of them.
@@ -272,6 +274,21 @@ type RehearsedObject struct {
 	TxID        string   // of the transaction that published it already
 	Failure     string   // why it would be refused
 	Note        string   // as in [StatusDetail]
+	Warnings    []Warning
+}
+
+// Warning is a value of an object that is on warning lists.
+type Warning struct {
+	Kind  string        `json:"kind"`
+	Value string        `json:"value"`
+	Lists []WarningList `json:"lists"` // the gravest first
+}
+
+// WarningList is a list that a value is on.
+type WarningList struct {
+	Name  string `json:"name"`
+	Class string `json:"class"` // "hard", "shared" or "context"
+	Date  string `json:"date"`
 }
 
 // Withdrawer takes objects out of collections again.
@@ -294,14 +311,39 @@ type Observer interface {
 	Changes() <-chan struct{}
 }
 
+// Remover tells what left collections.
+type Remover interface {
+	// Removals gives what left c after a time, in unix microseconds, in its order: up to limit, and whether there is more.
+	// A removal has a time of its own, as a record has, and no later record has an earlier one.
+	Removals(ctx context.Context, c Collection, after int64, limit int) (list []Removal, more bool, err error)
+}
+
+// Removal is a version of an object that left a collection.
+type Removal struct {
+	Time       time.Time      `json:"-"` // as DateAdded of a [Record]
+	ID         string         `json:"id"`
+	Version    string         `json:"version"`
+	Type       string         `json:"type"`
+	Collection string         `json:"collection"` // in which it was published
+	Gone       bool           `json:"gone"`       // no version of the object is left
+	Values     []RemovedValue `json:"values"`     // that the object was about
+}
+
+// RemovedValue is a value that an object was about.
+type RemovedValue struct {
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+}
+
 // Exporter makes lists for firewalls, resolvers and sensors of what the indicators of a collection say.
 type Exporter interface {
-	// Changed is that of [Observer].
-	Changed(ctx context.Context, c Collection) (int64, error)
+	// ListChanged tells, in unix microseconds, when a list that a query asks for became another one otherwise than by the
+	// passing of time: when c changed last as [Observer] has it, or what the node is told about lists.
+	ListChanged(ctx context.Context, c Collection, q ExportQuery) (int64, error)
 
-	// Export prepares a list of a collection that who can read. The same query gives the same list until c changes or the
-	// Export's Until has come. *InvalidError if there is no such format or kind, *RetryAfterError if too many lists are
-	// made at once.
+	// Export prepares a list of a collection that who can read. The same query gives the same list until ListChanged tells
+	// of another time, or the Export's Until has come. *InvalidError if there is no such format or kind, *RetryAfterError
+	// if too many lists are made at once.
 	Export(ctx context.Context, who Principal, c Collection, q ExportQuery) (Export, error)
 }
 
@@ -310,8 +352,10 @@ type ExportQuery struct {
 	Format        string
 	Kinds         []string  // of values; empty: all
 	MinConfidence int       // of indicators, 0 to 100
+	Score         int       // that is left of what it was by now, 0 to 100; 0: however little
+	DropShared    bool      // without what is on a warning list since many use it
 	Subdomains    bool      // names stand for the names below them, too
-	Changed       time.Time // what Changed told before
+	Changed       time.Time // what ListChanged told before
 }
 
 // Export is a list that is ready to be written.

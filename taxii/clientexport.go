@@ -21,6 +21,12 @@ func (c *Client) Export(ctx context.Context, root, collection string, q ExportQu
 	if q.MinConfidence != 0 {
 		query.Set("min_confidence", strconv.Itoa(q.MinConfidence))
 	}
+	if q.Score != 0 {
+		query.Set("score", strconv.Itoa(q.Score))
+	}
+	if q.DropShared {
+		query.Set("warninglists", "drop")
+	}
 	if q.Subdomains {
 		query.Set("subdomains", "true")
 	}

@@ -130,17 +130,24 @@ const recipientsProperty = "x_slnode_to"
 // organisation published as the same versions, with other content.
 const replaceProperty = "x_slnode_replace"
 
+// anywayProperty asks for indicators to be taken of which warning lists say that they are mistaken.
+const anywayProperty = "x_slnode_publish_anyway"
+
 // setProperty takes what a property of the envelope asks for.
 func (a *Addition) setProperty(name string, value jsontext.Value) (err error) {
 	switch name {
 	case recipientsProperty:
 		a.To, err = decodeRecipients(value)
 		return err
-	case replaceProperty:
+	case replaceProperty, anywayProperty:
 		if kind := value.Kind(); kind != 't' && kind != 'f' {
-			return problemf(http.StatusUnprocessableEntity, "The property %s is true or false.", replaceProperty)
+			return problemf(http.StatusUnprocessableEntity, "The property %s is true or false.", name)
 		}
-		a.Replace = value.Kind() == 't'
+		into := &a.Replace
+		if name == anywayProperty {
+			into = &a.Anyway
+		}
+		*into = value.Kind() == 't'
 		return nil
 	}
 	return checkProperty(name, value)

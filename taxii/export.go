@@ -38,7 +38,7 @@ func (h *Handler) getExport(x *exchange) error {
 	}
 	ctx, cancel := context.WithTimeout(x.r.Context(), exportTime)
 	defer cancel()
-	changed, err := h.exporter.Changed(ctx, c)
+	changed, err := h.exporter.ListChanged(ctx, c, q)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func parseExport(raw string) (ExportQuery, error) {
 		return ExportQuery{}, fmt.Errorf("the query string is malformed: %w", err)
 	}
 	for name, values := range params {
-		if !slices.Contains([]string{"format", "kind", "min_confidence", "subdomains"}, name) {
-			return ExportQuery{}, fmt.Errorf("%.40q is not a parameter of an export, which takes format, kind, min_confidence and subdomains", name)
+		if !slices.Contains([]string{"format", "kind", "min_confidence", "score", "subdomains", "warninglists"}, name) {
+			return ExportQuery{}, fmt.Errorf("%.40q is not a parameter of an export, which takes format, kind, min_confidence, score, subdomains and warninglists", name)
 		}
 		if len(values) > 1 {
 			return ExportQuery{}, fmt.Errorf("%s is given more than once", name)
@@ -106,10 +106,12 @@ func parseExport(raw string) (ExportQuery, error) {
 	if params.Has("kind") {
 		q.Kinds = strings.Split(params.Get("kind"), ",")
 	}
-	if params.Has("min_confidence") {
-		q.MinConfidence, err = strconv.Atoi(params.Get("min_confidence"))
-		if err != nil || q.MinConfidence < 0 || q.MinConfidence > 100 {
-			return ExportQuery{}, fmt.Errorf("min_confidence: %.40q is not a whole number from 0 to 100", params.Get("min_confidence"))
+	for name, into := range map[string]*int{"min_confidence": &q.MinConfidence, "score": &q.Score} {
+		if !params.Has(name) {
+			continue
+		}
+		if *into, err = strconv.Atoi(params.Get(name)); err != nil || *into < 0 || *into > 100 {
+			return ExportQuery{}, fmt.Errorf("%s: %.40q is not a whole number from 0 to 100", name, params.Get(name))
 		}
 	}
 	if params.Has("subdomains") {
@@ -117,15 +119,22 @@ func parseExport(raw string) (ExportQuery, error) {
 			return ExportQuery{}, fmt.Errorf("subdomains: %.40q is neither true nor false", params.Get("subdomains"))
 		}
 	}
+	switch word := params.Get("warninglists"); {
+	case word == "drop":
+		q.DropShared = true
+	case params.Has("warninglists") && word != "keep":
+		return ExportQuery{}, fmt.Errorf("warninglists: %.40q is neither keep nor drop", word)
+	}
 	return q, nil
 }
 
 // exportVersion changes when the same query gives another list than it gave with an earlier release.
-const exportVersion = 2
+const exportVersion = 3
 
 // digest names a query of a collection.
 func (q ExportQuery) digest(c Collection) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %d %t", exportVersion, c.Root, c.ID, q.Format, q.Kinds, q.MinConfidence, q.Subdomains))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q %d %t %d %t",
+		exportVersion, c.Root, c.ID, q.Format, q.Kinds, q.MinConfidence, q.Subdomains, q.Score, q.DropShared))
 	return hex.EncodeToString(sum[:8])
 }
 

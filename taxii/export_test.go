@@ -77,7 +77,7 @@ func TestAnExportNeedsTheRightToReadAndSense(t *testing.T) {
 	f.anonymous(http.MethodGet, exportPath, "").wantProblem(t, http.StatusUnauthorized)
 	f.get(inboxPath+"export?format=plain").wantProblem(t, http.StatusForbidden)
 	f.get("/acme/collections/"+hiddenID+"/export?format=plain").wantProblem(t, http.StatusNotFound)
-	for _, query := range []string{"", "?format=exe", "?format=plain&format=plain", "?format=plain&limit=1", "?format=plain&min_confidence=101", "?format=plain&min_confidence=x", "?%zz"} {
+	for _, query := range []string{"", "?format=exe", "?format=plain&format=plain", "?format=plain&limit=1", "?format=plain&min_confidence=101", "?format=plain&min_confidence=x", "?format=plain&score=101", "?format=plain&score=-1", "?format=plain&score=30&score=40", "?%zz"} {
 		if a := f.get(boxPath + "export" + query); a.status != http.StatusBadRequest {
 			t.Errorf("%s is answered %d", query, a.status)
 		}
@@ -125,13 +125,13 @@ func TestTheClientExports(t *testing.T) {
 }
 
 func FuzzExportTag(f *testing.F) {
-	f.Add(`W/"1-2-abc", "3-0-abc"`, "format=plain&kind=ip,domain&min_confidence=3")
+	f.Add(`W/"1-2-abc", "3-0-abc"`, "format=plain&kind=ip,domain&min_confidence=3&score=30")
 	f.Fuzz(func(t *testing.T, header, query string) {
 		tag := exportTag{changed: 1, query: "abc"}
 		if known, ok := tag.among([]string{header}, time.Unix(1, 0)); ok && !strings.Contains(known, "abc") {
 			t.Fatalf("%q matches", known)
 		}
-		if q, err := parseExport(query); err == nil && (q.MinConfidence < 0 || q.MinConfidence > 100) {
+		if q, err := parseExport(query); err == nil && (min(q.MinConfidence, q.Score) < 0 || max(q.MinConfidence, q.Score) > 100) {
 			t.Fatalf("%+v", q)
 		}
 	})

@@ -42,7 +42,7 @@ func (f *fixture) newHandler(change ...func(*Config)) *Handler {
 	f.t.Helper()
 	c := Config{
 		Title: "Acme's node", Contact: "soc@acme.example", DefaultRoot: "acme",
-		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Authenticator: f.backend,
+		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Remover: f.backend, Authenticator: f.backend,
 		Accounts: f.backend, Owner: f.backend, Auditor: f.backend,
 		CursorKey: []byte("sixteen bytes or more"),
 		Log:       slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -57,6 +57,7 @@ type held struct {
 	changed int64
 	records []heldRecord
 	byID    map[string][]int // indices of records, in the order of their version
+	left    []Removal
 }
 
 type heldRecord struct {
@@ -333,10 +334,31 @@ func (m *memory) Withdraw(_ context.Context, who Principal, c Collection, record
 			return same
 		})
 		m.last++
+		kind, _, _ := strings.Cut(r.ID, "--")
+		h.left = append(h.left, Removal{
+			Time: time.UnixMicro(m.last).UTC(), ID: r.ID, Version: r.Version, Type: kind, Collection: c.ID, Gone: len(h.byID[r.ID]) == 0,
+			Values: []RemovedValue{{Kind: "domain", Value: "evil.example"}},
+		})
 		m.touch(h)
 	}
 	m.statuses[s.ID] = s
 	return s, nil
+}
+
+// Removals gives what was withdrawn.
+func (m *memory) Removals(_ context.Context, c Collection, after int64, limit int) (list []Removal, more bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.holds[c.ID].left {
+		if r.Time.UnixMicro() <= after {
+			continue
+		}
+		if len(list) == limit {
+			return list, true, nil
+		}
+		list = append(list, r)
+	}
+	return list, false, nil
 }
 
 // touch notes a change. The lock is held.
@@ -350,6 +372,10 @@ func (m *memory) Changed(_ context.Context, c Collection) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.holds[c.ID].changed, nil
+}
+
+func (m *memory) ListChanged(ctx context.Context, c Collection, _ ExportQuery) (int64, error) {
+	return m.Changed(ctx, c)
 }
 
 func (m *memory) Changes() <-chan struct{} {

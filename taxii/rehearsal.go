@@ -28,6 +28,8 @@ type RehearsedObjectResource struct {
 	TxID    string   `json:"x_slnode_txid,omitempty"` // it is published already
 	Message string   `json:"message,omitempty"`       // why it would be refused
 	Note    string   `json:"x_slnode_note,omitempty"` // what is odd about it, though it would be taken
+
+	Warnings []Warning `json:"x_slnode_warnings,omitempty"`
 }
 
 func (r Rehearsal) resource(requested time.Time) RehearsalResource {
@@ -39,7 +41,7 @@ func (r Rehearsal) resource(requested time.Time) RehearsalResource {
 		resource.Anchor = "batch"
 	}
 	for _, o := range r.Objects {
-		one := RehearsedObjectResource{ID: o.ID, Version: o.Version, Readers: o.Readers, Cost: o.Cost, TxID: o.TxID, Message: o.Failure, Note: o.Note}
+		one := RehearsedObjectResource{ID: o.ID, Version: o.Version, Readers: o.Readers, Cost: o.Cost, TxID: o.TxID, Message: o.Failure, Note: o.Note, Warnings: o.Warnings}
 		if one.ID == "" {
 			one.ID = "unidentified"
 		}

@@ -52,6 +52,7 @@ type Config struct {
 	Withdrawer    Withdrawer // nil: DELETE is answered with 405
 	Rehearser     Rehearser  // nil: dry_run is no parameter
 	Exporter      Exporter   // nil: collections have no export
+	Remover       Remover    // nil: streams don't tell what left
 	Observer      Observer   // nil: collections have no stream
 	Authenticator Authenticator
 	Accounts      Accounts // nil: there are no accounts under /v1
@@ -99,6 +100,7 @@ type Handler struct {
 	withdrawer Withdrawer
 	rehearser  Rehearser
 	exporter   Exporter
+	remover    Remover
 	observer   Observer
 	streams    *streams
 	accounts   Accounts
@@ -146,6 +148,7 @@ func NewHandler(c Config) (*Handler, error) {
 		withdrawer:       c.Withdrawer,
 		rehearser:        c.Rehearser,
 		exporter:         c.Exporter,
+		remover:          c.Remover,
 		observer:         c.Observer,
 		streams:          newStreams(),
 		accounts:         c.Accounts,

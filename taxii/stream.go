@@ -3,8 +3,13 @@ package taxii
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,6 +18,7 @@ const (
 	streamsAtOnce = 256
 	streamsOfUser = 16
 	streamPage    = 32               // objects that are read for one client at once
+	removalPage   = 64               // … and removals
 	heartbeat     = 15 * time.Second // after which a silent stream shows that it lives
 	streamRetry   = 3 * time.Second  // after which a client comes again
 )
@@ -35,7 +41,8 @@ func (h *Handler) EndStreams() {
 	h.streams.once.Do(func() { close(h.streams.ended) })
 }
 
-// getStream sends what enters a collection as server-sent events, each with an object as data and its date_added as id.
+// getStream sends what enters a collection as server-sent events, each with an object as data and its date_added as id,
+// and what leaves it as events of the type "removed".
 // It begins after the Last-Event-ID, else after added_after, else now. It is not part of the standard.
 //
 // Nothing is kept for a client but its place: one that reads too slowly is dropped and takes up where it was.
@@ -105,32 +112,17 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 		default:
 		}
 		changes := h.observer.Changes()
-		page, err := h.store.Objects(ctx, x.who, c, q)
+		more, err := h.sendEvents(x, w, c, &q)
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, errGoneClient) {
 				h.log.ErrorContext(ctx, "an event stream failed", "request_id", x.id, "error", err)
 			}
 			return
 		}
-		if !page.empty() {
-			h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "stream", Count: page.count()})
-		}
-		for r, err := range h.records(x, page) {
-			if err != nil {
-				if ctx.Err() == nil {
-					h.log.ErrorContext(ctx, "an event stream failed", "request_id", x.id, "error", err)
-				}
-				return
-			}
-			if writeEvent(w, r) != nil {
-				return
-			}
-			q.After = r.DateAdded.UnixMicro()
-		}
 		if w.Flush() != nil || x.control.Flush() != nil {
 			return
 		}
-		if !page.More {
+		if !more {
 			select {
 			case <-ctx.Done():
 				return
@@ -149,6 +141,94 @@ func (h *Handler) follow(x *exchange, c Collection, q Query) {
 			return
 		}
 	}
+}
+
+// errGoneClient is that nobody reads a stream any more.
+var errGoneClient = errors.New("the client has gone")
+
+// sendEvents sends some of what came and left after a client's place, in the order of time, and moves that on. It tells
+// whether there may be more.
+func (h *Handler) sendEvents(x *exchange, w *bufio.Writer, c Collection, q *Query) (more bool, err error) {
+	ctx := x.r.Context()
+	left, until, more, err := h.removed(ctx, c, q)
+	if err != nil {
+		return false, err
+	}
+	page, err := h.store.Objects(ctx, x.who, c, *q)
+	if err != nil {
+		return false, err
+	}
+	if !page.empty() {
+		h.note(x, Event{Name: EventRead, Root: x.root.Name, Collection: c.ID, Kind: "stream", Count: page.count()})
+	}
+	for r, err := range h.records(x, page) {
+		if err != nil {
+			return false, err
+		}
+		date := r.DateAdded.UnixMicro()
+		if date > until { // what left meanwhile is before it, perhaps
+			return true, h.sendRest(w, left, until, q)
+		}
+		if err := h.sendRemoved(w, left, date, q); err != nil {
+			return false, err
+		}
+		if writeEvent(w, r) != nil {
+			return false, errGoneClient
+		}
+		q.After = date
+	}
+	if page.More {
+		return true, nil
+	}
+	return more, h.sendRest(w, left, until, q)
+}
+
+// sendRest sends what left up to a time, of which everything that came before was sent.
+func (h *Handler) sendRest(w *bufio.Writer, left []Removal, until int64, q *Query) error {
+	err := h.sendRemoved(w, left, until, q)
+	if until < math.MaxInt64 {
+		q.After = max(q.After, until)
+	}
+	return err
+}
+
+// removed gives what left a collection after a client's place, and up to when that is all.
+func (h *Handler) removed(ctx context.Context, c Collection, q *Query) (left []Removal, until int64, more bool, err error) {
+	if h.remover == nil {
+		return nil, math.MaxInt64, false, nil
+	}
+	if until, err = h.observer.Changed(ctx, c); err != nil {
+		return nil, 0, false, err
+	}
+	if left, more, err = h.remover.Removals(ctx, c, q.After, removalPage); err != nil {
+		return nil, 0, false, err
+	}
+	if more {
+		until = min(until, left[len(left)-1].Time.UnixMicro())
+	}
+	wanted := func(r Removal) bool {
+		return r.Time.UnixMicro() <= until && (len(q.IDs) == 0 || slices.Contains(q.IDs, r.ID)) && (len(q.Types) == 0 || slices.Contains(q.Types, r.Type))
+	}
+	return slices.DeleteFunc(left, func(r Removal) bool { return !wanted(r) }), until, more, nil
+}
+
+// sendRemoved sends what left after the client's place and before a time.
+func (h *Handler) sendRemoved(w *bufio.Writer, left []Removal, before int64, q *Query) error {
+	for _, r := range left {
+		at := r.Time.UnixMicro()
+		if at <= q.After || at > before {
+			continue
+		}
+		data, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("telling what left: %w", err)
+		}
+		if _, err := fmt.Fprintf(w, "id: %s\nevent: removed\ndata: %s\n\n", formatTimestamp(r.Time), data); err != nil {
+			return errGoneClient
+		}
+		q.After = at
+	}
+	return nil
 }
 
 // writeEvent writes a record as an event. The object stands there byte for byte, save for its line ends.

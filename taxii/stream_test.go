@@ -18,7 +18,7 @@ import (
 )
 
 // event is a server-sent event.
-type event struct{ id, data string }
+type event struct{ id, kind, data string }
 
 // subscription reads a stream as the HTML standard has it (section 9.2.6).
 type subscription struct {
@@ -58,10 +58,11 @@ func (f *fixture) subscribe(query, lastID string) *subscription {
 // block reads up to an empty line. It is false at the end.
 func (s *subscription) block() (e event, ok bool) {
 	var data []string
+	kind := ""
 	for s.lines.Scan() {
 		line := s.lines.Text()
 		if line == "" {
-			e.id, e.data = s.lastID, strings.Join(data, "\n")
+			e.id, e.kind, e.data = s.lastID, kind, strings.Join(data, "\n")
 			return e, true
 		}
 		name, value, _ := strings.Cut(line, ": ")
@@ -70,6 +71,8 @@ func (s *subscription) block() (e event, ok bool) {
 			s.lastID = value
 		case "data":
 			data = append(data, value)
+		case "event":
+			kind = value
 		case "", "retry":
 		default:
 			s.t.Errorf("the line %q", line)
@@ -115,6 +118,64 @@ func TestAStreamShowsWhatComesAfterItsBeginning(t *testing.T) {
 	if live.lastID != formatTimestamp(time.UnixMicro(f.backend.last)) {
 		t.Errorf("the id is %s", live.lastID)
 	}
+}
+
+func TestAStreamTellsWhatLeft(t *testing.T) {
+	f := newFixture(t)
+	f.post(indicator(1, 0), indicator(2, 0))
+	live, malware := f.subscribe("", ""), f.subscribe("?match[type]=malware", "")
+	f.do(http.MethodDelete, boxPath+"objects/"+indicatorID(1)+"/", "").want(t, http.StatusOK)
+	f.post(indicator(3, 0))
+	f.do(http.MethodDelete, boxPath+"objects/"+indicatorID(3)+"/", "").want(t, http.StatusOK)
+	f.post(indicator(4, 0))
+	removed := func(e event, id string) {
+		t.Helper()
+		var r Removal
+		if err := json.Unmarshal([]byte(e.data), &r); err != nil || e.kind != "removed" || r.ID != id || !r.Gone || r.Collection != boxID || len(r.Values) != 1 || r.Version == "" || r.Type != "indicator" {
+			t.Fatalf("the event is %+v, %v, want that %s left", e, err, id)
+		}
+	}
+	first := live.next()
+	removed(first, indicatorID(1))
+	for e := live.next(); e.data != indicator(4, 0); e = live.next() { // whether it sees the third depends on who is faster
+		if e.kind == "removed" {
+			removed(e, indicatorID(3))
+		}
+	}
+	again := f.subscribe("", first.id) // resumes over what left
+	removed(again.next(), indicatorID(3))
+	again.wants(indicator(4, 0))
+	f.post(`{"type":"malware","id":"malware--00000000-0000-4000-8000-000000000001","modified":"2026-01-01T00:00:00Z"}`)
+	if e := malware.next(); e.kind != "" || !strings.Contains(e.data, "malware--") {
+		t.Errorf("a stream of malware has %+v", e)
+	}
+}
+
+// However many left, a stream tells of each once and in its place.
+func TestAStreamGoesOnOverManyRemovals(t *testing.T) {
+	f := newFixture(t)
+	const many = 3*removalPage + 5
+	f.post(indicator(1, 0))
+	f.backend.mu.Lock()
+	h := f.backend.holds[boxID]
+	for range many {
+		f.backend.last++
+		h.left = append(h.left, Removal{Time: time.UnixMicro(f.backend.last).UTC(), ID: "x", Type: "indicator", Values: []RemovedValue{}})
+	}
+	f.backend.touch(h)
+	f.backend.mu.Unlock()
+	f.post(indicator(2, 0))
+	s := f.subscribe("?added_after=2020-01-01", "")
+	s.wants(indicator(1, 0))
+	last := ""
+	for n := range many {
+		e := s.next()
+		if e.kind != "removed" || e.id <= last {
+			t.Fatalf("event %d is %+v after %s", n, e, last)
+		}
+		last = e.id
+	}
+	s.wants(indicator(2, 0))
 }
 
 func TestAStreamNeedsTheRightToReadAndSense(t *testing.T) {

@@ -92,6 +92,7 @@ func (a *app) completions() completions {
 			"collection": collections, "into": collections, "read": collections, "write": collections, "feed add collection": fixed(),
 			"to": members, "readers": members, "contributors": members, "accounts": members, "root": members, "default-level": levels,
 			"markings": levels, "unmarked": fixed("collection", "refuse", "clear", "green", "amber", "amber+strict", "red"),
+			"class": fixed("hard", "shared", "context"), "warninglists": fixed("keep", "drop"),
 			"metadata": fixed("open", "sealed"), "padding": fixed("coarse"), "from": fixed("now", "all"), "network": fixed("private", "public"),
 			"feed add kind": fixed("taxii", "misp"), "audit from": fixed(), "feed test kind": fixed("taxii", "misp"),
 		},

@@ -11,6 +11,7 @@ import (
 func (a *app) exportCommand() *cobra.Command {
 	var from target
 	var q taxii.ExportQuery
+	var warninglists string
 	c := &cobra.Command{
 		Use:   "export --format FORMAT",
 		Short: "Print what indicators say as a list for firewalls, resolvers and sensors",
@@ -27,6 +28,9 @@ not wholly, in the list is said on standard error. The formats:
   zeek       a file of the Intelligence Framework
   stix       a bundle of the indicators themselves, whatever their patterns
 
+With --score, addresses, domains and URLs leave the list as time passes: an indicator without a confidence is there for 47
+days with --score 30, or as the [[decay]] sections of the configuration say. Hashes stay.
+
 A domain in a list is that name alone, and the names below it are others. With --subdomains a rpz list has them, too.
 
 A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/export?format=plain&kind=ip`,
@@ -37,6 +41,9 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 		RunE: func(c *cobra.Command, _ []string) error {
 			if q.Format == "" {
 				return fmt.Errorf("%w: export needs a --format", errUsage)
+			}
+			if q.DropShared = warninglists == "drop"; !q.DropShared && warninglists != "keep" {
+				return fmt.Errorf("%w: --warninglists is keep or drop", errUsage)
 			}
 			from.widen()
 			return a.withCollection(c, &from, func(protocol *taxii.Client) error {
@@ -55,6 +62,8 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 	c.Flags().StringVar(&q.Format, "format", "", "plain, panos, csv, hosts, rpz, suricata, zeek or stix")
 	c.Flags().StringSliceVar(&q.Kinds, "kind", nil, "only these `kinds` of values: ip, ipv4, ipv6, domain, url, hash, md5, sha1, sha256, sha512")
 	c.Flags().IntVar(&q.MinConfidence, "min-confidence", 0, "only indicators whose confidence is at least `n` (1 to 100)")
+	c.Flags().IntVar(&q.Score, "score", 0, "only what has a score of at least `n` (1 to 100) by now: it begins as the confidence, else 80, and falls with time")
+	c.Flags().StringVar(&warninglists, "warninglists", "keep", "keep or drop what many use, such as public resolvers and cloud services (see \"slnode warninglists\")")
 	c.Flags().BoolVar(&q.Subdomains, "subdomains", false, "with every domain the names below it (rpz)")
 	return c
 }

@@ -275,6 +275,9 @@ func printFeedReport(w io.Writer, r feeds.Report, published string) {
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(w, "\t%d × %s (%s)\n", reason.Count, reason.Reason, reason.Example)
 	}
+	if r.Warned > 0 {
+		fmt.Fprintf(w, "warned\tof %d, whose values are on warning lists\n", r.Warned)
+	}
 	for _, remark := range r.Remarks {
 		fmt.Fprintf(w, "note\t%d × %s (%s)\n", remark.Count, remark.Reason, remark.Example)
 	}

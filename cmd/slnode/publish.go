@@ -23,6 +23,7 @@ const publishChunk = 1000
 type envelope struct {
 	to      []string
 	replace bool
+	anyway  bool // though they are mistaken
 	objects []jsontext.Value
 }
 
@@ -40,6 +41,9 @@ func (e envelope) encode() ([]byte, error) {
 	}
 	if e.replace {
 		b.WriteString(`"x_slnode_replace":true,`)
+	}
+	if e.anyway {
+		b.WriteString(`"x_slnode_publish_anyway":true,`)
 	}
 	b.WriteString(`"objects":[`)
 	for i, object := range e.objects {
@@ -69,7 +73,9 @@ func (a *app) publishCommand() *cobra.Command {
 		Long: `Publish takes STIX 2.1 objects from files (- for standard input) and waits until the node serves each. What is
 published already costs nothing and is reported with the transaction that minted it. With --to the objects are sealed
 for the named organisations alone: so TLP:RED can be shared. An object of which this organisation has published the same
-version with other content is refused; with --replace it takes the place of that, which is withdrawn.`,
+version with other content is refused; with --replace it takes the place of that, which is withdrawn. So is an indicator
+that calls something malicious which can't be, such as a private address or an empty file's hash; with --publish-anyway
+it is taken (see "slnode warninglists").`,
 		Example: `  slnode publish report.json
   slnode publish incident.json --to borealis,cobalt
   slnode publish report.json --dry-run
@@ -115,6 +121,7 @@ version with other content is refused; with --replace it takes the place of that
 	to.flags(c, "default")
 	c.Flags().StringSliceVar(&e.to, "to", nil, "`organisations` that alone can read the objects, beside this one")
 	c.Flags().BoolVar(&e.replace, "replace", false, "take the places of the same versions that have other content")
+	c.Flags().BoolVar(&e.anyway, "publish-anyway", false, "take indicators also of which warning lists say that they are mistaken")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only tell who could read each object, what it would cost and what would be refused")
 	return c
 }
@@ -146,7 +153,7 @@ func (a *app) rehearse(c *cobra.Command, client *taxii.Client, to target, e enve
 		if len(total.Objects) > 0 {
 			again = namedIn(chunk, definitions[:min(len(definitions), len(total.Objects))])
 		}
-		data, err := envelope{to: e.to, replace: e.replace, objects: slices.Concat(again, chunk)}.encode()
+		data, err := envelope{to: e.to, replace: e.replace, anyway: e.anyway, objects: slices.Concat(again, chunk)}.encode()
 		if err != nil {
 			return err
 		}
@@ -226,6 +233,11 @@ func printRehearsal(w io.Writer, r taxii.RehearsalResource) {
 	fmt.Fprintf(w, "OBJECT\tREADERS\tALGO\tREMARK\n")
 	for _, o := range r.Objects {
 		remark := o.Message
+		for _, warning := range o.Warnings {
+			if o.Message == "" && o.Note == "" { // which name the gravest
+				remark = strings.TrimPrefix(fmt.Sprintf("%s; %s is on the warning list %s (%s)", remark, warning.Value, warning.Lists[0].Name, warning.Lists[0].Class), "; ")
+			}
+		}
 		if o.TxID != "" {
 			remark = "published already by " + o.TxID
 		}
@@ -284,7 +296,7 @@ func publish(c *cobra.Command, client *taxii.Client, to target, e envelope) (pub
 	defer bar.done()
 	var pending []string
 	for chunk := range slices.Chunk(e.objects, publishChunk) {
-		data, err := envelope{to: e.to, replace: e.replace, objects: chunk}.encode()
+		data, err := envelope{to: e.to, replace: e.replace, anyway: e.anyway, objects: chunk}.encode()
 		if err != nil {
 			return result, err
 		}

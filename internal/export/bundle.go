@@ -20,7 +20,7 @@ func (l *List) writeBundle(ctx context.Context, w *bufio.Writer) error {
 		if !l.read(object).inForce {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%s\n%s", separator, object); err != nil {
+		if _, err := fmt.Fprintf(w, "%s\n%s", separator, object.JSON); err != nil {
 			return err
 		}
 		separator = ","

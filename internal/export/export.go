@@ -21,10 +21,19 @@ import (
 	"io"
 	"iter"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/internal/quality"
 )
 
+// Object is an indicator, and who published it.
+type Object struct {
+	JSON   []byte
+	Member string // its name; needed where [Options.Decay] has rules by it
+}
+
 // Source gives the indicators of a collection, each in its latest version, as often as it is called.
-type Source func(context.Context) iter.Seq2[[]byte, error]
+type Source func(context.Context) iter.Seq2[Object, error]
 
 // Options say what is exported. Format must be one of [Formats].
 type Options struct {
@@ -32,14 +41,20 @@ type Options struct {
 	Kinds         []Kind // empty: all
 	MinConfidence int    // 0 to 100; above 0 it leaves out indicators without a confidence
 	Subdomains    bool   // a name stands for all names below it, too; [Format.Subdomains] says where
-	Now           time.Time
-	Changed       time.Time // when the collection changed last
+	// Score leaves out what has a lower one by now, 1 to 100; 0 leaves out nothing. Of an indicator with values of
+	// several kinds each falls in its own way; one that is about something else doesn't.
+	Score   int
+	Decay   quality.Rules                           // how scores fall
+	Sighted func(indicator string) (last time.Time) // from when on they fall, if that is later; nil: nobody has seen any
+	Omit    func(observable.Value) bool             // what is not to be in the list; nil: nothing
+	Now     time.Time
+	Changed time.Time // when the collection changed last
 }
 
 // Skipped counts the indicators in force of which something is not in the list, by the first reason.
 type Skipped struct {
 	Pattern int // the pattern says more than a choice of values, or is not a STIX pattern, or is about something else
-	Value   int // a value is malformed or must not be blocked
+	Value   int // a value is malformed, must not be blocked or is to be left out
 	Format  int // the format has no place for a value
 	Date    int // it can't be told when it ends
 }

@@ -25,6 +25,8 @@ type indicator struct {
 	ValidFrom   time.Time `json:"valid_from"`
 	ValidUntil  time.Time `json:"valid_until"`
 	Confidence  *int      `json:"confidence"`
+	Labels      []string  `json:"labels"`
+	Modified    time.Time `json:"modified"`
 }
 
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
@@ -45,6 +47,10 @@ func readLenient(object []byte) (in indicator, err error) {
 	if json.Unmarshal(members["indicator_types"], &in.Types, lenient) != nil {
 		in.Types = []string{text("indicator_types")}
 	}
+	if json.Unmarshal(members["labels"], &in.Labels, lenient) != nil {
+		in.Labels = []string{text("labels")}
+	}
+	in.Modified, _ = readDate(text("modified"))
 	in.Confidence = readConfidence(members["confidence"])
 	in.ValidFrom, _ = readDate(text("valid_from")) // without one it is in force
 	until := members["valid_until"]
@@ -109,10 +115,10 @@ type reading struct {
 }
 
 // read works an indicator out.
-func (l *List) read(object []byte) reading {
+func (l *List) read(object Object) reading {
 	var in indicator
-	if err := json.Unmarshal(object, &in, lenient); err != nil {
-		if in, err = readLenient(object); err != nil {
+	if err := json.Unmarshal(object.JSON, &in, lenient); err != nil {
+		if in, err = readLenient(object.JSON); err != nil {
 			return reading{skipped: skippedDate}
 		}
 	}
@@ -133,19 +139,24 @@ func (l *List) read(object []byte) reading {
 		r.inForce = r.inForce && in.ValidUntil.After(l.options.Now)
 		r.boundaries = append(r.boundaries, in.ValidUntil)
 	}
-	if !r.inForce || l.options.Format == STIX {
+	if !r.inForce || l.options.Format == STIX && l.options.Score == 0 {
+		return r
+	}
+	age := l.aging(in, object.Member)
+	if l.options.Format == STIX {
+		r.inForce = l.someLeft(in, age, &r)
 		return r
 	}
 	const prefix = len("indicator--")
 	if len(in.ID) > prefix {
 		item.Indicator, _ = uuid.Parse(in.ID[prefix:]) // the nil UUID is as good a name for one that has none
 	}
-	l.readPattern(in, item, &r)
+	l.readPattern(in, item, age, &r)
 	return r
 }
 
 // readPattern finds the items of an indicator in force.
-func (l *List) readPattern(in indicator, item Item, r *reading) {
+func (l *List) readPattern(in indicator, item Item, age aging, r *reading) {
 	skipped := func(reason skip) {
 		if r.skipped == skippedNot {
 			r.skipped = reason
@@ -166,8 +177,11 @@ func (l *List) readPattern(in indicator, item Item, r *reading) {
 				skipped(skippedValue)
 			}
 		case !l.options.wants(kind):
+		case l.options.Omit != nil && l.options.Omit(observable.Value{Kind: observable.Kind(kind), Text: value}):
+			skipped(skippedValue)
 		case !l.form.takes(kind, value):
 			skipped(skippedFormat)
+		case !age.left(kind, r):
 		default:
 			if l.form.as != nil {
 				value = l.form.as(kind, value)

@@ -44,11 +44,13 @@ func equals(path, value string) string {
 	return "[" + path + " = '" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "']"
 }
 
-func sourceOf(objects ...[]byte) Source {
-	return func(context.Context) iter.Seq2[[]byte, error] {
-		return func(yield func([]byte, error) bool) {
+func sourceOf(objects ...[]byte) Source { return sourceOfMember("", objects...) }
+
+func sourceOfMember(member string, objects ...[]byte) Source {
+	return func(context.Context) iter.Seq2[Object, error] {
+		return func(yield func(Object, error) bool) {
 			for _, o := range objects {
-				if !yield(o, nil) {
+				if !yield(Object{JSON: o, Member: member}, nil) {
 					return
 				}
 			}
@@ -298,8 +300,8 @@ func TestOnlyTheKindsThatAreAskedForAreExported(t *testing.T) {
 
 func TestTheFirstErrorOfTheSourceEndsIt(t *testing.T) {
 	broken := errors.New("broken")
-	source := func(context.Context) iter.Seq2[[]byte, error] {
-		return func(yield func([]byte, error) bool) { yield(nil, broken) }
+	source := func(context.Context) iter.Seq2[Object, error] {
+		return func(yield func(Object, error) bool) { yield(Object{}, broken) }
 	}
 	if _, err := Prepare(t.Context(), source, Options{Format: Plain}); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
@@ -326,7 +328,7 @@ func TestAListThatDoesNotFitIsTheSame(t *testing.T) {
 		l.limit = limit
 		l.first = l.newSelection("")
 		for _, o := range objects {
-			l.first.add(l.read(o).items)
+			l.first.add(l.read(Object{JSON: o}).items)
 			if len(l.first.items) > 1 && l.first.held > limit {
 				t.Fatalf("%d bytes are held, %d may be", l.first.held, limit)
 			}

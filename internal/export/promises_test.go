@@ -314,8 +314,8 @@ func TestNothingIsReadForAReaderThatIsGone(t *testing.T) {
 	for _, format := range Formats() {
 		for _, left := range []int{0, 2000} {
 			reads := 0
-			source := func(ctx context.Context) iter.Seq2[[]byte, error] {
-				return func(yield func([]byte, error) bool) {
+			source := func(ctx context.Context) iter.Seq2[Object, error] {
+				return func(yield func(Object, error) bool) {
 					for o := range sourceOf(objects...)(ctx) {
 						if reads++; !yield(o, nil) {
 							return
@@ -345,15 +345,15 @@ func TestNothingIsReadForAReaderThatIsGone(t *testing.T) {
 func TestASourceThatBreaksLaterEndsTheList(t *testing.T) {
 	for _, format := range []Format{Plain, STIX} {
 		var broken error
-		source := func(ctx context.Context) iter.Seq2[[]byte, error] {
-			return func(yield func([]byte, error) bool) {
+		source := func(ctx context.Context) iter.Seq2[Object, error] {
+			return func(yield func(Object, error) bool) {
 				for n := range 20 {
-					if !yield(made(n, equals("domain-name:value", fmt.Sprintf("a%d.example", n)), nil), nil) {
+					if !yield(Object{JSON: made(n, equals("domain-name:value", fmt.Sprintf("a%d.example", n)), nil)}, nil) {
 						return
 					}
 				}
 				if broken != nil {
-					yield(nil, broken)
+					yield(Object{}, broken)
 				}
 			}
 		}

@@ -67,6 +67,7 @@ type Verdict struct {
 	Known   bool
 	Refused string // why
 	Note    string // what is odd about a new one
+	Warned  bool   // a value of it is on a warning list
 	Cost    uint64 // of a new one, in microalgo
 }
 
@@ -365,9 +366,15 @@ func (r *run) publish(ctx context.Context, wanted []*stix.Object) (done bool, er
 			r.report.Known++
 		case v.Refused != "":
 			r.report.refuse(v.Refused, wanted[i].ID)
+			if v.Warned {
+				r.report.Warned++
+			}
 		case count == r.feed.config.MaxObjects || r.feed.config.MaxCost > 0 && cost+v.Cost > r.feed.config.MaxCost:
 			done = false
 		default:
+			if v.Warned {
+				r.report.Warned++
+			}
 			count, cost = count+1, cost+v.Cost
 			fresh, expected = append(fresh, wanted[i]), append(expected, v)
 		}

@@ -17,6 +17,7 @@ type Report struct {
 	Known   int            `json:"known"`                 // published before, by whomever
 	Passed  map[string]int `json:"passed_over,omitempty"` // by the filter that did it
 	Refused int            `json:"refused"`               // what can't be published
+	Warned  int            `json:"warned,omitempty"`      // of the new and the refused ones, those with values on warning lists
 	Reasons []Reason       `json:"reasons,omitempty"`     // the most frequent ones
 	Remarks []Reason       `json:"remarks,omitempty"`     // what is odd about what was published, the most frequent first
 	Rest    bool           `json:"rest_later,omitempty"`  // a limit of the run was reached

@@ -154,8 +154,8 @@ func (s shape) checkValues(t *testing.T, o *stix.Object) {
 	if o.Type != "indicator" {
 		return
 	}
-	source := func(context.Context) iter.Seq2[[]byte, error] {
-		return func(yield func([]byte, error) bool) { yield(o.Raw, nil) }
+	source := func(context.Context) iter.Seq2[export.Object, error] {
+		return func(yield func(export.Object, error) bool) { yield(export.Object{JSON: o.Raw}, nil) }
 	}
 	list, err := export.Prepare(t.Context(), source, export.Options{Format: export.Plain, Now: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)})
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package accept takes what clients post into the outbox, and tells them the result. It is where the pipeline that
 // publishes begins; package publish goes on.
 //
-// accept.go (read, check), intake.go (take in), succession.go (what a version means beside earlier ones), status.go and
-// fate.go (the result), rehearse.go (what would).
+// accept.go (read, check), intake.go (take in), succession.go (what a version means beside earlier ones), warn.go (what
+// warning lists say of it), status.go and fate.go (the result), rehearse.go (what would).
 package accept
 
 import (
@@ -45,6 +45,7 @@ type Publisher struct {
 	Wait       time.Duration // for confirmation, before the answer
 	Delay      Delay
 	Disk       *problem.Disk
+	Warner     warner // nil: there are no warning lists
 
 	Shown    *signal.Signal          // something entered the view, or left it
 	Watching func() chainwatch.State // how the chain is followed; nil: nobody does
@@ -150,12 +151,14 @@ type Batch struct {
 	Into    consortium.Collection
 	posted  taxii.Objects
 	replace bool // what is published as the same version with other content
+	anyway  bool // take what is mistaken
 	now     time.Time
 	exposed string // who can read what is taken in, though it is a member no more
 
 	Lines    []outbox.StatusLine // one for each object, in the request's order
 	order    []int               // in which the well-formed ones go on
 	Markings *state.Markings
+	warnings map[int][]taxii.Warning // by line; nil if they are not kept
 }
 
 // Batch checks every object and takes none in.
@@ -164,12 +167,13 @@ func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch,
 	if err != nil {
 		return nil, err
 	}
+	b.warnings = map[int][]taxii.Warning{}
 	return b, b.each(func(int, outbox.Submission) error { return nil })
 }
 
 // read reads the objects for the first time; those that are not STIX become failures.
 func (p *Publisher) read(into consortium.Collection, a taxii.Addition) (*Batch, error) {
-	b := &Batch{Publisher: p, Into: into, posted: a.Objects, replace: a.Replace, Lines: make([]outbox.StatusLine, a.Objects.Len()), now: time.Now().UTC()}
+	b := &Batch{Publisher: p, Into: into, posted: a.Objects, replace: a.Replace, anyway: a.Anyway, Lines: make([]outbox.StatusLine, a.Objects.Len()), now: time.Now().UTC()}
 	b.Markings = b.State.Markings(b.Outbox.Outbox, b.View, b.State.Self)
 	var (
 		err     error
@@ -282,10 +286,13 @@ func (b *Batch) check(at int, object *stix.Object) (submission outbox.Submission
 		odd, err = b.succession(object)
 		notes = append(odd, notes...)
 	}
-	if err == nil {
-		var lost string
+	if err == nil && line.Failure == "" {
+		var lost, warned string
 		lost, err = b.leadNote(same, &submission)
-		notes = append(notes, lost)
+		if err == nil {
+			warned, err = b.warn(at, object.Raw)
+		}
+		notes = append(notes, lost, warned)
 	}
 	if err != nil || line.Failure != "" {
 		return submission, false, err

@@ -39,6 +39,7 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
+	b.warnings = map[int][]taxii.Warning{}
 	cost := costs{as: p.Anchor, pays: map[int]bool{}}
 	var fresh []int
 	err = b.each(func(at int, s outbox.Submission) error {
@@ -59,7 +60,7 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 	}
 	result.AsSingle, result.AsBatch = priceOf(cost.fresh, fee), priceOf(len(cost.pays), fee)
 	for i, line := range b.Lines {
-		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note}
+		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note, Warnings: b.Warnings(i)}
 		switch {
 		case line.Before != nil:
 			object.Readers, object.TxID = readers, line.Before.TxID

@@ -38,6 +38,7 @@ type Catalogue struct {
 	Consortium repo.Consortium
 	Shown      *signal.Signal // objects came into the view, or left it
 	Exports    *semaphore.Weighted
+	Appraisal  Appraisal // nil: none
 }
 
 var _ taxii.Store = (*Catalogue)(nil)
@@ -227,6 +228,26 @@ func (c *Catalogue) recordsOf(entries []*view.Entry) []taxii.Record {
 		}
 	}
 	return list
+}
+
+// Removals gives what left a collection.
+func (c *Catalogue) Removals(_ context.Context, of taxii.Collection, after int64, limit int) (list []taxii.Removal, more bool, err error) {
+	collection := c.collectionOf(of)
+	left, more, err := c.View.Removals(collection, after, limit)
+	for _, r := range left {
+		list = append(list, removalFor(&r, collection))
+	}
+	return list, more, err
+}
+
+func removalFor(r *view.Removal, collection string) taxii.Removal {
+	one := taxii.Removal{
+		Time: added(r.Date), ID: r.ID, Version: r.Version, Type: r.Type, Collection: r.Collection, Gone: r.Gone(collection == view.Everything), Values: []taxii.RemovedValue{},
+	}
+	for _, v := range r.Values {
+		one.Values = append(one.Values, taxii.RemovedValue{Kind: v.Kind.String(), Value: v.Text})
+	}
+	return one
 }
 
 // HasObject reports whether a collection holds any version of an object.

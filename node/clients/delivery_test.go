@@ -72,7 +72,14 @@ func (s *sending) Page(q view.Query) (list []*view.Entry, more bool, err error) 
 	return list, false, nil
 }
 
-func (s *sending) Changed(string) (int64, error) { return 0, nil }
+func (s *sending) Removals(string, int64, int) ([]view.Removal, bool, error) { return nil, false, nil }
+
+func (s *sending) Changed(string) (last int64, err error) {
+	for _, e := range s.entries {
+		last = max(last, e.DateAdded)
+	}
+	return last, nil
+}
 
 func (s *sending) Memo(name string) ([]byte, error) {
 	if name != "webhook/siem" {

@@ -20,6 +20,15 @@ const (
 	exportPage    = 500              // indicators
 )
 
+// Appraisal is what this organisation itself makes of indicators.
+type Appraisal interface {
+	// Changed tells when it became another one, in unix microseconds.
+	Changed() (int64, error)
+	// Fill says in a list's options what it leaves out: always what can't be malicious and, if that is asked for, what is
+	// on a warning list since many use it.
+	Fill(o *export.Options, dropShared bool) error
+}
+
 var (
 	_ taxii.Exporter = (*Catalogue)(nil)
 	_ taxii.Observer = (*Catalogue)(nil)
@@ -30,12 +39,22 @@ func (c *Catalogue) Changed(_ context.Context, of taxii.Collection) (int64, erro
 	return c.View.Changed(c.collectionOf(of))
 }
 
+// ListChanged tells when a list became another one, but for the passing of time.
+func (c *Catalogue) ListChanged(_ context.Context, of taxii.Collection, _ taxii.ExportQuery) (int64, error) {
+	changed, err := c.View.Changed(c.collectionOf(of))
+	if err != nil || c.Appraisal == nil {
+		return changed, err
+	}
+	appraised, err := c.Appraisal.Changed()
+	return max(changed, appraised), err
+}
+
 // Changes is closed at the next change of the view.
 func (c *Catalogue) Changes() <-chan struct{} { return c.Shown.Changed() }
 
 // Export prepares a list of what the indicators of a collection say.
 func (c *Catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Collection, q taxii.ExportQuery) (taxii.Export, error) {
-	o := export.Options{Format: export.Format(q.Format), MinConfidence: q.MinConfidence, Subdomains: q.Subdomains, Changed: q.Changed, Now: state.Now()}
+	o := export.Options{Format: export.Format(q.Format), MinConfidence: q.MinConfidence, Score: q.Score, Subdomains: q.Subdomains, Changed: q.Changed, Now: state.Now()}
 	if err := o.Format.Check(); err != nil {
 		return taxii.Export{}, &taxii.InvalidError{Reason: err.Error()}
 	}
@@ -49,10 +68,15 @@ func (c *Catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Coll
 		}
 		o.Kinds = append(o.Kinds, kinds...)
 	}
+	if c.Appraisal != nil {
+		if err := c.Appraisal.Fill(&o, q.DropShared); err != nil {
+			return taxii.Export{}, err
+		}
+	}
 	if err := takeTurn(ctx, c.Exports); err != nil {
 		return taxii.Export{}, err
 	}
-	list, err := export.Prepare(ctx, indicatorsOf(c.View, c.collectionOf(of)), o)
+	list, err := export.Prepare(ctx, c.indicators(c.collectionOf(of), o.Score > 0 && o.Decay.ByMember()), o)
 	if err != nil {
 		c.Exports.Release(1)
 		return taxii.Export{}, err
@@ -73,23 +97,30 @@ func takeTurn(ctx context.Context, turns *semaphore.Weighted) error {
 	return err
 }
 
-// indicatorsOf gives the indicators of a collection, each in its latest version.
-func indicatorsOf(served *view.View, collection string) export.Source {
-	return func(ctx context.Context) iter.Seq2[[]byte, error] {
-		return func(yield func([]byte, error) bool) {
-			q := view.Query{Collection: collection, Types: []string{"indicator"}, Versions: view.Versions{Last: true}, Limit: exportPage, OnlyObjects: true}
+// indicators gives the indicators of a collection, each in its latest version, and whose they are if that is asked for.
+func (c *Catalogue) indicators(collection string, named bool) export.Source {
+	return func(ctx context.Context) iter.Seq2[export.Object, error] {
+		return func(yield func(export.Object, error) bool) {
+			q := view.Query{
+				Collection: collection, Types: []string{"indicator"}, Versions: view.Versions{Last: true}, Limit: exportPage,
+				WithObjects: named, OnlyObjects: !named,
+			}
 			for more := true; more; {
 				var entries []*view.Entry
 				err := ctx.Err()
 				if err == nil {
-					entries, more, err = served.Page(q)
+					entries, more, err = c.View.Page(q)
 				}
 				if err != nil {
-					yield(nil, err)
+					yield(export.Object{}, err)
 					return
 				}
 				for _, e := range entries {
-					if !yield(e.Object, nil) {
+					one := export.Object{JSON: e.Object}
+					if named {
+						one.Member = c.State.Name(e.Owner())
+					}
+					if !yield(one, nil) {
 						return
 					}
 					q.After = e.DateAdded

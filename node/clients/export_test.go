@@ -12,6 +12,9 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/serviceledger/slnode/internal/export"
+	"github.com/serviceledger/slnode/internal/quality"
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/repo"
@@ -50,6 +53,42 @@ func TestTheViewIsExported(t *testing.T) {
 		var invalid *taxii.InvalidError
 		if _, err := c.Export(t.Context(), taxii.Principal{}, box, q); !errors.As(err, &invalid) {
 			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
+// appraised has rules for one member's indicators.
+type appraised struct {
+	rules   quality.Rules
+	changed int64
+}
+
+func (a appraised) Changed() (int64, error) { return a.changed, nil }
+
+func (a appraised) Fill(o *export.Options, _ bool) error {
+	o.Decay = a.rules
+	return nil
+}
+
+func TestAListIsMadeByTheRulesOfThisOrganisation(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))
+	name := w.State.Name(w.Self.Address())
+	c := &Catalogue{View: w.R.View, State: w.State, Own: "self", Shown: &signal.Signal{}, Exports: semaphore.NewWeighted(1)}
+	box := taxii.Collection{Root: "self", ID: w.Collection}
+	for member, want := range map[string]int{name: 0, "another": 1} {
+		changed := int64(1 << 60)
+		c.Appraisal = appraised{changed: changed, rules: quality.Rules{{Members: []string{member}, Model: quality.Model{Lifetime: time.Minute, Speed: 1}}}}
+		if at, err := c.ListChanged(t.Context(), box, taxii.ExportQuery{}); err != nil || at != changed {
+			t.Errorf("changed at %d, %v", at, err)
+		}
+		e, err := c.Export(t.Context(), taxii.Principal{}, box, taxii.ExportQuery{Format: "plain", Score: 30})
+		nodetest.Must(t, err)
+		var out bytes.Buffer
+		nodetest.Must(t, e.Write(t.Context(), &out))
+		e.Close()
+		if strings.Count(out.String(), "\n") != want {
+			t.Errorf("by rules for %s the list is %q", member, out.String())
 		}
 	}
 }
@@ -94,10 +133,11 @@ func TestAListHasTheLatestVersionOfEveryIndicator(t *testing.T) {
 		w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(n+1))
 	}
 	w.EnterBy(w.Self.Address(), worldtest.VersionOf(many, worldtest.FirstTime, worldtest.SecondTime, `"description":"later",`))
+	listed := (&Catalogue{View: w.R.View}).indicators(w.Collection, false)
 	seen := map[string]int{}
-	for object, err := range indicatorsOf(w.R.View, w.Collection)(t.Context()) {
+	for object, err := range listed(t.Context()) {
 		nodetest.Must(t, err)
-		text := string(object)
+		text := string(object.JSON)
 		for n := range many {
 			if strings.Contains(text, fmt.Sprintf("indicator--%08x-", n+1)) {
 				seen[fmt.Sprintf("%d %t", n+1, strings.Contains(text, "later"))]++
@@ -108,13 +148,13 @@ func TestAListHasTheLatestVersionOfEveryIndicator(t *testing.T) {
 		t.Errorf("%d indicators are listed of %d", len(seen), many)
 	}
 	stopped := 0
-	for range indicatorsOf(w.R.View, w.Collection)(t.Context()) {
+	for range listed(t.Context()) {
 		stopped++
 		break
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range indicatorsOf(w.R.View, w.Collection)(ended) {
+	for _, err := range listed(ended) {
 		if err == nil {
 			t.Error("it is read for who has gone")
 		}

@@ -41,7 +41,7 @@ const (
 
 // Webhook sends what enters the view to one receiver, in order and at least once. Its place in the view is durable and
 // moves on when the receiver has answered with a success; until then it tries again. What leaves the view before it
-// was sent is not sent.
+// was sent is not sent; what leaves it is told in an event of its own.
 type Webhook struct {
 	config    config.Webhook
 	key       []byte
@@ -61,6 +61,7 @@ type Webhook struct {
 // pages are the view's.
 type pages interface {
 	Page(q view.Query) (entries []*view.Entry, more bool, err error)
+	Removals(collection string, after int64, limit int) (list []view.Removal, more bool, err error)
 	Changed(collection string) (at int64, err error)
 }
 
@@ -160,16 +161,18 @@ func (w *Webhook) run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		shown, rewound := w.shown.Changed(), w.rewound.Changed()
 		after = w.turn(after)
-		next := w.query(after, webhookBatch)
-		next.WithObjects = true
-		entries, _, err := w.view.Page(next)
+		entries, left, passed, err := w.next(after)
 		if err != nil { // of the view, which is derived: it is no reason to end the node
 			w.condition.Set("view", err.Error())
 			w.pause(ctx, failures, err)
 			failures++
 			continue
 		}
-		if len(entries) == 0 {
+		if passed > after && len(entries) == 0 && len(left) == 0 { // of what it does not want
+			after = passed
+			continue
+		}
+		if len(entries) == 0 && len(left) == 0 {
 			select {
 			case <-ctx.Done():
 			case <-shown:
@@ -177,8 +180,8 @@ func (w *Webhook) run(ctx context.Context) error {
 			}
 			continue
 		}
-		entries = entries[:batchSize(entries)]
-		if err := w.send(ctx, entries); err != nil {
+		last, err := w.sendNext(ctx, entries, left)
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -189,7 +192,7 @@ func (w *Webhook) run(ctx context.Context) error {
 		}
 		failures = 0
 		w.condition.Clear()
-		after = entries[len(entries)-1].DateAdded
+		after = last
 		if err := w.sent(after); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
@@ -29,6 +30,7 @@ import (
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 var webhookSecret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret key"))
@@ -70,13 +72,14 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		Data            struct {
 			Webhook, Collection string
 			Objects             []json.RawMessage
+			Removed             []taxii.Removal
 		}
 	}
 	if json.Unmarshal(body, &event) == nil && event.Type == "test" && event.Data.Webhook == "siem" && event.Data.Objects == nil {
 		r.tests.Add(1)
 		return
 	}
-	if err := json.Unmarshal(body, &event); err != nil || event.Type != "objects.added" || event.Data.Webhook != "siem" {
+	if err := json.Unmarshal(body, &event); err != nil || event.Type != "objects.added" && event.Type != "objects.removed" || event.Data.Webhook != "siem" {
 		r.t.Errorf("%v in %s", err, body)
 	}
 	r.mu.Lock()
@@ -87,6 +90,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	for _, o := range event.Data.Objects {
 		r.objects = append(r.objects, string(o))
+	}
+	for _, removed := range event.Data.Removed {
+		r.objects = append(r.objects, fmt.Sprintf("removed %s %t %v", removed.ID, removed.Gone, removed.Values))
 	}
 	r.changed.Notify()
 }
@@ -255,6 +261,24 @@ func TestAWebhookIsSentWhatComesAfterItInOrder(t *testing.T) {
 	r.wants(described(2, 3, 4)...)
 	h.publish(5)
 	r.wants(described(2, 3, 4, 5)...)
+}
+
+func TestAWebhookIsToldWhatLeaves(t *testing.T) {
+	h := newHooked(t)
+	r := newReceiver(t, func(int, http.ResponseWriter) bool { return true })
+	stop := h.run(config.Webhook{URL: r.URL + "/hook", AllowPrivate: true}, nodetest.Discard)
+	defer stop()
+	h.publish(1, 2)
+	r.wants(described(1, 2)...)
+	entries, _, err := h.R.View.Page(view.Query{Collection: view.Everything, Versions: view.Versions{All: true}, Limit: 1})
+	nodetest.Must(t, err)
+	one := entries[0]
+	_, _, err = h.R.View.Withdraw(view.Recall{Asset: one.Asset, Senders: []string{one.Publisher}, At: consortium.Position{Round: 1 << 40}})
+	nodetest.Must(t, err)
+	h.publish(3)
+	want := append(described(1, 2), fmt.Sprintf("removed %s true [{md5 %032x}]", one.ID, 1))
+	r.wants(append(want, described(3)...)...)
+	h.noted()
 }
 
 func TestAWebhookWaitsAsLongAsItsReceiverAsksFor(t *testing.T) {

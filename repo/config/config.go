@@ -1,8 +1,8 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
 // also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
-// day may bring, console.go what browsers are shown, follow.go by what the chain is followed, reload.go tells what has
-// changed.
+// day may bring, console.go what browsers are shown, decay.go how scores fall, follow.go by what the chain is followed,
+// reload.go tells what has changed.
 package config
 
 import (
@@ -97,8 +97,13 @@ type Config struct {
 		// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
 		Markings map[string]string `toml:"markings"`
 	} `toml:"tlp"`
+	Quality struct {
+		OwnNetworks []string `toml:"own_networks"`
+		OwnDomains  []string `toml:"own_domains"`
+	} `toml:"quality"`
 	Webhooks []Webhook `toml:"webhook"`
 	Feeds    []Feed    `toml:"feed"`
+	Decay    []Decay   `toml:"decay"`
 }
 
 // Where the certificate of the TAXII server comes from.
@@ -191,7 +196,8 @@ func (c Config) encode() ([]byte, error) {
 	if err := parsed.Execute(&out, c); err != nil {
 		return nil, fmt.Errorf("writing the config: %w", err)
 	}
-	return append(out.Bytes(), feeds...), nil
+	decays, err := encodeDecays(c.Decay)
+	return slices.Concat(out.Bytes(), decays, feeds), err
 }
 
 // Error is what is wrong with the config file, or with what overrides it in the environment.
@@ -289,6 +295,8 @@ func (c *Config) Validate() error {
 		{"publish.anchor", oneOf(c.Publish.Anchor, AnchorAuto, AnchorSingle, AnchorBatch)},
 		{"publish.feeds", oneOf(c.Publish.Feeds, AnchorAuto, AnchorSingle, AnchorBatch)},
 		{"publish.batch_from", between(c.Publish.BatchFrom, 2, 1_000_000)},
+		{"quality.own_networks", checkNetworks(c.Quality.OwnNetworks)},
+		{"quality.own_domains", checkDomains(c.Quality.OwnDomains)},
 		{"publish.release_after", checkRelease(c.Publish.ReleaseAfter)},
 	}
 	var wrong []error
@@ -300,7 +308,7 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), c.Limits.check())...)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check())...)
 }
 
 func checkHostPort(address string, optional bool) error {
@@ -354,6 +362,16 @@ func ParseNetworks(list []string) ([]netip.Prefix, error) {
 		networks = append(networks, network.Masked())
 	}
 	return networks, nil
+}
+
+// checkDomains checks a list of names.
+func checkDomains(list []string) error {
+	for _, name := range list {
+		if name == "" || len(name) > 253 || strings.ContainsAny(name, "*:/@ ") {
+			return fmt.Errorf("%.60q is not a domain name such as acme.example", name)
+		}
+	}
+	return nil
 }
 
 // checkURL doesn't repeat the text: a key can be in it.

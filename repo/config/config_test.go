@@ -31,6 +31,7 @@ func TestTheConfigFileIsReadAsItWasWritten(t *testing.T) {
 	want := Default()
 	want.Organisation.Name, want.Organisation.Title = "acme", `ACME "CERT"`
 	want.IPFS.Announce, want.Algorand.Indexers = []string{}, []string{}
+	want.Quality.OwnNetworks, want.Quality.OwnDomains = []string{}, []string{}
 	if fmt.Sprintf("%+v", read) != fmt.Sprintf("%+v", want) {
 		t.Errorf("read\n%+v\nwant\n%+v", read, want)
 	}
@@ -53,6 +54,8 @@ func TestMistakesInTheConfigAreNamed(t *testing.T) {
 		{"release_after = \"\"", "release_after = \"23h59m\""}:                               "publish.release_after: 23h59m0s is less than 24h0m0s",
 		{"release_after = \"\"", "release_after = \"a month\""}:                              "a month",
 		{"release_after = \"\"", "release_after = \"-720h\""}:                                "publish.release_after",
+		{"own_networks = []", "own_networks = [\"here\"]"}:                                   "quality.own_networks",
+		{"own_domains = []", "own_domains = [\"https://a.example\"]"}:                        "quality.own_domains",
 		{"follow = \"auto\"", "follow = \"all\""}:                                            "algorand.follow",
 		{"indexers = []", "indexers = [\"https://a.example/KEY\", \"ftp://b.example/KEY\"]"}: "algorand.indexers: entry 2",
 		{"indexers = []", "indexers = [\"http://127.0.0.1:8980\"]"}:                          "algorand.indexers: entry 1 is there twice",

@@ -155,8 +155,14 @@ func (v *View) remove(txn *kv.Txn, entry *Entry) error {
 	if err := txn.Delete(store.Key(store.TableIdentity, entries.CollectionKey(entry.Collection), entry.Identity())); err != nil {
 		return err
 	}
-	v.moved.Objects--
-	return v.take(txn, entry, v.displace)
+	r, err := v.removalOf(txn, entry)
+	if v.moved.Objects--; err == nil {
+		err = v.take(txn, entry, v.displace)
+	}
+	if err != nil {
+		return err
+	}
+	return v.keepRemoval(txn, r)
 }
 
 // touch records that a collection changed.

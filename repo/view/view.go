@@ -2,7 +2,8 @@
 //
 //   - view.go opens it, and has what is written with every transaction;
 //   - events.go is the log of what the chain shows, waiting.go what of it waits for its blocks or for a record;
-//   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back;
+//   - entry.go is an object in the view, enter.go how it comes and goes, withdraw.go how it is taken back, removals.go
+//     what left lately;
 //   - lines.go keeps apart what several members publish under one id, and serves one of them, relead.go another one
 //     when that leads, mistrust.go never those of some;
 //   - index.go lets an index in, such as that of repo/find, which is told what comes and goes;
@@ -26,6 +27,7 @@ import (
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
+	"github.com/serviceledger/slnode/repo/view/internal/removals"
 	"github.com/serviceledger/slnode/repo/view/internal/turns"
 )
 
@@ -37,12 +39,13 @@ type View struct {
 	mu    sync.Mutex // one writer; also makes the order of commits that of date_added
 	stamp int64      // the last date_added given, unix microseconds
 
-	counts  atomic.Pointer[counts]
-	moved   counts        // … more, once the running transaction is committed
-	changed bool          // the running transaction brings objects, or takes some away
-	leading bool          // another line leads than the one that is served, of some object
-	unled   chan struct{} // see Unled
-	step    int           // leadItems, but for tests
+	counts       atomic.Pointer[counts]
+	moved        counts        // … more, once the running transaction is committed
+	changed      bool          // the running transaction brings objects, or takes some away
+	leading      bool          // another line leads than the one that is served, of some object
+	unled        chan struct{} // see Unled
+	step         int           // leadItems, but for tests
+	mostRemovals int64         // removals.Most, but for tests
 
 	index      Index
 	mistrusted map[string]bool               // members whose lines never lead here
@@ -57,6 +60,7 @@ type counts struct {
 	Objects   int64 `json:"objects"`   // versions of objects
 	Waiting   int64 `json:"waiting"`   // events that wait for their blocks
 	Undecided int64 `json:"undecided"` // … or for a record
+	Removals  int64 `json:"removals,omitzero"`
 }
 
 // OnChange sets what is called after every change of the objects that are served. It is called while the view is
@@ -95,6 +99,7 @@ func (v *View) write(transaction func(*kv.Txn) error) error {
 		now.Objects += v.moved.Objects
 		now.Waiting += v.moved.Waiting
 		now.Undecided += v.moved.Undecided
+		now.Removals += v.moved.Removals
 		return store.SetJSON(txn, store.Key(store.TableMeta, []byte(metaCounts)), now)
 	})
 	if err != nil {
@@ -136,7 +141,7 @@ func Open(path string, storeKey []byte) (*View, error) {
 
 // New opens the view in a store.
 func New(s *store.Store) (*View, error) {
-	v := &View{store: s, index: noIndex{}, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems}
+	v := &View{store: s, index: noIndex{}, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems, mostRemovals: removals.Most}
 	v.counts.Store(&counts{})
 	if err := v.restore(); err != nil {
 		return nil, fmt.Errorf("opening the view: %w", err)

@@ -54,5 +54,6 @@ const (
 	TableValue     = 'X' // format of the indexes, key of a value, 0, date in descending order -> role
 	TableReference = 'R' // format, STIX id, 0, property, 0, date in descending order -> nothing: who refers to the object
 	TableWord      = 'W' // format, word, 0, date in descending order -> nothing
+	TableRemoval   = 'G' // date -> view.Removal: what left, for who has to be told
 	TableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
 )

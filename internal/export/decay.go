@@ -1,0 +1,78 @@
+package export
+
+import (
+	"time"
+
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/internal/quality"
+)
+
+// aging is how the score of one indicator falls.
+type aging struct {
+	score  int // that is asked for; 0: none
+	base   int
+	since  time.Time
+	now    time.Time
+	labels []string
+	member string
+	rules  quality.Rules
+}
+
+// aging begins with the indicator's confidence, when it came into force, was changed or was seen last, whichever is the
+// latest.
+func (l *List) aging(in indicator, member string) aging {
+	a := aging{
+		score: l.options.Score, base: quality.DefaultBase, since: in.ValidFrom, now: l.options.Now, labels: in.Labels, member: member, rules: l.options.Decay,
+	}
+	if a.score == 0 {
+		return a
+	}
+	if in.Confidence != nil {
+		a.base = *in.Confidence
+	}
+	if in.Modified.After(a.since) {
+		a.since = in.Modified
+	}
+	if l.options.Sighted != nil {
+		if last := l.options.Sighted(in.ID); last.After(a.since) {
+			a.since = last
+		}
+	}
+	return a
+}
+
+// left reports whether values of a kind have the score still. When they lose it is a boundary of the list.
+func (a *aging) left(k Kind, r *reading) bool {
+	if a.score == 0 {
+		return true
+	}
+	model := a.rules.Model(k.String(), a.labels, a.member)
+	age, ends := model.Ends(a.base, a.score)
+	if !ends || age == 0 {
+		return !ends
+	}
+	// Entity tags say when a list ends in whole seconds.
+	end := a.since.Add(age).Truncate(time.Second)
+	r.boundaries = append(r.boundaries, end)
+	return end.After(a.now)
+}
+
+// someLeft reports whether any of the values of an indicator has the score still, or one of something else than values
+// that lists have.
+func (l *List) someLeft(in indicator, age aging, r *reading) (left bool) {
+	var found observable.Choice
+	if in.PatternType == "stix" {
+		found, _ = observable.ParsePattern(in.Pattern) // of another one nothing is found
+	}
+	if len(found.Atoms) == 0 {
+		return age.left(0, r)
+	}
+	for _, atom := range found.Atoms {
+		kind := atom.Kind
+		if as, _, good := normalise(atom); good {
+			kind = as
+		}
+		left = age.left(kind, r) || left
+	}
+	return left
+}

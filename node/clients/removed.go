@@ -1,0 +1,91 @@
+package clients
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// next gives what is to be sent next: entries or what left, whichever was first. Where neither is wanted it tells up to
+// when that is so.
+func (w *Webhook) next(after int64) (entries []*view.Entry, left []view.Removal, passed int64, err error) {
+	// What comes and goes from here on is for the next time: else something could come between the two questions.
+	until, err := w.view.Changed(w.config.Collection)
+	if err != nil || until <= after {
+		return nil, nil, after, err
+	}
+	left, more, err := w.view.Removals(w.config.Collection, after, webhookBatch)
+	if err != nil {
+		return nil, nil, after, err
+	}
+	if more {
+		until = min(until, left[len(left)-1].Date)
+	}
+	left = slices.DeleteFunc(left, func(r view.Removal) bool {
+		return r.Date > until || len(w.config.Types) > 0 && !slices.Contains(w.config.Types, r.Type)
+	})
+	q := w.query(after, webhookBatch)
+	q.WithObjects = true
+	if entries, _, err = w.view.Page(q); err != nil {
+		return nil, nil, after, err
+	}
+	if i := slices.IndexFunc(entries, func(e *view.Entry) bool { return e.DateAdded > until }); i >= 0 {
+		entries = entries[:i]
+	}
+	switch {
+	case len(entries) > 0 && len(left) > 0 && left[0].Date < entries[0].DateAdded:
+		i := slices.IndexFunc(left, func(r view.Removal) bool { return r.Date > entries[0].DateAdded })
+		if i >= 0 {
+			left = left[:i]
+		}
+		return nil, left, 0, nil
+	case len(entries) > 0 && len(left) > 0:
+		if i := slices.IndexFunc(entries, func(e *view.Entry) bool { return e.DateAdded > left[0].Date }); i >= 0 {
+			entries = entries[:i]
+		}
+		return entries, nil, 0, nil
+	}
+	return entries, left, until, nil
+}
+
+// sendNext sends one of both, and tells how far it came.
+func (w *Webhook) sendNext(ctx context.Context, entries []*view.Entry, left []view.Removal) (last int64, err error) {
+	if len(entries) > 0 {
+		entries = entries[:batchSize(entries)]
+		return entries[len(entries)-1].DateAdded, w.send(ctx, entries)
+	}
+	return left[len(left)-1].Date, w.sendRemoved(ctx, left)
+}
+
+// sendRemoved posts what left the view, as objects are posted.
+func (w *Webhook) sendRemoved(ctx context.Context, left []view.Removal) error {
+	type data struct {
+		Webhook    string          `json:"webhook"`
+		Collection string          `json:"collection,omitempty"`
+		Removed    []taxii.Removal `json:"removed"`
+	}
+	last := left[len(left)-1].Date
+	event := struct {
+		Type      string `json:"type"`
+		Timestamp string `json:"timestamp"`
+		Data      data   `json:"data"`
+	}{"objects.removed", added(last).Format(time.RFC3339Nano), data{Webhook: w.config.Name}}
+	if w.config.Collection != view.Everything {
+		event.Data.Collection = w.config.Collection
+	}
+	for i := range left {
+		event.Data.Removed = append(event.Data.Removed, removalFor(&left[i], w.config.Collection))
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s removed %d %d %d", w.config.Name, left[0].Date, last, len(left)))
+	return w.post(ctx, fmt.Sprintf("msg_%x", sum[:16]), body)
+}
