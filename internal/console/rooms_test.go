@@ -21,6 +21,10 @@ func (room) Needs(context.Context) ([]Need, error) {
 	return []Need{{Word: "publishing", What: "funds: the account has 0.05 ALGO", Remedy: "Send it some.", Page: "money", Copy: "ADDRESS"}}, nil
 }
 
+func (room) Newest(context.Context, By, int) ([]Recent, error) {
+	return []Recent{{ID: "indicator--1", Type: "indicator", Name: "evil", Level: "amber", Member: "bravo", Collection: "Energy", Added: then}}, nil
+}
+
 func (room) Collections(_ context.Context, by By) ([]Collection, error) {
 	list := []Collection{
 		{ID: "c1", Title: "Energy", Own: true, Owner: "acme", Write: true, Readers: []string{"bravo"}, Others: []string{"delta"}, Level: "green", Epoch: 2, Changed: then, CostMicroalgo: 101_000},
