@@ -1,7 +1,9 @@
 package console
 
 import (
+	"bytes"
 	"io"
+	"path"
 	"testing"
 )
 
@@ -27,4 +29,51 @@ func BenchmarkAGraphOfSixtyNodes(b *testing.B) {
 	if nodes < 60 {
 		b.Fatalf("%d nodes", nodes)
 	}
+}
+
+// BenchmarkAPage makes whole pages, compressed as browsers get them.
+func BenchmarkAPage(b *testing.B) {
+	all, err := parsePages()
+	if err != nil {
+		b.Fatal(err)
+	}
+	rows := searchModel{Facets: Question{Limit: 50}.facets(nil)}
+	for _, r := range someLibrary.rows(50) {
+		rows.Rows = append(rows.Rows, shown(r, ""))
+	}
+	around, err := someLibrary.Around(b.Context(), By{}, malwareID, maxNeighbours)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, page := range []struct {
+		name  string
+		model func() any
+	}{
+		{"search", func() any { return rows }},
+		{"object", func() any {
+			drawing := draw(Around{ID: malwareID, Type: "malware", Name: "TarnLocker", Near: around.Near, More: around.More})
+			return objectModel{Summary: summarise([]byte(someLibrary.objects()[malwareID]), someLibrary.at), Drawing: &drawing}
+		}},
+	} {
+		b.Run(page.name, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				var out bytes.Buffer
+				if err := all.all[page.name].ExecuteTemplate(&out, "layout", view{Page: page.name, Reader: true, Model: page.model()}); err != nil {
+					b.Fatal(err)
+				}
+				size = len(zip(revealPage(out.Bytes())))
+			}
+			b.ReportMetric(float64(size), "gz-bytes")
+		})
+	}
+	css, js := 0, 0
+	for name, file := range all.assets {
+		if path.Ext(name) == ".css" {
+			css += len(file.zipped)
+		} else {
+			js += len(file.zipped)
+		}
+	}
+	b.Logf("style sheets have %d bytes compressed, scripts and the icon %d", css, js)
 }

@@ -46,5 +46,6 @@ func TestPictures(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v: %s", p.name, err, out)
 		}
+		shrink(t, filepath.Join(folder, p.name+".png"))
 	}
 }
