@@ -22,6 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/desk"
 	"github.com/serviceledger/slnode/node/health"
+	"github.com/serviceledger/slnode/node/search"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/taxii"
@@ -154,6 +155,14 @@ func (n *Node) clientHandler() (http.Handler, error) {
 	return desk.Mount(n.operator, handler, settings)
 }
 
+// finder answers what is known of values and objects.
+func (n *Node) finder() *search.Finder {
+	return &search.Finder{
+		View: n.repo.View, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox,
+		Everything: clients.EverythingID(n.consortium), Others: clients.OthersID(n.consortium),
+	}
+}
+
 func (n *Node) taxiiConfig() (taxii.Config, error) {
 	cursorKey, err := n.repo.Keys.CursorKey()
 	if err != nil {
@@ -169,6 +178,6 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Spool: repo.SpoolPath(n.repo.Dir), Room: n.disk.Room,
 		Store: shown, Exporter: shown, Observer: shown, Remover: shown,
-		Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
+		Searcher: search.Texts{Finder: n.finder()}, Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil
 }

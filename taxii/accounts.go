@@ -313,13 +313,18 @@ const plainJSON = "application/json"
 
 // readJSON reads a small body.
 func readJSON(x *exchange, into any, what string) error {
+	return readJSONOf(x, into, what, maxAccountBody)
+}
+
+// readJSONOf reads a body of up to so many bytes.
+func readJSONOf(x *exchange, into any, what string, most int64) error {
 	// A web page of another site can send forms and plain text, but not this.
 	if !isJSON(x.r.Header.Get("Content-Type")) {
 		return problemf(http.StatusUnsupportedMediaType, "The body's Content-Type is not application/json.")
 	}
-	body := http.MaxBytesReader(x.w, x.r.Body, maxAccountBody)
+	body := http.MaxBytesReader(x.w, x.r.Body, most)
 	if err := json.UnmarshalRead(withoutByteOrderMark(body), into); err != nil {
-		return problemf(http.StatusBadRequest, "The body is not a JSON object with %s, of at most %d bytes.", what, maxAccountBody)
+		return problemf(http.StatusBadRequest, "The body is not a JSON object with %s, of at most %d bytes.", what, most)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 // The names of events.
 const (
 	EventRead             = "read"              // objects, manifest records or versions were handed out
+	EventLookup           = "lookup"            // it was asked what is known of values
 	EventPublish          = "publish"           // objects were taken in, or refused one by one
 	EventWithdraw         = "withdraw"          // objects were taken out
 	EventLogin            = "login"             // a password was found right, or traded for a token

@@ -51,6 +51,7 @@ type Config struct {
 	Publisher     Publisher
 	Withdrawer    Withdrawer // nil: DELETE is answered with 405
 	Rehearser     Rehearser  // nil: dry_run is no parameter
+	Searcher      Searcher   // nil: nothing is looked up
 	Exporter      Exporter   // nil: collections have no export
 	Remover       Remover    // nil: streams don't tell what left
 	Observer      Observer   // nil: collections have no stream
@@ -99,6 +100,7 @@ type Handler struct {
 	publisher  Publisher
 	withdrawer Withdrawer
 	rehearser  Rehearser
+	searcher   Searcher
 	exporter   Exporter
 	remover    Remover
 	observer   Observer
@@ -147,6 +149,7 @@ func NewHandler(c Config) (*Handler, error) {
 		publisher:        c.Publisher,
 		withdrawer:       c.Withdrawer,
 		rehearser:        c.Rehearser,
+		searcher:         c.Searcher,
 		exporter:         c.Exporter,
 		remover:          c.Remover,
 		observer:         c.Observer,
@@ -237,6 +240,9 @@ func (h *Handler) routes() *mux.Router {
 	}
 	if h.audit != nil {
 		add("/v1/{org}/audit", h.administered(methods{http.MethodGet: h.getAudit}))
+	}
+	if h.searcher != nil {
+		add("/v1/{org}/lookup", h.account(methods{http.MethodGet: h.getLookup, http.MethodPost: h.postLookup}))
 	}
 	root, collections := methods{http.MethodGet: h.getRoot}, methods{http.MethodGet: h.getCollections}
 	if h.owner != nil {

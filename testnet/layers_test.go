@@ -106,7 +106,7 @@ var layers = map[string][]string{
 		"repo", "repo/config"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
 		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/desk", "node/disclosure",
-		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/replicate", "node/sole", "node/stages",
+		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/replicate", "node/search", "node/sole", "node/stages",
 		"node/state", "node/withdraw", "p2p",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii", "node/appraisal"},
 	// for tests only
@@ -119,7 +119,7 @@ var layers = map[string][]string{
 	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/microalgo", "internal/seal", "internal/spelling",
 		"internal/stix", "internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/money", "node/problem",
-		"node/proof", "node/withdraw", "repo",
+		"node/proof", "node/search", "node/withdraw", "repo",
 		"repo/accounts", "repo/auditlog", "repo/config", "repo/daybook", "repo/keys", "taxii", "internal/observable", "internal/warnlist", "node/appraisal"},
 	"testnet":          {},
 	"testnet/devchain": {},

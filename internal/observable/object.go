@@ -1,6 +1,7 @@
 package observable
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -39,6 +40,17 @@ func (r Role) String() string {
 
 // MarshalText writes the role in words.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText undoes MarshalText.
+func (r *Role) UnmarshalText(text []byte) error {
+	for _, role := range []Role{Pattern, PartOf, Observed, ExternalID} {
+		if role.String() == string(text) {
+			*r = role
+			return nil
+		}
+	}
+	return fmt.Errorf("%.40q is no role of a value", text)
+}
 
 // Found is a value in an object.
 type Found struct {

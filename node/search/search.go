@@ -105,8 +105,8 @@ type Answer struct {
 	Levels []string `json:"levels,omitzero"`
 }
 
-// Known reports whether anything is known of the value: of itself, or of what contains it.
-func (a Answer) Known() bool { return len(a.Exact) > 0 || len(a.Wider) > 0 }
+// Known reports whether anything is known of the value: of itself, of what contains it or of what it contains.
+func (a Answer) Known() bool { return len(a.Exact)+len(a.Wider)+len(a.Narrower) > 0 }
 
 // Query is what somebody asks for: text as it is typed, and filters. Empty fields don't restrict.
 type Query struct {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/node/search"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// lookedUp is what the node answers.
+type lookedUp struct {
+	Answers []search.Answer `json:"answers"`
+	Whole   bool            `json:"whole"`
+	Indexed int64           `json:"indexed"`
+	Of      int64           `json:"of"`
+}
+
+func (a *app) lookupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lookup VALUE...|-",
+		Short: "Tell what is known of addresses, names, hashes and the like",
+		Long: `Tell what is known of values: which objects are about them, by whom, and about what contains them, such as networks
+and parent domains, or is in them. Values may be defanged, as 203.0.113[.]7 and hxxp://evil[.]example/ are. With - they
+are found in what comes from standard input, whatever stands around them. Of what can't be told by its looks the kind is
+written before it: file-name:, mutex:, registry-key:, user-agent:, x509-serial:.
+
+It asks nobody but this organisation's own node, and no log says which values were looked up. It exits with 3 if none of
+them is known.`,
+		Example: `  slnode lookup 203.0.113.7 evil[.]example
+  slnode lookup - < report.txt
+  slnode lookup --json 203.0.113.0/24`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			values, err := valuesOf(c, args)
+			if err != nil {
+				return err
+			}
+			found, err := a.lookUp(c, values)
+			if err != nil {
+				return err
+			}
+			if !found.Whole {
+				a.remark(c, fmt.Sprintf("older objects are still being put into the indexes, %d of about %d are: what is not found now may be there", found.Indexed, found.Of))
+			}
+			if err := a.print(c, found.Answers, func(w io.Writer) { printAnswers(w, found.Answers) }); err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(found.Answers, search.Answer.Known) {
+				return &noError{fmt.Sprintf("nothing is known here of what was looked up (%d)", len(values))}
+			}
+			return nil
+		},
+	}
+}
+
+// valuesOf are the values that a command is given.
+func valuesOf(c *cobra.Command, args []string) (values []observable.Value, err error) {
+	for _, arg := range args {
+		text := arg
+		if arg == "-" {
+			data, err := io.ReadAll(io.LimitReader(c.InOrStdin(), observable.MaxText+1))
+			if err != nil {
+				return nil, err
+			}
+			if len(data) > observable.MaxText {
+				return nil, fmt.Errorf("%w: standard input has more than %d bytes; ask in parts", errUsage, observable.MaxText)
+			}
+			text = string(data)
+		}
+		some := observable.Parse(text)
+		if len(some) == 0 && arg != "-" {
+			return nil, fmt.Errorf("%w: %q is no address, domain, URL, hash or other value that is known here; see slnode lookup --help", errUsage, arg)
+		}
+		values = append(values, some...)
+	}
+	if len(values) == 0 {
+		return nil, fmt.Errorf("%w: there is no value in standard input", errUsage)
+	}
+	return values, nil
+}
+
+// lookUp asks the node, so many values at a time.
+func (a *app) lookUp(c *cobra.Command, values []observable.Value) (all lookedUp, err error) {
+	client, err := a.connect(c)
+	if err != nil {
+		return all, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	protocol, err := client.TAXII()
+	if err != nil {
+		return all, err
+	}
+	discovery, err := protocol.Discovery(c.Context())
+	if err != nil {
+		return all, err
+	}
+	for some := range slices.Chunk(values, taxii.MaxLookup) {
+		var texts []string
+		for _, v := range some {
+			texts = append(texts, v.Kind.String()+":"+v.Text)
+		}
+		var found lookedUp
+		if err := protocol.LookUp(c.Context(), strings.Trim(discovery.Default, "/"), texts, &found); err != nil {
+			return all, err
+		}
+		found.Answers = append(all.Answers, found.Answers...)
+		all = found
+	}
+	return all, nil
+}
+
+func printAnswers(w io.Writer, answers []search.Answer) {
+	fmt.Fprintf(w, "VALUE\tFOUND\tOBJECT\tSAYS\tMEMBER\tLEVEL\tSTATE\n")
+	for _, a := range answers {
+		row := func(hits []search.Hit, how string) {
+			for _, h := range hits {
+				found := how
+				if how != "exactly" {
+					found = how + " " + h.Value.Text
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(a.Value.Text), printable(found), printable(h.Object.ID), printable(h.Object.Sentence),
+					printable(h.Object.Member), h.Object.Level, h.Object.Standing)
+			}
+		}
+		row(a.Exact, "exactly")
+		row(a.Wider, "in")
+		row(a.Narrower, "contains")
+		if len(a.Exact)+len(a.Wider)+len(a.Narrower) == 0 {
+			fmt.Fprintf(w, "%s\tnot found\t\t\t\t\t\n", printable(a.Value.Text))
+		}
+		if a.More {
+			fmt.Fprintf(w, "%s\tand more\t\t\t\t\t\n", printable(a.Value.Text))
+		}
+	}
+}
