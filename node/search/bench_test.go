@@ -81,11 +81,13 @@ func BenchmarkSearch(b *testing.B) {
 			}, MaxAround},
 		} {
 			b.Run(fmt.Sprintf("store=%d/%s", n, one.name), func(b *testing.B) {
+				begun := measure.Processor(b)
 				for b.Loop() {
 					if got, err := one.ask(); err != nil || got != one.want {
 						b.Fatalf("%d are found, want %d: %v", got, one.want, err)
 					}
 				}
+				b.ReportMetric(float64((measure.Processor(b)-begun).Microseconds())/float64(b.N), "cpu-µs/op")
 			})
 		}
 		must(b, v.Close())

@@ -98,12 +98,11 @@ func (r *reading) lookUp(v observable.Value, l *looked, held *int) error {
 	if err := r.Exact(v, 0, r.gather(&l.exact, MaxExact, held, &l.more)); err != nil {
 		return err
 	}
-	take := r.gather(&l.wider, MaxWider, held, &l.more)
-	for _, around := range v.Around() {
-		if err := r.Exact(around, 0, take); err != nil {
-			return err
-		}
+	if err := r.Around(v, r.gather(&l.wider, MaxWider, held, &l.more)); err != nil {
+		return err
 	}
+	around := v.Around() // the narrowest first
+	slices.SortStableFunc(l.wider, func(a, b found) int { return slices.Index(around, a.Value) - slices.Index(around, b.Value) })
 	if err := r.Within(v, r.gather(&l.narrower, MaxNarrower, held, &l.more)); err != nil {
 		return err
 	}

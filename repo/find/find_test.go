@@ -255,6 +255,24 @@ func (w *world) checkAnswers(t testing.TB) {
 					return true, nil
 				}
 			}
+			around := 0
+			must(t, r.Around(v, func(p Posting) (bool, error) {
+				if around++; !p.Value.Contains(v) || p.Value == v {
+					t.Fatalf("%v is not around %v", p.Value, v)
+				}
+				return true, nil
+			}))
+			for _, e := range all {
+				found, _ := observable.FromObject(e.Object)
+				for _, f := range found {
+					if f.Value != v && f.Value.Contains(v) {
+						around--
+					}
+				}
+			}
+			if around != 0 {
+				t.Fatalf("around %v are %+d too many", v, around)
+			}
 			must(t, r.Exact(v, 0, take(true)))
 			must(t, r.Within(v, take(false)))
 			for _, exact := range []bool{true, false} {

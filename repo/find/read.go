@@ -75,6 +75,30 @@ func (r *Reader) Exact(v observable.Value, before int64, visit func(Posting) (bo
 	return nil
 }
 
+// Around visits the entries that are about what contains a value, as [observable.Value.Around] has it but in the order
+// of keys: networks, and domains, from the widest on; until visit returns false. What is not there mostly lies between
+// two keys that are neighbours, so that it costs nothing to look for it.
+func (r *Reader) Around(v observable.Value, visit func(Posting) (bool, error)) error {
+	around := v.Around()
+	slices.SortFunc(around, func(a, b observable.Value) int { return bytes.Compare(valueKey(a), valueKey(b)) })
+	it, sought := r.iterator(store.TableValue), false
+	for _, one := range around {
+		if prefix := valueKey(one); sought && (!it.Valid() || bytes.Compare(it.Item().Key(), prefix) > 0 && !bytes.HasPrefix(it.Item().Key(), prefix)) {
+			continue // nothing is between what was sought before and where the iterator stands
+		}
+		sought = true
+		more := true
+		err := r.Exact(one, 0, func(p Posting) (_ bool, err error) {
+			more, err = visit(p)
+			return more, err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
 // Within visits the entries that are about what a value contains, in the order of keys, until visit returns false.
 func (r *Reader) Within(v observable.Value, visit func(Posting) (bool, error)) error {
 	it, start := r.iterator(store.TableValue), len(tableKey(store.TableValue))
