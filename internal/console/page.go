@@ -263,36 +263,53 @@ type sorryModel struct {
 	Code   string
 }
 
-// sorry answers with what an error means. It returns the error for the log.
-func (c *Console) sorry(v *visit, err error) error {
-	if v.w.status != 0 || v.r.Context().Err() != nil {
-		return err // there is an answer, or nobody to read one
-	}
+// meaning is what an error means to the visitor. A failure has its text only for administrators: the others are told
+// under which id the log has it. Refusals have words that are for everybody.
+func (v *visit) meaning(err error) (title string, model sorryModel, failed bool) {
 	var (
 		refused *refusal
 		invalid *taxii.InvalidError
 		retry   *taxii.RetryAfterError
 	)
-	title, model := "", sorryModel{}
 	switch {
 	case errors.As(err, &refused):
-		title, model = refused.title, sorryModel{refused.status, refused.text, refused.code}
+		return refused.title, sorryModel{refused.status, refused.text, refused.code}, false
 	case errors.Is(err, taxii.ErrNotFound):
-		title, model = "Nothing here", sorryModel{Status: http.StatusNotFound, Text: "There is no such page or thing, or none that this account may see."}
+		return "Nothing here", sorryModel{Status: http.StatusNotFound, Text: "There is no such page or thing, or none that this account may see."}, false
 	case errors.Is(err, taxii.ErrForbidden):
-		title, model = "Not for this account", sorryModel{Status: http.StatusForbidden, Text: "This account may not do that. An administrator of the node can change what it may."}
+		return "Not for this account", sorryModel{Status: http.StatusForbidden, Text: "This account may not do that. An administrator of the node can change what it may."}, false
 	case errors.As(err, &invalid):
-		title, model = "That can't be done", sorryModel{Status: http.StatusUnprocessableEntity, Text: invalid.Reason}
+		return "That can't be done", sorryModel{Status: http.StatusUnprocessableEntity, Text: invalid.Reason}, false
 	case errors.Is(err, taxii.ErrConflict):
-		title, model = "That can't be done now", sorryModel{Status: http.StatusConflict, Text: err.Error()}
+		return "That can't be done now", sorryModel{Status: http.StatusConflict, Text: err.Error()}, false
 	case errors.As(err, &retry):
-		title, model = "Busy", sorryModel{Status: http.StatusServiceUnavailable, Text: retry.Error()}
-	default:
-		title, model = "That failed", sorryModel{Status: http.StatusInternalServerError, Text: "The node's log has the reason, under " + v.id + "."}
-		if v.may(taxii.RoleAdmin) && !strings.HasPrefix(err.Error(), "panic: ") {
-			model.Text, model.Code = "The node says:", err.Error()
-		}
+		return "Busy", sorryModel{Status: http.StatusServiceUnavailable, Text: retry.Error()}, false
 	}
+	model = sorryModel{Status: http.StatusInternalServerError, Text: "The node's log has the reason, under " + v.id + "."}
+	if v.may(taxii.RoleAdmin) && !strings.HasPrefix(err.Error(), "panic: ") {
+		model.Text, model.Code = "The node says:", err.Error()
+	}
+	return "That failed", model, true
+}
+
+// lacks says why a part of a page is not there, and writes into the log what failed: the page itself is answered well.
+func (v *visit) lacks(what string, err error) string {
+	_, model, failed := v.meaning(err)
+	if failed && v.r.Context().Err() == nil {
+		v.console.Log.Error("a part of a console page failed", "request_id", v.id, "route", Prefix+v.route.path, "part", what, "error", err)
+	}
+	if model.Code != "" {
+		return model.Text + " " + model.Code
+	}
+	return model.Text
+}
+
+// sorry answers with what an error means. It returns the error for the log.
+func (c *Console) sorry(v *visit, err error) error {
+	if v.w.status != 0 || v.r.Context().Err() != nil {
+		return err // there is an answer, or nobody to read one
+	}
+	title, model, _ := v.meaning(err)
 	v.status = model.Status
 	if wrong := v.renderAs("sorry", title, model); wrong != nil {
 		http.Error(v.w, model.Text, model.Status)

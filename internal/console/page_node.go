@@ -132,7 +132,7 @@ func (c *Console) getMoney(v *visit) error {
 	model := moneyModel{NodeState: state}
 	spent, err := c.Rooms.Node.Spent(v.r.Context(), spentDays)
 	if err != nil {
-		model.Wrong = err.Error()
+		model.Wrong = v.lacks("what was spent", err)
 	} else if len(spent) > 0 {
 		chart := spentChart(spent)
 		model.Chart = &chart

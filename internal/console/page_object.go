@@ -129,7 +129,7 @@ func (c *Console) getObject(v *visit) error {
 	if v.query("check") != "" {
 		found, err := c.Rooms.Library.Check(ctx, v.by(), is.ID)
 		if model.Proof = &found; err != nil {
-			model.Proof, model.ProofWrong = nil, err.Error()
+			model.Proof, model.ProofWrong = nil, v.lacks("proof", err)
 		}
 	}
 	return v.renderAs("object", model.Name, model)
@@ -139,7 +139,7 @@ func (c *Console) getObject(v *visit) error {
 func (c *Console) surround(v *visit, model *objectModel, is Object) {
 	around, err := c.Rooms.Library.Around(v.r.Context(), v.by(), is.ID, maxNeighbours)
 	if err != nil {
-		model.Wrong = err.Error()
+		model.Wrong = v.lacks("surroundings", err)
 		return
 	}
 	a := Around{ID: is.ID, Type: model.Type, Name: model.Name, Near: around.Near, More: around.More}
@@ -183,7 +183,7 @@ func (c *Console) corroborate(v *visit, model *objectModel) {
 	}
 	answers, err := c.Rooms.Finder.Lookup(v.r.Context(), v.by(), asked)
 	if err != nil {
-		model.AlsoWrong = err.Error()
+		model.AlsoWrong = v.lacks("corroboration", err)
 		return
 	}
 	for _, answer := range answers {

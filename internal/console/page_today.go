@@ -57,7 +57,7 @@ func (c *Console) getToday(v *visit) error {
 	if v.view("", nil).Admin {
 		needs, err := c.Rooms.Today.Needs(ctx)
 		if model.Needs = needs; err != nil {
-			model.NeedsWrong = err.Error()
+			model.NeedsWrong = v.lacks("what waits for somebody", err)
 		}
 		if state, err := c.Rooms.Node.State(ctx); err == nil { // else it was said
 			model.State = &state
@@ -65,8 +65,7 @@ func (c *Console) getToday(v *visit) error {
 	}
 	list, err := c.Rooms.Today.Newest(ctx, v.by(), newest)
 	if model.Newest = list; err != nil {
-		model.NewestWrong = "The newest objects can't be read now; the node's log says why."
-		c.Log.Error("the newest objects can't be read", "request_id", v.id, "error", err)
+		model.NewestWrong = "The newest objects can't be read now. " + v.lacks("the newest objects", err)
 	}
 	for _, one := range list {
 		model.Types, model.Members = counted(model.Types, one.Type), counted(model.Members, one.Member)
