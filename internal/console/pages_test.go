@@ -59,7 +59,7 @@ func TestAnObjectIsOnOnePage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	page := w.ask("reader", "object?id="+malwareID, nil).Body.String()
-	has(t, page, "A family of malware: ransomware.", "Confidence 85", "TLP:AMBER", "Also known as", "TARN", `role="img"`, "&#43;18 indicator", "As a table", "this organisation, bravo, charlie",
+	has(t, page, "A family of malware: ransomware.", "Confidence 85", "TLP:AMBER", "Also known as", "TARN", `role="group"`, "&#43;18 indicator", "As a table", "this organisation, bravo, charlie",
 		"Bravo Energy CERT", "(not proved)", "round 48211004", `href="leave?to=https%3A%2F%2Fcsirt.charlie.example`, "hxxps://csirt.charlie[.]example", "Versions", "Check now", "!https://csirt")
 	page = w.ask("reader", "object?id="+indicatorID+"&check=1", nil).Body.String()
 	has(t, page, "Who sees this address sees a sign of malicious activity.", "203.0.113[.]7", "Who else has it", "not checked", "transaction signature", "Check again")

@@ -169,6 +169,18 @@ func (b *browser) goTo(address string) {
 	b.do(chromedp.Navigate(address))
 }
 
+// saves opens an address, and tells whether it is a file that a browser saves rather than shows.
+func (b *browser) saves(address string) bool {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	err := chromedp.Run(ctx, chromedp.Navigate(address))
+	if err != nil && !strings.Contains(err.Error(), "ERR_ABORTED") {
+		b.t.Fatal(err)
+	}
+	return err != nil
+}
+
 // ask evaluates an expression.
 func (b *browser) ask(expression string, into any) {
 	b.t.Helper()
