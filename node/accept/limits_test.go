@@ -9,6 +9,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/money"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
@@ -43,7 +44,7 @@ func TestWhatIsMoreThanADayMayBringIsRefusedWithTheTimeWhenItOpensAgain(t *testi
 			nodetest.Must(t, err)
 			three := posts(nodetest.IndicatorJSON(1), nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(3))
 			rehearsal, err := p.Rehearse(t.Context(), who, in, three)
-			if err != nil || rehearsal.Objects[1].Failure != "" || !strings.Contains(rehearsal.Objects[2].Failure, c.says) || rehearsal.Objects[2].Cost != 0 {
+			if err != nil || rehearsal.Objects[1].Failure != "" || !strings.Contains(rehearsal.Objects[2].Failure, c.says) || rehearsal.Objects[2].Cost != 0 || rehearsal.AsSingle.NFTs != 2 {
 				t.Errorf("a rehearsal tells %+v, %v", rehearsal, err)
 			}
 			id, err := p.Accept(who, in, into, three)
@@ -84,5 +85,71 @@ func TestAFeedIsToldToComeAgainWhereADayIsFull(t *testing.T) {
 	}
 	if _, err := p.Accept(taxii.Principal{User: "operator"}, in, into, posts(nodetest.IndicatorJSON(3))); !errors.As(err, &over) || !strings.Contains(err.Error(), "this organisation") {
 		t.Errorf("the operator is told %v", err)
+	}
+}
+
+// What a limit refuses was not published again: no feed may do that for whoever was refused.
+func TestWhatALimitRefusesStaysTakenBack(t *testing.T) {
+	w := worldtest.NewFoundedWorld(t)
+	memo := withdraw.TakenBackMemo(w.Collection, firstID)
+	nodetest.Must(t, w.R.Outbox.SetMemo(memo, []byte{1}))
+	p := limited(w, func(l *config.Limits) { l.Objects = 1 })
+	who, in := taxii.Principal{User: "alice"}, taxii.Collection{ID: w.Collection}
+	into, err := p.target(in)
+	nodetest.Must(t, err)
+	accept := func(objects ...string) { // which may all be refused
+		var over *taxii.LimitError
+		if _, err := p.Accept(who, in, into, posts(objects...)); err != nil && !errors.As(err, &over) {
+			t.Fatal(err)
+		}
+	}
+	back := func() bool {
+		back, err := withdraw.IsTakenBack(w.R.Outbox, w.Collection, firstID)
+		nodetest.Must(t, err)
+		return back
+	}
+	accept(nodetest.IndicatorJSON(2), nodetest.IndicatorJSON(1))
+	if accept(nodetest.IndicatorJSON(1)); !back() {
+		t.Error("refused by a limit, it is shared again")
+	}
+	p.Terms.Set(config.Default())
+	if accept(nodetest.IndicatorJSON(1)); back() {
+		t.Error("taken in, it is taken back still")
+	}
+	nodetest.Must(t, w.R.Outbox.SetMemo(memo, []byte{1}))
+	if accept(nodetest.DescribedIndicator(1, "other")); !back() {
+		t.Error("refused for its content, it is shared again")
+	}
+	if accept(nodetest.IndicatorJSON(1)); back() {
+		t.Error("on its way, and posted once more, it is taken back still")
+	}
+}
+
+// What a limit refuses is no part of what a dry run says that a request costs, either way.
+func TestARehearsalCountsNoCostsOfWhatALimitRefuses(t *testing.T) {
+	for _, c := range []struct{ most, nfts, batches int }{{0, 7, 3}, {5, 5, 2}, {4, 4, 2}, {3, 3, 1}} {
+		w := worldtest.NewFoundedWorld(t)
+		p := limited(w, func(l *config.Limits) { l.Objects = int64(c.most) })
+		p.Anchor = outbox.Anchor{From: 2, Most: 3, Bytes: 1 << 20}
+		who, in := taxii.Principal{User: "alice"}, taxii.Collection{ID: w.Collection}
+		into, err := p.target(in)
+		nodetest.Must(t, err)
+		var seven []string
+		for n := range 7 {
+			seven = append(seven, nodetest.IndicatorJSON(n))
+		}
+		r, err := p.Rehearse(t.Context(), who, in, posts(seven...))
+		if err != nil || r.AsSingle.NFTs != c.nfts || r.AsBatch.NFTs != c.batches || !r.Batched {
+			t.Errorf("of a limit of %d: %+v or %+v, %v", c.most, r.AsSingle, r.AsBatch, err)
+		}
+		_, err = p.Accept(who, in, into, posts(seven...))
+		nodetest.Must(t, err)
+		if c.most == 0 {
+			continue
+		}
+		r, err = p.Rehearse(t.Context(), who, in, posts(nodetest.IndicatorJSON(8), nodetest.IndicatorJSON(9)))
+		if err != nil || r.AsSingle != (taxii.Price{}) || r.AsBatch != (taxii.Price{}) || r.Objects[1].Failure == "" {
+			t.Errorf("when a limit of %d is reached: %+v or %+v, %v", c.most, r.AsSingle, r.AsBatch, err)
+		}
 	}
 }

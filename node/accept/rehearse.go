@@ -40,13 +40,11 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 		return taxii.Rehearsal{}, err
 	}
 	b.warnings = map[int][]taxii.Warning{}
-	cost := costs{as: p.Anchor, pays: map[int]bool{}}
-	var fresh []int
+	var fresh []newObject
 	err = b.each(func(at int, s outbox.Submission) error {
 		refused, err := b.foresee(at, s)
 		if err == nil && !refused {
-			cost.add(at, len(s.Payload))
-			fresh = append(fresh, at)
+			fresh = append(fresh, newObject{at, len(s.Payload)})
 		}
 		return err
 	})
@@ -54,8 +52,9 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 		return taxii.Rehearsal{}, err
 	}
 	readers := p.readersOf(into)
-	result.Batched = p.Anchor.From > 0 && cost.fresh >= p.Anchor.From
-	if err := b.foreseeLimits(who, fresh, func(at int) bool { return !result.Batched || cost.pays[at] }); err != nil {
+	result.Batched = p.Anchor.From > 0 && len(fresh) >= p.Anchor.From
+	cost, err := b.foreseeCosts(who, fresh, result.Batched)
+	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
 	result.AsSingle, result.AsBatch = priceOf(cost.fresh, fee), priceOf(len(cost.pays), fee)
@@ -92,26 +91,33 @@ func (b *Batch) foresee(at int, s outbox.Submission) (refused bool, err error) {
 	return false, nil
 }
 
-// foreseeLimits refuses what a day may not bring any more, of new objects in their order, of which some pay.
-func (b *Batch) foreseeLimits(who taxii.Principal, fresh []int, pays func(at int) bool) error {
-	quota := b.quota(who)
-	if quota.IsNone() || b.Book == nil {
-		return nil
+// newObject is an object that would be published: where it stands in the request, and its size in bytes.
+type newObject struct{ at, size int }
+
+// foreseeCosts counts what new objects cost, in their order, and refuses what a day may not bring any more: that costs
+// nothing, and begins no batch.
+func (b *Batch) foreseeCosts(who taxii.Principal, fresh []newObject, batched bool) (cost costs, err error) {
+	cost = costs{as: b.Anchor, pays: map[int]bool{}}
+	var tally *daybook.Tally
+	if quota := b.quota(who); !quota.IsNone() && b.Book != nil {
+		if tally, err = b.Book.Tally(quota, who.User, daybook.DayOf(time.Now())); err != nil {
+			return cost, err
+		}
 	}
-	tally, err := b.Book.Tally(quota, who.User, daybook.DayOf(time.Now()))
-	if err != nil {
-		return err
-	}
-	for _, at := range fresh {
+	for _, one := range fresh {
 		money := microalgo.Amount(0)
-		if pays(at) {
+		if !batched || cost.begins() {
 			money = microalgo.PerNFT
 		}
-		if over := tally.Take(money); over != nil {
-			b.Lines[at].Failure, b.Lines[at].Note = over.Error(), ""
+		if tally != nil {
+			if over := tally.Take(money); over != nil {
+				b.Lines[one.at].Failure, b.Lines[one.at].Note = over.Error(), ""
+				continue
+			}
 		}
+		cost.add(one)
 	}
-	return nil
+	return cost, nil
 }
 
 // costs counts new objects, and which of them would be the first of a batch if all went in batches.
@@ -122,11 +128,16 @@ type costs struct {
 	objects, bytes int // of the batch that is being filled
 }
 
-func (c *costs) add(at, size int) {
-	if c.objects == 0 || c.objects >= max(c.as.Most, 1) || c.bytes >= c.as.Bytes {
-		c.pays[at], c.objects, c.bytes = true, 0, 0
+// begins reports whether the next object would be the first of a batch.
+func (c *costs) begins() bool {
+	return c.objects == 0 || c.objects >= max(c.as.Most, 1) || c.bytes >= c.as.Bytes
+}
+
+func (c *costs) add(one newObject) {
+	if c.begins() {
+		c.pays[one.at], c.objects, c.bytes = true, 0, 0
 	}
-	c.fresh, c.objects, c.bytes = c.fresh+1, c.objects+1, c.bytes+size
+	c.fresh, c.objects, c.bytes = c.fresh+1, c.objects+1, c.bytes+one.size
 }
 
 func priceOf(nfts int, fee uint64) taxii.Price {

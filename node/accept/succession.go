@@ -114,16 +114,13 @@ func (p *Publisher) replacedIsGone(item outbox.Item) (bool, error) {
 	return true, nil
 }
 
-// shareAgain forgets that objects were taken back, since they are published again.
+// shareAgain lets the outbox forget that objects were taken back, where it takes them in again.
 func (p *Publisher) shareAgain(submissions []outbox.Submission) error {
-	any, err := withdraw.AnyTakenBack(p.Outbox.Outbox)
-	if !any {
-		return err
-	}
-	for _, s := range submissions {
-		if err := withdraw.ShareAgain(p.Outbox.Outbox, s.Item.Collection, s.Item.ObjectID); err != nil {
-			return err
+	back, err := withdraw.AnyTakenBack(p.Outbox.Outbox)
+	for i := range submissions {
+		if s := &submissions[i]; back {
+			s.Forget = withdraw.TakenBackMemo(s.Item.Collection, s.Item.ObjectID)
 		}
 	}
-	return nil
+	return err
 }

@@ -222,7 +222,7 @@ func (w *Withdrawer) rememberMany(all []chosen) error {
 			return err
 		}
 		for _, id := range ids {
-			memos[takenBackMemo(one.Collection, id)] = []byte{1}
+			memos[TakenBackMemo(one.Collection, id)] = []byte{1}
 		}
 		kept, err := w.recall(one.of())
 		if err != nil {

@@ -281,9 +281,9 @@ func TestWhatIsTakenBackStaysSoUntilItIsSharedAgain(t *testing.T) {
 	_, err := d.withdrawer().beginAll(t.Context(), Selection{What: one})
 	nodetest.Must(t, err)
 	says("withdrawn", true, false, true)
-	nodetest.Must(t, ShareAgain(d, there, one))
+	nodetest.Must(t, d.ForgetMemo(TakenBackMemo(there, one)))
 	says("shared elsewhere", true, false, true)
-	nodetest.Must(t, ShareAgain(d, here, one))
+	nodetest.Must(t, d.ForgetMemo(TakenBackMemo(here, one)))
 	says("shared again", false, false, false)
 }
 

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/serviceledger/slnode/repo/daybook"
@@ -15,6 +16,7 @@ type Submission struct {
 	Payload []byte
 	Unless  []byte   // it isn't taken in where this key is published, or on its way: the item of that is given in its place
 	Also    [][]byte // further keys by which the item can be found, unless they have one already
+	Forget  string   // a memo that goes in the same write, if this is taken in or was already; with what a limit refuses it stays
 	Replace bool     // if its key has other content, it takes the place of that; so does what revokes what is not revoked
 }
 
@@ -167,13 +169,28 @@ func (s *Submission) meets(txn *kv.Txn, item *Item) (existing Item, stays bool, 
 	}
 	published := existing.State != Withdrawn
 	if published && !s.Replaces(existing) {
-		return existing, true, nil
+		if bytes.Equal(existing.Hash, item.Hash) {
+			err = s.forget(txn)
+		}
+		return existing, true, err
 	}
 	if published {
 		item.Replaces = existing.Number
 	}
 	item.Publication = existing.Publication + 1
 	return existing, false, nil
+}
+
+// forget lets the memo go that ends with a submission.
+func (s *Submission) forget(txn *kv.Txn) error {
+	if s.Forget == "" {
+		return nil
+	}
+	name := store.Key(store.TableMemo, []byte(s.Forget))
+	if _, found, err := store.Get(txn, name); err != nil || !found {
+		return err
+	}
+	return txn.Delete(name)
 }
 
 // unless gives what keeps a submission from being taken in.
@@ -201,7 +218,10 @@ func (o *Outbox) enter(txn *kv.Txn, s Submission, item Item, r *Request, next *c
 	if err := setKeys(txn, item, s.Also); err != nil {
 		return item, err
 	}
-	var err error
+	err := s.forget(txn)
+	if err != nil {
+		return item, err
+	}
 	if r.batch != nil && s.Payload != nil {
 		if err = o.join(txn, r, next, &item, len(s.Payload)); err == nil {
 			err = setItem(txn, item)
