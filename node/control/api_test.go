@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,7 @@ var endpointCases = []endpointCase{
 	{"GET", "/feeds", "", "", ""},
 	{"POST", "/rebuild", `{}`, "rebuild", "rebuild-view"},
 	{"POST", "/sole", `{}`, "sole", "sole-keys"},
+	{"POST", "/console/ticket", `{}`, "", "console-ticket"},
 	{"POST", "/withdraw", `{"what":"TX","collection":"C"}`, "withdraw TX C", "withdraw 2"},
 	{"POST", "/rotate", `{"peer":true}`, "rotate-keys {Account:false Peer:true Identity:false}", "rotate-keys"},
 	{"POST", "/admit", `"cmVxdWVzdA=="`, "admit request", "admit newcomer"},
@@ -72,7 +74,7 @@ var endpointCases = []endpointCase{
 }
 
 // streams are answered with files and streams, and are no endpoints of the table.
-var streams = []string{"GET /admin/shared", "GET /admin/wallet/history", "GET /admin/withdraw/many", "GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
+var streams = []string{"GET /admin/shared", "GET /admin/wallet/history", "POST /admin/withdraw/many", "GET /admin/evidence", "GET /admin/audit", "GET /admin/dump", "/admin/pprof/profile", "/admin/pprof/{name:heap|goroutine|allocs|mutex|block}"}
 
 func (c endpointCase) route() string {
 	path, _, _ := strings.Cut(c.path, "?")
@@ -125,7 +127,7 @@ func TestEveryRouteOfTheOperatorIsTried(t *testing.T) {
 	if all := slices.Sorted(slices.Values(append(want, streams...))); !slices.Equal(got, all) {
 		t.Errorf("the routes are\n%s\ntried are\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
-	if len(endpointCases) != 41 {
+	if len(endpointCases) != 42 {
 		t.Errorf("%d endpoints", len(endpointCases))
 	}
 }
@@ -149,10 +151,17 @@ func TestNothingIsAnsweredWithoutTheTokenOrByAnotherMethod(t *testing.T) {
 		}
 	}
 	for _, stream := range streams {
-		path := strings.Replace(strings.TrimPrefix(stream, "GET "), "{name:heap|goroutine|allocs|mutex|block}", "heap", 1)
-		if status, _ := o.do(http.MethodGet, path, "", "Authorization: Bearer wrong"); status != http.StatusUnauthorized {
+		method, path, one := strings.Cut(strings.Replace(stream, "{name:heap|goroutine|allocs|mutex|block}", "heap", 1), " ")
+		if !one {
+			method, path = http.MethodGet, method
+		}
+		if status, _ := o.do(method, path, "{}", "Authorization: Bearer wrong"); status != http.StatusUnauthorized {
 			t.Errorf("%s: %d", path, status)
 		}
+	}
+	// What changes something does so by no GET, whatever is asked.
+	if status, _ := o.do(http.MethodGet, "/admin/withdraw/many?what="+url.QueryEscape(`{"types":["tool"]}`), ""); status != http.StatusMethodNotAllowed && status != http.StatusNotFound {
+		t.Errorf("many are withdrawn by GET: %d", status)
 	}
 	if asked, lines := o.parts.taken(), o.lines(); asked != "" || len(lines) > 0 {
 		t.Errorf("it was asked all the same: %s, written down are %q", asked, lines)

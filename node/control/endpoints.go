@@ -77,14 +77,14 @@ var (
 	show      = question[string, withdraw.Shown]("/show")
 	governor  = question[nothing, members.GovernorInfo]("/governor")
 	history   = question[string, disclosure.History]("/history")
-	shared    = stream[disclosure.Query, disclosure.Object, disclosure.Known]{"/shared"}
-	spent     = stream[money.Query, daybook.Line, money.Total]{"/wallet/history"}
+	shared    = stream[disclosure.Query, disclosure.Object, disclosure.Known]{path: "/shared"}
+	spent     = stream[money.Query, daybook.Line, money.Total]{path: "/wallet/history"}
 	listFeeds = question[nothing, []feeds.Info]("/feeds")
 
 	ticket   = order[nothing, string]("/console/ticket", "console-ticket", nil)
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
-	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{"/withdraw/many"} // which changes something all the same
+	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{path: "/withdraw/many", order: true}
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
 	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
@@ -149,8 +149,10 @@ func aboutProposal(p members.ProposalInfo) about {
 // maxRequest bounds what the command line says, in bytes.
 const maxRequest = 1 << 20
 
-func (e endpoint[In, Out]) method() string {
-	if e.order {
+func (e endpoint[In, Out]) method() string { return methodOf(e.order) }
+
+func methodOf(order bool) string {
+	if order {
 		return http.MethodPost
 	}
 	return http.MethodGet
@@ -190,9 +192,14 @@ func (e endpoint[In, Out]) read(r *http.Request) (in In, err error) {
 		}
 		return in, nil
 	}
+	return in, readOrder(r, &in)
+}
+
+// readOrder reads what an order is about.
+func readOrder(r *http.Request, in any) error {
 	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxRequest))
 	decoder.DisallowUnknownFields()
-	return in, decoder.Decode(&in)
+	return decoder.Decode(in)
 }
 
 // ask asks the node of a client.

@@ -24,8 +24,13 @@ import (
 )
 
 func TestAStreamIsVisitedItemByItemAndEndsWithWhatIsSaidOfAllOrWhyNot(t *testing.T) {
+	t.Run("asked", func(t *testing.T) { visitsAStream(t, false) })
+	t.Run("ordered", func(t *testing.T) { visitsAStream(t, true) })
+}
+
+func visitsAStream(t *testing.T, order bool) {
 	type item struct{ N int }
-	counting := stream[int, item, string]{"/count"}
+	counting := stream[int, item, string]{path: "/count", order: order}
 	router := mux.NewRouter()
 	began := make(chan struct{}, 1)
 	counting.serve(operatorRoutes(router, "token"), func(ctx context.Context, n int, visit func(item) error) (string, error) {
@@ -69,6 +74,13 @@ func TestAStreamIsVisitedItemByItemAndEndsWithWhatIsSaidOfAllOrWhyNot(t *testing
 	}
 	if _, _, err := ask(-1, all); !isInput(err) {
 		t.Errorf("a caller's mistake: %v", err)
+	}
+	response, err := c.ask(t.Context(), methodOf(order), "/admin/count", []byte("no number"))
+	if err == nil {
+		response.Body.Close()
+	}
+	if !isInput(err) {
+		t.Errorf("what can't be read: %v", err)
 	}
 	enough := errors.New("enough")
 	if _, count, err := ask(5, func(item) error { return enough }); count != 1 || !errors.Is(err, enough) {

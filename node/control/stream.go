@@ -16,7 +16,20 @@ import (
 
 // stream is a question whose answer can be any length: an item a line, and at the end what is to be said of all.
 // Neither side holds more than one item.
-type stream[In, Item, End any] struct{ path string }
+type stream[In, Item, End any] struct {
+	path  string
+	order bool // it changes something, and what it is about is the body, as that of an [endpoint]
+}
+
+func (s stream[In, Item, End]) method() string { return methodOf(s.order) }
+
+// read reads what is asked.
+func (s stream[In, Item, End]) read(r *http.Request) (in In, err error) {
+	if s.order {
+		return in, readOrder(r, &in)
+	}
+	return in, json.Unmarshal([]byte(r.URL.Query().Get("what")), &in)
+}
 
 // streamLine is one line of the answer.
 type streamLine[Item, End any] struct {
@@ -28,8 +41,8 @@ type streamLine[Item, End any] struct {
 // serve adds what answers the question to a router of /admin/.
 func (s stream[In, Item, End]) serve(admin *mux.Router, do func(ctx context.Context, in In, visit func(Item) error) (End, error)) {
 	admin.HandleFunc(s.path, unhurried(func(w http.ResponseWriter, r *http.Request) {
-		var in In
-		if err := json.Unmarshal([]byte(r.URL.Query().Get("what")), &in); err != nil {
+		in, err := s.read(r)
+		if err != nil {
 			refuse(w, problem.Input(fmt.Errorf("reading the request: %w", err)))
 			return
 		}
@@ -49,7 +62,7 @@ func (s stream[In, Item, End]) serve(admin *mux.Router, do func(ctx context.Cont
 		default:
 			refuse(w, err)
 		}
-	})).Methods(http.MethodGet)
+	})).Methods(s.method())
 }
 
 // ask asks the node of a client, and visits the items.
@@ -58,7 +71,11 @@ func (s stream[In, Item, End]) ask(ctx context.Context, c *Client, in In, visit 
 	if err != nil {
 		return end, fmt.Errorf("asking the node: %w", err)
 	}
-	response, err := c.ask(ctx, http.MethodGet, "/admin"+s.path+"?what="+url.QueryEscape(string(what)), nil)
+	path, body := "/admin"+s.path+"?what="+url.QueryEscape(string(what)), []byte(nil)
+	if s.order {
+		path, body = "/admin"+s.path, what
+	}
+	response, err := c.ask(ctx, s.method(), path, body)
 	if err != nil {
 		return end, err
 	}

@@ -262,7 +262,7 @@ func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 	own := repo.Consortium{ID: h.ID, Name: "As invited", GenesisID: "t-v1", Network: "private", Charter: "TX1", GenesisHash: bytes.Repeat([]byte{7}, 32)}
 	o.api = &API{
 		Repo: h.R, Consortium: own, State: h.State, Host: hosting{o.parts}, Health: o.parts, Watcher: following{o.parts}, Collections: o.parts,
-		Members: o.parts, Withdrawer: o.parts, Register: o.parts, Notary: o.parts, Sole: o.parts, Feeds: feeding{o.parts},
+		Members: o.parts, Withdrawer: o.parts, Register: o.parts, Notary: o.parts, Sole: o.parts, Ticket: func() (string, error) { return "once", nil }, Feeds: feeding{o.parts},
 		Webhooks: clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {
 			return clients.NewWebhook(c, h.R.View, h.R.Outbox, &signal.Signal{}, nodetest.Discard)
 		}),

@@ -63,7 +63,8 @@ type many struct {
 
 // WithdrawMany takes all that is chosen back, and returns when the chain has it. It tells now and then how far it is.
 // What it has taken into the outbox is withdrawn whatever happens; who is interrupted calls it again, and it goes on
-// with the rest. Each object is withdrawn once. The memory that it takes does not grow with the number of objects.
+// with the rest. Each object is withdrawn once. It holds no more than some thousands that are on their way, whoever
+// began them; beside those it remembers which batches it met, a number each, as the objects of one may stand apart.
 func (w *Withdrawer) WithdrawMany(ctx context.Context, c Choice, say func(Progress) error) (Progress, error) {
 	if err := c.check(); err != nil {
 		return Progress{}, err
@@ -100,8 +101,10 @@ func (w *Withdrawer) WithdrawMany(ctx context.Context, c Choice, say func(Progre
 func (m *many) take(ctx context.Context, one chosen) error {
 	if one.begun > 0 {
 		m.Begun++
-		m.waiting = append(m.waiting, one.begun)
-		return nil
+		if m.waiting = append(m.waiting, one.begun); len(m.waiting) <= manyWaiting {
+			return nil
+		}
+		return m.flush(ctx)
 	}
 	if one.Objects > 0 { // all of a batch
 		m.taken = append(m.taken, one)
@@ -126,9 +129,6 @@ func (m *many) take(ctx context.Context, one chosen) error {
 
 // flush takes what was chosen into the outbox, and waits while very many are on their way.
 func (m *many) flush(ctx context.Context) error {
-	if len(m.taken) == 0 {
-		return nil
-	}
 	items, err := m.beginMany(ctx, m.taken)
 	if err != nil {
 		return err
@@ -172,6 +172,9 @@ func (m *many) await(ctx context.Context, most int) error {
 
 // beginMany takes withdrawals into the outbox: the destructions in one write, and what is remembered of all in another.
 func (w *Withdrawer) beginMany(ctx context.Context, all []chosen) (items []outbox.Item, err error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
 	if err := w.rememberMany(all); err != nil { // before a feed can see it gone
 		return nil, err
 	}

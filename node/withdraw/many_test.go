@@ -176,3 +176,27 @@ func TestWhatWasInterruptedGoesOnAndEndsEachOnce(t *testing.T) {
 		}
 	})
 }
+
+// However many were on their way before, only so many are waited for at once.
+func TestWhatWasBegunBeforeIsWaitedForInPartsAsWell(t *testing.T) {
+	d := newDesk(t)
+	d.publishes(version{one, 1, here})
+	_, err := d.withdrawer().beginAll(t.Context(), Selection{What: one})
+	nodetest.Must(t, err)
+	m := &many{Withdrawer: d.withdrawer(), say: unheard}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	before := chosen{begun: d.items[len(d.items)-1].Number}
+	for i := range manyWaiting {
+		if err := m.take(stopped, before); err != nil {
+			t.Fatalf("the %dth: %v", i+1, err)
+		}
+	}
+	if err := m.take(stopped, before); !errors.Is(err, context.Canceled) || len(m.waiting) != manyWaiting+1 {
+		t.Errorf("of %d: %v", len(m.waiting), err)
+	}
+	d.mintAll()
+	if err := m.take(t.Context(), before); err != nil || len(m.waiting) != 0 || m.Progress.Done != manyWaiting+2 || m.Begun != m.Progress.Done {
+		t.Errorf("when the chain has them %d are left of %+v: %v", len(m.waiting), m.Progress, err)
+	}
+}
