@@ -51,13 +51,17 @@ func (a *app) walletCommand() *cobra.Command {
 				Amount  uint64          `json:"microalgo"`
 				Locked  uint64          `json:"locked_microalgo"`
 				Free    uint64          `json:"free_microalgo"`
+				Reserve uint64          `json:"reserve_microalgo"` // of what is free, as it is set
 				Objects uint64          `json:"objects"`
 				Returns uint64          `json:"releasable_microalgo,omitzero"`
 				Former  []formerAccount `json:"former,omitempty"`
-			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), funds.Free() / ledger.Cost(1, 1000), a.releasable(c), former}
+			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), uint64(config.Publish.Reserve), funds.Free() / ledger.Cost(1, 1000), a.releasable(c), former}
 			return a.print(c, result, func(w io.Writer) {
 				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT%s\nfree     %s ALGO, enough for %d NFTs\n",
 					result.Account, algo(result.Amount), algo(result.Locked), deposits(result.Returns), algo(result.Free), result.Objects)
+				if result.Reserve > 0 {
+					fmt.Fprintf(w, "reserve  %s ALGO of that is kept back for records and withdrawals (publish.reserve)\n", algo(result.Reserve))
+				}
 				for _, one := range former {
 					fmt.Fprintf(w, "former   %s: %s ALGO, %s of it locked by its NFTs, %s free%s\n", one.Account, one.Amount, one.Locked, one.Free, one.advice())
 				}

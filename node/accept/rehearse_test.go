@@ -66,9 +66,12 @@ func TestARehearsalForRecipientsMakesNoCollection(t *testing.T) {
 	for _, exists := range []bool{false, true} {
 		rehearsal, err := p.Rehearse(t.Context(), taxii.Principal{}, taxii.Collection{ID: h.Collection}, a)
 		nodetest.Must(t, err)
-		want := ledger.Cost(1, 1000)
+		want, all := ledger.Cost(1, 1000), uint64(202_000) // the object, and the record of its collection at the first use
 		if exists {
-			want = 0
+			want, all = 0, 101_000
+		}
+		if got := rehearsal.Extra + rehearsal.Objects[0].Cost; got != all {
+			t.Errorf("all of it costs %d microalgo, want %d", got, all)
 		}
 		if o := rehearsal.Objects[0]; rehearsal.Extra != want || o.Failure != "" || !slices.Equal(o.Readers, []string{"mallory", "self"}) && !slices.Equal(o.Readers, []string{"self", "mallory"}) {
 			t.Errorf("it tells %+v", rehearsal)

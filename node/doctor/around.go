@@ -162,12 +162,16 @@ func (p *patient) disk(context.Context) []Finding {
 
 // money asks for the account, of the daemon if it runs, or by the keys if they are not sealed.
 func (p *patient) money(ctx context.Context) []Finding {
-	account, free, err := p.funds(ctx)
+	account, free, kept, err := p.funds(ctx)
 	if err != nil {
 		return []Finding{{"money", Unknown, err.Error(), ""}}
 	}
+	free -= min(free, kept)
 	enough := free / ledger.Cost(1, ledger.LowestFee)
 	says := fmt.Sprintf("%d.%06d ALGO can be spent, enough for %d NFTs", free/1e6, free%1e6, enough)
+	if kept > 0 {
+		says += fmt.Sprintf(", and %d.%06d ALGO is kept back for records and withdrawals", kept/1e6, kept%1e6)
+	}
 	remedy := "send ALGO to " + account
 	switch {
 	case enough == 0:
@@ -178,30 +182,31 @@ func (p *patient) money(ctx context.Context) []Finding {
 	return []Finding{{"money", OK, says, ""}}
 }
 
-func (p *patient) funds(ctx context.Context) (account string, free uint64, err error) {
+// funds gives what is free, in microalgo, and how much of that objects leave.
+func (p *patient) funds(ctx context.Context) (account string, free, kept uint64, err error) {
 	if s := p.status.Publishing; p.status.Daemon.Running {
 		if s.Funds != "" {
-			return "", 0, errors.New(s.Funds)
+			return "", 0, 0, errors.New(s.Funds)
 		}
-		return s.Account, s.Free - min(s.Free, s.Reserved), nil
+		return s.Account, s.Free, s.Reserved, nil
 	}
 	sealed, err := repo.KeysSealed(p.dir)
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	if sealed {
-		return "", 0, errors.New("the keys are sealed, and the daemon doesn't run: \"slnode wallet\" asks for their passphrase")
+		return "", 0, 0, errors.New("the keys are sealed, and the daemon doesn't run: \"slnode wallet\" asks for their passphrase")
 	}
 	keys, err := repo.ReadKeys(p.dir, nil)
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	client, err := algorand.NewAlgod(p.config.Algorand.AlgodURL, p.config.Algorand.AlgodToken, p.config.Algorand.AlgodTokenHeader)
 	if err != nil {
-		return "", 0, err
+		return "", 0, 0, err
 	}
 	funds, err := ledger.New(client, crypto.Account{}, p.config.Algorand.MaxFee).FundsOf(ctx, keys.Address())
-	return keys.Address(), funds.Free(), err
+	return keys.Address(), funds.Free(), uint64(p.config.Publish.Reserve), err
 }
 
 func (p *patient) backup(context.Context) []Finding {

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/serviceledger/slnode/repo/daybook"
@@ -170,7 +171,7 @@ func (s *Submission) meets(txn *kv.Txn, item *Item) (existing Item, stays bool, 
 	published := existing.State != Withdrawn
 	if published && !s.Replaces(existing) {
 		if bytes.Equal(existing.Hash, item.Hash) {
-			err = s.forget(txn)
+			err = store.Drop(txn, store.TableMemo, s.Forget)
 		}
 		return existing, true, err
 	}
@@ -179,18 +180,6 @@ func (s *Submission) meets(txn *kv.Txn, item *Item) (existing Item, stays bool, 
 	}
 	item.Publication = existing.Publication + 1
 	return existing, false, nil
-}
-
-// forget lets the memo go that ends with a submission.
-func (s *Submission) forget(txn *kv.Txn) error {
-	if s.Forget == "" {
-		return nil
-	}
-	name := store.Key(store.TableMemo, []byte(s.Forget))
-	if _, found, err := store.Get(txn, name); err != nil || !found {
-		return err
-	}
-	return txn.Delete(name)
 }
 
 // unless gives what keeps a submission from being taken in.
@@ -215,10 +204,7 @@ func (o *Outbox) enter(txn *kv.Txn, s Submission, item Item, r *Request, next *c
 			}
 		}
 	}
-	if err := setKeys(txn, item, s.Also); err != nil {
-		return item, err
-	}
-	err := s.forget(txn)
+	err := errors.Join(setKeys(txn, item, s.Also), store.Drop(txn, store.TableMemo, s.Forget))
 	if err != nil {
 		return item, err
 	}

@@ -21,11 +21,7 @@ func (o *Outbox) Memo(name string) (data []byte, err error) {
 
 // SetMemo keeps something under a name, durably and encrypted like the rest of the outbox.
 func (o *Outbox) SetMemo(name string, data []byte) error {
-	err := o.store.Write(func(txn *kv.Txn) error { return txn.Set(store.Key(store.TableMemo, []byte(name)), data) })
-	if err != nil {
-		return fmt.Errorf("writing the memo %s: %w", name, err)
-	}
-	return nil
+	return o.SetMemos(map[string][]byte{name: data})
 }
 
 // SetMemos keeps some things under their names, in one write.
@@ -39,7 +35,7 @@ func (o *Outbox) SetMemos(all map[string][]byte) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("writing %d memos: %w", len(all), err)
+		return fmt.Errorf("writing memos: %w", err)
 	}
 	return nil
 }

@@ -106,6 +106,17 @@ func Get(txn *kv.Txn, k []byte) (value []byte, found bool, err error) {
 	return value, err == nil, err
 }
 
+// Drop deletes what a table has under a name, if it has anything.
+func Drop(txn *kv.Txn, table byte, name string) error {
+	if name == "" {
+		return nil
+	}
+	if has, err := txn.Has(Key(table, []byte(name))); err != nil || !has {
+		return err
+	}
+	return txn.Delete(Key(table, []byte(name)))
+}
+
 // GetJSON reads one JSON value into v; found is false if there is none.
 func GetJSON(txn *kv.Txn, k []byte, v any) (found bool, err error) {
 	item, err := txn.Item(k)
