@@ -14,7 +14,7 @@ func (s shelf) Around(ctx context.Context, by console.By, id string, most int) (
 	if err != nil {
 		return console.Surroundings{}, err
 	}
-	around := console.Surroundings{More: map[console.Group]int{}, Wait: s.find.waits()}
+	around := console.Surroundings{More: map[console.Group]int{}, Wait: s.find.waits(by)}
 	add := func(id, kind, called, relation string, out bool) {
 		if len(around.Near) >= most {
 			around.More[console.Group{Relation: relation, Type: kind, Out: out}]++

@@ -27,9 +27,11 @@ func readable(by console.By, collection string) bool {
 	return by.Limits.Read == nil || slices.Contains(by.Limits.Read, collection)
 }
 
-// missed is an error as a browser is told it; what is not there is not found.
-func missed(err error) error {
-	if errors.Is(err, problem.ErrMissing) {
+// missed is an error as a browser is told it; what is not there is not found. An account with limits is not told why
+// something can't be shown that it may not read: that would tell that it is there.
+func missed(by console.By, err error) error {
+	var input *problem.InputError
+	if errors.Is(err, problem.ErrMissing) || by.Limits.Read != nil && errors.As(err, &input) {
 		return taxii.ErrNotFound
 	}
 	return told(err)
@@ -39,7 +41,7 @@ func missed(err error) error {
 func (s shelf) Object(ctx context.Context, by console.By, id string) (console.Object, error) {
 	shown, err := s.api.Withdrawer.Show(ctx, id)
 	if err != nil {
-		return console.Object{}, missed(err)
+		return console.Object{}, missed(by, err)
 	}
 	if len(shown.Publications) == 0 {
 		return console.Object{}, taxii.ErrNotFound // it was withdrawn
@@ -180,7 +182,7 @@ func (s shelf) Check(ctx context.Context, by console.By, id string) (console.Pro
 	}
 	found, err := s.api.Notary.Verify(ctx, name)
 	if err != nil {
-		return console.Proof{}, missed(err)
+		return console.Proof{}, missed(by, err)
 	}
 	proof := console.Proof{Explorer: found.Explorer}
 	for _, step := range found.Steps {
@@ -196,7 +198,7 @@ func (s shelf) Evidence(ctx context.Context, by console.By, id string) ([]byte, 
 		return nil, err
 	}
 	data, err := s.api.Notary.Evidence(ctx, name, false)
-	return data, missed(err)
+	return data, missed(by, err)
 }
 
 // publication names what published the version that somebody is shown.

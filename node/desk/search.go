@@ -77,17 +77,25 @@ func (f finder) List(ctx context.Context, by console.By, q console.Question) (co
 	if page.Narrow {
 		listing.Note = fmt.Sprintf("%d objects were looked at, and there may be more that fit. Narrow it down, by a type for example.", search.MaxCandidates)
 	}
-	if wait := f.waits(); wait != "" && q.Text != "" {
+	if wait := f.waits(by); wait != "" && q.Text != "" {
 		listing.Note = strings.TrimSpace(listing.Note + " " + wait)
 	}
 	return listing, nil
 }
 
 // waits says that the indexes are not whole yet.
-func (f finder) waits() string {
+func (f finder) waits(by console.By) string {
 	progress := f.Progress()
-	if progress.Whole {
+	return waiting(by, progress.Whole, progress.Done, progress.Of)
+}
+
+// waiting says how far the indexes are. Accounts with limits are not told how much there is beside what they may read.
+func waiting(by console.By, whole bool, done, of int64) string {
+	switch {
+	case whole:
 		return ""
+	case by.Limits.Read != nil:
+		return "The index is being made: not everything is found yet."
 	}
-	return fmt.Sprintf("The index is being made: %d of about %d objects are in it.", progress.Done, progress.Of)
+	return fmt.Sprintf("The index is being made: %d of about %d objects are in it.", done, of)
 }
