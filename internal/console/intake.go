@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -135,46 +134,19 @@ func (in *Intake) add(v observable.Value, r row, w Wishes) {
 	in.Drafts = append(in.Drafts, d)
 }
 
-// notShared are networks that mean something else at each organisation, or nothing.
-var notShared = []struct {
-	network netip.Prefix
-	what    string
-}{
-	{netip.MustParsePrefix("10.0.0.0/8"), "private address"}, {netip.MustParsePrefix("172.16.0.0/12"), "private address"},
-	{netip.MustParsePrefix("192.168.0.0/16"), "private address"}, {netip.MustParsePrefix("100.64.0.0/10"), "carrier's private address"},
-	{netip.MustParsePrefix("127.0.0.0/8"), "this machine"}, {netip.MustParsePrefix("169.254.0.0/16"), "address of one link"},
-	{netip.MustParsePrefix("0.0.0.0/8"), "no address"}, {netip.MustParsePrefix("224.0.0.0/4"), "multicast"}, {netip.MustParsePrefix("240.0.0.0/4"), "reserved"},
-	{netip.MustParsePrefix("fc00::/7"), "private address"}, {netip.MustParsePrefix("fe80::/10"), "address of one link"},
-	{netip.MustParsePrefix("ff00::/8"), "multicast"}, {netip.MustParsePrefix("::/127"), "this machine"},
-}
-
-// empties are the hashes of nothing.
-var empties = []string{
-	"d41d8cd98f00b204e9800998ecf8427e", "da39a3ee5e6b4b0d3255bfef95601890afd80709", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-	"cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
-}
-
-// unfit says why a value is of no use to others.
+// unfit says why a value is of no use to others, beside what the node's warning lists say of it.
 func unfit(v observable.Value) string {
 	where := v
 	if host, is := v.Host(); is {
 		where = host
 	}
 	if p, is := where.Prefix(); is {
-		for _, n := range notShared {
-			if n.network.Overlaps(p) {
-				return n.what + ": nobody else can use it"
-			}
-		}
 		if bits := p.Bits(); p.Addr().Is4() && bits < 8 || p.Addr().Is6() && bits < 19 {
 			return "so wide a network says nothing about anybody in it"
 		}
 	}
-	if slices.Contains(empties, v.Text) {
-		return "the hash of an empty file: every machine has some"
-	}
 	if where.Kind == observable.Domain {
-		for _, suffix := range []string{".local", ".internal", ".lan", ".home.arpa", ".in-addr.arpa", ".ip6.arpa"} {
+		for _, suffix := range []string{".internal", ".lan", ".in-addr.arpa", ".ip6.arpa"} {
 			if strings.HasSuffix(where.Text, suffix) {
 				return "a name that means something in one network only"
 			}
@@ -185,18 +157,14 @@ func unfit(v observable.Value) string {
 
 // dubious says why a value is probably not meant.
 func dubious(v observable.Value) string {
-	if v.Kind == observable.Domain && slices.Contains(everybodys, v.Text) {
-		return "a service that everybody uses: others would block it"
-	}
-	if p, is := v.Prefix(); is && slices.Contains(everybodys, p.Addr().String()) {
-		return "a public resolver: others would block it"
+	if v.Kind == observable.Domain && slices.Contains(cited, v.Text) {
+		return "a service that reports refer to: others would block it"
 	}
 	return ""
 }
 
-// everybodys are a few of what is in reports without being meant.
-var everybodys = []string{"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "google.com", "www.google.com", "microsoft.com", "virustotal.com", "www.virustotal.com",
-	"github.com", "twitter.com", "x.com", "linkedin.com", "attack.mitre.org", "cve.org", "www.cve.org", "nvd.nist.gov"}
+// cited are sites that are in reports as their sources.
+var cited = []string{"virustotal.com", "www.virustotal.com", "twitter.com", "x.com", "linkedin.com", "attack.mitre.org", "cve.org", "www.cve.org", "nvd.nist.gov"}
 
 // patternOf is the STIX pattern of a value.
 func patternOf(v observable.Value) (string, bool) {

@@ -138,7 +138,19 @@ func (l library) Rehearse(_ context.Context, _ By, p Publication) (taxii.Rehears
 		if err := json.Unmarshal(raw, &o); err != nil {
 			return r, err
 		}
-		r.Objects = append(r.Objects, taxii.RehearsedObject{ID: o.ID, Version: o.Modified, Readers: []string{"alpha", "bravo", "charlie"}, Cost: 101_000})
+		one := taxii.RehearsedObject{ID: o.ID, Version: o.Modified, Readers: []string{"alpha", "bravo", "charlie"}, Cost: 101_000}
+		switch {
+		case strings.Contains(string(raw), "'10.0.0.1'"):
+			one.Warnings = []taxii.Warning{{Kind: "ipv4-addr", Value: "10.0.0.1", Lists: []taxii.WarningList{{Name: "RFC 1918", Class: "hard", Date: "2026-08-20"}}}}
+			if one.Note = "a value of it is on the warning list RFC 1918"; !p.Anyway {
+				one.Failure, one.Note, one.Cost = one.Note+": --publish-anyway", "", 0
+			}
+		case strings.Contains(string(raw), "'8.8.8.8'"):
+			one.Warnings = []taxii.Warning{{Kind: "ipv4-addr", Value: "8.8.8.8", Lists: []taxii.WarningList{{Name: "Public resolvers", Class: "shared", Date: "2026-11-30"}}}}
+		case strings.Contains(string(raw), "'cloud.example'"):
+			one.Warnings = []taxii.Warning{{Kind: "domain-name", Value: "cloud.example", Lists: []taxii.WarningList{{Name: "Clouds", Class: "context", Date: "2026-11-30"}}}}
+		}
+		r.Objects = append(r.Objects, one)
 	}
 	return r, nil
 }

@@ -41,6 +41,7 @@ type Publication struct {
 	To         []string // if not empty, only these can read it
 	Objects    [][]byte
 	Names      []string // what people call them, for the status
+	Anyway     bool     // indicators are taken also of which hard warning lists say that they are mistaken
 }
 
 // Progress is what has become of a publication.
@@ -64,6 +65,7 @@ type publishModel struct {
 	Conf     []choice
 	Days     []choice
 	Name     string
+	Anyway   bool // as of [Publication]
 	Preview  *previewModel
 	Wrong    string
 	Progress *Progress
@@ -80,6 +82,8 @@ type previewModel struct {
 	Extra   uint64       `json:"extra"`
 	Button  string       `json:"button"`
 	Chosen  int          `json:"chosen"`
+	// Mistaken says that something is refused, or would be, because of a hard warning list.
+	Mistaken bool `json:"mistaken"`
 }
 
 // previewRow is one object of a preview.
@@ -110,7 +114,7 @@ func (c *Console) getPublish(v *visit) error {
 // publishForm is the form with what was chosen.
 func (c *Console) publishForm(v *visit, form url.Values) (publishModel, error) {
 	ctx := v.r.Context()
-	model := publishModel{Paste: form.Get("paste"), Level: form.Get("level"), Name: form.Get("name")}
+	model := publishModel{Paste: form.Get("paste"), Level: form.Get("level"), Name: form.Get("name"), Anyway: form.Get("anyway") != ""}
 	targets, err := c.Rooms.Press.Targets(ctx, v.by())
 	if err != nil {
 		return model, err
@@ -187,7 +191,7 @@ func (c *Console) postPublish(v *visit) error {
 // preview tells what would become of the drafts.
 func (c *Console) preview(v *visit, model publishModel, in Intake) (previewModel, error) {
 	p := previewModel{Refused: in.Refused, Note: in.Note, Rows: []previewRow{}, Readers: []string{}}
-	publication := Publication{Collection: model.Chosen.ID, To: v.form["to"]}
+	publication := Publication{Collection: model.Chosen.ID, To: v.form["to"], Anyway: model.Anyway}
 	for _, d := range in.Drafts {
 		if d.Refused == "" {
 			publication.Objects = append(publication.Objects, d.JSON)
@@ -215,6 +219,7 @@ func (c *Console) preview(v *visit, model publishModel, in Intake) (previewModel
 			row.State, row.Why, row.Class = "refused", d.Refused, "bad"
 		} else if next < len(rehearsed.Objects) {
 			row.rehearsed(d, rehearsed.Objects[next], here[d.Value])
+			p.Mistaken = p.Mistaken || gravest(rehearsed.Objects[next]) == "hard"
 			if next++; len(p.Readers) == 0 {
 				p.Readers = append(p.Readers, rehearsed.Objects[next-1].Readers...)
 			}
@@ -229,10 +234,13 @@ func (c *Console) preview(v *visit, model publishModel, in Intake) (previewModel
 func (row *previewRow) rehearsed(d Draft, o taxii.RehearsedObject, here string) {
 	row.Can, row.Chosen, row.State, row.Class, row.Cost = true, true, "new", "good", o.Cost
 	var why []string
+	grave := gravest(o)
 	switch {
 	case o.Failure != "":
 		row.Can, row.Chosen, row.State, row.Class = false, false, "refused", "bad"
-		why = append(why, name(o.Failure))
+		if grave != "hard" { // else the lists say it, and the remedy is on the page
+			why = append(why, name(o.Failure))
+		}
 	case o.TxID != "":
 		row.Chosen, row.State, row.Class = false, "there already", "off"
 		why = append(why, "published by transaction "+o.TxID)
@@ -244,13 +252,40 @@ func (row *previewRow) rehearsed(d Draft, o taxii.RehearsedObject, here string) 
 		row.Chosen, row.Class = false, "warn"
 		why = append(why, d.Dubious)
 	}
-	if o.Note != "" {
+	if row.Can && (grave == "hard" || grave == "shared") {
+		row.Chosen, row.Class = false, "warn"
+	}
+	if why = append(why, warningWords(o.Warnings)...); o.Note != "" && !strings.Contains(o.Note, "on the warning list") {
 		why = append(why, name(o.Note))
 	}
 	row.Why = strings.Join(why, "; ")
 	if row.Can {
 		row.Price = strings.TrimSuffix(algo(o.Cost), " ALGO")
 	}
+}
+
+// gravest is the class of the gravest warning list that a value of an object is on; "" for none.
+func gravest(o taxii.RehearsedObject) string {
+	if len(o.Warnings) == 0 || len(o.Warnings[0].Lists) == 0 {
+		return ""
+	}
+	return o.Warnings[0].Lists[0].Class
+}
+
+// mostWarnings is of how many values of an object warnings are shown.
+const mostWarnings = 3
+
+// warningWords say on which lists values are, the gravest of each.
+func warningWords(warnings []taxii.Warning) (words []string) {
+	for i, w := range warnings {
+		if i == mostWarnings {
+			return append(words, fmt.Sprintf("%d more values of it are on warning lists", len(warnings)-i))
+		}
+		if len(w.Lists) > 0 {
+			words = append(words, fmt.Sprintf("%s is on the warning list %s (%s, %s)", name(defang(w.Value)), name(w.Lists[0].Name), w.Lists[0].Class, name(w.Lists[0].Date)))
+		}
+	}
+	return words
 }
 
 // alreadyHere says of values in whose objects they are already.
@@ -302,7 +337,7 @@ func (p *previewModel) sumUp([]Target) {
 
 // publish publishes the drafts that were chosen.
 func (c *Console) publish(v *visit, model publishModel, in Intake) error {
-	p := Publication{Collection: model.Chosen.ID, To: v.form["to"]}
+	p := Publication{Collection: model.Chosen.ID, To: v.form["to"], Anyway: model.Anyway}
 	for i, d := range in.Drafts {
 		if d.Refused == "" && slices.Contains(v.form["take"], strconv.Itoa(i)) {
 			p.Objects, p.Names = append(p.Objects, d.JSON), append(p.Names, firstOf(d.Value.Text, d.Name))

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -96,8 +97,8 @@ func TestWhatIsPublishedIsWhatWasChosen(t *testing.T) {
 	w := newWorld(t, nil)
 	paste := "Block 203.0.113[.]7, evil[.]example, 8.8.8[.]8 and 10.0.0.1"
 	page := w.ask("publisher", "publish", url.Values{"paste": {paste}, "do": {"preview"}}).Body.String()
-	has(t, page, "4 found, 2 chosen, 1 refused.", "Publish 2 for 0.202 ALGO to 2 other organisations", "private address: nobody else can use it", "a public resolver", "shared already by alpha, bravo, charlie")
-	answer := w.ask("publisher", "publish", url.Values{"paste": {paste}, "do": {"publish"}, "take": {"0", "1", "3"}, "collection": {"c1"}})
+	has(t, page, "4 found, 2 chosen, 1 refused.", "Publish 2 for 0.202 ALGO to 2 other organisations", "10.0.0[.]1 is on the warning list RFC 1918 (hard, 2026-08-20)", "8.8.8[.]8 is on the warning list Public resolvers (shared, 2026-11-30)", "shared already by alpha, bravo, charlie")
+	answer := w.ask("publisher", "publish", url.Values{"paste": {paste}, "do": {"publish"}, "take": {"0", "1"}, "collection": {"c1"}})
 	if got := answer.Header().Get("Location"); answer.Code != http.StatusSeeOther || got != "published?id=status-2" {
 		t.Errorf("publishing leads to %d %q", answer.Code, got)
 	}
@@ -106,6 +107,62 @@ func TestWhatIsPublishedIsWhatWasChosen(t *testing.T) {
 	if answer := w.ask("reader", "publish", nil); answer.Code != http.StatusForbidden {
 		t.Errorf("a reader gets %d", answer.Code)
 	}
+}
+
+func TestWhatAHardWarningListRefusesIsPublishedAnywayIfSomebodySaysSo(t *testing.T) {
+	t.Parallel()
+	var taken []Publication
+	w := newWorld(t, func(config *Config) { config.Rooms.Press = noting{someLibrary, &taken} })
+	const paste = "10.0.0.1 8.8.8.8 cloud.example 203.0.113.7"
+	for _, c := range []struct {
+		paste, anyway string
+		can, chosen   string // rows, by their place
+		mistaken      bool
+	}{
+		{paste, "", "123", "23", true},
+		{paste, "1", "0123", "23", true},
+		{"8.8.8.8", "", "0", "", false},
+	} {
+		var p previewModel
+		answer := w.ask("publisher", "publish", url.Values{"paste": {c.paste}, "do": {"json"}, "anyway": {c.anyway}})
+		if err := json.Unmarshal(answer.Body.Bytes(), &p); err != nil {
+			t.Fatal(err)
+		}
+		can, chosen := "", ""
+		for _, row := range p.Rows {
+			if row.Can {
+				can += row.Index
+			}
+			if row.Chosen {
+				chosen += row.Index
+			}
+			if strings.Contains(row.Why, "--publish-anyway") || strings.Count(row.Why, "warning list") > 1 {
+				t.Errorf("%s: %q", row.Value, row.Why)
+			}
+		}
+		if can != c.can || chosen != c.chosen || p.Mistaken != c.mistaken {
+			t.Errorf("of %q, anyway %q, %s can be published and %s are chosen; mistaken: %t", c.paste, c.anyway, can, chosen, p.Mistaken)
+		}
+	}
+	page := w.ask("publisher", "publish", url.Values{"paste": {paste}, "do": {"preview"}, "anyway": {"1"}}).Body.String()
+	has(t, page, `<p id="anyway"><label`, `name="anyway" value="1" checked`)
+	for _, anyway := range []string{"", "1"} {
+		w.ask("publisher", "publish", url.Values{"paste": {paste}, "do": {"publish"}, "take": {"0"}, "anyway": {anyway}})
+	}
+	if len(taken) != 2 || taken[0].Anyway || !taken[1].Anyway {
+		t.Errorf("what was published is %+v", taken)
+	}
+}
+
+// noting notes what is published.
+type noting struct {
+	library
+	taken *[]Publication
+}
+
+func (n noting) Publish(ctx context.Context, by By, p Publication) (string, error) {
+	*n.taken = append(*n.taken, p)
+	return n.library.Publish(ctx, by, p)
 }
 
 func TestThePreviewIsJSONForTheScript(t *testing.T) {

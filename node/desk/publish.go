@@ -111,7 +111,7 @@ func addition(p console.Publication) taxii.Addition {
 	for i, raw := range p.Objects {
 		list[i].Raw = raw
 	}
-	return taxii.Addition{Objects: list, To: p.To}
+	return taxii.Addition{Objects: list, To: p.To, Anyway: p.Anyway}
 }
 
 // Rehearse tells what publishing would do.

@@ -84,6 +84,7 @@ if (form) {
     text("refused", found.refused);
     text("note", found.note);
     text("readers", found.readers.length ? "Who can read it: " + found.readers.join(", ") + "." : "");
+    get("anyway").hidden = !found.mistaken;
     get("go").hidden = found.rows.length === 0;
     get("preview").hidden = false;
     count();
