@@ -233,10 +233,7 @@ func (w *world) outdated(t testing.TB, rt *rapid.T, memory *kv.Memory) *world {
 func (w *world) checkAnswers(t testing.TB) {
 	t.Helper()
 	all := w.entries(t)
-	var texts []string
-	for _, text := range []string{"203.0.113.7", "203.0.113.0/24", "203.0.0.0/16", "evil.example", "www.evil.example", "x.exe", "198.51.100.1"} {
-		texts = append(texts, text)
-	}
+	texts := []string{"203.0.113.7", "203.0.113.0/24", "203.0.0.0/16", "evil.example", "www.evil.example", "x.exe", "198.51.100.1"}
 	must(t, w.index.Read(func(r *Reader) error {
 		for _, v := range observable.Parse(strings.Join(texts, "\n")) {
 			want := map[bool][]string{}
