@@ -46,7 +46,7 @@ func TestPublishingWaitsForMoneyAndGoesOnByItself(t *testing.T) {
 	t.Parallel()
 	l := newChain(t)
 	n := newNetwork(t, l, "alpha", "bravo")
-	poor := organisationOn(t, l, "charlie", 310_000) // for two objects
+	poor := organisationOn(t, l, "charlie", 510_000) // for two objects, and the reserve
 	n.admit(poor)
 	poor.start("SLNODE_TAXII_PUBLISH_WAIT=0s")
 	n.settled(poor)
