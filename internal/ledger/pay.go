@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/algorand/go-algorand-sdk/v2/types"
 
@@ -13,9 +12,6 @@ import (
 
 // ErrNothingFree means that an account has no more than it must keep, and a fee.
 var ErrNothingFree = errors.New("the account has nothing to spend")
-
-// payPoll is how often algod is asked whether a payment is confirmed.
-const payPoll = 300 * time.Millisecond
 
 // SpendAll pays all that the account can spend to another one, and returns when the chain has it. What its NFTs keep
 // locked stays. The payment has no note, so that it is nothing to the protocol. The error wraps [ErrNothingFree] where
@@ -51,29 +47,28 @@ func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid mic
 	if err := l.Submit(ctx, signed.Raw); err != nil {
 		return "", 0, err
 	}
-	return signed.TxIDs[0], paid, l.awaitPaid(ctx, before, signed)
+	return signed.TxIDs[0], paid, l.awaitPaid(ctx, signed)
 }
 
-// awaitPaid waits until a payment shows in the balance, or can't be confirmed any more.
-func (l *Ledger) awaitPaid(ctx context.Context, before Funds, signed Group) error {
-	ticker := time.NewTicker(payPoll)
-	defer ticker.Stop()
+// awaitPaid waits until a payment is confirmed, or can't be any more.
+func (l *Ledger) awaitPaid(ctx context.Context, signed Group) error {
+	txid := signed.TxIDs[0]
 	for {
-		now, err := l.Funds(ctx)
-		if err != nil {
-			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", signed.TxIDs[0], err)
-		}
-		if now.Amount < before.Amount {
-			return nil
-		}
 		round, err := l.Round(ctx)
-		if err == nil && round > signed.LastValid {
-			return fmt.Errorf("payment %s was not confirmed in time; try again", signed.TxIDs[0])
+		if err != nil {
+			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", txid, err)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("payment %s is submitted, and not confirmed yet: %w", signed.TxIDs[0], ctx.Err())
-		case <-ticker.C:
+		fate, _, err := l.Fate(ctx, txid, signed.FirstValid, signed.LastValid)
+		switch {
+		case err != nil:
+			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", txid, err)
+		case fate == Confirmed:
+			return nil
+		case round > signed.LastValid:
+			return fmt.Errorf("payment %s was not confirmed in time; try again", txid)
+		}
+		if err := AwaitRound(ctx, l, round); err != nil {
+			return fmt.Errorf("payment %s is submitted, and not confirmed yet: %w", txid, err)
 		}
 	}
 }

@@ -56,6 +56,26 @@ func (l *Ledger) waitAfter(ctx context.Context, round uint64) (uint64, error) {
 	return l.clock.check(status.LastRound, func() (uint64, error) { return l.lastRound(ctx) })
 }
 
+// patience is for how long a round is waited for by who looks again then: a chain without transactions may stand still.
+const patience = 5 * time.Second
+
+// AwaitRound returns as soon as there is a round after the given one, or after some seconds in any case: who waits for a
+// transaction looks for it then.
+func AwaitRound(ctx context.Context, l interface {
+	WaitAfter(ctx context.Context, round uint64) (uint64, error)
+}, round uint64) error {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := l.WaitAfter(waiting, round)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
 // waitTimeout bounds one call of algod for a round that is to come: algod itself answers after a minute at the latest.
 const waitTimeout = 90 * time.Second
 

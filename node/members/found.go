@@ -252,13 +252,7 @@ func (b *foundation) mint(ctx context.Context, f *founding) (consortium.Place, e
 		case err != nil:
 			return consortium.Place{}, err
 		}
-		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = b.ledger.WaitAfter(waitCtx, round)
-		cancel()
-		if ctx.Err() != nil {
-			return consortium.Place{}, ctx.Err()
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := ledger.AwaitRound(ctx, b.ledger, round); err != nil {
 			return consortium.Place{}, err
 		}
 	}

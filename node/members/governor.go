@@ -389,13 +389,7 @@ func (r *Registrar) bringToChain(ctx context.Context, p *proposal) (round uint64
 		default:
 			return 0, err
 		}
-		waitCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = r.Ledger.WaitAfter(waitCtx, tip)
-		cancel()
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if err := ledger.AwaitRound(ctx, r.Ledger, tip); err != nil {
 			return 0, err
 		}
 	}
