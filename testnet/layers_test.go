@@ -102,7 +102,7 @@ var layers = map[string][]string{
 	"node/desk": {"internal/console", "internal/consortium", "internal/feed", "internal/ledger", "internal/microalgo", "internal/observable", "internal/stix", "internal/wire", "node/auditlog", "node/clients", "node/collections", "node/control", "node/disclosure",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/search", "node/state", "node/withdraw", "repo", "repo/accounts", "repo/auditlog",
 		"repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
-	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p",
+	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "internal/microalgo", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p",
 		"repo", "repo/config"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
 		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/desk", "node/disclosure",

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/serviceledger/slnode/internal/evidence"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
@@ -91,7 +92,7 @@ func (p *progress) done() {
 	}
 }
 
-func algo(micro uint64) string { return fmt.Sprintf("%d.%06d", micro/1e6, micro%1e6) }
+func algo(micro uint64) string { return microalgo.Amount(micro).String() }
 
 func yes(b bool) string {
 	if b {

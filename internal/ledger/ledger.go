@@ -19,6 +19,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/internal/wire"
 )
@@ -29,10 +30,8 @@ const (
 	// Window is for how many rounds a transaction can be confirmed. It is half of Algorand's longest, so that algod,
 	// which remembers the transactions of a thousand rounds, can tell for a while that one was never confirmed.
 	Window = 500
-	// assetLock is what every asset keeps locked in its creator's account, in microalgo.
-	assetLock = 100_000
 	// LowestFee is the least that a transaction costs on Algorand's networks, in microalgo.
-	LowestFee = 1000
+	LowestFee = uint64(microalgo.PerTransaction)
 	// callTimeout bounds one call of algod.
 	callTimeout = 30 * time.Second
 )
@@ -307,10 +306,10 @@ type Funds struct {
 }
 
 // Cost is what n NFTs take out of the account at the lowest fee: the fee and what is locked until they are destroyed.
-func Cost(n int, minFee uint64) uint64 { return uint64(n) * (assetLock + minFee) }
+func Cost(n int, minFee uint64) uint64 { return uint64(n) * (uint64(microalgo.PerAsset) + minFee) }
 
 // Locked is what n NFTs keep locked.
-func Locked(n int) uint64 { return uint64(n) * assetLock }
+func Locked(n int) uint64 { return uint64(n) * uint64(microalgo.PerAsset) }
 
 // Free is what can be spent.
 func (f Funds) Free() uint64 {

@@ -20,6 +20,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/p2p"
@@ -168,9 +169,9 @@ func (p *patient) money(ctx context.Context) []Finding {
 	}
 	free -= min(free, kept)
 	enough := free / ledger.Cost(1, ledger.LowestFee)
-	says := fmt.Sprintf("%d.%06d ALGO can be spent, enough for %d NFTs", free/1e6, free%1e6, enough)
+	says := fmt.Sprintf("%s ALGO can be spent, enough for %d NFTs", microalgo.Amount(free), enough)
 	if kept > 0 {
-		says += fmt.Sprintf(", and %d.%06d ALGO is kept back for records and withdrawals", kept/1e6, kept%1e6)
+		says += fmt.Sprintf(", and %s ALGO is kept back for records and withdrawals", microalgo.Amount(kept))
 	}
 	remedy := "send ALGO to " + account
 	switch {

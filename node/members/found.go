@@ -108,7 +108,7 @@ func (b *foundation) mayFound(ctx context.Context) error {
 		return err
 	}
 	if funds.Amount < foundingNeeds {
-		return problem.Input(fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every NFT 0.101, and every account keeps 0.1; it has %s: send it at least %s more, then repeat the command",
+		return problem.Input(fmt.Errorf(poor+"; it has %s: send it at least %s more, then repeat the command",
 			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount)))
 	}
 	return nil
@@ -117,6 +117,9 @@ func (b *foundation) mayFound(ctx context.Context) error {
 // foundingNeeds is what a founder's account must have, in microalgo: Algorand's own minimum, and the charter, the first
 // member and the default collection.
 const foundingNeeds = 100_000 + 3*uint64(microalgo.PerNFT)
+
+// poor says that an account can't pay for the founding.
+const poor = "the account %s needs ALGO: a consortium costs 0.303, every NFT 0.101, and every account keeps 0.1"
 
 func readFounding(r *repo.Repo) (*founding, error) {
 	data, err := r.Outbox.Memo(foundingMemo)
@@ -246,7 +249,7 @@ func (b *foundation) mint(ctx context.Context, f *founding) (consortium.Place, e
 		err = b.ledger.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return consortium.Place{}, fmt.Errorf("the account %s needs ALGO: a consortium costs 0.303, every NFT 0.101, and every account keeps 0.1 (%w)", b.ledger.Address(), err)
+			return consortium.Place{}, fmt.Errorf(poor+" (%w)", b.ledger.Address(), err)
 		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:

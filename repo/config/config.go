@@ -159,7 +159,7 @@ func Default() Config {
 	c.Publish.Anchor = AnchorAuto
 	c.Publish.BatchFrom = 101
 	c.Publish.Feeds = AnchorBatch
-	c.Publish.Reserve = microalgo.Text(200 * microalgo.PerTransaction)
+	c.Publish.Reserve = microalgo.Text(2 * microalgo.PerAsset)
 	c.Console.Enabled = true
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
