@@ -37,8 +37,8 @@ func (b *benignOrNot) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Warnings gives the values of an indicator that are on lists, and tells whether it is mistaken: whether one by which
-// it says that something is malicious is on a hard one. Other objects, revoked ones, and those that call something
+// Warnings gives the values of an indicator that are on lists, the gravest first, and tells whether it is mistaken:
+// whether one by which it says that something is malicious is on a hard one. Other objects, revoked ones, and those that call something
 // benign accuse nothing.
 func (l *Lists) Warnings(object []byte) (list []Warning, mistaken bool) {
 	var a accusation
@@ -56,10 +56,8 @@ func (l *Lists) Warnings(object []byte) (list []Warning, mistaken bool) {
 			continue
 		}
 		mistaken = mistaken || f.Role == observable.Pattern && Gravest(hits) == Hard
-		if len(list) < maxWarnings {
-			list = append(list, Warning{f.Value, hits})
-		}
+		list = append(list, Warning{f.Value, hits})
 	}
 	slices.SortStableFunc(list, func(a, b Warning) int { return int(Gravest(a.Hits)) - int(Gravest(b.Hits)) })
-	return list, mistaken
+	return list[:min(len(list), maxWarnings)], mistaken
 }

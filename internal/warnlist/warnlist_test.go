@@ -152,6 +152,23 @@ func TestAValueHasNoMoreHitsThanAreShown(t *testing.T) {
 	}
 }
 
+func TestTheGravestWarningIsAmongThoseThatAreShown(t *testing.T) {
+	l := New([]Source{
+		{List: List{Name: "context", Class: Context, Type: CIDR}, Values: []string{"198.51.100.0/24"}},
+		{List: List{Name: "hard", Class: Hard, Type: CIDR}, Values: []string{"10.0.0.0/8"}},
+	})
+	var terms []string
+	for n := range maxWarnings + 1 {
+		terms = append(terms, fmt.Sprintf("ipv4-addr:value = '198.51.100.%d'", n))
+	}
+	terms = append(terms, "ipv4-addr:value = '10.0.0.1'")
+	object := fmt.Sprintf(`{"type":"indicator","pattern_type":"stix","pattern":%q}`, "["+strings.Join(terms, " OR ")+"]")
+	list, mistaken := l.Warnings([]byte(object))
+	if !mistaken || len(list) != maxWarnings || Gravest(list[0].Hits) != Hard || list[0].Text != "10.0.0.1" {
+		t.Errorf("mistaken is %t, %d warnings: %v", mistaken, len(list), list)
+	}
+}
+
 func TestAFolderOfListsIsRead(t *testing.T) {
 	dir := t.TempDir()
 	stamp, err := StampOf(filepath.Join(dir, "nowhere"))
