@@ -92,7 +92,7 @@ var layers = map[string][]string{
 	"node/clients": {"internal/consortium", "internal/export", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
 		"internal/version", "node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
-		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii", "internal/warnlist"},
+		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/money": {"internal/microalgo", "repo/config", "repo/daybook"},
 	"node/health": {"internal/ledger", "internal/microalgo", "internal/version", "node/clients", "node/collections", "node/feeds", "node/money", "node/problem", "node/proof",
 		"node/stages", "node/state", "p2p", "repo", "repo/outbox"},

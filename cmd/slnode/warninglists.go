@@ -102,8 +102,7 @@ class hard or shared.`,
 					if err != nil {
 						return err
 					}
-					gravest := warnlist.Gravest(hits)
-					warned = warned || gravest == warnlist.Hard || gravest == warnlist.Shared
+					warned = warned || warnlist.Gravest(hits).IsAgainst()
 					result = append(result, checked{v, hits})
 				}
 			}

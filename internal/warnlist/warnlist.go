@@ -41,6 +41,9 @@ func (c Class) String() string {
 	return fmt.Sprintf("Class(%d)", byte(c))
 }
 
+// IsAgainst reports whether to be on such a list speaks against an indicator.
+func (c Class) IsAgainst() bool { return c == Hard || c == Shared }
+
 // ParseClass gives the class with a name.
 func ParseClass(name string) (Class, error) {
 	for c := Hard; c <= Context; c++ {

@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/internal/warnlist"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/money"
@@ -158,7 +159,7 @@ type Batch struct {
 	Lines    []outbox.StatusLine // one for each object, in the request's order
 	order    []int               // in which the well-formed ones go on
 	Markings *state.Markings
-	warnings map[int][]taxii.Warning // by line; nil if they are not kept
+	warnings map[int][]warnlist.Warning // by line; nil if they are not kept
 }
 
 // Batch checks every object and takes none in.
@@ -167,7 +168,7 @@ func (p *Publisher) Batch(into consortium.Collection, a taxii.Addition) (*Batch,
 	if err != nil {
 		return nil, err
 	}
-	b.warnings = map[int][]taxii.Warning{}
+	b.warnings = map[int][]warnlist.Warning{}
 	return b, b.each(func(int, outbox.Submission) error { return nil })
 }
 

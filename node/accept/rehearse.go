@@ -8,6 +8,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/microalgo"
+	"github.com/serviceledger/slnode/internal/warnlist"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/repo/daybook"
@@ -39,7 +40,7 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 	if err != nil {
 		return taxii.Rehearsal{}, err
 	}
-	b.warnings = map[int][]taxii.Warning{}
+	b.warnings = map[int][]warnlist.Warning{}
 	var fresh []newObject
 	err = b.each(func(at int, s outbox.Submission) error {
 		refused, err := b.foresee(at, s)
@@ -59,7 +60,7 @@ func (p *Publisher) Rehearse(ctx context.Context, who taxii.Principal, c taxii.C
 	}
 	result.AsSingle, result.AsBatch = priceOf(cost.fresh, fee), priceOf(len(cost.pays), fee)
 	for i, line := range b.Lines {
-		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note, Warnings: b.Warnings(i)}
+		object := taxii.RehearsedObject{ID: line.ObjectID, Version: line.Version, Failure: line.Failure, Note: line.Note, Warnings: forClients(b.warnings[i])}
 		switch {
 		case line.Before != nil:
 			object.Readers, object.TxID = readers, line.Before.TxID

@@ -26,22 +26,24 @@ func (b *Batch) warn(at int, object []byte) (note string, err error) {
 		return "", err
 	}
 	if b.warnings != nil {
-		b.warnings[at] = forClients(warnings)
+		b.warnings[at] = warnings
 	}
-	first := warnings[0]
-	gravest := warnlist.Gravest(first.Hits)
-	if gravest == warnlist.Context {
+	gravest := warnings[0].Hits
+	if !warnlist.Gravest(gravest).IsAgainst() {
 		return "", nil
 	}
-	note = fmt.Sprintf("a value of it is on the warning list %s", first.Hits[0]) // which one is told by a dry run
+	note = fmt.Sprintf("a value of it is on the warning list %s", gravest[0]) // which one is told by a dry run
 	if mistaken && !b.anyway {
 		b.Lines[at].Failure, note = note+anywayRemedy, ""
 	}
 	return note, nil
 }
 
-// Warnings are those about an object of the batch; none if they were not kept.
-func (b *Batch) Warnings(at int) []taxii.Warning { return b.warnings[at] }
+// IsWarned reports whether a value of an object is on a list that speaks against it.
+func (b *Batch) IsWarned(at int) bool {
+	warnings := b.warnings[at]
+	return len(warnings) > 0 && warnlist.Gravest(warnings[0].Hits).IsAgainst()
+}
 
 func forClients(warnings []warnlist.Warning) []taxii.Warning {
 	list := make([]taxii.Warning, len(warnings))

@@ -15,7 +15,6 @@ import (
 	"github.com/serviceledger/slnode/internal/feed"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/internal/warnlist"
 	"github.com/serviceledger/slnode/node/accept"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
@@ -109,7 +108,7 @@ func (s *sink) Check(ctx context.Context, objects []*stix.Object) ([]feed.Verdic
 		if v.Known || v.Refused != "" {
 			continue
 		}
-		v.Refused, v.Note, v.Warned = line.Failure, line.Note, isWarned(b.Warnings(i))
+		v.Refused, v.Note, v.Warned = line.Failure, line.Note, b.IsWarned(i)
 		if v.Refused == "" {
 			v.Refused = unmarked.refuses(object, s.State.Audience(into), b.Markings.Levels())
 		}
@@ -133,13 +132,6 @@ func (s *sink) price(verdicts []feed.Verdict, one uint64) {
 	for i := 0; i < len(fresh); i += each {
 		fresh[i].Cost = one
 	}
-}
-
-// isWarned reports whether a value is on a list that speaks against an indicator.
-func isWarned(warnings []taxii.Warning) bool {
-	return slices.ContainsFunc(warnings, func(w taxii.Warning) bool {
-		return slices.ContainsFunc(w.Lists, func(l taxii.WarningList) bool { return l.Class != warnlist.Context.String() })
-	})
 }
 
 func incoming(objects []*stix.Object) taxii.Addition {
