@@ -18,7 +18,7 @@ var layers = map[string][]string{
 	"internal/scratch":    {}, // for tests only
 	"internal/measure":    {}, // for tests only
 	"internal/seal":       {},
-	"internal/quality":    {},
+	"internal/quality":    {"internal/observable"},
 	"internal/warnlist":   {"internal/observable"},
 	"internal/stix":       {},
 	"internal/algorand":   {"internal/retry"},
@@ -45,7 +45,7 @@ var layers = map[string][]string{
 	"repo/internal/kv":       {"internal/disk"},
 	"repo/internal/store":    {"repo/internal/kv"},
 	"repo/internal/archive":  {},
-	"repo/config":            {"internal/disk", "internal/microalgo", "internal/spelling", "internal/wire", "internal/quality"},
+	"repo/config":            {"internal/disk", "internal/microalgo", "internal/observable", "internal/quality", "internal/spelling", "internal/wire"},
 	"repo/keys":              {"internal/disk", "internal/seal", "repo/internal/archive"},
 	"repo/outbox":            {"internal/consortium", "internal/microalgo", "internal/wire", "repo/daybook", "repo/internal/kv", "repo/internal/store"},
 	"repo/daybook":           {"internal/microalgo", "repo/internal/kv", "repo/internal/store"},
@@ -89,7 +89,7 @@ var layers = map[string][]string{
 	"node/members": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog",
 		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p", "repo", "repo/config", "repo/keys", "repo/outbox"},
 	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config"},
-	"node/clients": {"internal/consortium", "internal/export", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
+	"node/clients": {"internal/consortium", "internal/export", "internal/observable", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
 		"internal/version", "node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
 		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},

@@ -46,7 +46,7 @@ func (a *aging) left(k Kind, r *reading) bool {
 	if a.score == 0 {
 		return true
 	}
-	model := a.rules.Model(k.String(), a.labels, a.member)
+	model := a.rules.Model(k, a.labels, a.member)
 	age, ends := model.Ends(a.base, a.score)
 	if !ends || age == 0 {
 		return !ends

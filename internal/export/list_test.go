@@ -18,6 +18,8 @@ import (
 
 	"github.com/miekg/dns"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -285,7 +287,7 @@ func TestOnlyWhatIsInForceAndSureEnoughIsExported(t *testing.T) {
 }
 
 func TestOnlyTheKindsThatAreAskedForAreExported(t *testing.T) {
-	kinds, err := ParseKinds("ip")
+	kinds, err := observable.ParseKinds("ip")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +295,7 @@ func TestOnlyTheKindsThatAreAskedForAreExported(t *testing.T) {
 	if out != "198.51.100.9\n203.0.113.0/24\n2001:db8::7:0:1\n" || l.Skipped != (Skipped{Pattern: 1, Value: 1}) {
 		t.Errorf("%s, %+v", out, l.Skipped)
 	}
-	if _, err := ParseKinds("x"); err == nil {
+	if _, err := observable.ParseKinds("x"); err == nil {
 		t.Error("x is a kind")
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -125,17 +124,6 @@ func TestAnIndicatorIsReadHoweverItIsSpelt(t *testing.T) {
 	}
 	if l, out := exported(t, Options{Format: STIX}, made(1, "[x", nil)); !strings.Contains(out, id(1)) || l.Skipped.Total() != 0 {
 		t.Errorf("in a bundle every pattern stands: %s, %+v", out, l.Skipped)
-	}
-}
-
-func TestAWordStandsForKinds(t *testing.T) {
-	for word, want := range map[string][]Kind{
-		"ip": {IPv4, IPv6}, "hash": {MD5, SHA1, SHA256, SHA512}, "ipv4": {IPv4}, "ipv6": {IPv6}, "domain": {Domain}, "url": {URL},
-		"md5": {MD5}, "sha1": {SHA1}, "sha256": {SHA256}, "sha512": {SHA512}, "": nil, "IP": nil, "email": nil,
-	} {
-		if got, err := ParseKinds(word); !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
-			t.Errorf("%s: %v, %v", word, got, err)
-		}
 	}
 }
 

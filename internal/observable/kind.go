@@ -57,6 +57,21 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("%.40q is no kind of value", name)
 }
 
+// ParseKinds gives the kinds of values in lists that a word stands for: one kind, all addresses ("ip") or all hashes
+// ("hash").
+func ParseKinds(word string) ([]Kind, error) {
+	switch word {
+	case "ip":
+		return []Kind{IPv4, IPv6}, nil
+	case "hash":
+		return []Kind{MD5, SHA1, SHA256, SHA512}, nil
+	}
+	if k, err := ParseKind(word); err == nil && k <= SHA512 {
+		return []Kind{k}, nil
+	}
+	return nil, fmt.Errorf("%.40q is none of ip, ipv4, ipv6, domain, url, hash, md5, sha1, sha256 and sha512", word)
+}
+
 // MarshalText writes the kind's name.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

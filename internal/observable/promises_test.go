@@ -8,6 +8,17 @@ import (
 	"testing"
 )
 
+func TestAWordStandsForKinds(t *testing.T) {
+	for word, want := range map[string][]Kind{
+		"ip": {IPv4, IPv6}, "hash": {MD5, SHA1, SHA256, SHA512}, "ipv4": {IPv4}, "ipv6": {IPv6}, "domain": {Domain}, "url": {URL},
+		"md5": {MD5}, "sha1": {SHA1}, "sha256": {SHA256}, "sha512": {SHA512}, "": nil, "IP": nil, "email": nil,
+	} {
+		if got, err := ParseKinds(word); !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%s: %v, %v", word, got, err)
+		}
+	}
+}
+
 func TestCharactersAreOfTheirClasses(t *testing.T) {
 	for c := range byte(128) {
 		plain := regexp.MustCompile(`^[A-Za-z0-9_\-.~!$&()*+,;=:@/?]$`).MatchString(string(rune(c)))

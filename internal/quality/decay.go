@@ -3,11 +3,12 @@
 package quality
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 // DefaultBase is the score that an indicator without a confidence begins with.
@@ -60,14 +61,16 @@ func (m Model) Ends(base, threshold int) (age time.Duration, ends bool) {
 
 // Rule is for whom a model is. What is empty doesn't restrict.
 type Rule struct {
-	Kinds   []string // of values, as [Kinds] has them
-	Labels  []string // of which an indicator has one, in any case of letters
-	Members []string // that published it, by name
+	Kinds   []observable.Kind // of values
+	Labels  []string          // of which an indicator has one, in any case of letters
+	Members []string          // that published it, by name
 	Model   Model
 }
 
 // Rules are looked at in their order: the first that fits counts, then those by default.
 type Rules []Rule
+
+var networkKinds = []observable.Kind{observable.IPv4, observable.IPv6, observable.Domain, observable.URL}
 
 // byDefault is for what no rule fits. Files don't change, so that their hashes never end.
 var byDefault = Rules{
@@ -76,7 +79,7 @@ var byDefault = Rules{
 }
 
 // Model is the one for values of a kind in an indicator with labels, of a member.
-func (r Rules) Model(kind string, labels []string, member string) Model {
+func (r Rules) Model(kind observable.Kind, labels []string, member string) Model {
 	for _, rules := range []Rules{r, byDefault} {
 		for i := range rules {
 			if rules[i].fits(kind, labels, member) {
@@ -92,27 +95,9 @@ func (r Rules) ByMember() bool {
 	return slices.ContainsFunc(r, func(r Rule) bool { return len(r.Members) > 0 })
 }
 
-func (r *Rule) fits(kind string, labels []string, member string) bool {
+func (r *Rule) fits(kind observable.Kind, labels []string, member string) bool {
 	return (len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind)) && (len(r.Members) == 0 || slices.Contains(r.Members, member)) &&
 		(len(r.Labels) == 0 || slices.ContainsFunc(labels, func(has string) bool {
 			return slices.ContainsFunc(r.Labels, func(wanted string) bool { return strings.EqualFold(has, wanted) })
 		}))
-}
-
-var (
-	networkKinds = []string{"ipv4", "ipv6", "domain", "url"}
-	hashKinds    = []string{"md5", "sha1", "sha256", "sha512"}
-)
-
-// Kinds gives the kinds of values that a word stands for: one kind, all addresses ("ip") or all hashes ("hash").
-func Kinds(word string) ([]string, error) {
-	switch {
-	case word == "ip":
-		return networkKinds[:2:2], nil
-	case word == "hash":
-		return slices.Clone(hashKinds), nil
-	case slices.Contains(networkKinds, word), slices.Contains(hashKinds, word):
-		return []string{word}, nil
-	}
-	return nil, fmt.Errorf("%.40q is none of ip, ipv4, ipv6, domain, url, hash, md5, sha1, sha256 and sha512", word)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 const day = 24 * time.Hour
@@ -82,15 +84,17 @@ func TestTheNumbersAreThoseThatMISPPublishes(t *testing.T) {
 
 func TestTheFirstRuleThatFitsCounts(t *testing.T) {
 	own := Rules{
-		{Kinds: []string{"domain"}, Members: []string{"bravo"}, Model: Model{Lifetime: day, Speed: 1, Threshold: 10}},
+		{Kinds: []observable.Kind{observable.Domain}, Members: []string{"bravo"}, Model: Model{Lifetime: day, Speed: 1, Threshold: 10}},
 		{Labels: []string{"C2"}, Model: Model{Lifetime: 2 * day, Speed: 1, Threshold: 10}},
 	}
 	for _, c := range []struct {
-		kind, label, member string
-		want                time.Duration
+		kind          observable.Kind
+		label, member string
+		want          time.Duration
 	}{
-		{"domain", "", "bravo", day}, {"domain", "c2", "bravo", day}, {"domain", "c2", "charlie", 2 * day}, {"sha256", "c2", "", 2 * day},
-		{"url", "Phishing", "bravo", Phishing.Lifetime}, {"domain", "", "", Network.Lifetime}, {"sha256", "phishing", "bravo", 0}, {"", "", "", 0},
+		{observable.Domain, "", "bravo", day}, {observable.Domain, "c2", "bravo", day}, {observable.Domain, "c2", "charlie", 2 * day},
+		{observable.SHA256, "c2", "", 2 * day}, {observable.URL, "Phishing", "bravo", Phishing.Lifetime}, {observable.Domain, "", "", Network.Lifetime},
+		{observable.SHA256, "phishing", "bravo", 0}, {0, "", "", 0},
 	} {
 		if got := own.Model(c.kind, []string{"other", c.label}, c.member).Lifetime; got != c.want {
 			t.Errorf("%+v: %v", c, got)
@@ -98,14 +102,5 @@ func TestTheFirstRuleThatFitsCounts(t *testing.T) {
 	}
 	if !own.ByMember() || own[1:].ByMember() {
 		t.Error("whether the member matters")
-	}
-}
-
-func TestAWordStandsForKinds(t *testing.T) {
-	for word, want := range map[string]int{"ip": 2, "hash": 4, "domain": 1, "md5": 1, "email": 0, "": 0} {
-		kinds, err := Kinds(word)
-		if len(kinds) != want || (err != nil) != (want == 0) {
-			t.Errorf("%q: %v, %v", word, kinds, err)
-		}
 	}
 }

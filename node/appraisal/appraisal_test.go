@@ -67,7 +67,7 @@ func TestListsChangeWithTheRulesThatTheyAreMadeBy(t *testing.T) {
 	second := changed(t, a)
 	var o export.Options
 	must(t, a.Fill(&o, false))
-	if second <= first || len(o.Decay) != 1 || o.Decay.Model("md5", nil, "").Lifetime != time.Hour {
+	if second <= first || len(o.Decay) != 1 || o.Decay.Model(observable.MD5, nil, "").Lifetime != time.Hour {
 		t.Errorf("changed at %d, then %d, %+v", first, second, o.Decay)
 	}
 	if at := changed(t, opened(t, dir, slower, kept)); at != second {

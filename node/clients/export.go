@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/internal/export"
+	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -62,7 +63,7 @@ func (c *Catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Coll
 		return taxii.Export{}, &taxii.InvalidError{Reason: fmt.Sprintf("subdomains: lists in the format %s have names alone, without those below them", o.Format)}
 	}
 	for _, word := range q.Kinds {
-		kinds, err := export.ParseKinds(word)
+		kinds, err := observable.ParseKinds(word)
 		if err != nil {
 			return taxii.Export{}, &taxii.InvalidError{Reason: err.Error()}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/quality"
 )
 
@@ -46,7 +47,7 @@ func DecayRules(sections []Decay) (quality.Rules, error) {
 func (d Decay) rule() (quality.Rule, error) {
 	rule := quality.Rule{Labels: slices.Clone(d.Labels), Members: slices.Clone(d.Members)}
 	for _, word := range d.Kinds {
-		kinds, err := quality.Kinds(word)
+		kinds, err := observable.ParseKinds(word)
 		if err != nil {
 			return rule, fmt.Errorf("kinds: %w", err)
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/serviceledger/slnode/internal/observable"
 )
 
 // commentedBlock is the section of a name that the config file shows, without its comment marks.
@@ -36,7 +38,7 @@ func TestTheDecayOfTheCommentedConfigIsOne(t *testing.T) {
 	}
 	rules, err := DecayRules(c.Decay)
 	must(t, err)
-	if !reflect.DeepEqual(rules[0].Kinds, []string{"ipv4", "ipv6"}) || rules[0].Model.Lifetime != 30*24*time.Hour || rules.ByMember() {
+	if !reflect.DeepEqual(rules[0].Kinds, []observable.Kind{observable.IPv4, observable.IPv6}) || rules[0].Model.Lifetime != 30*24*time.Hour || rules.ByMember() {
 		t.Errorf("%+v", rules)
 	}
 	for i, shown := 0, reflect.TypeFor[Decay](); i < shown.NumField(); i++ {
