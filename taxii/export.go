@@ -119,13 +119,21 @@ func parseExport(raw string) (ExportQuery, error) {
 			return ExportQuery{}, fmt.Errorf("subdomains: %.40q is neither true nor false", params.Get("subdomains"))
 		}
 	}
-	switch word := params.Get("warninglists"); {
-	case word == "drop":
-		q.DropShared = true
-	case params.Has("warninglists") && word != "keep":
-		return ExportQuery{}, fmt.Errorf("warninglists: %.40q is neither keep nor drop", word)
+	if params.Has("warninglists") {
+		if err := q.SetWarningLists(params.Get("warninglists")); err != nil {
+			return ExportQuery{}, fmt.Errorf("warninglists: %w", err)
+		}
 	}
 	return q, nil
+}
+
+// SetWarningLists takes what is to become of what many use: keep or drop.
+func (q *ExportQuery) SetWarningLists(word string) error {
+	if word != "keep" && word != "drop" {
+		return fmt.Errorf("%.40q is neither keep nor drop", word)
+	}
+	q.DropShared = word == "drop"
+	return nil
 }
 
 // exportVersion changes when the same query gives another list than it gave with an earlier release.

@@ -42,7 +42,7 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 			if q.Format == "" {
 				return fmt.Errorf("%w: export needs a --format", errUsage)
 			}
-			if q.DropShared = warninglists == "drop"; !q.DropShared && warninglists != "keep" {
+			if q.SetWarningLists(warninglists) != nil {
 				return fmt.Errorf("%w: --warninglists is keep or drop", errUsage)
 			}
 			from.widen()
