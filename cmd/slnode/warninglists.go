@@ -181,12 +181,12 @@ func listFiles(args []string) (files []string, err error) {
 			files = append(files, arg)
 			continue
 		}
-		for _, pattern := range []string{"*.json", "*/list.json"} {
-			found, err := filepath.Glob(filepath.Join(arg, pattern))
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, found...)
+		found, err := warnlist.Files(arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range found {
+			files = append(files, filepath.Join(arg, name))
 		}
 	}
 	return files, nil

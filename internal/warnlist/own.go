@@ -20,12 +20,12 @@ const (
 // Stamp says whether a folder's lists are still those that were read: names, sizes and times of its files.
 type Stamp string
 
-// files are the lists of a folder: its files *.json, and those called list.json in folders in it, as in MISP's own
-// repository.
-func files(dir string) ([]string, error) {
+// Files are the lists of a folder, as paths below it: its files *.json, and those called list.json in folders in it, as
+// in MISP's own repository.
+func Files(dir string) ([]string, error) {
 	var found []string
-	for _, pattern := range []string{"*.json", filepath.Join("*", "list.json")} {
-		some, err := filepath.Glob(filepath.Join(dir, pattern))
+	for _, pattern := range []string{"*.json", "*/list.json"} {
+		some, err := fs.Glob(os.DirFS(dir), pattern) // which takes no letter of the folder's name for a pattern
 		if err != nil {
 			return nil, err
 		}
@@ -37,20 +37,20 @@ func files(dir string) ([]string, error) {
 
 // StampOf looks at a folder. One that isn't there has no lists.
 func StampOf(dir string) (Stamp, error) {
-	found, err := files(dir)
+	found, err := Files(dir)
 	if err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	for _, path := range found {
-		info, err := os.Stat(path)
+	for _, name := range found {
+		info, err := os.Stat(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // taken away meanwhile
 		}
 		if err != nil {
 			return "", fmt.Errorf("looking at warning lists: %w", err)
 		}
-		fmt.Fprintf(&b, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintf(&b, "%s %d %d\n", name, info.Size(), info.ModTime().UnixNano())
 	}
 	return Stamp(b.String()), nil
 }
@@ -58,7 +58,7 @@ func StampOf(dir string) (Stamp, error) {
 // ReadFolder reads the lists in MISP's form that a folder has. Files that are none are named in the errors, and the
 // others are taken.
 func ReadFolder(dir string) (sources []Source, wrong []error, err error) {
-	found, err := files(dir)
+	found, err := Files(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,8 +66,8 @@ func ReadFolder(dir string) (sources []Source, wrong []error, err error) {
 		return nil, nil, fmt.Errorf("the folder %s has %d warning lists, more than %d", dir, len(found), MaxFiles)
 	}
 	entries := 0
-	for _, path := range found {
-		s, err := readFile(dir, path)
+	for _, name := range found {
+		s, err := readFile(dir, name)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
@@ -80,13 +80,9 @@ func ReadFolder(dir string) (sources []Source, wrong []error, err error) {
 	return sources, wrong, nil
 }
 
-func readFile(dir, path string) (Source, error) {
-	name, err := filepath.Rel(dir, path)
-	if err != nil {
-		return Source{}, err
-	}
-	id := strings.TrimSuffix(strings.TrimSuffix(filepath.ToSlash(name), "/list.json"), ".json")
-	file, err := os.Open(path)
+func readFile(dir, name string) (Source, error) {
+	id := strings.TrimSuffix(strings.TrimSuffix(name, "/list.json"), ".json")
+	file, err := os.Open(filepath.Join(dir, name))
 	if err != nil {
 		return Source{}, fmt.Errorf("reading a warning list: %w", err)
 	}
