@@ -151,7 +151,7 @@ var errGoneClient = errors.New("the client has gone")
 func (h *Handler) sendEvents(x *exchange, w *bufio.Writer, c Collection, q *Query) (more bool, err error) {
 	ctx := x.r.Context()
 	left, until, more, err := h.removed(ctx, c, q)
-	if err != nil {
+	if err != nil || until <= q.After { // something happened in another collection
 		return false, err
 	}
 	page, err := h.store.Objects(ctx, x.who, c, *q)
@@ -192,13 +192,14 @@ func (h *Handler) sendRest(w *bufio.Writer, left []Removal, until int64, q *Quer
 	return err
 }
 
-// removed gives what left a collection after a client's place, and up to when that is all.
+// removed gives what left a collection after a client's place, and up to when that is all: not after the place, if
+// nothing came or left since.
 func (h *Handler) removed(ctx context.Context, c Collection, q *Query) (left []Removal, until int64, more bool, err error) {
 	if h.remover == nil {
 		return nil, math.MaxInt64, false, nil
 	}
-	if until, err = h.observer.Changed(ctx, c); err != nil {
-		return nil, 0, false, err
+	if until, err = h.observer.Changed(ctx, c); err != nil || until <= q.After {
+		return nil, until, false, err
 	}
 	if left, more, err = h.remover.Removals(ctx, c, q.After, removalPage); err != nil {
 		return nil, 0, false, err
@@ -207,12 +208,12 @@ func (h *Handler) removed(ctx context.Context, c Collection, q *Query) (left []R
 		until = min(until, left[len(left)-1].Time.UnixMicro())
 	}
 	wanted := func(r Removal) bool {
-		return r.Time.UnixMicro() <= until && (len(q.IDs) == 0 || slices.Contains(q.IDs, r.ID)) && (len(q.Types) == 0 || slices.Contains(q.Types, r.Type))
+		return (len(q.IDs) == 0 || slices.Contains(q.IDs, r.ID)) && (len(q.Types) == 0 || slices.Contains(q.Types, r.Type))
 	}
 	return slices.DeleteFunc(left, func(r Removal) bool { return !wanted(r) }), until, more, nil
 }
 
-// sendRemoved sends what left after the client's place and before a time.
+// sendRemoved sends what left after the client's place, and not after a time.
 func (h *Handler) sendRemoved(w *bufio.Writer, left []Removal, before int64, q *Query) error {
 	for _, r := range left {
 		at := r.Time.UnixMicro()
