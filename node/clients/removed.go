@@ -2,7 +2,6 @@ package clients
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,8 +11,8 @@ import (
 	"github.com/serviceledger/slnode/taxii"
 )
 
-// next gives what is to be sent next: entries or what left, whichever was first. Where neither is wanted it tells up to
-// when that is so.
+// next gives what is to be sent next: entries or what left, whichever was first. Where neither is wanted that is so up
+// to the date.
 func (w *Webhook) next(after int64) (entries []*view.Entry, left []view.Removal, passed int64, err error) {
 	// What comes and goes from here on is for the next time: else something could come between the two questions.
 	until, err := w.view.Changed(w.config.Collection)
@@ -35,23 +34,26 @@ func (w *Webhook) next(after int64) (entries []*view.Entry, left []view.Removal,
 	if entries, _, err = w.view.Page(q); err != nil {
 		return nil, nil, after, err
 	}
-	if i := slices.IndexFunc(entries, func(e *view.Entry) bool { return e.DateAdded > until }); i >= 0 {
-		entries = entries[:i]
-	}
+	entries = addedUntil(entries, until)
 	switch {
-	case len(entries) > 0 && len(left) > 0 && left[0].Date < entries[0].DateAdded:
-		i := slices.IndexFunc(left, func(r view.Removal) bool { return r.Date > entries[0].DateAdded })
-		if i >= 0 {
+	case len(entries) == 0 || len(left) == 0:
+	case left[0].Date < entries[0].DateAdded:
+		if i := slices.IndexFunc(left, func(r view.Removal) bool { return r.Date > entries[0].DateAdded }); i >= 0 {
 			left = left[:i]
 		}
-		return nil, left, 0, nil
-	case len(entries) > 0 && len(left) > 0:
-		if i := slices.IndexFunc(entries, func(e *view.Entry) bool { return e.DateAdded > left[0].Date }); i >= 0 {
-			entries = entries[:i]
-		}
-		return entries, nil, 0, nil
+		entries = nil
+	default:
+		entries, left = addedUntil(entries, left[0].Date), nil
 	}
 	return entries, left, until, nil
+}
+
+// addedUntil are the entries that were added up to a date.
+func addedUntil(entries []*view.Entry, date int64) []*view.Entry {
+	if i := slices.IndexFunc(entries, func(e *view.Entry) bool { return e.DateAdded > date }); i >= 0 {
+		return entries[:i]
+	}
+	return entries
 }
 
 // sendNext sends one of both, and tells how far it came.
@@ -66,19 +68,15 @@ func (w *Webhook) sendNext(ctx context.Context, entries []*view.Entry, left []vi
 // sendRemoved posts what left the view, as objects are posted.
 func (w *Webhook) sendRemoved(ctx context.Context, left []view.Removal) error {
 	type data struct {
-		Webhook    string          `json:"webhook"`
-		Collection string          `json:"collection,omitempty"`
-		Removed    []taxii.Removal `json:"removed"`
+		origin
+		Removed []taxii.Removal `json:"removed"`
 	}
 	last := left[len(left)-1].Date
 	event := struct {
 		Type      string `json:"type"`
 		Timestamp string `json:"timestamp"`
 		Data      data   `json:"data"`
-	}{"objects.removed", added(last).Format(time.RFC3339Nano), data{Webhook: w.config.Name}}
-	if w.config.Collection != view.Everything {
-		event.Data.Collection = w.config.Collection
-	}
+	}{"objects.removed", added(last).Format(time.RFC3339Nano), data{origin: w.origin()}}
 	for i := range left {
 		event.Data.Removed = append(event.Data.Removed, removalFor(&left[i], w.config.Collection))
 	}
@@ -86,6 +84,5 @@ func (w *Webhook) sendRemoved(ctx context.Context, left []view.Removal) error {
 	if err != nil {
 		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s removed %d %d %d", w.config.Name, left[0].Date, last, len(left)))
-	return w.post(ctx, fmt.Sprintf("msg_%x", sum[:16]), body)
+	return w.post(ctx, messageID("%s removed %d %d %d", w.config.Name, left[0].Date, last, len(left)), body)
 }

@@ -168,11 +168,11 @@ func (w *Webhook) run(ctx context.Context) error {
 			failures++
 			continue
 		}
-		if passed > after && len(entries) == 0 && len(left) == 0 { // of what it does not want
-			after = passed
-			continue
-		}
 		if len(entries) == 0 && len(left) == 0 {
+			if passed > after { // of what it does not want
+				after = passed
+				continue
+			}
 			select {
 			case <-ctx.Done():
 			case <-shown:
@@ -288,8 +288,13 @@ func (w *Webhook) send(ctx context.Context, entries []*view.Entry) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %d %d", w.config.Name, entries[0].DateAdded, entries[len(entries)-1].DateAdded, len(entries)))
-	return w.post(ctx, fmt.Sprintf("msg_%x", sum[:16]), body)
+	return w.post(ctx, messageID("%s %d %d %d", w.config.Name, entries[0].DateAdded, entries[len(entries)-1].DateAdded, len(entries)), body)
+}
+
+// messageID is the id of what is sent, of what makes it up.
+func messageID(format string, args ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, format, args...))
+	return fmt.Sprintf("msg_%x", sum[:16])
 }
 
 // try posts an event without objects, which says that it is a test.
@@ -328,16 +333,22 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) error {
 	return nil
 }
 
+// origin says of which webhook an event is, and of which collection if it is not of all.
+type origin struct {
+	Webhook    string `json:"webhook"`
+	Collection string `json:"collection,omitempty"`
+}
+
+func (w *Webhook) origin() origin {
+	if w.config.Collection == view.Everything {
+		return origin{Webhook: w.config.Name}
+	}
+	return origin{w.config.Name, w.config.Collection}
+}
+
 // body is what is posted: an event in the form that Standard Webhooks recommends, with the objects byte for byte.
 func (w *Webhook) body(entries []*view.Entry) ([]byte, error) {
-	collection := w.config.Collection
-	if collection == view.Everything {
-		collection = ""
-	}
-	data, err := json.Marshal(struct {
-		Webhook    string `json:"webhook"`
-		Collection string `json:"collection,omitempty"`
-	}{w.config.Name, collection})
+	data, err := json.Marshal(w.origin())
 	if err != nil {
 		return nil, fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
 	}
