@@ -232,19 +232,21 @@ func namedIn(objects, definitions []jsontext.Value) (named []jsontext.Value) {
 func printRehearsal(w io.Writer, r taxii.RehearsalResource) {
 	fmt.Fprintf(w, "OBJECT\tREADERS\tALGO\tREMARK\n")
 	for _, o := range r.Objects {
-		remark := o.Message
-		for _, warning := range o.Warnings {
-			if o.Message == "" && o.Note == "" { // which name the gravest
-				remark = strings.TrimPrefix(fmt.Sprintf("%s; %s is on the warning list %s (%s)", remark, warning.Value, warning.Lists[0].Name, warning.Lists[0].Class), "; ")
+		var remarks []string
+		switch {
+		case o.TxID != "":
+			remarks = append(remarks, "published already by "+o.TxID)
+		case o.Message != "":
+			remarks = append(remarks, o.Message)
+		case o.Note == "": // which names the gravest, as a message does
+			for _, warning := range o.Warnings {
+				remarks = append(remarks, fmt.Sprintf("%s is on the warning list %s (%s)", warning.Value, warning.Lists[0].Name, warning.Lists[0].Class))
 			}
 		}
-		if o.TxID != "" {
-			remark = "published already by " + o.TxID
-		}
 		if o.Note != "" {
-			remark = strings.TrimPrefix(remark+"; "+o.Note, "; ")
+			remarks = append(remarks, o.Note)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.ID, strings.Join(o.Readers, ", "), algo(o.Cost), remark)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", o.ID, strings.Join(o.Readers, ", "), algo(o.Cost), strings.Join(remarks, "; "))
 	}
 	fmt.Fprintf(w, "\n%d objects, %d would be refused; all of it costs %s ALGO\n", r.TotalCount, r.RefusedCount, algo(r.Cost))
 	for _, way := range []struct {
