@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 //go:embed lists.bin.gz
@@ -30,8 +31,8 @@ func Builtin() ([]Source, error) {
 	return sources, nil
 }
 
-// BuiltinDigest names them, whatever is in them.
-func BuiltinDigest() [32]byte { return sha256.Sum256(packed) }
+// BuiltinDigest names them, whatever is in them. It is told whenever somebody asks whether lists have changed.
+var BuiltinDigest = sync.OnceValue(func() [32]byte { return sha256.Sum256(packed) })
 
 // Pack writes lists in the form in which they are in the program: compressed lines, for each list one with what it is
 // and how many entries it has, and then these.
