@@ -34,10 +34,8 @@ func (t *testnet) demonstrateConsole(ctx context.Context) error {
 		return err
 	}
 	t.step("%s withdraws one of its own", t.organisations[0].Org)
-	owner := t.node(1)
-	owner.Record = t.log("scenario")
-	if said, err := owner.Run(ctx, "withdraw", last); err != nil || said.Code != 0 {
-		return errors.Join(&cluster.Failure{What: "slnode withdraw failed: " + said.Stderr, Log: owner.Record}, err)
+	if _, err := t.node(1).Succeed(ctx, "withdraw", last); err != nil {
+		return err
 	}
 	t.step("the consoles")
 	for _, o := range t.organisations[:3] {
@@ -53,13 +51,8 @@ func (t *testnet) demonstrateConsole(ctx context.Context) error {
 func (t *testnet) group(ctx context.Context, n int) (string, error) {
 	title := "Working group of " + t.organisations[n].Org
 	node := t.node(n + 1)
-	node.Record = t.log("scenario")
-	listed, err := node.Succeed(ctx, "collection", "list", "--json")
-	if err != nil {
-		return "", err
-	}
 	var list []struct{ ID, Title string }
-	if err := json.Unmarshal([]byte(listed), &list); err != nil {
+	if err := node.Read(ctx, &list, "collection", "list"); err != nil {
 		return "", err
 	}
 	for _, one := range list {
@@ -67,12 +60,8 @@ func (t *testnet) group(ctx context.Context, n int) (string, error) {
 			return one.ID, nil
 		}
 	}
-	made, err := node.Succeed(ctx, "collection", "create", title, "--readers", t.organisations[(n+1)%3].Org+","+t.organisations[(n+2)%3].Org, "--default-level", "amber", "--json")
-	if err != nil {
-		return "", err
-	}
 	var created struct{ ID string }
-	err = json.Unmarshal([]byte(made), &created)
+	err := node.Read(ctx, &created, "collection", "create", title, "--readers", t.organisations[(n+1)%3].Org+","+t.organisations[(n+2)%3].Org, "--default-level", "amber")
 	return created.ID, err
 }
 

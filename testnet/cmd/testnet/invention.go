@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -98,10 +97,7 @@ func (v *inventor) overlap() {
 
 // add puts an object into what an organisation publishes, and returns its id.
 func (v *inventor) add(org, days int, o invented, level ...string) string {
-	var raw [16]byte
-	for i := range raw {
-		raw[i] = byte(v.random.Uint32())
-	}
+	raw := [16]byte(v.draw(16))
 	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80
 	id := fmt.Sprint(o["type"], "--", uuid.UUID(raw))
 	o["id"], o["spec_version"], o["created"], o["modified"] = id, "2.1", v.ago(days), v.ago(days)
@@ -144,17 +140,18 @@ func (v *inventor) value(org, i int) string {
 	case 2:
 		return fmt.Sprintf("[url:value = 'https://%s%d.example/%s/%s.php']", word(), v.random.IntN(90), word(), word())
 	case 3:
-		return fmt.Sprintf("[file:hashes.'SHA-256' = '%s']", v.hash(32))
+		return fmt.Sprintf("[file:hashes.'SHA-256' = '%x']", v.draw(32))
 	}
 	return fmt.Sprintf("[ipv6-addr:value = '2001:db8:%x::%x']", v.random.IntN(1<<12), 1+v.random.IntN(1<<12))
 }
 
-func (v *inventor) hash(size int) string {
+// draw draws bytes.
+func (v *inventor) draw(size int) []byte {
 	raw := make([]byte, size)
 	for i := range raw {
 		raw[i] = byte(v.random.Uint32())
 	}
-	return hex.EncodeToString(raw)
+	return raw
 }
 
 func (v *inventor) ago(days int) string {
