@@ -35,7 +35,7 @@ A URL is not on the list of a shared host that it is at. Nothing is ever deleted
 	return c
 }
 
-// warningLists opens those of the repository. What is wrong with some of them is remarked upon.
+// warningLists opens those of the repository. What is wrong with some of them "list" says.
 func (a *app) warningLists() (*appraisal.Lists, error) {
 	c, err := config.Read(a.dir)
 	if err != nil {

@@ -18,8 +18,8 @@ type aging struct {
 	rules  quality.Rules
 }
 
-// aging begins with the indicator's confidence, when it came into force, was changed or was seen last, whichever is the
-// latest.
+// aging begins with the indicator's confidence, when it came into force, was changed or, as far as [Options.Sighted]
+// tells, was seen last, whichever is the latest.
 func (l *List) aging(in indicator, member string) aging {
 	a := aging{
 		score: l.options.Score, base: quality.DefaultBase, since: in.ValidFrom, now: l.options.Now, labels: in.Labels, member: member, rules: l.options.Decay,
