@@ -67,7 +67,9 @@ func (c *Console) getToday(v *visit) error {
 	if model.Newest = list; err != nil {
 		model.NewestWrong = "The newest objects can't be read now. " + v.lacks("the newest objects", err)
 	}
-	for _, one := range list {
+	for i := range list {
+		one := &list[i]
+		one.Name, one.Member, one.Collection = name(defang(one.Name)), name(one.Member), name(one.Collection)
 		model.Types, model.Members = counted(model.Types, one.Type), counted(model.Members, one.Member)
 	}
 	return v.render("today", model)

@@ -301,6 +301,17 @@ func TestAnAccountWithLimitsFindsAndCountsNothingOutsideOfItsCollections(t *test
 	})
 }
 
+func TestWhoMayReadEverythingSeesWhatCameLast(t *testing.T) {
+	w := newWorld(t)
+	w.fill()
+	everything := clients.EverythingID(w.api.Consortium)
+	for _, limits := range [][]string{{everything}, {narrow, everything}} {
+		if found, err := w.Newest(t.Context(), somebody("emma", taxii.RoleReader, limits...), 50); err != nil || len(found) != 7 {
+			t.Errorf("who may read %v is shown %+v, %v", limits, found, err)
+		}
+	}
+}
+
 func TestWhoReadsOnlyPublishesNothing(t *testing.T) {
 	w := newWorld(t)
 	by := somebody("rita", taxii.RoleReader)

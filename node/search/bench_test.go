@@ -70,7 +70,7 @@ func BenchmarkSearch(b *testing.B) {
 				a, err := f.Lookup(b.Context(), reader, observable.Parse("11.0.1.0/24"))
 				return len(a[0].Narrower), err
 			}, MaxNarrower},
-			{"newest 50", func() (int, error) { p, err := f.Newest(b.Context(), reader, Query{}); return len(p.Objects), err }, 50},
+			{"newest 50", func() (int, error) { p, err := f.Find(b.Context(), reader, Query{}); return len(p.Objects), err }, 50},
 			{"two words", func() (int, error) {
 				p, err := f.Find(b.Context(), reader, Query{Text: "family7 c2", Limit: 10})
 				return len(p.Objects), err

@@ -43,7 +43,7 @@ func (f *Finder) Find(ctx context.Context, who taxii.Principal, q Query) (page P
 	values := observable.Parse(text)
 	switch {
 	case text == "":
-		page.Read, dates = "everything", f.newest(q)
+		page.Read, dates = "everything", f.newest(who, q)
 	case isID.MatchString(text):
 		page.Read = "id"
 		dates, err = f.ofID(text)
@@ -64,12 +64,6 @@ func (f *Finder) Find(ctx context.Context, who taxii.Principal, q Query) (page P
 		}
 	}
 	return page, f.fill(ctx, who, q, before, dates, &page)
-}
-
-// Newest gives the objects that came in last, with the filters of a query.
-func (f *Finder) Newest(ctx context.Context, who taxii.Principal, q Query) (Page, error) {
-	q.Text = ""
-	return f.Find(ctx, who, q)
 }
 
 // check refuses what no query asks for.
@@ -162,19 +156,45 @@ func (q *Query) takes(s Summary) bool {
 		(q.Label == "" || slices.Contains(s.Labels, q.Label)) && (q.MinConfidence == 0 || s.Confidence != nil && *s.Confidence >= q.MinConfidence)
 }
 
-// newest is everything in its last version, or that of a type or a collection.
-func (f *Finder) newest(q Query) stream {
-	return func(before int64, most int) (dates []int64, err error) {
-		v := view.Query{Collection: cmp.Or(q.Collection, view.Everything), Versions: view.Versions{Last: true}, Descending: true, Before: before, Limit: most}
-		if q.Type != "" {
-			v.Types = []string{q.Type}
+// newest is all that who asks may read in its last version, or that of a type or a collection.
+func (f *Finder) newest(who taxii.Principal, q Query) stream {
+	return func(before int64, most int) ([]int64, error) {
+		var dates []int64
+		for _, collection := range f.served(who, q) {
+			v := view.Query{Collection: collection, Versions: view.Versions{Last: true}, Descending: true, Before: before, Limit: most}
+			if q.Type != "" {
+				v.Types = []string{q.Type}
+			}
+			entries, _, err := f.View.Page(v)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				dates = append(dates, e.DateAdded)
+			}
 		}
-		entries, _, err := f.View.Page(v)
-		for _, e := range entries {
-			dates = append(dates, e.DateAdded)
-		}
-		return dates, err
+		return fixed(dates)(before, most)
 	}
+}
+
+// served are the collections of the view that a query is about: the one that it names, or those that who asks may read.
+func (f *Finder) served(who taxii.Principal, q Query) (list []string) {
+	switch {
+	case q.Collection != "":
+		return []string{q.Collection}
+	case who.Limits.Read == nil:
+		return []string{view.Everything}
+	}
+	for _, id := range who.Limits.Read {
+		switch id {
+		case f.Everything:
+			id = view.Everything
+		case f.Others:
+			id = view.Others
+		}
+		list = append(list, id)
+	}
+	return list
 }
 
 // fixed are dates that are known.

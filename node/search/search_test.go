@@ -269,6 +269,31 @@ func TestABoxTakesWhatSomebodyTypes(t *testing.T) {
 	}
 }
 
+func TestANewestListHasWhatSomebodyMayReadWhereverElseItIsServed(t *testing.T) {
+	w := newWorld(t)
+	name := func(n int) string { return fmt.Sprintf(`"name":"x%d"`, n) }
+	w.add("ALPHA", collectionA, id("malware", 1), name(1))
+	w.add("ALPHA", collectionB, id("malware", 2), name(2))
+	w.add("BRAVO", collectionB, id("malware", 1), name(1)) // ALPHA's leads among all collections
+	w.add("ALPHA", collectionB, id("malware", 3), name(3))
+	w.add("ALPHA", collectionA, id("malware", 3), name(3)) // the last version, in another collection
+	for _, test := range []struct {
+		read []string
+		want string
+	}{
+		{nil, "3 2 1"}, {[]string{}, ""}, {[]string{"everything"}, "3 2 1"}, {[]string{"others"}, "1"}, {[]string{collectionA}, "3 1"}, {[]string{collectionB}, "3 1 2"},
+		{[]string{collectionA, "everything"}, "3 2 1"}, {[]string{"everything", "others"}, "3 1 2 1"},
+	} {
+		who := reader
+		who.Limits.Read = test.read
+		for limit := range 3 {
+			if got := w.found(who, Query{Limit: limit}); got != test.want {
+				t.Errorf("who may read %v is given %q, want %q", test.read, got, test.want)
+			}
+		}
+	}
+}
+
 func TestAnObjectIsShownWithWhatIsAroundIt(t *testing.T) {
 	w := newWorld(t)
 	w.add("ALPHA", collectionA, id("malware", 1), `"name":"LockBit"`)
