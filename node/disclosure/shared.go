@@ -355,19 +355,5 @@ func (w *walk) level(entry *view.Entry) (string, error) {
 	if w.markings[entry.Publisher] == nil {
 		w.markings[entry.Publisher] = w.State.Markings(w.Outbox, w.View, entry.Publisher)
 	}
-	return levelOf(w.State, w.markings[entry.Publisher], entry)
-}
-
-func levelOf(shared *state.Shared, says *state.Markings, entry *view.Entry) (string, error) {
-	object, err := stix.Parse(entry.Object)
-	if err != nil {
-		return "", fmt.Errorf("reading object %s: %w", entry.ID, err)
-	}
-	level, marked, _ := says.Levels().Of(object)
-	if c, found := shared.Collection(entry.Collection); found && !marked {
-		if level, err = stix.ParseLevel(c.Properties.DefaultLevel); err != nil {
-			level = stix.Red
-		}
-	}
-	return level.String(), says.Err
+	return w.State.LevelOf(w.markings[entry.Publisher], entry)
 }

@@ -123,27 +123,19 @@ func (d *describer) standing(o observable.Properties) (Standing, time.Time) {
 	return InForce, until
 }
 
-// level is the TLP level of an object, as its publisher's markings say it.
+// level is the TLP level of an object; of one that can't be read the strictest.
 func (d *describer) level(e *view.Entry) string {
-	object, err := stix.Parse(e.Object)
-	if err != nil {
-		return stix.Red.String()
-	}
 	says := d.markings[e.Publisher]
 	if says == nil {
 		says = d.finder.State.Markings(d.finder.Outbox, d.finder.View, e.Publisher)
 		d.markings[e.Publisher] = says
 	}
-	level, marked, _ := says.Levels().Of(object)
-	if c, found := d.finder.State.Collection(e.Collection); found && !marked {
-		if level, err = stix.ParseLevel(c.Properties.DefaultLevel); err != nil {
-			level = stix.Red
-		}
+	level, err := d.finder.State.LevelOf(says, e)
+	if level == "" {
+		return stix.Red.String()
 	}
-	if d.err == nil {
-		d.err = says.Err
-	}
-	return level.String()
+	d.err = cmp.Or(d.err, err)
+	return level
 }
 
 // author is the name of the identity that wrote an object, in the words of the member that published the object.

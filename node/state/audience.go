@@ -6,6 +6,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
+	"github.com/serviceledger/slnode/repo/view"
 )
 
 // Audience is who can read what this organisation publishes in a collection, in the traffic light protocol's terms.
@@ -27,16 +28,35 @@ func (f *Shared) Permit(object *stix.Object, into consortium.Collection, levels 
 	level, marked, because := levels.Of(object)
 	because = "carries " + because
 	if !marked {
-		var err error
-		if level, err = stix.ParseLevel(into.Properties.DefaultLevel); err != nil {
-			level = stix.Red
-		}
+		level = defaultLevel(into)
 		because = "has no marking, and unmarked objects count as " + level.String() + " in this collection"
 	}
 	if err := stix.Permits(level, f.Audience(into)); err != nil {
 		return level, fmt.Errorf("not published in %q: the object %s; %w", into.Properties.Title, because, err)
 	}
 	return level, nil
+}
+
+// defaultLevel is that of the objects of a collection that have no marking.
+func defaultLevel(of consortium.Collection) stix.Level {
+	level, err := stix.ParseLevel(of.Properties.DefaultLevel)
+	if err != nil {
+		return stix.Red
+	}
+	return level
+}
+
+// LevelOf is the TLP level of an object in the view, as its publisher's markings say it.
+func (f *Shared) LevelOf(says *Markings, entry *view.Entry) (string, error) {
+	object, err := stix.Parse(entry.Object)
+	if err != nil {
+		return "", fmt.Errorf("reading object %s: %w", entry.ID, err)
+	}
+	level, marked, _ := says.Levels().Of(object)
+	if c, found := f.Collection(entry.Collection); found && !marked {
+		level = defaultLevel(c)
+	}
+	return level.String(), says.Err
 }
 
 // ToRekey counts the collections of this organisation that others read: each can need another key at any time.
