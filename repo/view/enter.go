@@ -68,9 +68,9 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 	return txn.Put(kv.Entry{Key: store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))), Head: head, Body: entry.Object})
 }
 
-// take deletes an entry, and takes it out of its collection and of that with everything.
+// take deletes an entry, which has its object, and takes it out of its collection and of that with everything.
 func (v *View) take(txn *kv.Txn, entry *Entry, unlist indexing) error {
-	if err := v.leaveIndex(txn, entry); err != nil {
+	if err := v.index.Leave(txn, entry); err != nil {
 		return err
 	}
 	now := v.nextStamp()

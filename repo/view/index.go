@@ -31,21 +31,6 @@ func (noIndex) Leave(*kv.Txn, *Entry) error { return nil }
 // Attach sets the index. To be called before anything is written.
 func (v *View) Attach(i Index) { v.index = i }
 
-// leaveIndex takes an entry out of the index, for which its object is needed.
-func (v *View) leaveIndex(txn *kv.Txn, e *Entry) error {
-	if _, none := v.index.(noIndex); none {
-		return nil
-	}
-	if e.Object == nil {
-		whole, err := entries.Read(txn, store.U64(uint64(e.DateAdded)), true)
-		if err != nil {
-			return v.passStale(err)
-		}
-		e = whole
-	}
-	return v.index.Leave(txn, e)
-}
-
 // Read runs a transaction that reads.
 func (v *View) Read(transaction func(*kv.Txn) error) error { return v.store.Read(transaction) }
 

@@ -13,7 +13,7 @@ import (
 // Removal is a version of an object that left the view.
 type Removal = removals.Removal
 
-// removalOf describes an entry that is about to leave.
+// removalOf describes an entry that is about to leave, and gives it its object, if that can be read.
 func (v *View) removalOf(txn *kv.Txn, entry *Entry) (*Removal, error) {
 	r := &Removal{Collection: entry.Collection, ID: entry.ID, Type: entry.Type, Version: entry.Version}
 	for in, is := range map[string]*bool{entry.Collection: &r.InOwn, Everything: &r.InAll} {
@@ -24,7 +24,8 @@ func (v *View) removalOf(txn *kv.Txn, entry *Entry) (*Removal, error) {
 	}
 	whole, err := entries.Read(txn, store.U64(uint64(entry.DateAdded)), true)
 	if err == nil {
-		r.Name(whole.Object)
+		entry.Object = whole.Object
+		r.Name(entry.Object)
 	}
 	return r, v.passStale(err)
 }
