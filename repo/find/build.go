@@ -19,24 +19,19 @@ const buildItems = 100
 // It works in small steps, between which others write, and rests as long as it works. Interrupted, it goes on where it
 // was. It returns when there is nothing to do, or when the context ends.
 func (x *Index) Run(ctx context.Context) error {
-	for more := true; more; {
-		begun := time.Now()
-		var err error
-		if more, err = x.buildSome(); err != nil {
-			return fmt.Errorf("making the indexes: %w", err)
-		}
-		if !rest(ctx, more, time.Since(begun)) {
-			return nil
-		}
-	}
-	for more := true; more; {
-		begun := time.Now()
-		var err error
-		if more, err = x.sweepSome(); err != nil {
-			return fmt.Errorf("deleting indexes of another format: %w", err)
-		}
-		if !rest(ctx, more, time.Since(begun)) {
-			return nil
+	for _, job := range []struct {
+		name string
+		some func() (more bool, err error)
+	}{{"making the indexes", x.buildSome}, {"deleting indexes of another format", x.sweepSome}} {
+		for more := true; more; {
+			begun := time.Now()
+			var err error
+			if more, err = job.some(); err != nil {
+				return fmt.Errorf("%s: %w", job.name, err)
+			}
+			if !rest(ctx, more, time.Since(begun)) {
+				return nil
+			}
 		}
 	}
 	return nil
