@@ -41,7 +41,7 @@ func extract(object []byte) (e extracted) {
 		return e
 	}
 	e.values, _ = o.Values()
-	names := slices.Sorted(maps.Keys(o))
+	names := namesOf(o)
 	e.references = references(o, names, maxReferences)
 	e.words = wordsOf(o, names)
 	return e
@@ -53,8 +53,11 @@ func References(object []byte, most int) []Reference {
 	if err != nil {
 		return nil
 	}
-	return references(o, slices.Sorted(maps.Keys(o)), most)
+	return references(o, namesOf(o), most)
 }
+
+// namesOf are the names of an object's properties, in one order.
+func namesOf(o observable.Properties) []string { return slices.Sorted(maps.Keys(o)) }
 
 // isID is what a STIX identifier looks like, as far as it matters in a key.
 var isID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,120}--[0-9A-Fa-f-]{36}$`)
@@ -134,4 +137,10 @@ func Words(text string) (words []string) {
 }
 
 // WordsOf gives the words under which an object is found.
-func WordsOf(object []byte) []string { return extract(object).words }
+func WordsOf(object []byte) []string {
+	o, err := observable.ReadProperties(object)
+	if err != nil {
+		return nil
+	}
+	return wordsOf(o, namesOf(o))
+}
