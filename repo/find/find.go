@@ -134,8 +134,15 @@ func (p posting) key(date int64) []byte {
 // dateOf undoes key.
 func dateOf(key []byte) int64 { return int64(^binary.BigEndian.Uint64(key[len(key)-8:])) }
 
+// tableSize is how long that is what the keys of a table begin with: its letter, a slash and the format.
+const tableSize = 3
+
 func tableKey(table byte, parts ...[]byte) []byte {
-	return append(store.Key(table, []byte{format}), slices.Concat(parts...)...)
+	k := store.Key(table, []byte{format})
+	for _, part := range parts {
+		k = append(k, part...)
+	}
+	return k
 }
 
 // valueKey is where the entries are that are about a value.

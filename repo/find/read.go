@@ -79,10 +79,8 @@ func (r *Reader) Exact(v observable.Value, before int64, visit func(Posting) (bo
 // of keys: networks, and domains, from the widest on; until visit returns false. What is not there mostly lies between
 // two keys that are neighbours, so that it costs nothing to look for it.
 func (r *Reader) Around(v observable.Value, visit func(Posting) (bool, error)) error {
-	around := v.Around()
-	slices.SortFunc(around, func(a, b observable.Value) int { return bytes.Compare(valueKey(a), valueKey(b)) })
 	it, sought := r.iterator(store.TableValue), false
-	for _, one := range around {
+	for _, one := range slices.Backward(v.Around()) { // what contains another one is before it in the order of keys
 		if prefix := valueKey(one); sought && (!it.Valid() || bytes.Compare(it.Item().Key(), prefix) > 0 && !bytes.HasPrefix(it.Item().Key(), prefix)) {
 			continue // nothing is between what was sought before and where the iterator stands
 		}
@@ -101,16 +99,16 @@ func (r *Reader) Around(v observable.Value, visit func(Posting) (bool, error)) e
 
 // Within visits the entries that are about what a value contains, in the order of keys, until visit returns false.
 func (r *Reader) Within(v observable.Value, visit func(Posting) (bool, error)) error {
-	it, start := r.iterator(store.TableValue), len(tableKey(store.TableValue))
+	it := r.iterator(store.TableValue)
 	for _, span := range v.Within() {
 		for it.Seek(tableKey(store.TableValue, span.First)); it.Valid(); it.Next() {
-			k := it.Item().Key()
-			if len(k) < start+10 || !span.Has(k[start:len(k)-9]) {
+			key, good := keyIn(it.Item())
+			if !good || !span.Has(key) {
 				break
 			}
 			p, err := postingOf(it.Item())
-			if err == nil && p.Value.Kind == 0 {
-				p.Value, err = r.valueIn(p.Date, bytes.Clone(k[start:len(k)-9]))
+			if err == nil {
+				p.Value, err = r.valueOf(p.Date, key)
 			}
 			if err != nil {
 				return err
@@ -126,23 +124,34 @@ func (r *Reader) Within(v observable.Value, visit func(Posting) (bool, error)) e
 	return nil
 }
 
-// postingOf reads the entry of a value at which an iterator stands.
+// keyIn gives the key of the value that an entry is about at which an iterator stands, as long as it stands there.
+func keyIn(item *kv.Item) (key []byte, good bool) {
+	const end = 1 + 8 // what follows the key: a zero byte and the date
+	k := item.Key()[tableSize:]
+	if len(k) <= end {
+		return nil, false
+	}
+	return k[:len(k)-end], true
+}
+
+// postingOf reads the entry of a value at which an iterator stands, without the value.
 func postingOf(item *kv.Item) (p Posting, err error) {
-	k := item.Key()[len(tableKey(store.TableValue)):]
-	p.Date = dateOf(k)
+	p.Date = dateOf(item.Key())
 	err = item.Show(func(data []byte) error {
-		if len(data) == 0 || len(k) < 10 {
+		if len(data) == 0 {
 			return fmt.Errorf("%w: of a value", errDamaged)
 		}
 		p.Role = observable.Role(data[0])
-		p.Value, _ = observable.FromKey(k[:len(k)-9])
 		return nil
 	})
 	return p, err
 }
 
-// valueIn gives the value of an entry that has a key from which it can't be told.
-func (r *Reader) valueIn(date int64, key []byte) (v observable.Value, err error) {
+// valueOf gives the value that has a key: by the entry's object where the key doesn't tell; none if that is not there.
+func (r *Reader) valueOf(date int64, key []byte) (v observable.Value, err error) {
+	if v, good := observable.FromKey(key); good {
+		return v, nil
+	}
 	e, err := r.Entry(date, true)
 	if err != nil || e == nil {
 		return v, err
