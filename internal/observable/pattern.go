@@ -15,7 +15,7 @@ const (
 	maxAtoms   = 10_000  // values in one pattern
 )
 
-// ErrNotSimple refuses a pattern as a Whole: it is malformed, or more than a choice of values.
+// ErrNotSimple refuses a pattern as a whole: it is malformed, or more than a choice of values.
 var ErrNotSimple = errors.New("the pattern is not a choice of values")
 
 // Atom is a value as it stands in a pattern. Of an address the kind is what the pattern says.

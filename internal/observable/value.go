@@ -57,9 +57,10 @@ func Normalise(a Atom) (v Value, good bool) {
 		v.Text, good = serial(a.Text)
 	case MAC:
 		v.Text, good = hardware(a.Text)
-	case CVE, Technique:
-		v.Text = strings.ToUpper(a.Text)
-		good = map[Kind]*regexp.Regexp{CVE: isCVE, Technique: isTechnique}[a.Kind].MatchString(v.Text)
+	case CVE:
+		v.Text, good = numbered(a.Text, isCVE)
+	case Technique:
+		v.Text, good = numbered(a.Text, isTechnique)
 	}
 	if !good || len(v.Text) > MaxValue {
 		return Value{}, false
@@ -291,6 +292,11 @@ var (
 	isCVE       = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 	isTechnique = regexp.MustCompile(`^T[0-9]{4}(\.[0-9]{3})?$`)
 )
+
+func numbered(text string, form *regexp.Regexp) (string, bool) {
+	text = strings.ToUpper(text)
+	return text, form.MatchString(text)
+}
 
 // systemNumber reads the number of an autonomous system, with or without the letters (RFC 5396, asplain).
 func systemNumber(text string) (string, bool) {

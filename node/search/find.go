@@ -91,7 +91,7 @@ func (q *Query) check() error {
 
 // fill looks at candidates until a page is full, or enough were looked at.
 func (f *Finder) fill(ctx context.Context, who taxii.Principal, q Query, before int64, dates stream, page *Page) error {
-	const chunk = 100
+	chunk := q.Limit + 1 // as many as a page needs that takes them all, to know whether there are more
 	d := f.describer()
 	for looked := 0; ; {
 		list, err := dates(before, chunk)

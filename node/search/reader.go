@@ -65,19 +65,24 @@ func (r *reading) mayRead(e *view.Entry) (bool, error) {
 	return leads && everything || !leads && others, err
 }
 
-// head gives an entry without its object, if it is the last version in its line and who asks may read it; else nil.
-func (r *reading) head(date int64) (*view.Entry, error) {
+// admits reports whether an entry is the last version in its line, and who asks may read it.
+func (r *reading) admits(e *view.Entry) (bool, error) {
 	if err := r.ctx.Err(); err != nil {
-		return nil, err
+		return false, err
 	}
+	if may, err := r.mayRead(e); err != nil || !may {
+		return false, err
+	}
+	return r.IsLast(e)
+}
+
+// head gives an entry that is admitted, without its object; else nil.
+func (r *reading) head(date int64) (*view.Entry, error) {
 	e, err := r.Entry(date, false)
 	if err != nil || e == nil {
 		return nil, err
 	}
-	if may, err := r.mayRead(e); err != nil || !may {
-		return nil, err
-	}
-	if last, err := r.IsLast(e); err != nil || !last {
+	if is, err := r.admits(e); err != nil || !is {
 		return nil, err
 	}
 	return e, nil
@@ -100,10 +105,14 @@ func (f *Finder) byID(ctx context.Context, who taxii.Principal, ids ...string) (
 	}
 	return list, f.read(ctx, who, func(r *reading) error {
 		for _, e := range found {
-			switch e, err := r.whole(e.DateAdded); {
+			is, err := r.admits(e)
+			if is && err == nil {
+				e, err = r.Entry(e.DateAdded, true)
+			}
+			switch {
 			case err != nil:
 				return err
-			case e != nil:
+			case is && e != nil:
 				list = append(list, e)
 			}
 		}

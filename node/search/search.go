@@ -36,7 +36,6 @@ const (
 	NotYet   Standing = "not yet" // its valid_from is in the future
 	Expired  Standing = "expired" // its valid_until is over
 	Revoked  Standing = "revoked"
-	Replaced Standing = "replaced" // there is a later version
 )
 
 // Summary says what one version of an object is. Everything but what is said to be proved is what its publisher wrote,
