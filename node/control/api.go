@@ -86,6 +86,7 @@ type registrar interface {
 // withdrawer takes objects back.
 type withdrawer interface {
 	Show(ctx context.Context, what string) (withdraw.Shown, error)
+	Publications(what string) ([]withdraw.Publication, error)
 	// WithdrawAll gives what it has withdrawn also with an error.
 	WithdrawMany(ctx context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error)
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)

@@ -149,6 +149,10 @@ func (p *parts) Show(_ context.Context, what string) (withdraw.Shown, error) {
 	return withdraw.Shown{Publications: []withdraw.Publication{{ID: what}}}, p.note("show", what)
 }
 
+func (p *parts) Publications(what string) ([]withdraw.Publication, error) {
+	return []withdraw.Publication{{ID: what}}, nil
+}
+
 func (p *parts) Each(_ context.Context, q disclosure.Query, visit func(disclosure.Object) error) (disclosure.Known, error) {
 	if err := p.note("shared", q.With); err != nil {
 		return disclosure.Known{}, err

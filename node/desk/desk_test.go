@@ -116,13 +116,13 @@ type shower struct {
 	view *view.View
 }
 
-func (s shower) Show(_ context.Context, id string) (shown withdraw.Shown, err error) {
+func (s shower) Publications(id string) (shown []withdraw.Publication, err error) {
 	if id == "ENDED" {
-		return shown, problem.Input(errors.New("transaction ENDED published nothing that is in the view"))
+		return nil, problem.Input(errors.New("transaction ENDED published nothing that is in the view"))
 	}
 	entries, _, err := s.view.Page(view.Query{Collection: view.Everything, IDs: []string{id}, AnyLine: true, Versions: view.Versions{All: true}, Limit: 10})
 	for _, e := range entries {
-		shown.Publications = append(shown.Publications, withdraw.Publication{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Index: e.Position.Index})
+		shown = append(shown, withdraw.Publication{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Index: e.Position.Index})
 	}
 	return shown, err
 }

@@ -39,19 +39,19 @@ func missed(by console.By, err error) error {
 
 // Object gives what is known of an object.
 func (s shelf) Object(ctx context.Context, by console.By, id string) (console.Object, error) {
-	shown, err := s.api.Withdrawer.Show(ctx, id)
+	published, err := s.api.Withdrawer.Publications(id) // a page waits for no other member
 	if err != nil {
 		return console.Object{}, missed(by, err)
 	}
-	if len(shown.Publications) == 0 {
-		return console.Object{}, taxii.ErrNotFound // it was withdrawn
+	if len(published) == 0 {
+		return console.Object{}, taxii.ErrNotFound // it is unknown, or was withdrawn
 	}
-	entry, err := s.served(ctx, by, shown.Publications[0].ID)
+	entry, err := s.served(ctx, by, published[0].ID)
 	if err != nil {
 		return console.Object{}, err
 	}
 	object := console.Object{ID: entry.ID, JSON: entry.Object}
-	for _, p := range shown.Publications {
+	for _, p := range published {
 		if readable(by, p.Collection) || p.TxID == entry.TxID && p.Index == entry.Position.Index {
 			object.Versions = append(object.Versions, version(p))
 		}

@@ -65,6 +65,12 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 	if !w.IsWithdrawn(p2p.Published{Asset: first.Asset}) || w.IsWithdrawn(p2p.Published{Asset: 4711}) {
 		t.Error("members are told something else than the chain says")
 	}
+	if list, err := w.Publications(one); err != nil || len(list) > 0 {
+		t.Errorf("of what is withdrawn there are %+v, %v", list, err)
+	}
+	if asked := d.took(); len(asked) > 0 {
+		t.Errorf("for what is in the view members are asked %q", asked)
+	}
 	ask := func(what string, w *Withdrawer, want ...string) {
 		t.Helper()
 		nodetest.Must(t, w.askAround(t.Context()))

@@ -48,17 +48,32 @@ type TakenBack struct {
 	disclosure.Readers
 }
 
-// Show tells what is known of an object, given by its STIX id or by a transaction that published it.
-func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
+// Show tells what is known of an object, given by its STIX id or by a transaction that published it. It asks the other
+// members about its withdrawals.
+func (w *Withdrawer) Show(ctx context.Context, what string) (shown Shown, err error) {
+	if shown.Publications, err = w.Publications(what); err != nil {
+		return Shown{}, err
+	}
+	if shown.Withdrawals, err = w.takenBack(ctx, what); err != nil {
+		return Shown{}, err
+	}
+	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
+		return Shown{}, problem.Missing(fmt.Errorf("nothing is known of %.80s", what))
+	}
+	return shown, nil
+}
+
+// Publications gives what Show does of the view, and asks nobody.
+func (w *Withdrawer) Publications(what string) ([]Publication, error) {
 	entries, err := w.entriesOf(what)
 	if err != nil {
-		return Shown{}, err
+		return nil, err
 	}
 	served, err := w.servedOf(entries)
 	if err != nil {
-		return Shown{}, err
+		return nil, err
 	}
-	shown, describe := Shown{Publications: []Publication{}}, w.Register.Describer()
+	list, describe := []Publication{}, w.Register.Describer()
 	for _, e := range entries {
 		one := Publication{
 			ID: e.ID, Version: e.Version, Collection: e.Collection, Publisher: w.State.Name(e.Publisher), TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index,
@@ -68,17 +83,11 @@ func (w *Withdrawer) Show(ctx context.Context, what string) (Shown, error) {
 			one.Title = c.Properties.Title
 		}
 		if one.Description, err = describe(e.Place().Name()); err != nil {
-			return Shown{}, err
+			return nil, err
 		}
-		shown.Publications = append(shown.Publications, one)
+		list = append(list, one)
 	}
-	if shown.Withdrawals, err = w.takenBack(ctx, what, describe); err != nil {
-		return Shown{}, err
-	}
-	if len(shown.Publications) == 0 && len(shown.Withdrawals) == 0 {
-		return Shown{}, problem.Missing(fmt.Errorf("nothing is known of %.80s", what))
-	}
-	return shown, nil
+	return list, nil
 }
 
 // entriesOf finds the versions of an object in the view.
@@ -115,7 +124,7 @@ func (w *Withdrawer) servedOf(entries []*view.Entry) (map[consortium.Position]bo
 }
 
 // takenBack finds the withdrawals of an object and asks the members that have not acknowledged them.
-func (w *Withdrawer) takenBack(ctx context.Context, what string, describe func(wire.Publication) (disclosure.Description, error)) (list []TakenBack, err error) {
+func (w *Withdrawer) takenBack(ctx context.Context, what string) (list []TakenBack, err error) {
 	if err := w.askAround(ctx); err != nil {
 		return nil, err
 	}
@@ -123,6 +132,7 @@ func (w *Withdrawer) takenBack(ctx context.Context, what string, describe func(w
 	if err != nil {
 		return nil, err
 	}
+	describe := w.Register.Describer()
 	for _, of := range all {
 		kept, err := w.recall(of)
 		if err != nil {
