@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/view"
@@ -97,26 +98,22 @@ func (s shelf) served(ctx context.Context, by console.By, id string) (*view.Entr
 	if len(list) == 0 {
 		return nil, taxii.ErrNotFound
 	}
-	entries, err := s.versions(id)
-	for _, entry := range entries {
-		if entry.TxID == list[0].TxID && entry.Position.Index == list[0].Index {
-			return entry, err
-		}
+	event, found, err := s.api.Repo.View.Published(wire.Publication{TxID: list[0].TxID, Index: list[0].Index})
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
+	if !found {
+		return nil, taxii.ErrNotFound
+	}
+	entry, err := s.api.Repo.View.Entry(event)
+	if err == nil && entry == nil {
 		err = taxii.ErrNotFound
 	}
-	return nil, err
+	return entry, err
 }
 
-// maxVersions is how many versions of one object are read.
+// maxVersions is among how many versions of one object a version is looked for.
 const maxVersions = 1000
-
-// versions are all of an object.
-func (s shelf) versions(id string) ([]*view.Entry, error) {
-	entries, _, err := s.api.Repo.View.Page(view.Query{Collection: view.Everything, IDs: []string{id}, AnyLine: true, Versions: view.Versions{All: true}, Limit: maxVersions, WithObjects: true})
-	return entries, err
-}
 
 // nameOf is what people call an object; "" where it is not here.
 func (s shelf) nameOf(ctx context.Context, by console.By, id string) string {
@@ -162,7 +159,7 @@ func (s shelf) Raw(ctx context.Context, by console.By, id, version string) ([]by
 		}
 		return entry.Object, nil
 	}
-	entries, err := s.versions(id)
+	entries, _, err := s.api.Repo.View.Page(view.Query{Collection: view.Everything, IDs: []string{id}, AnyLine: true, Versions: view.Versions{All: true}, Limit: maxVersions, WithObjects: true})
 	if err != nil {
 		return nil, err
 	}
