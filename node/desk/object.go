@@ -3,11 +3,11 @@ package desk
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
 	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -129,12 +129,9 @@ func (s shelf) nameOf(ctx context.Context, by console.By, id string) string {
 
 // called is what an object calls itself.
 func called(object []byte) string {
-	var said map[string]any
-	if json.Unmarshal(object, &said) != nil {
-		return ""
-	}
+	said, _ := observable.ReadProperties(object)
 	for _, key := range []string{"name", "value", "abstract", "opinion", "relationship_type", "key", "subject"} {
-		if text, is := said[key].(string); is && text != "" {
+		if text := said.Text(key); text != "" {
 			return text
 		}
 	}
@@ -142,12 +139,8 @@ func called(object []byte) string {
 }
 
 func textOf(object []byte, key string) string {
-	var said map[string]json.RawMessage
-	var text string
-	if json.Unmarshal(object, &said) != nil || json.Unmarshal(said[key], &text) != nil {
-		return ""
-	}
-	return text
+	said, _ := observable.ReadProperties(object)
+	return said.Text(key)
 }
 
 // Raw gives a version as it was published.

@@ -40,10 +40,9 @@ func told(err error) error {
 	return err
 }
 
-// mayRead tells whether somebody's limits leave a collection.
-func mayRead(by console.By, id string) bool {
-	limits := by.Limits
-	return !limits.Any() || limits.Read == nil || slices.Contains(limits.Read, id) || slices.Contains(limits.Write, id)
+// mayKnow tells whether somebody's limits leave a collection, to be read or only to be written.
+func mayKnow(by console.By, id string) bool {
+	return readable(by, id) || slices.Contains(by.Limits.Write, id)
 }
 
 // collection describes one for the console.
@@ -70,7 +69,7 @@ func (d *Desk) collection(c consortium.Collection) (console.Collection, error) {
 func (d *Desk) Collections(_ context.Context, by console.By) ([]console.Collection, error) {
 	list := []console.Collection{}
 	for _, c := range d.api.State.Collections() {
-		if !mayRead(by, c.ID) {
+		if !mayKnow(by, c.ID) {
 			continue
 		}
 		one, err := d.collection(c)
@@ -102,7 +101,7 @@ const mostChanges = 100
 // Collection tells of one, with its history.
 func (d *Desk) Collection(_ context.Context, by console.By, id string) (console.Collection, []console.CollectionChange, error) {
 	c, found := d.api.State.Collection(id)
-	if !found || !mayRead(by, id) {
+	if !found || !mayKnow(by, id) {
 		return console.Collection{}, nil, taxii.ErrNotFound
 	}
 	one, err := d.collection(c)
