@@ -66,10 +66,8 @@ func (d *Desk) money(s health.Status) console.Money {
 	m := console.Money{
 		Lasts: s.Money.Forecast.String(), Low: s.Money.Forecast.Low(),
 		Account: s.Publishing.Account, Free: s.Publishing.Free, Locked: s.Publishing.Locked, Reserved: s.Publishing.Reserved, Releasable: s.Publishing.Releases,
-		Unknown: s.Publishing.Funds, Each: ledger.Cost(1, ledger.LowestFee), Fee: ledger.LowestFee, Lock: ledger.Locked(1),
-	}
-	if m.Free > m.Reserved {
-		m.Objects = (m.Free - m.Reserved) / m.Each
+		Unknown: s.Publishing.Funds, Each: recordCost, Fee: ledger.LowestFee, Lock: ledger.Locked(1),
+		Objects: uint64(s.Money.Spendable) / recordCost,
 	}
 	if after := d.api.Repo.Config.Publish.ReleaseAfter.Duration; after > 0 {
 		m.Release = after.Round(time.Hour).String()

@@ -21,7 +21,7 @@ import (
 // patience is how long a form waits for the chain. What was begun goes on without it.
 const patience = 20 * time.Second
 
-// recordCost is what a record costs, in microalgo, with what it locks.
+// recordCost is what a record or an object of its own costs, in microalgo, with what it locks.
 var recordCost = ledger.Cost(1, ledger.LowestFee)
 
 // as is a context in which somebody acts who came through the console.
