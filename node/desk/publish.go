@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -37,30 +38,44 @@ const given = time.Second
 
 // Targets are the collections that somebody may publish in.
 func (p *press) Targets(ctx context.Context, by console.By) ([]console.Target, error) {
-	roots, err := p.clients.Store.Roots(ctx, by.Principal)
-	if err != nil {
-		return nil, err
-	}
 	var targets []console.Target
 	seen := map[string]bool{}
-	for _, root := range roots {
-		list, err := p.clients.Store.Collections(ctx, by.Principal, root.Name)
+	for c, err := range p.collections(ctx, by) {
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range list {
-			if seen[c.ID] || !writable(by, c) {
-				continue
-			}
-			seen[c.ID] = true
-			t := console.Target{ID: c.ID, Title: c.Title, Closed: c.Closed}
-			if root.Name != p.api.Repo.Config.Organisation.Name {
-				t.Title = fmt.Sprintf("%s (%s)", c.Title, root.Name)
-			}
-			targets = append(targets, t)
+		if seen[c.ID] || !writable(by, c) {
+			continue
 		}
+		seen[c.ID] = true
+		t := console.Target{ID: c.ID, Title: c.Title, Closed: c.Closed}
+		if c.Root != p.api.Repo.Config.Organisation.Name {
+			t.Title = fmt.Sprintf("%s (%s)", c.Title, c.Root)
+		}
+		targets = append(targets, t)
 	}
 	return targets, nil
+}
+
+// collections are those that TAXII clients see, root by root, the organisation's own first. An error is the last.
+func (p *press) collections(ctx context.Context, by console.By) iter.Seq2[taxii.Collection, error] {
+	return func(yield func(taxii.Collection, error) bool) {
+		roots, err := p.clients.Store.Roots(ctx, by.Principal)
+		for _, root := range roots {
+			var list []taxii.Collection
+			if list, err = p.clients.Store.Collections(ctx, by.Principal, root.Name); err != nil {
+				break
+			}
+			for _, c := range list {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+		if err != nil {
+			yield(taxii.Collection{}, err)
+		}
+	}
 }
 
 // writable reports whether somebody may publish in a collection.
@@ -81,27 +96,18 @@ func (p *press) Members(context.Context) (names []string, err error) {
 
 // into finds the collection, as the server of TAXII clients would.
 func (p *press) into(ctx context.Context, by console.By, id string) (taxii.Collection, error) {
-	roots, err := p.clients.Store.Roots(ctx, by.Principal)
-	if err != nil {
-		return taxii.Collection{}, err
-	}
-	for _, root := range roots {
-		list, err := p.clients.Store.Collections(ctx, by.Principal, root.Name)
-		if err != nil {
+	for c, err := range p.collections(ctx, by) {
+		switch {
+		case err != nil:
 			return taxii.Collection{}, err
+		case c.ID != id:
+			continue
+		case !writable(by, c):
+			return c, taxii.ErrForbidden
+		case c.Closed != "":
+			return c, &taxii.InvalidError{Reason: c.Closed}
 		}
-		for _, c := range list {
-			if c.ID != id {
-				continue
-			}
-			if !writable(by, c) {
-				return c, taxii.ErrForbidden
-			}
-			if c.Closed != "" {
-				return c, &taxii.InvalidError{Reason: c.Closed}
-			}
-			return c, nil
-		}
+		return c, nil
 	}
 	return taxii.Collection{}, taxii.ErrNotFound
 }
