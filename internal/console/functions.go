@@ -11,9 +11,6 @@ import (
 
 // functions are what templates can use.
 var functions = template.FuncMap{
-	"there": func(path string) bool { // a page
-		return slices.ContainsFunc(routes(), func(r route) bool { return r.path == path })
-	},
 	"algo":   algo,
 	"bytes":  sizeOf,
 	"tlp":    tlpClass,
