@@ -77,6 +77,7 @@ type Console struct {
 	guard   guard
 	pages   *pages
 	logins  *logins
+	order   []route // of the menu
 	routes  map[string]route
 	running chan struct{} // a place for each request that is answered
 	ended   chan struct{} // is closed when streams are to end
@@ -94,7 +95,7 @@ func New(c Config) (*Console, error) {
 		return nil, errors.New("console: it needs clients, a log and the node's name")
 	}
 	made := &Console{
-		Config: c, logins: newLogins(c.Node, c.Now), routes: map[string]route{},
+		Config: c, logins: newLogins(c.Node, c.Now), order: routes(), routes: map[string]route{},
 		running: make(chan struct{}, requestsAtOnce), ended: make(chan struct{}),
 	}
 	var err error
@@ -104,7 +105,7 @@ func New(c Config) (*Console, error) {
 	if made.pages, err = parsePages(); err != nil {
 		return nil, err
 	}
-	for _, one := range routes() {
+	for _, one := range made.order {
 		made.routes[one.path] = one
 	}
 	return made, nil
@@ -208,7 +209,7 @@ func (c *Console) identify(v *visit) (bool, error) {
 		return false, v.see("login" + thenOf(v.r))
 	case err != nil:
 		return false, err
-	case v.who.Role < v.route.role, v.route.unlimited && v.who.Limits.Any():
+	case !v.route.lets(v.who):
 		return false, taxii.ErrForbidden
 	}
 	return true, nil

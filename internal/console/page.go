@@ -128,6 +128,9 @@ func (v *visit) query(name string) string { return v.r.URL.Query().Get(name) }
 // may tells whether the visitor has a role.
 func (v *visit) may(role taxii.Role) bool { return v.who.Role >= role }
 
+// administers tells whether the visitor is an administrator, without limits.
+func (v *visit) administers() bool { return v.may(taxii.RoleAdmin) && !v.who.Limits.Any() }
+
 // see sends the browser to another page, with a GET. The address is relative: what a proxy puts before it is not known.
 func (v *visit) see(page string) error {
 	if page == "" {
@@ -212,15 +215,15 @@ func (v *visit) view(title string, model any) view {
 	c := v.console
 	shown := view{
 		Page: v.route.path, Title: title, Organisation: c.Title, Consortium: c.Consortium, User: v.who.User, Request: v.id, Model: model, Sudo: v.sudo,
-		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.may(taxii.RoleAdmin) && !v.who.Limits.Any(),
-		Query: v.query("q"), Theme: v.theme(), Said: said(v.query("done")),
+		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.administers(),
+		Query: v.query("q"), Theme: v.theme(), Said: done[v.query("done")],
 	}
 	if v.who.Role == taxii.RoleNone {
 		return shown
 	}
 	shown.Role = v.who.Role.String()
-	for _, one := range routes() {
-		if one.menu == menuNone || one.hidden || one.role > v.who.Role || one.unlimited && v.who.Limits.Any() {
+	for _, one := range c.order {
+		if one.menu == menuNone || one.hidden || !one.lets(v.who) {
 			continue
 		}
 		if n := len(shown.Menu); n == 0 || shown.Menu[n-1].Name != one.menu.String() {
@@ -253,8 +256,6 @@ var done = map[string]string{
 	"admitted": "They are a member. Send them the invite: \"slnode consortium invite\" makes it.", "removed": "The membership has ended.",
 	"running": "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
 }
-
-func said(word string) string { return done[word] }
 
 // sorryModel is a page that says why there is no other.
 type sorryModel struct {

@@ -120,7 +120,7 @@ func (c *Console) getCollections(v *visit) error {
 	for _, one := range list {
 		model.Cost = max(model.Cost, one.CostMicroalgo)
 	}
-	if v.view("", nil).Admin {
+	if v.administers() {
 		all, err := c.Rooms.Sharing.Members(v.r.Context(), v.by())
 		if err != nil {
 			return err

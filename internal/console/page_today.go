@@ -54,7 +54,7 @@ type tallied struct {
 func (c *Console) getToday(v *visit) error {
 	var model todayModel
 	ctx := v.r.Context()
-	if v.view("", nil).Admin {
+	if v.administers() {
 		needs, err := c.Rooms.Today.Needs(ctx)
 		if model.Needs = needs; err != nil {
 			model.NeedsWrong = v.lacks("what waits for somebody", err)

@@ -17,6 +17,11 @@ type route struct {
 	post      handler // what a form does: it ends in [visit.see], so that reloading repeats nothing
 }
 
+// lets tells whether somebody may see the page.
+func (r route) lets(who taxii.Principal) bool {
+	return who.Role >= r.role && !(r.unlimited && who.Limits.Any())
+}
+
 // handler answers a request. Its error becomes a page.
 type handler func(*Console, *visit) error
 
