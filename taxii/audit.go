@@ -130,7 +130,7 @@ func (h *Handler) getAudit(x *exchange) error {
 		}
 		return out.WriteByte('\n')
 	})
-	if err = errors.Join(err, out.Flush()); err == nil && x.w.status == 0 {
+	if err = errors.Join(err, out.Flush()); err == nil && x.w.Status == 0 {
 		x.w.WriteHeader(http.StatusOK)
 	}
 	return err

@@ -3,10 +3,8 @@ package taxii
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 // error resource, and logs what came of it. No credential and no query string is logged.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
-		w:       &recorder{ResponseWriter: w},
+		w:       &door.Recorder{ResponseWriter: w},
 		control: http.NewResponseController(w),
 		id:      uuid.NewString(),
 	}
@@ -36,13 +34,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		took := time.Since(start)
 		h.logAccess(x, took, err)
 		if h.meter != nil {
-			h.meter.Served(x.r.Method, routeOf(x.r), x.w.status, took)
+			h.meter.Served(x.r.Method, routeOf(x.r), x.w.Status, took)
 		}
 	}()
-	err = h.run(x)
+	err = door.Safely(func() error { return h.run(x) })
 	switch {
 	case err == nil:
-	case x.w.status != 0, x.left(err):
+	case x.w.Status != 0, x.left(err):
 		// Either the client must see that its answer is not whole, or it is not there to see one.
 		panic(http.ErrAbortHandler)
 	default:
@@ -75,17 +73,8 @@ func (x *exchange) left(err error) bool {
 	return errors.Is(err, context.Canceled) && x.r.Context().Err() != nil
 }
 
-// run serves the request and makes a panic an error.
-func (h *Handler) run(x *exchange) (err error) {
-	defer func() {
-		switch thrown := recover(); thrown {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(thrown)
-		default:
-			err = fmt.Errorf("panic: %v\n%s", thrown, debug.Stack())
-		}
-	}()
+// run serves the request.
+func (h *Handler) run(x *exchange) error {
 	if h.hosts.Misdirected(x.r, !carriesCredentials(x.r)) {
 		return problemf(http.StatusMisdirectedRequest, "%s", door.Remedy(x.r))
 	}
@@ -98,7 +87,7 @@ func (h *Handler) run(x *exchange) (err error) {
 
 // exchange is one request and the answer to it.
 type exchange struct {
-	w       *recorder
+	w       *door.Recorder
 	r       *http.Request
 	control *http.ResponseController
 	id      string // stands in the log and in error resources
@@ -144,14 +133,14 @@ func (h *Handler) logAccess(x *exchange, took time.Duration, err error) {
 		slog.String("request_id", x.id),
 		slog.String("method", x.r.Method),
 		slog.String("path", path[:min(len(path), maxLoggedPath)]),
-		slog.Int("status", x.w.status),
-		slog.Int64("bytes", x.w.bytes),
+		slog.Int("status", x.w.Status),
+		slog.Int64("bytes", x.w.Bytes),
 		slog.Duration("took", took),
 		slog.String("user", x.who.User),
 		slog.String("remote", x.r.RemoteAddr),
 	}
 	level := slog.LevelDebug // what goes well is counted; who did what is in the audit log
-	if x.w.status >= http.StatusBadRequest {
+	if x.w.Status >= http.StatusBadRequest {
 		level = slog.LevelInfo
 	}
 	if err != nil && !x.left(err) && problemOf(err).status == http.StatusInternalServerError {
@@ -159,27 +148,4 @@ func (h *Handler) logAccess(x *exchange, took time.Duration, err error) {
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	h.log.LogAttrs(x.r.Context(), level, "http request", attrs...)
-}
-
-// recorder notes what is written to a client.
-type recorder struct {
-	http.ResponseWriter
-	status int // 0 until the answer has begun
-	bytes  int64
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	n, err := r.ResponseWriter.Write(p)
-	r.bytes += int64(n)
-	return n, err
 }

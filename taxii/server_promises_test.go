@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serviceledger/slnode/internal/door"
 )
 
 // unlimited is a store with one collection that may be read and written, or an error.
@@ -357,13 +359,13 @@ func TestTheLogTellsHowAnswersCameOut(t *testing.T) {
 	if got := line(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "status=500") || !strings.Contains(got, "the disk is gone") {
 		t.Error(got)
 	}
-	recorded := &recorder{ResponseWriter: httptest.NewRecorder()}
-	if n, err := recorded.Write([]byte("abc")); n != 3 || err != nil || recorded.status != http.StatusOK || recorded.bytes != 3 {
+	recorded := &door.Recorder{ResponseWriter: httptest.NewRecorder()}
+	if n, err := recorded.Write([]byte("abc")); n != 3 || err != nil || recorded.Status != http.StatusOK || recorded.Bytes != 3 {
 		t.Errorf("recorded %+v, %v", recorded, err)
 	}
 	recorded.WriteHeader(http.StatusTeapot)
-	if recorded.status != http.StatusOK {
-		t.Errorf("an answer that has begun becomes %d", recorded.status)
+	if recorded.Status != http.StatusOK {
+		t.Errorf("an answer that has begun becomes %d", recorded.Status)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/internal/waiting"
 )
 
@@ -279,7 +280,7 @@ func TestAStreamEndsWhenItsClientIsGone(t *testing.T) {
 	f := newFixture(t)
 	near, far := net.Pipe()
 	defer near.Close()
-	x := &exchange{w: &recorder{ResponseWriter: &pipeWriter{far}}}
+	x := &exchange{w: &door.Recorder{ResponseWriter: &pipeWriter{far}}}
 	x.r, _ = http.NewRequestWithContext(t.Context(), http.MethodGet, boxPath, nil)
 	x.control = http.NewResponseController(x.w.ResponseWriter)
 	f.post(indicator(1, 0))

@@ -18,10 +18,8 @@ package console
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -124,27 +122,18 @@ func (c *Console) Ticket() (string, error) {
 
 // ServeHTTP answers a request for [Prefix] or what is below it.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{console: c, w: &recorder{ResponseWriter: w}, r: r, id: uuid.NewString()}
+	v := &visit{console: c, w: &door.Recorder{ResponseWriter: w}, r: r, id: uuid.NewString()}
 	c.guard.headers(w.Header())
 	start := time.Now()
-	err := c.run(v)
+	err := door.Safely(func() error { return c.run(v) })
 	if err != nil {
 		err = c.sorry(v, err)
 	}
 	c.logAccess(v, time.Since(start), err)
 }
 
-// run answers, and makes a panic an error.
-func (c *Console) run(v *visit) (err error) {
-	defer func() {
-		switch thrown := recover(); thrown {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(thrown)
-		default:
-			err = fmt.Errorf("panic: %v\n%s", thrown, debug.Stack())
-		}
-	}()
+// run answers.
+func (c *Console) run(v *visit) error {
 	select {
 	case c.running <- struct{}{}:
 		defer func() { <-c.running }()
@@ -248,39 +237,16 @@ func (m *mounted) EndStreams() {
 func (c *Console) logAccess(v *visit, took time.Duration, err error) {
 	level, attrs := slog.LevelDebug, []slog.Attr{
 		slog.String("request_id", v.id), slog.String("method", v.r.Method), slog.String("route", Prefix+v.route.path),
-		slog.Int("status", v.w.status), slog.Duration("took", took), slog.String("user", v.who.User), slog.String("remote", v.r.RemoteAddr),
+		slog.Int("status", v.w.Status), slog.Duration("took", took), slog.String("user", v.who.User), slog.String("remote", v.r.RemoteAddr),
 	}
-	if v.w.status >= http.StatusBadRequest {
+	if v.w.Status >= http.StatusBadRequest {
 		level = slog.LevelInfo
 	}
-	if err != nil && v.w.status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	if err != nil && v.w.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
 		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
 	}
 	c.Log.LogAttrs(v.r.Context(), level, "console request", attrs...)
 	if c.Meter != nil {
-		c.Meter.Served(v.r.Method, Prefix+v.route.path, v.w.status, took)
+		c.Meter.Served(v.r.Method, Prefix+v.route.path, v.w.Status, took)
 	}
 }
-
-// recorder notes what is written to a browser.
-type recorder struct {
-	http.ResponseWriter
-	status int // 0 until the answer has begun
-}
-
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	return r.ResponseWriter.Write(p)
-}
-
-// Unwrap is for [http.ResponseController].
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

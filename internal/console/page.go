@@ -17,6 +17,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -105,7 +106,7 @@ func (p *pages) static(v *visit, name string) error {
 // visit is one request of a browser, and the answer to it.
 type visit struct {
 	console *Console
-	w       *recorder
+	w       *door.Recorder
 	r       *http.Request
 	id      string // stands in the log and on pages that report an error
 	route   route
@@ -307,7 +308,7 @@ func (v *visit) lacks(what string, err error) string {
 
 // sorry answers with what an error means. It returns the error for the log.
 func (c *Console) sorry(v *visit, err error) error {
-	if v.w.status != 0 || v.r.Context().Err() != nil {
+	if v.w.Status != 0 || v.r.Context().Err() != nil {
 		return err // there is an answer, or nobody to read one
 	}
 	title, model, _ := v.meaning(err)
