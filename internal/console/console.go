@@ -126,10 +126,14 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.guard.headers(w.Header())
 	start := time.Now()
 	err := door.Safely(func() error { return c.run(v) })
+	begun := v.w.Status != 0
 	if err != nil {
 		err = c.sorry(v, err)
 	}
 	c.logAccess(v, time.Since(start), err)
+	if err != nil && begun {
+		panic(http.ErrAbortHandler) // the browser must see that its answer is not whole
+	}
 }
 
 // run answers.
@@ -242,7 +246,8 @@ func (c *Console) logAccess(v *visit, took time.Duration, err error) {
 	if v.w.Status >= http.StatusBadRequest {
 		level = slog.LevelInfo
 	}
-	if err != nil && v.w.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	failed := v.w.Status >= http.StatusInternalServerError || v.w.Status == http.StatusOK // in the midst of the answer
+	if err != nil && failed && !errors.Is(err, context.Canceled) {
 		level, attrs = slog.LevelError, append(attrs, slog.Any("error", err))
 	}
 	c.Log.LogAttrs(v.r.Context(), level, "console request", attrs...)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/taxii"
@@ -30,6 +32,30 @@ func (b broken) Lookup(context.Context, By, []observable.Value) ([]Answer, error
 func (b broken) Newest(context.Context, By, int) ([]Recent, error) { return nil, b.err }
 func (b broken) Needs(context.Context) ([]Need, error)             { return nil, b.err }
 func (b broken) Spent(context.Context, int) ([]SpentDay, error)    { return nil, b.err }
+
+func (b broken) Latest(_ context.Context, _ time.Time, _, _ string, visit func(taxii.Event) bool) (bool, error) {
+	visit(taxii.Event{Name: "read"})
+	return false, b.err
+}
+
+func TestAFileThatIsNotWholeIsAborted(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	w := newWorld(t, func(config *Config) {
+		config.Rooms.Audit = broken{err: errors.New("the disk is gone")}
+		config.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	defer func() {
+		if thrown := recover(); thrown != http.ErrAbortHandler {
+			t.Errorf("thrown is %v", thrown)
+		}
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "the disk is gone") {
+			t.Errorf("the log has no reason: %s", &log)
+		}
+	}()
+	answer := w.ask("admin", "audit?format=csv", nil)
+	t.Errorf("it is answered with %d, %s", answer.Code, answer.Body)
+}
 
 func TestOnlyAdministratorsReadWhyAPartOfAPageFailed(t *testing.T) {
 	t.Parallel()
