@@ -52,15 +52,6 @@ type Wishes struct {
 	CreatedBy  string        // id of the organisation's identity; may be empty
 }
 
-// levelMarks are the marking definitions of TLP 2.0 (STIX 2.1 extension definition tlp-2.0 of OASIS).
-var levelMarks = map[string]string{
-	"clear": "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487", "green": "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
-	"amber": "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421", "amber+strict": "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
-}
-
-// redMarks are the markings TLP:RED of TLP 2.0 and TLP 1.
-var redMarks = []string{"marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1", "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
-
 var isRed = regexp.MustCompile(`(?i)\bTLP\s*[:\-]?\s*RED\b`)
 
 // TakeIn reads a paste: a STIX object, list or bundle, a table with commas or semicolons that has a column of values,
@@ -227,8 +218,8 @@ func indicator(v observable.Value, pattern string, r row, w Wishes) []byte {
 	if w.Days > 0 {
 		o["valid_until"] = w.Now.UTC().AddDate(0, 0, w.Days).Format("2006-01-02T15:04:05.000Z")
 	}
-	if mark := levelMarks[w.Level]; mark != "" {
-		o["object_marking_refs"] = []string{mark}
+	if level, err := stix.ParseLevel(w.Level); err == nil {
+		o["object_marking_refs"] = []string{level.Marking()}
 	}
 	if w.CreatedBy != "" {
 		o["created_by_ref"] = w.CreatedBy
@@ -345,7 +336,7 @@ func draftOf(raw json.RawMessage, w Wishes) Draft {
 	switch {
 	case err != nil:
 		d.Refused = name(err.Error())
-	case slices.ContainsFunc(read.Markings, func(id string) bool { return slices.Contains(redMarks, id) }),
+	case slices.ContainsFunc(read.Markings, func(id string) bool { return stix.KnownLevel(id) == stix.Red }),
 		slices.ContainsFunc(read.Labels, isRed.MatchString):
 		d.Refused = "TLP:RED can't go to a collection"
 	}

@@ -94,7 +94,7 @@ func TestAnIndicatorIsWhatWasWishedFor(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, got[0][key], want)
 		}
 	}
-	if got[1]["confidence"] != 70.0 || got[1]["name"] != "evil.example" || fmt.Sprint(got[1]["object_marking_refs"]) != "["+levelMarks["amber"]+"]" {
+	if got[1]["confidence"] != 70.0 || got[1]["name"] != "evil.example" || fmt.Sprint(got[1]["object_marking_refs"]) != "[marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421]" {
 		t.Errorf("the other is %v", got[1])
 	}
 	w.Level, w.Confidence, w.Days = "", -1, 0

@@ -55,6 +55,26 @@ type wellKnown struct {
 // definition.
 func IsWellKnownMarking(id string) bool { return wellKnownMarking(id) != nil }
 
+// KnownLevel is the TLP level of a marking that everybody knows by its id; 0 if it is none.
+func KnownLevel(id string) Level {
+	if known := wellKnownMarking(id); known != nil {
+		return known.level
+	}
+	return 0
+}
+
+// Marking is the id of TLP 2.0's definition of a level; "" if it is none.
+func (l Level) Marking() string { return tlp2Markings[l] }
+
+// tlp2Markings are the marking definitions of TLP 2.0 (STIX 2.1 extension definition tlp-2.0 of OASIS).
+var tlp2Markings = map[Level]string{
+	Clear:       "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
+	Green:       "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+	Amber:       "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
+	AmberStrict: "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003",
+	Red:         "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1",
+}
+
 func wellKnownMarking(id string) *wellKnown {
 	return wellKnownMarkings[strings.ToLower(id)]
 }
@@ -68,11 +88,11 @@ var wellKnownMarkings = byID(
 	tlp1("f88d31f6-486f-44da-b317-01333bde0b82", Amber, "amber"),
 	tlp1("5e57c739-391a-4eb3-b6be-7d15ca92d5ed", Red, "red"),
 
-	tlp2("94868c89-83c2-464b-929b-a1a8aa3c8487", Clear, "clear"),
-	tlp2("bab4a63c-aed9-4cf5-a766-dfca5abac2bb", Green, "green"),
-	tlp2("55d920b0-5e8b-4f79-9ee9-91f868d9b421", Amber, "amber"),
-	tlp2("939a9414-2ddd-4d32-a0cd-375ea402b003", AmberStrict, "amber+strict"),
-	tlp2("e828b379-4e03-4974-9ac4-e53a884c97c1", Red, "red"),
+	tlp2(Clear, "clear"),
+	tlp2(Green, "green"),
+	tlp2(Amber, "amber"),
+	tlp2(AmberStrict, "amber+strict"),
+	tlp2(Red, "red"),
 
 	wellKnown{id: "marking-definition--826578e1-40ad-459f-bc73-ede076f81f37", level: AmberStrict, name: AmberStrict.String()},
 	pap("4cdff7eb-acb8-543f-8573-829eb9fe8b34", "PAP:CLEAR"),
@@ -99,8 +119,8 @@ func tlp1(uuid string, level Level, name string) wellKnown {
 	}}
 }
 
-func tlp2(uuid string, level Level, name string) wellKnown {
-	return wellKnown{"marking-definition--" + uuid, level, level.String(), map[string]string{
+func tlp2(level Level, name string) wellKnown {
+	return wellKnown{level.Marking(), level, level.String(), map[string]string{
 		"created":    `"2022-10-01T00:00:00.000Z"`,
 		"extensions": `{"` + tlp2Extension + `":{"extension_type":"property-extension","tlp_2_0":"` + name + `"}}`,
 		"name":       `"TLP:` + strings.ToUpper(name) + `"`,
