@@ -252,12 +252,7 @@ func (o object) sentence(s Summary) string {
 	return ""
 }
 
-func objects(n int) string {
-	if n == 1 {
-		return "1 object"
-	}
-	return fmt.Sprintf("%s objects", thousands(int64(n)))
-}
+func objects(n int) string { return countOf(n, "object", "objects") }
 
 func with(what string, kinds []string) string {
 	if kinds := words(kinds); kinds != "" {
@@ -283,7 +278,7 @@ func between(what string, first, last time.Time) string {
 	case !first.IsZero() && !last.IsZero() && first.Format(day) != last.Format(day):
 		return fmt.Sprintf("%s, from %s to %s.", what, first.UTC().Format(day), last.UTC().Format(day))
 	case !first.IsZero():
-		return fmt.Sprintf("%s, on %s.", strings.Replace(what, "A ", "A ", 1), first.UTC().Format(day))
+		return fmt.Sprintf("%s, on %s.", what, first.UTC().Format(day))
 	case !last.IsZero():
 		return fmt.Sprintf("%s, last on %s.", what, last.UTC().Format(day))
 	}

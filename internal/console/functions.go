@@ -31,13 +31,8 @@ var functions = template.FuncMap{
 	"whole":  func(n int64) uint64 { return uint64(max(n, 0)) },
 	"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	"join":   func(list []string) string { return strings.Join(list, ", ") },
-	"count": func(n int, one, many string) string {
-		if n == 1 {
-			return "1 " + one
-		}
-		return fmt.Sprintf("%s %s", thousands(int64(n)), many)
-	},
-	"number": func(n int64) string { return thousands(n) },
+	"count":  countOf,
+	"number": thousands,
 	"ago":    func(t time.Time) string { return ago(time.Since(t)) },
 	"utc":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"minute": func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") },
@@ -68,6 +63,14 @@ func thousands(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+// countOf writes how many of something there are.
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(int64(n)) + " " + many
 }
 
 // ago says how long ago something was.

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -378,11 +377,11 @@ func (d *Drawing) line(from, to *DrawnNode) {
 
 // objectLink is the address of an object's page, with one neighbour opened.
 func objectLink(id, open string) string {
-	link := "object?id=" + url.QueryEscape(id)
+	address := link("object", "id", id, "open", open)
 	if open != "" {
-		link += "&open=" + url.QueryEscape(open) + "#around"
+		address += "#around"
 	}
-	return link
+	return address
 }
 
 func shortName(a Around, id string) string {

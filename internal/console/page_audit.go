@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"encoding/csv"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +29,8 @@ type auditModel struct {
 	Events      []string
 	Event, User string
 	Newer       bool   // this is not the first page
-	Older       string // the query of the next page, if there is any
-	CSV         string // the query of the file
+	Older       string // the next page, if there is any
+	CSV         string // the file
 }
 
 // auditLine is a line of the log, for people.
@@ -53,13 +52,7 @@ func (c *Console) getAudit(v *visit) error {
 	if v.query("format") == "csv" {
 		return c.auditCSV(v, before, event, user)
 	}
-	filter := url.Values{}
-	for key, value := range map[string]string{"event": event, "user": user} {
-		if value != "" {
-			filter.Set(key, value)
-		}
-	}
-	model := auditModel{Events: c.Rooms.Audit.Events(), Event: event, User: user, Newer: !before.IsZero()}
+	model := auditModel{Events: c.Rooms.Audit.Events(), Event: event, User: user, Newer: !before.IsZero(), CSV: link("audit", "event", event, "format", "csv", "user", user)}
 	more, err := c.Rooms.Audit.Latest(v.r.Context(), before, event, user, func(e taxii.Event) bool {
 		model.Lines = append(model.Lines, lineOf(e))
 		return len(model.Lines) < auditPage
@@ -68,21 +61,15 @@ func (c *Console) getAudit(v *visit) error {
 		return err
 	}
 	if n := len(model.Lines); more && n > 0 {
-		next := url.Values{"before": {model.Lines[n-1].At.UTC().Format(time.RFC3339Nano)}}
-		for key := range filter {
-			next.Set(key, filter.Get(key))
-		}
-		model.Older = next.Encode()
+		model.Older = link("audit", "before", model.Lines[n-1].At.UTC().Format(time.RFC3339Nano), "event", event, "user", user)
 	}
-	filter.Set("format", "csv")
-	model.CSV = filter.Encode()
 	return v.render("audit", model)
 }
 
 func lineOf(e taxii.Event) auditLine {
 	line := auditLine{At: e.Time, Event: e.Name, User: e.User, Role: e.Role, Credential: e.Credential, Where: e.Remote, Objects: e.Objects}
 	if e.UnixUser != "" {
-		line.Where = strings.TrimSpace("this machine, " + e.UnixUser)
+		line.Where = "this machine, " + e.UnixUser
 	}
 	var what []string
 	add := func(parts ...string) {
@@ -93,7 +80,7 @@ func lineOf(e taxii.Event) auditLine {
 	add(e.Subject)
 	add(e.Detail)
 	if e.Count > 0 {
-		add(strconv.Itoa(e.Count), strings.TrimSpace("objects"))
+		add(strconv.Itoa(e.Count), "objects")
 	}
 	if e.Failures > 0 {
 		add(strconv.Itoa(e.Failures), "refused")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -131,5 +130,5 @@ func (c *Console) postFeed(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.see("feed?name=" + url.QueryEscape(model.Name) + "&done=" + done)
+	return v.see(link("feed", "name", model.Name, "done", done))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ func (c *Console) postCollections(v *visit) error {
 	case begun || id == "":
 		return v.see("collections?done=begun")
 	}
-	return v.see("collection?id=" + url.QueryEscape(id) + "&done=made")
+	return v.see(link("collection", "id", id, "done", "made"))
 }
 
 type collectionModel struct {
@@ -189,7 +188,7 @@ func (c *Console) postCollection(v *visit) error {
 	if begun {
 		did = "begun"
 	}
-	return v.see("collection?id=" + url.QueryEscape(id) + "&done=" + did)
+	return v.see(link("collection", "id", id, "done", did))
 }
 
 // errUnknownForm is for a form that no page has.
@@ -231,7 +230,7 @@ func (c *Console) postMembers(v *visit) error {
 	case begun:
 		return v.see("members?done=begun")
 	}
-	return v.see("member?name=" + url.QueryEscape(asked.Organisation) + "&done=admitted")
+	return v.see(link("member", "name", asked.Organisation, "done", "admitted"))
 }
 
 type memberModel struct {
