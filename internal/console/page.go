@@ -242,11 +242,10 @@ func (v *visit) view(title string, model any) view {
 
 // theme is how this browser is to look.
 func (v *visit) theme() string {
-	cookie, err := v.r.Cookie(v.console.logins.cookie + "-theme")
-	if err != nil || cookie.Value != "dark" && cookie.Value != "light" {
-		return ""
+	if theme := v.remembered("theme"); theme == "dark" || theme == "light" {
+		return theme
 	}
-	return cookie.Value
+	return ""
 }
 
 // done is what a form did, in the address of the page that it leads to. A hostile address can't write there: what is

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"net/http"
 	"strings"
 
 	"github.com/serviceledger/slnode/taxii"
@@ -30,8 +29,8 @@ func (c *Console) getMe(v *visit) error {
 func (c *Console) postMe(v *visit) error {
 	switch v.form.Get("do") {
 	case "look":
-		c.remember(v, "-theme", v.form.Get("theme"))
-		c.remember(v, "-values", v.form.Get("values"))
+		v.remember("theme", v.form.Get("theme"))
+		v.remember("values", v.form.Get("values"))
 		return v.see("me?done=saved")
 	case "password":
 		if strings.HasPrefix(v.token, operatorToken) {
@@ -51,15 +50,5 @@ func (c *Console) postMe(v *visit) error {
 	return errUnknownForm
 }
 
-// remember keeps how a browser wants pages to look, in the browser.
-func (c *Console) remember(v *visit, what, word string) {
-	http.SetCookie(v.w, &http.Cookie{
-		Name: c.logins.cookie + what, Value: word, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.Clients.Secure(v.r), MaxAge: 400 * 24 * 3600,
-	})
-}
-
 // plain tells whether this browser wants values as they are, rather than defanged.
-func (v *visit) plain() bool {
-	cookie, err := v.r.Cookie(v.console.logins.cookie + "-values")
-	return err == nil && cookie.Value == "plain"
-}
+func (v *visit) plain() bool { return v.remembered("values") == "plain" }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -411,22 +410,4 @@ func (v *visit) answerJSON(model any) error {
 	v.w.Header().Set("Content-Type", "application/json")
 	v.send(data, nil)
 	return nil
-}
-
-// remember keeps a choice in the browser, for the next form.
-func (v *visit) remember(what, value string) {
-	http.SetCookie(v.w, &http.Cookie{Name: v.console.logins.cookie + "-" + what, Value: url.QueryEscape(value), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: v.console.Clients.Secure(v.r), MaxAge: 90 * 24 * 3600})
-}
-
-func (v *visit) remembered(what string) string {
-	cookie, err := v.r.Cookie(v.console.logins.cookie + "-" + what)
-	if err != nil {
-		return ""
-	}
-	value, err := url.QueryUnescape(cookie.Value)
-	if err != nil || len(value) > 100 {
-		return ""
-	}
-	return value
 }

@@ -73,18 +73,40 @@ func (l *logins) who(v *visit, clients Clients) (known bool, err error) {
 // carry gives a browser a login. The cookie has no Path: its default is the folder of the page that sets it, as the
 // browser sees it, whatever prefix a proxy puts before it.
 func (l *logins) carry(v *visit, token string) {
-	http.SetCookie(v.w, &http.Cookie{
-		Name: l.cookie, Value: token, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: v.console.Clients.Secure(v.r),
-	})
+	v.setCookie(http.Cookie{Name: l.cookie, Value: token})
 }
 
 // forget takes a login from a browser, if it has one.
 func (l *logins) forget(v *visit) {
 	if l.has(v.r) {
-		http.SetCookie(v.w, &http.Cookie{
-			Name: l.cookie, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: v.console.Clients.Secure(v.r),
-		})
+		v.setCookie(http.Cookie{Name: l.cookie, MaxAge: -1})
 	}
+}
+
+// setCookie sets a cookie that scripts do not see, and that forms of other sites do not send.
+func (v *visit) setCookie(c http.Cookie) {
+	c.HttpOnly, c.SameSite, c.Secure = true, http.SameSiteLaxMode, v.console.Clients.Secure(v.r)
+	http.SetCookie(v.w, &c)
+}
+
+// choiceTime is for how long a browser remembers what was chosen, in seconds.
+const choiceTime = 400 * 24 * 3600
+
+// remember keeps a choice in the browser: how pages look, or what the next form begins with.
+func (v *visit) remember(what, value string) {
+	v.setCookie(http.Cookie{Name: v.console.logins.cookie + "-" + what, Value: url.QueryEscape(value), MaxAge: choiceTime})
+}
+
+func (v *visit) remembered(what string) string {
+	cookie, err := v.r.Cookie(v.console.logins.cookie + "-" + what)
+	if err != nil {
+		return ""
+	}
+	value, err := url.QueryUnescape(cookie.Value)
+	if err != nil || len(value) > 100 {
+		return ""
+	}
+	return value
 }
 
 // issue makes a ticket.
