@@ -17,12 +17,11 @@ type meModel struct {
 	Operator    bool
 	Limited     bool
 	Read, Write []string
-	Plain       bool // values are shown as they are
 }
 
 func (c *Console) getMe(v *visit) error {
 	return v.render("me", meModel{
-		Operator: strings.HasPrefix(v.token, operatorToken), Limited: v.who.Limits.Any(), Read: v.who.Limits.Read, Write: v.who.Limits.Write, Plain: v.plain(),
+		Operator: strings.HasPrefix(v.token, operatorToken), Limited: v.who.Limits.Any(), Read: v.who.Limits.Read, Write: v.who.Limits.Write,
 	})
 }
 
@@ -30,7 +29,6 @@ func (c *Console) postMe(v *visit) error {
 	switch v.form.Get("do") {
 	case "look":
 		v.remember("theme", v.form.Get("theme"))
-		v.remember("values", v.form.Get("values"))
 		return v.see("me?done=saved")
 	case "password":
 		if strings.HasPrefix(v.token, operatorToken) {
@@ -49,6 +47,3 @@ func (c *Console) postMe(v *visit) error {
 	}
 	return errUnknownForm
 }
-
-// plain tells whether this browser wants values as they are, rather than defanged.
-func (v *visit) plain() bool { return v.remembered("values") == "plain" }
