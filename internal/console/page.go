@@ -152,6 +152,7 @@ type view struct {
 	Reader       bool // at least
 	Publisher    bool
 	Admin        bool // … without limits
+	Operator     bool // who has no password
 	Sudo         bool
 	Menu         []menuGroup
 	Theme        string // "light", "dark" or ""
@@ -216,7 +217,7 @@ func (v *visit) view(title string, model any) view {
 	c := v.console
 	shown := view{
 		Page: v.route.path, Title: title, Organisation: c.Title, Consortium: c.Consortium, User: v.who.User, Request: v.id, Model: model, Sudo: v.sudo,
-		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.administers(),
+		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.administers(), Operator: v.isOperator(),
 		Query: v.query("q"), Theme: v.theme(), Said: done[v.query("done")],
 	}
 	if v.who.Role == taxii.RoleNone {

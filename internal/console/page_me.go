@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"strings"
 
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -14,15 +13,12 @@ type Me interface {
 }
 
 type meModel struct {
-	Operator    bool
 	Limited     bool
 	Read, Write []string
 }
 
 func (c *Console) getMe(v *visit) error {
-	return v.render("me", meModel{
-		Operator: strings.HasPrefix(v.token, operatorToken), Limited: v.who.Limits.Any(), Read: v.who.Limits.Read, Write: v.who.Limits.Write,
-	})
+	return v.render("me", meModel{Limited: v.who.Limits.Any(), Read: v.who.Limits.Read, Write: v.who.Limits.Write})
 }
 
 func (c *Console) postMe(v *visit) error {
@@ -31,7 +27,7 @@ func (c *Console) postMe(v *visit) error {
 		v.remember("theme", v.form.Get("theme"))
 		return v.see("me?done=saved")
 	case "password":
-		if strings.HasPrefix(v.token, operatorToken) {
+		if v.isOperator() {
 			return &taxii.InvalidError{Reason: "An operator has no password: \"slnode console\" lets one in."}
 		}
 		if v.form.Get("new") != v.form.Get("again") {

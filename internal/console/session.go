@@ -23,6 +23,14 @@ const (
 // operatorToken begins the tokens of operators, who have no account: they are known for as long as the node runs.
 const operatorToken = "op_"
 
+// operator is who came with a ticket.
+func (c *Console) operator() taxii.Principal {
+	return taxii.Principal{User: "operator", Org: c.Organisation, Role: taxii.RoleAdmin, Credential: "the repository"}
+}
+
+// isOperator tells whether the visitor is one.
+func (v *visit) isOperator() bool { return strings.HasPrefix(v.token, operatorToken) }
+
 // logins knows what the node's accounts don't: tickets, operators who came with one, and whose password was given just
 // now. Secrets are kept as hashes, in memory.
 type logins struct {
@@ -58,11 +66,11 @@ func (l *logins) who(v *visit, clients Clients) (known bool, err error) {
 		return false, nil
 	}
 	v.token = cookie.Value
-	if strings.HasPrefix(v.token, operatorToken) {
+	if v.isOperator() {
 		if !l.good(l.operators, v.token) {
 			return false, nil
 		}
-		v.who = taxii.Principal{User: "operator", Org: v.console.Organisation, Role: taxii.RoleAdmin, Credential: "the repository"}
+		v.who = v.console.operator()
 	} else if v.who, err = clients.Who(v.r, v.token); err != nil {
 		return false, err
 	}
@@ -250,7 +258,7 @@ func (c *Console) postEnter(v *visit) error {
 		v.status = http.StatusForbidden
 		return v.render("enter", enterModel{Wrong: "This ticket was used already, or is older than a minute."})
 	}
-	v.who = taxii.Principal{User: "operator", Role: taxii.RoleAdmin, Credential: "the repository"}
+	v.who = c.operator()
 	c.Clients.Note(v.r, v.who, taxii.Event{Name: taxii.EventLogin, Detail: "with a ticket, for the console"})
 	c.logins.carry(v, token)
 	return v.see("./")
@@ -263,7 +271,7 @@ func (c *Console) postLogout(v *visit) error {
 	}
 	if known {
 		c.logins.end(v.token)
-		if strings.HasPrefix(v.token, operatorToken) {
+		if v.isOperator() {
 			c.Clients.Note(v.r, v.who, taxii.Event{Name: taxii.EventLogout})
 		} else if err := c.Clients.Leave(v.r, v.who, v.token); err != nil {
 			return err
@@ -276,12 +284,11 @@ func (c *Console) postLogout(v *visit) error {
 // sudoField is the field of a form with the password that is asked for once more.
 const sudoField = "sudo"
 
-// confirmModel asks for the password, with the form that it is for.
+// confirmModel asks for the password, with the form that it is for. An operator has none: another ticket will do.
 type confirmModel struct {
-	Action   string // where the form goes
-	Operator bool   // it is one, who has no password: another ticket will do
-	Wrong    string
-	Fields   []field
+	Action string // where the form goes
+	Wrong  string
+	Fields []field
 }
 
 type field struct{ Name, Value string }
@@ -291,11 +298,11 @@ func (c *Console) confirmed(v *visit) (bool, error) {
 	if v.sudo {
 		return true, nil
 	}
-	ask := confirmModel{Action: v.route.path, Operator: strings.HasPrefix(v.token, operatorToken)}
+	ask := confirmModel{Action: v.route.path}
 	if v.r.URL.RawQuery != "" {
 		ask.Action += "?" + v.r.URL.RawQuery
 	}
-	if password := v.form.Get(sudoField); password != "" && !ask.Operator {
+	if password := v.form.Get(sudoField); password != "" && !v.isOperator() {
 		err := c.Clients.Confirm(v.r, v.who, password)
 		wrong, is := attempt(err)
 		switch {
