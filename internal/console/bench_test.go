@@ -37,7 +37,7 @@ func BenchmarkAPage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	rows := searchModel{Facets: Question{Limit: 50}.facets(nil)}
+	rows := searchModel{Facets: Question{Limit: 50}.facets()}
 	for _, r := range someLibrary.rows(50) {
 		rows.Rows = append(rows.Rows, shown(r, ""))
 	}

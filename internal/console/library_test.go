@@ -83,7 +83,7 @@ func (l library) rows(n int) (rows []Row) {
 	kinds := []string{"indicator", "indicator", "indicator", "malware", "report", "indicator", "threat-actor", "campaign"}
 	for i := range n {
 		r := Row{ID: fmt.Sprintf("%s--%d", kinds[i%8], i), Type: kinds[i%8], Level: []string{"TLP:CLEAR", "TLP:GREEN", "TLP:AMBER"}[i%3], Member: []string{"bravo", "charlie", "alpha"}[i%5%3], Confidence: 40 + i*7%56,
-			Collection: "Energy Sharing", Added: l.at.Add(-time.Duration(i*i) * time.Minute), Cursor: fmt.Sprint(i)}
+			Collection: "Energy Sharing", Added: l.at.Add(-time.Duration(i*i) * time.Minute)}
 		switch r.Type {
 		case "indicator":
 			r.Name, r.State = "TarnLocker", []string{"in force", "in force", "in force", "expired", "revoked"}[i%5]
@@ -122,7 +122,7 @@ func (l library) List(_ context.Context, _ By, q Question) (Listing, error) {
 	if q.Text == "nothing" {
 		return Listing{}, nil
 	}
-	return Listing{Rows: l.rows(q.Limit), More: true}, nil
+	return Listing{Rows: l.rows(q.Limit), Next: fmt.Sprint(q.Limit - 1)}, nil
 }
 
 func (l library) Targets(context.Context, By) ([]Target, error) {

@@ -58,7 +58,6 @@ type Row struct {
 	State          string
 	Collection     string
 	Added          time.Time
-	Cursor         string // of the list, after this row
 }
 
 // Question is what a list is asked for. Empty fields do not restrict.
@@ -75,10 +74,9 @@ type Question struct {
 
 // Listing is a page of objects.
 type Listing struct {
-	Rows  []Row
-	More  bool
-	Note  string // what is to be known of it, such as that not all was looked at
-	Types []string
+	Rows []Row
+	Next string // the cursor of the next page, if there is any
+	Note string // what is to be known of it, such as that not all was looked at
 }
 
 // Rows of a page, and what a list of values has at most.
@@ -315,18 +313,17 @@ func (c *Console) list(v *visit, model searchModel) error {
 		model.Rows = append(model.Rows, shown(r, ""))
 	}
 	model.Note, model.Empty = found.Note, len(found.Rows) == 0
-	at := func(change ...string) string { return q.link(change...) }
-	if found.More && len(found.Rows) > 0 {
-		model.Next = at("before", found.Rows[len(found.Rows)-1].Cursor)
+	if found.Next != "" {
+		model.Next = q.link("before", found.Next)
 	}
 	if q.Before != "" {
-		model.First = at("before", "")
+		model.First = q.link("before", "")
 	}
-	model.CSV = at("format", "csv")
+	model.CSV = q.link("format", "csv")
 	for _, n := range []int{25, 50, 100} {
-		model.Sizes = append(model.Sizes, choice{strconv.Itoa(n), at("rows", strconv.Itoa(n), "before", ""), n == q.Limit})
+		model.Sizes = append(model.Sizes, choice{strconv.Itoa(n), q.link("rows", strconv.Itoa(n), "before", ""), n == q.Limit})
 	}
-	model.Facets = q.facets(found.Types)
+	model.Facets = q.facets()
 	return v.render("search", model)
 }
 
@@ -346,8 +343,11 @@ func (q Question) link(change ...string) string {
 	return link("search", fields...)
 }
 
+// someTypes are those that a list offers to be narrowed down by.
+var someTypes = []string{"indicator", "malware", "threat-actor", "campaign", "report", "vulnerability", "attack-pattern", "infrastructure", "sighting"}
+
 // facets are what a list can be narrowed down by, a link each.
-func (q Question) facets(types []string) []facet {
+func (q Question) facets() []facet {
 	of := func(called, parameter, here string, values []string, word func(string) string) facet {
 		f := facet{Name: called, Choices: []choice{{"all", q.link(parameter, "", "before", ""), here == ""}}}
 		if here != "" && !slices.Contains(values, here) {
@@ -358,11 +358,8 @@ func (q Question) facets(types []string) []facet {
 		}
 		return f
 	}
-	if len(types) == 0 {
-		types = []string{"indicator", "malware", "threat-actor", "campaign", "report", "vulnerability", "attack-pattern", "infrastructure", "sighting"}
-	}
 	list := []facet{
-		of("Type", "type", q.Type, types, typeWord),
+		of("Type", "type", q.Type, someTypes, typeWord),
 		of("Marking", "marking", q.Level, []string{"clear", "green", "amber", "amber+strict"}, strings.ToUpper),
 	}
 	if q.Member != "" {

@@ -262,12 +262,12 @@ func TestAnAccountWithLimitsFindsAndCountsNothingOutsideOfItsCollections(t *test
 		"a list": {func(by console.By) string {
 			found, err := w.shelf.find.List(ctx, by, console.Question{Limit: 50})
 			must(t, err)
-			return fmt.Sprint(len(found.Rows), found.More, found.Note)
+			return fmt.Sprint(len(found.Rows), found.Next != "", found.Note)
 		}, "7 false", "3 false"},
 		"a list of words": {func(by console.By) string {
 			found, err := w.shelf.find.List(ctx, by, console.Question{Text: "Cold Harbour", Limit: 50})
 			must(t, err)
-			return fmt.Sprint(len(found.Rows), found.More, found.Note)
+			return fmt.Sprint(len(found.Rows), found.Next != "", found.Note)
 		}, "1 false", "0 false"},
 		"what is around": {func(by console.By) string {
 			found, err := w.shelf.Around(ctx, by, id("malware", 1), 50)

@@ -67,12 +67,9 @@ func (f finder) List(ctx context.Context, by console.By, q console.Question) (co
 	if err != nil {
 		return console.Listing{}, err
 	}
-	listing := console.Listing{More: page.Next != ""}
+	listing := console.Listing{Next: page.Next}
 	for _, s := range page.Objects {
 		listing.Rows = append(listing.Rows, row(s))
-	}
-	if n := len(listing.Rows); n > 0 {
-		listing.Rows[n-1].Cursor = page.Next
 	}
 	if page.Narrow {
 		listing.Note = fmt.Sprintf("%d objects were looked at, and there may be more that fit. Narrow it down, by a type for example.", search.MaxCandidates)
