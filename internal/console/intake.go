@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/stix"
 )
@@ -352,6 +350,3 @@ func draftOf(raw json.RawMessage, w Wishes) Draft {
 	}
 	return d
 }
-
-// randomID is a random UUID.
-func randomID() string { return uuid.NewString() }

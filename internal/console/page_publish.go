@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -29,9 +31,8 @@ type Press interface {
 
 // Target is a collection that can be published in.
 type Target struct {
-	ID, Title, Level string   // Level is what unmarked objects have
-	Readers          []string // members that can read it now, beside this organisation
-	Closed           string   // why nobody can publish there now
+	ID, Title string
+	Closed    string // why nobody can publish there now
 }
 
 // Publication is what is to be published.
@@ -55,20 +56,17 @@ type ProgressLine struct {
 }
 
 type publishModel struct {
-	Targets  []Target
-	Members  []choice // Here: chosen
-	Chosen   Target
-	Paste    string
-	Level    string
-	Levels   []choice
-	Conf     []choice
-	Days     []choice
-	Name     string
-	Anyway   bool // as of [Publication]
-	Preview  *previewModel
-	Wrong    string
-	Progress *Progress
-	Status   string
+	Targets []Target
+	Members []choice // Here: chosen
+	Chosen  Target
+	Paste   string
+	Levels  []choice
+	Conf    []choice
+	Days    []choice
+	Name    string
+	Anyway  bool // as of [Publication]
+	Preview *previewModel
+	Wrong   string
 }
 
 // previewModel is what a paste would become. It is JSON for publish.js.
@@ -113,7 +111,7 @@ func (c *Console) getPublish(v *visit) error {
 // publishForm is the form with what was chosen.
 func (c *Console) publishForm(v *visit, form url.Values) (publishModel, error) {
 	ctx := v.r.Context()
-	model := publishModel{Paste: form.Get("paste"), Level: form.Get("level"), Name: form.Get("name"), Anyway: form.Get("anyway") != ""}
+	model := publishModel{Paste: form.Get("paste"), Name: form.Get("name"), Anyway: form.Get("anyway") != ""}
 	targets, err := c.Rooms.Press.Targets(ctx, v.by())
 	if err != nil {
 		return model, err
@@ -151,7 +149,7 @@ func (c *Console) publishForm(v *visit, form url.Values) (publishModel, error) {
 
 // wishes are what the form says.
 func (c *Console) wishes(form url.Values) Wishes {
-	w := Wishes{Level: form.Get("level"), Confidence: -1, Now: c.Now(), NewID: randomID}
+	w := Wishes{Level: form.Get("level"), Confidence: -1, Now: c.Now(), NewID: uuid.NewString}
 	if n, err := strconv.Atoi(firstOf(form.Get("confidence"), "70")); err == nil && n >= 0 && n <= 100 {
 		w.Confidence = n
 	}
@@ -225,7 +223,7 @@ func (c *Console) preview(v *visit, model publishModel, in Intake) (previewModel
 		}
 		p.Rows = append(p.Rows, row)
 	}
-	p.sumUp(model.Targets)
+	p.sumUp()
 	return p, nil
 }
 
@@ -312,7 +310,7 @@ func (c *Console) alreadyHere(v *visit, in Intake) (map[observable.Value]string,
 }
 
 // sumUp says in a sentence and on the button what would happen.
-func (p *previewModel) sumUp([]Target) {
+func (p *previewModel) sumUp() {
 	counts, cost := map[string]int{}, p.Extra
 	for _, row := range p.Rows {
 		counts[row.State]++

@@ -84,7 +84,6 @@ type Membership struct {
 	Consortium string
 	Governor   string
 	Governs    bool // this organisation may admit and remove
-	Stale      string
 	Members    []Member
 }
 
@@ -145,8 +144,7 @@ func (c *Console) postCollections(v *visit) error {
 
 type collectionModel struct {
 	Collection
-	History   []CollectionChange
-	Candidate []Member // who may be granted
+	History []CollectionChange
 }
 
 func (c *Console) getCollection(v *visit) error {
@@ -154,8 +152,7 @@ func (c *Console) getCollection(v *visit) error {
 	if err != nil {
 		return err
 	}
-	model := collectionModel{Collection: one, History: history}
-	return v.renderAs("collection", name(one.Title), model)
+	return v.renderAs("collection", name(one.Title), collectionModel{Collection: one, History: history})
 }
 
 func (c *Console) postCollection(v *visit) error {
