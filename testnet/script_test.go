@@ -24,7 +24,7 @@ func checkout(t *testing.T) string {
 	} {
 		must(t, os.Symlink(target, filepath.Join(dir, name)))
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin")+"/", "./cmd/devchain", "./cmd/testnet")
+	build := compile("-o", filepath.Join(dir, "bin")+"/", "./cmd/devchain", "./cmd/testnet")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the programs: %v: %s", err, out)
 	}

@@ -27,7 +27,7 @@ func lastRelease(t *testing.T) string {
 	if out, err := unpack.CombinedOutput(); err != nil {
 		t.Fatalf("unpacking %s: %v: %s", revision, err, out)
 	}
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "released"), "./cmd/slnode")
+	build := compile("-buildvcs=false", "-o", filepath.Join(dir, "released"), "./cmd/slnode")
 	build.Dir = dir
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v: %s", revision, err, out)

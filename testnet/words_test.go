@@ -102,6 +102,7 @@ func newReaders(t *testing.T) *readers {
 	w := &readers{t: t, network: &network{blockchain: newChain(t), t: t}, dir: t.TempDir(), names: map[string]*organisation{}}
 	must(t, os.Mkdir(filepath.Join(w.dir, "bin"), 0o700))
 	must(t, os.Symlink(slnode, filepath.Join(w.dir, "bin", "slnode")))
+	must(t, os.MkdirAll(filepath.Join(w.dir, "misp-warninglists", "lists", "tranco10k"), 0o700))
 	sample, err := os.ReadFile("../internal/stix/testdata/sample-bundle.json")
 	must(t, err)
 	key, err := age.GenerateHybridIdentity()
@@ -112,6 +113,7 @@ func newReaders(t *testing.T) *readers {
 		"sample-bundle.json": string(sample), "bundle.json": string(envelope(indicators(70, 3)...)), "password": "a password of opencti\n",
 		"report.json": string(envelope(strings.ReplaceAll(indicator(9), indicatorID(9), "indicator--99994cf0-c49f-435d-8a5e-fe37a6eb50b5"))),
 		"safe.key":    key.String() + "\n",
+		"misp-warninglists/lists/tranco10k/list.json": `{"name": "Much visited", "version": 1, "type": "hostname", "list": ["visited.example"]}`,
 	} {
 		must(t, os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o600))
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
-	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -108,8 +107,8 @@ func (b *foundation) mayFound(ctx context.Context) error {
 		return err
 	}
 	if funds.Amount < foundingNeeds {
-		return problem.Input(fmt.Errorf(poor+"; it has %s: send it at least %s more, then repeat the command",
-			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount)))
+		return fmt.Errorf(poor+"; it has %s: send it at least %s more, then repeat the command",
+			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount))
 	}
 	return nil
 }

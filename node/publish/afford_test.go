@@ -161,7 +161,7 @@ func TestTheLimitsOfThePipeline(t *testing.T) {
 		"objects sealed at once": {sealBatch, 256}, "bytes of them": {SealBytes, 16 << 20}, "bytes of fresh directories": {maxFresh, 32 << 20},
 		"batches looked at": {lookAhead, 16}, "blocks read one by one": {scanAtMost, 400}, "rounds between servers": {serversApart, 10},
 		"seconds until algod is asked": {int(Timeout / time.Second), 10}, "seconds of a long refusal": {int(longRefusal / time.Second), 30},
-		"the usual fee": {ledger.LowestFee, 1000},
+		"the usual fee": {int(ledger.LowestFee), 1000},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s: %d, want %d", name, c[0], c[1])
