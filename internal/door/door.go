@@ -1,6 +1,6 @@
 // Package door is what all HTTP listeners of the node have in common: a bound on their connections, so that nobody can
-// use up the files and the memory of the process, a look at the name that a browser calls them by, and a note of what was
-// answered.
+// use up the files and the memory of the process, a look at the name that a browser calls them by, and a note of what
+// was answered.
 package door
 
 import (

@@ -59,8 +59,8 @@ func (l *Ledger) waitAfter(ctx context.Context, round uint64) (uint64, error) {
 // patience is for how long a round is waited for by who looks again then: a chain without transactions may stand still.
 const patience = 5 * time.Second
 
-// AwaitRound returns as soon as there is a round after the given one, or after some seconds in any case: who waits for a
-// transaction looks for it then.
+// AwaitRound returns as soon as there is a round after the given one, or after some seconds in any case: who waits for
+// a transaction looks for it then.
 func AwaitRound(ctx context.Context, l interface {
 	WaitAfter(ctx context.Context, round uint64) (uint64, error)
 }, round uint64) error {

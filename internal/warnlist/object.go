@@ -38,8 +38,8 @@ func (b *benignOrNot) UnmarshalJSON(data []byte) error {
 }
 
 // Warnings gives the values of an indicator that are on lists, the gravest first, and tells whether it is mistaken:
-// whether one by which it says that something is malicious is on a hard one. Other objects, revoked ones, and those that call something
-// benign accuse nothing.
+// whether one by which it says that something is malicious is on a hard one. Other objects, revoked ones, and those
+// that call something benign accuse nothing.
 func (l *Lists) Warnings(object []byte) (list []Warning, mistaken bool) {
 	var a accusation
 	if json.Unmarshal(object, &a, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil || a.Type != "indicator" || a.Revoked ||
