@@ -32,10 +32,10 @@ type Standing string
 
 // The standings.
 const (
-	InForce  Standing = "in force"
-	NotYet   Standing = "not yet" // its valid_from is in the future
-	Expired  Standing = "expired" // its valid_until is over
-	Revoked  Standing = "revoked"
+	InForce Standing = "in force"
+	NotYet  Standing = "not yet" // its valid_from is in the future
+	Expired Standing = "expired" // its valid_until is over
+	Revoked Standing = "revoked"
 )
 
 // Summary says what one version of an object is. Everything but what is said to be proved is what its publisher wrote,
