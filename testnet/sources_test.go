@@ -26,7 +26,7 @@ func before(t testing.TB, server string) *gateway.Gateway {
 // noted gives the transactions of an account whose notes are of a kind, in the order of the chain.
 func (b *blockchain) noted(t testing.TB, account string, kind wire.Kind) (txids []string) {
 	t.Helper()
-	page, err := b.indexerClient(t).SearchForTransactions().AddressString(account).TxType("acfg").Do(t.Context())
+	page, err := b.indexerClient(t).SearchForTransactions().AddressString(account).Do(t.Context())
 	must(t, err)
 	slices.SortFunc(page.Transactions, func(x, y models.Transaction) int { return int(x.ConfirmedRound) - int(y.ConfirmedRound) })
 	for _, one := range page.Transactions {
