@@ -62,15 +62,18 @@ func (b *blockchain) records(t testing.TB, account string, consortium uint64) (t
 	return txids
 }
 
-// event gives where a transaction is on the chain.
-func (b *blockchain) event(t testing.TB, txid string) consortium.Position {
+// event gives where a transaction is on the chain, as soon as the indexer has it.
+func (b *blockchain) event(t testing.TB, txid string) (at consortium.Position) {
 	t.Helper()
-	page, err := b.indexerClient(t).SearchForTransactions().TXID(txid).Do(t.Context())
-	must(t, err)
-	if len(page.Transactions) != 1 {
-		t.Fatalf("the indexer has %d transactions %s", len(page.Transactions), txid)
-	}
-	return consortium.Position{Round: page.Transactions[0].ConfirmedRound, Intra: page.Transactions[0].IntraRoundOffset}
+	eventually(t, func() (bool, string) {
+		page, err := b.indexerClient(t).SearchForTransactions().TXID(txid).Do(t.Context())
+		must(t, err)
+		if len(page.Transactions) == 1 {
+			at = consortium.Position{Round: page.Transactions[0].ConfirmedRound, Intra: page.Transactions[0].IntraRoundOffset}
+		}
+		return at.Round > 0, "the indexer does not have " + txid
+	})
+	return at
 }
 
 func formatID(id uint64) string { return strconv.FormatUint(id, 10) }

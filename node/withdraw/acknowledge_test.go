@@ -48,16 +48,20 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 	alpha, bravo := peerOf(t, d.alpha), peerOf(t, d.bravo)
 	d.members = map[peer.ID]bool{alpha: true, "a stranger": true}
 	first, second := d.publishes(version{one, 1, here}), d.publishes(version{two, 1, here})
+	ask := func(what string, w *Withdrawer, want ...string) {
+		t.Helper()
+		nodetest.Must(t, w.askAround(t.Context()))
+		if asked := d.took(); !slices.Equal(asked, want) {
+			t.Errorf("%s: members are asked %q, want %q", what, asked, want)
+		}
+	}
 	w := d.withdrawer()
-	nodetest.Must(t, w.askAround(t.Context())) // nothing is withdrawn
+	ask("nothing is withdrawn", w)
 	for _, item := range []outbox.Item{first, second} {
 		_, err := w.beginAll(t.Context(), Selection{What: item.ObjectID})
 		nodetest.Must(t, err)
 	}
-	nodetest.Must(t, w.askAround(t.Context())) // nothing of that is on the chain
-	if asked := d.took(); len(asked) > 0 {
-		t.Errorf("members are asked %q too early", asked)
-	}
+	ask("nothing of that is on the chain", w)
 	if w.IsWithdrawn(p2p.Published{Asset: first.Asset}) {
 		t.Error("members are told of a withdrawal that the chain doesn't have")
 	}
@@ -70,13 +74,6 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 	}
 	if asked := d.took(); len(asked) > 0 {
 		t.Errorf("for what is in the view members are asked %q", asked)
-	}
-	ask := func(what string, w *Withdrawer, want ...string) {
-		t.Helper()
-		nodetest.Must(t, w.askAround(t.Context()))
-		if asked := d.took(); !slices.Equal(asked, want) {
-			t.Errorf("%s: members are asked %q, want %q", what, asked, want)
-		}
 	}
 	both := fmt.Sprint([]uint64{first.Asset, second.Asset})
 	ask("on the chain", w, "alpha "+both)
