@@ -262,9 +262,7 @@ func (n *Node) reclaim(ctx context.Context) error {
 
 // Close stops the IPFS node. Run must have returned.
 func (n *Node) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
-	defer cancel()
-	if err := n.host.Close(ctx); err != nil {
+	if err := n.host.Close(context.Background()); err != nil {
 		return fmt.Errorf("stopping IPFS: %w", err)
 	}
 	return nil
