@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -17,10 +18,20 @@ import (
 
 func listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
+// indexerClient asks the indexer, when it has the rounds that algod has now: nodes may have read them from the blocks.
 func (b *blockchain) indexerClient(t testing.TB) *indexer.Client {
 	t.Helper()
 	client, err := algorand.NewIndexer(b.direct.Indexer, b.IndexerToken)
 	must(t, err)
+	algod, err := algorand.NewAlgod(b.direct.Algod, b.AlgodToken)
+	must(t, err)
+	tip, err := algod.Status().Do(t.Context())
+	must(t, err)
+	eventually(t, func() (bool, string) {
+		health, err := client.HealthCheck().Do(t.Context())
+		must(t, err)
+		return health.Round >= tip.LastRound, fmt.Sprintf("the indexer is at round %d, algod at %d", health.Round, tip.LastRound)
+	})
 	return client
 }
 
@@ -62,18 +73,15 @@ func (b *blockchain) records(t testing.TB, account string, consortium uint64) (t
 	return txids
 }
 
-// event gives where a transaction is on the chain, as soon as the indexer has it.
-func (b *blockchain) event(t testing.TB, txid string) (at consortium.Position) {
+// event gives where a transaction is on the chain.
+func (b *blockchain) event(t testing.TB, txid string) consortium.Position {
 	t.Helper()
-	eventually(t, func() (bool, string) {
-		page, err := b.indexerClient(t).SearchForTransactions().TXID(txid).Do(t.Context())
-		must(t, err)
-		if len(page.Transactions) == 1 {
-			at = consortium.Position{Round: page.Transactions[0].ConfirmedRound, Intra: page.Transactions[0].IntraRoundOffset}
-		}
-		return at.Round > 0, "the indexer does not have " + txid
-	})
-	return at
+	page, err := b.indexerClient(t).SearchForTransactions().TXID(txid).Do(t.Context())
+	must(t, err)
+	if len(page.Transactions) != 1 {
+		t.Fatalf("the indexer has %d transactions %s", len(page.Transactions), txid)
+	}
+	return consortium.Position{Round: page.Transactions[0].ConfirmedRound, Intra: page.Transactions[0].IntraRoundOffset}
 }
 
 func formatID(id uint64) string { return strconv.FormatUint(id, 10) }
