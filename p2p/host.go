@@ -195,5 +195,6 @@ func (h *Host) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// closeTimeout bounds [Host.Close]. It takes some milliseconds, but on a busy machine: for that a node does not end badly.
+// closeTimeout bounds [Host.Close]. It takes some milliseconds, but on a busy machine: for that a node does not end
+// badly.
 const closeTimeout = 30 * time.Second

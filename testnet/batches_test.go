@@ -24,7 +24,8 @@ func (o *organisation) configure(from, to string) {
 	must(o.t, os.WriteFile(path, []byte(strings.Replace(string(data), from, to, 1)), 0o600))
 }
 
-// costOneNFT holds an account to have paid for one NFT, in microalgo. A private network may have paid rewards meanwhile.
+// costOneNFT holds an account to have paid for one NFT, in microalgo. A private network may have paid rewards
+// meanwhile.
 func costOneNFT(t *testing.T, before, after uint64) {
 	t.Helper()
 	if spent := before - after; spent > 101_000 || spent < 100_001 {
