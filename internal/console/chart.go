@@ -58,14 +58,40 @@ type Series struct {
 	Values []float64
 }
 
+// slot is what a bar stands for, in the table and below the bar.
+type slot struct{ Long, Short string }
+
 // barChart draws bars by day, of what each series has of it. Days and the values of each series have the same length;
 // the oldest is first. At most maxBars days are drawn, the last ones.
 func barChart(title, unit string, days []time.Time, series []Series) Figure {
 	from := max(0, len(days)-maxBars)
 	days = days[from:]
-	series = largest(series, from, len(days))
-	f := Figure{Title: title, Width: chartWidth, Height: chartHeight, Head: []string{"Day"}}
+	slots := make([]slot, len(days))
+	for i, day := range days {
+		slots[i] = slot{day.Format("2 Jan 2006"), day.Format("2 Jan")}
+	}
+	cut := make([]Series, len(series))
+	for i, s := range series {
+		cut[i] = Series{s.Name, s.Values[min(from, len(s.Values)):]}
+	}
+	f := bars(title, unit, "Day", slots, cut)
 	sums := make([]float64, len(days))
+	for _, s := range cut {
+		for d := range days {
+			if d < len(s.Values) && finite(s.Values[d]) {
+				sums[d] += max(0, s.Values[d])
+			}
+		}
+	}
+	f.Says = sumUp(days, sums, unit)
+	return f
+}
+
+// bars draws a bar for each slot, of what each series has of it; head is what the slots are.
+func bars(title, unit, head string, slots []slot, series []Series) Figure {
+	series = largest(series, len(slots))
+	f := Figure{Title: title, Width: chartWidth, Height: chartHeight, Head: []string{head}}
+	sums := make([]float64, len(slots))
 	for i, s := range series {
 		f.Legend = append(f.Legend, LegendEntry{Class: "f" + strconv.Itoa(i+1), Name: s.Name})
 		f.Head = append(f.Head, s.Name)
@@ -75,9 +101,9 @@ func barChart(title, unit string, days []time.Time, series []Series) Figure {
 	}
 	top, step := scale(sums)
 	f.ticks(0, top, step)
-	width := float64(chartWidth-chartLeft) / float64(max(1, len(days)))
-	for d, day := range days {
-		row := []string{day.Format("2 Jan 2006")}
+	width := float64(chartWidth-chartLeft) / float64(max(1, len(slots)))
+	for d, at := range slots {
+		row := []string{at.Long}
 		base := 0.0
 		for i, s := range series {
 			v := s.Values[d]
@@ -87,13 +113,12 @@ func barChart(title, unit string, days []time.Time, series []Series) Figure {
 			}
 			y0, y1 := ordinate(base, 0, top), ordinate(base+v, 0, top)
 			f.Bars = append(f.Bars, Bar{X: number(chartLeft + float64(d)*width + width*.1), Y: number(y1), Width: number(width * .8),
-				Height: number(max(.5, y0-y1)), Class: "f" + strconv.Itoa(i+1), Title: fmt.Sprintf("%s, %s: %s %s", day.Format("2 Jan"), s.Name, number(v), unit)})
+				Height: number(max(.5, y0-y1)), Class: "f" + strconv.Itoa(i+1), Title: fmt.Sprintf("%s, %s: %s %s", at.Short, s.Name, number(v), unit)})
 			base += v
 		}
 		f.Rows = append(f.Rows, row)
 	}
-	f.days(days, func(i int) float64 { return chartLeft + (float64(i)+.5)*width })
-	f.Says = sumUp(days, sums, unit)
+	f.names(slots, func(i int) float64 { return chartLeft + (float64(i)+.5)*width })
 	return f
 }
 
@@ -114,7 +139,7 @@ func sumUp(days []time.Time, sums []float64, unit string) string {
 
 // largest keeps the largest series in their order, and puts the others together. What isn't a number or is negative
 // counts as nothing.
-func largest(series []Series, from, days int) []Series {
+func largest(series []Series, slots int) []Series {
 	sum := func(s Series) (n float64) {
 		for _, v := range s.Values {
 			n += v
@@ -123,10 +148,10 @@ func largest(series []Series, from, days int) []Series {
 	}
 	var kept []Series
 	for _, s := range series {
-		values := make([]float64, days)
+		values := make([]float64, slots)
 		for d := range values {
-			if i := from + d; i < len(s.Values) && finite(s.Values[i]) {
-				values[d] = max(0, s.Values[i])
+			if d < len(s.Values) && finite(s.Values[d]) {
+				values[d] = max(0, s.Values[d])
 			}
 		}
 		kept = append(kept, Series{Name: name(s.Name), Values: values})
@@ -135,7 +160,7 @@ func largest(series []Series, from, days int) []Series {
 	if len(kept) <= maxSeries {
 		return kept
 	}
-	rest := Series{Name: fmt.Sprintf("%d others", len(kept)-maxSeries+1), Values: make([]float64, days)}
+	rest := Series{Name: fmt.Sprintf("%d others", len(kept)-maxSeries+1), Values: make([]float64, slots)}
 	for _, s := range kept[maxSeries-1:] {
 		for d, v := range s.Values {
 			rest.Values[d] += v
@@ -248,11 +273,11 @@ func (f *Figure) ticks(bottom, top, step float64) {
 	}
 }
 
-// days names some days below.
-func (f *Figure) days(days []time.Time, x func(int) float64) {
-	every := max(1, (len(days)+6)/7)
-	for i := (len(days) - 1) % every; i < len(days) && i >= 0; i += every {
-		f.Days = append(f.Days, Tick{At: number(min(x(i), chartWidth-20)), Text: days[i].Format("2 Jan")})
+// names names some slots below: the last one, and of the others as many as have room.
+func (f *Figure) names(slots []slot, x func(int) float64) {
+	every := max(1, (len(slots)+9)/10)
+	for i := (len(slots) - 1) % every; i < len(slots) && i >= 0; i += every {
+		f.Days = append(f.Days, Tick{At: number(min(x(i), chartWidth-20)), Text: slots[i].Short})
 	}
 }
 

@@ -78,6 +78,7 @@ type Console struct {
 	order   []route // of the menu
 	routes  map[string]route
 	running chan struct{} // a place for each request that is answered
+	streams chan struct{} // … and for each page that is told of news
 	ended   chan struct{} // is closed when streams are to end
 }
 
@@ -94,7 +95,7 @@ func New(c Config) (*Console, error) {
 	}
 	made := &Console{
 		Config: c, logins: newLogins(c.Node, c.Now), order: routes(), routes: map[string]route{},
-		running: make(chan struct{}, requestsAtOnce), ended: make(chan struct{}),
+		running: make(chan struct{}, requestsAtOnce), streams: make(chan struct{}, liveStreams), ended: make(chan struct{}),
 	}
 	var err error
 	if made.guard, err = newGuard(c.Hosts, c.Origins); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,9 @@ var functions = template.FuncMap{
 	"has": func(list []string, one string) bool {
 		return slices.Contains(list, one) || slices.Contains(list, "all")
 	},
-	"more":   func(list []string, shown int) int { return len(list) - shown },
+	"more":   func(list any, shown int) int { return reflect.ValueOf(list).Len() - shown },
+	"wide":   func(n int) int64 { return int64(n) },
+	"kind":   typeWord,
 	"whole":  func(n int64) uint64 { return uint64(max(n, 0)) },
 	"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	"join":   func(list []string) string { return strings.Join(list, ", ") },

@@ -30,8 +30,11 @@ func (b broken) Lookup(context.Context, By, []observable.Value) ([]Answer, error
 	return nil, b.err
 }
 func (b broken) Newest(context.Context, By, int) ([]Recent, error) { return nil, b.err }
-func (b broken) Needs(context.Context) ([]Need, error)             { return nil, b.err }
-func (b broken) Spent(context.Context, int) ([]SpentDay, error)    { return nil, b.err }
+func (b broken) Since(context.Context, By, time.Time, int) (Came, error) {
+	return Came{}, b.err
+}
+func (b broken) Needs(context.Context) ([]Need, error)          { return nil, b.err }
+func (b broken) Spent(context.Context, int) ([]SpentDay, error) { return nil, b.err }
 
 func (b broken) Latest(_ context.Context, _ time.Time, _, _ string, visit func(taxii.Event) bool) (bool, error) {
 	visit(taxii.Event{Name: "read"})
@@ -81,7 +84,7 @@ func TestOnlyAdministratorsReadWhyAPartOfAPageFailed(t *testing.T) {
 			var log bytes.Buffer
 			w := newWorld(t, func(config *Config) {
 				b := broken{someLibrary, room{}, c.err}
-				config.Rooms.Today, config.Rooms.Node, config.Rooms.Finder = b, b, b
+				config.Rooms.Today, config.Rooms.News, config.Rooms.Node, config.Rooms.Finder = b, b, b, b
 				config.Rooms.Library = b
 				config.Log = slog.New(slog.NewTextHandler(&log, nil))
 			})

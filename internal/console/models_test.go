@@ -7,6 +7,7 @@ var models = map[string]any{
 	"confirm": confirmModel{},
 	"sorry":   sorryModel{},
 	"today":   todayModel{},
+	"trends":  trendsModel{},
 
 	"collections": collectionsModel{},
 	"collection":  collectionModel{},

@@ -255,6 +255,7 @@ var done = map[string]string{
 	"saved": "Saved.", "made": "Made.", "ended": "Ended.", "begun": "It is on its way to the chain, and shows here when it is there. What keeps it, if anything does, stands under Outbox.",
 	"granted": "They can read it, as soon as their nodes have the key.", "revoked": "What comes from now on, they can't read.", "renewed": "A new key is in use from now on.",
 	"admitted": "They are a member. Send them the invite: \"slnode consortium invite\" makes it.", "removed": "The membership has ended.",
+	"added":   "It is there, and paused: test it, and then have it go on.",
 	"running": "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
 }
 

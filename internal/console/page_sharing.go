@@ -193,6 +193,7 @@ var errUnknownForm = &taxii.InvalidError{Reason: "There is no such form."}
 
 type membersModel struct {
 	Membership
+	Drawing *Drawing
 	Asked   *AdmissionRequest // who is to be admitted, to be confirmed
 	Request string
 }
@@ -202,7 +203,7 @@ func (c *Console) getMembers(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.render("members", membersModel{Membership: all})
+	return v.render("members", membersModel{Membership: all, Drawing: connections(all.Members)})
 }
 
 func (c *Console) postMembers(v *visit) error {

@@ -1,7 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,7 +37,13 @@ type Recent struct {
 	Added      time.Time
 }
 
-const newest = 20
+const (
+	newest     = 20
+	newsMost   = 5000                // objects that are counted since the last visit
+	visitPause = time.Hour           // after which a look is another visit
+	firstVisit = 24 * time.Hour      // what is counted for who comes for the first time
+	visitAge   = 31 * 24 * time.Hour // … and for who comes after a long time
+)
 
 // todayModel has parts that fail by themselves.
 type todayModel struct {
@@ -41,18 +52,22 @@ type todayModel struct {
 	State       *NodeState // for administrators
 	Newest      []Recent
 	NewestWrong string
-	Types       []tallied // of the newest
+	Since       time.Time // of the last visit
+	First       bool      // … there was none, or none for long
+	Came        Came
+	Types       []tallied // of what came since
 	Members     []tallied
+	Live        string // what tells of news
 }
 
 // tallied is how many of something there are.
 type tallied struct {
-	What string
-	N    int
+	What, Link string
+	N          int
 }
 
 func (c *Console) getToday(v *visit) error {
-	var model todayModel
+	model := todayModel{}
 	ctx := v.r.Context()
 	if v.administers() {
 		needs, err := c.Rooms.Today.Needs(ctx)
@@ -66,22 +81,50 @@ func (c *Console) getToday(v *visit) error {
 	list, err := c.Rooms.Today.Newest(ctx, v.by(), newest)
 	if model.Newest = list; err != nil {
 		model.NewestWrong = "The newest objects can't be read now. " + v.lacks("the newest objects", err)
+		return v.render("today", model)
 	}
+	last := time.UnixMicro(0)
 	for i := range list {
 		one := &list[i]
 		one.Name, one.Member, one.Collection = name(defang(one.Name)), name(one.Member), name(one.Collection)
-		model.Types, model.Members = counted(model.Types, one.Type), counted(model.Members, one.Member)
+		if one.Added.After(last) {
+			last = one.Added
+		}
 	}
+	model.Live = link("live", "after", fmt.Sprint(last.UnixMicro()))
+	model.Since, model.First = v.lastVisit()
+	if model.Came, err = c.Rooms.News.Since(ctx, v.by(), model.Since, newsMost); err != nil {
+		model.NewestWrong = "What came in since is not known now. " + v.lacks("what came in", err)
+	}
+	model.Types, model.Members = ranked(model.Came.Types, "type"), ranked(model.Came.Members, "member")
 	return v.render("today", model)
 }
 
-// counted counts one more.
-func counted(list []tallied, what string) []tallied {
-	for i := range list {
-		if list[i].What == what {
-			list[i].N++
-			return list
+// lastVisit is when somebody was here before, in this browser: it is kept there, so that a look changes nothing here.
+// Looks within an hour are one visit. first says that there was none, or none for a month.
+func (v *visit) lastVisit() (since time.Time, first bool) {
+	now := v.console.Now()
+	before, last := now.Add(-firstVisit), now
+	var known bool
+	if a, b, found := strings.Cut(v.remembered("visit"), " "); found {
+		x, errX := strconv.ParseInt(a, 10, 64)
+		y, errY := strconv.ParseInt(b, 10, 64)
+		if known = errX == nil && errY == nil && x <= y && y <= now.Unix() && y > now.Add(-visitAge).Unix(); known {
+			before, last = time.Unix(x, 0), time.Unix(y, 0)
 		}
 	}
-	return append(list, tallied{what, 1})
+	if known && now.Sub(last) > visitPause {
+		before = last
+	}
+	v.remember("visit", fmt.Sprintf("%d %d", before.Unix(), now.Unix()))
+	return before, !known
+}
+
+// ranked sorts what was counted: the most first.
+func ranked(counts map[string]int, parameter string) (list []tallied) {
+	for what, n := range counts {
+		list = append(list, tallied{name(what), link("search", parameter, what), n})
+	}
+	slices.SortFunc(list, func(a, b tallied) int { return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.What, b.What)) })
+	return list
 }

@@ -8,6 +8,8 @@ import "github.com/serviceledger/slnode/taxii"
 // administrator is shown the text, and everybody else that there was one.
 type Rooms struct {
 	Today   Today
+	News    News
+	Trends  Trends
 	Sharing Sharing
 	Access  Access
 	Audit   Audit

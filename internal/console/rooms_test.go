@@ -9,7 +9,7 @@ import (
 
 // testRooms answer as a node would that has a little of everything.
 func testRooms() Rooms {
-	return Rooms{Today: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary}
+	return Rooms{Today: room{}, News: room{}, Trends: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary}
 }
 
 // room is all of them.
@@ -23,6 +23,29 @@ func (room) Needs(context.Context) ([]Need, error) {
 
 func (room) Newest(context.Context, By, int) ([]Recent, error) {
 	return []Recent{{ID: "indicator--1", Type: "indicator", Name: "evil", Level: "amber", Member: "bravo", Collection: "Energy", Added: then}}, nil
+}
+
+func (room) Since(_ context.Context, by By, _ time.Time, most int) (Came, error) {
+	if by.Limits.Any() {
+		return Came{Objects: 1, Types: map[string]int{"indicator": 1}, Members: map[string]int{"bravo": 1}}, nil
+	}
+	return Came{Objects: 4, Types: map[string]int{"indicator": 3, "threat-actor": 1}, Members: map[string]int{"bravo": 3, "charlie": 1}, More: most < 4}, nil
+}
+
+func (room) Changed() <-chan struct{} { return nil }
+
+func (room) Arrivals(context.Context, By) (Arrivals, error) {
+	a := Arrivals{Members: map[string][]int{}, Types: map[string][]int{}, Waits: []Wait{{time.Second, 90}, {time.Minute, 9}, {0, 21}}}
+	for i := range 30 {
+		a.Days = append(a.Days, then.AddDate(0, 0, i))
+		for j, member := range []string{"alpha", "bravo", "charlie"} {
+			a.Members[member] = append(a.Members[member], (i*7+j*5)%11*(j+1))
+			a.All += (i*7 + j*5) % 11 * (j + 1)
+		}
+		a.Types["indicator"] = append(a.Types["indicator"], a.Members["charlie"][i])
+		a.Types["threat-actor"] = append(a.Types["threat-actor"], a.Members["alpha"][i]+a.Members["bravo"][i])
+	}
+	return a, nil
 }
 
 func (room) Collections(_ context.Context, by By) ([]Collection, error) {
@@ -124,6 +147,8 @@ func (room) Feeds(context.Context) ([]Feed, error) {
 func (room) TestFeed(context.Context, By, string) (FeedTrial, error) {
 	return FeedTrial{Reached: true}, nil
 }
+func (room) AddFeed(context.Context, By, NewFeed) error        { return nil }
+func (room) RemoveFeed(context.Context, By, string) error      { return nil }
 func (room) RunFeed(context.Context, By, string) error         { return nil }
 func (room) PauseFeed(context.Context, By, string, bool) error { return nil }
 

@@ -55,12 +55,14 @@ func routes() []route {
 		{path: "logout", title: "Log out", role: nobody, post: (*Console).postLogout},
 
 		{path: "", title: "Today", menu: menuIntelligence, role: reader, get: (*Console).getToday},
+		{path: "live", title: "Live", role: reader, get: (*Console).getLive},
 		{path: "search", title: "Search", menu: menuIntelligence, role: reader, body: 3 * maxBox, get: (*Console).getSearch, post: (*Console).postSearch},
 		{path: "object", title: "Object", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getObject},
 		{path: "object.json", title: "Object", role: reader, get: (*Console).getObjectJSON},
 		{path: "proof.json", title: "Proof", role: reader, get: (*Console).getProof},
 		{path: "publish", title: "Publish", menu: menuIntelligence, role: publisher, body: 3 * maxPaste, get: (*Console).getPublish, post: (*Console).postPublish},
 		{path: "published", title: "Published", menu: menuIntelligence, hidden: true, role: publisher, get: (*Console).getPublished},
+		{path: "trends", title: "Trends", menu: menuIntelligence, role: reader, get: (*Console).getTrends},
 		{path: "leave", title: "Leave the console", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getLeave},
 
 		{path: "collections", title: "Collections", menu: menuSharing, role: reader, writes: admin, sudo: true, get: (*Console).getCollections, post: (*Console).postCollections},
@@ -71,7 +73,7 @@ func routes() []route {
 		{path: "node", title: "Node", menu: menuNode, role: admin, unlimited: true, get: (*Console).getNode},
 		{path: "money", title: "Money", menu: menuNode, role: admin, unlimited: true, get: (*Console).getMoney},
 		{path: "outbox", title: "Outbox", menu: menuNode, role: admin, unlimited: true, get: (*Console).getOutbox},
-		{path: "feeds", title: "Feeds", menu: menuNode, role: admin, unlimited: true, get: (*Console).getFeeds},
+		{path: "feeds", title: "Feeds", menu: menuNode, role: admin, unlimited: true, sudo: true, get: (*Console).getFeeds, post: (*Console).postFeeds},
 		{path: "feed", title: "Feed", menu: menuNode, hidden: true, role: admin, unlimited: true, sudo: true, get: (*Console).getFeed, post: (*Console).postFeed},
 		{path: "access", title: "Access", menu: menuNode, role: admin, unlimited: true, sudo: true, get: (*Console).getAccess, post: (*Console).postAccess},
 		{path: "audit", title: "Audit log", menu: menuNode, role: admin, unlimited: true, get: (*Console).getAudit},

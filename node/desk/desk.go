@@ -5,8 +5,10 @@ package desk
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/node/arrivals"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -41,6 +43,7 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 
 func (d *Desk) rooms() console.Rooms {
 	find := newFinder(d.api)
-	return console.Rooms{Today: d, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d},
+	news := news{d, find, d.press.clients.Observer, &arrivals.Book{View: d.api.Repo.View, Now: time.Now}}
+	return console.Rooms{Today: d, News: news, Trends: news, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d},
 		Finder: find, Library: shelf{d, find}, Press: d.press}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/arrivals"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
@@ -77,6 +78,10 @@ func newWorld(t testing.TB) *world {
 	return &world{Desk: d, t: t, shelf: shelf{d, newFinder(api)}}
 }
 
+func (w *world) news() news {
+	return news{w.Desk, w.shelf.find, nil, &arrivals.Book{View: w.api.Repo.View, Now: time.Now}}
+}
+
 // atTheTip has followed the chain to its tip.
 type atTheTip struct{}
 
@@ -108,6 +113,8 @@ func (maker) Rotate(context.Context, string) (consortium.Collection, error) {
 type pump struct{ *feeds.Feeds }
 
 func (pump) RunSoon(string) error                   { return nil }
+func (pump) Add(config.Feed) (feeds.Info, error)    { return feeds.Info{}, nil }
+func (pump) Remove(string) error                    { return nil }
 func (pump) Pause(string, bool) (feeds.Info, error) { return feeds.Info{}, nil }
 
 // shower shows all that there is of an object, to whoever asks: what an account may see is the desk's business.
@@ -284,6 +291,16 @@ func TestAnAccountWithLimitsFindsAndCountsNothingOutsideOfItsCollections(t *test
 			must(t, err)
 			return fmt.Sprint(len(found))
 		}, "7", "3"},
+		"how many are new": {func(by console.By) string {
+			came, err := w.news().Since(ctx, by, time.Time{}, 50)
+			must(t, err)
+			return fmt.Sprint(came.Objects, came.More, came.Types["indicator"])
+		}, "7 false 2", "3 false 1"},
+		"what came by days": {func(by console.By) string {
+			a, err := w.news().Arrivals(ctx, by)
+			must(t, err)
+			return fmt.Sprint(a.All, len(a.Types), len(a.Members))
+		}, "8 5 1", "3 3 1"},
 		"an index in the making": {func(by console.By) string { return fmt.Sprint(strings.ContainsAny(waiting(by, false, 3, 9), "39")) }, "true", "false"},
 		"where to publish": {func(by console.By) string {
 			found, err := w.press.Targets(ctx, by)
@@ -343,6 +360,8 @@ func TestWhatIsDoneInTheConsoleStandsInTheAuditLogUnderTheUsersName(t *testing.T
 		{"grant", func() error { return two(w.Grant(ctx, anna, open, []string{"bravo"}, "", false)) }, false},
 		{"revoke", func() error { return two(w.Revoke(ctx, anna, open, []string{"bravo"})) }, false},
 		{"rotate", func() error { return two(w.RenewKey(ctx, anna, open)) }, false},
+		{"add-feed", func() error { return feedRoom{w.Desk}.AddFeed(ctx, anna, console.NewFeed{Name: "abuse"}) }, false},
+		{"remove-feed", func() error { return feedRoom{w.Desk}.RemoveFeed(ctx, anna, "abuse") }, false},
 		{"run-feed", func() error { return feedRoom{w.Desk}.RunFeed(ctx, anna, "abuse") }, false},
 		{"pause-feed", func() error { return feedRoom{w.Desk}.PauseFeed(ctx, anna, "abuse", true) }, false},
 		{"resume-feed", func() error { return feedRoom{w.Desk}.PauseFeed(ctx, anna, "abuse", false) }, false},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/console"
 	"github.com/serviceledger/slnode/internal/feed"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // feedRoom is what is pulled from elsewhere.
@@ -72,5 +73,23 @@ func (d feedRoom) PauseFeed(ctx context.Context, by console.By, name string, pau
 		event = "pause-feed"
 	}
 	d.api.Trail.Changed(as(ctx, by), event, "", []string{name}, err)
+	return told(err)
+}
+
+// AddFeed makes a feed, as the command does.
+func (d feedRoom) AddFeed(ctx context.Context, by console.By, n console.NewFeed) error {
+	_, err := d.api.Feeds.Add(config.Feed{
+		Name: n.Name, Kind: n.Kind, URL: n.URL, Collection: n.Collection, Into: n.Into, Interval: config.Duration{Duration: n.Every}, Paused: true,
+		User: n.User, Password: n.Password, Token: n.Token, APIKey: n.APIKey, Types: n.Types, Markings: n.Markings, Labels: n.Labels, MinConfidence: n.MinConfidence,
+		Unmarked: n.Unmarked, MaxObjects: n.MaxObjects, MaxALGO: n.MaxALGO,
+	})
+	d.api.Trail.Changed(as(ctx, by), "add-feed", "", []string{n.Name}, err)
+	return told(err)
+}
+
+// RemoveFeed ends a feed.
+func (d feedRoom) RemoveFeed(ctx context.Context, by console.By, name string) error {
+	err := d.api.Feeds.Remove(name)
+	d.api.Trail.Changed(as(ctx, by), "remove-feed", "", []string{name}, err)
 	return told(err)
 }

@@ -323,3 +323,37 @@ func TestAnObjectIsShownWithWhatIsAroundIt(t *testing.T) {
 		t.Errorf("%+v", list)
 	}
 }
+
+func TestWhatCameInIsCountedAsItIsListed(t *testing.T) {
+	w := newWorld(t)
+	w.add("ALPHA", collectionA, id("indicator", 1), says("ipv4-addr:value = '203.0.113.7'"))
+	before, err := w.Find(t.Context(), reader, Query{})
+	must(t, err)
+	w.add("ALPHA", collectionA, id("malware", 2), `"name":"Tarn"`)
+	w.add("BRAVO", collectionB, id("indicator", 3), says("ipv4-addr:value = '203.0.113.8'"))
+	w.add("BRAVO", collectionB, id("indicator", 1), says("ipv4-addr:value = '203.0.113.9'"))
+	withBoth := limited
+	withBoth.Limits = taxii.Limits{Read: []string{collectionB, "everything"}}
+	for _, c := range []struct {
+		who   taxii.Principal
+		after time.Time
+		most  int
+		want  string
+	}{
+		{reader, time.Time{}, 10, "3 false map[indicator:2 malware:1] map[ALPHA:2 BRAVO:1]"},
+		{reader, before.Objects[0].Added, 10, "2 false map[indicator:1 malware:1] map[ALPHA:1 BRAVO:1]"},
+		{reader, time.Time{}, 3, "3 false map[indicator:2 malware:1] map[ALPHA:2 BRAVO:1]"},
+		{reader, time.Time{}, 2, "2 true map[indicator:1 malware:1] map[ALPHA:1 BRAVO:1]"},
+		{limited, time.Time{}, 10, "2 false map[indicator:2] map[BRAVO:2]"},
+		{withBoth, time.Time{}, 10, "4 false map[indicator:3 malware:1] map[ALPHA:2 BRAVO:2]"},
+		{reader, time.Now().Add(time.Hour), 10, "0 false map[] map[]"},
+	} {
+		n, err := w.Since(t.Context(), c.who, c.after, c.most)
+		if got := fmt.Sprint(n.Objects, n.More, n.Types, n.Members); err != nil || got != c.want {
+			t.Errorf("%s is told %s, %v, want %s", c.who.User, got, err, c.want)
+		}
+	}
+	if _, err := w.Since(t.Context(), taxii.Principal{}, time.Time{}, 10); !errors.Is(err, taxii.ErrForbidden) {
+		t.Errorf("nobody is told %v", err)
+	}
+}

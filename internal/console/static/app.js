@@ -58,6 +58,7 @@ for (const button of document.querySelectorAll("[data-help]")) {
   button.addEventListener("click", () => help.showModal());
 }
 let here = -1;
+const main = (row) => row?.querySelector("th a[href]") ?? row?.querySelector("a[href]"); // where Enter leads
 const move = (step) => {
   const all = rows();
   if (!all.length) return;
@@ -65,7 +66,7 @@ const move = (step) => {
   here = Math.max(0, Math.min(all.length - 1, here + step));
   all[here].classList.add("here");
   all[here].scrollIntoView({ block: "nearest" });
-  (all[here].querySelector("a[href]") ?? all[here]).focus({ preventScroll: true });
+  (main(all[here]) ?? all[here]).focus({ preventScroll: true });
 };
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
@@ -83,7 +84,7 @@ document.addEventListener("keydown", (event) => {
       move(-1);
       break;
     case "c": {
-      const from = (row ?? document.querySelector("main")).querySelector("[data-copy]") ?? row?.querySelector("a[href]");
+      const from = (row ?? document.querySelector("main")).querySelector("[data-copy]") ?? main(row);
       if (from) copy(from);
       break;
     }
