@@ -1,22 +1,85 @@
 package console
 
 import (
+	"context"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
-// links gives the pages of the console that a page links to, without their parameters' repetitions.
+// TestTheConsoleInABrowser has one browser and one consortium for all.
+func TestTheConsoleInABrowser(t *testing.T) {
+	if os.Getenv("SLNODE_TEST_BROWSER") == "" {
+		t.Skip("SLNODE_TEST_BROWSER names no browser")
+	}
+	c := up(t)
+	chromium := start(t)
+	for _, one := range []struct {
+		says string
+		test func(*testing.T, *consortium, context.Context)
+	}{
+		{"AnalystsNeedFewClicks", testTasks},
+		{"TheKeyboardIsEnough", testKeyboard},
+		{"ItWorksWithoutJavaScript", testScriptless},
+		{"EveryPageIsQuietAccessibleAndFitsItsWindow", testPages},
+		{"WhatAMemberSendsThatWishesIllIsShownAndDoesNothing", testHostile},
+	} {
+		t.Run(one.says, func(t *testing.T) {
+			of := *c
+			of.t = t // who fails
+			one.test(t, &of, chromium)
+		})
+	}
+}
+
+// links gives the pages of the console that a page links to.
 const links = `[...document.querySelectorAll("a[href]")].map(a => new URL(a.getAttribute("href"), location).href)`
 
 // wide tells by how many pixels a page is wider than its window.
 const wide = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
 
-func TestEveryPageIsQuietAccessibleAndFitsItsWindow(t *testing.T) {
-	if os.Getenv("SLNODE_TEST_BROWSER") == "" {
-		t.Skip("SLNODE_TEST_BROWSER names no browser")
+// looker looks at pages.
+type looker struct {
+	*browser
+	axe string
+}
+
+// pass looks at the page that is open, loaded anew in both colours, in three widths.
+func (l looker) pass(name string) {
+	l.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{320, 800, 1440} {
+			l.look(scheme, width)
+			if width == 320 {
+				l.do(chromedp.Reload()) // in these colours from the beginning
+			}
+			if scheme == "light" {
+				l.fits(name, width)
+			}
+			l.shoot(strings.Join([]string{name, scheme, map[int64]string{320: "320", 800: "800", 1440: "1440"}[width]}, "-"))
+		}
+		if l.axe != "" {
+			for _, wrong := range l.violations(l.axe) {
+				l.t.Errorf("%s, %s: %s", name, scheme, wrong)
+			}
+		}
 	}
+	l.quiet(name)
+}
+
+// fits fails if the page is wider than its window.
+func (b *browser) fits(name string, width int64) {
+	b.t.Helper()
+	over := 0
+	if b.ask(wide, &over); over > 0 {
+		b.t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
+	}
+}
+
+func testPages(t *testing.T, c *consortium, chromium context.Context) {
 	axe := ""
 	if path := os.Getenv("SLNODE_TEST_AXE"); path != "" {
 		data, err := os.ReadFile(path)
@@ -25,53 +88,36 @@ func TestEveryPageIsQuietAccessibleAndFitsItsWindow(t *testing.T) {
 		}
 		axe = string(data)
 	}
-	c := up(t)
-	address := c.ticket()
-	base, err := url.Parse(c.base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := open(t, base.Host)
+	alpha := c.member(1)
+	l := looker{open(t, chromium, alpha.url), axe}
 	visit := func(name, address string) {
 		t.Helper()
-		for _, scheme := range []string{"light", "dark"} {
-			for _, width := range []int64{320, 800, 1440} {
-				if scheme == "dark" && width == 800 {
-					continue
-				}
-				b.look(scheme, width)
-				b.goTo(address)
-				over := 0
-				b.ask(wide, &over)
-				if over > 0 {
-					t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
-				}
-				b.shoot(strings.Join([]string{name, scheme, map[int64]string{320: "320", 800: "800", 1440: "1440"}[width]}, "-"))
-			}
-			if axe != "" {
-				for _, wrong := range b.violations(axe) {
-					t.Errorf("%s, %s: %s", name, scheme, wrong)
-				}
-			}
-		}
-		for _, wrong := range b.said() {
-			t.Errorf("%s: %s", name, wrong)
+		l.goTo(address)
+		l.pass(name)
+	}
+	ticket := alpha.ticket()
+	visit("login", alpha.console()+"login")
+	visit("enter", ticket)
+	l.leads(press("main form button"))
+	l.until(`location.pathname === "/-/"`)
+	l.said() // the favicon of a page that was left
+	seen := l.crawl(alpha.console())
+	for _, name := range []string{"today", "search", "object", "publish", "collections", "collection", "members", "member", "node", "money", "outbox", "feeds", "access", "audit", "me"} {
+		if !seen[name] {
+			t.Errorf("no link leads to %s", name)
 		}
 	}
-	visit("login", c.base+"login")
-	visit("enter", address)
-	b.goTo(address)
-	b.do(click("main form button"))
-	b.until(`location.pathname.endsWith("/-/") && document.readyState === "complete"`)
-	b.said() // the favicon of a page that was left
+}
 
-	// From the first page everything is found by following links.
-	seen, next := map[string]bool{}, []string{c.base}
+// crawl looks at a page of each kind that is found by following links.
+func (l looker) crawl(first string) map[string]bool {
+	l.t.Helper()
+	seen, next := map[string]bool{}, []string{first}
 	for len(next) > 0 && len(seen) < 40 {
 		address := next[0]
 		next = next[1:]
 		at, err := url.Parse(address)
-		if err != nil || at.Host != base.Host || !strings.HasPrefix(at.Path, "/-/") {
+		if err != nil || at.Host != l.host || !strings.HasPrefix(at.Path, "/-/") {
 			continue
 		}
 		name := strings.TrimPrefix(at.Path, "/-/")
@@ -82,17 +128,13 @@ func TestEveryPageIsQuietAccessibleAndFitsItsWindow(t *testing.T) {
 			continue // a file, or a page of the same kind
 		}
 		seen[name] = true
-		if b.saves(address) {
+		if l.saves(address) {
 			continue // a file
 		}
-		visit(name, address)
+		l.pass(name)
 		var found []string
-		b.ask(links, &found)
+		l.ask(links, &found)
 		next = append(next, found...)
 	}
-	for _, name := range []string{"today", "collections", "collection", "members", "member", "node", "money", "outbox", "feeds", "access", "audit", "me"} {
-		if !seen[name] {
-			t.Errorf("no link leads to %s", name)
-		}
-	}
+	return seen
 }

@@ -32,7 +32,13 @@ if (bar?.dataset.live) {
     clearTimeout(timer);
     source?.close();
   };
+  // A browser has few connections to one host: a page that nobody looks at holds none.
+  const turn = () => {
+    rest();
+    if (!document.hidden) listen();
+  };
   addEventListener("pagehide", rest);
-  addEventListener("pageshow", (event) => event.persisted && listen());
-  listen();
+  addEventListener("pageshow", (event) => event.persisted && turn());
+  document.addEventListener("visibilitychange", turn);
+  turn();
 }
