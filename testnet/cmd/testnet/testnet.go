@@ -34,7 +34,7 @@ type testnet struct {
 
 const (
 	chainName = "chain"
-	patience  = time.Minute      // for what comes in a second on a machine that has nothing else to do
+	patience  = 5 * time.Minute  // for what comes in a second on a machine that has nothing else to do
 	goodbye   = 10 * time.Second // what a process has to end after SIGTERM
 )
 
