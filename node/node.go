@@ -70,6 +70,7 @@ type Node struct {
 	withdrawer *withdraw.Withdrawer
 	replacer   *withdraw.Replacer
 	releaser   *withdraw.Releaser
+	retainer   *withdraw.Retainer
 	owner      *collections.Owner
 	publisher  *accept.Publisher
 	members    *members.Registrar
@@ -166,7 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"serving webhooks": n.webhooks.Run, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
-		"making the indexes": n.repo.Find.Run,
+		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {

@@ -151,6 +151,7 @@ func (n *Node) wireTasks() error {
 	n.releaser = &withdraw.Releaser{
 		Outbox: outbox, View: view, State: n.state, After: n.repo.Config.Publish.ReleaseAfter.Duration, Log: n.log,
 	}
+	n.retainer = withdraw.NewRetainer(n.withdrawer, n.repo.Config, money.Account{Ledger: n.ledger, Terms: n.terms, State: n.state}, n.clock.Condition, n.trail)
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
 		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,
@@ -196,7 +197,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -86,6 +87,7 @@ func printStatus(w io.Writer, s health.Status) {
 	printDaemon(w, s)
 	printPublishing(w, s)
 	printLimits(w, s)
+	printRetention(w, s.Retention)
 	printFollowing(w, s)
 	printStores(w, s)
 	printOutside(w, s)
@@ -148,6 +150,26 @@ func printLimits(w io.Writer, s health.Status) {
 	for _, use := range s.Money.Limits {
 		fmt.Fprintf(w, "limit\t%s\n", oneLine(printable(use.String())))
 	}
+}
+
+func printRetention(w io.Writer, r *withdraw.Retention) {
+	if r == nil {
+		fmt.Fprintf(w, "retention\toff: what has expired stays until it is withdrawn\n")
+		return
+	}
+	where, flag := "", ""
+	if len(r.Collections) > 0 {
+		where = " in " + strings.Join(r.Collections, ", ")
+		flag = " --collection " + r.Collections[0]
+	}
+	if !r.Records {
+		flag += " --no-records"
+	}
+	text := fmt.Sprintf("what expired more than %s ago is withdrawn%s; %d of %d objects today", r.After, where, r.Today, r.Most)
+	if r.Rests {
+		text += ", the rest another day"
+	}
+	fmt.Fprintf(w, "retention\t%s%s; \"slnode withdraw --expired=%s%s --dry-run\" shows what there is\n", oneLine(text), since(r.Condition), r.After, flag)
 }
 
 func printFollowing(w io.Writer, s health.Status) {

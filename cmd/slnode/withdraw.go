@@ -31,8 +31,9 @@ stays on the chain: that it was published and withdrawn, and when. What can't be
 systems made, and a node that does not follow the protocol. "slnode show" tells which members have acknowledged.
 
 Many objects are withdrawn together: those that are named, or all that are of a --type, were published before --older-than,
-whose valid_until is over (--expired), or that are in a --collection; where several are said, all of them apply. A batch of
-which everything goes is withdrawn by destroying its one NFT. They go in groups of 16, and it says how far it is; when it is
+whose valid_until is over (--expired, or --expired=30d for so long), or that are in a --collection; where several are said,
+all of them apply. Of an object that has expired all versions go: the newest decides. A batch of which everything goes is
+withdrawn by destroying its one NFT; --no-records leaves out what would take a record instead. They go in groups of 16, and it says how far it is; when it is
 interrupted, what was begun is done by the daemon, and the same command goes on with the rest. --dry-run counts them, and
 says what it costs and what comes back.`,
 		Example: `  slnode withdraw --expired --type indicator --dry-run
@@ -42,7 +43,7 @@ says what it costs and what comes back.`,
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 && !many.DryRun && !choice.any() {
+			if len(args) == 1 && !many.DryRun && !choice.any() && !many.NoRecords {
 				one.What = args[0]
 				return a.withdrawOne(c, one, agreed)
 			}
@@ -56,7 +57,9 @@ says what it costs and what comes back.`,
 	f.StringVar(&one.Collection, "collection", "", "only in the collection with this `id` or alias")
 	f.StringSliceVar(&choice.types, "type", nil, "all objects of a STIX `type`; may be repeated")
 	f.StringVar(&choice.older, "older-than", "", "all that was published before a `date`, or longer ago than 90d or 36h")
-	f.BoolVar(&choice.expired, "expired", false, "all whose valid_until is over")
+	f.StringVar(&choice.expired, "expired", "", "all whose valid_until is over, or has been for a `time` such as 30d or 36h")
+	f.Lookup("expired").NoOptDefVal = "0s"
+	f.BoolVar(&choice.noRecords, "no-records", false, "leave out what takes a record to withdraw, which locks 0.1 ALGO")
 	f.BoolVar(&choice.dry, "dry-run", false, "count them, and say what it costs and brings back")
 	agreed = asks(c)
 	f.BoolVar(&one.OnlyThis, "only-this-version", false, "what the transaction published alone, though another member's version is served as the object then")
@@ -104,24 +107,28 @@ func collectionOf(ctx context.Context, client *control.Client, name *string) err
 
 // choiceFlags are what is said of many objects.
 type choiceFlags struct {
-	types   []string
-	older   string
-	expired bool
-	dry     bool
+	types     []string
+	older     string
+	expired   string
+	noRecords bool
+	dry       bool
 }
 
-func (f choiceFlags) any() bool { return len(f.types) > 0 || f.older != "" || f.expired }
+func (f choiceFlags) any() bool { return len(f.types) > 0 || f.older != "" || f.expired != "" }
 
 func (f choiceFlags) read(named []string, collection string, now time.Time) (choice withdraw.Choice, err error) {
-	choice = withdraw.Choice{Named: named, Collection: collection, Types: f.types, DryRun: f.dry}
+	choice = withdraw.Choice{Named: named, Collection: collection, Types: f.types, DryRun: f.dry, NoRecords: f.noRecords}
 	if len(named) == 0 && !f.any() && collection == "" {
 		return choice, fmt.Errorf("%w: name objects, or say --type, --older-than, --expired or --collection", errUsage)
 	}
-	if f.expired {
-		choice.Expired = now.UTC()
-	}
-	if f.older != "" {
-		if choice.Before, err = longAgo(f.older, now); err != nil {
+	for _, one := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"expired", f.expired, &choice.Expired}, {"older-than", f.older, &choice.Before}} {
+		if one.text == "" {
+			continue
+		}
+		if *one.at, err = longAgo(one.flag, one.text, now); err != nil {
 			return choice, err
 		}
 	}
@@ -129,7 +136,7 @@ func (f choiceFlags) read(named []string, collection string, now time.Time) (cho
 }
 
 // longAgo reads a date or time, or how long ago it was: 90d, 36h.
-func longAgo(text string, now time.Time) (time.Time, error) {
+func longAgo(flag, text string, now time.Time) (time.Time, error) {
 	if at, err := parseDate(text); err == nil {
 		return at, nil
 	}
@@ -140,7 +147,7 @@ func longAgo(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%w: --older-than %q is neither a date nor a time such as 90d or 36h", errUsage, text)
+		return time.Time{}, fmt.Errorf("%w: --%s: %q is neither a date nor a time such as 90d or 36h", errUsage, flag, text)
 	}
 	return now.Add(-d).UTC(), nil
 }

@@ -89,7 +89,7 @@ func (p *Publisher) target(c taxii.Collection) (consortium.Collection, error) {
 
 // Accept takes the good ones of the objects in, as a client posts them. It gives the id of their status.
 func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (string, error) {
-	id, refused, err := p.accept(who, c, into, a, terms{p.Anchor, p.quota(who), false})
+	id, refused, err := p.accept(who, c, into, a, terms{p.Anchor, p.Terms.Quota(who.User), false})
 	p.Outbox.Stages.Refused(stages.Own, refused)
 	return id, err
 }
@@ -97,16 +97,8 @@ func (p *Publisher) Accept(who taxii.Principal, c taxii.Collection, into consort
 // AcceptAs takes the good ones in, and says how they go onto the chain. What it refuses counts where it comes from.
 // Where not all that a day may bring is enough for them, it is a [taxii.LimitError], and they are to come again.
 func (p *Publisher) AcceptAs(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition, as outbox.Anchor) (string, error) {
-	id, _, err := p.accept(who, c, into, a, terms{as, p.Terms.QuotaOfAll(), true})
+	id, _, err := p.accept(who, c, into, a, terms{as, p.Terms.Quota(who.User), true})
 	return id, err
-}
-
-// quota is what a day may bring by a client.
-func (p *Publisher) quota(who taxii.Principal) daybook.Quota {
-	if who.User == auditlog.Operator {
-		return p.Terms.QuotaOfAll()
-	}
-	return p.Terms.Quota(who.User)
 }
 
 // terms are how a request is taken in.

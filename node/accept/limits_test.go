@@ -104,7 +104,7 @@ func TestWhatALimitRefusesStaysTakenBack(t *testing.T) {
 		}
 	}
 	back := func() bool {
-		back, err := withdraw.IsTakenBack(w.R.Outbox, w.Collection, firstID)
+		back, err := withdraw.KeepsOut(w.R.Outbox, w.Collection, firstID, nil, time.Now())
 		nodetest.Must(t, err)
 		return back
 	}

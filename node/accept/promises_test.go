@@ -332,7 +332,7 @@ func TestWhatIsPostedAgainIsNotTakenBackAnyMore(t *testing.T) {
 	nodetest.Must(t, err)
 	back := func() bool {
 		t.Helper()
-		back, err := withdraw.IsTakenBack(w.R.Outbox, w.Collection, firstID)
+		back, err := withdraw.KeepsOut(w.R.Outbox, w.Collection, firstID, nil, time.Now())
 		nodetest.Must(t, err)
 		return back
 	}

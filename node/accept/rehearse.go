@@ -100,7 +100,7 @@ type newObject struct{ at, size int }
 func (b *Batch) foreseeCosts(who taxii.Principal, fresh []newObject, batched bool) (cost costs, err error) {
 	cost = costs{as: b.Anchor, pays: map[int]bool{}}
 	var tally *daybook.Tally
-	if quota := b.quota(who); !quota.IsNone() && b.Book != nil {
+	if quota := b.Terms.Quota(who.User); !quota.IsNone() && b.Book != nil {
 		if tally, err = b.Book.Tally(quota, who.User, daybook.DayOf(time.Now())); err != nil {
 			return cost, err
 		}

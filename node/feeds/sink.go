@@ -213,20 +213,21 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 			return feed.Verdict{Known: true}, nil
 		}
 	}
-	back, err := s.tookBack(into, object.ID)
+	back, err := s.tookBack(into, object)
 	if err == nil && back {
 		v.Refused = backReason
 	}
 	return v, err
 }
 
-// tookBack reports whether this organisation took a version of an object back, and has none that is to stay.
-func (s *sink) tookBack(into consortium.Collection, id string) (bool, error) {
-	back, err := withdraw.IsTakenBack(s.Publisher.Outbox.Outbox, into.ID, id)
+// tookBack reports whether this organisation took a version of an object back, and has none that is to stay. What it took
+// back as it had expired comes again when it is valid again.
+func (s *sink) tookBack(into consortium.Collection, object *stix.Object) (bool, error) {
+	back, err := withdraw.KeepsOut(s.Publisher.Outbox.Outbox, into.ID, object.ID, object.Raw, time.Now())
 	if err != nil || !back {
 		return false, err
 	}
-	kept, err := (&accept.Batch{Publisher: s.Publisher, Into: into}).InForce(id)
+	kept, err := (&accept.Batch{Publisher: s.Publisher, Into: into}).InForce(object.ID)
 	return err == nil && !kept, err
 }
 

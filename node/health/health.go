@@ -24,6 +24,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -51,7 +52,8 @@ type Observer struct {
 	Sealing     *problem.Monitor
 	Publishing  *problem.Monitor
 	Terms       *money.Terms
-	Certificate *problem.Monitor // of an ACME authority's certificate
+	Retention   func() (*withdraw.Retention, error) // nil: it is off
+	Certificate *problem.Monitor                    // of an ACME authority's certificate
 	Requests    *Requests
 	Log         *slog.Logger
 	Started     time.Time
@@ -108,6 +110,9 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 		return Status{}, err
 	}
 	if s.Publishing.Releases, err = o.releasable(); err != nil {
+		return Status{}, err
+	}
+	if s.Retention, err = o.Retention(); err != nil {
 		return Status{}, err
 	}
 	o.watching(&s)

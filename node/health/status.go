@@ -12,6 +12,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 // Status is how a node is, for its operator.
@@ -40,6 +41,9 @@ type Status struct {
 
 	// Money is what the account can pay for, and for how long.
 	Money money.Report `json:"money"`
+
+	// Retention is how the taking back of what has expired goes; absent where it is off.
+	Retention *withdraw.Retention `json:"retention,omitempty"`
 
 	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {

@@ -52,6 +52,9 @@ func (s Status) ownTrouble(t *troubles) {
 	if f := s.Money.Forecast; f.Low() {
 		t.add("account: what objects can spend %s; send ALGO to %s", f, s.Publishing.Account)
 	}
+	if s.Retention != nil {
+		t.waits("retention", s.Retention.Condition)
+	}
 	t.waits("chain", s.Watching.Condition)
 	switch {
 	case s.Watching.Problem != "": // it was said

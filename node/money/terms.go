@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/microalgo"
+	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/daybook"
 )
@@ -46,10 +47,11 @@ func (t *Terms) Kept(rekey int, minFee uint64) microalgo.Amount {
 
 const keyPrefix = "key:" // begins the user that an API key acts as; no account's name has a colon
 
-// Quota is what a day may bring by a user: an account, or an API key; and by all.
+// Quota is what a day may bring by a user, an account or an API key; and by all. Who else publishes, the command line
+// and feeds, has no limit of its own.
 func (t *Terms) Quota(user string) daybook.Quota {
-	q := t.QuotaOfAll()
-	if t == nil {
+	q := t.quotaOfAll()
+	if t == nil || user == auditlog.Operator || strings.Contains(user, " ") {
 		return q
 	}
 	t.mu.Lock()
@@ -63,8 +65,8 @@ func (t *Terms) Quota(user string) daybook.Quota {
 	return q
 }
 
-// QuotaOfAll is what a day may bring by whoever has no limit of its own: a feed, the command line.
-func (t *Terms) QuotaOfAll() (q daybook.Quota) {
+// quotaOfAll is what a day may bring by all.
+func (t *Terms) quotaOfAll() (q daybook.Quota) {
 	if t == nil {
 		return q
 	}
@@ -97,7 +99,7 @@ func (t *Terms) Uses(book Book, at time.Time) (list []Use, err error) {
 	var total daybook.Sums
 	err = book.Each(today, today, func(l daybook.Line) error {
 		total.Add(l.Sums)
-		if l.For != daybook.Objects || l.Taken == 0 || strings.Contains(l.By, " ") || l.By == daybook.Others || l.By == operator {
+		if l.For != daybook.Objects || l.Taken == 0 || l.By == daybook.Others {
 			return nil
 		}
 		if q := t.Quota(l.By); q.User != (daybook.Limit{}) {
@@ -105,14 +107,11 @@ func (t *Terms) Uses(book Book, at time.Time) (list []Use, err error) {
 		}
 		return nil
 	})
-	if q := t.QuotaOfAll(); err == nil && !q.IsNone() {
+	if q := t.quotaOfAll(); err == nil && !q.IsNone() {
 		list = append([]Use{used(all, q.All, total)}, list...)
 	}
 	return list, err
 }
-
-// operator is who the command line publishes as: it has no limit of its own.
-const operator = "operator"
 
 func used(u Use, most daybook.Limit, sums daybook.Sums) Use {
 	u.Objects, u.MostObjects, u.Money, u.MostMoney = sums.Taken, most.Objects, sums.Promised, most.Money

@@ -110,7 +110,7 @@ func TestABatchIsWithdrawnAsAWhole(t *testing.T) {
 		t.Errorf("by %+v", d.items)
 	}
 	for _, id := range []string{one, two} {
-		if back, err := IsTakenBack(d, here, id); err != nil || !back {
+		if back, err := KeepsOut(d, here, id, nil, time.Now()); err != nil || !back {
 			t.Errorf("that %s is taken back is known: %v (%v)", id, back, err)
 		}
 		entry := version{id, 1, here}.entry()

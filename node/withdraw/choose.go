@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/wire"
@@ -21,7 +22,11 @@ type Choice struct {
 	Collection string    `json:"collection,omitempty"` // the collection's id
 	Types      []string  `json:"types,omitempty"`      // STIX types
 	Before     time.Time `json:"before,omitzero"`      // published before this
-	Expired    time.Time `json:"expired,omitzero"`     // valid_until is before this; nothing without one is
+	// Expired chooses all versions of objects whose newest has a valid_until before this; what has none never expires.
+	// The newest decides: to withdraw it alone would have an earlier one, which it has ended, count again.
+	Expired time.Time `json:"expired,omitzero"`
+	// NoRecords leaves out what takes a record to withdraw, which locks money.
+	NoRecords bool `json:"no_records,omitempty"`
 	// DryRun only counts.
 	DryRun bool `json:"dry_run,omitempty"`
 }
@@ -43,19 +48,18 @@ func (c Choice) check() error {
 }
 
 // applies reports whether an entry is chosen, by what is said of all.
-func (c Choice) applies(e *view.Entry) bool {
+func (w *Withdrawer) applies(c Choice, e *view.Entry) (bool, error) {
 	if c.Collection != "" && e.Collection != c.Collection || !c.Before.IsZero() && !e.StoredAt.Before(c.Before) {
-		return false
+		return false, nil
 	}
-	for i, kind := range c.Types {
-		if kind == e.Type {
-			break
-		}
-		if i == len(c.Types)-1 {
-			return false
-		}
+	if len(c.Types) > 0 && !slices.Contains(c.Types, e.Type) {
+		return false, nil
 	}
-	return c.Expired.IsZero() || validUntil(e.Object).Before(c.Expired)
+	if c.Expired.IsZero() {
+		return true, nil
+	}
+	newest, err := w.View.LatestOf(w.State.Own(), e.Collection, e.ID)
+	return newest != nil && validUntil(newest.Object).Before(c.Expired), err
 }
 
 // never is later than any valid_until.
@@ -84,13 +88,15 @@ type chosen struct {
 	Withdrawal
 	begun  uint64 // the item by which it is on its way already
 	record bool   // by a record, since the NFT is not to be destroyed, or can't be
+
+	expired bool // it is withdrawn for that
 }
 
 // each gives what is chosen, one after the other. Of a batch all of whose objects are chosen it is the batch: to
 // destroy its NFT frees what it keeps locked, where a record for each object would lock as much again.
 func (w *Withdrawer) each(c Choice, take func(chosen) error) error {
 	batches := map[uint64]bool{} // that were decided about: whether all of it goes
-	query := view.Query{Collection: view.Everything, Member: w.State.Own(), AnyLine: true, Types: c.Types, Versions: view.Versions{All: true}, Limit: choosePage, WithObjects: !c.Expired.IsZero()}
+	query := view.Query{Collection: view.Everything, Member: w.State.Own(), AnyLine: true, Types: c.Types, Versions: view.Versions{All: true}, Limit: choosePage}
 	for {
 		entries, more, err := w.View.Page(query)
 		if err != nil {
@@ -98,7 +104,14 @@ func (w *Withdrawer) each(c Choice, take func(chosen) error) error {
 		}
 		for _, e := range entries {
 			query.After = e.DateAdded
-			if !w.State.Ours(e.Publisher) || !c.applies(e) {
+			if !w.State.Ours(e.Publisher) {
+				continue
+			}
+			applies, err := w.applies(c, e)
+			if err != nil {
+				return err
+			}
+			if !applies {
 				continue
 			}
 			if err := w.choose(c, e, batches, take); err != nil {
@@ -124,69 +137,70 @@ func (w *Withdrawer) choose(c Choice, e *view.Entry, batches map[uint64]bool, ta
 		batches[e.Asset] = batches[e.Asset] || item.Note.Kind == wire.KindDestroy && e.Position.Index > 0
 		return take(chosen{begun: item.Number})
 	}
-	one := chosen{Withdrawal: Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index}}
+	one := chosen{Withdrawal: Withdrawal{ID: e.ID, Version: e.Version, Collection: e.Collection, TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index}, record: true, expired: !c.Expired.IsZero()}
 	if e.Position.Index == 0 {
-		one.record = e.Publisher != w.State.Self
-		return take(one)
-	}
-	if _, decided := batches[e.Asset]; !decided {
-		whole, err := w.isWhole(c, e)
-		if err != nil {
-			return err
-		}
-		batches[e.Asset] = whole
-		if whole {
-			all, err := w.allOf(e)
-			if err != nil {
-				return err
-			}
+		one.record, err = w.needsRecord(e.Publisher, e.Asset)
+	} else if _, decided := batches[e.Asset]; !decided {
+		var all chosen
+		if all, err = w.wholeBatch(c, e); err == nil && all.Objects > 0 {
+			batches[e.Asset] = true
 			return take(all)
 		}
+		batches[e.Asset] = false
 	}
-	one.record = true
+	if err != nil || one.record && c.NoRecords {
+		return err
+	}
 	return take(one)
 }
 
-// isWhole reports whether all that is left of the batch that an entry is one of is chosen, and its NFT can be
-// destroyed.
-func (w *Withdrawer) isWhole(c Choice, e *view.Entry) (bool, error) {
-	batch, found, err := w.View.EventOf(e.Asset)
-	if err != nil || !found || batch.Sender != w.State.Self || batch.State != view.Held {
-		return false, err
+// needsRecord reports whether an NFT can't be destroyed to withdraw what it published: an account of before has it, or it
+// is released.
+func (w *Withdrawer) needsRecord(publisher string, asset uint64) (bool, error) {
+	if publisher != w.State.Self {
+		return true, nil
 	}
-	if _, released, err := w.Outbox.Find(releaseKey(e.Asset)); err != nil || released {
-		return false, err
-	}
-	objects, err := w.View.Objects(batch)
-	if err != nil {
-		return false, err
-	}
-	for _, object := range objects {
-		if object.State == view.Ended || batch.HasWithdrawn(object.Index) {
-			continue
-		}
-		entry, err := w.View.Entry(object)
-		if err != nil || entry == nil || !c.applies(entry) {
-			return false, err
-		}
-	}
-	return true, nil
+	item, released, err := w.Outbox.Find(releaseKey(asset))
+	return released && item.Failure == "", err
 }
 
-// allOf is the withdrawal of a whole batch.
-func (w *Withdrawer) allOf(e *view.Entry) (chosen, error) {
-	all := chosen{Withdrawal: Withdrawal{TxID: e.TxID, Asset: e.Asset, Collection: e.Collection}}
-	batch, _, err := w.View.EventOf(e.Asset)
+// wholeBatch is the withdrawal of the whole batch that an entry is one of, if all that is left of it is chosen, and its
+// NFT can be destroyed; else it has no objects.
+func (w *Withdrawer) wholeBatch(c Choice, e *view.Entry) (all chosen, err error) {
+	batch, found, err := w.View.EventOf(e.Asset)
+	if err != nil || !found || batch.State != view.Held {
+		return all, err
+	}
+	if record, err := w.needsRecord(batch.Sender, e.Asset); err != nil || record {
+		return all, err
+	}
+	left, err := w.leftOf(batch)
 	if err != nil {
 		return all, err
 	}
-	objects, err := w.View.Objects(batch)
-	for _, object := range objects {
-		if object.State != view.Ended && !batch.HasWithdrawn(object.Index) {
-			all.Objects++
+	for _, object := range left {
+		entry, err := w.View.Entry(object)
+		if err != nil || entry == nil {
+			return all, err
+		}
+		if applies, err := w.applies(c, entry); err != nil || !applies {
+			return all, err
 		}
 	}
-	return all, err
+	all = allOf(batch, len(left))
+	all.Collection, all.expired = e.Collection, !c.Expired.IsZero()
+	return all, nil
+}
+
+// leftOf gives the objects of a batch that are not withdrawn.
+func (w *Withdrawer) leftOf(batch view.Event) ([]view.Event, error) {
+	objects, err := w.View.Objects(batch)
+	return slices.DeleteFunc(objects, func(o view.Event) bool { return o.State == view.Ended || batch.HasWithdrawn(o.Index) }), err
+}
+
+// allOf is the withdrawal of a whole batch, of which so many objects are left.
+func allOf(batch view.Event, left int) chosen {
+	return chosen{Withdrawal: Withdrawal{TxID: batch.TxID, Asset: batch.Asset, Objects: left}}
 }
 
 // eachNamed gives what is named, all versions of each.
@@ -197,15 +211,7 @@ func (w *Withdrawer) eachNamed(c Choice, take func(chosen) error) error {
 			return err
 		}
 		if is {
-			if !w.State.Ours(batch.Sender) {
-				return problem.Input(errNotPublisher)
-			}
-			all, err := w.allOf(&view.Entry{TxID: batch.TxID, Asset: batch.Asset})
-			if err != nil {
-				return err
-			}
-			all.record = batch.Sender != w.State.Self
-			if err := take(all); err != nil {
+			if err := w.chooseBatch(batch, take); err != nil {
 				return err
 			}
 			continue
@@ -221,6 +227,22 @@ func (w *Withdrawer) eachNamed(c Choice, take func(chosen) error) error {
 		}
 	}
 	return nil
+}
+
+// chooseBatch gives a batch that is named.
+func (w *Withdrawer) chooseBatch(batch view.Event, take func(chosen) error) error {
+	if !w.State.Ours(batch.Sender) {
+		return problem.Input(errNotPublisher)
+	}
+	left, err := w.leftOf(batch)
+	if err != nil {
+		return err
+	}
+	all := allOf(batch, len(left))
+	if all.record, err = w.needsRecord(batch.Sender, batch.Asset); err != nil {
+		return err
+	}
+	return take(all)
 }
 
 // beingPublished reports whether what is withdrawn is on its way to the chain once more, and can't be ended yet.

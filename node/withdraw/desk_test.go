@@ -88,6 +88,7 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) clear() {
 	d.byKey, d.replacing, d.memory, d.ended = map[string]int{}, map[uint64]bool{}, map[string][]byte{}, map[uint64]int{}
 	d.members, d.seen = map[peer.ID]bool{}, map[peer.ID]map[uint64]bool{}
+	d.done = signal.Signal{} // of this bubble, where there is one
 	d.items, d.events, d.statuses, d.asked, d.deposits, d.left, d.failing, d.minting = nil, nil, nil, nil, nil, 0, "", false
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -55,11 +56,33 @@ const (
 type many struct {
 	*Withdrawer
 	Progress
+	choice  Choice
+	by      intake
+	most    int      // that are on their way at once
 	taken   []chosen // not in the outbox yet
 	waiting []uint64 // items that the chain doesn't have yet, in their order
 	say     func(Progress) error
 	said    time.Time
 }
+
+// intake bounds what is taken into the outbox. What it gives as an error ends it all.
+type intake interface {
+	// room is how many objects may be taken in the next write.
+	room() (objects int, err error)
+	// before is told what is about to be taken, and after that it was.
+	before(ctx context.Context, all []chosen) error
+	after(all []chosen)
+}
+
+// freely is what somebody asked for: it may take what it needs.
+type freely struct{}
+
+func (freely) room() (int, error)                     { return math.MaxInt, nil }
+func (freely) before(context.Context, []chosen) error { return nil }
+func (freely) after([]chosen)                         {}
+
+// errEnough means that what is chosen is more than may be taken now.
+var errEnough = errors.New("no more may be taken now")
 
 // WithdrawMany takes all that is chosen back, and returns when the chain has it. It tells now and then how far it is.
 // What it has taken into the outbox is withdrawn whatever happens; who is interrupted calls it again, and it goes on
@@ -72,43 +95,51 @@ func (w *Withdrawer) WithdrawMany(ctx context.Context, c Choice, say func(Progre
 	if err := state.AwaitTip(ctx, w.Watcher); err != nil {
 		return Progress{}, err
 	}
-	m := &many{Withdrawer: w, say: say}
-	each := w.each
-	if len(c.Named) > 0 {
-		each = w.eachNamed
+	m := &many{Withdrawer: w, choice: c, by: freely{}, most: manyWaiting, say: say}
+	err := m.run(ctx)
+	return m.Progress, err
+}
+
+// run takes what is chosen.
+func (m *many) run(ctx context.Context) error {
+	each := m.each
+	if len(m.choice.Named) > 0 {
+		each = m.eachNamed
 	}
-	err := each(c, func(one chosen) error {
-		if c.DryRun && one.begun > 0 {
+	err := each(m.choice, func(one chosen) error {
+		switch {
+		case m.choice.DryRun && one.begun > 0:
 			m.Begun++
-			return ctx.Err()
-		}
-		if c.DryRun {
+		case m.choice.DryRun:
 			m.count(one)
-			return ctx.Err()
+		default:
+			return m.take(ctx, one)
 		}
-		return m.take(ctx, one)
+		return ctx.Err()
 	})
-	if err == nil && !c.DryRun {
+	if m.choice.DryRun {
+		return err
+	}
+	if err == nil {
 		err = m.flush(ctx)
 	}
 	if err == nil {
 		err = m.await(ctx, 0)
 	}
-	return m.Progress, err
+	return err
 }
 
 // take takes one, with what would come in its place.
 func (m *many) take(ctx context.Context, one chosen) error {
 	if one.begun > 0 {
 		m.Begun++
-		if m.waiting = append(m.waiting, one.begun); len(m.waiting) <= manyWaiting {
+		if m.waiting = append(m.waiting, one.begun); len(m.waiting) <= m.most {
 			return nil
 		}
 		return m.flush(ctx)
 	}
-	if one.Objects > 0 { // all of a batch
-		m.taken = append(m.taken, one)
-	} else {
+	more := []chosen{one}
+	if one.Objects == 0 { // not all of a batch
 		all, err := m.withFollowing([]Withdrawal{one.Withdrawal})
 		if beingPublished(err) {
 			m.Skipped++
@@ -117,30 +148,55 @@ func (m *many) take(ctx context.Context, one chosen) error {
 		if err != nil {
 			return err
 		}
+		more = more[:0]
 		for _, w := range all {
-			m.taken = append(m.taken, chosen{Withdrawal: w, record: w.Index > 0 || one.record})
+			more = append(more, chosen{Withdrawal: w, record: w.Index > 0 || one.record, expired: one.expired})
 		}
 	}
-	if len(m.taken) < manyAtOnce {
+	if err := m.makeRoom(ctx, max(one.Objects, len(more))); err != nil {
+		return err
+	}
+	if m.taken = append(m.taken, more...); len(m.taken) < manyAtOnce {
 		return nil
 	}
 	return m.flush(ctx)
 }
 
-// flush takes what was chosen into the outbox, and waits while very many are on their way.
-func (m *many) flush(ctx context.Context) error {
-	items, err := m.beginMany(ctx, m.taken)
-	if err != nil {
+// makeRoom has so many more objects fit into the next write.
+func (m *many) makeRoom(ctx context.Context, more int) error {
+	for _, one := range m.taken {
+		more += max(1, one.Objects)
+	}
+	room, err := m.by.room()
+	if err != nil || more <= room {
 		return err
 	}
-	for i, item := range items {
-		one := m.taken[i]
-		one.record = item.Note.Kind != wire.KindDestroy
-		m.count(one)
-		m.waiting = append(m.waiting, item.Number)
+	if err := m.flush(ctx); err != nil {
+		return err
 	}
-	m.taken = m.taken[:0]
-	return m.await(ctx, manyWaiting)
+	return errEnough
+}
+
+// flush takes what was chosen into the outbox, and waits while very many are on their way.
+func (m *many) flush(ctx context.Context) error {
+	if len(m.taken) > 0 {
+		if err := m.by.before(ctx, m.taken); err != nil {
+			return err
+		}
+		items, err := m.beginMany(ctx, m.taken)
+		if err != nil {
+			return err
+		}
+		for i, item := range items {
+			one := m.taken[i]
+			one.record = item.Note.Kind != wire.KindDestroy
+			m.count(one)
+			m.waiting = append(m.waiting, item.Number)
+		}
+		m.by.after(m.taken)
+		m.taken = m.taken[:0]
+	}
+	return m.await(ctx, m.most)
 }
 
 // await waits until no more than so many are on their way.
@@ -172,9 +228,6 @@ func (m *many) await(ctx context.Context, most int) error {
 
 // beginMany takes withdrawals into the outbox: the destructions in one write, and what is remembered of all in another.
 func (w *Withdrawer) beginMany(ctx context.Context, all []chosen) (items []outbox.Item, err error) {
-	if len(all) == 0 {
-		return nil, nil
-	}
 	if err := w.rememberMany(all); err != nil { // before a feed can see it gone
 		return nil, err
 	}
@@ -220,12 +273,8 @@ func (w *Withdrawer) rememberMany(all []chosen) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range all {
-		ids, err := w.idsOf(one)
-		if err != nil {
+		if err := w.takeBackAll(one, memos); err != nil {
 			return err
-		}
-		for _, id := range ids {
-			memos[TakenBackMemo(one.Collection, id)] = []byte{1}
 		}
 		kept, err := w.recall(one.of())
 		if err != nil {
@@ -247,27 +296,30 @@ func (w *Withdrawer) rememberMany(all []chosen) error {
 	return w.Outbox.SetMemos(memos)
 }
 
-// idsOf are the objects of a withdrawal, those of a batch as well.
-func (w *Withdrawer) idsOf(one chosen) (ids []string, err error) {
+// takeBackAll adds what remembers that the objects of a withdrawal, those of a batch as well, were taken back.
+func (w *Withdrawer) takeBackAll(one chosen, memos map[string][]byte) error {
 	if one.Objects == 0 {
-		return []string{one.ID}, nil
+		return w.takeBackOne(one.Collection, one.ID, one.expired, memos)
 	}
 	batch, _, err := w.View.EventOf(one.Asset)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	objects, err := w.View.Objects(batch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, object := range objects {
 		entry, err := w.View.Entry(object)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if entry != nil {
-			ids = append(ids, entry.ID)
+		if entry == nil {
+			continue
+		}
+		if err := w.takeBackOne(entry.Collection, entry.ID, one.expired, memos); err != nil {
+			return err
 		}
 	}
-	return ids, nil
+	return nil
 }

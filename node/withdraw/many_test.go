@@ -97,7 +97,7 @@ func TestABatchOfWhichEverythingGoesIsOneTransaction(t *testing.T) {
 		if done.Objects != c.objects || done.NFTs != c.nfts || done.Records != c.records || done.Done != c.nfts+c.records || d.remaining("indicator") != 0 {
 			t.Errorf("%v: %+v, %d are left", c.types, done, d.remaining(""))
 		}
-		back, err := IsTakenBack(d, here, "indicator--2")
+		back, err := KeepsOut(d, here, "indicator--2", nil, time.Now())
 		if err != nil || !back {
 			t.Errorf("%v: a feed may publish it again: %t, %v", c.types, back, err)
 		}
@@ -183,7 +183,7 @@ func TestWhatWasBegunBeforeIsWaitedForInPartsAsWell(t *testing.T) {
 	d.publishes(version{one, 1, here})
 	_, err := d.withdrawer().beginAll(t.Context(), Selection{What: one})
 	nodetest.Must(t, err)
-	m := &many{Withdrawer: d.withdrawer(), say: unheard}
+	m := &many{Withdrawer: d.withdrawer(), by: freely{}, most: manyWaiting, say: unheard}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	before := chosen{begun: d.items[len(d.items)-1].Number}

@@ -93,6 +93,8 @@ type served interface {
 	// Entry gives the object that an event brought into the view; nil if it is not there.
 	Entry(e view.Event) (*view.Entry, error)
 	Page(q view.Query) (entries []*view.Entry, more bool, err error)
+	// LatestOf gives the latest version of an object in a collection that a member has published; nil if there is none.
+	LatestOf(member, collection, id string) (*view.Entry, error)
 	// LosesLead reports whether another member's line of an object would be served in the place of a member's if some
 	// versions were withdrawn, and others of the member's stay or come again.
 	LosesLead(member, collection, id string, again bool, withdrawn ...consortium.Position) (bool, error)

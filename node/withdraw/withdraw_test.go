@@ -269,7 +269,7 @@ func TestWhatIsTakenBackStaysSoUntilItIsSharedAgain(t *testing.T) {
 			collection string
 			want       bool
 		}{{here, back}, {there, other}} {
-			if got, err := IsTakenBack(d, c.collection, one); err != nil || got != c.want {
+			if got, err := KeepsOut(d, c.collection, one, nil, time.Now()); err != nil || got != c.want {
 				t.Errorf("%s: taken back in %.4s: %t, %v", what, c.collection, got, err)
 			}
 		}

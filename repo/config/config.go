@@ -1,7 +1,7 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
 // also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
-// day may bring, console.go what browsers are shown, decay.go how scores fall, follow.go by what the chain is followed,
+// day may bring, retention.go when what has expired is taken back, console.go what browsers are shown, decay.go how scores fall, follow.go by what the chain is followed,
 // reload.go tells what has changed.
 package config
 
@@ -76,10 +76,11 @@ type Config struct {
 		MaxFee             uint64   `toml:"max_fee"` // microalgo for one transaction
 		Explorer           string   `toml:"explorer"`
 	} `toml:"algorand"`
-	Publish Publish `toml:"publish"`
-	Limits  Limits  `toml:"limits"`
-	Console Console `toml:"console"`
-	Storage struct {
+	Publish   Publish   `toml:"publish"`
+	Retention Retention `toml:"retention"`
+	Limits    Limits    `toml:"limits"`
+	Console   Console   `toml:"console"`
+	Storage   struct {
 		MinFree int64    `toml:"min_free"` // bytes; 0: the free space is not looked at
 		Reclaim Duration `toml:"reclaim"`  // how often the space of what was deleted is given back
 	} `toml:"storage"`
@@ -160,6 +161,7 @@ func Default() Config {
 	c.Publish.BatchFrom = 101
 	c.Publish.Feeds = AnchorBatch
 	c.Publish.Reserve = microalgo.Text(2 * microalgo.PerAsset)
+	c.Retention.Objects = leastRetention
 	c.Console.Enabled = true
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
@@ -308,7 +310,7 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check())...)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check(), c.Retention.check())...)
 }
 
 func checkHostPort(address string, optional bool) error {

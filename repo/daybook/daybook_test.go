@@ -139,7 +139,7 @@ func TestAFailingStoreWritesNothingByHalf(t *testing.T) {
 		})
 	})
 	s.EachIsTold(t, "reading", func() any { return nil }, func() error {
-		_, _, err := daybook.New(s.Store).Used(day, "")
+		_, err := daybook.New(s.Store).Tally(daybook.Quota{All: daybook.Limit{Objects: 1}}, "", day)
 		return err
 	})
 }

@@ -96,14 +96,3 @@ func (b *Book) Tally(quota Quota, by string, day Day) (t *Tally, err error) {
 	})
 	return t, err
 }
-
-// Used tells what came in today, by a user and by all.
-func (b *Book) Used(day Day, by string) (user, all Sums, err error) {
-	err = b.Each(day, day, func(line Line) error {
-		if all.Add(line.Sums); line.For == Objects && line.By == by {
-			user.Add(line.Sums)
-		}
-		return nil
-	})
-	return user, all, err
-}
