@@ -67,9 +67,14 @@ func (e *Event) NameObjects(ids []string) {
 // objects out and must be fast; it has nobody to report a failure to.
 type Auditor interface {
 	Record(Event)
-	// Read visits the lines from a time on that have the name and user, where they are not empty, in their order, until
-	// visit returns an error, which it returns.
-	Read(ctx context.Context, from time.Time, name, user string, visit func(line []byte) error) error
+	// Read visits the lines that a query chooses, in their order, until visit returns an error, which it returns.
+	Read(ctx context.Context, q AuditQuery, visit func(line []byte) error) error
+}
+
+// AuditQuery chooses lines of the audit log. What is zero restricts nothing.
+type AuditQuery struct {
+	Since, Until time.Time // from Since on, and before Until
+	Event, User  string
 }
 
 // note records what a request did. The event needs to say only that.
@@ -100,22 +105,42 @@ func (h *Handler) noteRefusal(x *exchange, user, credential string, err error) {
 	}
 }
 
-// getAudit hands the audit log out, a JSON object a line: of what the parameters since, event and user leave.
+// auditQuery reads the parameters since, until, event and user. An until that is a date is up to the end of that day.
+func auditQuery(params url.Values) (q AuditQuery, err error) {
+	for name, values := range params {
+		if len(values) != 1 {
+			return q, problemf(http.StatusBadRequest, "The parameters are since, until, event and user, each once.")
+		}
+		switch value := values[0]; name {
+		case "since":
+			q.Since, err = parseAddedAfter(value)
+		case "until":
+			if q.Until, err = parseAddedAfter(value); len(value) == len(time.DateOnly) {
+				q.Until = q.Until.AddDate(0, 0, 1)
+			}
+		case "event":
+			q.Event = value
+		case "user":
+			q.User = value
+		default:
+			return q, problemf(http.StatusBadRequest, "The parameters are since, until, event and user, each once.")
+		}
+		if err != nil {
+			return q, problemf(http.StatusBadRequest, "%s: %s", name, err)
+		}
+	}
+	return q, nil
+}
+
+// getAudit hands the audit log out, a JSON object a line: of what the parameters leave.
 func (h *Handler) getAudit(x *exchange) error {
 	params, err := url.ParseQuery(x.r.URL.RawQuery)
 	if err != nil {
 		return problemf(http.StatusBadRequest, "The query string is malformed.")
 	}
-	var from time.Time
-	for name, values := range params {
-		switch {
-		case name != "since" && name != "event" && name != "user", len(values) != 1:
-			return problemf(http.StatusBadRequest, "The parameters are since, event and user, each once.")
-		case name == "since":
-			if from, err = parseAddedAfter(values[0]); err != nil {
-				return problemf(http.StatusBadRequest, "since: %s", err)
-			}
-		}
+	query, err := auditQuery(params)
+	if err != nil {
+		return err
 	}
 	h.note(x, Event{Name: EventReadAudit})
 	x.w.Header().Set("Content-Type", "application/x-ndjson")
@@ -124,7 +149,7 @@ func (h *Handler) getAudit(x *exchange) error {
 		return nil
 	}
 	out := bufio.NewWriterSize(&download{w: x.w, control: x.control}, writeBlock)
-	err = h.audit.Read(x.r.Context(), from, params.Get("event"), params.Get("user"), func(line []byte) error {
+	err = h.audit.Read(x.r.Context(), query, func(line []byte) error {
 		if _, err := out.Write(line); err != nil {
 			return err
 		}

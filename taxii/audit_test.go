@@ -123,10 +123,20 @@ func TestTheAuditLogIsHandedToAdministrators(t *testing.T) {
 	if got := read("?since=" + f.clock.Now().Format(time.RFC3339) + "&user=paul"); len(got) != 1 || got[0].Name != EventRead {
 		t.Errorf("since an hour ago: %+v", got)
 	}
+	if got := read("?until=" + f.clock.Now().Format(time.RFC3339)); len(got) != 1 || got[0].Name != EventPublish {
+		t.Errorf("until an hour ago: %+v", got)
+	}
+	today := f.clock.Now().Format(time.DateOnly)
+	if got, all := read("?until="+today+"&since="+today), read(""); len(got) != len(all)-1 || len(got) < 4 {
+		t.Errorf("today: %+v of %d", got, len(all))
+	}
+	if got := read("?until=2020-01-01"); len(got) != 0 {
+		t.Errorf("until a day that is over: %+v", got)
+	}
 	if got := read("?user=nobody"); len(got) != 0 {
 		t.Errorf("of nobody: %+v", got)
 	}
-	for _, query := range []string{"?since=yesterday", "?event=a&event=b", "?limit=1", "?%zz"} {
+	for _, query := range []string{"?since=yesterday", "?until=tomorrow", "?until=2026-01-01&until=2026-01-02", "?event=a&event=b", "?limit=1", "?%zz"} {
 		f.anonymous(http.MethodGet, "/v1/acme/audit"+query, "", asAda).want(t, http.StatusBadRequest)
 	}
 	if a := f.anonymous(http.MethodHead, "/v1/acme/audit", "", asAda); a.status != http.StatusOK || len(a.body) != 0 {

@@ -79,12 +79,12 @@ func (m *memory) Record(e Event) {
 	m.events = append(m.events, e)
 }
 
-func (m *memory) Read(_ context.Context, from time.Time, name, user string, visit func([]byte) error) error {
+func (m *memory) Read(_ context.Context, q AuditQuery, visit func([]byte) error) error {
 	m.mu.Lock()
 	events := slices.Clone(m.events)
 	m.mu.Unlock()
 	for _, e := range events {
-		if e.Time.Before(from) || name != "" && e.Name != name || user != "" && e.User != user {
+		if e.Time.Before(q.Since) || !q.Until.IsZero() && !e.Time.Before(q.Until) || q.Event != "" && e.Name != q.Event || q.User != "" && e.User != q.User {
 			continue
 		}
 		line, err := json.Marshal(e)

@@ -30,9 +30,9 @@ var _ taxii.Auditor = (*Trail)(nil)
 func (a *Trail) Record(e taxii.Event) { a.log.Append(e) }
 
 // Read visits lines.
-func (a *Trail) Read(ctx context.Context, from time.Time, name, user string, visit func([]byte) error) error {
+func (a *Trail) Read(ctx context.Context, q taxii.AuditQuery, visit func([]byte) error) error {
 	a.log.Flush()
-	return auditlog.Read(ctx, a.dir, auditlog.Filter{Since: from, Event: name, User: user}, visit)
+	return auditlog.Read(ctx, a.dir, auditlog.Filter(q), visit)
 }
 
 // Operator records what was done on the command line, or by an administrator in the console, as a context says.

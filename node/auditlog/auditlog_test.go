@@ -36,7 +36,7 @@ func TestWhoDidWhatStandsInTheAuditLog(t *testing.T) {
 
 	read := func(from time.Time, name, user string) (lines []line) {
 		t.Helper()
-		nodetest.Must(t, trail.Read(t.Context(), from, name, user, func(raw []byte) error {
+		nodetest.Must(t, trail.Read(t.Context(), taxii.AuditQuery{Since: from, Event: name, User: user}, func(raw []byte) error {
 			var l line
 			if err := json.Unmarshal(raw, &l); err != nil {
 				return err
@@ -75,7 +75,7 @@ func TestWhoDidWhatStandsInTheAuditLog(t *testing.T) {
 		t.Errorf("after today there are %+v", some)
 	}
 	failure := errors.New("the pipe is closed")
-	if err := trail.Read(t.Context(), time.Time{}, "", "", func([]byte) error { return failure }); !errors.Is(err, failure) {
+	if err := trail.Read(t.Context(), taxii.AuditQuery{}, func([]byte) error { return failure }); !errors.Is(err, failure) {
 		t.Errorf("whoever reads fails, and it gives %v", err)
 	}
 }

@@ -55,7 +55,7 @@ func newAdministered(t *testing.T) *administered {
 // lines are those of the audit log: event, subject, detail, and how many.
 func (a *administered) lines() (list []string) {
 	a.t.Helper()
-	nodetest.Must(a.t, a.trail.Read(a.t.Context(), time.Time{}, "", "", func(line []byte) error {
+	nodetest.Must(a.t, a.trail.Read(a.t.Context(), taxii.AuditQuery{}, func(line []byte) error {
 		var e taxii.Event
 		list = append(list, "")
 		err := json.Unmarshal(line, &e)

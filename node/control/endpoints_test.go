@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/mux"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 type shout struct {
@@ -68,7 +68,7 @@ func TestAnEndpointIsServedAskedAndWrittenDownInOnePlace(t *testing.T) {
 	}
 
 	var lines []map[string]any
-	fatal(t, trail.Read(t.Context(), time.Time{}, "shout", "", func(line []byte) error {
+	fatal(t, trail.Read(t.Context(), taxii.AuditQuery{Event: "shout"}, func(line []byte) error {
 		var one map[string]any
 		lines = append(lines, one)
 		return json.Unmarshal(line, &lines[len(lines)-1])

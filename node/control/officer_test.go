@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/mux"
 
@@ -97,7 +96,7 @@ func TestTheAuditLogSaysWhichUnixUserUsedTheCommandLine(t *testing.T) {
 		t.Helper()
 		_, err := c.AddAccount(t.Context(), clients.AccountSpec{User: name, Password: "correct horse", Role: "reader"})
 		nodetest.Must(t, err)
-		err = o.trail.Read(t.Context(), time.Time{}, taxii.EventSignUp, "", func(line []byte) error {
+		err = o.trail.Read(t.Context(), taxii.AuditQuery{Event: taxii.EventSignUp}, func(line []byte) error {
 			said = taxii.Event{}
 			return json.Unmarshal(line, &said)
 		})

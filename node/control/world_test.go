@@ -288,7 +288,7 @@ func newOperatedIn(t *testing.T, h *worldtest.HostileWorld) *operated {
 // lines are those of the audit log: event, collection, subject, and how many.
 func (o *operated) lines() (list []string) {
 	o.T.Helper()
-	nodetest.Must(o.T, o.trail.Read(o.T.Context(), time.Time{}, "", "", func(line []byte) error {
+	nodetest.Must(o.T, o.trail.Read(o.T.Context(), taxii.AuditQuery{}, func(line []byte) error {
 		var e taxii.Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return err

@@ -33,7 +33,7 @@ func TestNothingOfAFeedIsJudgedOnAGuess(t *testing.T) {
 	for _, id := range []string{objects[1].ID, objects[3].ID} {
 		into, err := s.into()
 		nodetest.Must(t, err)
-		f.Faults.EachIsTold(t, "what was taken back", func() error { _, err := s.tookBack(into, id); return err })
+		f.Faults.EachIsTold(t, "what was taken back", func() error { _, err := s.tookBack(into, &stix.Object{ID: id}); return err })
 	}
 }
 

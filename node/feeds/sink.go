@@ -220,8 +220,8 @@ func (s *sink) known(into consortium.Collection, covering map[string]consortium.
 	return v, err
 }
 
-// tookBack reports whether this organisation took a version of an object back, and has none that is to stay. What it took
-// back as it had expired comes again when it is valid again.
+// tookBack reports whether this organisation took a version of an object back, and has none that is to stay. What it
+// took back as it had expired comes again when it is valid again.
 func (s *sink) tookBack(into consortium.Collection, object *stix.Object) (bool, error) {
 	back, err := withdraw.KeepsOut(s.Publisher.Outbox.Outbox, into.ID, object.ID, object.Raw, time.Now())
 	if err != nil || !back {

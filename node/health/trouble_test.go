@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/withdraw"
 )
 
 func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
@@ -35,6 +36,9 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		"account: the balance": func(s *Status) { s.Publishing.Funds = "algod is away" },
 		"account: what objects can spend lasts 9 days at last week's rate, 1.000000 ALGO a day; send ALGO to": func(s *Status) {
 			s.Money.Forecast = money.Forecast{Over: 7, Rate: microalgo.ALGO, Lasts: new(9.0)}
+		},
+		"retention: funds: only": func(s *Status) {
+			s.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds", Detail: "only the reserve is left"}}
 		},
 		"chain: behind:": func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
 		"source I: lies: it hides": func(s *Status) {

@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/stages"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
@@ -65,7 +66,8 @@ func newObserved(t *testing.T) *observed {
 	o := &observed{HostileWorld: h, parts: &parts{}, said: &waiting.Text{}, free: 5 << 30}
 	log := slog.New(slog.NewTextHandler(o.said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.Observer = &Observer{
-		Repo: h.R, Consortium: repo.Consortium{ID: h.ID, Name: "As invited"}, State: h.State, Host: o.parts, Ledger: o.parts, Watcher: o.parts,
+		Retention: func() (*withdraw.Retention, error) { return nil, nil },
+		Repo:      h.R, Consortium: repo.Consortium{ID: h.ID, Name: "As invited"}, State: h.State, Host: o.parts, Ledger: o.parts, Watcher: o.parts,
 		Collections: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{Found: 3, Unfolded: 1} },
 		Webhooks: clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {
 			return clients.NewWebhook(c, h.R.View, h.R.Outbox, &signal.Signal{}, nodetest.Discard)

@@ -1,6 +1,7 @@
 // Package money says what this organisation's account can pay for, and for how long: what a console, `slnode status`,
 // its --check and the metrics show of it is one [Report]. money.go has that, terms.go the reserve and what a day may
-// bring, purse.go what can be paid now, account.go by whom, forecast.go how long it lasts, history.go what was spent, by days.
+// bring, purse.go what can be paid now, account.go by whom, forecast.go how long it lasts, history.go what was spent,
+// by days.
 package money
 
 import (

@@ -90,8 +90,7 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 	d.members[bravo], d.seen[bravo] = true, map[uint64]bool{first.Asset: true, second.Asset: true}
 	d.seen[alpha][first.Asset] = true
 	ask("all have seen all", w, "alpha "+fmt.Sprint([]uint64{first.Asset}), "bravo "+both)
-	ask("and are asked no more", w)
-	if len(w.open) > 0 {
+	if ask("and are asked no more", w); len(w.open) > 0 {
 		t.Errorf("%v are looked at still", w.open)
 	}
 	for _, id := range []string{one, two} {

@@ -154,8 +154,8 @@ func (w *Withdrawer) choose(c Choice, e *view.Entry, batches map[uint64]bool, ta
 	return take(one)
 }
 
-// needsRecord reports whether an NFT can't be destroyed to withdraw what it published: an account of before has it, or it
-// is released.
+// needsRecord reports whether an NFT can't be destroyed to withdraw what it published: an account of before has it, or
+// it is released.
 func (w *Withdrawer) needsRecord(publisher string, asset uint64) (bool, error) {
 	if publisher != w.State.Self {
 		return true, nil

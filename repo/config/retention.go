@@ -8,10 +8,10 @@ import (
 
 // Retention says when the node takes back by itself what this organisation has published.
 type Retention struct {
-	ExpiredFor  Optional `toml:"expired_for"` // how long valid_until is over; 0: nothing is taken back
-	Collections []string `toml:"collections"` // only in these, by id or alias; none: in all
-	Objects     int64    `toml:"objects_a_day"`     // at most in a day (UTC)
-	Records     bool     `toml:"records"`     // also what takes a record, which locks money
+	ExpiredFor  Optional `toml:"expired_for"`   // how long valid_until is over; 0: nothing is taken back
+	Collections []string `toml:"collections"`   // only in these, by id or alias; none: in all
+	Objects     int64    `toml:"objects_a_day"` // at most in a day (UTC)
+	Records     bool     `toml:"records"`       // also what takes a record, which locks money
 }
 
 const (
