@@ -134,9 +134,10 @@ func (n *Node) wireChain(ctx context.Context) error {
 func (n *Node) wireTasks() error {
 	outbox, view := n.outbox, n.repo.View
 	records := publish.NewRecords(n.state.Self, outbox, n.host, n.minter.Fresh)
+	account := money.Account{Ledger: n.ledger, Terms: n.terms, State: n.state}
 	n.owner = &collections.Owner{
 		Outbox: n.repo.Outbox, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID,
-		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Problem: n.minter.Problem, Log: n.log,
+		Network: n.consortium.Network, Recipient: n.repo.Keys.Identity.Recipient(), Money: account, Problem: n.minter.Problem, Log: n.log,
 	}
 	n.publisher = &accept.Publisher{
 		Outbox: outbox, View: view, State: n.state, Recipients: n.owner, Fees: n.ledger, Terms: n.terms, Book: n.repo.Daybook, Anchor: accept.Anchor(n.repo.Config.Publish.Anchor, n.repo.Config.Publish), Wait: n.repo.Config.TAXII.PublishWait.Duration,
@@ -151,7 +152,7 @@ func (n *Node) wireTasks() error {
 	n.releaser = &withdraw.Releaser{
 		Outbox: outbox, View: view, State: n.state, After: n.repo.Config.Publish.ReleaseAfter.Duration, Log: n.log,
 	}
-	n.retainer = withdraw.NewRetainer(n.withdrawer, n.repo.Config, money.Account{Ledger: n.ledger, Terms: n.terms, State: n.state}, n.clock.Condition, n.trail)
+	n.retainer = withdraw.NewRetainer(n.withdrawer, n.repo.Config, account, n.clock.Condition, n.trail)
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
 		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,

@@ -93,7 +93,7 @@ var layers = map[string][]string{
 		"internal/version", "node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
 		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},
-	"node/money": {"internal/ledger", "internal/microalgo", "node/auditlog", "repo/config", "repo/daybook"},
+	"node/money": {"internal/ledger", "internal/microalgo", "node/auditlog", "node/problem", "repo/config", "repo/daybook"},
 	"node/health": {"internal/ledger", "internal/microalgo", "internal/version", "node/clients", "node/collections", "node/feeds", "node/money", "node/problem", "node/proof",
 		"node/stages", "node/state", "node/withdraw", "p2p", "repo", "repo/outbox"},
 	"node/control": {"internal/consortium", "internal/door", "internal/evidence", "internal/feed", "internal/version",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/disclosure"
@@ -39,7 +40,8 @@ func (a *app) collectionCreateCommand() *cobra.Command {
 		Short: "Make a collection of this organisation",
 		Long: `Create makes a collection on the chain. Its title, its readers and everything else about it is sealed to its readers;
 nobody else can tell more than that this organisation has a collection. Readers can be added later, with what was
-published before or without. Making a collection costs 0.101 ALGO, of which 0.1 stay locked.`,
+published before or without. Making a collection costs 0.101 ALGO, of which 0.1 stay locked, and so does each change of
+it; it is refused, before anything is done, if the account can't pay.`,
 		Example: `  slnode collection create "Ransomware working group" --alias ransomware --readers borealis,cobalt --contributors all
   slnode collection create "For everybody" --readers all
   slnode collection create "Our own notes"`,
@@ -68,6 +70,8 @@ func (a *app) changeCollection(c *cobra.Command, do func(*control.Client) (colle
 	if err != nil {
 		return err
 	}
+	a.remark(c, fmt.Sprintf("each change of a collection is a record on the chain: %s ALGO, of which %s stay locked; nothing where all was so already",
+		microalgo.PerNFT, microalgo.PerAsset))
 	return a.print(c, info, func(w io.Writer) { printCollection(w, info) })
 }
 

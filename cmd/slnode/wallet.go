@@ -46,16 +46,17 @@ func (a *app) walletCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			returns, reserve := a.moneyOf(c, config.Publish.Reserve)
 			result := struct {
 				Account string          `json:"account"`
 				Amount  uint64          `json:"microalgo"`
 				Locked  uint64          `json:"locked_microalgo"`
 				Free    uint64          `json:"free_microalgo"`
-				Reserve uint64          `json:"reserve_microalgo"` // of what is free, as it is set
+				Reserve uint64          `json:"reserve_microalgo"` // of what is free; without a daemon as it is set
 				Objects uint64          `json:"objects"`
 				Returns uint64          `json:"releasable_microalgo,omitzero"`
 				Former  []formerAccount `json:"former,omitempty"`
-			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), uint64(config.Publish.Reserve), funds.Free() / ledger.Cost(1, 1000), a.releasable(c), former}
+			}{keys.Address(), funds.Amount, funds.Locked, funds.Free(), reserve, funds.Free() / ledger.Cost(1, 1000), returns, former}
 			return a.print(c, result, func(w io.Writer) {
 				fmt.Fprintf(w, "account  %s\nbalance  %s ALGO\nlocked   %s ALGO: 0.1 for the account and 0.1 for every NFT%s\nfree     %s ALGO, enough for %d NFTs\n",
 					result.Account, algo(result.Amount), algo(result.Locked), deposits(result.Returns), algo(result.Free), result.Objects)

@@ -35,6 +35,9 @@ func (o *Owner) AdHoc(ctx context.Context, names []string) (consortium.Collectio
 	if err != nil || plan.exists {
 		return plan.collection, err
 	}
+	if err := o.afford(ctx, 2); err != nil { // and the first object
+		return plan.collection, err
+	}
 	c, err := o.begin(ctx, plan.collection.ID, plan.collection.Properties, plan.key)
 	if err != nil {
 		return c, fmt.Errorf("making a collection for %s: %w", strings.Join(names, ", "), err)

@@ -228,6 +228,9 @@ func (o *Owner) beginUpdate(ctx context.Context, idOrAlias string, decide func(c
 	if next.none {
 		return c, true, nil
 	}
+	if err := o.afford(ctx, 1); err != nil {
+		return c, false, err
+	}
 	if c, err = o.publish(ctx, c, next); err != nil {
 		return c, false, fmt.Errorf("changing the collection %q: %w", next.properties.Title, err)
 	}

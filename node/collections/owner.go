@@ -34,6 +34,7 @@ type Owner struct {
 	Consortium uint64
 	Network    string // that members' nodes are on: private or public
 	Recipient  string // this organisation's public key: it is a reader of its collections like others
+	Money      purse  // nil: what is stored waits for it
 	Problem    func() error
 	Log        *slog.Logger
 
@@ -42,6 +43,20 @@ type Owner struct {
 	// chain tells later is not in it, and is looked at afterwards.
 	asOf    consortium.Position
 	members []consortium.Member
+}
+
+// purse is what this organisation's account can pay.
+type purse interface {
+	// Afford refuses what takes so many NFTs that the account can't pay for.
+	Afford(ctx context.Context, nfts int) error
+}
+
+// afford refuses what can't be paid for, before anything is done.
+func (o *Owner) afford(ctx context.Context, nfts int) error {
+	if o.Money == nil {
+		return nil
+	}
+	return o.Money.Afford(ctx, nfts)
 }
 
 // begins is for a change that begins.
@@ -92,6 +107,9 @@ func (o *Owner) beginNew(ctx context.Context, spec Spec) (consortium.Collection,
 	}
 	if why := o.State.Excluded(); why != "" {
 		return consortium.Collection{}, problem.Input(errors.New(why))
+	}
+	if err := o.afford(ctx, 1); err != nil {
+		return consortium.Collection{}, err
 	}
 	id := uuid.NewString()
 	if err := o.reserve(spec.Alias, id); err != nil {

@@ -130,3 +130,46 @@ func TestNobodyWaitsForWhoWaitsForTheChain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// poor is an account that can pay for so many NFTs.
+type poor int
+
+var errPoor = errors.New("the account is empty")
+
+func (p poor) Afford(_ context.Context, nfts int) error {
+	if nfts > int(p) {
+		return errPoor
+	}
+	return nil
+}
+
+func TestWhatCantBePaidIsNotBegun(t *testing.T) {
+	h := newOwnersWorld(t)
+	o := h.owner
+	o.Money = poor(0)
+	before, err := h.R.Outbox.Queue(outbox.Stored, 0, 10)
+	nodetest.Must(t, err)
+	spec := Spec{Title: "Reports", Alias: "reports"}
+	for what, do := range map[string]func() error{
+		"a new one":  func() error { _, err := o.Create(t.Context(), spec); return err },
+		"a grant":    func() error { _, err := o.Grant(t.Context(), h.Own, Grant{Organisations: []string{"all"}}); return err },
+		"a new key":  func() error { _, err := o.Rotate(t.Context(), h.Own); return err },
+		"recipients": func() error { _, err := o.AdHoc(t.Context(), []string{"mallory"}); return err },
+	} {
+		if err := do(); !errors.Is(err, errPoor) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	o.Money = poor(1)
+	if _, err := o.AdHoc(t.Context(), []string{"mallory"}); !errors.Is(err, errPoor) {
+		t.Errorf("recipients, without the money for an object: %v", err)
+	}
+	after, err := h.R.Outbox.Queue(outbox.Stored, 0, 10)
+	nodetest.Must(t, err)
+	if memo, err := h.R.Outbox.Memo(makingMemo(spec.Alias)); err != nil || memo != nil || len(after) != len(before) {
+		t.Errorf("%d records are stored, there were %d; the alias is taken by %q, %v", len(after), len(before), memo, err)
+	}
+	if _, err := o.Create(stored(t, h.World, len(before)+1), spec); !errors.Is(err, ErrOnItsWay) {
+		t.Errorf("with the money for it: %v", err)
+	}
+}
