@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/feed"
@@ -77,7 +76,7 @@ func (t trail) Record(e taxii.Event) {
 	t.events = append(t.events, e)
 }
 
-func (t trail) Read(context.Context, time.Time, string, string, func([]byte) error) error {
+func (t trail) Read(context.Context, taxii.AuditQuery, func([]byte) error) error {
 	return errors.New("nobody reads it")
 }
 

@@ -17,8 +17,8 @@ import (
 )
 
 func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
-	var s Status
-	s.Member, s.Watching.CaughtUp = true, true
+	s, want := Status{Member: true}, 0
+	s.Watching.CaughtUp = true
 	s.Peers = []PeerStatus{{ID: "A", Connected: true}, {ID: "B", Problem: "gone"}}
 	s.Missing = []proof.Missing{{Member: "bravo"}} // it may still come
 	if lines := s.Trouble(); len(lines) != 0 {
@@ -29,7 +29,6 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		t.Errorf("while it catches up it says %q", lines)
 	}
 	s.Watching.CaughtUp = true
-	want := 0
 	for name, change := range map[string]func(*Status){
 		"member:":              func(s *Status) { s.Member = false },
 		"publishing:":          func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
@@ -37,10 +36,8 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		"account: what objects can spend lasts 9 days at last week's rate, 1.000000 ALGO a day; send ALGO to": func(s *Status) {
 			s.Money.Forecast = money.Forecast{Over: 7, Rate: microalgo.ALGO, Lasts: new(9.0)}
 		},
-		"retention: funds: only": func(s *Status) {
-			s.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds", Detail: "only the reserve is left"}}
-		},
-		"chain: behind:": func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
+		"retention: funds": func(s *Status) { s.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}} },
+		"chain: behind:":   func(s *Status) { s.Watching.Problem, s.Watching.CaughtUp = "behind", false },
 		"source I: lies: it hides": func(s *Status) {
 			s.Watching.Sources = []state.Source{{Name: "J"}, {Name: "I", Problem: "lies", Detail: "it hides"}}
 		},
