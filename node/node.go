@@ -23,6 +23,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/feedback"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -81,6 +82,7 @@ type Node struct {
 
 	accounts    *clients.Accounts
 	appraiser   *appraisal.Appraiser
+	feedback    *feedback.Room
 	described   *clients.APIRoot
 	webhooks    *clients.Webhooks
 	exports     *semaphore.Weighted

@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/disclosure"
+	"github.com/serviceledger/slnode/node/feedback"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/members"
@@ -30,6 +31,7 @@ import (
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/statement"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -168,7 +170,10 @@ func (n *Node) wireTasks() error {
 		Repo: n.repo, State: n.state, Publisher: n.publisher, Watcher: n.watcher, Fetcher: n.fetcher, Ledger: n.ledger, Trail: n.trail, Stages: n.stages,
 		Anchor: accept.Anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
 	}
-	return n.feeds.Load()
+	author := statement.New(n.repo, n.consortium.ID, n.state, n.publisher, n.owner)
+	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author}
+	n.appraiser.Judge = n.feedback
+	return errors.Join(n.feedback.Load(n.repo.Config), n.feeds.Load())
 }
 
 // wireDoors makes what clients and the operator see.
@@ -190,6 +195,7 @@ func (n *Node) wireDoors() (err error) {
 		c.Collection = clients.WebhookCollection(n.consortium, c.Collection)
 		return clients.NewWebhook(c, view, outbox, n.shown, n.log)
 	})
+	n.webhooks.Feedback = n.feedback
 	if err := n.webhooks.Reload(n.repo.Config.Webhooks); err != nil {
 		return err
 	}

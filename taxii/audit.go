@@ -15,6 +15,8 @@ import (
 const (
 	EventRead             = "read"              // objects, manifest records or versions were handed out
 	EventLookup           = "lookup"            // it was asked what is known of values
+	EventFeedback         = "feedback"          // something was said of an object of another organisation
+	EventAnswer           = "answer-feedback"   // something was done about what others say of an object
 	EventPublish          = "publish"           // objects were taken in, or refused one by one
 	EventWithdraw         = "withdraw"          // objects were taken out
 	EventLogin            = "login"             // a password was found right, or traded for a token

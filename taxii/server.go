@@ -52,6 +52,7 @@ type Config struct {
 	Withdrawer    Withdrawer // nil: DELETE is answered with 405
 	Rehearser     Rehearser  // nil: dry_run is no parameter
 	Searcher      Searcher   // nil: nothing is looked up
+	Feedback      Feedback   // nil: nothing is said of objects
 	Exporter      Exporter   // nil: collections have no export
 	Remover       Remover    // nil: streams don't tell what left
 	Observer      Observer   // nil: collections have no stream
@@ -101,6 +102,7 @@ type Handler struct {
 	withdrawer Withdrawer
 	rehearser  Rehearser
 	searcher   Searcher
+	feedback   Feedback
 	exporter   Exporter
 	remover    Remover
 	observer   Observer
@@ -150,6 +152,7 @@ func NewHandler(c Config) (*Handler, error) {
 		withdrawer:       c.Withdrawer,
 		rehearser:        c.Rehearser,
 		searcher:         c.Searcher,
+		feedback:         c.Feedback,
 		exporter:         c.Exporter,
 		remover:          c.Remover,
 		observer:         c.Observer,
@@ -243,6 +246,10 @@ func (h *Handler) routes() *mux.Router {
 	}
 	if h.searcher != nil {
 		add("/v1/{org}/lookup", h.account(methods{http.MethodGet: h.getLookup, http.MethodPost: h.postLookup}))
+	}
+	if h.feedback != nil {
+		add("/v1/{org}/feedback", h.account(methods{http.MethodGet: h.getGiven, http.MethodPost: h.postFeedback}))
+		add("/v1/{org}/inbox", h.account(methods{http.MethodGet: h.getInbox, http.MethodPost: h.postAnswer}))
 	}
 	root, collections := methods{http.MethodGet: h.getRoot}, methods{http.MethodGet: h.getCollections}
 	if h.owner != nil {

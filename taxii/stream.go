@@ -172,6 +172,9 @@ func (h *Handler) sendEvents(x *exchange, w *bufio.Writer, c Collection, q *Quer
 		if err := h.sendRemoved(w, left, date, q); err != nil {
 			return false, err
 		}
+		if err := h.sendFeedback(w, r); err != nil {
+			return false, err
+		}
 		if writeEvent(w, r) != nil {
 			return false, errGoneClient
 		}
@@ -228,6 +231,28 @@ func (h *Handler) sendRemoved(w *bufio.Writer, left []Removal, before int64, q *
 			return errGoneClient
 		}
 		q.After = at
+	}
+	return nil
+}
+
+// sendFeedback says, before an opinion about an object of this organisation is sent, that it is one. The event has no
+// id: whoever didn't get the opinion gets both again.
+func (h *Handler) sendFeedback(w *bufio.Writer, r Record) error {
+	if h.feedback == nil {
+		return nil
+	}
+	events, err := h.feedback.About(r.Object, r.DateAdded.UnixMicro())
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("telling of feedback: %w", err)
+		}
+		if _, err := fmt.Fprintf(w, "event: feedback.added\ndata: %s\n\n", data); err != nil {
+			return errGoneClient
+		}
 	}
 	return nil
 }

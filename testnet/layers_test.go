@@ -89,6 +89,9 @@ var layers = map[string][]string{
 	"node/members": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog",
 		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p", "repo", "repo/config", "repo/keys", "repo/outbox"},
 	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config"},
+	"node/statement": {"internal/consortium", "internal/observable", "internal/stix", "node/auditlog", "node/problem", "node/state", "repo", "repo/view", "taxii"},
+	"node/feedback": {"internal/consortium", "internal/export", "internal/observable", "internal/stix", "node/state", "node/statement", "repo/config", "repo/find",
+		"repo/outbox", "repo/view", "taxii"},
 	"node/clients": {"internal/consortium", "internal/export", "internal/observable", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
 		"internal/version", "node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
@@ -109,7 +112,7 @@ var layers = map[string][]string{
 		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/desk", "node/disclosure",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/replicate", "node/search", "node/sole", "node/stages",
 		"node/state", "node/withdraw", "p2p",
-		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii", "node/appraisal"},
+		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii", "node/appraisal", "node/feedback", "node/statement"},
 	// for tests only
 	"repo/internal/storetest": {"repo/internal/kv", "repo/internal/store"},
 	"node/internal/nodetest": {"internal/consortium", "internal/scratch", "internal/seal", "internal/wire", "node/state", "p2p", "repo", "repo/config",

@@ -47,20 +47,28 @@ type Options struct {
 	Decay   quality.Rules                           // how scores fall
 	Sighted func(indicator string) (last time.Time) // from when on they fall, if that is later; nil: nobody has seen any
 	Omit    func(observable.Value) bool             // what is not to be in the list; nil: nothing
+	Left    Left                                    // what somebody holds to be wrong
 	Now     time.Time
 	Changed time.Time // when the collection changed last
+}
+
+// Left is what somebody holds to be wrong; nil is nothing.
+type Left struct {
+	Value     func(observable.Value) bool              // whichever indicator says it
+	Indicator func(id string, modified time.Time) bool // in this version
 }
 
 // Skipped counts the indicators in force of which something is not in the list, by the first reason.
 type Skipped struct {
 	Pattern int // the pattern says more than a choice of values, or is not a STIX pattern, or is about something else
 	Value   int // a value is malformed, must not be blocked or is to be left out
+	Judged  int // the indicator is held to be wrong
 	Format  int // the format has no place for a value
 	Date    int // it can't be told when it ends
 }
 
 // Total is all of them.
-func (s Skipped) Total() int { return s.Pattern + s.Value + s.Format + s.Date }
+func (s Skipped) Total() int { return s.Pattern + s.Value + s.Judged + s.Format + s.Date }
 
 // List is an export that is ready to be written.
 type List struct {
@@ -119,6 +127,8 @@ func (l *List) note(in reading) {
 		l.Skipped.Pattern++
 	case skippedValue:
 		l.Skipped.Value++
+	case skippedJudged:
+		l.Skipped.Judged++
 	case skippedFormat:
 		l.Skipped.Format++
 	case skippedDate:

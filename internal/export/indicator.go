@@ -102,6 +102,7 @@ const (
 	skippedNot skip = iota
 	skippedPattern
 	skippedValue
+	skippedJudged
 	skippedFormat
 	skippedDate
 )
@@ -138,6 +139,9 @@ func (l *List) read(object Object) reading {
 	if !in.ValidUntil.IsZero() {
 		r.inForce = r.inForce && in.ValidUntil.After(l.options.Now)
 		r.boundaries = append(r.boundaries, in.ValidUntil)
+	}
+	if left := l.options.Left.Indicator; r.inForce && left != nil && left(in.ID, in.Modified) {
+		r.inForce, r.skipped = false, skippedJudged
 	}
 	if !r.inForce || l.options.Format == STIX && l.options.Score == 0 {
 		return r
@@ -177,7 +181,7 @@ func (l *List) readPattern(in indicator, item Item, age aging, r *reading) {
 				skipped(skippedValue)
 			}
 		case !l.options.wants(kind):
-		case l.options.Omit != nil && l.options.Omit(observable.Value{Kind: observable.Kind(kind), Text: value}):
+		case l.omits(observable.Value{Kind: observable.Kind(kind), Text: value}):
 			skipped(skippedValue)
 		case !l.form.takes(kind, value):
 			skipped(skippedFormat)
@@ -190,4 +194,10 @@ func (l *List) readPattern(in indicator, item Item, age aging, r *reading) {
 			r.items = append(r.items, item)
 		}
 	}
+}
+
+// omits reports whether a value is not to be in the list.
+func (l *List) omits(v observable.Value) bool {
+	o := l.options
+	return o.Omit != nil && o.Omit(v) || o.Left.Value != nil && o.Left.Value(v)
 }

@@ -22,11 +22,18 @@ import (
 // Appraiser says what lists leave out.
 type Appraiser struct {
 	*Lists
+	Judge judge // nil: nobody holds anything to be wrong
 	memos memos
 
 	mu     sync.Mutex
 	rules  quality.Rules
 	policy policy
+}
+
+// judge says what this organisation holds to be wrong.
+type judge interface {
+	// Judged gives what lists leave out, and a text that is another one when that is.
+	Judged() (digest string, left export.Left, err error)
 }
 
 // memos keep small things durably.
@@ -78,7 +85,13 @@ func (a *Appraiser) Changed() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %s", a.rules, warnings))
+	judged := ""
+	if a.Judge != nil {
+		if judged, _, err = a.Judge.Judged(); err != nil {
+			return 0, err
+		}
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %s%s", a.rules, warnings, judged))
 	next := policy{Digest: hex.EncodeToString(sum[:8]), Since: a.now().UnixMicro()}
 	if next.Digest == a.policy.Digest {
 		return a.policy.Since, nil
@@ -94,12 +107,17 @@ func (a *Appraiser) Changed() (int64, error) {
 	return next.Since, nil
 }
 
-// Fill says in a list's options what it leaves out: always what is on a hard warning list and, if that is asked for,
-// what many use.
+// Fill says in a list's options what it leaves out: always what this organisation holds to be wrong and what is on a
+// hard warning list and, if that is asked for, what many use.
 func (a *Appraiser) Fill(o *export.Options, dropShared bool) error {
 	all, hard, err := a.current()
 	if err != nil {
 		return err
+	}
+	if a.Judge != nil {
+		if _, o.Left, err = a.Judge.Judged(); err != nil {
+			return err
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

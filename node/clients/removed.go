@@ -60,7 +60,10 @@ func addedUntil(entries []*view.Entry, date int64) []*view.Entry {
 func (w *Webhook) sendNext(ctx context.Context, entries []*view.Entry, left []view.Removal) (last int64, err error) {
 	if len(entries) > 0 {
 		entries = entries[:batchSize(entries)]
-		return entries[len(entries)-1].DateAdded, w.send(ctx, entries)
+		if err := w.send(ctx, entries); err != nil {
+			return 0, err
+		}
+		return entries[len(entries)-1].DateAdded, w.sendFeedback(ctx, entries)
 	}
 	return left[len(left)-1].Date, w.sendRemoved(ctx, left)
 }

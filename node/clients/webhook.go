@@ -50,6 +50,7 @@ type Webhook struct {
 	shown     *signal.Signal
 	client    *http.Client
 	condition *problem.Monitor
+	feedback  feedback      // nil: nobody tells what is feedback
 	retry     time.Duration // webhookRetry, but for tests
 	one       chan struct{} // holds a token while it is served: one at a time, by name
 

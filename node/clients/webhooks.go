@@ -16,6 +16,8 @@ import (
 
 // Webhooks are all webhooks of a node. They come and go with its configuration.
 type Webhooks struct {
+	Feedback feedback // nil: nobody tells what is feedback
+
 	make    func(config.Webhook) (*Webhook, error)
 	changed signal.Signal
 
@@ -43,6 +45,7 @@ func (w *Webhooks) Reload(configs []config.Webhook) error {
 		if err != nil {
 			return err
 		}
+		hook.feedback = w.Feedback
 		if i >= 0 { // never two that send for one name
 			hook.one = w.list[i].one
 		}

@@ -37,6 +37,8 @@ type Config struct {
 	Organisation struct {
 		Name  string `toml:"name"`
 		Title string `toml:"title"`
+		// Identity is the STIX identity in whose name the node writes; one of its own if it is empty.
+		Identity string `toml:"identity"`
 	} `toml:"organisation"`
 	TAXII struct {
 		Listen           string   `toml:"listen"` // host:port
@@ -98,10 +100,7 @@ type Config struct {
 		// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
 		Markings map[string]string `toml:"markings"`
 	} `toml:"tlp"`
-	Quality struct {
-		OwnNetworks []string `toml:"own_networks"`
-		OwnDomains  []string `toml:"own_domains"`
-	} `toml:"quality"`
+	Quality  Quality   `toml:"quality"`
 	Webhooks []Webhook `toml:"webhook"`
 	Feeds    []Feed    `toml:"feed"`
 	Decay    []Decay   `toml:"decay"`
@@ -299,6 +298,8 @@ func (c *Config) Validate() error {
 		{"publish.batch_from", between(c.Publish.BatchFrom, 2, 1_000_000)},
 		{"quality.own_networks", checkNetworks(c.Quality.OwnNetworks)},
 		{"quality.own_domains", checkDomains(c.Quality.OwnDomains)},
+		{"quality.disputed_by", between(c.Quality.DisputedBy, 0, 1_000)},
+		{"organisation.identity", checkIdentity(c.Organisation.Identity)},
 		{"publish.release_after", checkRelease(c.Publish.ReleaseAfter)},
 	}
 	var wrong []error
@@ -364,16 +365,6 @@ func ParseNetworks(list []string) ([]netip.Prefix, error) {
 		networks = append(networks, network.Masked())
 	}
 	return networks, nil
-}
-
-// checkDomains checks a list of names.
-func checkDomains(list []string) error {
-	for _, name := range list {
-		if name == "" || len(name) > 253 || strings.ContainsAny(name, "*:/@ ") {
-			return fmt.Errorf("%.60q is not a domain name such as acme.example", name)
-		}
-	}
-	return nil
 }
 
 // checkURL doesn't repeat the text: a key can be in it.

@@ -1,0 +1,50 @@
+package clients
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
+)
+
+// feedback tells what others say of this organisation's objects.
+type feedback interface {
+	// About tells what an object that came into the view, with a date_added, says of them; nothing if it is no such thing.
+	About(object []byte, added int64) ([]taxii.FeedbackEvent, error)
+}
+
+// sendFeedback posts what entries say of this organisation's objects, after they were sent themselves. Of a receiver
+// that wants some types alone it is the opinions that count.
+func (w *Webhook) sendFeedback(ctx context.Context, entries []*view.Entry) error {
+	if w.feedback == nil {
+		return nil
+	}
+	type data struct {
+		origin
+		Feedback []taxii.FeedbackEvent `json:"feedback"`
+	}
+	all := data{origin: w.origin()}
+	for _, e := range entries {
+		some, err := w.feedback.About(e.Object, e.DateAdded)
+		if err != nil {
+			return fmt.Errorf("looking for feedback: %w", err)
+		}
+		all.Feedback = append(all.Feedback, some...)
+	}
+	if len(all.Feedback) == 0 {
+		return nil
+	}
+	last := entries[len(entries)-1].DateAdded
+	body, err := json.Marshal(struct {
+		Type      string `json:"type"`
+		Timestamp string `json:"timestamp"`
+		Data      data   `json:"data"`
+	}{"feedback.added", added(last).Format(time.RFC3339Nano), all})
+	if err != nil {
+		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
+	}
+	return w.post(ctx, messageID("%s feedback %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Feedback)), body)
+}
