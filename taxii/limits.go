@@ -14,10 +14,20 @@ type Limits struct {
 // Any tells whether there is any restriction.
 func (l Limits) Any() bool { return l.Read != nil || l.Write != nil }
 
+// MayRead reports whether the limits leave a collection to be read.
+func (l Limits) MayRead(collection string) bool {
+	return l.Read == nil || slices.Contains(l.Read, collection)
+}
+
+// MayWrite reports whether they leave it to be published in.
+func (l Limits) MayWrite(collection string) bool {
+	return l.Write == nil || slices.Contains(l.Write, collection)
+}
+
 // apply narrows what may be done with a collection.
 func (l Limits) apply(c Collection) Collection {
-	c.CanRead = c.CanRead && (l.Read == nil || slices.Contains(l.Read, c.ID))
-	c.CanWrite = c.CanWrite && (l.Write == nil || slices.Contains(l.Write, c.ID))
+	c.CanRead = c.CanRead && l.MayRead(c.ID)
+	c.CanWrite = c.CanWrite && l.MayWrite(c.ID)
 	return c
 }
 

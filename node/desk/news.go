@@ -36,10 +36,10 @@ func (n news) Arrivals(ctx context.Context, by console.By) (console.Arrivals, er
 		return console.Arrivals{}, err
 	}
 	everything := by
-	if readable(by, clients.EverythingID(n.api.Consortium)) {
+	if by.Limits.MayRead(clients.EverythingID(n.api.Consortium)) {
 		everything.Limits.Read = nil
 	}
-	t := n.book.Tell(func(collection string) bool { return readable(everything, collection) }).Recent(30)
+	t := n.book.Tell(func(collection string) bool { return everything.Limits.MayRead(collection) }).Recent(30)
 	a := console.Arrivals{Days: t.Days, Types: t.Types, Members: map[string][]int{}, All: t.All, Back: t.Back}
 	for account, row := range t.Publishers {
 		member := n.api.State.Name(account)

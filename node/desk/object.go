@@ -23,11 +23,6 @@ type shelf struct {
 
 var _ console.Library = shelf{}
 
-// readable reports whether somebody may see what is in a collection.
-func readable(by console.By, collection string) bool {
-	return by.Limits.Read == nil || slices.Contains(by.Limits.Read, collection)
-}
-
 // missed is an error as a browser is told it; what is not there is not found. An account with limits is not told why
 // something can't be shown that it may not read: that would tell that it is there.
 func missed(by console.By, err error) error {
@@ -53,7 +48,7 @@ func (s shelf) Object(ctx context.Context, by console.By, id string) (console.Ob
 	}
 	object := console.Object{ID: entry.ID, JSON: entry.Object}
 	for _, p := range published {
-		if readable(by, p.Collection) || p.TxID == entry.TxID && p.Index == entry.Position.Index {
+		if by.Limits.MayRead(p.Collection) || p.TxID == entry.TxID && p.Index == entry.Position.Index {
 			object.Versions = append(object.Versions, version(p))
 		}
 	}
@@ -157,7 +152,7 @@ func (s shelf) Raw(ctx context.Context, by console.By, id, version string) ([]by
 		return nil, err
 	}
 	for _, entry := range entries {
-		if entry.Version == version && readable(by, entry.Collection) {
+		if entry.Version == version && by.Limits.MayRead(entry.Collection) {
 			return entry.Object, nil
 		}
 	}

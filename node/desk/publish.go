@@ -80,7 +80,7 @@ func (p *press) collections(ctx context.Context, by console.By) iter.Seq2[taxii.
 
 // writable reports whether somebody may publish in a collection.
 func writable(by console.By, c taxii.Collection) bool {
-	return by.Role >= taxii.RolePublisher && c.CanWrite && (by.Limits.Write == nil || slices.Contains(by.Limits.Write, c.ID))
+	return by.Role >= taxii.RolePublisher && c.CanWrite && by.Limits.MayWrite(c.ID)
 }
 
 // Members are the other members, by name.

@@ -42,7 +42,7 @@ func told(err error) error {
 
 // mayKnow tells whether somebody's limits leave a collection, to be read or only to be written.
 func mayKnow(by console.By, id string) bool {
-	return readable(by, id) || slices.Contains(by.Limits.Write, id)
+	return by.Limits.MayRead(id) || slices.Contains(by.Limits.Write, id)
 }
 
 // collection describes one for the console.

@@ -68,11 +68,11 @@ func (r *Room) places(who taxii.Principal, object string) (list []published, err
 		switch {
 		case err != nil:
 			return nil, err
-		case e == nil || !mayRead(who, c.ID):
+		case e == nil || !who.Limits.MayRead(c.ID):
 			continue
 		case !c.MayPublish(r.State.Self):
 			return nil, &taxii.InvalidError{Reason: fmt.Sprintf("this organisation may not publish in %q any more, where the object is; \"slnode withdraw\" takes it back", c.Properties.Title)}
-		case !mayWrite(who, c.ID) && who.Limits.Write != nil:
+		case !who.Limits.MayWrite(c.ID):
 			return nil, taxii.ErrForbidden
 		}
 		one := published{c, e}

@@ -131,7 +131,7 @@ func (r *Room) Given(_ context.Context, who taxii.Principal) (list []taxii.Judge
 		if err != nil {
 			return nil, err
 		}
-		if e != nil && !mayRead(who, e.Collection) || e == nil && who.Limits.Read != nil {
+		if e != nil && !who.Limits.MayRead(e.Collection) || e == nil && who.Limits.Read != nil {
 			continue
 		}
 		list = append(list, r.told(d, false))

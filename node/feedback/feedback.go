@@ -103,17 +103,3 @@ func (r *Room) at(date int64) (e *view.Entry, err error) {
 	})
 	return e, err
 }
-
-// mayRead reports whether somebody's limits leave a collection.
-func mayRead(who taxii.Principal, collection string) bool {
-	limit := who.Limits.Read
-	if limit == nil {
-		return true
-	}
-	for _, id := range limit {
-		if id == collection {
-			return true
-		}
-	}
-	return false
-}

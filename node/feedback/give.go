@@ -80,7 +80,7 @@ func (r *Room) meant(who taxii.Principal, g taxii.Judgement) (*view.Entry, error
 	own := false
 	for _, e := range entries {
 		switch {
-		case !mayRead(who, e.Collection):
+		case !who.Limits.MayRead(e.Collection):
 		case e.Owner() == r.State.Own():
 			own = true
 		case g.Member == "" || g.Member == r.State.Name(e.Owner()):
@@ -154,7 +154,7 @@ func (r *Room) target(ctx context.Context, who taxii.Principal, d *decision, e *
 		d.OpinionID, d.Created = "", time.Time{}
 	}
 	c, found := r.State.Collection(e.Collection)
-	possible := found && r.Author.MayPublish(c, level) && (who.Limits.Write == nil || mayWrite(who, c.ID))
+	possible := found && r.Author.MayPublish(c, level) && who.Limits.MayWrite(c.ID)
 	switch {
 	case d.To == taxii.ToCollection && !possible:
 		return into, &taxii.InvalidError{Reason: fmt.Sprintf("to: an opinion marked %s may not be published in the object's collection; say producer, so that only the object's publisher reads it", level)}
@@ -175,10 +175,6 @@ func (r *Room) target(ctx context.Context, who taxii.Principal, d *decision, e *
 	now := later(d.Modified)
 	d.OpinionID, d.Created, d.In, d.Level = "opinion--"+uuid.NewString(), now, into.ID, uint8(level)
 	return into, nil
-}
-
-func mayWrite(who taxii.Principal, collection string) bool {
-	return mayRead(taxii.Principal{Limits: taxii.Limits{Read: who.Limits.Write}}, collection)
 }
 
 // tell keeps a decision, and publishes the opinion that says so.

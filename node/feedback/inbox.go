@@ -116,7 +116,7 @@ func (r *Room) Inbox(ctx context.Context, who taxii.Principal, q taxii.InboxQuer
 // visible is 1 if somebody may read an opinion, else 0.
 func (r *Room) visible(who taxii.Principal, h heard) int {
 	e, err := r.at0(h.date)
-	if err != nil || e == nil || !mayRead(who, e.Collection) {
+	if err != nil || e == nil || !who.Limits.MayRead(e.Collection) {
 		return 0
 	}
 	return 1
@@ -159,7 +159,7 @@ func (r *Room) item(who taxii.Principal, h heard) (item taxii.InboxItem, is bool
 		r.voices.stale = true
 		r.mu.Unlock()
 	}
-	if err != nil || e == nil || !mayRead(who, e.Collection) {
+	if err != nil || e == nil || !who.Limits.MayRead(e.Collection) {
 		return item, false, err
 	}
 	s, is := read(e.Object)
