@@ -69,7 +69,7 @@ const move = (step) => {
   (main(all[here]) ?? all[here]).focus({ preventScroll: true });
 };
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
   if (!toggle.checked || typing || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
   const row = rows()[here];
   switch (event.key) {
