@@ -72,7 +72,7 @@ func TestEveryChangedFieldIsNoticed(t *testing.T) {
 		"total":     func(t *models.Transaction) { t.AssetConfigTransaction.Params.Total = 2 },
 		"validity":  func(t *models.Transaction) { t.LastValid++ },
 		"lease":     func(t *models.Transaction) { t.Lease = bytes.Repeat([]byte{1}, 32) },
-		"id":        func(t *models.Transaction) { t.Id = "A" + t.Id[1:] },
+		"id":        func(t *models.Transaction) { t.Id = t.Id[1:] + t.Id[:1] },
 	} {
 		recording := recorded(t, "search-acfg.json")[0]
 		change(&recording)

@@ -94,7 +94,7 @@ func TestALieIsCalledForged(t *testing.T) {
 		}, "foreign"},
 		"another network":                {signed(func(u *types.Transaction) { u.GenesisHash = types.Digest{8} }), "malformed"},
 		"another asset":                  {signed(func(u *types.Transaction) { u.AssetParams.Total = 2 }), "malformed"},
-		"another id":                     {func(m *models.Transaction) { m.Id = "A" + m.Id[1:] }, "forged"},
+		"another id":                     {func(m *models.Transaction) { m.Id = m.Id[1:] + m.Id[:1] }, "forged"},
 		"another sender":                 {func(m *models.Transaction) { m.Sender = other }, "forged"},
 		"a sender that is none":          {func(m *models.Transaction) { m.Sender = "X" }, "malformed"},
 		"no sender":                      {func(m *models.Transaction) { m.Sender = "" }, "forged"},
