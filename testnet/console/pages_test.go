@@ -38,8 +38,18 @@ func TestTheConsoleInABrowser(t *testing.T) {
 // links gives the pages of the console that a page links to.
 const links = `[...document.querySelectorAll("a[href]")].map(a => new URL(a.getAttribute("href"), location).href)`
 
-// wide tells by how many pixels a page is wider than its window.
-const wide = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
+// wide tells by how many pixels a page is wider than its window, and which elements reach beyond it.
+const wide = `(() => {
+	const edge = document.documentElement.clientWidth, over = document.documentElement.scrollWidth - edge;
+	if (over <= 0) return "";
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), beyond = [], range = document.createRange();
+	while (texts.nextNode()) {
+		range.selectNodeContents(texts.currentNode);
+		const e = texts.currentNode.parentElement;
+		if (range.getBoundingClientRect().right > edge + 0.5 && !e.closest(".sheet, .chip, .wide")) beyond.push(e.outerHTML.slice(0, 200));
+	}
+	return over + " pixels wider: " + beyond.slice(0, 3).join(" | ");
+})()`
 
 // looker looks at pages.
 type looker struct {
@@ -73,9 +83,9 @@ func (l looker) pass(name string) {
 // fits fails if the page is wider than its window.
 func (b *browser) fits(name string, width int64) {
 	b.t.Helper()
-	over := 0
-	if b.ask(wide, &over); over > 0 {
-		b.t.Errorf("%s is %d pixels wider than a window of %d", name, over, width)
+	over := ""
+	if b.ask(wide, &over); over != "" {
+		b.t.Errorf("%s is wider than a window of %d: %s", name, width, over)
 	}
 }
 
