@@ -1,10 +1,15 @@
 package observable
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -74,29 +79,71 @@ func FromObject(object []byte) (found []Found, more bool) {
 // Properties are those of an object, as they are written.
 type Properties map[string]jsontext.Value
 
-// ReadProperties takes an object apart.
+// ReadProperties takes an object apart. What it gives is part of the object's bytes, which must not change.
 func ReadProperties(object []byte) (o Properties, err error) {
-	return o, json.Unmarshal(object, &o, lenient)
+	d := jsontext.NewDecoder(bytes.NewBuffer(object), lenient)
+	if d.PeekKind() != '{' {
+		return o, json.Unmarshal(object, &o, lenient) // null, or an error
+	}
+	const usual = 16
+	o = make(Properties, usual)
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		text := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		end := int(d.InputOffset())
+		o[text] = object[end-len(value) : end : end]
+	}
+	if _, err := d.ReadToken(); err != nil { // the closing brace
+		return nil, err
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, cmp.Or(err, errTrailing)
+	}
+	return o, nil
 }
 
+var errTrailing = errors.New("something follows the object")
+
 // Text is a property that is one; of others "".
-func (o Properties) Text(name string) (text string) {
-	if v := o[name]; v.Kind() == '"' {
-		_ = json.Unmarshal(v, &text, lenient)
+func (o Properties) Text(name string) string { return textOf(o[name]) }
+
+func textOf(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
 	}
-	return text
+	if inside := bytes.TrimSuffix(v[1:], []byte{'"'}); bytes.IndexByte(inside, '\\') < 0 && utf8.Valid(inside) {
+		return string(inside)
+	}
+	text, _ := jsontext.AppendUnquote(nil, v) // what is no UTF-8 is replaced
+	return string(text)
 }
 
 // Texts are a property that is a list of them, or one alone; of others none.
 func (o Properties) Texts(name string) (texts []string) {
 	switch v := o[name]; v.Kind() {
 	case '"':
-		return []string{o.Text(name)}
+		return []string{textOf(v)}
 	case '[':
-		var list []jsontext.Value
-		_ = json.Unmarshal(v, &list, lenient)
-		for _, one := range list {
-			if text := (Properties{"": one}).Text(""); text != "" {
+		d := jsontext.NewDecoder(bytes.NewBuffer(v), lenient)
+		if _, err := d.ReadToken(); err != nil {
+			return nil
+		}
+		for d.PeekKind() != ']' {
+			one, err := d.ReadValue()
+			if err != nil {
+				return nil
+			}
+			if text := textOf(one); text != "" {
 				texts = append(texts, text)
 			}
 		}

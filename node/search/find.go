@@ -99,11 +99,16 @@ func (f *Finder) fill(ctx context.Context, who taxii.Principal, q Query, before 
 			return cmp.Or(err, d.err)
 		}
 		entries := map[int64]*view.Entry{}
-		err = f.read(ctx, who, func(r *reading) error { return r.candidates(q, list, entries) })
+		read := 0
+		err = f.read(ctx, who, func(r *reading) (err error) {
+			read, err = r.candidates(q, list, entries)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		for i, date := range list {
+		isMore := read < len(list) || len(list) == chunk
+		for i, date := range list[:read] {
 			before = date
 			looked++
 			e := entries[date]
@@ -113,7 +118,7 @@ func (f *Finder) fill(ctx context.Context, who taxii.Principal, q Query, before 
 			if s := d.summary(e); q.takes(s) {
 				page.Objects = append(page.Objects, s)
 			}
-			if len(page.Objects) == q.Limit && (i+1 < len(list) || len(list) == chunk) {
+			if len(page.Objects) == q.Limit && (i+1 < read || isMore) {
 				page.Next = encodeCursor(before)
 				return d.err
 			}
@@ -125,29 +130,31 @@ func (f *Finder) fill(ctx context.Context, who taxii.Principal, q Query, before 
 	}
 }
 
-// candidates reads the entries that a query may take.
-func (r *reading) candidates(q Query, dates []int64, entries map[int64]*view.Entry) error {
+// candidates reads the entries that a query may take, as many of the first as are held at once, and says how many it
+// looked at: one at least.
+func (r *reading) candidates(q Query, dates []int64, entries map[int64]*view.Entry) (looked int, err error) {
 	held := 0
 	for _, date := range dates {
+		if held > cmp.Or(r.finder.most, maxHeld) {
+			break
+		}
+		looked++
 		e, err := r.head(date)
 		if err != nil {
-			return err
+			return looked, err
 		}
 		if e == nil || q.Type != "" && e.Type != q.Type || q.Collection != "" && e.Collection != q.Collection ||
 			q.Member != "" && r.finder.State.Name(e.Publisher) != q.Member {
 			continue
 		}
 		if e, err = r.Entry(date, true); err != nil {
-			return err
+			return looked, err
 		}
 		if entries[date] = e; e != nil {
 			held += len(e.Object)
 		}
-		if held > maxHeld {
-			return errors.New("the objects are too large to be looked at together")
-		}
 	}
-	return nil
+	return looked, nil
 }
 
 // takes reports whether a query takes an object that it may take by its type, member and collection.

@@ -23,6 +23,8 @@ type Finder struct {
 	// Everything and Others are the ids of the collections of the view, as TAXII clients know them: accounts may be
 	// limited to these.
 	Everything, Others string
+
+	most int // maxHeld, but for tests
 }
 
 // Progress tells how far the indexes are that the answers come from: until they are whole, older objects are missing.

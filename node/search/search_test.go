@@ -357,3 +357,27 @@ func TestWhatCameInIsCountedAsItIsListed(t *testing.T) {
 		t.Errorf("nobody is told %v", err)
 	}
 }
+
+func TestALargeListIsFoundInParts(t *testing.T) {
+	w := newWorld(t)
+	w.most = 1 // one object is held at once
+	for n := range 5 {
+		w.add("ALPHA", collectionA, id("malware", n), `"name":"LockBit loader"`)
+	}
+	for _, text := range []string{"", "lockbit loader"} {
+		var got []string
+		for q := (Query{Text: text, Limit: 2}); ; {
+			page, err := w.Find(t.Context(), reader, q)
+			must(t, err)
+			for _, o := range page.Objects {
+				got = append(got, o.ID[15:17])
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		if list := strings.Join(got, " "); list != "04 03 02 01 00" {
+			t.Errorf("%q finds %s", text, list)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 )
 
 // buildItems is how many entries are put into the indexes in one transaction.
-const buildItems = 100
+const buildItems = 256
 
 // Run puts into the indexes what was in the view before them, and deletes what is left of indexes of other formats.
 // It works in small steps, between which others write, and rests as long as it works. Interrupted, it goes on where it
@@ -92,22 +92,20 @@ func (x *Index) enterFrom(txn *kv.Txn, now *state, limit int) error {
 	if err != nil {
 		return err
 	}
-	size := 0
+	size, c := 0, x.Change()
 	for i, date := range dates {
 		entry, err := x.view.EntryAt(txn, date, true)
 		if err != nil || entry == nil {
 			return errors.Join(err, errDamaged)
 		}
-		if err := x.Enter(txn, entry); err != nil {
-			return err
-		}
+		c.Enter(entry)
 		now.Next, now.Done = date+1, now.Done+1
 		if size += len(entry.Object); size > store.ChunkBytes && i+1 < len(dates) {
-			return nil
+			return c.Write(txn)
 		}
 	}
 	now.Whole = len(dates) < limit
-	return nil
+	return c.Write(txn)
 }
 
 // sweepSome deletes some keys of indexes of other formats.

@@ -1,8 +1,6 @@
 package find
 
 import (
-	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -56,13 +54,42 @@ func References(object []byte, most int) []Reference {
 	return references(o, namesOf(o), most)
 }
 
-// namesOf are the names of an object's properties, in one order.
-func namesOf(o observable.Properties) []string { return slices.Sorted(maps.Keys(o)) }
+// namesOf are the names of the properties that are looked at, in one order.
+func namesOf(o observable.Properties) (names []string) {
+	for name := range o {
+		if strings.HasSuffix(name, "_ref") || strings.HasSuffix(name, "_refs") || isNaming(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
-// isID is what a STIX identifier looks like, as far as it matters in a key.
-var isID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,120}--[0-9A-Fa-f-]{36}$`)
+// isNaming reports whether a property says what an object is called, beside its name.
+func isNaming(name string) bool {
+	return name == "aliases" || name == "labels" || name == "x_mitre_aliases" || strings.HasSuffix(name, "_types")
+}
+
+// isID reports whether a text looks like a STIX identifier, as far as it matters in a key: a type of 2 to 121
+// characters, two hyphens and 36 of a UUID.
+func isID(text string) bool {
+	const rest, longest = 2 + 36, 121
+	size := len(text) - rest
+	if size < 2 || size > longest || text[0] == '-' || text[size:size+2] != "--" {
+		return false
+	}
+	for i := range len(text) {
+		c := text[i]
+		is := c >= '0' && c <= '9' || c == '-' || c >= 'a' && c <= 'f' || i < size && c >= 'g' && c <= 'z' || i >= size && c >= 'A' && c <= 'F'
+		if !is {
+			return false
+		}
+	}
+	return true
+}
 
 func references(o observable.Properties, names []string, most int) (list []Reference) {
+	const few = 8 // references that are compared one by one
 	var known map[Reference]bool
 	for _, name := range names {
 		single := strings.HasSuffix(name, "_ref")
@@ -71,17 +98,21 @@ func references(o observable.Properties, names []string, most int) (list []Refer
 		}
 		for _, id := range o.Texts(name) {
 			r := Reference{name, id}
-			if known[r] || !isID.MatchString(id) {
+			if !isID(id) || known == nil && slices.Contains(list, r) || known[r] {
 				continue
 			}
 			if len(list) == most {
 				return list
 			}
-			if known == nil {
+			if list = append(list, r); known == nil && len(list) == few {
 				known = map[Reference]bool{}
+				for _, r := range list {
+					known[r] = true
+				}
 			}
-			known[r] = true
-			list = append(list, r)
+			if known != nil {
+				known[r] = true
+			}
 		}
 	}
 	return list
@@ -99,7 +130,7 @@ func wordsOf(o observable.Properties, names []string) (words []string) {
 	}
 	texts := []string{o.Text("name")}
 	for _, name := range names {
-		if name == "aliases" || name == "labels" || name == "x_mitre_aliases" || strings.HasSuffix(name, "_types") {
+		if isNaming(name) {
 			texts = append(texts, o.Texts(name)...)
 		}
 	}

@@ -1,7 +1,8 @@
 // Package find has the indexes by which objects are found in the view: by the values that they are about, by what they
 // refer to and by words.
 //
-//   - find.go is told what comes into the view and leaves it, build.go makes the indexes of what was there before;
+//   - find.go has the tables, change.go is told what comes into the view and leaves it, build.go makes the indexes of
+//     what was there before;
 //   - extract.go says under what an object is found;
 //   - read.go asks.
 //
@@ -13,7 +14,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"github.com/serviceledger/slnode/internal/observable"
@@ -23,7 +23,7 @@ import (
 )
 
 // format is that of the indexes. It is part of every key, so that what is left of another one is in nobody's way.
-const format = 1
+const format = 2
 
 // metaIndexes is what the table of single values has of the indexes.
 const metaIndexes = "indexes"
@@ -83,26 +83,6 @@ func (x *Index) Begin(txn *kv.Txn) error {
 	return store.SetJSON(txn, metaKey(), now)
 }
 
-// Enter puts an entry into the indexes.
-func (x *Index) Enter(txn *kv.Txn, e *view.Entry) error {
-	for _, p := range postings(e.Object) {
-		if err := txn.Set(p.key(e.DateAdded), p.value); err != nil {
-			return fmt.Errorf("entering an object into the indexes: %w", err)
-		}
-	}
-	return nil
-}
-
-// Leave takes an entry out of the indexes. One that is not in them yet never comes, as it leaves the view with that.
-func (x *Index) Leave(txn *kv.Txn, e *view.Entry) error {
-	for _, p := range postings(e.Object) {
-		if err := txn.Delete(p.key(e.DateAdded)); err != nil {
-			return fmt.Errorf("taking an object out of the indexes: %w", err)
-		}
-	}
-	return nil
-}
-
 // Progress tells how many of the entries that were there before the indexes are in them. It is whole when all are.
 type Progress struct {
 	Whole bool  `json:"whole"`
@@ -120,25 +100,18 @@ func (x *Index) Progress() Progress {
 	return p
 }
 
-// posting is one key of an entry in an index, without its date, and the value there.
+// posting is one name of an entry in an index, and what it says there.
 type posting struct {
 	prefix []byte
-	value  []byte
+	tag    byte
 }
-
-// key is the prefix and the entry's date_added, in descending order: the newest come first.
-func (p posting) key(date int64) []byte {
-	return binary.BigEndian.AppendUint64(slices.Clone(p.prefix), ^uint64(date))
-}
-
-// dateOf undoes key.
-func dateOf(key []byte) int64 { return int64(^binary.BigEndian.Uint64(key[len(key)-8:])) }
 
 // tableSize is how long that is what the keys of a table begin with: its letter, a slash and the format.
 const tableSize = 3
 
 func tableKey(table byte, parts ...[]byte) []byte {
-	k := store.Key(table, []byte{format})
+	const whole = 96 // mostly enough for the key of a block
+	k := append(make([]byte, 0, whole), store.Key(table, []byte{format})...)
 	for _, part := range parts {
 		k = append(k, part...)
 	}
@@ -159,8 +132,9 @@ func wordKey(word string) []byte { return tableKey(store.TableWord, []byte(word)
 // postings are the keys of an object in the indexes.
 func postings(object []byte) (list []posting) {
 	e := extract(object)
+	list = make([]posting, 0, len(e.values)+len(e.references)+len(e.words))
 	for _, f := range e.values {
-		list = append(list, posting{valueKey(f.Value), []byte{byte(f.Role)}})
+		list = append(list, posting{valueKey(f.Value), byte(f.Role)})
 	}
 	for _, r := range e.references {
 		list = append(list, posting{prefix: referenceKey(r.ID, r.Kind)})

@@ -2,143 +2,22 @@ package find
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
-	"math"
+
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
-	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/observable"
-	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/view"
 )
-
-func must(t interface {
-	Helper()
-	Fatal(...any)
-}, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-const (
-	collectionA = "7f0a4d1c-2f5e-4f43-9d3b-0d6d5c2f9a01"
-	collectionB = "7f0a4d1c-2f5e-4f43-9d3b-0d6d5c2f9a02"
-)
-
-var monday = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-
-// world is a view with its indexes, and who publishes in it.
-type world struct {
-	view  *view.View
-	index *Index
-}
-
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	memory, err := kv.NewMemory()
-	must(t, err)
-	t.Cleanup(func() { must(t, memory.Close()) })
-	return openWorld(t, memory)
-}
-
-func openWorld(t testing.TB, memory *kv.Memory) *world {
-	t.Helper()
-	v, err := view.New(store.New(memory.DB(kv.Hooks{})))
-	must(t, err)
-	x, err := New(v)
-	must(t, err)
-	return &world{view: v, index: x}
-}
-
-// add brings an object into the view, at a round of the chain.
-func (w *world) add(t testing.TB, round uint64, member, collection, id string, day int, object string) view.Event {
-	t.Helper()
-	hash := sha256.Sum256([]byte(object))
-	e := view.NewEvent{Effect: consortium.Object, Event: consortium.Event{
-		Position: consortium.Position{Round: round}, TxID: fmt.Sprintf("TX%d", round), Sender: member, Asset: 1000 + round,
-		Note: wire.Note{Kind: wire.KindObject, Sequence: round}, Directory: "bafy",
-	}}
-	kind, _, _ := strings.Cut(id, "--")
-	version := monday.AddDate(0, 0, day)
-	must(t, w.view.Append([]view.NewEvent{e}, nil))
-	logged, _, err := w.view.Event(e.TxID)
-	must(t, err)
-	must(t, w.view.Settle([]view.Outcome{{Event: logged, State: view.InView, Entry: &view.Entry{
-		Collection: collection, ID: id, Type: kind, Version: wire.FormatTime(version), Instant: version, Hash: hash[:],
-		Position: e.Position, Publisher: member, TxID: e.TxID, Asset: e.Asset, Object: []byte(object),
-	}}}))
-	logged, _, err = w.view.Event(e.TxID)
-	must(t, err)
-	return logged
-}
-
-func (w *world) withdraw(t testing.TB, member string, round uint64) {
-	t.Helper()
-	_, _, err := w.view.Withdraw(view.Recall{Asset: 1000 + round, Senders: []string{member}, At: consortium.Position{Round: math.MaxUint64}})
-	must(t, err)
-}
-
-// entries are all that the view has.
-func (w *world) entries(t testing.TB) (list []*view.Entry) {
-	t.Helper()
-	for _, collection := range []string{view.Everything, view.Others} {
-		some, more, err := w.view.Page(view.Query{Collection: collection, Versions: view.Versions{All: true}, Limit: 1000, WithObjects: true})
-		must(t, err)
-		if more {
-			t.Fatal("there are more")
-		}
-		list = append(list, some...)
-	}
-	return list
-}
-
-// content are the keys and values of the indexes.
-func (w *world) content(t testing.TB) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	must(t, w.view.Read(func(txn *kv.Txn) error {
-		for _, table := range []byte{store.TableValue, store.TableReference, store.TableWord} {
-			err := store.Scan(txn, store.Key(table), nil, func(k []byte, item *kv.Item) (bool, error) {
-				value, err := item.Value()
-				all[string(k)] = string(value)
-				return true, err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	return all
-}
-
-// wanted is what they must be.
-func (w *world) wanted(t testing.TB) map[string]string {
-	all := map[string]string{}
-	for _, e := range w.entries(t) {
-		for _, p := range postings(e.Object) {
-			all[string(p.key(e.DateAdded))] = string(p.value)
-		}
-	}
-	return all
-}
-
-func (w *world) check(t testing.TB, when string) {
-	t.Helper()
-	if got, want := w.content(t), w.wanted(t); !maps.Equal(got, want) {
-		t.Fatalf("%s the indexes have %d keys, want %d:\n%q\n%q", when, len(got), len(want), slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
-	}
-}
 
 const uuid = "-17d4-4cbf-938f-98ee46b3cd3f"
 
@@ -152,6 +31,31 @@ func drawObject(t *rapid.T, id string) string {
 		uuid, rapid.IntRange(1, 2).Draw(t, "target"), uuid)
 }
 
+// drawBrought draws some objects that come together, at rounds that nothing was at.
+func drawBrought(t *rapid.T, unused *[]uint64) (all []brought) {
+	for range min(rapid.IntRange(1, 5).Draw(t, "at once"), len(*unused)) {
+		at := rapid.IntRange(0, min(5, len(*unused)-1)).Draw(t, "round") // not in the order of the chain: leads change
+		b := brought{round: (*unused)[at], member: rapid.SampledFrom([]string{"ALPHA", "BRAVO", "CHARLIE"}).Draw(t, "member")}
+		*unused = slices.Delete(*unused, at, at+1)
+		b.id = rapid.SampledFrom([]string{"indicator--00000001" + uuid, "indicator--00000002" + uuid, "malware--00000001" + uuid}).Draw(t, "id")
+		b.collection = rapid.SampledFrom([]string{collectionA, collectionB}).Draw(t, "collection")
+		b.day, b.object = rapid.IntRange(0, 2).Draw(t, "day"), drawObject(t, b.id)
+		all = append(all, b)
+	}
+	return all
+}
+
+// someOf takes what a member published, the first or all of it.
+func someOf(by map[uint64]string, member string, all bool) (rounds []uint64) {
+	for _, round := range slices.Sorted(maps.Keys(by)) {
+		if by[round] == member && (all || len(rounds) == 0) {
+			rounds = append(rounds, round)
+			delete(by, round)
+		}
+	}
+	return rounds
+}
+
 // Whatever comes, goes, changes its lead or is folded anew, and wherever a build is interrupted: the indexes have what
 // the entries say, and nothing else.
 func TestTheIndexesHaveWhatTheEntriesSay(t *testing.T) {
@@ -161,38 +65,49 @@ func TestTheIndexesHaveWhatTheEntriesSay(t *testing.T) {
 		defer func() { must(t, memory.Close()) }()
 		w := openWorld(t, memory)
 		unused := []uint64{}
-		for n := range uint64(60) {
+		for n := range uint64(200) {
 			unused = append(unused, n+1)
 		}
 		by := map[uint64]string{} // who published what is there
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			if rapid.IntRange(0, 5).Draw(rt, "kill") == 0 {
+				*w.commit = commits{left: rapid.IntRange(1, 4).Draw(rt, "at commit"), done: rapid.Bool().Draw(rt, "done")}
+			}
+			var err error
 			switch step := rapid.IntRange(0, 9).Draw(rt, "step"); step {
 			default:
-				at := rapid.IntRange(0, min(5, len(unused)-1)).Draw(rt, "round") // not in the order of the chain: leads change
-				round := unused[at]
-				unused = slices.Delete(unused, at, at+1)
-				by[round] = rapid.SampledFrom([]string{"ALPHA", "BRAVO", "CHARLIE"}).Draw(rt, "member")
-				id := rapid.SampledFrom([]string{"indicator--00000001" + uuid, "indicator--00000002" + uuid, "malware--00000001" + uuid}).Draw(rt, "id")
-				w.add(t, round, by[round], rapid.SampledFrom([]string{collectionA, collectionB}).Draw(rt, "collection"), id, rapid.IntRange(0, 2).Draw(rt, "day"), drawObject(rt, id))
+				all := drawBrought(rt, &unused)
+				for _, b := range all {
+					by[b.round] = b.member
+				}
+				err = w.bring(all...)
 			case 6, 7:
 				if len(by) > 0 {
-					round := rapid.SampledFrom(slices.Sorted(maps.Keys(by))).Draw(rt, "which")
-					w.withdraw(t, by[round], round)
-					delete(by, round)
+					member := by[rapid.SampledFrom(slices.Sorted(maps.Keys(by))).Draw(rt, "whose")]
+					err = w.withdraw(member, someOf(by, member, step == 7)...)
 				}
 			case 8:
 				if rapid.IntRange(0, 3).Draw(rt, "reset") == 0 {
+					*w.commit = commits{}
 					must(rt, w.view.Reset())
 					clear(by)
 				}
 			case 9: // the indexes are of another format: they are made anew, while others write
+				*w.commit = commits{}
 				w = w.outdated(t, rt, memory)
 			}
-			must(rt, w.view.Relead(t.Context()))
-			if rapid.Bool().Draw(rt, "restart") {
+			if err == nil {
+				err = w.view.Relead(t.Context())
+			}
+			if err != nil && !errors.Is(err, errKilled) {
+				rt.Fatal(err)
+			}
+			if err != nil || rapid.Bool().Draw(rt, "restart") {
 				w = openWorld(t, memory)
 			}
 		}
+		*w.commit = commits{}
+		must(rt, w.view.Relead(t.Context()))
 		must(rt, w.index.Run(t.Context()))
 		if p := w.index.Progress(); !p.Whole || p.Done != p.Of {
 			rt.Fatalf("in the end %+v", p)
@@ -312,6 +227,18 @@ func (w *world) checkReferences(t testing.TB, r *Reader, all []*view.Entry) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("%s: %v, want %v", word, got, want)
 		}
+		for i, before := range want {
+			var older []int64
+			must(t, r.Word(word, before, func(date int64) (bool, error) { older = append(older, date); return true, nil }))
+			if !slices.Equal(older, want[i+1:]) {
+				t.Fatalf("%s before %d: %v, want %v", word, before, older, want[i+1:])
+			}
+		}
+		for _, e := range all { // in no order
+			if has, err := r.HasWord(word, e.DateAdded); err != nil || has != slices.Contains(want, e.DateAdded) {
+				t.Fatalf("%d has %s: %v, %v", e.DateAdded, word, has, err)
+			}
+		}
 	}
 }
 
@@ -379,7 +306,7 @@ func TestAnObjectIsFoundUnderBoundedMuch(t *testing.T) {
 		return err
 	}))
 	w.check(t, "with a large object")
-	w.withdraw(t, "ALPHA", 1)
+	must(t, w.withdraw("ALPHA", 1))
 	if left := w.content(t); len(left) > 0 {
 		t.Errorf("%d keys are left", len(left))
 	}
@@ -404,9 +331,37 @@ func TestWhatFollowsFromAnObjectIsThatOfTheFormat(t *testing.T) {
 		"external_references":[{"source_name":"cve","external_id":"CVE-2024-3094"},{"source_name":"mitre-attack","external_id":"T1566.001"}]}`
 	sum := sha256.New()
 	for _, p := range postings([]byte(object)) {
-		fmt.Fprintf(sum, "%x=%x\n", p.prefix, p.value)
+		fmt.Fprintf(sum, "%x=%x\n", p.prefix, []byte{p.tag})
 	}
-	if got, want := fmt.Sprintf("%d %.12x", format, sum.Sum(nil)), "1 b7483492fba8a53e63a1a85e"; got != want {
+	if got, want := fmt.Sprintf("%d %.12x", format, sum.Sum(nil)), "2 557b93d825390e422c7f6ec4"; got != want {
 		t.Errorf("the keys are %s, not %s: raise the format", got, want)
 	}
+}
+
+func TestManyObjectsAboutManyValuesAreWithdrawnAtOnce(t *testing.T) {
+	w := newWorld(t)
+	var rounds []uint64
+	for round := range uint64(40) {
+		var values []string
+		for n := range 100 {
+			values = append(values, fmt.Sprintf("'http://evil%d.example/%d'", round, n))
+		}
+		id := fmt.Sprintf("indicator--%08d%s", round, uuid)
+		w.add(t, round+1, "ALPHA", collectionA, id, 0, fmt.Sprintf(`{"type":"indicator","id":%q,"pattern_type":"stix","pattern":"[url:value IN (%s)]"}`, id, strings.Join(values, ",")))
+		rounds = append(rounds, round+1)
+	}
+	must(t, w.withdraw("ALPHA", rounds...))
+	if left := w.content(t); len(left) > 0 || w.view.CountObjects() > 0 {
+		t.Errorf("%d keys and %d objects are left", len(left), w.view.CountObjects())
+	}
+}
+
+func TestAReferenceIsWhatLooksLikeAnID(t *testing.T) {
+	like := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,120}--[0-9A-Fa-f-]{36}$`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[a-zG0-9-]{0,2}[a-z0-9-]{0,122}-{1,3}[0-9A-Fa-gä-]{35,36}`).Draw(t, "text")
+		if isID(text) != like.MatchString(text) {
+			t.Fatalf("%q: %v", text, isID(text))
+		}
+	})
 }

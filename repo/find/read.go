@@ -2,6 +2,7 @@ package find
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -17,15 +18,19 @@ type Reader struct {
 	txn  *kv.Txn
 
 	iterators map[byte]*kv.Iterator // one for each table
+	having    map[string]*having    // … and for each word that is asked about
 }
 
 // Read lets somebody ask. The reader is good as long as ask runs.
 func (x *Index) Read(ask func(*Reader) error) error {
 	return x.view.Read(func(txn *kv.Txn) error {
-		r := &Reader{view: x.view, txn: txn, iterators: map[byte]*kv.Iterator{}}
+		r := &Reader{view: x.view, txn: txn, iterators: map[byte]*kv.Iterator{}, having: map[string]*having{}}
 		defer func() {
 			for _, it := range r.iterators {
 				it.Close()
+			}
+			for _, h := range r.having {
+				h.it.Close()
 			}
 		}()
 		return ask(r)
@@ -46,33 +51,39 @@ func (r *Reader) iterator(table byte) *kv.Iterator {
 	return r.iterators[table]
 }
 
-// from is the first key with a prefix that has a date_added before one; 0 is no bound.
-func from(prefix []byte, before int64) []byte {
-	if before == 0 {
-		return prefix
+// visitName visits the entries under a name, the newest first, until visit returns false: those with a date_added
+// before one, if that is not 0.
+func visitName(it *kv.Iterator, name []byte, before int64, visit func(mark) (bool, error)) error {
+	from := name
+	if before != 0 {
+		from = blockKey(name, before-1)
 	}
-	return posting{prefix: prefix}.key(before - 1)
+	for it.Seek(from); it.Valid() && bytes.HasPrefix(it.Item().Key(), name); it.Next() {
+		if !isBlock(it.Item().Key(), name) {
+			continue
+		}
+		block, err := readBlock(it.Item())
+		if err != nil {
+			return err
+		}
+		for _, m := range slices.Backward(block) {
+			if before != 0 && m.date >= before {
+				continue
+			}
+			if more, err := visit(m); err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Exact visits the entries that are about a value, the newest first, until visit returns false: those with a date_added
 // before one, if that is not 0.
 func (r *Reader) Exact(v observable.Value, before int64, visit func(Posting) (bool, error)) error {
-	prefix := valueKey(v)
-	it := r.iterator(store.TableValue)
-	for it.Seek(from(prefix, before)); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
-		if len(it.Item().Key()) != len(prefix)+8 { // of a value whose key begins as this one's does
-			continue
-		}
-		p, err := postingOf(it.Item())
-		if err != nil {
-			return err
-		}
-		p.Value = v
-		if more, err := visit(p); err != nil || !more {
-			return err
-		}
-	}
-	return nil
+	return visitName(r.iterator(store.TableValue), valueKey(v), before, func(m mark) (bool, error) {
+		return visit(Posting{v, observable.Role(m.tag), m.date})
+	})
 }
 
 // Around visits the entries that are about what contains a value, as [observable.Value.Around] has it but in the order
@@ -106,18 +117,21 @@ func (r *Reader) Within(v observable.Value, visit func(Posting) (bool, error)) e
 			if !good || !span.Has(key) {
 				break
 			}
-			p, err := postingOf(it.Item())
-			if err == nil {
-				p.Value, err = r.valueOf(p.Date, key)
-			}
+			block, err := readBlock(it.Item())
 			if err != nil {
 				return err
 			}
-			if p.Value == v || p.Value.Kind == 0 {
+			value, err := r.valueOf(block[0].date, key)
+			if err != nil {
+				return err
+			}
+			if value == v || value.Kind == 0 {
 				continue
 			}
-			if more, err := visit(p); err != nil || !more {
-				return err
+			for _, m := range slices.Backward(block) {
+				if more, err := visit(Posting{value, observable.Role(m.tag), m.date}); err != nil || !more {
+					return err
+				}
 			}
 		}
 	}
@@ -132,19 +146,6 @@ func keyIn(item *kv.Item) (key []byte, good bool) {
 		return nil, false
 	}
 	return k[:len(k)-end], true
-}
-
-// postingOf reads the entry of a value at which an iterator stands, without the value.
-func postingOf(item *kv.Item) (p Posting, err error) {
-	p.Date = dateOf(item.Key())
-	err = item.Show(func(data []byte) error {
-		if len(data) == 0 {
-			return fmt.Errorf("%w: of a value", errDamaged)
-		}
-		p.Role = observable.Role(data[0])
-		return nil
-	})
-	return p, err
 }
 
 // valueOf gives the value that has a key: by the entry's object where the key doesn't tell; none if that is not there.
@@ -186,13 +187,23 @@ func (r *Reader) References(id string, most int, visit func(Pointer) (bool, erro
 		if string(name) != kind {
 			kind, count = string(name), 0
 		}
-		if count++; count > most {
+		block, err := readBlock(it.Item())
+		if err != nil {
+			return more, err
+		}
+		on := true
+		for _, m := range slices.Backward(block) {
+			if count++; count > most {
+				break
+			}
+			if on, err = visit(Pointer{kind, m.date}); err != nil || !on {
+				return more, err
+			}
+		}
+		if count > most {
 			more = append(more, kind)
 			it.Seek(slices.Concat(prefix, name, []byte{1}))
 			continue
-		}
-		if on, err := visit(Pointer{kind, dateOf(rest)}); err != nil || !on {
-			return more, err
 		}
 		it.Next()
 	}
@@ -202,14 +213,7 @@ func (r *Reader) References(id string, most int, visit func(Pointer) (bool, erro
 // Word visits the date_added of the entries that have a word, the newest first, until visit returns false: those before
 // one, if that is not 0.
 func (r *Reader) Word(word string, before int64, visit func(date int64) (bool, error)) error {
-	prefix := wordKey(word)
-	it := r.iterator(store.TableWord)
-	for it.Seek(from(prefix, before)); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
-		if on, err := visit(dateOf(it.Item().Key())); err != nil || !on {
-			return err
-		}
-	}
-	return nil
+	return visitName(r.iterator(store.TableWord), wordKey(word), before, func(m mark) (bool, error) { return visit(m.date) })
 }
 
 // Beginning visits the date_added of the entries that have a word with a beginning, by the word, until visit returns
@@ -218,16 +222,47 @@ func (r *Reader) Beginning(beginning string, visit func(date int64) (bool, error
 	prefix := tableKey(store.TableWord, []byte(beginning))
 	it := r.iterator(store.TableWord)
 	for it.Seek(prefix); it.Valid() && bytes.HasPrefix(it.Item().Key(), prefix); it.Next() {
-		if on, err := visit(dateOf(it.Item().Key())); err != nil || !on {
+		block, err := readBlock(it.Item())
+		if err != nil {
 			return err
+		}
+		for _, m := range slices.Backward(block) {
+			if on, err := visit(m.date); err != nil || !on {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// HasWord reports whether an entry has a word.
+// having tells which entries have a word.
+type having struct {
+	it    *kv.Iterator
+	name  []byte
+	block []mark // the first that is not all later than until; none if there is none
+	until int64
+}
+
+func (h *having) has(date int64) (bool, error) {
+	if h.until == 0 || date > h.until || len(h.block) > 0 && date < h.block[0].date {
+		h.until, h.block = date, nil
+		if h.it.Seek(blockKey(h.name, date)) && isBlock(h.it.Item().Key(), h.name) {
+			var err error
+			if h.block, err = readBlock(h.it.Item()); err != nil {
+				return false, err
+			}
+		}
+	}
+	_, has := slices.BinarySearchFunc(h.block, date, func(m mark, date int64) int { return cmp.Compare(m.date, date) })
+	return has, nil
+}
+
+// HasWord reports whether an entry has a word. It costs least if it is asked about the newest first.
 func (r *Reader) HasWord(word string, date int64) (bool, error) {
-	return r.txn.Has(posting{prefix: wordKey(word)}.key(date))
+	if r.having[word] == nil {
+		r.having[word] = &having{it: r.txn.NewIterator(tableKey(store.TableWord)), name: wordKey(word)}
+	}
+	return r.having[word].has(date)
 }
 
 // Entry gives the entry with a date_added; nil if there is none.

@@ -58,9 +58,7 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 			return err
 		}
 	}
-	if err := v.index.Enter(txn, entry); err != nil {
-		return err
-	}
+	v.indexed.Enter(entry)
 	head, err := entries.Encode(entry)
 	if err != nil {
 		return err
@@ -70,9 +68,7 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 
 // take deletes an entry, which has its object, and takes it out of its collection and of that with everything.
 func (v *View) take(txn *kv.Txn, entry *Entry, unlist indexing) error {
-	if err := v.index.Leave(txn, entry); err != nil {
-		return err
-	}
+	v.indexed.Leave(entry)
 	now := v.nextStamp()
 	for _, in := range [][]byte{entries.CollectionKey(entry.Collection), entries.CollectionKey(Everything)} {
 		if err := unlist(txn, in, entry); err != nil {

@@ -11,22 +11,31 @@ import (
 	"github.com/serviceledger/slnode/repo/view/internal/listing"
 )
 
-// Index is told of everything that comes into the view and leaves it, in the transaction in which it does. What an
-// index holds is in the view's store.
+// Index is told of what comes into the view and leaves it. What it holds is in the view's store.
 type Index interface {
 	// Begin is called in an empty view.
 	Begin(txn *kv.Txn) error
-	// Enter and Leave are given the entry with its object.
-	Enter(txn *kv.Txn, e *Entry) error
-	Leave(txn *kv.Txn, e *Entry) error
+	// Change begins what a transaction changes.
+	Change() Change
+}
+
+// Change is what one transaction changes in an index. If the transaction fails, it is forgotten.
+type Change interface {
+	// Enter and Leave are given the entry with its object, in the order in which entries come and leave.
+	Enter(e *Entry)
+	Leave(e *Entry)
+	// Write is called once, at the transaction's end.
+	Write(txn *kv.Txn) error
 }
 
 // noIndex is in the place of one.
 type noIndex struct{}
 
-func (noIndex) Begin(*kv.Txn) error         { return nil }
-func (noIndex) Enter(*kv.Txn, *Entry) error { return nil }
-func (noIndex) Leave(*kv.Txn, *Entry) error { return nil }
+func (noIndex) Begin(*kv.Txn) error { return nil }
+func (noIndex) Change() Change      { return noIndex{} }
+func (noIndex) Enter(*Entry)        {}
+func (noIndex) Leave(*Entry)        {}
+func (noIndex) Write(*kv.Txn) error { return nil }
 
 // Attach sets the index. To be called before anything is written.
 func (v *View) Attach(i Index) { v.index = i }

@@ -48,6 +48,7 @@ type View struct {
 	mostRemovals int64         // removals.Most, but for tests
 
 	index      Index
+	indexed    Change                        // … what the running transaction changes in it
 	mistrusted map[string]bool               // members whose lines never lead here
 	waiting    [2][turns.Classes]turns.Turns // what waits, by Queue
 	waits      [][]byte                      // … since the running transaction
@@ -90,10 +91,14 @@ func (v *View) passStale(err error) error {
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*kv.Txn) error) error {
-	v.moved, v.changed, v.waits = counts{}, false, v.waits[:0]
+	v.moved, v.changed, v.waits, v.indexed = counts{}, false, v.waits[:0], v.index.Change()
 	now := *v.counts.Load()
 	err := v.store.Write(func(txn *kv.Txn) error {
-		if err := transaction(txn); err != nil || v.moved == (counts{}) {
+		err := transaction(txn)
+		if err == nil {
+			err = v.indexed.Write(txn)
+		}
+		if err != nil || v.moved == (counts{}) {
 			return err
 		}
 		now.Objects += v.moved.Objects

@@ -44,26 +44,29 @@ func (v *View) Withdraw(recalls ...Recall) (ended []Event, carriedOut int, err e
 		ends = append(ends, some...)
 		carriedOut++
 	}
-	for some := range slices.Chunk(ends, recallItems) {
+	for limit := recallItems; len(ends) > 0; {
+		n := min(len(ends), limit)
 		var list []Event
 		err := v.write(func(txn *kv.Txn) error {
 			list = nil
-			for _, e := range some {
-				event, err := v.end(txn, e)
-				if v.stale(err) {
-					continue
-				}
-				if err != nil {
+			for _, e := range ends[:n] {
+				switch event, err := v.end(txn, e); {
+				case err == nil:
+					list = append(list, event)
+				case !v.stale(err):
 					return fmt.Errorf("at %s: %w", history.ParsePosition(e.at), err)
 				}
-				list = append(list, event)
 			}
 			return nil
 		})
+		if errors.Is(err, kv.ErrTooBig) && n > 1 {
+			limit = n / 2 // about many values each
+			continue
+		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("withdrawing objects: %w", err)
 		}
-		ended = append(ended, list...)
+		ends, ended = ends[n:], append(ended, list...)
 		if err := v.follow(); err != nil {
 			return nil, 0, err
 		}

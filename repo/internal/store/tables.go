@@ -51,9 +51,9 @@ const (
 	TableLead      = 'N' // collection, STIX id -> nothing: another line leads than the one that is served
 	TableIdentity  = 'I' // collection, identity -> date
 	TableChanged   = 'C' // collection -> when something came or went last; like a date, and never one that comes later
-	TableValue     = 'X' // format of the indexes, key of a value, 0, date in descending order -> role
-	TableReference = 'R' // format, STIX id, 0, property, 0, date in descending order -> nothing: who refers to the object
-	TableWord      = 'W' // format, word, 0, date in descending order -> nothing
+	TableValue     = 'X' // format of the indexes, key of a value, 0, date of the oldest in descending order -> roles and dates, see find
+	TableReference = 'R' // format, STIX id, 0, property, 0, date -> dates: who refers to the object
+	TableWord      = 'W' // format, word, 0, date -> dates
 	TableRemoval   = 'G' // date -> view.Removal: what left, for who has to be told
 	TableDuplicate = 'D' // publication, position -> nothing: events whose object is there already
 )
