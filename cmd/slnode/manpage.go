@@ -98,6 +98,9 @@ func writeFlags(w *bytes.Buffer, title string, flags *pflag.FlagSet) {
 		fmt.Fprintf(w, "\\fB%s\\fP", roff("--"+f.Name))
 		if name != "" {
 			fmt.Fprintf(w, " \\fI%s\\fP", roff(name))
+			if f.NoOptDefVal != "" { // as the help has it
+				fmt.Fprintf(w, "[=%s]", roff(f.NoOptDefVal))
+			}
 		}
 		fmt.Fprintf(w, "\n%s", roff(usage))
 		if !slices.Contains([]string{"", "false", "0", "0s", "[]"}, f.DefValue) {

@@ -94,6 +94,7 @@ func isGroup(c *cobra.Command) bool {
 
 func hasFlag(c *cobra.Command, word string) bool {
 	if name, long := strings.CutPrefix(word, "--"); long {
+		name, _, _ = strings.Cut(name, "=")
 		return c.Flag(name) != nil || c.InheritedFlags().Lookup(name) != nil
 	}
 	return len(word) == 2 && c.Flags().ShorthandLookup(word[1:]) != nil
