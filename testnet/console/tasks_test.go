@@ -50,6 +50,7 @@ func testTasks(t *testing.T, c *consortium, chromium context.Context) {
 	b := open(t, chromium, alpha.url)
 	b.look("light", 1280)
 	b.login(alpha)
+	b.comes(alpha.console()+"members", `document.querySelector("main").textContent.includes("delta")`) // it was admitted just now
 	for _, one := range []task{
 		{"has anyone seen an address?", "money", 0, seenAnywhere},
 		{"a list of 200 values", "money", 0, seenList},
