@@ -268,3 +268,14 @@ func (g *gate) remote(r *http.Request) string {
 	}
 	return r.RemoteAddr
 }
+
+// ownUser refuses who is no user of the organisation in the path, or has a lower role.
+func ownUser(x *exchange, least Role) error {
+	switch {
+	case x.who.Org != x.variable("org"):
+		return ErrNotFound
+	case x.who.Role < least:
+		return ErrForbidden
+	}
+	return nil
+}

@@ -425,3 +425,23 @@ const maxRetryAfter = 7 * 24 * time.Hour
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	return retry.Asked(header, now, maxRetryAfter)
 }
+
+// plain asks what is not TAXII, under /v1.
+func (c *Client) plain(ctx context.Context, method, org, path string, query url.Values, what, into any) (err error) {
+	var body []byte
+	if what != nil {
+		if body, err = json.Marshal(what); err != nil {
+			return err
+		}
+	}
+	r, err := c.request(ctx, method, "/v1/"+url.PathEscape(org)+"/"+path, query, body)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", plainJSON)
+	if what != nil {
+		r.Header.Set("Content-Type", plainJSON)
+	}
+	_, err = c.do(r, into)
+	return err
+}

@@ -2,7 +2,6 @@ package taxii
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,24 +42,4 @@ func (c *Client) Inbox(ctx context.Context, org string, q InboxQuery) (inbox Inb
 // Respond does something about what others say of an object of the organisation.
 func (c *Client) Respond(ctx context.Context, org string, r Response) (done Responded, err error) {
 	return done, c.plain(ctx, http.MethodPost, org, "inbox", nil, r, &done)
-}
-
-// plain asks what is not TAXII, under /v1.
-func (c *Client) plain(ctx context.Context, method, org, path string, query url.Values, what, into any) (err error) {
-	var body []byte
-	if what != nil {
-		if body, err = json.Marshal(what); err != nil {
-			return err
-		}
-	}
-	r, err := c.request(ctx, method, "/v1/"+url.PathEscape(org)+"/"+path, query, body)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Accept", plainJSON)
-	if what != nil {
-		r.Header.Set("Content-Type", plainJSON)
-	}
-	_, err = c.do(r, into)
-	return err
 }

@@ -161,17 +161,6 @@ const (
 	maxInboxPage    = 100
 )
 
-// ownUser refuses who is no user of the organisation in the path, or has a lower role.
-func ownUser(x *exchange, least Role) error {
-	switch {
-	case x.who.Org != x.variable("org"):
-		return ErrNotFound
-	case x.who.Role < least:
-		return ErrForbidden
-	}
-	return nil
-}
-
 func (h *Handler) postFeedback(x *exchange) error {
 	var g Judgement
 	if err := ownUser(x, RoleReader); err != nil {

@@ -2,7 +2,6 @@ package taxii
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 )
@@ -59,12 +58,10 @@ func (h *Handler) postLookup(x *exchange) error {
 // lookUp answers, and says in the audit log how many values were asked for, and never which: what somebody looks for
 // tells what happened to them.
 func (h *Handler) lookUp(x *exchange, texts []string) error {
-	switch {
-	case x.who.Org != x.variable("org"):
-		return ErrNotFound
-	case x.who.Role < RoleReader:
-		return ErrForbidden
-	case len(texts) == 0 || len(texts) > MaxLookup:
+	if err := ownUser(x, RoleReader); err != nil {
+		return err
+	}
+	if len(texts) == 0 || len(texts) > MaxLookup {
 		return problemf(http.StatusUnprocessableEntity, "A lookup takes 1 to %d values.", MaxLookup)
 	}
 	found, err := h.searcher.Lookup(x.r.Context(), x.who, texts)
@@ -77,16 +74,5 @@ func (h *Handler) lookUp(x *exchange, texts []string) error {
 
 // LookUp asks what is known of values at the organisation of an API root.
 func (c *Client) LookUp(ctx context.Context, org string, values []string, into any) error {
-	body, err := json.Marshal(lookupRequest{values})
-	if err != nil {
-		return err
-	}
-	r, err := c.request(ctx, http.MethodPost, "/v1/"+url.PathEscape(org)+"/lookup", nil, body)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Accept", plainJSON)
-	r.Header.Set("Content-Type", plainJSON)
-	_, err = c.do(r, into)
-	return err
+	return c.plain(ctx, http.MethodPost, org, "lookup", nil, lookupRequest{values}, into)
 }

@@ -39,7 +39,7 @@ collection that the two then have.`,
 		Args: atLeastOne("STIX ids"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var list []taxii.Judged
-			err := a.plainly(c, func(ctx context.Context, client *taxii.Client, org string) error {
+			err := a.plainly(c, true, func(ctx context.Context, client *taxii.Client, org string) error {
 				for _, id := range args {
 					g.Object = id
 					judged, err := client.Give(ctx, org, g)
@@ -71,7 +71,7 @@ func (a *app) feedbackListCommand() *cobra.Command {
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []taxii.Judged
-			err := a.plainly(c, func(ctx context.Context, client *taxii.Client, org string) (err error) {
+			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) (err error) {
 				list, err = client.Given(ctx, org)
 				return err
 			})
@@ -90,15 +90,17 @@ func printJudged(w io.Writer, list []taxii.Judged) {
 	}
 }
 
-// plainly asks what is not TAXII, of the node's own organisation.
-func (a *app) plainly(c *cobra.Command, ask func(ctx context.Context, client *taxii.Client, org string) error) (err error) {
+// plainly asks what is not TAXII, of the node's own organisation. Where something is published, it says what that waits
+// for.
+func (a *app) plainly(c *cobra.Command, publishes bool, ask func(ctx context.Context, client *taxii.Client, org string) error) (err error) {
 	client, err := a.connect(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	stop := a.explain(c, client)
-	defer stop()
+	if publishes {
+		defer a.explain(c, client)()
+	}
 	protocol, err := client.TAXII()
 	if err != nil {
 		return err
@@ -134,7 +136,7 @@ An answer revokes the object ("inbox revoke"), publishes a corrected version ("i
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var all taxii.Inbox
-			err := a.plainly(c, func(ctx context.Context, client *taxii.Client, org string) error {
+			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {
 				for {
 					page, err := client.Inbox(ctx, org, q)
 					if err != nil {
@@ -202,7 +204,7 @@ was published. It has the same id, and a later "modified".`,
 
 func (a *app) respond(c *cobra.Command, r taxii.Response) error {
 	var done taxii.Responded
-	err := a.plainly(c, func(ctx context.Context, client *taxii.Client, org string) (err error) {
+	err := a.plainly(c, true, func(ctx context.Context, client *taxii.Client, org string) (err error) {
 		done, err = client.Respond(ctx, org, r)
 		return err
 	})

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -88,32 +87,22 @@ func valuesOf(c *cobra.Command, args []string) (values []observable.Value, err e
 
 // lookUp asks the node, so many values at a time.
 func (a *app) lookUp(c *cobra.Command, values []observable.Value) (all lookedUp, err error) {
-	client, err := a.connect(c)
-	if err != nil {
-		return all, err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	protocol, err := client.TAXII()
-	if err != nil {
-		return all, err
-	}
-	discovery, err := protocol.Discovery(c.Context())
-	if err != nil {
-		return all, err
-	}
-	for some := range slices.Chunk(values, taxii.MaxLookup) {
-		var texts []string
-		for _, v := range some {
-			texts = append(texts, v.Kind.String()+":"+v.Text)
+	err = a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {
+		for some := range slices.Chunk(values, taxii.MaxLookup) {
+			var texts []string
+			for _, v := range some {
+				texts = append(texts, v.Kind.String()+":"+v.Text)
+			}
+			var found lookedUp
+			if err := client.LookUp(ctx, org, texts, &found); err != nil {
+				return err
+			}
+			found.Answers = append(all.Answers, found.Answers...)
+			all = found
 		}
-		var found lookedUp
-		if err := protocol.LookUp(c.Context(), strings.Trim(discovery.Default, "/"), texts, &found); err != nil {
-			return all, err
-		}
-		found.Answers = append(all.Answers, found.Answers...)
-		all = found
-	}
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 func printAnswers(w io.Writer, answers []search.Answer) {
