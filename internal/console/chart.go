@@ -74,24 +74,16 @@ func barChart(title, unit string, days []time.Time, series []Series) Figure {
 	for i, s := range series {
 		cut[i] = Series{s.Name, s.Values[min(from, len(s.Values)):]}
 	}
-	f := bars(title, unit, "Day", slots, cut)
-	sums := make([]float64, len(days))
-	for _, s := range cut {
-		for d := range days {
-			if d < len(s.Values) && finite(s.Values[d]) {
-				sums[d] += max(0, s.Values[d])
-			}
-		}
-	}
+	f, sums := bars(title, unit, "Day", slots, cut)
 	f.Says = sumUp(days, sums, unit)
 	return f
 }
 
-// bars draws a bar for each slot, of what each series has of it; head is what the slots are.
-func bars(title, unit, head string, slots []slot, series []Series) Figure {
+// bars draws a bar for each slot, of what each series has of it, and gives the sum of each; head is what the slots are.
+func bars(title, unit, head string, slots []slot, series []Series) (f Figure, sums []float64) {
 	series = largest(series, len(slots))
-	f := Figure{Title: title, Width: chartWidth, Height: chartHeight, Head: []string{head}}
-	sums := make([]float64, len(slots))
+	f = Figure{Title: title, Width: chartWidth, Height: chartHeight, Head: []string{head}}
+	sums = make([]float64, len(slots))
 	for i, s := range series {
 		f.Legend = append(f.Legend, LegendEntry{Class: "f" + strconv.Itoa(i+1), Name: s.Name})
 		f.Head = append(f.Head, s.Name)
@@ -119,7 +111,7 @@ func bars(title, unit, head string, slots []slot, series []Series) Figure {
 		f.Rows = append(f.Rows, row)
 	}
 	f.names(slots, func(i int) float64 { return chartLeft + (float64(i)+.5)*width })
-	return f
+	return f, sums
 }
 
 // sumUp says in a sentence what bars show.

@@ -116,13 +116,8 @@ func (c *Console) follow(v *visit, after time.Time) error {
 func (c *Console) await(v *visit, changed <-chan struct{}, beat <-chan time.Time) bool {
 	pause := time.NewTimer(livePause)
 	defer pause.Stop()
-	for _, wake := range []func() bool{
-		func() bool { return c.until(v, nil, pause.C) },
-		func() bool { return c.until(v, changed, beat) },
-	} {
-		if !wake() {
-			return false
-		}
+	if !c.until(v, nil, pause.C) || !c.until(v, changed, beat) {
+		return false
 	}
 	known, err := c.logins.who(v, c.Clients)
 	return err == nil && known && v.route.lets(v.who)

@@ -67,7 +67,7 @@ type tallied struct {
 }
 
 func (c *Console) getToday(v *visit) error {
-	model := todayModel{}
+	var model todayModel
 	ctx := v.r.Context()
 	if v.administers() {
 		needs, err := c.Rooms.Today.Needs(ctx)

@@ -83,7 +83,7 @@ func waitChart(waits []Wait) Figure {
 		}
 		return Wait{}
 	}
-	f := bars("From publication to readable here", "objects", "Time", slots, []Series{{Name: "objects", Values: values}})
+	f, _ := bars("From publication to readable here", "objects", "Time", slots, []Series{{Name: "objects", Values: values}})
 	f.Legend = nil
 	switch half, most := within(.5).Within, within(.9).Within; {
 	case half == 0:
