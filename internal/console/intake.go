@@ -201,7 +201,7 @@ func patternOf(v observable.Value) (string, bool) {
 
 // indicator is the STIX object of a value.
 func indicator(v observable.Value, pattern string, r row, w Wishes) []byte {
-	at := w.Now.UTC().Format("2006-01-02T15:04:05.000Z")
+	at := stix.FormatTimestamp(w.Now)
 	o := map[string]any{
 		"type": "indicator", "spec_version": "2.1", "id": "indicator--" + w.NewID(), "created": at, "modified": at, "valid_from": at,
 		"name": firstOf(r.name, w.Name, v.Text), "pattern": pattern, "pattern_type": "stix", "indicator_types": []string{"malicious-activity"},
@@ -214,7 +214,7 @@ func indicator(v observable.Value, pattern string, r row, w Wishes) []byte {
 		o["confidence"] = min(confidence, 100)
 	}
 	if w.Days > 0 {
-		o["valid_until"] = w.Now.UTC().AddDate(0, 0, w.Days).Format("2006-01-02T15:04:05.000Z")
+		o["valid_until"] = stix.FormatTimestamp(w.Now.UTC().AddDate(0, 0, w.Days))
 	}
 	if level, err := stix.ParseLevel(w.Level); err == nil {
 		o["object_marking_refs"] = []string{level.Marking()}

@@ -17,3 +17,6 @@ func ParseTimestamp(s string) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%s is not a timestamp like 2006-01-02T15:04:05.000Z", quote(s))
 }
+
+// FormatTimestamp writes a STIX timestamp (section 2.16) in milliseconds, as "created" and "modified" have it.
+func FormatTimestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

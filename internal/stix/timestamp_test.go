@@ -83,3 +83,10 @@ func FuzzParseTimestamp(f *testing.F) {
 		}
 	})
 }
+
+func TestATimestampIsWrittenInMilliseconds(t *testing.T) {
+	at := time.Date(2026, 3, 2, 9, 20, 11, 407_999_999, time.FixedZone("CET", 3600))
+	if got := FormatTimestamp(at); got != "2026-03-02T08:20:11.407Z" {
+		t.Errorf("it is %s", got)
+	}
+}

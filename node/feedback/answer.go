@@ -9,7 +9,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/node/statement"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -147,7 +146,7 @@ func successor(e *view.Entry, now time.Time, revoked bool) (json.RawMessage, err
 	if least := e.Instant.Truncate(time.Millisecond).Add(time.Millisecond); now.Before(least) {
 		now = least
 	}
-	members["modified"], _ = json.Marshal(statement.Time(now))
+	members["modified"], _ = json.Marshal(stix.FormatTimestamp(now))
 	if revoked {
 		members["revoked"] = json.RawMessage("true")
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/stix"
-	"github.com/serviceledger/slnode/node/statement"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -58,7 +57,7 @@ type opinionDocument struct {
 // document writes a decision as an opinion.
 func (d *decision) document(author string, level stix.Level) (json.RawMessage, error) {
 	o := opinionDocument{
-		Type: "opinion", SpecVersion: stix.SpecVersion, ID: d.OpinionID, CreatedBy: author, Created: statement.Time(d.Created), Modified: statement.Time(d.Modified),
+		Type: "opinion", SpecVersion: stix.SpecVersion, ID: d.OpinionID, CreatedBy: author, Created: stix.FormatTimestamp(d.Created), Modified: stix.FormatTimestamp(d.Modified),
 		Revoked: d.Undone, Opinion: d.Opinion, Explanation: d.Text, Objects: []string{d.Object}, Markings: []string{level.Marking()},
 	}
 	if disagrees(d.Opinion) {

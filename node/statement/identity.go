@@ -62,7 +62,7 @@ func (a *Author) Identity() (json.RawMessage, error) {
 	if kept != nil && json.Unmarshal(kept, &is) == nil && is.ID == id && is.Name == title {
 		return kept, nil
 	}
-	now := Time(time.Now())
+	now := stix.FormatTimestamp(time.Now())
 	next, err := json.Marshal(identity{
 		Type: "identity", SpecVersion: stix.SpecVersion, ID: id, Created: cmp.Or(is.Created, now), Modified: now, Name: title, Class: "organization",
 		Markings: []string{stix.Clear.Marking()}, // every member knows from the chain who the members are

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/observable"
@@ -114,9 +113,6 @@ func (a *Author) Publish(ctx context.Context, who taxii.Principal, into consorti
 	}
 	return status, nil
 }
-
-// Time is a timestamp as STIX has it, in milliseconds.
-func Time(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Level is the TLP level of an object that somebody published, as its publisher means it; the strictest if that can't
 // be told.
