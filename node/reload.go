@@ -12,7 +12,7 @@ func (n *Node) newReloader() *control.Reloader {
 		Parts: []control.Part{
 			{Name: "feeds", Apply: func(c config.Config) error { return n.feeds.Reload(c.Feeds) }, Take: func(now *config.Config, c config.Config) { now.Feeds = c.Feeds }},
 			{Name: "webhooks", Apply: func(c config.Config) error { return n.webhooks.Reload(c.Webhooks) }, Take: func(now *config.Config, c config.Config) { now.Webhooks = c.Webhooks }},
-			{Name: "quality", Apply: n.feedback.Reload(n.appraiser.Reload), Take: func(now *config.Config, c config.Config) { now.Decay, now.Quality = c.Decay, c.Quality }},
+			{Name: "quality", Apply: n.appraiser.Reload, Take: func(now *config.Config, c config.Config) { now.Decay, now.Quality = c.Decay, c.Quality }},
 			{Name: "limits", Apply: n.limit, Take: func(now *config.Config, c config.Config) {
 				now.TAXII.RateLimit, now.Storage.MinFree, now.Limits, now.Publish.Reserve = c.TAXII.RateLimit, c.Storage.MinFree, c.Limits, c.Publish.Reserve
 				now.Retention = c.Retention

@@ -152,9 +152,9 @@ func TestBetweenItsBoundariesAListIsTheSame(t *testing.T) {
 
 func TestWhatIsToBeLeftOutIsCountedAndInNoList(t *testing.T) {
 	object := made(1, "[domain-name:value IN ('a.example', 'b.example')]", nil)
-	o := Options{Omit: func(v observable.Value) bool {
+	o := Options{Left: Left{Value: func(v observable.Value) bool {
 		return v == observable.Value{Kind: observable.Domain, Text: "a.example"}
-	}}
+	}}}
 	for _, format := range []Format{Plain, Hosts, CSV, Zeek, RPZ, Suricata} {
 		o.Format = format
 		if l, out := exported(t, o, object); strings.Contains(out, "a.example") || !strings.Contains(out, "b.example") || l.Skipped.Value != 1 {

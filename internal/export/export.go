@@ -46,16 +46,15 @@ type Options struct {
 	Score   int
 	Decay   quality.Rules                           // how scores fall
 	Sighted func(indicator string) (last time.Time) // from when on they fall, if that is later; nil: nobody has seen any
-	Omit    func(observable.Value) bool             // what is not to be in the list; nil: nothing
-	Left    Left                                    // what somebody holds to be wrong
+	Left    Left                                    // what is not to be in the list
 	Now     time.Time
 	Changed time.Time // when the collection changed last
 }
 
-// Left is what somebody holds to be wrong; nil is nothing.
+// Left is what is left out; nil is nothing.
 type Left struct {
 	Value     func(observable.Value) bool              // whichever indicator says it
-	Indicator func(id string, modified time.Time) bool // in this version
+	Indicator func(id string, modified time.Time) bool // that is held to be wrong in this version
 }
 
 // Skipped counts the indicators in force of which something is not in the list, by the first reason.

@@ -198,6 +198,5 @@ func (l *List) readPattern(in indicator, item Item, age aging, r *reading) {
 
 // omits reports whether a value is not to be in the list.
 func (l *List) omits(v observable.Value) bool {
-	o := l.options
-	return o.Omit != nil && o.Omit(v) || o.Left.Value != nil && o.Left.Value(v)
+	return l.options.Left.Value != nil && l.options.Left.Value(v)
 }

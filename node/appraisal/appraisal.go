@@ -32,6 +32,7 @@ type Appraiser struct {
 
 // judge says what this organisation holds to be wrong.
 type judge interface {
+	Configure(c config.Config)
 	// Judged gives what lists leave out, and a text that is another one when that is.
 	Judged() (digest string, left export.Left, err error)
 }
@@ -74,6 +75,9 @@ func (a *Appraiser) Reload(c config.Config) error {
 	defer a.mu.Unlock()
 	a.rules = rules
 	a.configure(c)
+	if a.Judge != nil {
+		a.Judge.Configure(c)
+	}
 	return nil
 }
 
@@ -126,9 +130,10 @@ func (a *Appraiser) Fill(o *export.Options, dropShared bool) error {
 	if dropShared {
 		lists, worst = all, warnlist.Shared
 	}
-	o.Omit = func(v observable.Value) bool {
+	judged := o.Left.Value
+	o.Left.Value = func(v observable.Value) bool {
 		hits := lists.Match(v)
-		return len(hits) > 0 && hits[0].Class <= worst
+		return len(hits) > 0 && hits[0].Class <= worst || judged != nil && judged(v)
 	}
 	return nil
 }

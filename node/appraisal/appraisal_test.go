@@ -124,7 +124,7 @@ func TestListsLeaveOutWhatIsOnWarningLists(t *testing.T) {
 		for i, drop := range []bool{false, true} {
 			var o export.Options
 			must(t, a.Fill(&o, drop))
-			if got := o.Omit(v); got != want[i] {
+			if got := o.Left.Value(v); got != want[i] {
 				t.Errorf("%s is left out: %t, with drop %t", v, got, drop)
 			}
 		}

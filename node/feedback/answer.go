@@ -28,7 +28,7 @@ func (r *Room) Respond(ctx context.Context, who taxii.Principal, a taxii.Respons
 	}
 	switch a.Answer {
 	case taxii.AnswerRevoke:
-		next, err := successor(places[0].entry, time.Now(), true)
+		next, err := successor(places[0].entry, true)
 		if err != nil {
 			return taxii.Responded{}, err
 		}
@@ -51,7 +51,7 @@ func (r *Room) Next(who taxii.Principal, object string) (json.RawMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	return successor(places[0].entry, time.Now(), false)
+	return successor(places[0].entry, false)
 }
 
 // published is where an object of this organisation is.
@@ -128,7 +128,7 @@ func (r *Room) keep(who taxii.Principal, a taxii.Response) (taxii.Responded, err
 
 // successor is the next version of an object: as it is but for "modified" and, if it is to be, "revoked". What has no
 // versions has none.
-func successor(e *view.Entry, now time.Time, revoked bool) (json.RawMessage, error) {
+func successor(e *view.Entry, revoked bool) (json.RawMessage, error) {
 	parsed, err := stix.Read(e.Object)
 	if err != nil {
 		return nil, fmt.Errorf("reading object %s: %w", e.ID, err)
@@ -143,10 +143,7 @@ func successor(e *view.Entry, now time.Time, revoked bool) (json.RawMessage, err
 	if string(members["revoked"]) == "true" { // what is revoked has no later version (STIX 2.1, section 3.6)
 		return nil, &taxii.InvalidError{Reason: "it is revoked already"}
 	}
-	if least := e.Instant.Truncate(time.Millisecond).Add(time.Millisecond); now.Before(least) {
-		now = least
-	}
-	members["modified"], _ = json.Marshal(stix.FormatTimestamp(now))
+	members["modified"], _ = json.Marshal(stix.FormatTimestamp(later(e.Instant)))
 	if revoked {
 		members["revoked"] = json.RawMessage("true")
 	}

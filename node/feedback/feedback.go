@@ -73,17 +73,6 @@ func (r *Room) Configure(c config.Config) {
 	r.settings = settings{c.Quality.ReaderFeedback, int(c.Quality.DisputedBy)}
 }
 
-// Reload is Configure after something else that may refuse a configuration.
-func (r *Room) Reload(first func(config.Config) error) func(config.Config) error {
-	return func(c config.Config) error {
-		if err := first(c); err != nil {
-			return err
-		}
-		r.Configure(c)
-		return nil
-	}
-}
-
 // entry gives the last version of an object in the line of one member, with its object; nil if there is none.
 func (r *Room) entry(member, collection, id string) (*view.Entry, error) {
 	return r.View.LatestOf(member, collection, id)

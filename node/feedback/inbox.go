@@ -115,7 +115,7 @@ func (r *Room) Inbox(ctx context.Context, who taxii.Principal, q taxii.InboxQuer
 
 // visible is 1 if somebody may read an opinion, else 0.
 func (r *Room) visible(who taxii.Principal, h heard) int {
-	e, err := r.at0(h.date)
+	e, err := r.headAt(h.date)
 	if err != nil || e == nil || !who.Limits.MayRead(e.Collection) {
 		return 0
 	}
@@ -229,7 +229,7 @@ func (r *Room) About(object []byte, added int64) (events []taxii.FeedbackEvent, 
 	if !is || s.revoked {
 		return nil, nil
 	}
-	e, err := r.at0(added)
+	e, err := r.headAt(added)
 	if err != nil || e == nil || e.ID != s.id || e.Owner() == r.State.Own() {
 		return nil, err
 	}

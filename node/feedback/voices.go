@@ -170,8 +170,8 @@ func (r *Room) disputed(by int) (list []string) {
 	return list
 }
 
-// at0 gives an entry, whichever version it is; nil if it is gone.
-func (r *Room) at0(date int64) (e *view.Entry, err error) {
+// headAt gives an entry, whichever version it is; nil if it is gone.
+func (r *Room) headAt(date int64) (e *view.Entry, err error) {
 	err = r.Index.Read(func(reader *find.Reader) error {
 		e, err = reader.Entry(date, false)
 		return err
