@@ -175,13 +175,16 @@ func (r *Retainer) takeAll(ctx context.Context, set config.Retention, now time.T
 		return nil // which the status says
 	}
 	choice := Choice{Expired: now.Add(-set.ExpiredFor.Duration), NoRecords: !set.Records}
-	collections := []string{""}
-	for i, name := range set.Collections {
+	var collections []string
+	for _, name := range set.Collections {
 		c, err := r.Withdrawer.State.Called(name)
 		if err != nil {
 			return fmt.Errorf("retention.collections: %w", err)
 		}
-		collections = append(collections[:i], c.ID)
+		collections = append(collections, c.ID)
+	}
+	if len(collections) == 0 {
+		collections = []string{""} // all
 	}
 	for _, choice.Collection = range collections {
 		m := &many{Withdrawer: r.Withdrawer, choice: choice, by: &ration{Retainer: r, set: set}, say: func(Progress) error { return nil }}
