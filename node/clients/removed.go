@@ -75,17 +75,22 @@ func (w *Webhook) sendRemoved(ctx context.Context, left []view.Removal) error {
 		Removed []taxii.Removal `json:"removed"`
 	}
 	last := left[len(left)-1].Date
-	event := struct {
+	all := data{origin: w.origin()}
+	for i := range left {
+		all.Removed = append(all.Removed, removalFor(&left[i], w.config.Collection))
+	}
+	return w.sendEvent(ctx, messageID("%s removed %d %d %d", w.config.Name, left[0].Date, last, len(left)), "objects.removed", last, all)
+}
+
+// sendEvent posts an event that happened up to a date_added, in the form that Standard Webhooks recommends.
+func (w *Webhook) sendEvent(ctx context.Context, id, kind string, date int64, data any) error {
+	body, err := json.Marshal(struct {
 		Type      string `json:"type"`
 		Timestamp string `json:"timestamp"`
-		Data      data   `json:"data"`
-	}{"objects.removed", added(last).Format(time.RFC3339Nano), data{origin: w.origin()}}
-	for i := range left {
-		event.Data.Removed = append(event.Data.Removed, removalFor(&left[i], w.config.Collection))
-	}
-	body, err := json.Marshal(event)
+		Data      any    `json:"data"`
+	}{kind, added(date).Format(time.RFC3339Nano), data})
 	if err != nil {
 		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
 	}
-	return w.post(ctx, messageID("%s removed %d %d %d", w.config.Name, left[0].Date, last, len(left)), body)
+	return w.post(ctx, id, body)
 }

@@ -2,9 +2,7 @@ package clients
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -38,13 +36,5 @@ func (w *Webhook) sendFeedback(ctx context.Context, entries []*view.Entry) error
 		return nil
 	}
 	last := entries[len(entries)-1].DateAdded
-	body, err := json.Marshal(struct {
-		Type      string `json:"type"`
-		Timestamp string `json:"timestamp"`
-		Data      data   `json:"data"`
-	}{"feedback.added", added(last).Format(time.RFC3339Nano), all})
-	if err != nil {
-		return fmt.Errorf("making the body of webhook %s: %w", w.config.Name, err)
-	}
-	return w.post(ctx, messageID("%s feedback %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Feedback)), body)
+	return w.sendEvent(ctx, messageID("%s feedback %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Feedback)), "feedback.added", last, all)
 }
