@@ -336,6 +336,21 @@ func TestWhoMayReadEverythingSeesWhatCameLast(t *testing.T) {
 	}
 }
 
+func TestWhereNobodyChoseTheConsortiumsCollectionIsPublishedIn(t *testing.T) {
+	all := map[string]consortium.Collection{
+		"1": {Properties: wire.Collection{AdHoc: true}}, "2": {}, "3": {Default: true}, "4": {},
+	}
+	targets := []console.Target{{ID: "1", Title: "A"}, {ID: "2", Title: "Z"}, {ID: "3", Title: "Y"}, {ID: "4", Title: "B"}}
+	arrange(targets, func(id string) (consortium.Collection, bool) { c, found := all[id]; return c, found })
+	var order string
+	for _, t := range targets {
+		order += t.ID
+	}
+	if order != "3421" {
+		t.Errorf("the collections stand in the order %s", order)
+	}
+}
+
 func TestWhoReadsOnlyPublishesNothing(t *testing.T) {
 	w := newWorld(t)
 	by := somebody("rita", taxii.RoleReader)

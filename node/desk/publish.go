@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -54,7 +56,25 @@ func (p *press) Targets(ctx context.Context, by console.By) ([]console.Target, e
 		}
 		targets = append(targets, t)
 	}
+	arrange(targets, p.api.State.Collection)
 	return targets, nil
+}
+
+// arrange puts the consortium's collection first, which is chosen where nobody chose, then others by their titles, and
+// last those that are for named recipients of single objects.
+func arrange(targets []console.Target, find func(id string) (consortium.Collection, bool)) {
+	rank := func(t console.Target) int {
+		switch c, _ := find(t.ID); {
+		case c.Default:
+			return 0
+		case c.Properties.AdHoc:
+			return 2
+		}
+		return 1
+	}
+	slices.SortStableFunc(targets, func(a, b console.Target) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Title, b.Title))
+	})
 }
 
 // collections are those that TAXII clients see, root by root, the organisation's own first. An error is the last.
