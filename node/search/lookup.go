@@ -26,6 +26,7 @@ type looked struct {
 	exact, wider, narrower []found
 	more                   bool
 	sightings, opinions    int
+	seen                   tally
 }
 
 // Lookup says what is known of values, in their order: of objects in their last version that who asks may read.
@@ -50,6 +51,10 @@ func (f *Finder) Lookup(ctx context.Context, who taxii.Principal, values []obser
 	d := f.describer()
 	for i, l := range all {
 		a := Answer{Value: values[i], More: l.more, Sightings: l.sightings, Opinions: l.opinions}
+		if l.sightings > 0 {
+			seen := l.seen.seen()
+			a.Seen = &seen
+		}
 		a.Exact, a.Wider, a.Narrower = d.hits(l.exact), d.hits(l.wider), d.hits(l.narrower)
 		slices.SortStableFunc(a.Exact, func(x, y Hit) int { return inForceFirst(x) - inForceFirst(y) })
 		members, levels := map[string]bool{}, map[string]bool{}
@@ -113,15 +118,16 @@ func (r *reading) lookUp(v observable.Value, l *looked, held *int) error {
 			continue
 		}
 		known[f.entry.ID] = true
-		if err := r.countReferences(f.entry.ID, l); err != nil {
+		l.seen.finder = r.finder
+		if err := r.countReferences(f.entry.ID, l, held); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// countReferences counts sightings of an object and opinions about it.
-func (r *reading) countReferences(id string, l *looked) error {
+// countReferences counts opinions about an object and sightings of it, and adds up what these say.
+func (r *reading) countReferences(id string, l *looked, held *int) error {
 	_, err := r.References(id, MaxSame, func(p find.Pointer) (bool, error) {
 		if p.Kind != "sighting_of_ref" && p.Kind != "object_refs" {
 			return true, nil
@@ -132,6 +138,14 @@ func (r *reading) countReferences(id string, l *looked) error {
 			return err == nil, err
 		case e.Type == "sighting" && l.sightings < MaxSame:
 			l.sightings++
+			if *held > maxHeld || p.Kind != "sighting_of_ref" {
+				return true, nil
+			}
+			if e, err = r.Entry(p.Date, true); err == nil && e != nil {
+				*held += len(e.Object)
+				err = l.seen.add(r, e)
+			}
+			return err == nil, err
 		case e.Type == "opinion" && l.opinions < MaxSame:
 			l.opinions++
 		}

@@ -4,7 +4,8 @@
 //   - search.go has the answers' types; what the others need of the node is in reader.go;
 //   - lookup.go finds values, find.go what somebody types into a box, around.go what refers to an object, and what it
 //     refers to;
-//   - describe.go says what an object is in a sentence, corroborate.go who else says the same.
+//   - describe.go says what an object is in a sentence, corroborate.go who else says the same, seen.go who has seen it,
+//     how often and when.
 //
 // It shows what is there and stores nothing, and no question is in a log.
 package search
@@ -100,6 +101,8 @@ type Answer struct {
 	// Sightings and Opinions are how many objects of these types refer to what is exact, up to MaxSame of each.
 	Sightings int `json:"sightings,omitzero"`
 	Opinions  int `json:"opinions,omitzero"`
+	// Seen is what these sightings say.
+	Seen *Seen `json:"seen,omitzero"`
 	// Levels are the TLP levels of what is exact, each once.
 	Levels []string `json:"levels,omitzero"`
 }
