@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 )
@@ -30,6 +31,8 @@ type publication struct {
 	event     NewEvent
 	entry     Entry
 	withdrawn bool
+	recalls   []Recall // what was said of it, whether or not that ends it
+	lost      bool     // nobody has its content any more
 }
 
 // poller asks for what was added since and forgets nothing.
@@ -74,9 +77,16 @@ func (w *world) publish() {
 	entry := entryOf(e, rapid.SampledFrom([]string{collectionA, collectionA, collectionB}).Draw(t, "collection"), id,
 		monday.AddDate(0, 0, rapid.IntRange(0, 2).Draw(t, "day")), rapid.SampledFrom([]string{"x", "y"}).Draw(t, "content"))
 	entry.Unversioned = entry.Type == "ipv4-addr"
+	if len(w.published) > 0 && rapid.Bool().Draw(t, "again") {
+		same := rapid.SampledFrom(w.published).Draw(t, "the same").entry
+		same.Position, same.TxID, same.Asset = entry.Position, entry.TxID, entry.Asset
+		*entry, e.Sender, e.Member = same, same.Publisher, memberOf(same.Publisher)
+	}
 	w.must(w.view.Append([]NewEvent{e}, nil))
 	w.published = append(w.published, &publication{event: e, entry: *entry})
 }
+
+func memberOf(account string) string { return strings.TrimSuffix(account, "-2") }
 
 // arrive brings a content, of what waits for one.
 func (w *world) arrive() (any bool) {
@@ -88,6 +98,10 @@ func (w *world) arrive() (any bool) {
 	e := rapid.SampledFrom(due).Draw(w.t, "arrives")
 	at := slices.IndexFunc(w.published, func(p *publication) bool { return p.event.TxID == e.TxID })
 	entry := w.published[at].entry
+	if w.published[at].lost {
+		w.must(w.view.Settle([]Outcome{{Event: e, State: Waiting, Due: time.Now().AddDate(1, 0, 0)}}))
+		return true
+	}
 	w.must(w.view.Settle([]Outcome{{Event: e, State: InView, Entry: &entry}}))
 	return true
 }
@@ -97,12 +111,32 @@ func (w *world) withdraw() {
 		return
 	}
 	p := rapid.SampledFrom(w.published).Draw(w.t, "withdrawn")
-	p.withdrawn = true
-	ended, _, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
-	w.must(err)
-	if len(ended) != 1 || ended[0].TxID != p.event.TxID {
-		w.t.Fatalf("a withdrawal ends %v", ended)
+	r := Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later}
+	if rapid.IntRange(0, 3).Draw(w.t, "before it was there") == 0 {
+		r.At = consortium.Position{Round: p.event.Round - uint64(rapid.IntRange(0, 1).Draw(w.t, "rounds"))}
 	}
+	p.recalls = append(p.recalls, r)
+	p.withdrawn = p.withdrawn || r.At == later
+	ended, _, err := w.view.Withdraw(r)
+	w.must(err)
+	if (len(ended) == 1) != (r.At == later) || len(ended) > 0 && ended[0].TxID != p.event.TxID {
+		w.t.Fatalf("a withdrawal at %v ends %v", r.At, ended)
+	}
+}
+
+// lose makes the content of something such that nobody has it, whether or not it has come.
+func (w *world) lose() {
+	if len(w.published) > 0 {
+		rapid.SampledFrom(w.published).Draw(w.t, "lost").lost = true
+	}
+}
+
+// find undoes that of all.
+func (w *world) find() {
+	for _, p := range w.published {
+		p.lost = false
+	}
+	w.must(w.view.Hasten())
 }
 
 func (w *world) mistrust() {
@@ -144,7 +178,8 @@ func (w *world) inForce() (list []*Entry) {
 			return o.Collection == e.Collection && o.ID == e.ID && o.Member == e.Member &&
 				(e.Unversioned && bytes.Equal(o.Hash, e.Hash) || !e.Unversioned && o.Instant.Equal(e.Instant))
 		}
-		if !p.withdrawn && !slices.ContainsFunc(list, same) {
+		can := !p.lost || logged.State == InView // what is in the view stays there, whoever has it
+		if can && !p.withdrawn && !slices.ContainsFunc(list, same) {
 			e.DateAdded = logged.Entered
 			list = append(list, &e)
 		}
@@ -264,6 +299,7 @@ func TestEveryMembersLineIsKeptApartWhateverComesWhen(t *testing.T) {
 			"arrive":   func(*rapid.T) { w.arrive() },
 			"arrive2":  func(*rapid.T) { w.arrive() },
 			"withdraw": func(*rapid.T) { w.withdraw() },
+			"lose":     func(*rapid.T) { w.lose() },
 			"mistrust": func(*rapid.T) { w.mistrust() },
 			"poll":     func(*rapid.T) { w.poll() },
 			"step": func(*rapid.T) {
@@ -274,13 +310,16 @@ func TestEveryMembersLineIsKeptApartWhateverComesWhen(t *testing.T) {
 		})
 		w.settleAll()
 		w.check()
+		w.find()
+		w.settleAll()
+		w.check()
 		// The chain alone decides: a view that is folded anew is the same.
 		before := w.served()
 		w.must(w.view.Reset())
 		for _, p := range w.published {
 			w.must(w.view.Append([]NewEvent{p.event}, nil))
-			if p.withdrawn {
-				_, _, err := w.view.Withdraw(Recall{Asset: p.event.Asset, Senders: members[p.event.Member], At: later})
+			if len(p.recalls) > 0 {
+				_, _, err := w.view.Withdraw(p.recalls...)
 				w.must(err)
 			}
 		}
