@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -32,6 +31,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
@@ -83,6 +83,7 @@ type Node struct {
 	accounts    *clients.Accounts
 	appraiser   *appraisal.Appraiser
 	feedback    *feedback.Room
+	sightings   *sightings.Room
 	described   *clients.APIRoot
 	webhooks    *clients.Webhooks
 	exports     *semaphore.Weighted
@@ -165,11 +166,11 @@ func (n *Node) Run(ctx context.Context) error {
 	for name, part := range map[string]func(context.Context) error{
 		"sealing": n.sealer.Run, "minting": n.minter.Run, "looking after collections": n.owner.Run, "replicating": n.replicate,
 		"asking after withdrawals": n.withdrawer.Run, "ending what is replaced": n.replacer.Run, "releasing deposits": n.releaser.Run, "changing keys": n.members.FollowRotation,
-		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": n.reclaim,
+		"watching for gaps in the log": n.gaps.Run, "keeping connected": n.members.KeepConnected, "giving disk space back": problem.Reclaiming(n.repo.Config.Storage.Reclaim.Duration, n.repo.Reclaim, n.log),
 		"serving webhooks": n.webhooks.Run, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
-		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run,
+		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run, "telling what was seen": n.sightings.Run,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {
@@ -244,22 +245,6 @@ func (n *Node) Rebuild(ctx context.Context) error {
 		return err
 	case <-ctx.Done(): // or the replicate pipeline failed on its way
 		return ctx.Err()
-	}
-}
-
-// reclaim gives the disk space of what was deleted back, now and then.
-func (n *Node) reclaim(ctx context.Context) error {
-	ticker := time.NewTicker(n.repo.Config.Storage.Reclaim.Duration)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			if err := n.repo.Reclaim(); err != nil {
-				n.log.Warn("disk space could not be given back", "error", err)
-			}
-		}
 	}
 }
 

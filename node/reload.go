@@ -15,7 +15,7 @@ func (n *Node) newReloader() *control.Reloader {
 			{Name: "quality", Apply: n.appraiser.Reload, Take: func(now *config.Config, c config.Config) { now.Decay, now.Quality = c.Decay, c.Quality }},
 			{Name: "limits", Apply: n.limit, Take: func(now *config.Config, c config.Config) {
 				now.TAXII.RateLimit, now.Storage.MinFree, now.Limits, now.Publish.Reserve = c.TAXII.RateLimit, c.Storage.MinFree, c.Limits, c.Publish.Reserve
-				now.Retention = c.Retention
+				now.Retention, now.Sightings = c.Retention, c.Sightings
 			}},
 		},
 	}
@@ -26,6 +26,7 @@ func (n *Node) limit(c config.Config) error {
 	n.disk.Keep(uint64(c.Storage.MinFree))
 	n.terms.Set(c)
 	n.retainer.Set(c)
+	n.sightings.Set(c)
 	n.outbox.Stored.Notify() // what waits may be allowed now
 	return nil
 }

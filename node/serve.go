@@ -178,6 +178,6 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Spool: repo.SpoolPath(n.repo.Dir), Room: n.disk.Room,
 		Store: shown, Exporter: shown, Observer: shown, Remover: shown,
-		Searcher: search.Texts{Finder: n.finder()}, Feedback: n.feedback, Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
+		Searcher: search.Texts{Finder: n.finder()}, Feedback: n.feedback, Sightings: n.sightings, Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil
 }

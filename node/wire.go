@@ -28,6 +28,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
@@ -172,7 +173,8 @@ func (n *Node) wireTasks() error {
 	}
 	author := statement.New(n.repo, n.consortium.ID, n.state, n.publisher, n.owner)
 	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author}
-	n.appraiser.Judge = n.feedback
+	n.sightings = sightings.New(n.repo, n.finder(), author, n.feedback, n.withdrawer, account, n.clock.Condition, n.trail, n.log)
+	n.appraiser.Judge, n.appraiser.Sighted = n.feedback, n.sightings
 	return errors.Join(n.feedback.Load(n.repo.Config), n.feeds.Load())
 }
 
@@ -204,7 +206,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Sightings: n.sightings.Status, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

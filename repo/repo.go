@@ -29,6 +29,7 @@ import (
 	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/find"
 	"github.com/serviceledger/slnode/repo/found"
+	"github.com/serviceledger/slnode/repo/hits"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -80,6 +81,7 @@ type Repo struct {
 	Audit    *auditlog.Log
 	Found    *found.Table
 	Daybook  *daybook.Book
+	Hits     *hits.Book
 	View     *view.View
 	Find     *find.Index
 	// Notes say what of the repository was found damaged when it was opened, and mended.
@@ -171,7 +173,7 @@ func Open(dir string, passphrase keys.Passphrase) (_ *Repo, err error) {
 	if err = r.mendConsortium(); err != nil {
 		return nil, err
 	}
-	r.Accounts, r.Daybook = accounts.New(r.state), daybook.New(r.state)
+	r.Accounts, r.Daybook, r.Hits = accounts.New(r.state), daybook.New(r.state), hits.New(r.state)
 	if r.Found, err = found.Open(r.state); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 const (
 	EventRead             = "read"              // objects, manifest records or versions were handed out
 	EventLookup           = "lookup"            // it was asked what is known of values
+	EventHits             = "hits"              // sensors reported hits
 	EventFeedback         = "feedback"          // something was said of an object of another organisation
 	EventAnswer           = "answer-feedback"   // something was done about what others say of an object
 	EventPublish          = "publish"           // objects were taken in, or refused one by one

@@ -356,7 +356,7 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 	operations := map[string]operation{}
 	d.operations(t, func(path, verb string, o operation) { operations[verb+" "+path] = o })
 	seen := map[string]bool{}
-	for _, c := range slices.Concat(describedRequests(), feedbackRequests()) {
+	for _, c := range slices.Concat(describedRequests(), feedbackRequests(), sightingRequests()) {
 		name := strings.Join([]string{c.verb, c.request, c.status}, " ")
 		if slices.Contains(c.headers, "X-Remove: ada") {
 			delete(f.backend.accounts, "ada")

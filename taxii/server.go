@@ -53,6 +53,7 @@ type Config struct {
 	Rehearser     Rehearser  // nil: dry_run is no parameter
 	Searcher      Searcher   // nil: nothing is looked up
 	Feedback      Feedback   // nil: nothing is said of objects
+	Sightings     Sightings  // nil: nothing is seen
 	Exporter      Exporter   // nil: collections have no export
 	Remover       Remover    // nil: streams don't tell what left
 	Observer      Observer   // nil: collections have no stream
@@ -103,6 +104,7 @@ type Handler struct {
 	rehearser  Rehearser
 	searcher   Searcher
 	feedback   Feedback
+	sightings  Sightings
 	exporter   Exporter
 	remover    Remover
 	observer   Observer
@@ -153,6 +155,7 @@ func NewHandler(c Config) (*Handler, error) {
 		rehearser:        c.Rehearser,
 		searcher:         c.Searcher,
 		feedback:         c.Feedback,
+		sightings:        c.Sightings,
 		exporter:         c.Exporter,
 		remover:          c.Remover,
 		observer:         c.Observer,
@@ -250,6 +253,10 @@ func (h *Handler) routes() *mux.Router {
 	if h.feedback != nil {
 		add("/v1/{org}/feedback", h.account(methods{http.MethodGet: h.getGiven, http.MethodPost: h.postFeedback}))
 		add("/v1/{org}/inbox", h.account(methods{http.MethodGet: h.getInbox, http.MethodPost: h.postAnswer}))
+	}
+	if h.sightings != nil {
+		add("/v1/{org}/hits", h.account(methods{http.MethodGet: h.getHits, http.MethodPost: h.postHits}))
+		add("/v1/{org}/sightings", h.account(methods{http.MethodGet: h.getSightings}))
 	}
 	root, collections := methods{http.MethodGet: h.getRoot}, methods{http.MethodGet: h.getCollections}
 	if h.owner != nil {

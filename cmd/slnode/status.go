@@ -13,7 +13,9 @@ import (
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/withdraw"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -88,6 +90,7 @@ func printStatus(w io.Writer, s health.Status) {
 	printPublishing(w, s)
 	printLimits(w, s)
 	printRetention(w, s.Retention)
+	printSharing(w, s.Sightings)
 	printFollowing(w, s)
 	printStores(w, s)
 	printOutside(w, s)
@@ -170,6 +173,24 @@ func printRetention(w io.Writer, r *withdraw.Retention) {
 		text += ", the rest another day"
 	}
 	fmt.Fprintf(w, "retention\t%s%s; \"slnode withdraw --expired=%s%s --dry-run\" shows what there is\n", oneLine(text), since(r.Condition), r.After, flag)
+}
+
+func printSharing(w io.Writer, s *sightings.Sharing) {
+	if s == nil {
+		return
+	}
+	whom := "the publisher of an indicator that hit"
+	switch {
+	case s.Via != "":
+		whom = s.Via
+	case s.Share == config.ShareCollection:
+		whom = "who reads an indicator that hit"
+	}
+	text := fmt.Sprintf("%s is told; %d of %d today, for %s ALGO", whom, s.Today, s.Most, s.Spent)
+	if s.MostOf > 0 {
+		text += fmt.Sprintf(" of %s", s.MostOf)
+	}
+	fmt.Fprintf(w, "sightings\t%s%s\n", oneLine(printable(text)), since(s.Condition))
 }
 
 func printFollowing(w io.Writer, s health.Status) {

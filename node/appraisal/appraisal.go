@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/export"
 	"github.com/serviceledger/slnode/internal/observable"
@@ -22,8 +23,9 @@ import (
 // Appraiser says what lists leave out.
 type Appraiser struct {
 	*Lists
-	Judge judge // nil: nobody holds anything to be wrong
-	memos memos
+	Judge   judge   // nil: nobody holds anything to be wrong
+	Sighted sighted // nil: nobody has seen anything
+	memos   memos
 
 	mu     sync.Mutex
 	rules  quality.Rules
@@ -35,6 +37,13 @@ type judge interface {
 	Configure(c config.Config)
 	// Judged gives what lists leave out, and a text that is another one when that is.
 	Judged() (digest string, left export.Left, err error)
+}
+
+// sighted tells when indicators were seen last.
+type sighted interface {
+	Sighted() (func(indicator string) time.Time, error)
+	// SightedChanged tells when that became another one, in unix microseconds.
+	SightedChanged() (int64, error)
 }
 
 // memos keep small things durably.
@@ -81,8 +90,18 @@ func (a *Appraiser) Reload(c config.Config) error {
 	return nil
 }
 
-// Changed tells when what lists are made by became another, in unix microseconds.
-func (a *Appraiser) Changed() (int64, error) {
+// Changed tells when what lists are made by became another, in unix microseconds; of lists that age also when something
+// was seen last.
+func (a *Appraiser) Changed(aging bool) (int64, error) {
+	since, err := a.changed()
+	if err != nil || !aging || a.Sighted == nil {
+		return since, err
+	}
+	seen, err := a.Sighted.SightedChanged()
+	return max(since, seen), err
+}
+
+func (a *Appraiser) changed() (int64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	warnings, err := a.digest()
@@ -120,6 +139,11 @@ func (a *Appraiser) Fill(o *export.Options, dropShared bool) error {
 	}
 	if a.Judge != nil {
 		if _, o.Left, err = a.Judge.Judged(); err != nil {
+			return err
+		}
+	}
+	if a.Sighted != nil && o.Score > 0 {
+		if o.Sighted, err = a.Sighted.Sighted(); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ func opened(t *testing.T, dir string, c config.Config, kept *notes) *Appraiser {
 
 func changed(t *testing.T, a *Appraiser) int64 {
 	t.Helper()
-	at, err := a.Changed()
+	at, err := a.Changed(false)
 	must(t, err)
 	return at
 }
@@ -90,7 +90,7 @@ func TestRulesThatCanNotBeKeptMakeNoLists(t *testing.T) {
 	kept := &notes{kept: map[string][]byte{}}
 	a := opened(t, t.TempDir(), config.Default(), kept)
 	kept.err = errors.New("broken")
-	if _, err := a.Changed(); !errors.Is(err, kept.err) {
+	if _, err := a.Changed(false); !errors.Is(err, kept.err) {
 		t.Errorf("%v", err)
 	}
 	if _, err := Open(t.TempDir(), config.Default(), kept, nil); !errors.Is(err, kept.err) {

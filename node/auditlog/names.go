@@ -5,7 +5,7 @@ import "slices"
 // events are what the lines of the audit log are called by.
 var events = []string{
 	"add-certificate", "add-feed", "add-key", "admit", "answer-feedback", "backup", "change-passphrase", "console-ticket", "create-collection", "describe-root",
-	"feedback", "found-consortium", "grant", "join-consortium", "login", "logout", "lookup", "pause-feed", "propose-admit", "propose-remove-member", "propose-replace-keys",
+	"feedback", "found-consortium", "grant", "hits", "join-consortium", "login", "logout", "lookup", "pause-feed", "propose-admit", "propose-remove-member", "propose-replace-keys",
 	"propose-set-governor", "publish", "read", "read-audit", "rebuild-view", "refused", "remove-certificate", "remove-feed", "remove-key",
 	"remove-member", "remove-user", "renew-proposal", "replace-keys", "replay-webhook", "restore", "restrict", "resume-feed", "revoke", "revoke-token", "rotate",
 	"rotate-keys", "run-feed", "seal-keys", "set", "set-governor", "set-password", "set-role", "show-mnemonic", "sign-proposal", "sign-up",

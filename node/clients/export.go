@@ -23,8 +23,8 @@ const (
 
 // Appraisal is what this organisation itself makes of indicators.
 type Appraisal interface {
-	// Changed tells when it became another one, in unix microseconds.
-	Changed() (int64, error)
+	// Changed tells when it became another one, in unix microseconds, for lists that age or others.
+	Changed(aging bool) (int64, error)
 	// Fill says in a list's options what it leaves out: always what can't be malicious and, if that is asked for, what is
 	// on a warning list since many use it.
 	Fill(o *export.Options, dropShared bool) error
@@ -41,12 +41,12 @@ func (c *Catalogue) Changed(_ context.Context, of taxii.Collection) (int64, erro
 }
 
 // ListChanged tells when a list became another one, but for the passing of time.
-func (c *Catalogue) ListChanged(_ context.Context, of taxii.Collection, _ taxii.ExportQuery) (int64, error) {
+func (c *Catalogue) ListChanged(_ context.Context, of taxii.Collection, q taxii.ExportQuery) (int64, error) {
 	changed, err := c.View.Changed(c.collectionOf(of))
 	if err != nil || c.Appraisal == nil {
 		return changed, err
 	}
-	appraised, err := c.Appraisal.Changed()
+	appraised, err := c.Appraisal.Changed(q.Score > 0)
 	return max(changed, appraised), err
 }
 

@@ -63,7 +63,7 @@ type appraised struct {
 	changed int64
 }
 
-func (a appraised) Changed() (int64, error) { return a.changed, nil }
+func (a appraised) Changed(bool) (int64, error) { return a.changed, nil }
 
 func (a appraised) Fill(o *export.Options, _ bool) error {
 	o.Decay = a.rules

@@ -22,6 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
@@ -53,6 +54,7 @@ type Observer struct {
 	Publishing  *problem.Monitor
 	Terms       *money.Terms
 	Retention   func() (*withdraw.Retention, error) // nil: it is off
+	Sightings   func() (*sightings.Sharing, error)  // nil: nobody is told
 	Certificate *problem.Monitor                    // of an ACME authority's certificate
 	Requests    *Requests
 	Log         *slog.Logger
@@ -111,6 +113,9 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 	}
 	if s.Publishing.Releases, err = o.releasable(); err != nil {
 		return Status{}, err
+	}
+	if s.Sightings, err = o.Sightings(); err != nil {
+		return s, err
 	}
 	if s.Retention, err = o.Retention(); err != nil {
 		return Status{}, err

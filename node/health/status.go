@@ -11,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/node/money"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
@@ -44,6 +45,9 @@ type Status struct {
 
 	// Retention is how the taking back of what has expired goes; absent where it is off.
 	Retention *withdraw.Retention `json:"retention,omitempty"`
+
+	// Sightings is how the telling of others what was seen goes; absent where nobody is told.
+	Sightings *sightings.Sharing `json:"sightings,omitempty"`
 
 	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {

@@ -55,6 +55,9 @@ func (s Status) ownTrouble(t *troubles) {
 	if s.Retention != nil {
 		t.waits("retention", s.Retention.Condition)
 	}
+	if s.Sightings != nil {
+		t.waits("sightings", s.Sightings.Condition)
+	}
 	t.waits("chain", s.Watching.Condition)
 	switch {
 	case s.Watching.Problem != "": // it was said

@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
@@ -67,6 +68,7 @@ func newObserved(t *testing.T) *observed {
 	log := slog.New(slog.NewTextHandler(o.said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.Observer = &Observer{
 		Retention: func() (*withdraw.Retention, error) { return nil, nil },
+		Sightings: func() (*sightings.Sharing, error) { return nil, nil },
 		Repo:      h.R, Consortium: repo.Consortium{ID: h.ID, Name: "As invited"}, State: h.State, Host: o.parts, Ledger: o.parts, Watcher: o.parts,
 		Collections: o.parts, Notary: o.parts, Gaps: o.parts, Late: func() proof.LateStatus { return proof.LateStatus{Found: 3, Unfolded: 1} },
 		Webhooks: clients.NewWebhooks(func(c config.Webhook) (*clients.Webhook, error) {

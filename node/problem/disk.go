@@ -102,3 +102,21 @@ func (g *Disk) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// Reclaiming gives the disk space of what was deleted back, now and then, until a context ends.
+func Reclaiming(every time.Duration, reclaim func() error, log *slog.Logger) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+				if err := reclaim(); err != nil {
+					log.Warn("disk space could not be given back", "error", err)
+				}
+			}
+		}
+	}
+}

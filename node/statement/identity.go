@@ -2,6 +2,7 @@ package statement
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -9,9 +10,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // namespace is that of the ids of identities, as UUIDs of version 5 have it: of the consortium's number and the first
@@ -97,6 +100,11 @@ func (a *Author) identityFor(collection string, objects []json.RawMessage) (json
 	if !refersTo(objects, a.IdentityID()) {
 		return nil, nil
 	}
+	return a.missing(collection)
+}
+
+// missing gives the identity if a collection hasn't got it as it is now; else nil.
+func (a *Author) missing(collection string) (json.RawMessage, error) {
 	raw, err := a.Identity()
 	if err != nil || raw == nil {
 		return nil, err
@@ -106,4 +114,21 @@ func (a *Author) identityFor(collection string, objects []json.RawMessage) (json
 		return nil, err
 	}
 	return raw, nil
+}
+
+// Introduced reports whether a collection has this organisation's identity, or need not.
+func (a *Author) Introduced(into consortium.Collection) (bool, error) {
+	raw, err := a.missing(into.ID)
+	return raw == nil, err
+}
+
+// Introduce publishes this organisation's identity in a collection that hasn't got it: by itself, so that what refers
+// to it later is not in one batch with it and can be taken back for what an NFT's destruction costs.
+func (a *Author) Introduce(ctx context.Context, who taxii.Principal, into consortium.Collection) error {
+	raw, err := a.missing(into.ID)
+	if err != nil || raw == nil {
+		return err
+	}
+	_, err = a.publish(ctx, who, into, taxii.Listed{{Raw: raw}})
+	return err
 }

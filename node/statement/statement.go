@@ -66,12 +66,19 @@ type publisher interface {
 // recipients gives the collections of what is for named members.
 type recipients interface {
 	AdHoc(ctx context.Context, names []string) (consortium.Collection, error)
+	// PlanAdHoc tells which one AdHoc would give, and whether it is there already.
+	PlanAdHoc(names []string) (c consortium.Collection, exists bool, err error)
 }
 
 // For gives the collection that one member alone reads, beside this organisation. It is made if there is none.
 func (a *Author) For(ctx context.Context, who taxii.Principal, member string) (consortium.Collection, error) {
 	c, err := a.Recipients.AdHoc(auditlog.AsUser(ctx, who.User), []string{member})
 	return c, problem.ForClient(err)
+}
+
+// Planned tells which collection For would give, and whether it is there.
+func (a *Author) Planned(member string) (c consortium.Collection, exists bool, err error) {
+	return a.Recipients.PlanAdHoc([]string{member})
 }
 
 // MayPublish reports whether an object of a level may be published in a collection.
@@ -96,6 +103,11 @@ func (a *Author) Publish(ctx context.Context, who taxii.Principal, into consorti
 	if identity != nil {
 		list = append(list, taxii.Incoming{Raw: identity})
 	}
+	return a.publish(ctx, who, into, list)
+}
+
+// publish takes objects in.
+func (a *Author) publish(ctx context.Context, who taxii.Principal, into consortium.Collection, list taxii.Listed) (taxii.Status, error) {
 	id, err := a.Publisher.AcceptTogether(who, taxii.Collection{Root: a.Name, ID: into.ID}, into, taxii.Addition{Objects: list})
 	if err != nil {
 		return taxii.Status{}, problem.ForClient(err)

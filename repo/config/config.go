@@ -1,7 +1,8 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
 // it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
 // also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
-// day may bring, retention.go when what has expired is taken back, console.go what browsers are shown, decay.go how
+// day may bring, retention.go when what has expired is taken back, sightings.go
+// what is told of what was seen, console.go what browsers are shown, decay.go how
 // scores fall, follow.go by what the chain is followed, reload.go tells what has changed.
 package config
 
@@ -100,10 +101,11 @@ type Config struct {
 		// Markings says what markings count as that are no TLP: their type or id -> a TLP level, or "none".
 		Markings map[string]string `toml:"markings"`
 	} `toml:"tlp"`
-	Quality  Quality   `toml:"quality"`
-	Webhooks []Webhook `toml:"webhook"`
-	Feeds    []Feed    `toml:"feed"`
-	Decay    []Decay   `toml:"decay"`
+	Quality   Quality   `toml:"quality"`
+	Sightings Sightings `toml:"sightings"`
+	Webhooks  []Webhook `toml:"webhook"`
+	Feeds     []Feed    `toml:"feed"`
+	Decay     []Decay   `toml:"decay"`
 }
 
 // Where the certificate of the TAXII server comes from.
@@ -161,6 +163,7 @@ func Default() Config {
 	c.Publish.Feeds = AnchorBatch
 	c.Publish.Reserve = microalgo.Text(2 * microalgo.PerAsset)
 	c.Retention.Objects = leastRetention
+	c.Sightings = Sightings{Share: ShareNo, Every: Duration{30 * 24 * time.Hour}, MaxPerDay: 20}
 	c.Console.Enabled = true
 	c.Storage.MinFree = 256 << 20
 	c.Storage.Reclaim.Duration = 10 * time.Minute
@@ -298,6 +301,7 @@ func (c *Config) Validate() error {
 		{"publish.batch_from", between(c.Publish.BatchFrom, 2, 1_000_000)},
 		{"quality.own_networks", checkNetworks(c.Quality.OwnNetworks)},
 		{"quality.own_domains", checkDomains(c.Quality.OwnDomains)},
+		{"quality.benign_from", checkMembers(c.Quality.BenignFrom)},
 		{"quality.disputed_by", between(c.Quality.DisputedBy, 0, 1_000)},
 		{"organisation.identity", checkIdentity(c.Organisation.Identity)},
 		{"publish.release_after", checkRelease(c.Publish.ReleaseAfter)},
@@ -311,7 +315,7 @@ func (c *Config) Validate() error {
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check(), c.Retention.check())...)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check(), c.Retention.check(), c.Sightings.check())...)
 }
 
 func checkHostPort(address string, optional bool) error {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/serviceledger/slnode/internal/wire"
 )
 
 // Quality is what this organisation makes of indicators.
@@ -13,7 +15,23 @@ type Quality struct {
 	OwnDomains     []string `toml:"own_domains"`
 	ReaderFeedback bool     `toml:"reader_feedback"` // what readers call a false positive counts, too
 	DisputedBy     int64    `toml:"disputed_by"`     // members; 0: what others say changes no list
+	BenignFrom     []string `toml:"benign_from"`     // members: what they call benign is warned of
 }
+
+// checkMembers checks a list of members' names.
+func checkMembers(list []string) error {
+	if len(list) > maxBenignFrom {
+		return fmt.Errorf("there are more than %d", maxBenignFrom)
+	}
+	for _, name := range list {
+		if err := wire.CheckOrganisation(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const maxBenignFrom = 100
 
 // checkDomains checks a list of names.
 func checkDomains(list []string) error {

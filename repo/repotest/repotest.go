@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/find"
 	"github.com/serviceledger/slnode/repo/found"
+	"github.com/serviceledger/slnode/repo/hits"
 	"github.com/serviceledger/slnode/repo/internal/kv"
 	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -55,7 +56,7 @@ func InMemory(of *repo.Repo, hooks Hooks) (*repo.Repo, func() error, error) {
 	}
 	closed := func() error { return errors.Join(state.Close(), derived.Close()) }
 	r, durable := *of, store.New(state.DB(hooks))
-	r.Accounts, r.Daybook = accounts.New(durable), daybook.New(durable)
+	r.Accounts, r.Daybook, r.Hits = accounts.New(durable), daybook.New(durable), hits.New(durable)
 	if r.Outbox, err = outbox.Open(durable); err == nil {
 		r.Found, err = found.Open(durable)
 	}

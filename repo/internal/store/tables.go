@@ -25,6 +25,7 @@ const (
 	TableFound       = 'F' // round, transaction id -> found.Transaction
 	TableMissed      = 'S' // a source of the chain -> found.Missed; nothing -> found.fold
 	TableDaybook     = 'D' // day, purpose, cause -> daybook.Sums
+	TableHit         = 'H' // 'i', STIX id -> hits.Counter; 'k', SHA-256 of a request -> how much of it is counted; 'r' -> hits.Used; 'c' -> when
 	TableClaimed     = 'U' // nothing -> nothing: somebody was let in, whoever comes first is no longer welcome
 )
 
