@@ -174,7 +174,7 @@ func (n *Node) wireTasks() error {
 	author := statement.New(n.repo, n.consortium.ID, n.state, n.publisher, n.owner)
 	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author}
 	n.sightings = sightings.New(n.repo, n.finder(), author, n.feedback, n.withdrawer, account, n.clock.Condition, n.trail, n.log)
-	n.appraiser.Judge, n.appraiser.Sighted = n.feedback, n.sightings
+	n.appraiser.Judge, n.appraiser.Sighted, n.appraiser.Consortium = n.feedback, n.sightings, n.finder()
 	return errors.Join(n.feedback.Load(n.repo.Config), n.feeds.Load())
 }
 

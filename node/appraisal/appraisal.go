@@ -1,7 +1,7 @@
 // Package appraisal is what this organisation itself makes of indicators, whoever published them: how they age, and
 // which of their values are on warning lists. It says what is left out of lists, and changes no object.
 //
-// appraisal.go is what lists are made by, lists.go the warning lists.
+// appraisal.go is what lists are made by, lists.go the warning lists, benign.go those that members make.
 package appraisal
 
 import (

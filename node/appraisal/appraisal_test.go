@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,5 +189,66 @@ func TestAnIndicatorThatIsMistakenIsWarnedAbout(t *testing.T) {
 		if got := fmt.Sprint(class, " ", mistaken); got != want {
 			t.Errorf("%s: %s, want %s", object, got, want)
 		}
+	}
+}
+
+// members call something benign.
+type members struct {
+	said    map[string][]observable.Value
+	changed int64
+	asked   int
+}
+
+func (m *members) Benign(from []string) (map[string][]observable.Value, error) {
+	m.asked++
+	said := map[string][]observable.Value{}
+	for _, name := range from {
+		said[name] = m.said[name]
+	}
+	return said, nil
+}
+
+func (m *members) BenignChanged() (int64, error) { return m.changed, nil }
+
+func TestWhatNamedMembersCallBenignIsASharedList(t *testing.T) {
+	kept := &notes{kept: map[string][]byte{}}
+	c := config.Default()
+	c.Quality.BenignFrom = []string{"cert"}
+	a := opened(t, t.TempDir(), c, kept)
+	now := time.Now()
+	a.now = func() time.Time { return now }
+	relay, other := observable.Value{Kind: observable.IPv4, Text: "203.0.113.7"}, observable.Value{Kind: observable.Domain, Text: "mail.acme.example"}
+	m := &members{said: map[string][]observable.Value{"cert": {relay}, "mallory": {other}}}
+	a.Consortium = m
+	hits := func(v observable.Value) (n int) {
+		list, err := a.Match(v)
+		must(t, err)
+		for _, hit := range list {
+			if hit.Class == warnlist.Shared && strings.Contains(hit.List, "calls benign") {
+				n++
+			}
+		}
+		return n
+	}
+	if hits(relay) != 1 || hits(other) != 0 {
+		t.Errorf("%d lists have what cert calls benign, %d what mallory does", hits(relay), hits(other))
+	}
+	first := changed(t, a)
+	m.said["cert"], m.changed = []observable.Value{other}, 1
+	now = now.Add(time.Second)
+	if hits(other) != 0 || m.asked != 1 {
+		t.Errorf("within a minute it was asked %d times", m.asked)
+	}
+	now = now.Add(time.Minute)
+	if hits(other) != 1 || hits(relay) != 0 || changed(t, a) <= first {
+		t.Error("what cert calls benign now is on no list, or lists did not change")
+	}
+	now = now.Add(2 * time.Minute)
+	if hits(other) != 1 || m.asked != 2 {
+		t.Errorf("though nothing has changed it was asked %d times", m.asked)
+	}
+	must(t, a.Reload(config.Default()))
+	if hits(other) != 0 {
+		t.Error("who is not named any more is heard")
 	}
 }

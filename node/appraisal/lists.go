@@ -20,15 +20,18 @@ func ListsPath(dir string) string { return filepath.Join(dir, "warninglists") }
 const lookAgain = 10 * time.Second
 
 // Lists are the warning lists of a node: those that come with the program, what the configuration calls this
-// organisation's own, and those of the repository's folder, which are read again when they change.
+// organisation's own, what members call benign whom it names, and those of the repository's folder, which are read
+// again when they change.
 type Lists struct {
-	Log *slog.Logger
-	dir string
-	now func() time.Time
+	Log        *slog.Logger
+	Consortium consortium // tells what members call benign; nil: nobody is asked
+	dir        string
+	now        func() time.Time
 
 	mu      sync.Mutex
 	own     []warnlist.Source
 	builtin []warnlist.Source
+	said    said
 	looked  time.Time
 	stamp   warnlist.Stamp
 	wrong   []error // with the folder
@@ -58,6 +61,9 @@ func (l *Lists) configure(c config.Config) {
 	if values := c.Quality.OwnDomains; len(values) > 0 {
 		l.own = append(l.own, own("own-domains", "This organisation's own domains (quality.own_domains)", warnlist.Hostname, values))
 	}
+	if from := c.Quality.BenignFrom; !slices.Equal(from, l.said.from) {
+		l.said = said{from: slices.Clone(from)}
+	}
 	l.all, l.hard = nil, nil
 }
 
@@ -71,6 +77,11 @@ func (l *Lists) refresh() error {
 		if l.looked = now; stamp != l.stamp {
 			l.stamp, l.all, l.hard = stamp, nil, nil
 		}
+	}
+	if others, err := l.listen(); err != nil {
+		return err
+	} else if others {
+		l.all, l.hard = nil, nil
 	}
 	if l.all != nil {
 		return nil
@@ -88,7 +99,7 @@ func (l *Lists) refresh() error {
 	for _, err := range wrong {
 		l.Log.Warn("a warning list can't be used", "error", err)
 	}
-	sources := slices.Concat(l.own, folder, l.builtin)
+	sources := slices.Concat(l.own, folder, l.said.sources, l.builtin)
 	l.wrong, l.all = wrong, warnlist.New(sources)
 	l.hard = warnlist.New(slices.DeleteFunc(sources, func(s warnlist.Source) bool { return s.Class != warnlist.Hard }))
 	return nil
@@ -111,7 +122,7 @@ func (l *Lists) digest() (text string, err error) {
 	if err := l.refresh(); err != nil {
 		return "", fmt.Errorf("reading the warning lists: %w", err)
 	}
-	return fmt.Sprintf("%x %+v %q", warnlist.BuiltinDigest(), l.own, l.stamp), nil
+	return fmt.Sprintf("%x %+v %q%s", warnlist.BuiltinDigest(), l.own, l.stamp, l.said.digest()), nil
 }
 
 // All describes the lists, and says what is wrong with those of the folder.

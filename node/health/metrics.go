@@ -63,6 +63,8 @@ var (
 	descReserved     = describe("account_reserved_microalgo", "What objects leave of that, for other keys of collections, withdrawals and records of membership.")
 	descSpendRate    = describe("account_spent_microalgo_a_day", "What a day of the last week took out of the account: fees and deposits, without what came back.")
 	descLasts        = describe("account_lasts_days", "For how many days what objects can spend is enough, at that rate; absent where nothing is spent, and in a node's first day.")
+	descTold         = describe("sightings_told", "Sightings by which others were told today what was seen; absent where nobody is told.")
+	descTelling      = describe("sightings_problem", "1 for what keeps the node from telling others what was seen.", "problem")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
 	descTip          = describe("chain_tip_round", "The chain's last round: algod's or, while it doesn't answer, the furthest that is known.")
 	descLagRounds    = describe("chain_lag_rounds", "By how many rounds the log is behind that.")
@@ -154,6 +156,12 @@ func (e exposition) publishing(s Status) {
 		e.gauge(descLasts, *lasts)
 	}
 	e.moment(descBackup, s.Backup.At, "backup", "")
+	if told := s.Sightings; told != nil {
+		e.gauge(descTold, float64(told.Today))
+		if told.Problem != "" {
+			e.gauge(descTelling, 1, told.Problem)
+		}
+	}
 }
 
 // chain is about the chain and its sources.

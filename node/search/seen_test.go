@@ -101,3 +101,25 @@ func TestMonthsAddUpToTheCount(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatMembersCallBenignIsFound(t *testing.T) {
+	w := newWorld(t)
+	kind := `"indicator_types":["benign"]`
+	w.add("ALPHA", collectionA, id("indicator", 1), says("ipv4-addr:value = '203.0.113.7'", kind))
+	w.add("ALPHA", collectionA, id("indicator", 2), says("ipv4-addr:value = '203.0.113.8'", `"indicator_types":["benign-looking"]`))
+	w.add("ALPHA", collectionA, id("indicator", 3), says("ipv4-addr:value = '203.0.113.9'", kind, `"valid_until":"2026-02-01T00:00:00Z"`))
+	w.add("ALPHA", collectionA, id("indicator", 4), says("ipv4-addr:value = '203.0.113.10'", kind, `"revoked":true`))
+	w.add("BRAVO", collectionA, id("indicator", 5), says("ipv4-addr:value = '203.0.113.11'", kind))
+	gone := w.add("ALPHA", collectionA, id("indicator", 6), says("ipv4-addr:value = '203.0.113.12'", kind))
+	before, err := w.BenignChanged()
+	must(t, err)
+	w.withdraw("ALPHA", gone)
+	if after, err := w.BenignChanged(); err != nil || after == before {
+		t.Errorf("a withdrawal changes %d to %d, %v", before, after, err)
+	}
+	said, err := w.Benign([]string{"ALPHA"})
+	must(t, err)
+	if got := fmt.Sprint(said); got != "map[ALPHA:[203.0.113.7]]" {
+		t.Errorf("benign are %s", got)
+	}
+}

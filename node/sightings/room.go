@@ -30,6 +30,7 @@ import (
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/hits"
+	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -87,6 +88,8 @@ type judge interface {
 // withdrawer takes back what this organisation has published.
 type withdrawer interface {
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
+	// NeedsRecord reports whether a version can be taken back by a record alone, which locks as much as it would free.
+	NeedsRecord(e *view.Entry) (bool, error)
 }
 
 // purse tells what can be spent.

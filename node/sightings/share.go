@@ -77,10 +77,10 @@ func (r *Room) look(ctx context.Context) (pause time.Duration) {
 	switch {
 	case ctx.Err() != nil:
 		return 0
-	case errors.Is(err, errEnough):
+	case errors.Is(err, errEnough) && !rests:
 		r.Condition.Clear()
 		return tomorrow
-	case err != nil: // it is no reason to end the node
+	case err != nil && !errors.Is(err, errEnough): // it is no reason to end the node
 		r.Condition.Set(word(err), err.Error())
 		return lookAgain
 	}
@@ -120,6 +120,7 @@ func (r *Room) tellAll(ctx context.Context, set config.Sightings, now time.Time)
 		return false, err
 	}
 	var failures []error
+	full := false
 	for _, c := range begun {
 		done, err := r.goOn(ctx, c)
 		rests = rests || !done
@@ -135,11 +136,17 @@ func (r *Room) tellAll(ctx context.Context, set config.Sightings, now time.Time)
 		if ctx.Err() != nil {
 			return rests, ctx.Err()
 		}
-		if failures = append(failures, err); errors.Is(err, errEnough) || errors.Is(err, errPoor) {
+		if full = errors.Is(err, errEnough); full {
+			break
+		}
+		if failures = append(failures, err); errors.Is(err, errPoor) {
 			break
 		}
 	}
-	return rests, errors.Join(failures...)
+	if err = errors.Join(failures...); err == nil && full {
+		err = errEnough
+	}
+	return rests, err
 }
 
 // sift finds what was begun and what is due: what was never told of first, then what hit first.

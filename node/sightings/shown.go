@@ -84,7 +84,7 @@ func counter(c hits.Counter) taxii.HitCounter {
 	for _, on := range c.Days[max(0, len(c.Days)-shownDays):] {
 		one.Days = append(one.Days, taxii.HitDay{Day: date(on.Day), Count: on.Count})
 	}
-	if t := c.Told; t != nil {
+	if t := c.Told; t != nil && !t.Refused {
 		one.Sighting, one.Told, one.Through, one.Pending = t.ID, t.Count, date(t.Through), len(t.Document) > 0
 	}
 	return one

@@ -63,6 +63,20 @@ func TestAThousandHitsAreOneSightingAndAMonthLaterItsSecondVersion(t *testing.T)
 	}
 }
 
+func TestAnEarlierVersionThatKeepsNothingLockedStays(t *testing.T) {
+	w := newWorld(t, config.ShareCollection)
+	w.EnterBy(w.Founder.Address(), indicator(1, ""))
+	w.hit(1, 1, day)
+	w.look()
+	w.now, w.released = w.now.Add(31*day), true
+	w.hit(1, 1, day)
+	w.look()
+	c, _, err := w.R.Hits.Of(indicatorID(1))
+	if n := len(w.inView()); n != 2 || err != nil || c.Told.Older {
+		t.Errorf("%d versions are there; %+v, %v", n, c.Told, err)
+	}
+}
+
 func TestKilledAfterItPublishedItPublishesNothingTwice(t *testing.T) {
 	w := newWorld(t, config.ShareCollection)
 	w.EnterBy(w.Founder.Address(), indicator(1, ""))

@@ -234,7 +234,10 @@ func (r *Room) goOn(ctx context.Context, c hits.Counter) (done bool, err error) 
 // publish publishes what is planned, and notes it. Done says that it was taken in.
 func (r *Room) publish(ctx context.Context, indicator string, t *hits.Told) (done bool, err error) {
 	into, found := r.Finder.State.Collection(t.In)
-	if !found || !into.MayPublish(r.Finder.State.Self) {
+	if !found { // it is being made
+		return false, nil
+	}
+	if !into.MayPublish(r.Finder.State.Self) {
 		t.Refused, t.Document, t.Older = true, nil, false
 		return true, r.Book.Tell(indicator, *t)
 	}
@@ -284,6 +287,11 @@ func (r *Room) takeBack(ctx context.Context, t hits.Told) (done bool, err error)
 	}
 	for _, e := range entries {
 		if !e.Instant.Before(cut(t.Modified)) || !r.Finder.State.Ours(e.Publisher) {
+			continue
+		}
+		if record, err := r.Withdrawer.NeedsRecord(e); err != nil {
+			return false, err
+		} else if record { // what it kept locked is free already: it stays, as an earlier version
 			continue
 		}
 		limited, cancel := context.WithTimeout(auditlog.AsUser(ctx, User), withdrawTime)

@@ -117,6 +117,8 @@ func (w *world) WithdrawAll(_ context.Context, s withdraw.Selection) ([]withdraw
 	return nil, nil
 }
 
+func (w *world) NeedsRecord(*view.Entry) (bool, error) { return w.released, nil }
+
 func (w *world) Judged() (string, export.Left, error) { return "", w.left, nil }
 
 func (w *world) Spendable(context.Context) (microalgo.Amount, error) { return w.spendable, nil }
@@ -135,6 +137,7 @@ type world struct {
 	spendable microalgo.Amount
 	lines     []taxii.Event
 	stuck     bool // nothing can be withdrawn
+	released  bool // what is published keeps nothing locked
 	now       time.Time
 }
 

@@ -164,6 +164,15 @@ func (w *Withdrawer) needsRecord(publisher string, asset uint64) (bool, error) {
 	return released && item.Failure == "", err
 }
 
+// NeedsRecord reports whether a version of this organisation can be withdrawn by a record alone, which locks as much as
+// it would free, or more.
+func (w *Withdrawer) NeedsRecord(e *view.Entry) (bool, error) {
+	if e.Position.Index > 0 {
+		return true, nil
+	}
+	return w.needsRecord(e.Publisher, e.Asset)
+}
+
 // wholeBatch is the withdrawal of the whole batch that an entry is one of, if all that is left of it is chosen, and its
 // NFT can be destroyed; else it has no objects.
 func (w *Withdrawer) wholeBatch(c Choice, e *view.Entry) (all chosen, err error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/serviceledger/slnode/testnet/cluster"
@@ -37,6 +38,9 @@ func (t *testnet) demonstrateConsole(ctx context.Context) error {
 	if _, err := t.node(1).Succeed(ctx, "withdraw", last); err != nil {
 		return err
 	}
+	if err := t.reportHits(ctx, parts); err != nil {
+		return err
+	}
 	t.step("the consoles")
 	for _, o := range t.organisations[:3] {
 		t.say("    %-8s %s/-/   user %s, password %s", o.Org, o.URL, o.User, o.Password)
@@ -44,6 +48,38 @@ func (t *testnet) demonstrateConsole(ctx context.Context) error {
 	t.say("")
 	t.say("    or, without a password: bin/slnode --repo %s console", t.path(t.organisations[0].Org))
 	return nil
+}
+
+// reportHits has the sensors of the first organisation report hits of some indicators, on days of the last two months.
+func (t *testnet) reportHits(ctx context.Context, parts [3][]invented) error {
+	t.step("the sensors of %s report hits, which stay there", t.organisations[0].Org)
+	var lines []byte
+	for n, objects := range parts {
+		for i, o := range objects {
+			if o["type"] != "indicator" || i%5 != n {
+				continue
+			}
+			for ago := 1 + i%7; ago < 60; ago += 9 + i%11 {
+				line, err := json.Marshal(map[string]any{"indicator": o["id"], "time": time.Now().AddDate(0, 0, -ago).UTC().Format(time.RFC3339), "count": 1 + (i*ago)%17})
+				if err != nil {
+					return err
+				}
+				lines = append(append(lines, line...), '\n')
+			}
+		}
+	}
+	file, err := os.CreateTemp("", "hits")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	if _, err = file.Write(lines); err == nil {
+		err = file.Close()
+	}
+	if err == nil {
+		_, err = t.node(1).Succeed(ctx, "hits", "--key", "demo", file.Name())
+	}
+	return err
 }
 
 // group is the collection of an organisation that the two others read, by name: TLP:AMBER can't go where readers come

@@ -76,7 +76,10 @@ func (v *inventor) plot(org int, p plot) {
 			refs = append(refs, id)
 		}
 		if i%6 == 0 {
-			v.sighting((org+1)%3, i%5, id, 1+v.random.IntN(40))
+			v.sighting((org+1)%3, i%5, 6+13*i%70, id, 1+v.random.IntN(40))
+			if i%12 == 0 { // another member has seen it, too, and earlier
+				v.sighting((org+2)%3, 20+i%9, 50+7*i%90, id, 10+5*i)
+			}
 		}
 		if i%11 == 7 {
 			v.add((org+2)%3, 1, invented{"type": "opinion", "opinion": "strongly-disagree", "explanation": "False positive: our own mail relay.", "object_refs": []string{id}}, "green")
@@ -115,8 +118,9 @@ func (v *inventor) relate(org, days int, from, how, to string) {
 	v.add(org, days, invented{"type": "relationship", "relationship_type": how, "source_ref": from, "target_ref": to}, "green")
 }
 
-func (v *inventor) sighting(org, days int, of string, count int) {
-	v.add(org, days, invented{"type": "sighting", "sighting_of_ref": of, "count": count, "first_seen": v.ago(days + 6), "last_seen": v.ago(days)}, "green")
+// sighting says that an organisation has seen something over some days, up to so many days ago.
+func (v *inventor) sighting(org, days, over int, of string, count int) {
+	v.add(org, days, invented{"type": "sighting", "sighting_of_ref": of, "count": count, "first_seen": v.ago(days + over), "last_seen": v.ago(days), "summary": true}, "green")
 }
 
 func (v *inventor) indicator(org, days int, called, pattern string, confidence int, level string) string {
