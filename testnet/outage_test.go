@@ -189,7 +189,7 @@ func TestFoundingGoesOnWhenTheAccountIsFundedLate(t *testing.T) {
 	t.Parallel()
 	l := development(t)
 	o := organisationOn(t, l, "alpha", 0)
-	if _, stderr, code := o.try("consortium", "create", "--name", "X"); code != 1 || !strings.Contains(stderr, "needs ALGO") {
+	if _, stderr, code := o.try("consortium", "create", "--name", "X"); code != 2 || !strings.Contains(stderr, "needs ALGO") {
 		t.Fatalf("without money: exit %d: %s", code, stderr)
 	}
 	l.advance(t, 1010)

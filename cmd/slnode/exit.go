@@ -37,7 +37,7 @@ var outcomes = []struct {
 }{
 	{exitOK, "", "it was done"},
 	{exitFailed, "failed", "the node, the network or the chain failed; the same command may work later"},
-	{exitUsage, "usage", "wrong use, wrong input or a wrong configuration: the same command fails again"},
+	{exitUsage, "usage", "wrong use, wrong input, a wrong configuration or too little ALGO: the same command fails again until that is put right"},
 	{exitNo, "no", "the answer is no: a verification failed, objects were refused, something is wrong with the node, no daemon runs, or you said no"},
 	{exitMissing, "missing", "what was named is not there: an object, transaction, member, collection, account, key, login, feed, webhook or type"},
 	{exitInterrupted, "interrupted", "it was told to stop before it was done"},

@@ -47,8 +47,8 @@ type Owner struct {
 
 // purse is what this organisation's account can pay.
 type purse interface {
-	// Afford refuses what takes so many NFTs that the account can't pay for.
-	Afford(ctx context.Context, nfts int) error
+	// Afford refuses what takes so many NFTs, and destroys so many, that the account can't pay for.
+	Afford(ctx context.Context, nfts, ends int) error
 }
 
 // afford refuses what can't be paid for, before anything is done.
@@ -56,7 +56,7 @@ func (o *Owner) afford(ctx context.Context, nfts int) error {
 	if o.Money == nil {
 		return nil
 	}
-	return o.Money.Afford(ctx, nfts)
+	return o.Money.Afford(ctx, nfts, 0)
 }
 
 // begins is for a change that begins.

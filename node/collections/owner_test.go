@@ -136,7 +136,7 @@ type poor int
 
 var errPoor = errors.New("the account is empty")
 
-func (p poor) Afford(_ context.Context, nfts int) error {
+func (p poor) Afford(_ context.Context, nfts, _ int) error {
 	if nfts > int(p) {
 		return errPoor
 	}

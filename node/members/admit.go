@@ -80,13 +80,20 @@ func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (outbox.Item
 	if err != nil {
 		return outbox.Item{}, err
 	}
-	removals := 0 // who was removed can be admitted again
-	r.State.Read(func(s *consortium.State) { removals = s.Removals(m.Account) })
-	item, err := r.Records.Store(ctx, memberKey(m, removals), draft)
-	return item, err
+	return r.Records.Store(ctx, r.memberKey(m), draft)
 }
 
-func memberKey(m wire.Member, removals int) []byte {
+// affordAdmission refuses an admission that can't be paid for, with the keys that the newcomer gets.
+func (r *Registrar) affordAdmission(ctx context.Context, m wire.Member) error {
+	if begun, err := r.isStored(r.memberKey(m)); err != nil || begun {
+		return err
+	}
+	return r.afford(ctx, 1+r.keysForNewcomer(), 0)
+}
+
+func (r *Registrar) memberKey(m wire.Member) []byte {
+	removals := 0 // who was removed can be admitted again
+	r.State.Read(func(s *consortium.State) { removals = s.Removals(m.Account) })
 	return publish.KeyOf("member", m.Organisation, m.Title, m.Account, m.Peer, m.Recipient, strconv.Itoa(removals))
 }
 
@@ -124,6 +131,9 @@ func (r *Registrar) Admit(ctx context.Context, request []byte) (Admission, error
 	case a.quorum != nil:
 		return r.proposeAdmission(ctx, a, m)
 	default:
+		if err := r.affordAdmission(ctx, m); err != nil {
+			return Admission{}, err
+		}
 		item, err := r.storeMember(ctx, m)
 		if err != nil {
 			return Admission{}, err

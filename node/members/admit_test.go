@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,20 @@ func TestAFoundingIsCompletedByTheFoundersMembershipAndACollectionForEverybody(t
 		if kinds := o.stored(); len(kinds) != 0 {
 			t.Errorf("once more it mints %v", kinds)
 		}
+	}
+}
+
+// While a founder's own membership is on its way nothing is wrong, and nothing is said.
+func TestAFounderIsNotWarnedThatItIsNoMemberYet(t *testing.T) {
+	o := newFounder(t, wire.NetworkPrivate)
+	var said strings.Builder
+	o.Log = slog.New(slog.NewTextHandler(&said, nil))
+	if o.sayMembership(); said.Len() > 0 {
+		t.Errorf("the log says %s", &said)
+	}
+	nodetest.Must(t, o.R.Outbox.ForgetMemo(foundingMemo))
+	if o.sayMembership(); !strings.Contains(said.String(), "is no member") {
+		t.Errorf("of who founded nothing the log says %q", &said)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestNobodyComesOrGoesOnAGuess(t *testing.T) {
 	o.watcher.stands = o.Round
 	o.Faults.EachIsTold(t, "waiting for what counts", func() error { return o.awaitCounted(t.Context(), admission.TxID, admission.Round) })
 	o.Faults.EachIsTold(t, "waiting for what is on the chain", func() error {
-		_, err := o.awaitItem(t.Context(), memberKey(borealis.Document, 0))
+		_, err := o.awaitItem(t.Context(), o.memberKey(borealis.Document))
 		return err
 	})
 	o.Faults.EachIsTold(t, "waiting for keys", func() error { return o.awaitKeyring(t.Context(), borealis.Document) })

@@ -16,6 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -107,8 +108,8 @@ func (b *foundation) mayFound(ctx context.Context) error {
 		return err
 	}
 	if funds.Amount < foundingNeeds {
-		return fmt.Errorf(poor+"; it has %s: send it at least %s more, then repeat the command",
-			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount))
+		return problem.Input(fmt.Errorf(poor+"; it has %s: send it at least %s more, then repeat the command",
+			b.ledger.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(foundingNeeds-funds.Amount)))
 	}
 	return nil
 }
@@ -248,7 +249,7 @@ func (b *foundation) mint(ctx context.Context, f *founding) (consortium.Place, e
 		err = b.ledger.Submit(ctx, f.Group.Raw)
 		switch {
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return consortium.Place{}, fmt.Errorf(poor+" (%w)", b.ledger.Address(), err)
+			return consortium.Place{}, problem.Input(fmt.Errorf(poor+" (%w)", b.ledger.Address(), err))
 		case errors.As(err, &refused) && (refused.Reason == ledger.Expired || refused.Reason == ledger.LeaseHeld):
 			// The next look at its fate tells more.
 		case err != nil:

@@ -195,6 +195,9 @@ func (r *Registrar) SetGovernor(ctx context.Context, c GovernorChange) (Governor
 		info.Proposal = signed.File
 		return info, err
 	}
+	if err := r.afford(ctx, 1, 0); err != nil {
+		return GovernorInfo{}, err
+	}
 	if _, err := r.mintRecord(ctx, publish.KeyOf(append(purpose, string(draft.Payload))...), draft); err != nil {
 		return GovernorInfo{}, fmt.Errorf("amending the charter: %w", err)
 	}
@@ -385,7 +388,7 @@ func (r *Registrar) bringToChain(ctx context.Context, p *proposal) (round uint64
 		case errors.As(err, &refused) && refused.Reason == ledger.LeaseHeld:
 			return 0, fmt.Errorf("another transaction for the same purpose was confirmed, or is on its way: %w", err)
 		case errors.As(err, &refused) && refused.Reason == ledger.NoFunds:
-			return 0, fmt.Errorf("the governor's account %s needs ALGO: a record costs 0.101, and an account 0.1 (%w)", p.joint.Sender(), err)
+			return 0, problem.Input(fmt.Errorf("the governor's account %s needs ALGO: a record costs 0.101, and an account 0.1 (%w)", p.joint.Sender(), err))
 		default:
 			return 0, err
 		}

@@ -42,7 +42,7 @@ func (r *Registrar) sayMembership() {
 	}
 	why := r.State.Excluded()
 	switch {
-	case why == r.excluded:
+	case why == r.excluded, r.isFounding():
 		return
 	case why != "":
 		r.Log.Warn("this organisation is no member: nothing of it counts, and other members give it no blocks", "reason", why)
@@ -50,6 +50,15 @@ func (r *Registrar) sayMembership() {
 		r.Log.Info("this organisation is a member again")
 	}
 	r.excluded = why
+}
+
+// isFounding reports whether this organisation has founded the consortium and its own membership is on its way.
+func (r *Registrar) isFounding() bool {
+	if _, known := r.State.Member(r.State.Self); known {
+		return false
+	}
+	f, err := readFounding(r.Repo)
+	return err == nil && f != nil && f.Group.TxIDs[0] == r.Consortium.Charter
 }
 
 // rememberEvery is how often the addresses of the other members are written down.

@@ -36,6 +36,7 @@ type Registrar struct {
 	Collections founder
 	Problem     func() error
 	Outbox      *publish.Outbox
+	Money       purse // nil: what is stored waits for it
 	Log         *slog.Logger
 
 	remembered repo.Consortium                // with the members' addresses and names as they are written down; keepConnected's alone

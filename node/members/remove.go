@@ -69,10 +69,17 @@ func (r *Registrar) removable(name string) (m consortium.Member, err error) {
 // endMembership takes into the outbox what ends a membership: the destruction of the member NFT, which frees its 0.1
 // ALGO, or, where that would not do, a record.
 func (r *Registrar) endMembership(ctx context.Context, m consortium.Member) error {
+	keys := r.keysWithout(m.Account)
 	var since consortium.Position
 	r.State.Read(func(s *consortium.State) { since = s.InOffice() })
 	if m.InForce == 1 && m.Admitted.Sender == r.State.Self && since.Before(m.Admitted.Position) {
+		if err := r.afford(ctx, keys, 1); err != nil {
+			return err
+		}
 		_, err := r.Withdrawer.Destroy(ctx, m.Admitted.Asset)
+		return err
+	}
+	if err := r.afford(ctx, 1+keys, 0); err != nil {
 		return err
 	}
 	draft, err := consortium.DraftRemoval(r.Consortium.ID, m.Account, state.Now())

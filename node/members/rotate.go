@@ -63,10 +63,8 @@ func (r *Registrar) RotateKeys(ctx context.Context, c keys.Change) (Rotated, err
 	if err != nil {
 		return Rotated{}, err
 	}
-	if c.Account {
-		if err := r.mayTakeOver(ctx, document.Account); err != nil {
-			return Rotated{}, err
-		}
+	if err := r.affordRotation(ctx, document); err != nil {
+		return Rotated{}, err
 	}
 	item, err := r.storeRotation(ctx, document, next.Account.PrivateKey)
 	if err != nil {
@@ -88,24 +86,56 @@ func (r *Registrar) RotateKeys(ctx context.Context, c keys.Change) (Rotated, err
 	}, nil
 }
 
-// mayTakeOver refuses a new account that could not pay for anything.
-func (r *Registrar) mayTakeOver(ctx context.Context, account string) error {
+// affordRotation refuses a change that can't be paid for: the account that is replaced pays for the records, and the
+// one that we have then for other keys of our collections.
+func (r *Registrar) affordRotation(ctx context.Context, document wire.Member) error {
+	var was consortium.Member
+	records, keys, other := 1, 0, document.Account != r.State.Self
+	if was, _ = r.State.Member(r.State.Self); was.Recipient != document.Recipient {
+		keys = r.keysWithout(r.State.Self)
+	}
+	if other {
+		if err := r.mayTakeOver(ctx, document.Account, keys); err != nil {
+			return err
+		}
+		keys = 0
+		if r.governs() {
+			records++
+		}
+	}
+	if begun, err := r.isStored(r.rotationKey(document)); err != nil || begun {
+		return err
+	}
+	return r.afford(ctx, records+keys, 0)
+}
+
+// mayTakeOver refuses a new account that could not pay for so many keys, and for anything beside.
+func (r *Registrar) mayTakeOver(ctx context.Context, account string, keys int) error {
 	funds, err := r.Ledger.FundsOf(ctx, account)
 	if err != nil {
 		return err
 	}
-	if funds.Amount < newAccountNeeds {
-		return problem.Input(fmt.Errorf("the new account %s has %s ALGO: send it at least %s, then repeat the command", account, microalgo.Amount(funds.Amount), microalgo.Amount(newAccountNeeds)))
+	needs := microalgo.Amount(newAccountNeeds).Plus(microalgo.PerNFT.Times(uint64(keys)))
+	if has := microalgo.Amount(funds.Amount); has < needs {
+		return problem.Input(fmt.Errorf("the new account %s has %s ALGO: send it at least %s, then repeat the command", account, has, needs))
 	}
 	return nil
+}
+
+// governs reports whether this organisation is the governor by itself.
+func (r *Registrar) governs() (is bool) {
+	r.State.Read(func(s *consortium.State) { is = s.Governor() == r.State.Self })
+	return is
+}
+
+func (r *Registrar) rotationKey(document wire.Member) []byte {
+	return publish.KeyOf("rotation", r.State.Self, document.Account, document.Peer, document.Recipient)
 }
 
 // storeRotation takes the record into the outbox and, where this organisation is the governor by itself, the amendment
 // by which the new account is. The new account's key consents.
 func (r *Registrar) storeRotation(ctx context.Context, document wire.Member, account ed25519.PrivateKey) (outbox.Item, error) {
-	var governor string
-	r.State.Read(func(s *consortium.State) { governor = s.Governor() })
-	if governor == r.State.Self && document.Account != r.State.Self {
+	if r.governs() && document.Account != r.State.Self {
 		amendment, err := r.amendment(GovernorChange{Threshold: 1, Accounts: []string{document.Account}})
 		if err != nil {
 			return outbox.Item{}, err
@@ -118,7 +148,7 @@ func (r *Registrar) storeRotation(ctx context.Context, document wire.Member, acc
 			return outbox.Item{}, err
 		}
 	}
-	key := publish.KeyOf("rotation", r.State.Self, document.Account, document.Peer, document.Recipient)
+	key := r.rotationKey(document)
 	// First the plan: once the record is stored it can be signed at any time.
 	if err := (publish.RotationPlan{Key: key, Account: document.Account}).Keep(r.Repo.Outbox); err != nil {
 		return outbox.Item{}, err
@@ -254,6 +284,13 @@ func (r *Registrar) ReplaceKeys(ctx context.Context, name string, request []byte
 		}
 		answer.Proposal = signed.File
 		return answer, nil
+	}
+	keys := 0
+	if m.Recipient != document.Recipient {
+		keys = r.keysWithout(m.Account)
+	}
+	if err := r.afford(ctx, 1+keys, 0); err != nil {
+		return answer, err
 	}
 	item, err := r.mintRecord(ctx, publish.KeyOf("rotation", m.Account, document.Account, document.Peer, document.Recipient), draft)
 	if err != nil {

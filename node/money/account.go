@@ -32,20 +32,21 @@ func (a Account) Spendable(ctx context.Context) (microalgo.Amount, error) {
 // affordTimeout bounds how long somebody who wants something done waits for algod before it is begun.
 const affordTimeout = 3 * time.Second
 
-// Afford refuses what takes so many NFTs, records that may spend the reserve, if the account can't pay for all of them:
-// before anything is done, with what is lacking. While the balance is not known it refuses nothing, as what is stored
-// waits for the money.
-func (a Account) Afford(ctx context.Context, nfts int) error {
+// Afford refuses what takes so many NFTs, records that may spend the reserve, after so many were destroyed, if the account
+// can't pay for all of it: before anything is done, with what is lacking. While the balance is not known it refuses
+// nothing, as what is stored waits for the money.
+func (a Account) Afford(ctx context.Context, nfts, ends int) error {
 	ctx, cancel := context.WithTimeout(ctx, affordTimeout)
 	defer cancel()
 	funds, err := a.Ledger.Funds(ctx)
 	if err != nil {
 		return nil // publishing says what it waits for
 	}
-	needs, free := microalgo.PerNFT.Times(uint64(nfts)), microalgo.Amount(funds.Free())
+	locked := microalgo.PerAsset.Times(uint64(max(0, nfts-ends)))
+	needs, free := locked.Plus(microalgo.Amount(ledger.LowestFee).Times(uint64(nfts+ends))), microalgo.Amount(funds.Free())
 	if free >= needs {
 		return nil
 	}
 	return problem.Input(fmt.Errorf("this takes %s ALGO, of which %s stay locked, and account %s has %s to spend: send it at least %s more, then repeat it",
-		needs, microalgo.PerAsset.Times(uint64(nfts)), a.Ledger.Address(), free, needs.Less(free)))
+		needs, locked, a.Ledger.Address(), free, needs.Less(free)))
 }

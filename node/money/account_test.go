@@ -32,21 +32,23 @@ func account(free microalgo.Amount, rekey int, err error) money.Account {
 func TestWhatCantBePaidIsRefusedWithWhatIsLacking(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		free microalgo.Amount
-		nfts int
-		want string
+		free       microalgo.Amount
+		nfts, ends int
+		want       string
 	}{
-		{microalgo.PerNFT, 1, ""}, {2 * microalgo.PerNFT, 2, ""},
-		{microalgo.PerNFT - 1, 1, "this takes 0.101000 ALGO, of which 0.100000 stay locked, and account ACCOUNT has 0.100999 to spend: send it at least 0.000001 more"},
-		{microalgo.PerNFT, 2, "takes 0.202000 ALGO, of which 0.200000 stay locked, and account ACCOUNT has 0.101000 to spend: send it at least 0.101000 more"},
+		{microalgo.PerNFT, 1, 0, ""}, {2 * microalgo.PerNFT, 2, 0, ""}, {1000, 0, 1, ""}, {2000, 1, 1, ""},
+		{1999, 1, 1, "this takes 0.002000 ALGO, of which 0.000000 stay locked, and account ACCOUNT has 0.001999 to spend: send it at least 0.000001 more"},
+		{3000, 2, 1, "this takes 0.103000 ALGO, of which 0.100000 stay locked, and account ACCOUNT has 0.003000 to spend: send it at least 0.100000 more"},
+		{microalgo.PerNFT - 1, 1, 0, "this takes 0.101000 ALGO, of which 0.100000 stay locked, and account ACCOUNT has 0.100999 to spend: send it at least 0.000001 more"},
+		{microalgo.PerNFT, 2, 0, "takes 0.202000 ALGO, of which 0.200000 stay locked, and account ACCOUNT has 0.101000 to spend: send it at least 0.101000 more"},
 	} {
-		err := account(c.free, 0, nil).Afford(t.Context(), c.nfts)
+		err := account(c.free, 0, nil).Afford(t.Context(), c.nfts, c.ends)
 		var input *problem.InputError
 		if (err == nil) != (c.want == "") || err != nil && (!errors.As(err, &input) || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%d NFTs of %s: %v, want %q", c.nfts, c.free, err, c.want)
+			t.Errorf("%d NFTs and %d destroyed of %s: %v, want %q", c.nfts, c.ends, c.free, err, c.want)
 		}
 	}
-	if err := account(0, 0, errors.New("algod is away")).Afford(t.Context(), 1); err != nil {
+	if err := account(0, 0, errors.New("algod is away")).Afford(t.Context(), 1, 0); err != nil {
 		t.Errorf("while the balance is not known: %v", err)
 	}
 }
