@@ -149,7 +149,7 @@ func (n *Node) wireTasks() error {
 	}
 	n.withdrawer = &withdraw.Withdrawer{
 		Outbox: outbox, Done: &outbox.Done, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
-		Statuses: n.publisher, Register: &disclosure.Register{View: view, Outbox: n.repo.Outbox, State: n.state}, Problem: n.minter.Problem, Log: n.log,
+		Statuses: n.publisher, Register: &disclosure.Register{View: view, Outbox: n.repo.Outbox, State: n.state}, Problem: n.minter.Problem, Former: withdraw.Formers(n.ledger.Before(n.repo.Keys.Former)), Log: n.log,
 	}
 	n.replacer = &withdraw.Replacer{Outbox: outbox, Done: &outbox.Done, End: n.withdrawer.End, Log: n.log}
 	n.releaser = &withdraw.Releaser{
@@ -158,7 +158,7 @@ func (n *Node) wireTasks() error {
 	n.retainer = withdraw.NewRetainer(n.withdrawer, n.repo.Config, account, n.clock.Condition, n.trail)
 	n.members = &members.Registrar{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Announcer: n.gossip,
-		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,
+		Records: records, Withdrawer: n.withdrawer, Collections: n.owner, Money: account, Problem: n.minter.Problem, Outbox: outbox, Log: n.log,
 	}
 	n.notary = &proof.Notary{
 		View: view, State: n.state, Blocks: n.host, Ledger: n.ledger, Watcher: n.watcher, Consortium: n.consortium,
@@ -202,6 +202,7 @@ func (n *Node) wireDoors() (err error) {
 		return err
 	}
 	n.reloader = n.newReloader()
+	n.accounts.Limited = func() error { return n.reloader.ReloadPart("limits") }
 	n.certified = problem.NewMonitor("the certificate for TAXII clients", n.log)
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,

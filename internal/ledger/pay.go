@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/algorand/go-algorand-sdk/v2/types"
-
 	"github.com/serviceledger/slnode/internal/microalgo"
 )
 
@@ -17,10 +15,6 @@ var ErrNothingFree = errors.New("the account has nothing to spend")
 // locked stays. The payment has no note, so that it is nothing to the protocol. The error wraps [ErrNothingFree] where
 // there is nothing.
 func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid microalgo.Amount, err error) {
-	receiver, err := types.DecodeAddress(to)
-	if err != nil {
-		return "", 0, fmt.Errorf("paying to %.60q: %w", to, err)
-	}
 	params, err := l.Params(ctx)
 	if err != nil {
 		return "", 0, err
@@ -37,17 +31,8 @@ func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid mic
 		return "", 0, fmt.Errorf("%s: %w", l.Address(), ErrNothingFree)
 	}
 	paid = microalgo.Amount(before.Free() - fee)
-	payment := transaction(params, l.account.Address, Window, Mint{})
-	payment.Type, payment.AssetParams, payment.Fee = types.PaymentTx, types.AssetParams{}, types.MicroAlgos(fee)
-	payment.Receiver, payment.Amount = receiver, types.MicroAlgos(paid)
-	signed, err := l.signed([]types.Transaction{payment})
-	if err != nil {
-		return "", 0, err
-	}
-	if err := l.Submit(ctx, signed.Raw); err != nil {
-		return "", 0, err
-	}
-	return signed.TxIDs[0], paid, l.awaitPaid(ctx, signed)
+	txid, err = l.pay(ctx, to, paid)
+	return txid, paid, err
 }
 
 // awaitPaid waits until a payment is confirmed, or can't be any more.
@@ -56,19 +41,19 @@ func (l *Ledger) awaitPaid(ctx context.Context, signed Group) error {
 	for {
 		round, err := l.Round(ctx)
 		if err != nil {
-			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", txid, err)
+			return fmt.Errorf("transaction %s is submitted, and may be confirmed: %w", txid, err)
 		}
 		fate, _, err := l.Fate(ctx, txid, signed.FirstValid, signed.LastValid)
 		switch {
 		case err != nil:
-			return fmt.Errorf("payment %s is submitted, and may be confirmed: %w", txid, err)
+			return fmt.Errorf("transaction %s is submitted, and may be confirmed: %w", txid, err)
 		case fate == Confirmed:
 			return nil
 		case round > signed.LastValid:
-			return fmt.Errorf("payment %s was not confirmed in time; try again", txid)
+			return fmt.Errorf("transaction %s was not confirmed in time; try again", txid)
 		}
 		if err := AwaitRound(ctx, l, round); err != nil {
-			return fmt.Errorf("payment %s is submitted, and not confirmed yet: %w", txid, err)
+			return fmt.Errorf("transaction %s is submitted, and not confirmed yet: %w", txid, err)
 		}
 	}
 }

@@ -46,10 +46,12 @@ type Withdrawer struct {
 		Await(ctx context.Context, id string) (taxii.Status, error)
 	}
 	Register describer
+	Former   []former // accounts that this organisation had before
 	Problem  func() error
 	Log      *slog.Logger
 
-	asking sync.Mutex // one look around at a time
+	asking     sync.Mutex // one look around at a time
+	reclaiming sync.Mutex // … and one destruction of former NFTs
 
 	mu   sync.Mutex
 	open map[p2p.Published]bool // whose withdrawal isn't acknowledged by everybody, as far as was looked

@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/algorand/go-algorand-sdk/v2/crypto"
+	"github.com/algorand/go-algorand-sdk/v2/types"
+
+	"github.com/serviceledger/slnode/internal/algorand"
+	"github.com/serviceledger/slnode/internal/microalgo"
+)
+
+// Former is an account that an organisation had before. It mints no more; what it has made can still be destroyed, and
+// what is free be paid to the present account. Nothing that it sends has a note, so that it is nothing to the protocol.
+type Former struct {
+	*Ledger
+	present *Ledger // pays the fee that a former account doesn't have
+}
+
+// Before gives the accounts that an organisation had before the one of this ledger.
+func (l *Ledger) Before(accounts []crypto.Account) (list []*Former) {
+	for _, account := range accounts {
+		list = append(list, &Former{Ledger: New(l.algod, account, l.maxFee), present: l})
+	}
+	return list
+}
+
+// Made lists the assets that the account has made and that are not destroyed, by their ids. Algod tells it of accounts
+// with up to 100,000.
+func (f *Former) Made(ctx context.Context) (assets []uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	info, err := f.algod.AccountInformation(f.Address()).Do(ctx)
+	if err == nil && info.Address != f.Address() {
+		err = &algorand.ForeignError{Server: "algod", What: "an account of another address"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking algod for the NFTs of %s: %w", f.Address(), err)
+	}
+	for _, made := range info.CreatedAssets {
+		assets = append(assets, made.Index)
+	}
+	return assets, nil
+}
+
+// Destroy destroys assets that the account has made, in groups, and returns when the chain has it. It tells how many
+// are destroyed. What is destroyed already can't be destroyed once more: done again with what is left it goes on.
+func (f *Former) Destroy(ctx context.Context, assets []uint64) (destroyed int, err error) {
+	for len(assets) > 0 {
+		n := min(len(assets), MaxGroup)
+		if err := f.destroyGroup(ctx, assets[:n]); err != nil {
+			return destroyed, fmt.Errorf("destroying NFTs of %s: %w", f.Address(), err)
+		}
+		destroyed, assets = destroyed+n, assets[n:]
+	}
+	return destroyed, nil
+}
+
+func (f *Former) destroyGroup(ctx context.Context, assets []uint64) error {
+	params, err := f.Params(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.haveFees(ctx, params.Fee()*uint64(len(assets))); err != nil {
+		return err
+	}
+	mints := make([]Mint, len(assets))
+	for i, asset := range assets {
+		mints[i] = Mint{Destroys: asset}
+	}
+	group, err := f.Sign(params, mints)
+	if err != nil {
+		return err
+	}
+	if err := f.Submit(ctx, group.Raw); err != nil {
+		return err
+	}
+	return f.awaitPaid(ctx, group)
+}
+
+// haveFees has the present account pay what the former lacks for fees.
+func (f *Former) haveFees(ctx context.Context, needs uint64) error {
+	funds, err := f.Funds(ctx)
+	if err != nil || funds.Free() >= needs {
+		return err
+	}
+	if _, err := f.present.pay(ctx, f.Address(), microalgo.Amount(needs-funds.Free())); err != nil {
+		return fmt.Errorf("paying the fees for it: %w", err)
+	}
+	return nil
+}
+
+// pay pays an amount to another account, and returns when the chain has it.
+func (l *Ledger) pay(ctx context.Context, to string, amount microalgo.Amount) (txid string, err error) {
+	receiver, err := types.DecodeAddress(to)
+	if err != nil {
+		return "", fmt.Errorf("paying to %.60q: %w", to, err)
+	}
+	params, err := l.Params(ctx)
+	if err != nil {
+		return "", err
+	}
+	fee := params.Fee()
+	if fee > l.maxFee {
+		return "", &CongestedError{Fee: fee, MaxFee: l.maxFee}
+	}
+	payment := transaction(params, l.account.Address, Window, Mint{})
+	payment.Type, payment.AssetParams, payment.Fee = types.PaymentTx, types.AssetParams{}, types.MicroAlgos(fee)
+	payment.Receiver, payment.Amount = receiver, types.MicroAlgos(amount)
+	signed, err := l.signed([]types.Transaction{payment})
+	if err != nil {
+		return "", err
+	}
+	if err := l.Submit(ctx, signed.Raw); err != nil {
+		return "", err
+	}
+	return signed.TxIDs[0], l.awaitPaid(ctx, signed)
+}
