@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 // onAccounts does something with the accounts of the repository.
@@ -36,7 +37,7 @@ type nothing struct{}
 func (a *app) accountCommand() *cobra.Command {
 	return group("account", "The accounts of TAXII clients, and what each may do",
 		a.accountAddCommand(), a.accountListCommand(), a.accountPasswdCommand(), a.accountRoleCommand(), a.accountRestrictCommand(),
-		a.accountCertificateCommand(), a.accountRemoveCommand())
+		a.accountCertificateCommand(), a.limitCommand(config.OfAccounts, "USER", "an account"), a.accountRemoveCommand())
 }
 
 func (a *app) accountAddCommand() *cobra.Command {

@@ -12,10 +12,11 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/repo/accounts"
+	"github.com/serviceledger/slnode/repo/config"
 )
 
 func (a *app) apikeyCommand() *cobra.Command {
-	return group("apikey", "API keys for machines", a.apikeyAddCommand(), a.apikeyListCommand(), a.apikeyRemoveCommand())
+	return group("apikey", "API keys for machines", a.apikeyAddCommand(), a.apikeyListCommand(), a.limitCommand(config.OfKeys, "NAME", "an API key"), a.apikeyRemoveCommand())
 }
 
 func (a *app) apikeyAddCommand() *cobra.Command {

@@ -28,6 +28,7 @@ type backedUp struct {
 
 func (a *app) backupCommand() *cobra.Command {
 	var recipients []string
+	var newIdentity string
 	var out output
 	c := &cobra.Command{
 		Use:   "backup FILE",
@@ -37,8 +38,9 @@ passphrase or to age recipients. The daemon may run meanwhile: the backup is of 
 are opened.
 
 The passphrase is the backup's own: from SLNODE_BACKUP_PASSPHRASE, from the file that SLNODE_BACKUP_PASSPHRASE_FILE
-names, or typed. With --recipient no secret is needed; keep the identity that belongs to it somewhere else. Keys that
-are sealed in the repository stay sealed in the backup, with the passphrase that they have now: a restore needs both.
+names, or typed. With --recipient no secret is needed; keep the identity that belongs to it somewhere else.
+--new-identity makes one, and writes it to a file, and its recipient to FILE.pub, which is the --recipient of later
+backups. Keys that are sealed in the repository stay sealed in the backup, with the passphrase that they have now: a restore needs both.
 
 What a backup is worth: with it a new machine becomes this organisation's node and reads everything again, as far as
 other members keep it; whoever can open it is the organisation. Objects that no other member has fetched are not in
@@ -47,13 +49,21 @@ little: make one then, and regularly.
 
 Two nodes must never run from one backup: both would publish under the same name and number what they publish alike.`,
 		Example: `  slnode backup acme-$(date +%F).backup
-  slnode backup --recipient age1pq1… /mnt/safe/acme.backup
+  slnode backup --new-identity safe.key acme.backup
+  slnode backup --recipient safe.key.pub /mnt/safe/acme.backup
   slnode backup --recipient age1pq1… - | ssh safe 'cat >acme.backup'`,
 		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			out.name = args[0]
 			if err := out.check(); err != nil {
 				return err
+			}
+			if newIdentity != "" {
+				recipient, err := a.makeIdentity(c, newIdentity)
+				if err != nil {
+					return err
+				}
+				recipients = append(recipients, recipient)
 			}
 			to, err := backupRecipients(c, recipients)
 			if err != nil {
@@ -82,7 +92,8 @@ Two nodes must never run from one backup: both would publish under the same name
 		},
 	}
 	out.forceFlag(c)
-	c.Flags().StringArrayVar(&recipients, "recipient", nil, "seal to an age `recipient` (age1…, age1pq1…) instead of a passphrase; may be repeated")
+	c.Flags().StringArrayVar(&recipients, "recipient", nil, "seal to an age `recipient` (age1…, age1pq1…, or a file with such) instead of a passphrase; may be repeated")
+	c.Flags().StringVar(&newIdentity, "new-identity", "", "make an age identity, write it to this `file` and seal to it; move the file to another machine")
 	return c
 }
 
@@ -94,9 +105,40 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// makeIdentity writes a new identity to a file that isn't there, and says who it is.
+func (a *app) makeIdentity(c *cobra.Command, name string) (recipient string, err error) {
+	identity, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return "", fmt.Errorf("making an identity: %w", err)
+	}
+	recipient = identity.Recipient().String()
+	secret, public := output{name: name}, output{name: name + ".pub"}
+	if err := errors.Join(secret.check(), public.check()); err != nil {
+		return "", err
+	}
+	if err := secret.write(c, fmt.Appendf(nil, "# opens backups of slnode\n%s\n", identity)); err != nil {
+		return "", err
+	}
+	if err := public.write(c, []byte(recipient+"\n")); err != nil {
+		return "", err
+	}
+	a.remark(c, "the identity that opens the backup is in "+name+": move it to another machine; later backups: --recipient "+public.name)
+	return recipient, nil
+}
+
 // backupRecipients is who can open a backup.
 func backupRecipients(c *cobra.Command, texts []string) ([]age.Recipient, error) {
 	if len(texts) > 0 {
+		for i, text := range texts {
+			if strings.HasPrefix(text, "age1") {
+				continue
+			}
+			data, err := os.ReadFile(text)
+			if err != nil {
+				return nil, fmt.Errorf("%w: --recipient: neither age1… nor a file with such: %w", errUsage, err)
+			}
+			texts[i] = string(data)
+		}
 		recipients, err := age.ParseRecipients(strings.NewReader(strings.Join(texts, "\n")))
 		if err != nil {
 			return nil, fmt.Errorf("%w: --recipient: %w", errUsage, err)

@@ -97,11 +97,11 @@ func (a *app) completions() completions {
 			"feed add kind": fixed("taxii", "misp"), "audit from": fixed(), "feed test kind": fixed("taxii", "misp"),
 		},
 		arguments: map[string][]values{
-			"account role": {users, roles, fixed()}, "apikey remove": {keys, fixed()}, "token revoke": {tokens, fixed()},
+			"account role": {users, roles, fixed()}, "apikey remove": {keys, fixed()}, "apikey limit": {keys, fixed()}, "token revoke": {tokens, fixed()},
 			"collection grant": {collections, members}, "collection revoke": {collections, members}, "member remove": {members, fixed()},
 		},
 	}
-	for _, command := range []string{"passwd", "restrict", "remove"} {
+	for _, command := range []string{"passwd", "restrict", "remove", "limit"} {
 		c.arguments["account "+command] = []values{users, fixed()}
 	}
 	for _, command := range []string{"show", "rotate", "set"} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/algorand/go-algorand-sdk/v2/client/v2/algod"
 	"github.com/spf13/cobra"
@@ -12,6 +13,8 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/microalgo"
+	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/keys"
 )
 
@@ -54,38 +57,36 @@ type swept struct {
 
 func (a *app) walletSweepCommand() *cobra.Command {
 	var agreed *agreement
+	var order withdraw.Reclaim
 	c := &cobra.Command{
 		Use:   "sweep",
-		Short: "Bring what is free in the accounts that this organisation had before to the present one",
-		Long: `Sweep pays what can be spent of each account that "member rotate --account" has left behind to this organisation's
-present account, for a fee of 0.001 ALGO each. What the NFTs of a former account keep locked stays there.`,
+		Short: "Bring what the accounts that this organisation had before have to the present one",
+		Long: `Sweep is about the accounts that "member rotate --account" has left behind. With their keys it destroys the NFTs of what
+is withdrawn, each of which keeps 0.1 ALGO locked, and pays what each account can spend to the present one. Every
+transaction costs 0.001 ALGO. The node destroys such NFTs by itself, too, within some minutes.
+
+With --release it destroys the NFTs of what is still published as well. That stays published, and proved by its
+transaction. The NFTs of the charter, of members and of collections stay.`,
 		Args: exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			config, k, err := a.own(c)
+			former, present, err := a.formerOf(c)
 			if err != nil {
 				return err
 			}
-			client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken, config.Algorand.AlgodTokenHeader)
+			nfts, err := a.reclaimFormer(c, former, order, agreed, present)
 			if err != nil {
 				return err
 			}
-			former, err := formerAccounts(c.Context(), client, k, config.Algorand.MaxFee)
-			if err != nil {
-				return err
-			}
-			var free microalgo.Amount
-			for _, one := range former {
-				if one.Free > microalgo.PerTransaction {
-					free = free.Plus(one.Free)
-				}
-			}
-			if free > 0 {
-				if err := agreed.confirm(c, fmt.Sprintf("Pay %s ALGO, but for fees, to %s?", free, k.Address()), nil); err != nil {
+			if nfts > 0 {
+				if former, _, err = a.formerOf(c); err != nil {
 					return err
 				}
 			}
-			list, err := a.sweep(c, former, k.Address())
+			list, err := a.sweep(c, former, present)
 			return errors.Join(err, a.print(c, list, func(w io.Writer) {
+				if nfts > 0 {
+					fmt.Fprintf(w, "%d NFTs destroyed, which frees %s ALGO\n", nfts, microalgo.PerAsset.Times(uint64(nfts)))
+				}
 				if len(list) == 0 {
 					fmt.Fprintf(w, "nothing is free in %d former accounts\n", len(former))
 				}
@@ -95,8 +96,61 @@ present account, for a fee of 0.001 ALGO each. What the NFTs of a former account
 			}))
 		},
 	}
+	c.Flags().BoolVar(&order.Published, "release", false, "destroy the NFTs of what is still published, too")
 	agreed = asks(c)
 	return c
+}
+
+// formerOf asks for the accounts that this organisation had before, and says which it has.
+func (a *app) formerOf(c *cobra.Command) (list []formerAccount, present string, err error) {
+	config, k, err := a.own(c)
+	if err != nil {
+		return nil, "", err
+	}
+	client, err := algorand.NewAlgod(config.Algorand.AlgodURL, config.Algorand.AlgodToken, config.Algorand.AlgodTokenHeader)
+	if err != nil {
+		return nil, "", err
+	}
+	list, err = formerAccounts(c.Context(), client, k, config.Algorand.MaxFee)
+	return list, k.Address(), err
+}
+
+// reclaimFormer asks whether all is meant, and destroys what keeps ALGO locked in former accounts.
+func (a *app) reclaimFormer(c *cobra.Command, former []formerAccount, order withdraw.Reclaim, agreed *agreement, present string) (nfts int, err error) {
+	if len(former) == 0 {
+		return 0, nil
+	}
+	count := func(order withdraw.Reclaim) (nfts int, err error) {
+		list, err := ask(a, c, func(client *control.Client) ([]withdraw.Reclaimed, error) { return client.Reclaim(c.Context(), order) })
+		for _, one := range list {
+			nfts += one.NFTs
+		}
+		return nfts, err
+	}
+	plan := order
+	plan.DryRun = true
+	if nfts, err = count(plan); err != nil {
+		return 0, err
+	}
+	var free microalgo.Amount
+	for _, one := range former {
+		if one.Free > microalgo.PerTransaction {
+			free = free.Plus(one.Free)
+		}
+	}
+	if free == 0 && nfts == 0 {
+		return 0, nil
+	}
+	destroying := ""
+	if nfts > 0 {
+		destroying = fmt.Sprintf("Destroy %d NFTs, which frees %s ALGO, and ", nfts, microalgo.PerAsset.Times(uint64(nfts)))
+		free = free.Plus(microalgo.PerAsset.Times(uint64(nfts)))
+	}
+	question := fmt.Sprintf("%spay %s ALGO, but for fees, to %s?", destroying, free, present)
+	if err := agreed.confirm(c, strings.ToUpper(question[:1])+question[1:], nil); err != nil || nfts == 0 {
+		return 0, err
+	}
+	return count(order)
 }
 
 // sweep pays out of each account what it can. What was paid is told also where another one failed.

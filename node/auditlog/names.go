@@ -8,7 +8,7 @@ var events = []string{
 	"feedback", "found-consortium", "grant", "hits", "join-consortium", "login", "logout", "lookup", "pause-feed", "propose-admit", "propose-remove-member", "propose-replace-keys",
 	"propose-set-governor", "publish", "read", "read-audit", "rebuild-view", "refused", "remove-certificate", "remove-feed", "remove-key",
 	"remove-member", "remove-user", "renew-proposal", "replace-keys", "replay-webhook", "restore", "restrict", "resume-feed", "revoke", "revoke-token", "rotate",
-	"rotate-keys", "run-feed", "seal-keys", "set", "set-governor", "set-password", "set-role", "show-mnemonic", "sign-proposal", "sign-up",
+	"rotate-keys", "run-feed", "seal-keys", "set", "set-governor", "set-limit", "set-password", "set-role", "show-mnemonic", "sign-proposal", "sign-up",
 	"sole-keys", "submit-proposal", "sweep-wallet", "unseal-keys", "withdraw",
 }
 

@@ -20,11 +20,13 @@ import (
 // Accounts lets the repository's accounts and keys in, and changes them.
 type Accounts struct {
 	repo    *accounts.Accounts
+	dir     string // the repository, with the configuration
 	own     string // this organisation's name
 	address string // of its account on the chain
 	session time.Duration
 	audit   *auditlog.Trail
 	Changed func(user string) // tells the server to look again at who a credential belongs to
+	Limited func() error      // tells the node that the limits in the configuration are others
 }
 
 var (
@@ -36,8 +38,8 @@ var (
 // NewAccounts are those of a repository.
 func NewAccounts(r *repo.Repo, audit *auditlog.Trail) *Accounts {
 	return &Accounts{
-		repo: r.Accounts, own: r.Config.Organisation.Name, address: r.Keys.Address(), session: r.Config.TAXII.Session.Duration,
-		audit: audit, Changed: func(string) {},
+		repo: r.Accounts, dir: r.Dir, own: r.Config.Organisation.Name, address: r.Keys.Address(), session: r.Config.TAXII.Session.Duration,
+		audit: audit, Changed: func(string) {}, Limited: func() error { return nil },
 	}
 }
 

@@ -82,6 +82,16 @@ func (c *Client) RemoveAccount(ctx context.Context, r clients.AccountRemoval) er
 	return err
 }
 
+// DayLimits lists what a day may bring.
+func (c *Client) DayLimits(ctx context.Context) ([]clients.DayLimit, error) {
+	return listLimits.ask(ctx, c, nothing{})
+}
+
+// SetDayLimit changes what a day may bring by an account or an API key.
+func (c *Client) SetDayLimit(ctx context.Context, change clients.DayLimitChange) (clients.DayLimit, error) {
+	return setLimit.ask(ctx, c, change)
+}
+
 // Keys lists the API keys.
 func (c *Client) Keys(ctx context.Context) ([]clients.KeyInfo, error) {
 	return listKeys.ask(ctx, c, nothing{})

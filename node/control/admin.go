@@ -78,6 +78,7 @@ func (a *API) serveNode(admin *mux.Router) {
 	rebuild.serve(admin, a.Trail, func(ctx context.Context, _ nothing) (nothing, error) { return nothing{}, a.Rebuild(ctx) })
 	soleKeys.serve(admin, a.Trail, func(context.Context, nothing) (nothing, error) { return nothing{}, a.Sole.Settle() })
 	takeMany.serve(admin, a.withdrawMany)
+	reclaim.serve(admin, a.Trail, a.reclaim)
 	takeBack.serve(admin, a.Trail, func(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error) {
 		list, err := a.Withdrawer.WithdrawAll(ctx, s)
 		if len(list) > 0 {
@@ -96,6 +97,17 @@ func (a *API) withdrawMany(ctx context.Context, c withdraw.Choice, say func(with
 		a.Trail.Operator(ctx, taxii.Event{Name: taxii.EventWithdraw, Count: n})
 	}
 	return done, err
+}
+
+// reclaim destroys what former accounts keep locked, and notes of which.
+func (a *API) reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
+	list, err := a.Withdrawer.Reclaim(ctx, r)
+	for _, one := range list {
+		if one.NFTs > 0 && !r.DryRun {
+			a.Trail.Operator(ctx, taxii.Event{Name: "sweep-wallet", Subject: one.Account, Count: one.NFTs, Detail: "NFTs destroyed"})
+		}
+	}
+	return list, err
 }
 
 // idsOf are the ids of the first withdrawals, as many as the audit log names. All of a batch has none.
@@ -186,6 +198,8 @@ func serveAccounts(admin *mux.Router, trail *auditlog.Trail, a clients.AccountAd
 	listAccounts.serve(admin, trail, func(context.Context, nothing) ([]clients.AccountInfo, error) { return a.ListAccounts() })
 	listKeys.serve(admin, trail, func(context.Context, nothing) ([]clients.KeyInfo, error) { return a.ListKeys() })
 	listTokens.serve(admin, trail, func(context.Context, nothing) ([]accounts.Token, error) { return a.ListTokens() })
+	listLimits.serve(admin, trail, func(context.Context, nothing) ([]clients.DayLimit, error) { return a.DayLimits() })
+	setLimit.serve(admin, trail, a.SetDayLimit)
 	addAccount.serve(admin, trail, a.AddAccount)
 	changeAccount.serve(admin, trail, a.ChangeAccount)
 	removeAccount.serve(admin, trail, func(ctx context.Context, r clients.AccountRemoval) (nothing, error) {

@@ -90,6 +90,8 @@ type withdrawer interface {
 	// WithdrawAll gives what it has withdrawn also with an error.
 	WithdrawMany(ctx context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error)
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
+	// Reclaim gives what it has destroyed also with an error.
+	Reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error)
 }
 
 // register answers for what was shared with whom.

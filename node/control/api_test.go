@@ -41,6 +41,7 @@ var endpointCases = []endpointCase{
 	{"POST", "/sole", `{}`, "sole", "sole-keys"},
 	{"POST", "/console/ticket", `{}`, "", "console-ticket"},
 	{"POST", "/withdraw", `{"what":"TX","collection":"C"}`, "withdraw TX C", "withdraw 2"},
+	{"POST", "/wallet/reclaim", `{"published":true}`, "reclaim true false", "sweep-wallet FORMER 2"},
 	{"POST", "/rotate", `{"peer":true}`, "rotate-keys {Account:false Peer:true Identity:false}", "rotate-keys"},
 	{"POST", "/admit", `"cmVxdWVzdA=="`, "admit request", "admit newcomer"},
 	{"POST", "/remove", `"mallory"`, "remove mallory", "remove-member mallory"},
@@ -70,6 +71,8 @@ var endpointCases = []endpointCase{
 	{"POST", "/keys/add", `{"name":"siem","role":"reader"}`, "", "add-key siem"},
 	{"POST", "/keys/remove", `"siem"`, "", "remove-key siem"},
 	{"POST", "/tokens/revoke", `{"user":"alice"}`, "", "revoke-token alice 1"},
+	{"GET", "/limits", "", "", ""},
+	{"POST", "/limits/set", `{"of":"accounts","name":"alice","objects":7,"algo":"2 ALGO"}`, "", "set-limit alice"},
 	{"POST", "/accounts/remove", `{"user":"alice","last":true}`, "", "remove-user alice"},
 }
 
@@ -127,7 +130,7 @@ func TestEveryRouteOfTheOperatorIsTried(t *testing.T) {
 	if all := slices.Sorted(slices.Values(append(want, streams...))); !slices.Equal(got, all) {
 		t.Errorf("the routes are\n%s\ntried are\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
-	if len(endpointCases) != 42 {
+	if len(endpointCases) != 45 {
 		t.Errorf("%d endpoints", len(endpointCases))
 	}
 }

@@ -139,6 +139,11 @@ func (c *Client) History(ctx context.Context, collection string) (disclosure.His
 	return history.ask(ctx, c, collection)
 }
 
+// Reclaim destroys NFTs that accounts of before keep locked ALGO with.
+func (c *Client) Reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
+	return reclaim.ask(ctx, c, r)
+}
+
 // Remove ends the membership of an organisation.
 func (c *Client) Remove(ctx context.Context, name string) (members.Removal, error) {
 	return remove.ask(ctx, c, name)

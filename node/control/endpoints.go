@@ -85,6 +85,7 @@ var (
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{path: "/withdraw/many", order: true}
+	reclaim  = order[withdraw.Reclaim, []withdraw.Reclaimed]("/wallet/reclaim", "", nil).unhurried()
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
 	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
@@ -122,6 +123,8 @@ var (
 	listAccounts  = question[nothing, []clients.AccountInfo]("/accounts")
 	listKeys      = question[nothing, []clients.KeyInfo]("/keys")
 	listTokens    = question[nothing, []accounts.Token]("/tokens")
+	listLimits    = question[nothing, []clients.DayLimit]("/limits")
+	setLimit      = order[clients.DayLimitChange, clients.DayLimit]("/limits/set", "", nil)
 	addAccount    = order[clients.AccountSpec, clients.AccountInfo]("/accounts/add", "", nil)
 	changeAccount = order[clients.AccountChange, clients.AccountInfo]("/accounts/change", "", nil)
 	removeAccount = order[clients.AccountRemoval, nothing]("/accounts/remove", "", nil)

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/serviceledger/slnode/repo/config"
 )
@@ -22,12 +24,35 @@ type Reloader struct {
 	Parts       []Part
 	Certificate func() // reads the files of the certificate again
 	Log         *slog.Logger
+
+	mu sync.Mutex // one at a time
+}
+
+// ReloadPart reads the configuration again, and takes over one part of it.
+func (r *Reloader) ReloadPart(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := config.Read(r.Dir)
+	for _, part := range r.Parts {
+		if err != nil || part.Name != name {
+			continue
+		}
+		if err = part.Apply(next); err == nil {
+			part.Take(&r.Counts, next)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the configuration is changed and can't be used: %w", err)
+	}
+	return nil
 }
 
 // Reload reads the configuration again, and the files of the certificate for TAXII clients. It takes over the parts
 // that can change and the log's level, which it returns, and says what else is another than at the start, and counts
 // from the next one only. A configuration that can't be used changes nothing, and a part that can't be used stays.
 func (r *Reloader) Reload() (level string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	next, err := config.Read(r.Dir)
 	if err != nil {
 		r.Log.Error("the configuration can't be read again; everything stays as it is", "error", err)

@@ -48,7 +48,15 @@ func TestAReloadTakesWhatItCanAndNamesTheRest(t *testing.T) {
 	if strings.Contains(said.String(), "changed=") || r.Counts.TAXII.RateLimit != 7 || certificates != 3 {
 		t.Errorf("what can't be used counts: %d, %s; certificates were read %d times", r.Counts.TAXII.RateLimit, &said, certificates)
 	}
+	wantPart := func(limit int64, words string) {
+		t.Helper()
+		if err := r.ReloadPart("limits"); (err == nil) != (words == "") || err != nil && !strings.Contains(err.Error(), words) || r.Counts.TAXII.RateLimit != limit || r.Counts.Algorand.Poll.String() != "5s" || certificates != 3 {
+			t.Errorf("alone the part counts as %+v, %v", r.Counts.TAXII.RateLimit, err)
+		}
+	}
+	wantPart(7, "seven is a wrong number")
 	problem = nil
+	wantPart(8, "")
 	reload(`poll = "6s"`, `poll = "often"`, "", "everything stays as it is")
 	if certificates != 3 {
 		t.Error("of a configuration with a mistake the certificate is taken")

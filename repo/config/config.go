@@ -1,9 +1,9 @@
 // Package config is a node's configuration, the file config.toml in its repository: config.go reads, checks and writes
-// it, environment.go lets variables override it, feeds.go and webhook.go have the feeds and webhooks in it (feeds.go
-// also adds and removes them in the text of the file), publish.go how objects go onto the chain, limits.go how much a
-// day may bring, retention.go when what has expired is taken back, sightings.go
-// what is told of what was seen, console.go what browsers are shown, decay.go how
-// scores fall, follow.go by what the chain is followed, reload.go tells what has changed.
+// it, environment.go lets variables override it, edit.go changes the text of the file and leaves the rest of it as it
+// is, feeds.go and webhook.go have the feeds and webhooks in it, publish.go how objects go onto the chain, limits.go
+// how much a day may bring, retention.go when what has expired is taken back, sightings.go what is told of what was
+// seen, console.go what browsers are shown, decay.go how scores fall, follow.go by what the chain is followed,
+// reload.go tells what has changed.
 package config
 
 import (

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
-
-	"github.com/serviceledger/slnode/internal/disk"
 )
 
 // Feed is a source to pull objects from, as a [[feed]] of config.toml has it.
@@ -137,35 +133,36 @@ func AddFeed(dir string, f Feed) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
-		return append(bytes.TrimRight(text, "\n"), append([]byte("\n"), block...)...), append(feeds, f), nil
+	return edit(dir, func(text []byte, c *Config) ([]byte, error) {
+		c.Feeds = append(c.Feeds, f)
+		return append(bytes.TrimRight(text, "\n"), append([]byte("\n"), block...)...), nil
 	})
 }
 
 // RemoveFeed takes a feed out of the config file, and returns what the file says then. [ErrNoFeed] if it isn't there.
 func RemoveFeed(dir, name string) (Config, error) {
-	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
-		for i, f := range feeds {
+	return edit(dir, func(text []byte, c *Config) ([]byte, error) {
+		for i, f := range c.Feeds {
 			if f.Name == name {
-				return cutFeed(text, i), append(feeds[:i:i], feeds[i+1:]...), nil
+				c.Feeds = slices.Delete(c.Feeds, i, i+1)
+				return cutFeed(text, i), nil
 			}
 		}
-		return nil, nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
+		return nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
 	})
 }
 
 // PauseFeed writes into the config file that a feed is paused, or isn't, and returns what the file says then.
 // [ErrNoFeed] if it isn't there.
 func PauseFeed(dir, name string, paused bool) (Config, error) {
-	return editConfig(dir, func(text []byte, feeds []Feed) ([]byte, []Feed, error) {
-		for i, f := range feeds {
+	return edit(dir, func(text []byte, c *Config) ([]byte, error) {
+		for i, f := range c.Feeds {
 			if f.Name == name {
-				feeds = slices.Clone(feeds)
-				feeds[i].Paused = paused
-				return pauseFeed(text, i, paused), feeds, nil
+				c.Feeds[i].Paused = paused
+				return pauseFeed(text, i, paused), nil
 			}
 		}
-		return nil, nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
+		return nil, fmt.Errorf("%w: %q", ErrNoFeed, name)
 	})
 }
 
@@ -215,39 +212,4 @@ func cutFeed(text []byte, n int) []byte {
 		}
 	}
 	return kept
-}
-
-// editConfig changes the feeds in the text of the config file, so that all else in it, comments too, stays. The
-// result is read before it is written: a file that is written in a way that this can't edit is left alone.
-func editConfig(dir string, edit func([]byte, []Feed) ([]byte, []Feed, error)) (Config, error) {
-	path := Path(dir)
-	before, err := Read(dir)
-	if err != nil {
-		return Config{}, err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Config{}, fmt.Errorf("reading the configuration: %w", err)
-	}
-	text, feeds, err := edit(text, before.Feeds)
-	if err != nil {
-		return Config{}, err
-	}
-	want := before
-	want.Feeds = feeds
-	if err := want.Validate(); err != nil {
-		return Config{}, err
-	}
-	after := Default()
-	_, err = toml.Decode(string(text), &after)
-	for i := range after.Feeds {
-		after.Feeds[i].setDefaults()
-	}
-	if err != nil || len(after.Feeds) != len(feeds) || len(feeds) > 0 && !reflect.DeepEqual(after.Feeds, feeds) {
-		return Config{}, fmt.Errorf("%s is written in a way that can't be changed here; edit it by hand (%v)", path, err)
-	}
-	if err := disk.WriteFile(path, text); err != nil {
-		return Config{}, err
-	}
-	return Read(dir)
 }

@@ -3,7 +3,9 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/serviceledger/slnode/internal/microalgo"
@@ -74,4 +76,73 @@ func TestALimitThatCannotBeUsedIsNamed(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
+}
+
+// edited is a config file before and after a limit is set.
+var edited = []struct {
+	what   string
+	before string
+	whose  Whose
+	name   string
+	limit  *Limit
+	after  string // "" if it is refused
+}{
+	{"a new one", "# mine\n[limits]\nobjects = 5\n[limits.accounts]\n# people\nalice = { objects = 1 } # hers\n\n[limits.keys]\n", OfAccounts, "bob", &Limit{Objects: 7},
+		"# mine\n[limits]\nobjects = 5\n[limits.accounts]\n# people\nalice = { objects = 1 } # hers\n\"bob\" = { objects = 7, algo = \"\" }\n\n[limits.keys]\n"},
+	{"another one", "[limits.accounts]\n'alice' = { objects = 1, algo = \"1 ALGO\" } # hers\nbob = { objects = 2 }\n", OfAccounts, "alice", &Limit{ALGO: 2_500_000},
+		"[limits.accounts]\n\"alice\" = { objects = 0, algo = \"2.5 ALGO\" } # hers\nbob = { objects = 2 }\n"},
+	{"none any more", "[limits.accounts]\nalice = { objects = 1 }\n\"*\" = { objects = 3 }", OfAccounts, "alice", nil, "[limits.accounts]\n\"*\" = { objects = 3 }\n"},
+	{"a key's, where there is no section", "[limits.accounts]\nsiem = { objects = 1 }\n", OfKeys, "siem", &Limit{Objects: 9},
+		"[limits.accounts]\nsiem = { objects = 1 }\n\n[limits.keys]\n\"siem\" = { objects = 9, algo = \"\" }\n"},
+	{"everybody else's", "[ limits . keys ]\n", OfKeys, "*", &Limit{Objects: 9}, "[ limits . keys ]\n\"*\" = { objects = 9, algo = \"\" }\n"},
+	{"none where there was none", "[limits.accounts]\n", OfAccounts, "alice", nil, "[limits.accounts]\n"},
+	{"a table of its own", "[limits.accounts.alice]\nobjects = 1\n", OfAccounts, "alice", &Limit{Objects: 2}, ""},
+	{"in one line", "[limits]\naccounts = { alice = { objects = 1 } }\n", OfAccounts, "alice", nil, ""},
+	{"too much", "", OfAccounts, "alice", &Limit{Objects: -1}, ""},
+}
+
+func TestALimitIsSetInTheConfigFileAndNothingElse(t *testing.T) {
+	const head = "[organisation]\nname = \"acme\" # us\n"
+	for _, c := range edited {
+		dir := t.TempDir()
+		if err := os.WriteFile(Path(dir), []byte(head+c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want, refused := c.after, c.after == ""
+		if refused {
+			want = c.before
+		}
+		got, err := SetLimit(dir, c.whose, c.name, c.limit)
+		text, readErr := os.ReadFile(Path(dir))
+		if readErr != nil || string(text) != head+want || (err != nil) != refused {
+			t.Errorf("%s: the file is\n%s(%v, %v)", c.what, text, err, readErr)
+		}
+		if now, has := got.Limits.list(c.whose)[c.name]; err == nil && (has != (c.limit != nil) || has && now != *c.limit) {
+			t.Errorf("%s: it is %+v, %t", c.what, now, has)
+		}
+	}
+}
+
+func TestLimitsThatAreSetAtTheSameTimeAreAllThere(t *testing.T) {
+	dir := t.TempDir()
+	if err := Default().writeNamed(dir, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			if _, err := SetLimit(dir, OfKeys, "key "+strconv.Itoa(i), &Limit{Objects: int64(i)}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if c, err := Read(dir); err != nil || len(c.Limits.Keys) != 8 {
+		t.Errorf("%+v, %v", c.Limits.Keys, err)
+	}
+}
+
+func (c Config) writeNamed(dir, name string) error {
+	c.Organisation.Name = name
+	return c.Write(dir)
 }
