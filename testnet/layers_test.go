@@ -95,7 +95,7 @@ var layers = map[string][]string{
 		"repo/outbox", "repo/view", "taxii"},
 	"node/sightings": {"internal/consortium", "internal/export", "internal/microalgo", "internal/observable", "internal/signal", "internal/stix", "node/auditlog", "node/problem", "node/search",
 		"node/state", "node/statement", "node/withdraw", "repo", "repo/config", "repo/find", "repo/hits", "repo/outbox", "repo/view", "taxii"},
-	"node/clients": {"internal/consortium", "internal/export", "internal/observable", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
+	"node/clients": {"internal/consortium", "internal/export", "internal/microalgo", "internal/observable", "internal/outbound", "internal/retry", "internal/signal", "internal/stix",
 		"internal/version", "node/auditlog", "node/collections", "node/problem", "node/state", "repo", "repo/accounts", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/feeds": {"internal/consortium", "internal/feed", "internal/ledger", "internal/retry", "internal/signal", "internal/stix", "node/accept",
 		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},

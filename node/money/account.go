@@ -32,9 +32,9 @@ func (a Account) Spendable(ctx context.Context) (microalgo.Amount, error) {
 // affordTimeout bounds how long somebody who wants something done waits for algod before it is begun.
 const affordTimeout = 3 * time.Second
 
-// Afford refuses what takes so many NFTs, records that may spend the reserve, after so many were destroyed, if the account
-// can't pay for all of it: before anything is done, with what is lacking. While the balance is not known it refuses
-// nothing, as what is stored waits for the money.
+// Afford refuses what takes so many NFTs, records that may spend the reserve, after so many were destroyed, if the
+// account can't pay for all of it: before anything is done, with what is lacking. While the balance is not known it
+// refuses nothing, as what is stored waits for the money.
 func (a Account) Afford(ctx context.Context, nfts, ends int) error {
 	ctx, cancel := context.WithTimeout(ctx, affordTimeout)
 	defer cancel()

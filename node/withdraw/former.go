@@ -34,8 +34,8 @@ type Reclaimed struct {
 
 const reclaimEvery = 10 * time.Minute
 
-// RunReclaim destroys, until the context ends, the NFTs of former accounts whose objects are withdrawn: a withdrawal can
-// only be a record there, which frees nothing by itself.
+// RunReclaim destroys, until the context ends, the NFTs of former accounts whose objects are withdrawn: a withdrawal
+// can only be a record there, which frees nothing by itself.
 func (w *Withdrawer) RunReclaim(ctx context.Context) error {
 	if len(w.Former) == 0 {
 		return nil
