@@ -57,6 +57,9 @@ var (
 	descWebhook      = describe("webhook_problem", "1 for what keeps a webhook's receiver from what it is sent.", "webhook", "problem")
 	descBacklog      = describe("webhook_backlog_objects", "Objects that a webhook's receiver has not taken; 1,000 may be more.", "webhook")
 	descOldest       = describe("webhook_backlog_age_seconds", "For how long the first of them has waited.", "webhook")
+	descRetained     = describe("retention_objects_today", "Objects that were withdrawn today because they had expired; absent where retention is off.")
+	descRetention    = describe("retention_problem", "1 for what keeps what has expired from being withdrawn.", "problem")
+	descRests        = describe("retention_rests", "1 if more had expired than a day allows: the rest goes on another day. Absent where retention is off.")
 	descDisk         = describe("disk_free_bytes", "What is free where the repository is.")
 	descFree         = describe("account_free_microalgo", "What the account can spend.")
 	descLocked       = describe("account_locked_microalgo", "What the account's assets keep locked.")
@@ -99,6 +102,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	e.gauge(descBuild, 1, s.Daemon.Version, s.Daemon.Commit, s.Daemon.Go)
 	e.gauge(descReady, number(c.observer.Ready() == nil))
 	e.publishing(s)
+	e.retention(s)
 	e.chain(s)
 	e.outside(s)
 	e.gauge(descDisk, float64(s.Disk.Free))
@@ -161,6 +165,19 @@ func (e exposition) publishing(s Status) {
 		if told.Problem != "" {
 			e.gauge(descTelling, 1, told.Problem)
 		}
+	}
+}
+
+// retention is about what has expired.
+func (e exposition) retention(s Status) {
+	r := s.Retention
+	if r == nil {
+		return
+	}
+	e.gauge(descRetained, float64(r.Today))
+	e.gauge(descRests, number(r.Rests))
+	if r.Problem != "" {
+		e.gauge(descRetention, 1, r.Problem)
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 	"github.com/serviceledger/slnode/node/collections"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -86,6 +88,31 @@ func TestWhatIsNotKnownIsSaidToBeUnknown(t *testing.T) {
 	if b := o.status().Backup; !b.At.Equal(at) || b.Bytes != 5 || b.Unknown != "" {
 		t.Errorf("the backup is %+v", b)
 	}
+}
+
+// What has expired and is taken back is told where that is on, and what it waits for.
+func TestRetentionIsMeasuredWhereItIsOn(t *testing.T) {
+	o := newObserved(t)
+	if now := o.scrape(); strings.Contains(now, "slnode_retention") {
+		t.Error("it is off, and told")
+	}
+	r := &withdraw.Retention{Today: 7, Most: 1000}
+	o.Retention = func() (*withdraw.Retention, error) { return r, nil }
+	says := func(lines ...string) {
+		t.Helper()
+		now := o.scrape()
+		for _, line := range lines {
+			if !strings.Contains(now, "\n"+line+"\n") {
+				t.Errorf("the metrics don't say %s", line)
+			}
+		}
+		if told := strings.Contains(now, "\nslnode_retention_problem"); told != (r.Problem != "") {
+			t.Errorf("of the problem %q it is told: %t", r.Problem, told)
+		}
+	}
+	says("slnode_retention_objects_today 7", "slnode_retention_rests 0")
+	r.Rests, r.Condition = true, problem.Condition{Problem: "funds"}
+	says("slnode_retention_rests 1", `slnode_retention_problem{problem="funds"} 1`)
 }
 
 func TestRequestsAreCountedByRouteAndNotByWhatClientsMakeUp(t *testing.T) {

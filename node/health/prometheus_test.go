@@ -18,6 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
+	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -69,6 +70,7 @@ func exposed(t *testing.T) map[string]map[string]bool {
 	e := Status{Webhooks: o.status().Webhooks}
 	e.Webhooks[0].Condition = problem.Condition{Problem: "receiver"}
 	e.Clock.Known = true
+	e.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}}
 	text += exposeAlso(e)
 	found := map[string]map[string]bool{"up": {}}
 	for line := range strings.Lines(text) {
@@ -135,6 +137,7 @@ func exposeAlso(s Status) string {
 	e := exposition{out: out, now: time.Now()}
 	e.outside(s)
 	e.chain(s)
+	e.retention(s)
 	close(out)
 	var text strings.Builder
 	for one := range out {
