@@ -21,6 +21,9 @@ type Feedback interface {
 	Respond(ctx context.Context, who Principal, r Response) (Responded, error)
 	// Next drafts the next version of an object of this organisation, to be corrected.
 	Next(who Principal, object string) (json.RawMessage, error)
+	// Regard tells what is held of an object, and what who can do about it. The member is whose, where several published
+	// one under this id. ErrNotFound if who may not read it.
+	Regard(ctx context.Context, who Principal, object, member string) (Regard, error)
 	// About tells what an object that came into the view, with a date_added in unix microseconds, says of this
 	// organisation's objects; nothing if it is none of that kind.
 	About(object []byte, added int64) ([]FeedbackEvent, error)
@@ -144,6 +147,16 @@ type Responded struct {
 	Versions []string `json:"versions,omitempty"` // that were published, one for each collection
 	Statuses []string `json:"statuses,omitempty"` // ids of their status resources
 	Pending  bool     `json:"pending,omitempty"`
+}
+
+// Regard is what is held of an object, and what can be done about it. Each publication costs what an object does.
+type Regard struct {
+	Own    bool        // it is this organisation's: it is answered for, and not judged
+	Said   *Judged     // what this organisation holds of it
+	Others []InboxItem // the last word of each other member, the newest first, at most 50; of others' objects without a state
+	To     []string    // where something can be said of it: ToProducer, ToCollection, ToNobody; none if who may not
+	Begins bool        // what is said to the producer first makes the collection that the two then have: a record
+	Places int         // of an own object: in how many collections its next version is published; 0 if who may not
 }
 
 // FeedbackEvent says that somebody said something of an object of this organisation.

@@ -44,6 +44,10 @@ func (said) Respond(_ context.Context, _ Principal, r Response) (Responded, erro
 
 func (said) Next(Principal, string) (json.RawMessage, error) { return nil, ErrNotFound }
 
+func (said) Regard(context.Context, Principal, string, string) (Regard, error) {
+	return Regard{}, ErrNotFound
+}
+
 // feedbackNumber is that of the object which is feedback.
 const feedbackNumber = 7777
 

@@ -24,6 +24,8 @@ var models = map[string]any{
 	"search":      searchModel{},
 	"object":      objectModel{},
 
+	"feedback": feedbackModel{}, "correct": correctModel{},
+
 	"leave":   leaveModel{},
 	"publish": publishModel{}, "published": publishedModel{},
 }

@@ -255,8 +255,10 @@ var done = map[string]string{
 	"saved": "Saved.", "made": "Made.", "ended": "Ended.", "begun": "It is on its way to the chain, and shows here when it is there. What keeps it, if anything does, stands under Outbox.",
 	"granted": "They can read it, as soon as their nodes have the key.", "revoked": "What comes from now on, they can't read.", "renewed": "A new key is in use from now on.",
 	"admitted": "They are a member. Send them the invite: \"slnode consortium invite\" makes it.", "removed": "The membership has ended.",
-	"added":   "It is there, and paused: test it, and then have it go on.",
-	"running": "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
+	"added": "It is there, and paused: test it, and then have it go on.",
+	"told":  "It counts here from now on; telling others takes some seconds.", "unsaid": "It is taken back.", "kept": "It stays as it is.",
+	"answered": "The next version is on its way to the chain; that is the answer.",
+	"running":  "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
 }
 
 // sorryModel is a page that says why there is no other.

@@ -91,6 +91,7 @@ type objectModel struct {
 	Proof      *Proof
 	ProofWrong string
 	Publisher  bool
+	Held       *regardModel
 }
 
 // relation is a neighbour in the table.
@@ -126,6 +127,7 @@ func (c *Console) getObject(v *visit) error {
 	c.surround(v, &model, is)
 	model.Split = model.Drawing == nil || model.Drawing.Width <= 900
 	c.corroborate(v, &model)
+	model.Held = c.regard(v, is.ID, model.First.Publisher, model.First.Collection)
 	if v.query("check") != "" {
 		found, err := c.Rooms.Library.Check(ctx, v.by(), is.ID)
 		if model.Proof = &found; err != nil {

@@ -58,6 +58,7 @@ type todayModel struct {
 	Types       []tallied // of what came since
 	Members     []tallied
 	Live        string // what tells of news
+	Feedback    string // what waits in the inbox
 }
 
 // tallied is how many of something there are.
@@ -77,6 +78,10 @@ func (c *Console) getToday(v *visit) error {
 		if state, err := c.Rooms.Node.State(ctx); err == nil { // else it was said
 			model.State = &state
 		}
+	}
+	waits, err := c.waitsInWords(v)
+	if model.Feedback = waits; err != nil {
+		model.Feedback = "What others say of ours is not known now: " + v.lacks("the inbox", err)
 	}
 	list, err := c.Rooms.Today.Newest(ctx, v.by(), newest)
 	if model.Newest = list; err != nil {

@@ -62,6 +62,7 @@ func routes() []route {
 		{path: "proof.json", title: "Proof", role: reader, get: (*Console).getProof},
 		{path: "publish", title: "Publish", menu: menuIntelligence, role: publisher, body: 3 * maxPaste, get: (*Console).getPublish, post: (*Console).postPublish},
 		{path: "published", title: "Published", menu: menuIntelligence, hidden: true, role: publisher, get: (*Console).getPublished},
+		{path: "feedback", title: "Feedback", menu: menuIntelligence, role: reader, body: 8 << 20, get: (*Console).getFeedback, post: (*Console).postFeedback},
 		{path: "trends", title: "Trends", menu: menuIntelligence, role: reader, get: (*Console).getTrends},
 		{path: "leave", title: "Leave the console", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getLeave},
 

@@ -74,7 +74,7 @@ func newWorld(t testing.TB) *world {
 	}
 	api.Withdrawer, api.Notary = shower{view: r.View}, stamp{}
 	d := &Desk{api: api}
-	d.press = &press{Desk: d, clients: taxii.Config{Store: twoCollections{}, Publisher: mill{}, Rehearser: mill{}, Auditor: trail}}
+	d.press = &press{Desk: d, clients: taxii.Config{Store: twoCollections{}, Publisher: mill{}, Rehearser: mill{}, Auditor: trail, Feedback: mouth{}}}
 	return &world{Desk: d, t: t, shelf: shelf{d, newFinder(api)}}
 }
 
@@ -366,11 +366,7 @@ func TestWhatIsDoneInTheConsoleStandsInTheAuditLogUnderTheUsersName(t *testing.T
 	w := newWorld(t)
 	ctx, acc := t.Context(), access{w.Desk}
 	two := func(_ bool, err error) error { return err }
-	for _, test := range []struct {
-		event string
-		do    func() error
-		fails bool
-	}{
+	for _, test := range append(opinionated(ctx, w), []deed{
 		{"create-collection", func() error {
 			_, _, err := w.CreateCollection(ctx, anna, console.NewCollection{Title: "x"})
 			return err
@@ -395,7 +391,7 @@ func TestWhatIsDoneInTheConsoleStandsInTheAuditLogUnderTheUsersName(t *testing.T
 			_, err := w.press.Publish(ctx, anna, console.Publication{Collection: open, Objects: [][]byte{[]byte(`{}`)}})
 			return err
 		}, false},
-	} {
+	}...) {
 		t.Run(test.event, func(t *testing.T) {
 			lines := func() (list []taxii.Event) {
 				_, err := audit{w.Desk}.Latest(ctx, time.Time{}, "", "", func(e taxii.Event) bool { list = append(list, e); return true })

@@ -181,12 +181,8 @@ func (p *press) Publish(ctx context.Context, by console.By, what console.Publica
 
 // note writes into the audit log what the server of TAXII clients would.
 func (p *press) note(by console.By, c taxii.Collection, what console.Publication, status taxii.Status) {
-	if p.clients.Auditor == nil {
-		return
-	}
 	e := taxii.Event{
-		Time: time.Now().UTC(), Name: taxii.EventPublish, User: by.User, Role: by.Role.String(), Credential: "console", Remote: by.Remote, Request: by.Request,
-		Root: c.Root, Collection: c.ID, Status: status.ID, Subject: strings.Join(what.To, ","), Count: len(what.Objects), Failures: len(status.Failures),
+		Name: taxii.EventPublish, Root: c.Root, Collection: c.ID, Status: status.ID, Subject: strings.Join(what.To, ","), Count: len(what.Objects), Failures: len(status.Failures),
 	}
 	var ids []string
 	for _, list := range [][]taxii.StatusDetail{status.Successes, status.Pendings} {
@@ -195,6 +191,15 @@ func (p *press) note(by console.By, c taxii.Collection, what console.Publication
 		}
 	}
 	e.NameObjects(ids)
+	p.record(by, e)
+}
+
+// record writes into the audit log that somebody did something.
+func (p *press) record(by console.By, e taxii.Event) {
+	if p.clients.Auditor == nil {
+		return
+	}
+	e.Time, e.User, e.Role, e.Credential, e.Remote, e.Request = time.Now().UTC(), by.User, by.Role.String(), "console", by.Remote, by.Request
 	p.clients.Auditor.Record(e)
 }
 

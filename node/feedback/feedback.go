@@ -5,6 +5,7 @@
 //   - give.go says something of an object, decisions.go keeps what this organisation itself holds to be a mistake;
 //   - voices.go knows the last word of each member about each object, inbox.go shows what is said of ours, answer.go
 //     does something about it;
+//   - regard.go tells of one object what is held of it, and what can be done;
 //   - judge.go says what lists leave out therefore.
 //
 // Nothing is merged, deleted or hidden because of what others say: of that lists leave out what so many distinct

@@ -118,9 +118,15 @@ func (r *Room) decisionOn(who taxii.Principal, g taxii.Judgement, e *view.Entry)
 		}
 		d.OpinionID, d.Created, d.Modified, d.In, d.Level = before.OpinionID, before.Created, before.Modified, before.In, before.Level
 	}
+	level, err = r.levelOf(e)
+	return d, level, err
+}
+
+// levelOf is the TLP level of an object, by the markings of its publisher.
+func (r *Room) levelOf(e *view.Entry) (stix.Level, error) {
 	says := r.State.Markings(r.Outbox, r.View, e.Publisher)
 	text, err := r.State.LevelOf(says, e)
-	return d, statement.Level(text), err
+	return statement.Level(text), err
 }
 
 // valuesOf are the values by which an indicator says that something is there.

@@ -40,14 +40,19 @@ type heard struct {
 }
 
 // heardOf lists what is said of objects of ours, the newest first.
-func (r *Room) heardOf(object string) (list []heard, err error) {
+func (r *Room) heardOf(object string) ([]heard, error) {
+	return r.heard(func(id string) bool { return r.voices.ours[id] && (object == "" || id == object) })
+}
+
+// heard lists what is said of objects, the newest first. The mutex is held while it asks which.
+func (r *Room) heard(wanted func(object string) bool) (list []heard, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.follow(); err != nil {
 		return nil, err
 	}
 	for id, said := range r.voices.of {
-		if !r.voices.ours[id] || object != "" && id != object {
+		if !wanted(id) {
 			continue
 		}
 		for member, v := range said {

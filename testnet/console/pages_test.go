@@ -112,7 +112,7 @@ func testPages(t *testing.T, c *consortium, chromium context.Context) {
 	l.until(`location.pathname === "/-/"`)
 	l.said() // the favicon of a page that was left
 	seen := l.crawl(alpha.console())
-	for _, name := range []string{"today", "search", "object", "publish", "collections", "collection", "members", "member", "node", "money", "outbox", "feeds", "access", "audit", "me"} {
+	for _, name := range []string{"today", "search", "object", "publish", "feedback", "collections", "collection", "members", "member", "node", "money", "outbox", "feeds", "access", "audit", "me"} {
 		if !seen[name] {
 			t.Errorf("no link leads to %s", name)
 		}

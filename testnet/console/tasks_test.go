@@ -57,10 +57,18 @@ func testTasks(t *testing.T, c *consortium, chromium context.Context) {
 		{"what is new?", "", 0, whatIsNew},
 		{"understand an object", "search?type=malware", 1, understand},
 		{"publish ten indicators from a mail", "money", 2, publishMail},
+		{"this is a false positive", "search?type=indicator&member=charlie", 2, falsePositive},
 		{"give an organisation access to a collection", "", 2, giveAccess},
 	} {
 		t.Run(one.says, func(t *testing.T) { one.run(t, b, alpha) })
 	}
+	charlie := c.member(3)
+	producer := open(t, chromium, charlie.url)
+	producer.login(charlie)
+	producer.comes(charlie.console()+"feedback", `document.querySelector("article")`)
+	t.Run("what others say is answered", func(t *testing.T) {
+		task{"", "feedback", 2, answerIt}.run(t, producer, charlie)
+	})
 	poor := open(t, chromium, delta.url)
 	poor.login(delta)
 	poor.goTo(delta.console() + "publish")
@@ -149,6 +157,29 @@ func publishMail(b *browser) {
 	b.follow("#go")
 	b.until(`[...document.querySelectorAll("#progress .state")].every(s => s.textContent === "confirmed")`)
 	b.until(`document.querySelectorAll("#progress tbody a").length === 10`)
+}
+
+func falsePositive(b *browser) {
+	b.leads(press("table[data-rows] tbody th a")) // they were reading it
+	b.said()
+	b.click("#held summary")
+	b.says("charlie alone, for the first time 0.202 ALGO", "It counts here at once")
+	b.do(chromedp.SetValue("#held select[name=reason]", "shared", chromedp.ByQuery))
+	b.choices++
+	b.follow("#held details[open] button.main")
+	b.says("It counts here from now on", "This organisation strongly disagrees: shared infrastructure", "In none of our lists therefore", "charlie alone")
+}
+
+// answerIt is what who published it does.
+func answerIt(b *browser) {
+	b.says("1 waits for an answer", "alpha strongly disagrees: shared infrastructure", "told us alone")
+	b.click("article summary")
+	b.says("That can't be undone", "Revoke it for 0.101 ALGO")
+	b.follow("article details[open] button")
+	b.says("The next version is on its way to the chain")
+	var at string
+	b.ask("location.pathname", &at)
+	b.comes("http://"+b.host+at+"?all=1", `document.querySelector("article").textContent.includes("revoked")`)
 }
 
 func giveAccess(b *browser) {
