@@ -2,6 +2,7 @@
 # make test            everything that can be tested here
 # make race            the end-to-end tests with daemons that look for data races, which takes a quarter of an hour
 # make hostile         scenarios of a member that keeps to no rule, against real nodes; up to ten minutes
+# make walkthrough     README's "A consortium for real" as three Unix users, on a chain with rounds of 2.8 s; needs root, four minutes
 # make test-algorand   the end-to-end tests against the algod and indexer of the SLNODE_TEST_* variables
 # make fuzz            a minute over all fuzz targets; FUZZ=600 for ten
 # make bench           the benchmarks; see docs/PERFORMANCE.md. COMPARE=REV: those of another revision beside them, in turn,
@@ -26,7 +27,7 @@ endif
 # The scenarios with a hostile member.
 HOSTILE := ^TestHostile
 
-.PHONY: build install release release-check test-package test race hostile test-algorand fuzz bench lint modules mutants testnet clean
+.PHONY: build install release release-check test-package test race hostile walkthrough test-algorand fuzz bench lint modules mutants testnet clean
 
 # The same sources give the same program in every folder, and without what only a debugger reads.
 BUILD := go build -trimpath -ldflags='-s -w'
@@ -82,6 +83,9 @@ race:
 # They are timed and measured, so they run one after the other and without the race detector.
 hostile:
 	go test -count=1 -parallel 1 -timeout 20m -run '$(HOSTILE)' ./testnet/
+
+walkthrough: build
+	testnet/walkthrough
 
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
