@@ -149,6 +149,7 @@ func TestTwoIndexersWithDifferentHolesMakeOneHistory(t *testing.T) {
 	victim := n.members[1]
 	txids := hidden(t, n, victim)
 	one, two := before(t, l.Indexer), before(t, l.Indexer)
+	two.Identify("X-Indexer-API-Token", l.IndexerToken) // no token is sent to a further indexer
 	must(t, one.Set(gateway.Rule{Hide: txids[:2]}))
 	must(t, two.Set(gateway.Rule{Hide: txids[2:]}))
 	victim.start("SLNODE_ALGORAND_INDEXER_URL="+one.URL(), "SLNODE_ALGORAND_INDEXERS="+two.URL(), "SLNODE_ALGORAND_FOLLOW=indexer", "SLNODE_ALGORAND_POLL=200ms")

@@ -40,6 +40,7 @@ type Gateway struct {
 	mu       sync.Mutex
 	rules    []*rule
 	requests []Request
+	identity [2]string // a header and what it is for everybody who comes through
 }
 
 // Request is one that reached the gateway.
@@ -86,6 +87,13 @@ func Start(target string, listen ...string) (*Gateway, error) {
 
 // URL is where the gateway is.
 func (g *Gateway) URL() string { return g.url }
+
+// Identify has everybody identify themselves to the server by a header, as where people may only come through here.
+func (g *Gateway) Identify(header, token string) {
+	g.mu.Lock()
+	g.identity = [2]string{header, token}
+	g.mu.Unlock()
+}
 
 // Close ends it, with all connections.
 func (g *Gateway) Close() error {
@@ -152,6 +160,11 @@ func (g *Gateway) due(r *http.Request) (due []*rule) {
 type rulesKey struct{}
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	if header, token := g.identity[0], g.identity[1]; token != "" {
+		r.Header.Set(header, token)
+	}
+	g.mu.Unlock()
 	due := g.due(r)
 	for _, one := range due {
 		if !g.before(one, w, r) {
