@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -21,11 +20,6 @@ import (
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/repo"
 )
-
-// memoryLimit is what the garbage collector tries to stay below, in bytes, unless GOMEMLIMIT says otherwise. It is no
-// hard limit. An idle node needs a fraction of it; but while many objects come in, the compaction of the stores holds
-// so much that with half of it the collector runs all the time, and an object costs twice as much.
-const memoryLimit = 512 << 20
 
 func (a *app) daemonCommand() *cobra.Command {
 	return &cobra.Command{
@@ -40,9 +34,6 @@ files of its certificate again; the log says what of the configuration counts fr
 			hangups := make(chan os.Signal, 1)
 			signal.Notify(hangups, syscall.SIGHUP)
 			defer signal.Stop(hangups)
-			if os.Getenv("GOMEMLIMIT") == "" {
-				debug.SetMemoryLimit(memoryLimit)
-			}
 			resting, awake := context.WithCancel(c.Context())
 			var memory sync.WaitGroup
 			defer memory.Wait()

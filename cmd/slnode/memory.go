@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -15,18 +16,31 @@ type rest struct {
 	much      uint64        // bytes that were allocated since, for which a collection is worth its time
 	allocated func() uint64 // bytes, since the start of the process
 	free      func()        // collects and gives back
+	live      func() uint64 // bytes that the last collection left
+	limit     func(uint64)  // has the collector try to stay below bytes
 }
 
-// ofProcess is for the process itself.
+// memoryLimit is what the garbage collector tries to stay below, in bytes. It is no hard limit. An idle node needs a
+// fraction of it; but while many objects come in, the stores and their compaction hold about half of it.
+const memoryLimit = 200 << 20
+
+// ofProcess is for the process itself. Where GOMEMLIMIT says what to stay below, that counts.
 func ofProcess() rest {
-	const allocs = "/gc/heap/allocs:bytes"
-	return rest{
+	r := rest{
 		look: 15 * time.Second, much: 16 << 20, free: debug.FreeOSMemory,
-		allocated: func() uint64 {
-			sample := []metrics.Sample{{Name: allocs}}
-			metrics.Read(sample)
-			return sample[0].Value.Uint64()
-		},
+		allocated: metric("/gc/heap/allocs:bytes"), live: metric("/gc/heap/live:bytes"), limit: func(uint64) {},
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		r.limit = func(bytes uint64) { debug.SetMemoryLimit(int64(bytes)) }
+	}
+	return r
+}
+
+func metric(name string) func() uint64 {
+	return func() uint64 {
+		sample := []metrics.Sample{{Name: name}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
 	}
 }
 
@@ -36,6 +50,8 @@ func (r rest) run(ctx context.Context) {
 	defer ticker.Stop()
 	given, last := r.allocated(), r.allocated()
 	for {
+		// Below what is needed the collector would run all the time.
+		r.limit(max(memoryLimit, r.live()/2*3))
 		select {
 		case <-ctx.Done():
 			return

@@ -11,7 +11,7 @@ import (
 func TestMemoryIsGivenBackWhenTheNodeComesToRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var allocated, freed atomic.Uint64
-		r := rest{look: time.Second, much: 800, allocated: allocated.Load, free: func() { freed.Add(1) }}
+		r := rest{look: time.Second, much: 800, allocated: allocated.Load, free: func() { freed.Add(1) }, live: func() uint64 { return 0 }, limit: func(uint64) {}}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.run(ctx) }()
@@ -36,6 +36,25 @@ func TestMemoryIsGivenBackWhenTheNodeComesToRest(t *testing.T) {
 			synctest.Wait()
 			if freed.Load() != step.freed {
 				t.Fatalf("%s: memory was given back %d times, want %d", step.name, freed.Load(), step.freed)
+			}
+		}
+	})
+}
+
+func TestTheCollectorIsLeftRoomWhereMuchIsNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var live, limit atomic.Uint64
+		r := rest{look: time.Second, much: 1 << 40, allocated: func() uint64 { return 0 }, free: func() {}, live: live.Load, limit: limit.Store}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.run(ctx) }()
+		defer func() { stop(); <-ended }()
+		for _, step := range []struct{ live, limit uint64 }{{0, 200 << 20}, {100 << 20, 200 << 20}, {400 << 20, 600 << 20}, {30 << 20, 200 << 20}} {
+			live.Store(step.live)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := limit.Load(); got != step.limit {
+				t.Errorf("where %d bytes are needed, the limit is %d, want %d", step.live, got, step.limit)
 			}
 		}
 	})
