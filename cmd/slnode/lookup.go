@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -123,6 +125,15 @@ func printAnswers(w io.Writer, answers []search.Answer) {
 		row(a.Narrower, "contains")
 		if len(a.Exact)+len(a.Wider)+len(a.Narrower) == 0 {
 			fmt.Fprintf(w, "%s\tnot found\t\t\t\t\t\n", printable(a.Value.Text))
+		}
+		if a.Seen != nil && a.Seen.Count > 0 {
+			var by []string
+			for _, b := range a.Seen.By {
+				if !slices.Contains(by, b.Member) {
+					by = append(by, b.Member)
+				}
+			}
+			fmt.Fprintf(w, "%s\tseen\t\t%d times, last on %s\t%s\t\t\n", printable(a.Value.Text), a.Seen.Count, a.Seen.Last.Format(time.DateOnly), printable(strings.Join(by, ", ")))
 		}
 		if a.More {
 			fmt.Fprintf(w, "%s\tand more\t\t\t\t\t\n", printable(a.Value.Text))
