@@ -131,6 +131,22 @@ func TestOnlyTheProducerIsToldWhereThatIsWanted(t *testing.T) {
 	}
 }
 
+func TestASightingWaitsForTheCollectionThatItGoesTo(t *testing.T) {
+	w := newWorld(t, config.ShareProducer)
+	w.EnterBy(w.Founder.Address(), indicator(1, ""))
+	w.hit(1, 1, day)
+	w.author.making = true
+	for range 2 {
+		if pause := w.room.look(t.Context()); pause != settleAgain {
+			t.Errorf("it looks again after %v", pause)
+		}
+	}
+	c, _, err := w.R.Hits.Of(indicatorID(1))
+	if err != nil || c.Told == nil || c.Told.Refused || len(c.Told.Document) == 0 || len(w.author.members) != 1 || len(w.author.log) != 0 {
+		t.Errorf("%+v, %v; asked for were %v, published %v", c.Told, err, w.author.members, w.author.log)
+	}
+}
+
 func TestNobodyIsToldWhereThatIsNotWanted(t *testing.T) {
 	w := newWorld(t, config.ShareNo)
 	w.EnterBy(w.Founder.Address(), indicator(1, ""))

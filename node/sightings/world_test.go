@@ -47,6 +47,7 @@ type writer struct {
 	killed  bool // after it was published
 	fails   error
 	planned bool // the collection with one member is there
+	making  bool // … or on its way, once it was asked for
 	sent    map[string]string
 	log     []string // what was published, in its order
 	into    []string
@@ -69,7 +70,11 @@ func (a *writer) Planned(string) (consortium.Collection, bool, error) {
 }
 
 func (a *writer) For(_ context.Context, _ taxii.Principal, member string) (consortium.Collection, error) {
-	a.members, a.planned = append(a.members, member), true
+	a.members = append(a.members, member)
+	if a.making {
+		return consortium.Collection{ID: "to be made"}, nil
+	}
+	a.planned = true
 	return a.adHoc(), nil
 }
 
