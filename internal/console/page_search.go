@@ -111,6 +111,7 @@ type shownRow struct {
 	Confidence                                                          int
 	Added                                                               time.Time
 	Link, MemberLink, TypeLink                                          string
+	Plain                                                               string // the value as it is, to be copied
 }
 
 type askedValue struct {
@@ -279,6 +280,9 @@ func shown(r Row, how string) shownRow {
 		if text := name(defang(value.Text)); text != s.Name {
 			s.Values = append(s.Values, text)
 		}
+	}
+	if len(r.Values) > 0 {
+		s.Plain = r.Values[0].Text
 	}
 	if s.Name == "" {
 		s.Name = firstOf(strings.Join(s.Values, ", "), r.ID)

@@ -51,6 +51,7 @@ func TestAListKeepsItsStateInTheAddress(t *testing.T) {
 	page := w.ask("reader", "search?type=malware&rows=25&member=bravo", nil).Body.String()
 	has(t, page, `href="search?type=malware&amp;member=bravo&amp;before=24&amp;rows=25"`, `href="search?member=bravo&amp;rows=25"`, `aria-current="true">malware<`,
 		`href="search?type=malware&amp;member=bravo&amp;rows=100"`, `href="search?type=malware&amp;member=bravo&amp;rows=25&amp;format=csv"`)
+	has(t, page, `<tr data-plain="203.0.113.1">`, "203.0.113[.]1<") // the key c copies the value, and what is shown is defanged
 	has(t, w.ask("reader", "search?q=nothing", nil).Body.String(), "Nothing that this account may read fits.")
 	csv := w.ask("reader", "search?format=csv", nil).Body.String()
 	has(t, csv, "id,type,name,marking,member,confidence,state,collection,added\n", indicatorID+",indicator,TarnLocker,TLP:CLEAR,bravo,40,in force,")

@@ -21,6 +21,7 @@ var pictures = []struct{ name, page string }{
 	{"publish", "publish?paste=Block+203.0.113%5B.%5D7%2C+evil%5B.%5Dexample%2C+hxxps%3A%2F%2Fcdn%5B.%5Dexample%2Fa%2C+8.8.8%5B.%5D8+and+10.0.0.1+please."},
 	{"published", "published?id=status-3"},
 	{"trends", "trends"},
+	{"feedback", "feedback"},
 	{"leave", "leave?to=https%3A%2F%2Fcsirt.charlie.example%2F2026%2Fcold-harbour"},
 }
 

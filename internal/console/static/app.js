@@ -25,7 +25,7 @@ for (const one of document.querySelectorAll(".foot span:nth-of-type(2)")) one.te
 // Copying: a button beside what has data-copy, of its text or of the attribute's.
 const copy = async (from, button) => {
   try {
-    await navigator.clipboard.writeText(from.dataset.copy || from.textContent);
+    await navigator.clipboard.writeText(from.dataset.copy || from.dataset.plain || from.textContent);
     if (button) button.textContent = "copied";
   } catch {
     getSelection().selectAllChildren(from); // no clipboard without TLS: the keys of the browser do
@@ -84,7 +84,7 @@ document.addEventListener("keydown", (event) => {
       move(-1);
       break;
     case "c": {
-      const from = (row ?? document.querySelector("main")).querySelector("[data-copy]") ?? main(row);
+      const from = row?.dataset.plain ? row : (row ?? document.querySelector("main")).querySelector("[data-copy]") ?? main(row);
       if (from) copy(from);
       break;
     }
