@@ -17,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
@@ -71,6 +72,7 @@ func exposed(t *testing.T) map[string]map[string]bool {
 	e.Webhooks[0].Condition = problem.Condition{Problem: "receiver"}
 	e.Clock.Known = true
 	e.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}}
+	e.Sightings = &sightings.Sharing{Condition: problem.Condition{Problem: "funds"}}
 	text += exposeAlso(e)
 	found := map[string]map[string]bool{"up": {}}
 	for line := range strings.Lines(text) {
@@ -138,6 +140,7 @@ func exposeAlso(s Status) string {
 	e.outside(s)
 	e.chain(s)
 	e.retention(s)
+	e.publishing(s)
 	close(out)
 	var text strings.Builder
 	for one := range out {
