@@ -34,6 +34,7 @@ func (b broken) Since(context.Context, By, time.Time, int) (Came, error) {
 	return Came{}, b.err
 }
 func (b broken) Needs(context.Context) ([]Need, error)          { return nil, b.err }
+func (b broken) Seen(context.Context, By, string) (Seen, error) { return Seen{}, b.err }
 func (b broken) Spent(context.Context, int) ([]SpentDay, error) { return nil, b.err }
 
 func (b broken) Latest(_ context.Context, _ time.Time, _, _ string, visit func(taxii.Event) bool) (bool, error) {
@@ -71,9 +72,9 @@ func TestOnlyAdministratorsReadWhyAPartOfAPageFailed(t *testing.T) {
 		shows     bool // the text of the error
 		logged    int  // how many parts of the page failed
 	}{
-		{"reader", object, secret, false, 3},
-		{"publisher", object, secret, false, 3},
-		{"admin", object, secret, true, 3},
+		{"reader", object, secret, false, 4},
+		{"publisher", object, secret, false, 4},
+		{"admin", object, secret, true, 4},
 		{"reader", object, known, true, 0},
 		{"reader", "", secret, false, 1},
 		{"admin", "", secret, true, 2},
@@ -85,7 +86,7 @@ func TestOnlyAdministratorsReadWhyAPartOfAPageFailed(t *testing.T) {
 			w := newWorld(t, func(config *Config) {
 				b := broken{someLibrary, room{}, c.err}
 				config.Rooms.Today, config.Rooms.News, config.Rooms.Node, config.Rooms.Finder = b, b, b, b
-				config.Rooms.Library = b
+				config.Rooms.Library, config.Rooms.Sightings = b, b
 				config.Log = slog.New(slog.NewTextHandler(&log, nil))
 			})
 			answer := w.ask(c.who, c.page, nil)

@@ -92,6 +92,7 @@ type objectModel struct {
 	ProofWrong string
 	Publisher  bool
 	Held       *regardModel
+	Seen       *seenModel
 }
 
 // relation is a neighbour in the table.
@@ -127,6 +128,7 @@ func (c *Console) getObject(v *visit) error {
 	c.surround(v, &model, is)
 	model.Split = model.Drawing == nil || model.Drawing.Width <= 900
 	c.corroborate(v, &model)
+	model.Seen = c.sightings(v, is.ID)
 	model.Held = c.regard(v, is.ID, model.First.Publisher, model.First.Collection)
 	if v.query("check") != "" {
 		found, err := c.Rooms.Library.Check(ctx, v.by(), is.ID)

@@ -7,20 +7,21 @@ import "github.com/serviceledger/slnode/taxii"
 // Errors are those of package taxii: ErrNotFound, ErrForbidden and *InvalidError, whose reason is shown. Of others an
 // administrator is shown the text, and everybody else that there was one.
 type Rooms struct {
-	Today    Today
-	News     News
-	Trends   Trends
-	Sharing  Sharing
-	Access   Access
-	Audit    Audit
-	Node     Node
-	Feeds    Feeds
-	Outbox   Outbox
-	Me       Me
-	Finder   Finder
-	Library  Library
-	Press    Press
-	Feedback Feedback
+	Today     Today
+	News      News
+	Trends    Trends
+	Sharing   Sharing
+	Access    Access
+	Audit     Audit
+	Node      Node
+	Feeds     Feeds
+	Outbox    Outbox
+	Me        Me
+	Finder    Finder
+	Library   Library
+	Press     Press
+	Feedback  Feedback
+	Sightings Sightings
 }
 
 // By is who asks a room for something, for what it may see and for the audit log.

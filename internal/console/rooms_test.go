@@ -9,7 +9,7 @@ import (
 
 // testRooms answer as a node would that has a little of everything.
 func testRooms() Rooms {
-	return Rooms{Today: room{}, News: room{}, Trends: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary, Feedback: &opinions{}}
+	return Rooms{Today: room{}, News: room{}, Trends: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary, Feedback: &opinions{}, Sightings: someLibrary}
 }
 
 // room is all of them.

@@ -1,0 +1,52 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/node/search"
+)
+
+// sighted tells how often objects were seen.
+type sighted struct {
+	*Desk
+	find finder
+}
+
+var _ console.Sightings = sighted{}
+
+// Seen tells what the sightings say that somebody may read, and how often our sensors hit.
+func (s sighted) Seen(ctx context.Context, by console.By, id string) (console.Seen, error) {
+	told, err := s.find.Seen(ctx, by.Principal, id)
+	if err != nil {
+		return console.Seen{}, err
+	}
+	seen := seenOf(told)
+	if room := s.press.clients.Sightings; room != nil {
+		all, err := room.Seen(ctx, by.Principal, id)
+		if err != nil {
+			return console.Seen{}, err
+		}
+		if h := all.Here; h != nil {
+			seen.Here = &console.HitsHere{Count: h.Count, First: h.First, Last: h.Last, Sighting: h.Sighting, Told: h.Told, Pending: h.Pending}
+		}
+	}
+	return seen, nil
+}
+
+func seenOf(told search.Seen) console.Seen {
+	seen := console.Seen{Count: told.Count, First: told.First, Last: told.Last}
+	if told.More {
+		seen.Most = search.MaxSightings
+	}
+	for _, b := range told.By {
+		seen.By = append(seen.By, console.SeenBy{Member: b.Member, Author: b.Author, Count: b.Count, First: b.First, Last: b.Last})
+	}
+	for _, m := range told.Month {
+		if month, err := time.Parse("2006-01", m.Month); err == nil {
+			seen.Months = append(seen.Months, console.SeenMonth{Month: month, Count: m.Count})
+		}
+	}
+	return seen
+}
