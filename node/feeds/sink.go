@@ -62,21 +62,38 @@ func (s *sink) into() (found consortium.Collection, err error) {
 // object is, so that it might publish it again; the view would show it once all the same.
 const catchUpTimeout = 20 * time.Second
 
-// caughtUp waits until the view is what the chain says: a source may be another member's node, which shows what we
+// followTimeout is how long a run waits for the rounds that were over when it began to look.
+const followTimeout = 2 * time.Minute
+
+// caughtUp waits until the view is what the chain says now: a source may be another member's node, which shows what we
 // are about to see. Nothing is published by guess.
 func (s *sink) caughtUp(ctx context.Context) error {
 	if err := s.Problem(); err != nil {
 		return fmt.Errorf("publishing waits, and nothing is taken until it goes on: %w", err)
 	}
-	limited, cancel := context.WithTimeout(ctx, catchUpTimeout)
-	defer cancel()
-	if err := state.AwaitTip(limited, s.Watcher); err != nil {
+	if err := s.followed(ctx); err != nil {
 		return err
 	}
+	limited, cancel := context.WithTimeout(ctx, catchUpTimeout)
+	defer cancel()
 	if err := s.Fetcher.AwaitFetched(limited); err != nil && limited.Err() == nil {
 		return fmt.Errorf("waiting for what the chain tells of: %w", err)
 	}
 	return ctx.Err()
+}
+
+// followed waits for the rounds that algod has now: what another member's node has shown is in one of these.
+func (s *sink) followed(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	if err := state.AwaitTip(limited, s.Watcher); err != nil {
+		return err
+	}
+	params, err := s.Ledger.Params(limited)
+	if err != nil {
+		return fmt.Errorf("looking how far the chain is: %w", err)
+	}
+	return state.AwaitRound(limited, s.Watcher, params.Round)
 }
 
 // Check tells which objects are new to the readers of the collection and may be published in it.

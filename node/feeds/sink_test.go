@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -217,6 +218,22 @@ func intoOf(w *worldtest.World) (consortium.Collection, error) {
 		return c, errors.New("the collection is not known")
 	}
 	return c, nil
+}
+
+// Another member's node shows what was confirmed a moment ago, which is nothing new, as the next round here says.
+func TestAFeedLooksOnceTheChainIsFollowedToAlgodsLastRound(t *testing.T) {
+	f := newFed(t)
+	object := mustParse(t, nodetest.IndicatorJSON(1))
+	f.round, f.cursors = 7, []uint64{5, 6, 7}
+	if _, err := f.sink(config.Feed{Name: "misp", Unmarked: "collection"}).Check(t.Context(), object); err != nil || len(f.cursors) > 0 {
+		t.Errorf("it looks while the chain is followed to a round before %v: %v", f.cursors, err)
+	}
+	f.cursors = []uint64{5}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := f.sink(config.Feed{Name: "misp"}).Check(ended, object); err == nil || !strings.Contains(err.Error(), "followed to round 5 of 7") {
+		t.Errorf("where the round does not come: %v", err)
+	}
 }
 
 // What a feed may publish costs what the network asks for, and what it may not is said; nothing of it is done.

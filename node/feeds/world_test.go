@@ -35,7 +35,9 @@ type fed struct {
 	funds   ledger.Funds
 	poor    error
 	minFee  uint64
-	awaited int // how often the tip was
+	awaited int      // how often the tip was
+	round   uint64   // algod's last
+	cursors []uint64 // rounds to which the chain is followed, look by look
 }
 
 func newFed(t *testing.T) *fed {
@@ -57,14 +59,18 @@ func (f *fed) restarted() *Feeds {
 type chain struct{ *fed }
 
 func (c chain) AwaitTip(context.Context) error { c.awaited++; return c.behind }
-func (c chain) State() chainwatch.State        { return chainwatch.State{Detail: "no answer"} }
+func (c chain) State() chainwatch.State {
+	now := chainwatch.State{Detail: "no answer"}
+	if len(c.cursors) > 0 {
+		now.Cursor, c.cursors = c.cursors[0], c.cursors[1:]
+	}
+	return now
+}
 
 type account struct{ *fed }
 
 func (a account) Params(context.Context) (ledger.Params, error) {
-	p := ledger.Params{}
-	p.MinFee = a.minFee
-	return p, nil
+	return ledger.Params{MinFee: a.minFee, Round: a.round}, nil
 }
 func (a account) Funds(context.Context) (ledger.Funds, error) { return a.funds, a.poor }
 

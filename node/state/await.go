@@ -28,5 +28,25 @@ func AwaitTip(ctx context.Context, f Follower) error {
 	return nil
 }
 
+// lookEvery is how often it is looked whether a round has come.
+const lookEvery = 50 * time.Millisecond
+
+// AwaitRound waits until the state has reached a round of the chain.
+func AwaitRound(ctx context.Context, f Follower, round uint64) error {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		now := f.State()
+		if now.Cursor >= round {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the chain is followed to round %d of %d only (%s): %w", now.Cursor, round, now.Detail, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
 // Now is the time as it is kept: UTC, in microseconds.
 func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
