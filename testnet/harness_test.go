@@ -289,8 +289,15 @@ func (o *organisation) post(collection string, objects ...string) taxii.StatusRe
 // postNow publishes and returns the first answer.
 func (o *organisation) postNow(collection string, objects ...string) taxii.StatusResource {
 	o.t.Helper()
-	status, err := o.tryPost(collection, objects...)
-	must(o.t, err)
+	var status taxii.StatusResource
+	eventually(o.t, func() (bool, string) { // after a change of keys it may not yet know that it is a member
+		var err error
+		if status, err = o.tryPost(collection, objects...); err != nil && strings.Contains(err.Error(), "may not add") {
+			return false, err.Error()
+		}
+		must(o.t, err)
+		return true, ""
+	})
 	return status
 }
 
