@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/algorand/go-algorand-sdk/v2/crypto"
-	"github.com/algorand/go-algorand-sdk/v2/types"
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/microalgo"
@@ -62,7 +61,7 @@ func (f *Former) destroyGroup(ctx context.Context, assets []uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := f.haveFees(ctx, params.Fee()*uint64(len(assets))); err != nil {
+	if err := f.haveFees(ctx, params, len(assets)); err != nil {
 		return err
 	}
 	mints := make([]Mint, len(assets))
@@ -79,41 +78,15 @@ func (f *Former) destroyGroup(ctx context.Context, assets []uint64) error {
 	return f.awaitPaid(ctx, group)
 }
 
-// haveFees has the present account pay what the former lacks for fees.
-func (f *Former) haveFees(ctx context.Context, needs uint64) error {
+// haveFees has the present account pay what the former lacks for the fees of so many transactions.
+func (f *Former) haveFees(ctx context.Context, params Params, transactions int) error {
+	needs := params.Fee() * uint64(transactions)
 	funds, err := f.Funds(ctx)
 	if err != nil || funds.Free() >= needs {
 		return err
 	}
-	if _, err := f.present.pay(ctx, f.Address(), microalgo.Amount(needs-funds.Free())); err != nil {
+	if _, err := f.present.pay(ctx, params, f.Address(), microalgo.Amount(needs-funds.Free())); err != nil {
 		return fmt.Errorf("paying the fees for it: %w", err)
 	}
 	return nil
-}
-
-// pay pays an amount to another account, and returns when the chain has it.
-func (l *Ledger) pay(ctx context.Context, to string, amount microalgo.Amount) (txid string, err error) {
-	receiver, err := types.DecodeAddress(to)
-	if err != nil {
-		return "", fmt.Errorf("paying to %.60q: %w", to, err)
-	}
-	params, err := l.Params(ctx)
-	if err != nil {
-		return "", err
-	}
-	fee := params.Fee()
-	if fee > l.maxFee {
-		return "", &CongestedError{Fee: fee, MaxFee: l.maxFee}
-	}
-	payment := transaction(params, l.account.Address, Window, Mint{})
-	payment.Type, payment.AssetParams, payment.Fee = types.PaymentTx, types.AssetParams{}, types.MicroAlgos(fee)
-	payment.Receiver, payment.Amount = receiver, types.MicroAlgos(amount)
-	signed, err := l.signed([]types.Transaction{payment})
-	if err != nil {
-		return "", err
-	}
-	if err := l.Submit(ctx, signed.Raw); err != nil {
-		return "", err
-	}
-	return signed.TxIDs[0], l.awaitPaid(ctx, signed)
 }

@@ -120,16 +120,26 @@ func (e *CongestedError) Error() string {
 	return fmt.Sprintf("the network is congested: a transaction costs %d microalgo now, at most %d may be spent", e.Fee, e.MaxFee)
 }
 
+// feeFor is the fee of a transaction, or a [CongestedError] if that is more than may be paid.
+func (l *Ledger) feeFor(p Params) (uint64, error) {
+	fee := p.Fee()
+	if fee > l.maxFee {
+		return 0, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+	}
+	return fee, nil
+}
+
 // Sign builds a group of at most [MaxGroup] mints. Fees are flat: what the SDK makes of the suggested fee under load
 // can cost a fortune. It returns a [CongestedError] if the fee would be too high.
 func (l *Ledger) Sign(p Params, mints []Mint) (Group, error) {
-	if fee := p.Fee(); fee > l.maxFee {
-		return Group{}, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+	fee, err := l.feeFor(p)
+	if err != nil {
+		return Group{}, err
 	}
 	transactions := make([]types.Transaction, len(mints))
 	for i, m := range mints {
 		transactions[i] = transaction(p, l.account.Address, Window, m)
-		transactions[i].Fee = types.MicroAlgos(p.Fee())
+		transactions[i].Fee = types.MicroAlgos(fee)
 	}
 	return l.signed(transactions)
 }
@@ -145,12 +155,9 @@ func (l *Ledger) Raise(p Params, raw []byte) (Group, error) {
 	if err != nil {
 		return Group{}, err
 	}
-	need, paid := p.Fee(), uint64(transactions[0].Fee)
-	switch {
-	case need > l.maxFee:
-		return Group{}, &CongestedError{Fee: need, MaxFee: l.maxFee}
-	case need <= paid:
-		return Group{}, nil
+	need, err := l.feeFor(p)
+	if err != nil || need <= uint64(transactions[0].Fee) {
+		return Group{}, err
 	}
 	for i := range transactions {
 		if transactions[i].Lease == [32]byte{} {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/algorand/go-algorand-sdk/v2/types"
+
 	"github.com/serviceledger/slnode/internal/microalgo"
 )
 
@@ -19,9 +21,9 @@ func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid mic
 	if err != nil {
 		return "", 0, err
 	}
-	fee := params.Fee()
-	if fee > l.maxFee {
-		return "", 0, &CongestedError{Fee: fee, MaxFee: l.maxFee}
+	fee, err := l.feeFor(params)
+	if err != nil {
+		return "", 0, err
 	}
 	before, err := l.Funds(ctx)
 	if err != nil {
@@ -31,8 +33,31 @@ func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid mic
 		return "", 0, fmt.Errorf("%s: %w", l.Address(), ErrNothingFree)
 	}
 	paid = microalgo.Amount(before.Free() - fee)
-	txid, err = l.pay(ctx, to, paid)
+	txid, err = l.pay(ctx, params, to, paid)
 	return txid, paid, err
+}
+
+// pay pays an amount to another account, and returns when the chain has it.
+func (l *Ledger) pay(ctx context.Context, params Params, to string, amount microalgo.Amount) (txid string, err error) {
+	receiver, err := types.DecodeAddress(to)
+	if err != nil {
+		return "", fmt.Errorf("paying to %.60q: %w", to, err)
+	}
+	fee, err := l.feeFor(params)
+	if err != nil {
+		return "", err
+	}
+	payment := transaction(params, l.account.Address, Window, Mint{})
+	payment.Type, payment.AssetParams, payment.Fee = types.PaymentTx, types.AssetParams{}, types.MicroAlgos(fee)
+	payment.Receiver, payment.Amount = receiver, types.MicroAlgos(amount)
+	signed, err := l.signed([]types.Transaction{payment})
+	if err != nil {
+		return "", err
+	}
+	if err := l.Submit(ctx, signed.Raw); err != nil {
+		return "", err
+	}
+	return signed.TxIDs[0], l.awaitPaid(ctx, signed)
 }
 
 // awaitPaid waits until a payment is confirmed, or can't be any more.
