@@ -118,7 +118,6 @@ func (r *reading) lookUp(v observable.Value, l *looked, held *int) error {
 			continue
 		}
 		known[f.entry.ID] = true
-		l.seen.finder = r.finder
 		if err := r.countReferences(f.entry.ID, l, held); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ type SeenIn struct {
 
 // Seen says what sightings say of an object, of those that who asks may read.
 func (f *Finder) Seen(ctx context.Context, who taxii.Principal, id string) (Seen, error) {
-	t := tally{finder: f}
+	var t tally
 	err := f.read(ctx, who, func(r *reading) error {
 		more, err := r.References(id, MaxSightings, func(p find.Pointer) (bool, error) {
 			if p.Kind != "sighting_of_ref" {
@@ -111,11 +111,10 @@ func ReadSighting(object []byte, added time.Time) (s Sighting, is bool) {
 
 // tally adds sightings up.
 type tally struct {
-	finder *Finder
-	by     []SeenBy
-	once   map[string]bool // ids that are counted
-	list   []Sighting      // … what they say
-	more   bool
+	by   []SeenBy
+	once map[string]bool // ids that are counted
+	list []Sighting      // … what they say
+	more bool
 }
 
 // add takes a sighting in. What several members publish under one id counts once, as it is served; each of them is
@@ -129,7 +128,7 @@ func (t *tally) add(r *reading, e *view.Entry) error {
 	if err != nil {
 		return err
 	}
-	shared := t.finder.State
+	shared := r.finder.State
 	source := SeenBy{Member: shared.Name(e.Publisher), Own: shared.Ours(e.Publisher)}
 	if source.Own { // a feed brings what others have seen
 		source.Author = s.Author
