@@ -45,5 +45,5 @@ func (d *Desk) rooms() console.Rooms {
 	find := newFinder(d.api)
 	news := news{d, find, d.press.clients.Observer, &arrivals.Book{View: d.api.Repo.View, Now: time.Now}}
 	return console.Rooms{Today: d, News: news, Trends: news, Sharing: d, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d},
-		Finder: find, Library: shelf{d, find}, Press: d.press, Feedback: feedback{d}, Sightings: sighted{d, find}}
+		Finder: find, Library: shelf{d, find}, Press: d.press, Feedback: feedback{d}, Sightings: sighted{d}}
 }

@@ -9,28 +9,20 @@ import (
 )
 
 // sighted tells how often objects were seen.
-type sighted struct {
-	*Desk
-	find finder
-}
+type sighted struct{ *Desk }
 
 var _ console.Sightings = sighted{}
 
 // Seen tells what the sightings say that somebody may read, and how often our sensors hit.
 func (s sighted) Seen(ctx context.Context, by console.By, id string) (console.Seen, error) {
-	told, err := s.find.Seen(ctx, by.Principal, id)
+	all, err := s.press.clients.Sightings.Seen(ctx, by.Principal, id)
 	if err != nil {
 		return console.Seen{}, err
 	}
+	told, _ := all.Seen.(search.Seen)
 	seen := seenOf(told)
-	if room := s.press.clients.Sightings; room != nil {
-		all, err := room.Seen(ctx, by.Principal, id)
-		if err != nil {
-			return console.Seen{}, err
-		}
-		if h := all.Here; h != nil {
-			seen.Here = &console.HitsHere{Count: h.Count, First: h.First, Last: h.Last, Sighting: h.Sighting, Told: h.Told, Pending: h.Pending}
-		}
+	if h := all.Here; h != nil {
+		seen.Here = &console.HitsHere{Count: h.Count, First: h.First, Last: h.Last, Sighting: h.Sighting, Told: h.Told, Pending: h.Pending}
 	}
 	return seen, nil
 }

@@ -11,13 +11,17 @@ import (
 )
 
 // sensors hit everything, but tell who has limits of nothing outside of narrow.
-type sensors struct{ taxii.Sightings }
+type sensors struct {
+	taxii.Sightings
+	find finder
+}
 
-func (sensors) Seen(_ context.Context, who taxii.Principal, object string) (taxii.SeenResource, error) {
+func (s sensors) Seen(ctx context.Context, who taxii.Principal, object string) (taxii.SeenResource, error) {
 	if !who.Limits.MayRead(open) && object != id("malware", 1) {
 		return taxii.SeenResource{}, taxii.ErrNotFound
 	}
-	return taxii.SeenResource{Here: &taxii.HitCounter{Count: 4, First: "2026-11-02", Last: "2026-11-03"}}, nil
+	told, err := s.find.Seen(ctx, who, object)
+	return taxii.SeenResource{Seen: told, Here: &taxii.HitCounter{Count: 4, First: "2026-11-02", Last: "2026-11-03"}}, err
 }
 
 func TestAnAccountWithLimitsIsToldOfNoSightingOutsideOfItsCollections(t *testing.T) {
@@ -26,9 +30,9 @@ func TestAnAccountWithLimitsIsToldOfNoSightingOutsideOfItsCollections(t *testing
 	sighting := `"sighting_of_ref":"` + id("malware", 1) + `","first_seen":"2026-10-01T00:00:00Z","last_seen":"2026-11-01T00:00:00Z","count":`
 	w.add(narrow, id("sighting", 7), sighting+"31")
 	w.add(open, id("sighting", 8), sighting+"100")
-	w.press.clients.Sightings = sensors{}
+	w.press.clients.Sightings = sensors{find: w.shelf.find}
 	seen := func(by console.By, n string) string {
-		s, err := sighted{w.Desk, w.shelf.find}.Seen(t.Context(), by, n)
+		s, err := sighted{w.Desk}.Seen(t.Context(), by, n)
 		if errors.Is(err, taxii.ErrNotFound) {
 			return "nothing"
 		}
