@@ -115,7 +115,7 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 		return Status{}, err
 	}
 	if s.Sightings, err = o.Sightings(); err != nil {
-		return s, err
+		return Status{}, err
 	}
 	if s.Retention, err = o.Retention(); err != nil {
 		return Status{}, err

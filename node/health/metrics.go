@@ -102,7 +102,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	e.gauge(descBuild, 1, s.Daemon.Version, s.Daemon.Commit, s.Daemon.Go)
 	e.gauge(descReady, number(c.observer.Ready() == nil))
 	e.publishing(s)
-	e.retention(s)
+	e.unasked(s)
 	e.chain(s)
 	e.outside(s)
 	e.gauge(descDisk, float64(s.Disk.Free))
@@ -160,24 +160,22 @@ func (e exposition) publishing(s Status) {
 		e.gauge(descLasts, *lasts)
 	}
 	e.moment(descBackup, s.Backup.At, "backup", "")
+}
+
+// unasked is about what the node withdraws and publishes by itself, where the configuration says so.
+func (e exposition) unasked(s Status) {
+	if r := s.Retention; r != nil {
+		e.gauge(descRetained, float64(r.Today))
+		e.gauge(descRests, number(r.Rests))
+		if r.Problem != "" {
+			e.gauge(descRetention, 1, r.Problem)
+		}
+	}
 	if told := s.Sightings; told != nil {
 		e.gauge(descTold, float64(told.Today))
 		if told.Problem != "" {
 			e.gauge(descTelling, 1, told.Problem)
 		}
-	}
-}
-
-// retention is about what has expired.
-func (e exposition) retention(s Status) {
-	r := s.Retention
-	if r == nil {
-		return
-	}
-	e.gauge(descRetained, float64(r.Today))
-	e.gauge(descRests, number(r.Rests))
-	if r.Problem != "" {
-		e.gauge(descRetention, 1, r.Problem)
 	}
 }
 

@@ -139,8 +139,7 @@ func exposeAlso(s Status) string {
 	e := exposition{out: out, now: time.Now()}
 	e.outside(s)
 	e.chain(s)
-	e.retention(s)
-	e.publishing(s)
+	e.unasked(s)
 	close(out)
 	var text strings.Builder
 	for one := range out {
