@@ -49,6 +49,8 @@ type Room struct {
 type author interface {
 	IdentityID() string
 	MayPublish(c consortium.Collection, level stix.Level) bool
+	// Planned gives the collection that For would, and whether it is there.
+	Planned(member string) (c consortium.Collection, exists bool, err error)
 	For(ctx context.Context, who taxii.Principal, member string) (consortium.Collection, error)
 	Publish(ctx context.Context, who taxii.Principal, into consortium.Collection, objects ...json.RawMessage) (taxii.Status, error)
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -42,7 +40,8 @@ func (r *Room) Regard(ctx context.Context, who taxii.Principal, object, member s
 		if about.To, err = r.ways(who, e); err != nil {
 			return about, err
 		}
-		about.Begins = !r.hasOwnWith(e.Owner())
+		_, exists, err := r.Author.Planned(r.State.Name(e.Owner()))
+		about.Begins = err != nil || !exists // with who is no member any more there is none
 	}
 	about.Others, err = r.others(ctx, who, object, about.Own)
 	return about, err
@@ -67,14 +66,6 @@ func (r *Room) ways(who taxii.Principal, e *view.Entry) (to []string, err error)
 		to = append(to, taxii.ToCollection)
 	}
 	return append(to, taxii.ToNobody), nil
-}
-
-// hasOwnWith tells whether there is a collection of this organisation's that a member alone reads.
-func (r *Room) hasOwnWith(member string) bool {
-	return slices.ContainsFunc(r.State.Collections(), func(c consortium.Collection) bool {
-		named := c.Properties.Readers.Named
-		return c.Properties.AdHoc && c.Owner == r.State.Self && len(named) == 1 && r.State.Name(named[0]) == r.State.Name(member)
-	})
 }
 
 // others lists what other members say of an object, of what somebody may read.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,10 @@ type writer struct {
 func (a *writer) IdentityID() string { return identityID }
 
 func (a *writer) MayPublish(consortium.Collection, stix.Level) bool { return !a.closed }
+
+func (a *writer) Planned(member string) (consortium.Collection, bool, error) {
+	return consortium.Collection{}, slices.Contains(a.members, member), nil
+}
 
 func (a *writer) For(_ context.Context, _ taxii.Principal, member string) (consortium.Collection, error) {
 	a.members = append(a.members, member)
