@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/serviceledger/slnode/node/search"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/hits"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -42,7 +44,7 @@ func (r *Room) Hits(ctx context.Context, who taxii.Principal, q taxii.HitsQuery)
 		return list, err
 	}
 	trim()
-	list.Share = cmp.Or(r.settings().Share, "no")
+	list.Share = cmp.Or(r.settings().Share, config.ShareNo)
 	for some := range slices.Chunk(top, search.MaxPage) {
 		shown, err := r.describe(ctx, who, some)
 		if err != nil {
@@ -90,7 +92,7 @@ func counter(c hits.Counter) taxii.HitCounter {
 	return one
 }
 
-func date(d hits.Day) string { return d.Begin().Format("2006-01-02") }
+func date(d hits.Day) string { return d.Begin().Format(time.DateOnly) }
 
 // Seen tells how often an object was seen, here and by members.
 func (r *Room) Seen(ctx context.Context, who taxii.Principal, object string) (seen taxii.SeenResource, err error) {

@@ -57,7 +57,7 @@ type memos interface {
 
 // publisher is the first stretch of the publish pipeline.
 type publisher interface {
-	// AcceptTogether takes objects into the outbox, all or none, in one batch if they are several.
+	// AcceptTogether takes objects into the outbox, in one batch if they are several.
 	AcceptTogether(who taxii.Principal, c taxii.Collection, into consortium.Collection, a taxii.Addition) (status string, err error)
 	// Await gives the status, once nothing more becomes of it or it has waited enough.
 	Await(ctx context.Context, status string) (taxii.Status, error)
