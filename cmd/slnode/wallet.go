@@ -162,7 +162,7 @@ func (a *app) spentOutput(w io.Writer, asCSV bool) spentOutput {
 		number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 		return spentOutput{func(l daybook.Line) error {
 			return out.Write(cells(l.Day.String(), l.For.String(), causeText(l.By), number(l.Taken), number(l.Objects), number(l.NFTs), number(l.Ended),
-				l.Fees.String(), l.Locked.String(), l.Freed.String()))
+				l.Fees.Fixed(), l.Locked.Fixed(), l.Freed.Fixed()))
 		}, func() error {
 			out.Flush()
 			return out.Error()
@@ -170,7 +170,7 @@ func (a *app) spentOutput(w io.Writer, asCSV bool) spentOutput {
 	}
 	table := newRows(w, "DAY\tFOR\tBY\tACCEPTED\tOBJECTS\tNFTS\tFEE\tLOCKED\tFREED")
 	return spentOutput{func(l daybook.Line) error {
-		return table.row("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s", l.Day, l.For, oneLine(printable(causeText(l.By))), l.Taken, l.Objects, l.NFTs, l.Fees, l.Locked, l.Freed)
+		return table.row("%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s", l.Day, l.For, oneLine(printable(causeText(l.By))), l.Taken, l.Objects, l.NFTs, l.Fees.Fixed(), l.Locked.Fixed(), l.Freed.Fixed())
 	}, table.end}
 }
 

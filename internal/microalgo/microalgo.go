@@ -31,8 +31,13 @@ var (
 	_ encoding.TextMarshaler   = Text(0)
 )
 
-// String writes an amount in ALGO, with all six decimals: "1.500000".
+// String writes an amount in ALGO, with no more decimals than it has: "1.5".
 func (a Amount) String() string {
+	return strings.TrimRight(strings.TrimRight(a.Fixed(), "0"), ".")
+}
+
+// Fixed writes an amount in ALGO with all six decimals, for columns and spreadsheets: "1.500000".
+func (a Amount) Fixed() string {
 	return fmt.Sprintf("%d.%0*d", uint64(a/ALGO), decimals, uint64(a%ALGO))
 }
 
@@ -114,10 +119,10 @@ func (t *Text) UnmarshalText(text []byte) error {
 // MarshalText writes the same.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// String writes an amount without the decimals that say nothing: "1.5 ALGO"; "" for none.
+// String writes an amount with its unit: "1.5 ALGO"; "" for none.
 func (t Text) String() string {
 	if t == 0 {
 		return ""
 	}
-	return strings.TrimRight(strings.TrimRight(Amount(t).String(), "0"), ".") + " ALGO"
+	return Amount(t).String() + " ALGO"
 }

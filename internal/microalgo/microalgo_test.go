@@ -32,12 +32,26 @@ func TestWhatIsNoAmountIsRefusedWithTheForm(t *testing.T) {
 	}
 }
 
+func TestAmountsAreWrittenWithTheDecimalsThatTheyHave(t *testing.T) {
+	t.Parallel()
+	for a, want := range map[Amount][2]string{
+		0: {"0", "0.000000"}, 1: {"0.000001", "0.000001"}, 101_000: {"0.101", "0.101000"}, ALGO: {"1", "1.000000"}, 10 * ALGO: {"10", "10.000000"}, 1_500_000: {"1.5", "1.500000"},
+	} {
+		if a.String() != want[0] || a.Fixed() != want[1] {
+			t.Errorf("%d is written %s and %s, want %q", uint64(a), a, a.Fixed(), want)
+		}
+	}
+}
+
 func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		a := Amount(rapid.Uint64().Draw(t, "amount"))
 		if got, err := Parse(a.String()); err != nil || got != a {
 			t.Fatalf("%d is written %s, and read as %d, %v", a, a, got, err)
+		}
+		if got, err := Parse(a.Fixed()); err != nil || got != a {
+			t.Fatalf("%d is written %s, and read as %d, %v", a, a.Fixed(), got, err)
 		}
 		var back Text
 		text, err := Text(a).MarshalText()

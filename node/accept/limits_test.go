@@ -33,7 +33,7 @@ func TestWhatIsMoreThanADayMayBringIsRefusedWithTheTimeWhenItOpensAgain(t *testi
 		{"an account", "alice", config.Limits{Accounts: map[string]config.Limit{"alice": {Objects: 2}, "*": {Objects: 1}}}, "limits.objects of account alice allows 2 objects, of which 2 are used"},
 		{"everybody else", "bob", config.Limits{Accounts: map[string]config.Limit{"alice": {Objects: 1}, "*": {Objects: 2}}}, "limits.objects of account bob allows 2 objects"},
 		{"an API key", "key:siem", config.Limits{Keys: map[string]config.Limit{"siem": {Objects: 2}}, Accounts: map[string]config.Limit{"*": {Objects: 1}}}, "limits.objects of API key siem allows 2 objects"},
-		{"ALGO", "alice", config.Limits{Accounts: map[string]config.Limit{"alice": {ALGO: 250_000}}}, "limits.algo of account alice allows 0.250000 ALGO, of which 0.202000 are used"},
+		{"ALGO", "alice", config.Limits{Accounts: map[string]config.Limit{"alice": {ALGO: 250_000}}}, "limits.algo of account alice allows 0.25 ALGO, of which 0.202 are used"},
 		{"the organisation", "alice", config.Limits{Objects: 2}, "limits.objects of this organisation allows 2 objects"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

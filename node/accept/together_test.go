@@ -102,7 +102,7 @@ func TestObjectsLeaveWhatANewKeyCosts(t *testing.T) {
 	if !slices.Equal(signed, []wire.Kind{wire.KindObject, wire.KindObject, wire.KindObject}) {
 		t.Errorf("with ALGO for 5 NFTs %v are signed, want 3 objects", signed)
 	}
-	if signed, waits = h.signs(free); len(signed) != 0 || waits.Problem != "funds" || !strings.Contains(waits.Detail, "0.202000 for other keys") {
+	if signed, waits = h.signs(free); len(signed) != 0 || waits.Problem != "funds" || !strings.Contains(waits.Detail, "0.202 for other keys") {
 		t.Errorf("with ALGO for the keys alone %v are signed, and the rest waits for %+v", signed, waits)
 	}
 	h.Removes(h.Mallory)

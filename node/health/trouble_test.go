@@ -33,7 +33,7 @@ func TestEachThingThatIsWrongHasALineOfItsOwn(t *testing.T) {
 		"member:":              func(s *Status) { s.Member = false },
 		"publishing:":          func(s *Status) { s.Publishing.Condition = problem.Condition{Problem: "funds", Detail: "no\nmoney"} },
 		"account: the balance": func(s *Status) { s.Publishing.Funds = "algod is away" },
-		"account: what objects can spend lasts 9 days at last week's rate, 1.000000 ALGO a day; send ALGO to": func(s *Status) {
+		"account: what objects can spend lasts 9 days at last week's rate, 1 ALGO a day; send ALGO to": func(s *Status) {
 			s.Money.Forecast = money.Forecast{Over: 7, Rate: microalgo.ALGO, Lasts: new(9.0)}
 		},
 		"retention: funds": func(s *Status) { s.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}} },

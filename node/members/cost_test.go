@@ -100,7 +100,7 @@ func TestANewAccountNeedsTheMoneyForTheKeysOfCollections(t *testing.T) {
 	o := newOffice(t, true)
 	o.chain.funds = ledger.Funds{Amount: newAccountNeeds}
 	_, err := o.RotateKeys(t.Context(), allKeys)
-	wantRefusal(t, "without the money for a key", err, "has 0.500000 ALGO: send it at least 0.601000, then repeat the command")
+	wantRefusal(t, "without the money for a key", err, "has 0.5 ALGO: send it at least 0.601, then repeat the command")
 	var input *problem.InputError
 	if !errors.As(err, &input) {
 		t.Errorf("it is no mistake of the operator's: %v", err)

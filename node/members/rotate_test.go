@@ -373,7 +373,7 @@ func TestAChangeOfKeysThatCantBeIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	_, err = o.RotateKeys(t.Context(), keys.Change{Account: true})
 	next, _, nextErr := o.R.Keys.Next()
 	nodetest.Must(t, nextErr)
-	wantRefusal(t, "a poor account", err, "the new account "+next.Address()+" has 0.499999 ALGO: send it at least 0.500000, then repeat the command")
+	wantRefusal(t, "a poor account", err, "the new account "+next.Address()+" has 0.499999 ALGO: send it at least 0.5, then repeat the command")
 	o.chain.does = func() fault { return fails }
 	if _, err := o.RotateKeys(t.Context(), keys.Change{Account: true}); !errors.Is(err, errDown) {
 		t.Errorf("without algod: %v", err)

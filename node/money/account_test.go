@@ -37,10 +37,10 @@ func TestWhatCantBePaidIsRefusedWithWhatIsLacking(t *testing.T) {
 		want       string
 	}{
 		{microalgo.PerNFT, 1, 0, ""}, {2 * microalgo.PerNFT, 2, 0, ""}, {1000, 0, 1, ""}, {2000, 1, 1, ""},
-		{1999, 1, 1, "this takes 0.002000 ALGO, of which 0.000000 stay locked, and account ACCOUNT has 0.001999 to spend: send it at least 0.000001 more"},
-		{3000, 2, 1, "this takes 0.103000 ALGO, of which 0.100000 stay locked, and account ACCOUNT has 0.003000 to spend: send it at least 0.100000 more"},
-		{microalgo.PerNFT - 1, 1, 0, "this takes 0.101000 ALGO, of which 0.100000 stay locked, and account ACCOUNT has 0.100999 to spend: send it at least 0.000001 more"},
-		{microalgo.PerNFT, 2, 0, "takes 0.202000 ALGO, of which 0.200000 stay locked, and account ACCOUNT has 0.101000 to spend: send it at least 0.101000 more"},
+		{1999, 1, 1, "this takes 0.002 ALGO, of which 0 stay locked, and account ACCOUNT has 0.001999 to spend: send it at least 0.000001 more"},
+		{3000, 2, 1, "this takes 0.103 ALGO, of which 0.1 stay locked, and account ACCOUNT has 0.003 to spend: send it at least 0.1 more"},
+		{microalgo.PerNFT - 1, 1, 0, "this takes 0.101 ALGO, of which 0.1 stay locked, and account ACCOUNT has 0.100999 to spend: send it at least 0.000001 more"},
+		{microalgo.PerNFT, 2, 0, "takes 0.202 ALGO, of which 0.2 stay locked, and account ACCOUNT has 0.101 to spend: send it at least 0.101 more"},
 	} {
 		err := account(c.free, 0, nil).Afford(t.Context(), c.nfts, c.ends)
 		var input *problem.InputError

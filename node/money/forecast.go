@@ -31,7 +31,7 @@ type Forecast struct {
 // Low reports whether the money ends soon.
 func (f Forecast) Low() bool { return f.Lasts != nil && !f.Young && *f.Lasts < WarnDays }
 
-// String says it in words: "lasts 9 days at last week's rate, 1.212000 ALGO a day"; "" where nothing is to be said.
+// String says it in words: "lasts 9 days at last week's rate, 1.21 ALGO a day"; "" where nothing is to be said.
 func (f Forecast) String() string {
 	if f.Lasts == nil {
 		return ""
@@ -40,7 +40,16 @@ func (f Forecast) String() string {
 	if f.Over < forecastDays {
 		rate = fmt.Sprintf("the rate of the last %s", dayCount(f.Over))
 	}
-	return fmt.Sprintf("lasts %s at %s, %s ALGO a day", dayCount(*f.Lasts), rate, f.Rate)
+	return fmt.Sprintf("lasts %s at %s, %s ALGO a day", dayCount(*f.Lasts), rate, roundly(f.Rate))
+}
+
+// roundly leaves the first three digits of an amount: an average has no more that say anything.
+func roundly(a microalgo.Amount) microalgo.Amount {
+	step := microalgo.Amount(1)
+	for a/step >= 1000 {
+		step *= 10
+	}
+	return a.Plus(step/2) / step * step
 }
 
 func dayCount(days float64) string {

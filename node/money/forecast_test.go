@@ -62,13 +62,13 @@ func TestTheForecastIsWhatTheLastWeekTook(t *testing.T) {
 		words string
 	}{
 		{"nothing was spent", nil, noon, many, -1, false, ""},
-		{"steadily", week(1_000_000), 30 * 24 * time.Hour, 7_000_000, 7, true, "lasts 7 days at last week's rate, 1.000000 ALGO a day"},
-		{"enough", week(100_000), 29*24*time.Hour + noon, 14_000_000, 131.25, false, "lasts 131 days at last week's rate, 0.106666 ALGO a day"},
-		{"a day old", []daybook.Line{spent(0, 100, 500_000, 0)}, noon, 1_000_000, 1.9996, false, "lasts 1 day at the rate of the last 1 day, 0.500100 ALGO a day"},
-		{"two days old", []daybook.Line{spent(0, 0, 750_000, 0)}, 24*time.Hour + noon, 1_000_000, 2, true, "lasts 2 days at the rate of the last 1 day, 0.500000 ALGO a day"},
+		{"steadily", week(1_000_000), 30 * 24 * time.Hour, 7_000_000, 7, true, "lasts 7 days at last week's rate, 1 ALGO a day"},
+		{"enough", week(100_000), 29*24*time.Hour + noon, 14_000_000, 131.25, false, "lasts 131 days at last week's rate, 0.107 ALGO a day"},
+		{"a day old", []daybook.Line{spent(0, 100, 500_000, 0)}, noon, 1_000_000, 1.9996, false, "lasts 1 day at the rate of the last 1 day, 0.5 ALGO a day"},
+		{"two days old", []daybook.Line{spent(0, 0, 750_000, 0)}, 24*time.Hour + noon, 1_000_000, 2, true, "lasts 2 days at the rate of the last 1 day, 0.5 ALGO a day"},
 		{"more came back", []daybook.Line{spent(0, 0, 100_000, 0), spent(1, 1000, 0, 100_000*2)}, 2 * 24 * time.Hour, many, -1, false, ""},
 		{"long ago", []daybook.Line{spent(0, 0, 100_000, 0)}, 30 * 24 * time.Hour, many, -1, false, ""},
-		{"nothing is left", week(1_000_000), 30 * 24 * time.Hour, 0, 0, true, "lasts 0 hours at last week's rate, 1.000000 ALGO a day"},
+		{"nothing is left", week(1_000_000), 30 * 24 * time.Hour, 0, 0, true, "lasts 0 hours at last week's rate, 1 ALGO a day"},
 		{"for ever", week(8), 30 * 24 * time.Hour, microalgo.Amount(math.MaxUint64), math.MaxUint64 / 8.0, false, "lasts more than ten years at last week's rate, 0.000008 ALGO a day"},
 	} {
 		f, err := Foresee(book{lines: c.lines}, day0.Begin().Add(c.at), &c.have)

@@ -69,7 +69,7 @@ func TestWhatCanBePaidForIsSigned(t *testing.T) {
 				if err != nil || !slices.Equal(got, c.want) || (problem != nil) != (len(c.want) == 0) {
 					t.Errorf("%v are signed, want %v (%+v, %v)", got, c.want, problem, err)
 				}
-				if problem != nil && (problem.Problem != "funds" || !strings.Contains(problem.Detail, "and leaves a reserve of 0.101000 for other keys") || !strings.Contains(problem.Detail, fmt.Sprintf("account SELF has %s ALGO to spend", microalgo.Amount(c.free)))) {
+				if problem != nil && (problem.Problem != "funds" || !strings.Contains(problem.Detail, "and leaves a reserve of 0.101 for other keys") || !strings.Contains(problem.Detail, fmt.Sprintf("account SELF has %s ALGO to spend", microalgo.Amount(c.free)))) {
 					t.Errorf("the problem is %+v", problem)
 				}
 			})

@@ -43,7 +43,7 @@ func TestWhatPublishingWaitsForIsSaid(t *testing.T) {
 	for name, h := range map[string]history{
 		"nothing":                                   {Ops: []op{onePost, says(10, "", "")}},
 		"algod, before something is signed":         {Ops: []op{onePost, says(2, "algod", "network is down")}, Faults: map[string][]fault{askParams: times(15, lost)}},
-		"ALGO, before something is signed":          {Ops: []op{onePost, says(2, "funds", "has 0.000000 ALGO to spend, an NFT costs 0.101000")}, Faults: map[string][]fault{askFunds: times(15, noFunds)}},
+		"ALGO, before something is signed":          {Ops: []op{onePost, says(2, "funds", "has 0 ALGO to spend, an NFT costs 0.101")}, Faults: map[string][]fault{askFunds: times(15, noFunds)}},
 		"algod, to take what is signed":             {Ops: []op{onePost, says(2, "algod", "network is down")}, Faults: map[string][]fault{askSubmit: times(15, lost)}},
 		"ALGO, to take what is signed":              {Ops: []op{onePost, says(2, "funds", "reason")}, Faults: map[string][]fault{askSubmit: times(15, noFunds)}},
 		"a reason that nobody knows":                {Ops: []op{onePost, says(2, "refused", "reason")}, Faults: map[string][]fault{askSubmit: times(15, refused)}},

@@ -179,8 +179,8 @@ func TestAQuotaNamesTheLimitWhatIsUsedAndWhenItOpensAgain(t *testing.T) {
 		{"none", daybook.Quota{}, 100, ""},
 		{"objects of one", daybook.Quota{Name: "account alice", User: daybook.Limit{Objects: 4}}, 2, "limits.objects of account alice allows 4 objects, of which 4 are used"},
 		{"objects of all", daybook.Quota{All: daybook.Limit{Objects: 9}}, 4, "limits.objects of this organisation allows 9 objects, of which 9 are used"},
-		{"money of one", daybook.Quota{Name: "API key siem", User: daybook.Limit{Money: microalgo.ALGO}}, 7, "limits.algo of API key siem allows 1.000000 ALGO, of which 0.909000 are used"},
-		{"money of all", daybook.Quota{All: daybook.Limit{Money: microalgo.ALGO}}, 4, "limits.algo of this organisation allows 1.000000 ALGO"},
+		{"money of one", daybook.Quota{Name: "API key siem", User: daybook.Limit{Money: microalgo.ALGO}}, 7, "limits.algo of API key siem allows 1 ALGO, of which 0.909 are used"},
+		{"money of all", daybook.Quota{All: daybook.Limit{Money: microalgo.ALGO}}, 4, "limits.algo of this organisation allows 1 ALGO"},
 		{"used up", daybook.Quota{User: daybook.Limit{Objects: 1}}, 0, "are used; it opens again at 2026-12-01T00:00:00Z"},
 	} {
 		must(t, s.Read(func(txn *kv.Txn) error {
