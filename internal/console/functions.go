@@ -30,7 +30,6 @@ var functions = template.FuncMap{
 	},
 	"more":   func(list any, shown int) int { return reflect.ValueOf(list).Len() - shown },
 	"wide":   func(n int) int64 { return int64(n) },
-	"kind":   typeWord,
 	"whole":  func(n int64) uint64 { return uint64(max(n, 0)) },
 	"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	"join":   func(list []string) string { return strings.Join(list, ", ") },

@@ -333,8 +333,8 @@ func (d *Drawing) column(a Around, column, x int, groups []drawnGroup) {
 			y += nodeStep
 		}
 		if g.rest > 0 {
-			d.put(DrawnNode{X: x, Y: y, Width: nodeWidth, Class: "more", Label: fmt.Sprintf("+%d %s", g.rest, typeWord(g.Type)),
-				Title: fmt.Sprintf("%d more, in the table", g.rest), Href: "#around", column: column})
+			d.put(DrawnNode{X: x, Y: y, Width: nodeWidth, Class: "more", Label: fit("+"+typeCount(g.Type, g.rest), labelWidth),
+				Title: thousands(int64(g.rest)) + " more, in the table", Href: "#around", column: column})
 			y += nodeStep
 		}
 	}

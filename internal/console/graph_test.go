@@ -92,7 +92,7 @@ func TestAGraphKeepsItsCapsAndSaysThem(t *testing.T) {
 	if len(d.Nodes) != 1+8+1 {
 		t.Fatalf("%d nodes are drawn", len(d.Nodes))
 	}
-	if last := d.Nodes[8]; last.Label != "+106 indicator" || last.Class != "more" {
+	if last := d.Nodes[8]; last.Label != "+106 indicators" || last.Class != "more" {
 		t.Fatalf("the rest is %+v", d.Nodes)
 	}
 	if want := []string{"8 of 114 are drawn: at most 8 of a kind, and 40 in all."}; !reflect.DeepEqual(d.Said, want) {

@@ -29,7 +29,7 @@ func (b broken) Check(context.Context, By, string) (Proof, error) { return Proof
 func (b broken) Lookup(context.Context, By, []observable.Value) ([]Answer, error) {
 	return nil, b.err
 }
-func (b broken) Newest(context.Context, By, int) ([]Recent, error) { return nil, b.err }
+func (b broken) Newest(context.Context, By, int) ([]Row, error) { return nil, b.err }
 func (b broken) Since(context.Context, By, time.Time, int) (Came, error) {
 	return Came{}, b.err
 }

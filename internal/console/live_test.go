@@ -182,8 +182,9 @@ func TestWhatCameSinceTheLastVisitIsCounted(t *testing.T) {
 		return answer.Body.String()
 	}
 	first := w.now
-	has(t, visit(0), "In the last 24 hours", "<strong>4 objects</strong>", `href="search?type=indicator">3 indicator</a>`, `1 threat actor</a>`, `href="search?member=bravo"><bdi>bravo</bdi></a> 3`)
+	has(t, visit(0), "In the last 24 hours", "<strong>4 objects</strong>", `href="search?type=indicator">3 indicators</a>`, `1 threat actor</a>`, `href="search?member=bravo"><bdi>bravo</bdi></a> 3`)
 	has(t, visit(59*time.Minute), "Since your last visit", first.Add(-24*time.Hour).Format(time.RFC3339))
+	has(t, visit(0), `<tr data-plain="evil.example">`, "evil[.]example", `href="search?type=indicator"`, `href="search?member=bravo"`, ">70<")
 	second := w.now
 	has(t, visit(61*time.Minute), "Since your last visit", second.Format(time.RFC3339))
 	has(t, visit(time.Minute), "Since your last visit", second.Format(time.RFC3339))

@@ -168,7 +168,7 @@ func (c *Console) surround(v *visit, model *objectModel, is Object) {
 		return strings.Compare(fmt.Sprint(!a.Out)+a.Relation+a.Kind, fmt.Sprint(!b.Out)+b.Relation+b.Kind)
 	})
 	for g, n := range a.More {
-		model.MoreAround = append(model.MoreAround, fmt.Sprintf("%s more: %s, %s", thousands(int64(n)), typeWord(g.Type), relationWord(g.Relation)))
+		model.MoreAround = append(model.MoreAround, fmt.Sprintf("%s more (%s)", typeCount(g.Type, n), relationWord(g.Relation)))
 	}
 	slices.Sort(model.MoreAround)
 }

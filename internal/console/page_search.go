@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,26 @@ type Row struct {
 	State          string
 	Collection     string
 	Added          time.Time
+	Seen           Brief
+}
+
+// Brief is what the newest sightings of an object say.
+type Brief struct {
+	Count   uint64
+	Members int  // who say so
+	More    bool // … and there are others that were not looked at
+}
+
+// String says it in short: "31× by 3"; "" for what nobody has seen.
+func (b Brief) String() string {
+	if b.Count == 0 {
+		return ""
+	}
+	text := thousands(int64(min(b.Count, math.MaxInt64)))
+	if b.More {
+		text += "+"
+	}
+	return fmt.Sprintf("%s× by %d", text, b.Members)
 }
 
 // Question is what a list is asked for. Empty fields do not restrict.
@@ -106,12 +127,12 @@ type searchModel struct {
 }
 
 type shownRow struct {
-	Kind, Type, Name, Level, Member, State, StateClass, Collection, How string
-	Values                                                              []string
-	Confidence                                                          int
-	Added                                                               time.Time
-	Link, MemberLink, TypeLink                                          string
-	Plain                                                               string // the value as it is, to be copied
+	Kind, Type, Name, Level, Member, State, StateClass, Collection, How, Seen string
+	Values                                                                    []string
+	Confidence                                                                int
+	Added                                                                     time.Time
+	Link, MemberLink, TypeLink                                                string
+	Plain                                                                     string // the value as it is, to be copied
 }
 
 type askedValue struct {
@@ -226,7 +247,7 @@ func inWords(a Answer) string {
 	for _, hit := range a.Hits {
 		switch hit.How {
 		case Same:
-			types[typeWord(hit.Type)]++
+			types[hit.Type]++
 			members[hit.Member] = true
 		case Wider:
 			if wider == "" {
@@ -238,7 +259,7 @@ func inWords(a Answer) string {
 	}
 	var parts []string
 	if one.Found > 0 {
-		parts = append(parts, fmt.Sprintf("in %s by %s (%s)", inTypes(types), countOf(len(members), "member", "members"), strings.Join(sortedKeys(members), ", ")))
+		parts = append(parts, fmt.Sprintf("in %s by %s (%s)", typesCount(types), countOf(len(members), "member", "members"), strings.Join(sortedKeys(members), ", ")))
 	}
 	if wider != "" {
 		parts = append(parts, wider)
@@ -256,14 +277,6 @@ func inWords(a Answer) string {
 	return "Yes: " + strings.Join(parts, "; ") + "." + more
 }
 
-func inTypes(types map[string]int) string {
-	var parts []string
-	for _, t := range sortedKeys(types) {
-		parts = append(parts, countOf(types[t], t, t+"s"))
-	}
-	return strings.Join(parts, " and ")
-}
-
 func sortedKeys[V any](m map[string]V) (keys []string) {
 	for k := range m {
 		keys = append(keys, k)
@@ -274,7 +287,7 @@ func sortedKeys[V any](m map[string]V) (keys []string) {
 
 // shown is a row as a page has it.
 func shown(r Row, how string) shownRow {
-	s := shownRow{Kind: typeWord(r.Type), Type: r.Type, Name: name(defang(r.Name)), Level: r.Level, Member: name(r.Member), State: r.State, Collection: name(r.Collection), How: how,
+	s := shownRow{Kind: typeWord(r.Type), Type: r.Type, Name: name(defang(r.Name)), Level: r.Level, Member: name(r.Member), State: r.State, Collection: name(r.Collection), How: how, Seen: r.Seen.String(),
 		Confidence: r.Confidence, Added: r.Added, Link: objectLink(r.ID, ""), MemberLink: link("search", "member", r.Member), TypeLink: link("search", "type", r.Type)}
 	for _, value := range r.Values[:min(len(r.Values), 3)] {
 		if text := name(defang(value.Text)); text != s.Name {
@@ -390,13 +403,16 @@ func valuesCSV(answers []Answer) []byte {
 }
 
 func rowsCSV(list []Row) []byte {
-	rows := [][]string{{"id", "type", "name", "marking", "member", "confidence", "state", "collection", "added"}}
+	rows := [][]string{{"id", "type", "name", "marking", "member", "confidence", "state", "collection", "added", "seen", "seen_by"}}
 	for _, r := range list {
-		confidence := ""
+		confidence, seen, by := "", "", ""
+		if r.Seen.Count > 0 {
+			seen, by = strconv.FormatUint(r.Seen.Count, 10), strconv.Itoa(r.Seen.Members)
+		}
 		if r.Confidence >= 0 {
 			confidence = strconv.Itoa(r.Confidence)
 		}
-		rows = append(rows, []string{r.ID, r.Type, r.Name, r.Level, r.Member, confidence, r.State, r.Collection, r.Added.UTC().Format(time.RFC3339)})
+		rows = append(rows, []string{r.ID, r.Type, r.Name, r.Level, r.Member, confidence, r.State, r.Collection, r.Added.UTC().Format(time.RFC3339), seen, by})
 	}
 	return writeCSV(rows)
 }

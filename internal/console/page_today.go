@@ -15,7 +15,7 @@ type Today interface {
 	// Needs lists what waits for somebody, a line each, with the remedy. It is asked for on behalf of administrators.
 	Needs(ctx context.Context) ([]Need, error)
 	// Newest gives the objects that came last, of those that somebody may read, the newest first.
-	Newest(ctx context.Context, by By, limit int) ([]Recent, error)
+	Newest(ctx context.Context, by By, limit int) ([]Row, error)
 }
 
 // Need is something that needs somebody.
@@ -25,16 +25,6 @@ type Need struct {
 	Remedy string // what to do
 	Page   string // where to see more, if anywhere
 	Copy   string // what to copy for it, such as an address
-}
-
-// Recent is an object that came in not long ago.
-type Recent struct {
-	ID, Type   string
-	Name       string // what people call it; "" if it has no name
-	Level      string
-	Member     string // who shared it, as the chain proves
-	Collection string // its title
-	Added      time.Time
 }
 
 const (
@@ -50,7 +40,7 @@ type todayModel struct {
 	Needs       []Need
 	NeedsWrong  string
 	State       *NodeState // for administrators
-	Newest      []Recent
+	Newest      []shownRow
 	NewestWrong string
 	Since       time.Time // of the last visit
 	First       bool      // … there was none, or none for long
@@ -84,14 +74,13 @@ func (c *Console) getToday(v *visit) error {
 		model.Feedback = "What others say of ours is not known now: " + v.lacks("the inbox", err)
 	}
 	list, err := c.Rooms.Today.Newest(ctx, v.by(), newest)
-	if model.Newest = list; err != nil {
+	if err != nil {
 		model.NewestWrong = "The newest objects can't be read now. " + v.lacks("the newest objects", err)
 		return v.render("today", model)
 	}
 	last := time.UnixMicro(0)
-	for i := range list {
-		one := &list[i]
-		one.Name, one.Member, one.Collection = name(defang(one.Name)), name(one.Member), name(one.Collection)
+	for _, one := range list {
+		model.Newest = append(model.Newest, shown(one, ""))
 		if one.Added.After(last) {
 			last = one.Added
 		}
@@ -101,7 +90,7 @@ func (c *Console) getToday(v *visit) error {
 	if model.Came, err = c.Rooms.News.Since(ctx, v.by(), model.Since, newsMost); err != nil {
 		model.NewestWrong = "What came in since is not known now. " + v.lacks("what came in", err)
 	}
-	model.Types, model.Members = ranked(model.Came.Types, "type"), ranked(model.Came.Members, "member")
+	model.Types, model.Members = ranked(model.Came.Types, "type", typeCount), ranked(model.Came.Members, "member", func(member string, _ int) string { return name(member) })
 	return v.render("today", model)
 }
 
@@ -126,10 +115,10 @@ func (v *visit) lastVisit() (since time.Time, first bool) {
 }
 
 // ranked sorts what was counted: the most first.
-func ranked(counts map[string]int, parameter string) (list []tallied) {
+func ranked(counts map[string]int, parameter string, says func(what string, n int) string) (list []tallied) {
 	for what, n := range counts {
-		list = append(list, tallied{name(what), link("search", parameter, what), n})
+		list = append(list, tallied{says(what, n), link("search", parameter, what), n})
 	}
-	slices.SortFunc(list, func(a, b tallied) int { return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.What, b.What)) })
+	slices.SortFunc(list, func(a, b tallied) int { return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Link, b.Link)) })
 	return list
 }

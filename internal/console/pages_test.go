@@ -52,16 +52,17 @@ func TestAListKeepsItsStateInTheAddress(t *testing.T) {
 	has(t, page, `href="search?type=malware&amp;member=bravo&amp;before=24&amp;rows=25"`, `href="search?member=bravo&amp;rows=25"`, `aria-current="true">malware<`,
 		`href="search?type=malware&amp;member=bravo&amp;rows=100"`, `href="search?type=malware&amp;member=bravo&amp;rows=25&amp;format=csv"`)
 	has(t, page, `<tr data-plain="203.0.113.1">`, "203.0.113[.]1<") // the key c copies the value, and what is shown is defanged
+	has(t, page, `>31× by 3<`)
 	has(t, w.ask("reader", "search?q=nothing", nil).Body.String(), "Nothing that this account may read fits.")
 	csv := w.ask("reader", "search?format=csv", nil).Body.String()
-	has(t, csv, "id,type,name,marking,member,confidence,state,collection,added\n", indicatorID+",indicator,TarnLocker,TLP:CLEAR,bravo,40,in force,")
+	has(t, csv, "id,type,name,marking,member,confidence,state,collection,added,seen,seen_by\n", indicatorID+",indicator,TarnLocker,TLP:CLEAR,bravo,40,in force,", "Z,31,3\n")
 }
 
 func TestAnObjectIsOnOnePage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	page := w.ask("reader", "object?id="+malwareID, nil).Body.String()
-	has(t, page, "A family of malware: ransomware.", "Confidence 85", "TLP:AMBER", "Also known as", "TARN", `role="group"`, "&#43;18 indicator", "As a table", "this organisation, bravo, charlie",
+	has(t, page, "A family of malware: ransomware.", "Confidence 85", "TLP:AMBER", "Also known as", "TARN", `role="group"`, "&#43;18 indicators", "As a table", "this organisation, bravo, charlie",
 		"Bravo Energy CERT", "(not proved)", "round 48211004", `href="leave?to=https%3A%2F%2Fcsirt.charlie.example`, "hxxps://csirt.charlie[.]example", "Versions", "Check now", "!https://csirt")
 	page = w.ask("reader", "object?id="+indicatorID+"&check=1", nil).Body.String()
 	has(t, page, "Who sees this address sees a sign of malicious activity.", "203.0.113[.]7", "Who else has it", "not checked", "transaction signature", "Check again")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -21,8 +22,9 @@ func (room) Needs(context.Context) ([]Need, error) {
 	return []Need{{Word: "publishing", What: "funds: the account has 0.05 ALGO", Remedy: "Send it some.", Page: "money", Copy: "ADDRESS"}}, nil
 }
 
-func (room) Newest(context.Context, By, int) ([]Recent, error) {
-	return []Recent{{ID: "indicator--1", Type: "indicator", Name: "evil", Level: "amber", Member: "bravo", Collection: "Energy", Added: then}}, nil
+func (room) Newest(context.Context, By, int) ([]Row, error) {
+	return []Row{{ID: "indicator--1", Type: "indicator", Name: "evil", Values: []observable.Value{{Kind: observable.Domain, Text: "evil.example"}}, Level: "amber", Member: "bravo", Confidence: 70,
+		State: "in force", Collection: "Energy", Added: then}}, nil
 }
 
 func (room) Since(_ context.Context, by By, _ time.Time, most int) (Came, error) {

@@ -37,25 +37,6 @@ func fit(short string, columns int) string {
 	return short
 }
 
-// typeWord is a STIX type in words.
-func typeWord(kind string) string {
-	switch kind {
-	case "":
-		return "object"
-	case "ipv4-addr":
-		return "IPv4 address"
-	case "ipv6-addr":
-		return "IPv6 address"
-	case "domain-name":
-		return "domain"
-	case "url":
-		return "URL"
-	case "x509-certificate":
-		return "certificate"
-	}
-	return name(strings.ReplaceAll(kind, "-", " "))
-}
-
 // relationWord is a relation in words.
 func relationWord(relation string) string {
 	switch relation {

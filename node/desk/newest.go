@@ -8,11 +8,14 @@ import (
 )
 
 // Newest gives the objects that came last, of those that somebody may read.
-func (d *Desk) Newest(ctx context.Context, by console.By, limit int) ([]console.Recent, error) {
+func (d *Desk) Newest(ctx context.Context, by console.By, limit int) ([]console.Row, error) {
 	page, err := newFinder(d.api).Find(ctx, by.Principal, search.Query{Limit: limit})
-	list := []console.Recent{}
+	list := []console.Row{}
 	for _, s := range page.Objects {
-		list = append(list, console.Recent{ID: s.ID, Type: s.Type, Name: s.Title, Level: s.Level, Member: s.Member, Collection: s.CollectionTitle, Added: s.Added})
+		list = append(list, row(s))
+	}
+	if err == nil {
+		err = newFinder(d.api).sight(ctx, by, list)
 	}
 	return list, err
 }

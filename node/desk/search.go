@@ -39,7 +39,19 @@ func (f finder) Lookup(ctx context.Context, by console.By, values []observable.V
 			}
 		}
 	}
-	return answers, nil
+	if len(answers) != 1 { // then they stand in a list
+		return answers, nil
+	}
+	hits := answers[0].Hits
+	rows := make([]console.Row, len(hits))
+	for i, hit := range hits {
+		rows[i] = hit.Row
+	}
+	err = f.sight(ctx, by, rows)
+	for i := range hits {
+		hits[i].Row = rows[i]
+	}
+	return answers, err
 }
 
 // row is an object as a list has it.
@@ -71,6 +83,9 @@ func (f finder) List(ctx context.Context, by console.By, q console.Question) (co
 	for _, s := range page.Objects {
 		listing.Rows = append(listing.Rows, row(s))
 	}
+	if err := f.sight(ctx, by, listing.Rows); err != nil {
+		return console.Listing{}, err
+	}
 	if page.Narrow {
 		listing.Note = fmt.Sprintf("%d objects were looked at, and there may be more that fit. Narrow it down, by a type for example.", search.MaxCandidates)
 	}
@@ -78,6 +93,25 @@ func (f finder) List(ctx context.Context, by console.By, q console.Question) (co
 		listing.Note = strings.TrimSpace(listing.Note + " " + wait)
 	}
 	return listing, nil
+}
+
+// sight adds how often the objects of a list were seen.
+func (f finder) sight(ctx context.Context, by console.By, rows []console.Row) error {
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	list, err := f.Sighted(ctx, by.Principal, ids)
+	for i, seen := range list {
+		members := map[string]bool{}
+		for _, source := range seen.By {
+			if source.Count > 0 {
+				members[source.Member] = true
+			}
+		}
+		rows[i].Seen = console.Brief{Count: seen.Count, Members: len(members), More: seen.More}
+	}
+	return err
 }
 
 // waits says that the indexes are not whole yet.

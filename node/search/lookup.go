@@ -128,7 +128,7 @@ func (r *reading) lookUp(v observable.Value, l *looked, held *int) error {
 // countReferences counts opinions about an object and sightings of it, and adds up what these say.
 func (r *reading) countReferences(id string, l *looked, held *int) error {
 	_, err := r.References(id, MaxSame, func(p find.Pointer) (bool, error) {
-		if p.Kind != "sighting_of_ref" && p.Kind != "object_refs" {
+		if p.Kind != sightingOf && p.Kind != "object_refs" {
 			return true, nil
 		}
 		e, err := r.head(p.Date)
@@ -137,7 +137,7 @@ func (r *reading) countReferences(id string, l *looked, held *int) error {
 			return err == nil, err
 		case e.Type == "sighting" && l.sightings < MaxSame:
 			l.sightings++
-			if *held > maxHeld || p.Kind != "sighting_of_ref" {
+			if *held > maxHeld || p.Kind != sightingOf {
 				return true, nil
 			}
 			if e, err = r.Entry(p.Date, true); err == nil && e != nil {

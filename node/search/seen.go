@@ -49,12 +49,15 @@ type SeenIn struct {
 	Count uint64 `json:"count"`
 }
 
+// sightingOf is the property of a sighting that names what was seen.
+const sightingOf = "sighting_of_ref"
+
 // Seen says what sightings say of an object, of those that who asks may read.
 func (f *Finder) Seen(ctx context.Context, who taxii.Principal, id string) (Seen, error) {
 	var t tally
 	err := f.read(ctx, who, func(r *reading) error {
 		more, err := r.References(id, MaxSightings, func(p find.Pointer) (bool, error) {
-			if p.Kind != "sighting_of_ref" {
+			if p.Kind != sightingOf {
 				return true, nil
 			}
 			e, err := r.whole(p.Date)
@@ -63,7 +66,7 @@ func (f *Finder) Seen(ctx context.Context, who taxii.Principal, id string) (Seen
 			}
 			return err == nil, err
 		})
-		t.more = slices.Contains(more, "sighting_of_ref")
+		t.more = slices.Contains(more, sightingOf)
 		return err
 	})
 	if err != nil {
@@ -86,7 +89,7 @@ func ReadSighting(object []byte, added time.Time) (s Sighting, is bool) {
 	if err != nil || o.Text("type") != "sighting" || string(o["revoked"]) == "true" {
 		return s, false
 	}
-	s = Sighting{Of: o.Text("sighting_of_ref"), Author: o.Text("created_by_ref"), Count: 1, First: timeOf(o, "first_seen"), Last: timeOf(o, "last_seen")}
+	s = Sighting{Of: o.Text(sightingOf), Author: o.Text("created_by_ref"), Count: 1, First: timeOf(o, "first_seen"), Last: timeOf(o, "last_seen")}
 	if text := strings.Trim(string(o["count"]), `"`); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

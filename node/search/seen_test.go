@@ -52,6 +52,19 @@ func TestSightingsOfAnObjectAreAddedUpByMemberAndMonth(t *testing.T) {
 	if seen, err = w.Seen(t.Context(), limited, of); err != nil || seen.Count != 6 {
 		t.Errorf("a limited account is told %+v, %v", seen, err)
 	}
+	brief, err := w.Sighted(t.Context(), reader, []string{id("indicator", 3), of, id("indicator", 2)})
+	if err != nil || len(brief) != 3 || brief[0].Count != 0 || brief[1].Count != 36 || len(brief[1].By) != 3 || brief[1].More || brief[2].Count != 9 {
+		t.Errorf("in a list it was seen %+v, %v", brief, err)
+	}
+	for n := range MaxBrief {
+		w.add("ALPHA", collectionA, id("sighting", 100+n), sighted(id("indicator", 2), ``))
+	}
+	if brief, err = w.Sighted(t.Context(), reader, []string{id("indicator", 2)}); err != nil || brief[0].Count != MaxBrief || !brief[0].More {
+		t.Errorf("of more sightings than are looked at a list says %+v, %v", brief, err)
+	}
+	if brief, err = w.Sighted(t.Context(), limited, []string{of}); err != nil || brief[0].Count != 6 {
+		t.Errorf("a limited account is told %+v, %v", brief, err)
+	}
 	if answer := w.lookup(reader, "203.0.113.7"); answer.Seen == nil || answer.Seen.Count != 36 {
 		t.Errorf("a lookup says %+v", answer.Seen)
 	}
