@@ -122,7 +122,9 @@ type InboxItem struct {
 type Inbox struct {
 	Items []InboxItem `json:"items"`
 	Next  string      `json:"next,omitempty"` // cursor of the next page
-	Open  int         `json:"open"`           // how many are open, of all that the account may read
+	Open  int         `json:"open"`           // how many are open, of all that the account may read; at most 1,000
+	// OpenMore says that there are more than these, or that there may be.
+	OpenMore bool `json:"open_more,omitempty"`
 }
 
 // Response is what is done about feedback.
@@ -151,12 +153,13 @@ type Responded struct {
 
 // Regard is what is held of an object, and what can be done about it. Each publication costs what an object does.
 type Regard struct {
-	Own    bool        // it is this organisation's: it is answered for, and not judged
-	Said   *Judged     // what this organisation holds of it
-	Others []InboxItem // the last word of each other member, the newest first, at most 50; of others' objects without a state
-	To     []string    // where something can be said of it: ToProducer, ToCollection, ToNobody; none if who may not
-	Begins bool        // what is said to the producer first makes the collection that the two then have: a record
-	Places int         // of an own object: in how many collections its next version is published; 0 if who may not
+	Own     bool        // it is this organisation's: it is answered for, and not judged
+	Said    *Judged     // what this organisation holds of it
+	Others  []InboxItem // the last word of each other member, the newest first, at most 50; of others' objects without a state
+	To      []string    // where something can be said of it: ToProducer, ToCollection, ToNobody; none if who may not
+	Begins  bool        // what is said to the producer first makes the collection that the two then have: a record
+	Places  int         // of an own object: in how many collections its next version is published; 0 if who may not
+	Revoked bool        // … it is revoked in others already, so that it can't be corrected
 }
 
 // FeedbackEvent says that somebody said something of an object of this organisation.

@@ -16,7 +16,7 @@ import (
 type opinions struct {
 	given    []taxii.Judgement
 	answered []taxii.Response
-	slow     bool
+	waits    Waiting
 }
 
 func (*opinions) Price() uint64 { return 101_000 }
@@ -39,7 +39,11 @@ func (*opinions) Regard(_ context.Context, by By, _, member string) (taxii.Regar
 }
 
 func (o *opinions) Given(ctx context.Context, by By) ([]taxii.Judged, error) {
-	return []taxii.Judged{{Object: indicatorID, Member: "bravo", Opinion: taxii.Agree, To: taxii.ToNobody}}, nil
+	return []taxii.Judged{
+		{Object: indicatorID, Member: "bravo", Opinion: taxii.Agree, To: taxii.ToNobody},
+		{Object: malwareID, Member: "bravo", Opinion: taxii.Disagree, Reason: taxii.ReasonOurs, Text: "our relay", To: taxii.ToCollection, OpinionID: "opinion--3"},
+		{Object: malwareID, Member: "charlie", Opinion: taxii.Disagree, Reason: taxii.ReasonOurs, To: taxii.ToCollection, OpinionID: "opinion--4", Status: "s"},
+	}, nil
 }
 
 func (*opinions) Inbox(_ context.Context, _ By, q taxii.InboxQuery) (taxii.Inbox, error) {
@@ -52,7 +56,7 @@ func (*opinions) Inbox(_ context.Context, _ By, q taxii.InboxQuery) (taxii.Inbox
 	return box, nil
 }
 
-func (o *opinions) Open(context.Context, By) (int, bool, error) { return 2, !o.slow, nil }
+func (o *opinions) Open(context.Context, By) (Waiting, error) { return o.waits, nil }
 
 func (o *opinions) Give(_ context.Context, by By, g taxii.Judgement) (taxii.Judged, error) {
 	if by.Role < taxii.RolePublisher && g.Object != "" {
@@ -129,10 +133,32 @@ func TestTheInboxSaysWhatAnAnswerCosts(t *testing.T) {
 	has(t, w.ask("reader", "feedback?all=1", nil).Body.String(), "bravo", "!Revoke it", "!Keep it")
 	page = w.ask("publisher", "feedback?correct="+indicatorID, nil).Body.String()
 	has(t, page, "&lt;/textarea&gt;&lt;b&gt;", "Publish it for 0.202 ALGO", "In 2 collections")
-	has(t, w.ask("publisher", "", nil).Body.String(), "2 opinions of objects that we shared wait for an answer.")
-	has(t, w.ask("reader", "", nil).Body.String(), "!wait for an answer")
-	w.c.Rooms.Feedback = &opinions{slow: true}
-	has(t, w.ask("publisher", "", nil).Body.String(), "Members say much of what we shared.")
+}
+
+func TestWhatWaitsForAnAnswerIsToldOnTheFirstPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for waits, want := range map[Waiting]string{
+		{N: 1, Known: true}: "1 opinion of an object that we shared waits for an answer.", {N: 2, Known: true}: "2 opinions of objects that we shared wait for an answer.",
+		{N: 1000, More: true, Known: true}: "More than 1,000 opinions of objects that we shared wait for an answer.", {N: 3, More: true, Known: true}: "At least 3 opinions of objects that we shared wait",
+		{More: true, Known: true}: "Members say much of what we shared.", {}: "Members say much of what we shared.", {Known: true}: "!that we shared",
+	} {
+		w.c.Rooms.Feedback = &opinions{waits: waits}
+		has(t, w.ask("publisher", "", nil).Body.String(), want)
+		has(t, w.ask("reader", "", nil).Body.String(), "!that we shared")
+	}
+}
+
+func TestWhatOthersCouldNotBeToldIsToldAgainWithOneClick(t *testing.T) {
+	t.Parallel()
+	said := &opinions{}
+	w := newWorld(t, func(c *Config) { c.Rooms.Feedback = said })
+	page := w.ask("publisher", "feedback", nil).Body.String()
+	has(t, page, "not told yet", "Tell them for 0.101 ALGO", `name="reason" value="ours"`, `name="text" value="our relay"`, `name="to" value="collection"`)
+	if n := strings.Count(page, "not told yet"); n != 1 {
+		t.Errorf("%d were not told yet", n)
+	}
+	has(t, w.ask("reader", "feedback", nil).Body.String(), "not told yet", "!Tell them")
 }
 
 func TestAnAnswerIsGivenAsItWasChosen(t *testing.T) {

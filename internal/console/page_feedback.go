@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -22,14 +21,37 @@ type Feedback interface {
 	Given(ctx context.Context, by By) ([]taxii.Judged, error)
 	// Inbox lists what others say of this organisation's objects.
 	Inbox(ctx context.Context, by By, q taxii.InboxQuery) (taxii.Inbox, error)
-	// Open counts what waits there for an answer; it is not known if that takes long.
-	Open(ctx context.Context, by By) (n int, known bool, err error)
+	// Open counts what waits there for an answer.
+	Open(ctx context.Context, by By) (Waiting, error)
 	// Give says something of another member's object, or takes it back.
 	Give(ctx context.Context, by By, g taxii.Judgement) (taxii.Judged, error)
 	// Respond does something about what others say of an own object.
 	Respond(ctx context.Context, by By, a taxii.Response) (taxii.Responded, error)
 	// Next drafts the next version of an own object.
 	Next(ctx context.Context, by By, object string) (json.RawMessage, error)
+}
+
+// Waiting is how much waits for an answer.
+type Waiting struct {
+	N     int
+	More  bool // there are more than these, or there may be
+	Known bool // it did not take long to count them
+}
+
+// countedMost is how many that wait for an answer are counted.
+const countedMost = 1000
+
+// String says how many; "" for none, or where that is not known.
+func (w Waiting) String() string {
+	switch {
+	case w.N == 0:
+		return ""
+	case w.More && w.N >= countedMost:
+		return "more than " + thousands(countedMost)
+	case w.More:
+		return "at least " + thousands(int64(w.N))
+	}
+	return thousands(int64(w.N))
 }
 
 // What a page of feedback has.
@@ -53,6 +75,13 @@ type given struct {
 	Values                                                         []string
 	At                                                             time.Time
 	Price                                                          uint64 // of taking it back
+	Untold                                                         *untold
+}
+
+// untold is what others were to be told and could not, as it was said.
+type untold struct {
+	taxii.Judgement
+	Price uint64
 }
 
 // regardModel is the part of an object's page about what is held of it.
@@ -110,6 +139,9 @@ func (c *Console) givenOf(j taxii.Judged) given {
 	}
 	if j.OpinionID != "" {
 		g.Price = c.Rooms.Feedback.Price()
+		if j.Status == "" {
+			g.Untold = &untold{taxii.Judgement{Object: j.Object, Member: j.Member, Opinion: j.Opinion, Reason: j.Reason, Text: j.Text, To: j.To}, g.Price}
+		}
 	}
 	if j.Status != "" {
 		g.Status = link("published", "id", j.Status)
@@ -161,7 +193,8 @@ func (c *Console) regard(v *visit, id, member, collection string) *regardModel {
 
 type feedbackModel struct {
 	Inbox     []inboxGroup
-	Open      int
+	Waits     string // how many for an answer
+	One       bool   // … one
 	All       bool
 	Object    string // of this alone
 	More      string // the next page
@@ -177,6 +210,7 @@ type inboxGroup struct {
 	Voices                       []voice
 	Open                         bool
 	Places                       int    // where its next version would be published; 0: nowhere
+	Revoked                      bool   // … it is revoked elsewhere
 	Price                        uint64 // of that
 }
 
@@ -193,7 +227,8 @@ func (c *Console) getFeedback(v *visit) error {
 	if err != nil {
 		return err
 	}
-	model := feedbackModel{Open: box.Open, All: q.All, Object: q.Object}
+	waits := Waiting{box.Open, box.OpenMore, true}
+	model := feedbackModel{Waits: waits.String(), One: box.Open == 1 && !box.OpenMore, All: q.All, Object: q.Object}
 	if box.Next != "" {
 		model.More = link("feedback", "all", v.query("all"), "object", q.Object, "next", box.Next)
 	}
@@ -233,7 +268,7 @@ func (c *Console) grouped(v *visit, items []taxii.InboxItem) (groups []inboxGrou
 				if err != nil && !errors.Is(err, taxii.ErrNotFound) { // it was withdrawn
 					return nil, err
 				}
-				g.Places, g.Price = is.Places, uint64(is.Places)*c.Rooms.Feedback.Price()
+				g.Places, g.Revoked, g.Price = is.Places, is.Revoked, uint64(is.Places)*c.Rooms.Feedback.Price()
 			}
 			groups = append(groups, g)
 		}
@@ -330,12 +365,15 @@ func (c *Console) waitsInWords(v *visit) (words string, err error) {
 	if c.Rooms.Feedback == nil || !v.may(taxii.RolePublisher) {
 		return "", nil
 	}
-	n, known, err := c.Rooms.Feedback.Open(v.r.Context(), v.by())
+	waits, err := c.Rooms.Feedback.Open(v.r.Context(), v.by())
+	text := waits.String()
 	switch {
-	case err != nil || known && n == 0:
+	case err != nil || waits == Waiting{Known: true}:
 		return "", err
-	case !known:
+	case text == "":
 		return "Members say much of what we shared.", nil
+	case waits.N == 1 && !waits.More:
+		return "1 opinion of an object that we shared waits for an answer.", nil
 	}
-	return fmt.Sprintf("%s of objects that we shared %s for an answer.", countOf(n, "opinion", "opinions"), map[bool]string{true: "waits", false: "wait"}[n == 1]), nil
+	return strings.ToUpper(text[:1]) + text[1:] + " opinions of objects that we shared wait for an answer.", nil
 }

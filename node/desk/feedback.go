@@ -40,14 +40,14 @@ func (f feedback) Inbox(ctx context.Context, by console.By, q taxii.InboxQuery) 
 const countsFor = 200 * time.Millisecond
 
 // Open counts what waits for an answer.
-func (f feedback) Open(ctx context.Context, by console.By) (n int, known bool, err error) {
+func (f feedback) Open(ctx context.Context, by console.By) (console.Waiting, error) {
 	short, cancel := context.WithTimeout(ctx, countsFor)
 	defer cancel()
 	box, err := f.room().Inbox(short, by.Principal, taxii.InboxQuery{Limit: 1})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return 0, false, nil
+		return console.Waiting{}, nil
 	}
-	return box.Open, err == nil, err
+	return console.Waiting{N: box.Open, More: box.OpenMore, Known: err == nil}, err
 }
 
 // Give says something of an object. Only for a record that must be on the chain before it is waited longer.

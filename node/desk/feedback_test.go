@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/console"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -30,16 +31,16 @@ func (mouth) Inbox(ctx context.Context, who taxii.Principal, _ taxii.InboxQuery)
 	if who.User == "" {
 		<-ctx.Done()
 	}
-	return taxii.Inbox{Open: 3}, ctx.Err()
+	return taxii.Inbox{Open: 3, OpenMore: true}, ctx.Err()
 }
 
 func TestAPageWaitsForNoInbox(t *testing.T) {
 	f := feedback{newWorld(t).Desk}
-	if n, known, err := f.Open(t.Context(), anna); n != 3 || !known || err != nil {
-		t.Errorf("3 that are open are %d, %t, %v", n, known, err)
+	if is, err := f.Open(t.Context(), anna); is != (console.Waiting{N: 3, More: true, Known: true}) || err != nil {
+		t.Errorf("3 and more that are open are %+v, %v", is, err)
 	}
-	if n, known, err := f.Open(t.Context(), somebody("", taxii.RolePublisher)); n != 0 || known || err != nil {
-		t.Errorf("what takes for ever is %d, %t, %v", n, known, err)
+	if is, err := f.Open(t.Context(), somebody("", taxii.RolePublisher)); is != (console.Waiting{}) || err != nil {
+		t.Errorf("what takes for ever is %+v, %v", is, err)
 	}
 	if _, err := f.Next(t.Context(), somebody("rita", taxii.RoleReader), "x"); !errors.Is(err, taxii.ErrForbidden) {
 		t.Errorf("a reader's draft is answered with %v", err)

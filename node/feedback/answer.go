@@ -28,7 +28,7 @@ func (r *Room) Respond(ctx context.Context, who taxii.Principal, a taxii.Respons
 	}
 	switch a.Answer {
 	case taxii.AnswerRevoke:
-		next, err := successor(places[0].entry, true)
+		next, places, err := revocation(places)
 		if err != nil {
 			return taxii.Responded{}, err
 		}
@@ -110,7 +110,7 @@ func (r *Room) publish(ctx context.Context, who taxii.Principal, places []publis
 
 // keep notes that an object stays as it is, whatever members have said of it so far.
 func (r *Room) keep(who taxii.Principal, a taxii.Response) (taxii.Responded, error) {
-	list, err := r.heardOf(a.Object)
+	list, _, err := r.heardOf(a.Object)
 	if err != nil {
 		return taxii.Responded{}, err
 	}
@@ -125,6 +125,27 @@ func (r *Room) keep(who taxii.Principal, a taxii.Response) (taxii.Responded, err
 	}
 	return taxii.Responded{Object: a.Object, State: taxii.InboxKept}, nil
 }
+
+// revocation is the version that revokes an object, and where it is still to be published: where it is revoked in one
+// collection, others get that very version, as what is revoked has no later one (STIX 2.1, section 3.6).
+func revocation(places []published) (next json.RawMessage, to []published, err error) {
+	first := places[0].entry
+	if !isRevoked(first.Object) {
+		next, err = successor(first, true)
+		return next, places, err
+	}
+	for _, p := range places {
+		if !isRevoked(p.entry.Object) {
+			to = append(to, p)
+		}
+	}
+	if to == nil {
+		return nil, nil, errRevoked
+	}
+	return first.Object, to, nil
+}
+
+var errRevoked = &taxii.InvalidError{Reason: "it is revoked already"}
 
 // successor is the next version of an object: as it is but for "modified" and, if it is to be, "revoked". What has no
 // versions has none.
@@ -141,7 +162,7 @@ func successor(e *view.Entry, revoked bool) (json.RawMessage, error) {
 		return nil, fmt.Errorf("reading object %s: %w", e.ID, err)
 	}
 	if string(members["revoked"]) == "true" { // what is revoked has no later version (STIX 2.1, section 3.6)
-		return nil, &taxii.InvalidError{Reason: "it is revoked already"}
+		return nil, errRevoked
 	}
 	members["modified"], _ = json.Marshal(stix.FormatTimestamp(later(e.Instant)))
 	if revoked {

@@ -1,6 +1,7 @@
 package feedback
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,6 +248,61 @@ func TestTheInboxTellsWhatWasDone(t *testing.T) {
 	}
 }
 
+func TestAnObjectIsAnsweredForOnceItIsSoWhereverItIs(t *testing.T) {
+	w := newWorld(t)
+	us := w.HostileWorld.State.Self
+	w.EnterBy(us, indicator(1, worldtest.FirstTime, ""))
+	w.enterIn(w.Own, us, indicator(1, worldtest.FirstTime, ""))
+	w.says(w.Mallory, indicatorID(1), taxii.Disagree)
+	revoked := indicator(1, worldtest.SecondTime, `"revoked":true,`)
+	w.EnterBy(us, revoked)
+	if box := w.inbox(publisher, taxii.InboxQuery{}); box.Open != 1 || len(box.Items) != 1 {
+		t.Errorf("revoked in one of two collections it is answered: %+v", box)
+	}
+	about, err := w.Regard(t.Context(), publisher, indicatorID(1), w.HostileWorld.State.Name(w.HostileWorld.State.Own()))
+	if err != nil || about.Places != 1 || !about.Revoked {
+		t.Errorf("%+v, %v", about, err)
+	}
+	_, err = w.Respond(t.Context(), publisher, taxii.Response{Object: indicatorID(1), Answer: taxii.AnswerRevoke})
+	nodetest.Must(t, err)
+	if len(w.author.sent) != 1 || w.author.into[0] != w.Own || w.author.sent[0]["modified"] != worldtest.SecondTime || w.author.sent[0]["revoked"] != true {
+		t.Errorf("published is %v in %v", w.author.sent, w.author.into)
+	}
+	if box := w.inbox(publisher, taxii.InboxQuery{All: true}); box.Open != 0 || box.Items[0].State != taxii.InboxRevoked {
+		t.Errorf("revoked everywhere it is %+v", box)
+	}
+	if _, err = w.Respond(t.Context(), publisher, taxii.Response{Object: indicatorID(1), Answer: taxii.AnswerRevoke}); !errors.Is(err, errRevoked) {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+func TestOfAFullInboxAThousandAreCounted(t *testing.T) {
+	w := newWorld(t)
+	w.disputes(w.Mallory, MostOpen)
+	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != MostOpen || box.OpenMore {
+		t.Errorf("%d are %d, more: %t", MostOpen, box.Open, box.OpenMore)
+	}
+	w.says(w.Founder, indicatorID(1), taxii.Disagree)
+	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != MostOpen || !box.OpenMore || box.Items[0].Member != "founder" {
+		t.Errorf("one more is %d, more: %t", box.Open, box.OpenMore)
+	}
+}
+
+func TestWhatWasAnsweredIsLookedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.disputes(w.Mallory, 10)
+	for i := range 9 {
+		_, err := w.Respond(t.Context(), publisher, taxii.Response{Object: indicatorID(i), Answer: taxii.AnswerKeep})
+		nodetest.Must(t, err)
+	}
+	for _, want := range []int{9, 0} { // voices that are looked at in vain
+		l := w.look(publisher, "", false)
+		if n, more, err := l.open(t.Context()); n != 1 || more || err != nil || l.idle != want {
+			t.Errorf("%d, %t wait, %v; %d were looked at in vain, not %d", n, more, err, l.idle, want)
+		}
+	}
+}
+
 func TestWhatCantBeAnsweredSaysWhy(t *testing.T) {
 	w := newWorld(t)
 	w.EnterBy(w.HostileWorld.State.Self, indicator(1, worldtest.SecondTime, ""))
@@ -301,11 +357,23 @@ func TestWhatIsSaidOfOursIsToldAndNothingElse(t *testing.T) {
 func TestFollowingOpinionsIsReadingThemAnew(t *testing.T) {
 	w := newWorld(t, func(q *config.Quality) { q.DisputedBy = 1 })
 	var assets []uint64
+	times := 0
 	rapid.Check(t, func(r *rapid.T) {
 		for range rapid.IntRange(1, 6).Draw(r, "steps") {
 			member := rapid.SampledFrom([]*nodetest.Org{w.Founder, w.Mallory}).Draw(r, "member")
 			object := indicatorID(rapid.IntRange(1, 4).Draw(r, "object"))
-			switch rapid.IntRange(0, 3).Draw(r, "step") {
+			switch rapid.IntRange(0, 6).Draw(r, "step") {
+			case 6:
+				times++
+				asset := w.EnterBy(w.HostileWorld.State.Self, indicator(rapid.IntRange(1, 4).Draw(r, "own"), time.Unix(1_800_000_000+int64(times), 0).UTC().Format("2006-01-02T15:04:05.000Z"), ""))
+				assets = append(assets, asset)
+			case 5:
+				_, err := w.Respond(t.Context(), publisher, taxii.Response{Object: object, Answer: taxii.AnswerKeep})
+				if err != nil && !errors.Is(err, taxii.ErrNotFound) {
+					r.Fatal(err)
+				}
+			case 4:
+				pages(r, w.Room, taxii.InboxQuery{}) // which notes what was answered
 			case 0:
 				if len(assets) > 0 {
 					i := rapid.IntRange(0, len(assets)-1).Draw(r, "asset")
@@ -328,10 +396,32 @@ func TestFollowingOpinionsIsReadingThemAnew(t *testing.T) {
 		w.Room.mu.Unlock()
 		anew := &Room{View: w.View, Index: w.Index, State: w.HostileWorld.State, Outbox: w.Outbox}
 		nodetest.Must(t, anew.follow())
+		for _, q := range []taxii.InboxQuery{{}, {All: true}, {Object: indicatorID(1)}, {Object: indicatorID(2), All: true}} {
+			if got, want := pages(r, w.Room, q), pages(r, anew, q); got != want {
+				r.Fatalf("%+v: the inbox is %s, anew it is %s", q, got, want)
+			}
+		}
 		if got := fmt.Sprint(anew.disputed(1)); got != followed {
 			r.Fatalf("followed: %s, anew: %s", followed, got)
 		}
 	})
+}
+
+// pages reads the inbox to its end, by pages of different sizes, and holds that each is what there is of it.
+func pages(t *rapid.T, r *Room, q taxii.InboxQuery) string {
+	var list []string
+	for q.Limit = rapid.IntRange(1, 3).Draw(t, "limit"); ; {
+		box, err := r.Inbox(context.Background(), publisher, q)
+		if err != nil || len(box.Items) > q.Limit {
+			t.Fatal(box, err)
+		}
+		for _, i := range box.Items {
+			list = append(list, fmt.Sprint(i.At.UnixMicro(), i.Object, i.Member, i.Opinion, i.State))
+		}
+		if q.Cursor = box.Next; q.Cursor == "" {
+			return fmt.Sprint(box.Open, box.OpenMore, list)
+		}
+	}
 }
 
 func FuzzAnOpinionIsReadWithinBounds(f *testing.F) {

@@ -20,6 +20,9 @@ const (
 	inboxPage    = 50
 	maxInboxPage = 100
 	shownValues  = 20
+	// MostOpen is how many that wait for an answer are counted.
+	MostOpen = 1000
+	mostIdle = 2000 // that wait for none and are looked at for one page
 )
 
 // keepPrefix begins the names under which it is kept that an object stays as it is, though a member disputes it.
@@ -33,42 +36,14 @@ type keeping struct {
 	At      time.Time `json:"at"`
 }
 
-// heard is what a member says of an object of ours.
+// heard is what a member says of an object.
 type heard struct {
 	object, member string
 	voice
 }
 
-// heardOf lists what is said of objects of ours, the newest first.
-func (r *Room) heardOf(object string) ([]heard, error) {
-	return r.heard(func(id string) bool { return r.voices.ours[id] && (object == "" || id == object) })
-}
-
-// heard lists what is said of objects, the newest first. The mutex is held while it asks which.
-func (r *Room) heard(wanted func(object string) bool) (list []heard, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.follow(); err != nil {
-		return nil, err
-	}
-	for id, said := range r.voices.of {
-		if !wanted(id) {
-			continue
-		}
-		for member, v := range said {
-			if v.word != "" {
-				list = append(list, heard{id, member, v})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b heard) int {
-		return cmp.Or(cmp.Compare(b.date, a.date), strings.Compare(a.object, b.object))
-	})
-	return list, nil
-}
-
 // Inbox lists what others say of this organisation's objects: the last word of each member about each. What agrees is
-// nothing that waits for an answer.
+// nothing that waits for an answer. A page looks at so many that wait for none; the next goes on after them.
 func (r *Room) Inbox(ctx context.Context, who taxii.Principal, q taxii.InboxQuery) (box taxii.Inbox, err error) {
 	if who.Role < taxii.RoleReader {
 		return box, taxii.ErrForbidden
@@ -78,59 +53,128 @@ func (r *Room) Inbox(ctx context.Context, who taxii.Principal, q taxii.InboxQuer
 		return box, err
 	}
 	limit := cmp.Or(min(max(q.Limit, 0), maxInboxPage), inboxPage)
-	list, err := r.heardOf(q.Object)
+	l := r.look(who, q.Object, q.All)
+	var last place
+	err = l.each(ctx, after, func(h heard, a answer) (on bool, err error) {
+		if len(box.Items) == limit {
+			box.Next = last.String()
+			return false, nil
+		}
+		last = place{h.date, h.object}
+		is := q.All || a.waits(h)
+		var item taxii.InboxItem
+		if is {
+			item, is, err = r.item(who, h)
+		}
+		if on = is || l.goesOn(); !on {
+			box.Next = last.String()
+		}
+		if is {
+			item.State, item.AnsweredBy, item.Answer = a.state, a.By, a.Why
+			box.Items = append(box.Items, item)
+		}
+		return on, err
+	})
+	if err == nil {
+		box.Open, box.OpenMore, err = r.look(who, q.Object, false).open(ctx)
+	}
 	if err != nil {
-		return box, fmt.Errorf("reading the inbox: %w", err)
-	}
-	for _, h := range list {
-		if err := ctx.Err(); err != nil {
-			return box, err
-		}
-		state, by, err := r.stateOf(h)
-		if err != nil {
-			return box, fmt.Errorf("reading the inbox: %w", err)
-		}
-		open := state == taxii.InboxOpen && disagrees(h.word)
-		if !open && !q.All || !after.before(h) || len(box.Items) > limit {
-			if open {
-				box.Open += r.visible(who, h)
-			}
-			continue
-		}
-		item, is, err := r.item(who, h)
-		if err != nil {
-			return box, fmt.Errorf("reading the inbox: %w", err)
-		}
-		if !is {
-			continue
-		}
-		if open {
-			box.Open++
-		}
-		item.State, item.AnsweredBy, item.Answer = state, by.By, by.Why
-		box.Items = append(box.Items, item)
-	}
-	if len(box.Items) > limit {
-		last := box.Items[limit-1]
-		box.Items = box.Items[:limit]
-		box.Next = strconv.FormatInt(last.At.UnixMicro(), 10) + "/" + last.Object
+		return taxii.Inbox{}, fmt.Errorf("reading the inbox: %w", err)
 	}
 	return box, nil
 }
 
-// visible is 1 if somebody may read an opinion, else 0.
-func (r *Room) visible(who taxii.Principal, h heard) int {
-	e, err := r.headAt(h.date)
-	if err != nil || e == nil || !who.Limits.MayRead(e.Collection) {
-		return 0
-	}
-	return 1
+// answer is what was done about what a member says.
+type answer struct {
+	state string
+	keeping
 }
 
-// Open tells how much waits for an answer, of what somebody may read.
-func (r *Room) Open(ctx context.Context, who taxii.Principal) (int, error) {
-	box, err := r.Inbox(ctx, who, taxii.InboxQuery{Limit: 1})
-	return box.Open, err
+// waits reports whether what a member says waits for an answer.
+func (a answer) waits(h heard) bool { return a.state == taxii.InboxOpen && disagrees(h.word) }
+
+// look is one look into the inbox, of one object or of all.
+type look struct {
+	*Room
+	who    taxii.Principal
+	object string
+	all    bool // also at what is known to be answered
+	idle   int  // voices that were looked at in vain
+}
+
+func (r *Room) look(who taxii.Principal, object string, all bool) *look {
+	return &look{Room: r, who: who, object: object, all: all}
+}
+
+// goesOn counts what is looked at in vain, and says whether that is enough.
+func (l *look) goesOn() bool {
+	l.idle++
+	return l.idle < mostIdle
+}
+
+// each visits what is said after a place of the inbox, the newest first.
+func (l *look) each(ctx context.Context, after place, visit func(heard, answer) (bool, error)) error {
+	for more := true; more; {
+		list, rest, removed, err := l.some(after)
+		if err != nil {
+			return err
+		}
+		more = rest
+		for _, h := range list {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			after = place{h.date, h.object}
+			state, k, err := l.stateOf(h)
+			if err != nil {
+				return err
+			}
+			if state != taxii.InboxOpen && disagrees(h.word) {
+				l.settle(after, removed)
+			}
+			if on, err := visit(h, answer{state, k}); err != nil || !on {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// some gives what is said after a place.
+func (l *look) some(after place) (list []heard, more bool, removed int64, err error) {
+	if l.object == "" {
+		return l.upcoming(after, l.all, voicePage)
+	}
+	list, ours, err := l.heardOf(l.object)
+	if err != nil || !ours {
+		return nil, false, 0, err
+	}
+	return slices.DeleteFunc(list, func(h heard) bool { return !after.before(place{h.date, h.object}) }), false, 0, nil
+}
+
+// open counts what waits for an answer, of what somebody may read: up to so many, and whether there may be more.
+func (l *look) open(ctx context.Context) (n int, more bool, err error) {
+	err = l.each(ctx, place{}, func(h heard, a answer) (bool, error) {
+		if !a.waits(h) || !l.visible(l.who, h) {
+			more = !l.goesOn()
+			return !more, nil
+		}
+		n++
+		return n <= MostOpen, nil
+	})
+	if n > MostOpen {
+		n, more = MostOpen, true
+	}
+	return n, more, err
+}
+
+// visible reports whether somebody may read an opinion.
+func (r *Room) visible(who taxii.Principal, h heard) bool {
+	if who.Limits.Read == nil {
+		return true
+	}
+	e, err := r.headAt(h.date)
+	return err == nil && e != nil && who.Limits.MayRead(e.Collection)
 }
 
 // place is where a page ends.
@@ -152,9 +196,12 @@ func cursorOf(text string) (p place, err error) {
 }
 
 // before reports whether something comes after the place, in the order of the inbox.
-func (p place) before(h heard) bool {
-	return p.date == 0 || h.date < p.date || h.date == p.date && h.object > p.object
+func (p place) before(of place) bool {
+	return p.date == 0 || of.date < p.date || of.date == p.date && of.object > p.object
 }
+
+// String is the cursor of what comes after it.
+func (p place) String() string { return strconv.FormatInt(p.date, 10) + "/" + p.object }
 
 // item describes what a member says, if somebody may read it and it is still there.
 func (r *Room) item(who taxii.Principal, h heard) (item taxii.InboxItem, is bool, err error) {
@@ -205,12 +252,10 @@ func (r *Room) stateOf(h heard) (state string, k keeping, err error) {
 	case own == nil: // it was withdrawn
 		return taxii.InboxRevoked, k, nil
 	}
-	o, _ := observable.ReadProperties(own.Object)
-	switch {
-	case string(o["revoked"]) == "true":
-		return taxii.InboxRevoked, k, nil
-	case !own.Position.Before(h.at):
-		return taxii.InboxCorrected, k, nil
+	if state = h.answeredBy(own); state != "" {
+		if elsewhere, err := r.waitsElsewhere(h); err != nil || !elsewhere {
+			return state, k, err
+		}
 	}
 	data, err := r.Outbox.Memo(keepPrefix + h.object + "/" + h.member)
 	if err != nil || data == nil {
@@ -223,6 +268,36 @@ func (r *Room) stateOf(h heard) (state string, k keeping, err error) {
 		return taxii.InboxOpen, keeping{}, nil
 	}
 	return taxii.InboxKept, k, nil
+}
+
+// answeredBy tells how a version of the object answers: "" if it does not.
+func (h heard) answeredBy(own *view.Entry) string {
+	switch {
+	case isRevoked(own.Object):
+		return taxii.InboxRevoked
+	case !own.Position.Before(h.at):
+		return taxii.InboxCorrected
+	}
+	return ""
+}
+
+func isRevoked(object []byte) bool {
+	o, _ := observable.ReadProperties(object)
+	return string(o["revoked"]) == "true"
+}
+
+// waitsElsewhere reports whether an object that was answered for is as it was in a collection where that can be changed.
+func (r *Room) waitsElsewhere(h heard) (bool, error) {
+	for _, c := range r.State.Collections() {
+		if !c.MayPublish(r.State.Self) {
+			continue
+		}
+		e, err := r.entry(r.State.Own(), c.ID, h.object)
+		if err != nil || e != nil && h.answeredBy(e) == "" {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // About tells what an object that came into the view says of this organisation's objects.

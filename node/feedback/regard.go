@@ -26,7 +26,10 @@ func (r *Room) Regard(ctx context.Context, who taxii.Principal, object, member s
 		case err != nil:
 			return about, err
 		case who.Role >= taxii.RolePublisher:
-			about.Places = len(places)
+			if about.Places = len(places); isRevoked(places[0].entry.Object) {
+				_, rest, _ := revocation(places)
+				about.Revoked, about.Places = true, len(rest)
+			}
 		}
 	} else {
 		e, err := r.meant(who, taxii.Judgement{Object: object, Member: member})
@@ -70,7 +73,7 @@ func (r *Room) ways(who taxii.Principal, e *view.Entry) (to []string, err error)
 
 // others lists what other members say of an object, of what somebody may read.
 func (r *Room) others(ctx context.Context, who taxii.Principal, object string, own bool) (list []taxii.InboxItem, err error) {
-	said, err := r.heard(func(id string) bool { return id == object })
+	said, _, err := r.heardOf(object)
 	if err != nil {
 		return nil, fmt.Errorf("reading what is said of %.80q: %w", object, err)
 	}

@@ -29,15 +29,18 @@ type voice struct {
 // voices is the last word of each member about each object. It is read from the opinions in the view and goes on with
 // what is new; as what leaves the view may let an earlier word count again, it is read anew then.
 type voices struct {
-	upTo    int64                       // date_added up to which opinions are in it
-	removed int64                       // … and removals
-	of      map[string]map[string]voice // by object, and by member's first account
-	count   map[string]int              // of a member
-	ours    map[string]bool             // objects that this organisation has published
-	stale   bool                        // something may count that does not any more
-	read    time.Time                   // when it was read anew
-	took    time.Duration               // … how long that was
-	turn    int                         // counts changes
+	upTo     int64                       // date_added up to which opinions are in it
+	removed  int64                       // … and removals
+	of       map[string]map[string]voice // by object, and by member's first account
+	count    map[string]int              // of a member
+	ours     map[string]bool             // objects that this organisation has published
+	all      order                       // … what is said of these
+	open     order                       // … of it what disputes them, and is not known to be answered
+	answered map[place]bool              // … and what is
+	stale    bool                        // something may count that does not any more
+	read     time.Time                   // when it was read anew
+	took     time.Duration               // … how long that was
+	turn     int                         // counts changes
 }
 
 // follow brings the voices up to date. The caller holds the mutex.
@@ -49,13 +52,19 @@ func (r *Room) follow() error {
 	// To read anew is work that a member could cause by taking opinions back, one by one.
 	if idle := time.Since(v.read); v.of == nil || v.stale && idle > 20*v.took || idle > readAnewFrom && v.upTo > v.read.UnixMicro() {
 		began := time.Now()
-		before := v.of
-		*v = voices{removed: v.removed, turn: v.turn, of: map[string]map[string]voice{}, count: map[string]int{}, ours: map[string]bool{}}
+		before, answered := v.of, v.answered
+		*v = voices{removed: v.removed, turn: v.turn, of: map[string]map[string]voice{}, count: map[string]int{}, ours: map[string]bool{}, answered: map[place]bool{}}
 		if err := r.hear(v); err != nil {
 			v.of = nil
 			return err
 		}
 		v.read, v.took = time.Now(), time.Since(began)
+		for _, s := range v.open.list {
+			if answered[s.place] {
+				v.answered[s.place] = true
+			}
+		}
+		v.open.list = slices.DeleteFunc(v.open.list, func(s spoken) bool { return !v.waits(s) })
 		if !maps.EqualFunc(before, v.of, func(a, b map[string]voice) bool { return maps.Equal(a, b) }) {
 			v.turn++
 		}
@@ -73,6 +82,7 @@ func (r *Room) noticeRemovals(v *voices) error {
 		}
 		for _, one := range left {
 			v.stale, v.removed = v.stale || one.Type == "opinion", one.Date
+			v.reopen(one.ID)
 		}
 		if !more {
 			return nil
@@ -101,7 +111,7 @@ func (r *Room) hear(v *voices) error {
 				continue
 			}
 			v.stale = v.stale || s.again && !s.revoked // an earlier version may have been about other objects, too
-			for _, object := range s.objects {
+			for _, object := range lastFirst(s.objects) {
 				if err := r.listen(v, e, s, object); err != nil {
 					return err
 				}
@@ -136,6 +146,7 @@ func (r *Room) listen(v *voices, e *view.Entry, s said, object string) error {
 		word = ""
 	}
 	v.of[object][member] = voice{word, e.DateAdded, e.Position}
+	v.arrange(spoken{place{e.DateAdded, object}, member}, before.word)
 	v.turn++
 	return nil
 }

@@ -67,7 +67,7 @@ func (a *writer) Publish(_ context.Context, _ taxii.Principal, into consortium.C
 			return status, err
 		}
 		a.sent, a.into = append(a.sent, o), append(a.into, into.ID)
-		a.w.EnterBy(a.w.State.Self, string(raw))
+		a.w.enterIn(into.ID, a.w.State.Self, string(raw))
 		status.Successes = append(status.Successes, taxii.StatusDetail{ID: fmt.Sprint(o["id"]), Version: fmt.Sprint(o["modified"])})
 	}
 	status.ID = uuid.NewString()
@@ -82,7 +82,7 @@ type world struct {
 	n      int
 }
 
-func newWorld(t *testing.T, change ...func(*config.Quality)) *world {
+func newWorld(t testing.TB, change ...func(*config.Quality)) *world {
 	t.Helper()
 	w := &world{HostileWorld: worldtest.NewHostileWorld(t)}
 	w.author = &writer{w: w}
@@ -109,7 +109,7 @@ func (w *world) says(member *nodetest.Org, object, word string, more ...string) 
 }
 
 func (w *world) opinion(id, modified, object, word string, more ...string) string {
-	return fmt.Sprintf(`{"type":"opinion","spec_version":"2.1","id":%q,"created":"2026-03-01T00:00:00.000Z","modified":%q,%s"opinion":%q,"object_refs":[%q],"explanation":"no\u0000\u202eharm","labels":["reason:shared"]}`,
+	return fmt.Sprintf(`{"type":"opinion","spec_version":"2.1","id":%q,"created":"2026-03-01T00:00:00.000Z","modified":%q,%s"opinion":%q,"object_refs":["%s"],"explanation":"no\u0000\u202eharm","labels":["reason:shared"]}`,
 		id, modified, strings.Join(more, ""), word, object)
 }
 
@@ -118,6 +118,26 @@ func (w *world) give(who taxii.Principal, g taxii.Judgement) taxii.Judged {
 	judged, err := w.Give(w.T.Context(), who, g)
 	nodetest.Must(w.T, err)
 	return judged
+}
+
+// enterIn brings an object into a collection.
+func (w *world) enterIn(collection, account, object string) {
+	before := w.Collection
+	w.Collection = collection
+	w.EnterBy(account, object)
+	w.Collection = before
+}
+
+// disputes has a member dispute so many objects of ours.
+func (w *world) disputes(member *nodetest.Org, n int) {
+	for first := 0; first < n; first += maxRefs {
+		var ids []string
+		for i := first; i < min(first+maxRefs, n); i++ {
+			w.EnterBy(w.HostileWorld.State.Self, indicator(i, worldtest.FirstTime, ""))
+			ids = append(ids, indicatorID(i))
+		}
+		w.says(member, strings.Join(ids, `","`), taxii.Disagree)
+	}
 }
 
 // leaves tells whether lists leave out a value, and an indicator in a version.
@@ -150,6 +170,6 @@ func mustEntry(t *testing.T, w *world, n int) *view.Entry {
 // withdraw takes an opinion of any member back.
 func (w *world) withdraw(asset uint64) {
 	w.T.Helper()
-	_, _, err := w.View.Withdraw(view.Recall{Asset: asset, Senders: []string{w.Founder.Address(), w.Mallory.Address()}, At: consortium.Position{Round: math.MaxUint64}})
+	_, _, err := w.View.Withdraw(view.Recall{Asset: asset, Senders: []string{w.Founder.Address(), w.Mallory.Address(), w.HostileWorld.State.Self}, At: consortium.Position{Round: math.MaxUint64}})
 	nodetest.Must(w.T, err)
 }

@@ -65,12 +65,12 @@ type HostileWorld struct {
 	Own              string                    // a collection of self's that nobody else reads; sorted last
 }
 
-func NewHostileWorld(t *testing.T) *HostileWorld { return newHostileWorld(t, NewWorld) }
+func NewHostileWorld(t testing.TB) *HostileWorld { return newHostileWorld(t, NewWorld) }
 
 // NewStoredHostileWorld is one for a node whose repository is in a folder.
 func NewStoredHostileWorld(t *testing.T) *HostileWorld { return newHostileWorld(t, NewStoredWorld) }
 
-func newHostileWorld(t *testing.T, newWorld func(testing.TB, *nodetest.Org) *World) *HostileWorld {
+func newHostileWorld(t testing.TB, newWorld func(testing.TB, *nodetest.Org) *World) *HostileWorld {
 	self, founder, mallory := nodetest.NewOrg(t, "self"), nodetest.NewOrg(t, "founder"), nodetest.NewOrg(t, "mallory")
 	h := &HostileWorld{World: newWorld(t, self), Founder: founder, Mallory: mallory, Keys: map[string]*seal.EpochKey{}, Own: "ffffffff" + uuid.NewString()[8:]}
 	events := h.Found(founder, self, mallory)
