@@ -286,7 +286,8 @@ func isRevoked(object []byte) bool {
 	return string(o["revoked"]) == "true"
 }
 
-// waitsElsewhere reports whether an object that was answered for is as it was in a collection where that can be changed.
+// waitsElsewhere reports whether an object that was answered for is as it was in a collection where that can be
+// changed.
 func (r *Room) waitsElsewhere(h heard) (bool, error) {
 	for _, c := range r.State.Collections() {
 		if !c.MayPublish(r.State.Self) {
