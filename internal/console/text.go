@@ -131,8 +131,7 @@ func defang(value string) string {
 		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 			host, path = rest[:i], rest[i:]
 		}
-		scheme = strings.NewReplacer("tt", "xx", "TT", "XX").Replace(scheme)
-		return scheme + "://" + defangHost(host) + path
+		return defangScheme(scheme) + "://" + defangHost(host) + path
 	}
 	if user, host, found := strings.Cut(value, "@"); found && user != "" && looksLikeHost(host) {
 		return user + "[@]" + defangHost(host)
@@ -154,6 +153,14 @@ func isScheme(scheme string) bool {
 		return true
 	}
 	return false
+}
+
+// defangScheme writes hxxp, hxxps and fxp, however the letters were written.
+func defangScheme(scheme string) string {
+	if strings.EqualFold(scheme, "ftp") {
+		return scheme[:1] + "x" + scheme[2:]
+	}
+	return scheme[:1] + "xx" + scheme[3:]
 }
 
 // defangHost puts brackets around the last separator: that is enough, and the value can be read still.

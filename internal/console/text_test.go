@@ -85,7 +85,10 @@ func TestValuesAreDefanged(t *testing.T) {
 		"müller.example":                    "müller[.]example",
 		"http://evil.example/a.b?c=d.e":     "hxxp://evil[.]example/a.b?c=d.e",
 		"https://203.0.113.7:8080":          "hxxps://203.0.113[.]7:8080",
-		"ftp://evil.example/x":              "ftp://evil[.]example/x",
+		"ftp://evil.example/x":              "fxp://evil[.]example/x",
+		"hTtP://evil.example":               "hxxP://evil[.]example",
+		"HTTPS://evil//x":                   "HxxPS://evil//x",
+		"FtP://evil.example":                "FxP://evil[.]example",
 		"https://[2001:db8::7]/":            "hxxps://[2001:db8::7]/",
 		"mallory@evil.example":              "mallory[@]evil[.]example",
 		"LockBit 3.0":                       "LockBit 3.0",
@@ -140,6 +143,7 @@ func TestNoCellIsAFormula(t *testing.T) {
 func FuzzShownTextIsVisible(f *testing.F) {
 	f.Add("invoice\u202Efdp.exe")
 	f.Add("http://evil.example/\xff")
+	f.Add("hTtp://evi//evil.exa")
 	f.Fuzz(func(t *testing.T, in string) {
 		for _, got := range []string{visible(in), name(in), long(visible(in)).Text} {
 			if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return r != '\n' && r != '\t' && hidden(r) }) {
