@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 
 // The scripts in testdata/script are what a user types and sees, each on a development chain of its own.
 func TestScripts(t *testing.T) {
+	programs := plainProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -51,7 +53,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ALGOD", chain.AlgodURL())
 			e.Setenv("TOKEN", chain.Token())
 			e.Setenv("INDEXER", chain.IndexerURL())
-			e.Setenv("GORACE", "atexit_sleep_ms=0") // or each command would sleep for a second when it looks for data races
+			e.Setenv("PATH", programs+e.Getenv("PATH"))
 			e.Values[chainKey{}] = chain
 			return nil
 		},
@@ -66,6 +68,24 @@ func TestScripts(t *testing.T) {
 			"stop":      stop,
 		},
 	})
+}
+
+// plainProgram is what comes before the PATH of the scripts: where these tests look for data races, the folder of a
+// program that does not. The scripts are hundreds of commands, each of which would take several times as long to begin;
+// "make race" looks for the races of daemons.
+func plainProgram(t *testing.T) string {
+	t.Helper()
+	info, _ := debug.ReadBuildInfo()
+	if !slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return ""
+	}
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build slnode: %v\n%s", err, out)
+	}
+	return dir + string(filepath.ListSeparator)
 }
 
 type chainKey struct{}

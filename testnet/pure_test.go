@@ -1,0 +1,49 @@
+package testnet
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// "make test" tests these packages without the race detector, which finds nothing where nothing runs beside others.
+func TestWhatIsTestedWithoutTheRaceDetectorStartsNoGoroutine(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("../Makefile")
+	must(t, err)
+	listed := regexp.MustCompile(`(?m)^PURE := \$\(addprefix \$\(MODULE\)/internal/,(.+)\)$`).FindSubmatch(makefile)
+	if listed == nil {
+		t.Fatal("the Makefile has no list of these packages")
+	}
+	for _, name := range strings.Fields(string(listed[1])) {
+		sources, err := filepath.Glob(filepath.Join("..", "internal", name, "*.go"))
+		must(t, err)
+		if len(sources) == 0 {
+			t.Errorf("there is no package internal/%s", name)
+		}
+		for _, source := range sources {
+			if strings.HasSuffix(source, "_test.go") {
+				continue
+			}
+			files := token.NewFileSet()
+			file, err := parser.ParseFile(files, source, nil, 0)
+			must(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt, *ast.ChanType:
+					t.Errorf("%s has a goroutine or a channel", files.Position(n.Pos()))
+				case *ast.ImportSpec:
+					if path := strings.Trim(n.Path.Value, `"`); path == "sync" || path == "sync/atomic" || strings.Contains(path, "errgroup") {
+						t.Errorf("%s imports %s", source, path)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
