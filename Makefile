@@ -1,5 +1,5 @@
 # make testnet         build, bring a consortium of three organisations up, show a bundle going round, stay up
-# make test            everything that can be tested here
+# make test            everything that can be tested here; go vet is for make lint
 # make race            the end-to-end tests with daemons that look for data races, which takes a quarter of an hour
 # make hostile         scenarios of a member that keeps to no rule, against real nodes; up to ten minutes
 # make walkthrough     README's "A consortium for real" as three Unix users, on a chain with rounds of 2.8 s; needs root, four minutes
@@ -24,10 +24,12 @@ RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 RACE_FLAG := -race -gcflags='golang.org/x/crypto/...=-race=false'
 endif
 
-# Packages without a goroutine: the race detector would find nothing in them, and take five times as long.
-# testnet/house_test.go holds that they have none.
+# What is tested without the race detector, which takes five times as long: packages without a goroutine, where it would
+# find nothing (testnet/pure_test.go holds that they have none), and those whose tests open stores by the hundred: races
+# of stores are looked for by the tests of everything that uses them.
 MODULE := github.com/serviceledger/slnode
 PURE := $(addprefix $(MODULE)/internal/,consortium evidence export microalgo observable onchain quality seal spelling splice spool stix wire)
+STORES := $(addprefix $(MODULE)/,repo repo/internal/kv)
 
 # The scenarios with a hostile member.
 HOSTILE := ^TestHostile
@@ -79,8 +81,8 @@ testnet: build
 	scripts/testnet.sh up
 
 test:
-	go test -timeout 40m $(PURE)
-	$(RACE) go test $(RACE_FLAG) -timeout 40m -skip '$(HOSTILE)' $(filter-out $(PURE),$(shell go list ./...))
+	go test -vet=off -timeout 40m $(PURE) $(STORES)
+	$(RACE) go test -vet=off $(RACE_FLAG) -timeout 40m -skip '$(HOSTILE)' $(filter-out $(PURE) $(STORES),$(shell go list ./...))
 	go -C scripts/release test ./...
 
 race:

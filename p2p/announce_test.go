@@ -441,7 +441,7 @@ func TestWhoDoesNotReadIsToldNothingAfterAWhile(t *testing.T) {
 		topic.backlog.mu.Lock()
 		defer topic.backlog.mu.Unlock()
 		most = max(most, topic.backlog.unsent[deaf.ID()])
-		return said > 20*maxUnsent
+		return said > 10*maxUnsent
 	})
 	if most < maxUnsent/2 || most > 6*maxUnsent { // until the next heartbeat it is told more
 		t.Errorf("of %d bytes that were said %d wait for who doesn't read", said, most)
