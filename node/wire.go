@@ -149,7 +149,7 @@ func (n *Node) wireTasks() error {
 	}
 	n.withdrawer = &withdraw.Withdrawer{
 		Outbox: outbox, Done: &outbox.Done, View: view, State: n.state, Records: records, Watcher: n.watcher, Consortium: n.consortium.ID, Peers: n.host,
-		Statuses: n.publisher, Register: &disclosure.Register{View: view, Outbox: n.repo.Outbox, State: n.state}, Problem: n.minter.Problem, Former: withdraw.Formers(n.ledger.Before(n.repo.Keys.Former)), Log: n.log,
+		Statuses: n.publisher, Register: &disclosure.Register{View: view, Outbox: n.repo.Outbox, State: n.state}, Problem: n.minter.Problem, Former: withdraw.Formers(n.ledger.Before(n.repo.Keys.Former)), Book: n.repo.Daybook, Log: n.log,
 	}
 	n.replacer = &withdraw.Replacer{Outbox: outbox, Done: &outbox.Done, End: n.withdrawer.End, Log: n.log}
 	n.releaser = &withdraw.Releaser{

@@ -80,7 +80,7 @@ var layers = map[string][]string{
 	"node/search":     {"internal/observable", "internal/stix", "internal/wire", "node/state", "repo/find", "repo/outbox", "repo/view", "taxii"},
 	"node/disclosure": {"internal/consortium", "internal/stix", "internal/wire", "node/problem", "node/state", "repo/outbox", "repo/view"},
 	"node/withdraw": {"internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog", "node/disclosure", "node/problem", "node/publish",
-		"node/state", "p2p", "repo/config", "repo/outbox", "repo/view", "taxii"},
+		"node/state", "p2p", "repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
 	"node/collections": {"internal/consortium", "internal/seal", "internal/signal", "internal/stix", "internal/wire", "node/auditlog", "node/problem",
 		"node/publish", "node/state", "repo/outbox", "repo/view"},
 	"node/proof": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/ledger", "internal/onchain",

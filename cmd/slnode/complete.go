@@ -95,6 +95,7 @@ func (a *app) completions() completions {
 			"class": fixed("hard", "shared", "context"), "warninglists": fixed("keep", "drop"),
 			"metadata": fixed("open", "sealed"), "padding": fixed("coarse"), "from": fixed("now", "all"), "network": fixed("private", "public"),
 			"feed add kind": fixed("taxii", "misp"), "audit from": fixed(), "feed test kind": fixed("taxii", "misp"),
+			"feed test user": fixed("env:", "file:"), "feed test collection": fixed(),
 		},
 		arguments: map[string][]values{
 			"account role": {users, roles, fixed()}, "apikey remove": {keys, fixed()}, "apikey limit": {keys, fixed()}, "token revoke": {tokens, fixed()},

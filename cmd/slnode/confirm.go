@@ -23,14 +23,19 @@ func asks(c *cobra.Command) *agreement {
 	return &a
 }
 
+// asking reports whether a person will be asked.
+func (a *agreement) asking(c *cobra.Command) bool {
+	input, ok := c.InOrStdin().(*os.File)
+	return !a.yes && ok && isTerminal(input)
+}
+
 // confirm asks whether to do what can't be taken back, after it was shown. What is asked goes to standard error, so
 // that the result stays alone on standard output. Without a terminal there is nobody to ask, and --yes is needed.
 func (a *agreement) confirm(c *cobra.Command, question string, show func(io.Writer)) error {
 	if a.yes {
 		return nil
 	}
-	input, ok := c.InOrStdin().(*os.File)
-	if !ok || !isTerminal(input) {
+	if !a.asking(c) {
 		return fmt.Errorf("%w: %s This can't be taken back, and standard input is no terminal to ask on: say --yes if it is meant", errUsage, question)
 	}
 	w := tabwriter.NewWriter(c.ErrOrStderr(), 0, 0, 2, ' ', 0)
@@ -42,7 +47,7 @@ func (a *agreement) confirm(c *cobra.Command, question string, show func(io.Writ
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	answer, err := readLine(c.Context(), input)
+	answer, err := readLine(c.Context(), c.InOrStdin())
 	if err != nil {
 		return err
 	}

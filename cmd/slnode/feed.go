@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/feeds"
@@ -28,8 +29,8 @@ func (a *app) feedAddCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME URL",
 		Short: "Pull from a source, on a schedule",
-		Long: `Add writes a feed into the configuration. It is paused: look at it with slnode feed test, and let it begin with slnode
-feed resume. With --start it begins at once, if a daemon runs.
+		Long: `Add writes a feed into the configuration. It is paused: look at it with slnode feed test, which takes the same
+arguments before, too, and let it begin with slnode feed resume. With --start it begins at once, if a daemon runs.
 
 URL is a TAXII 2.1 API root, with --collection, or the address of a MISP instance, with --kind misp. A secret is given as
 env:NAME, the name of an environment variable of the daemon, or file:PATH, or as - to be read from standard input and
@@ -58,8 +59,14 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 			})
 		},
 	}
+	c.Flags().BoolVar(&start, "start", false, "let it run at once, not only after slnode feed resume")
+	feedFlags(c, &f)
+	return c
+}
+
+// feedFlags gives a command the settings of a feed.
+func feedFlags(c *cobra.Command, f *config.Feed) {
 	flags := c.Flags()
-	flags.BoolVar(&start, "start", false, "let it run at once, not only after slnode feed resume")
 	flags.StringVar(&f.Kind, "kind", "taxii", "taxii or misp")
 	flags.StringVar(&f.Collection, "collection", "", "`id` of the TAXII collection")
 	flags.StringVar(&f.Into, "into", "", "`collection` to publish in: its id, an alias of this organisation's, or owner/alias (default: the consortium's)")
@@ -82,7 +89,6 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 	flags.IntVar(&f.MaxObjects, "max-objects", 100, "most objects that a run publishes")
 	flags.Float64Var(&f.MaxALGO, "max-algo", 0, "most `ALGO` that a run spends; 0 for no limit")
 	flags.IntVar(&f.PageSize, "page-size", 0, "objects (MISP: events) to ask for at once; 0 for the usual")
-	return c
 }
 
 // readSecrets reads the secrets that are given as -, and refuses those that are given as themselves.
@@ -126,14 +132,22 @@ func (a *app) feedListCommand() *cobra.Command {
 }
 
 func (a *app) feedTestCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "test NAME",
+	f := config.Feed{}
+	c := &cobra.Command{
+		Use:   "test NAME [URL]",
 		Short: "Find out whether a feed works, what a run would publish and what it would cost",
 		Long: `Test asks the source for its collection and the next pages, and publishes nothing. It exits with 3 if the feed would
-not work.`,
-		Args: exactArgs(1),
+not work. With a URL it tests a feed that is not there, before it is added: NAME and the flags are those of slnode feed add,
+and nothing is written.`,
+		Example: `  slnode feed test otx
+  slnode feed test otx https://otx.alienvault.com/taxii/root --collection user_AlienVault --user file:/etc/slnode/otx`,
+		Args: rangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			trial, err := ask(a, c, func(client *control.Client) (feeds.Trial, error) { return client.TestFeed(c.Context(), args[0]) })
+			test, err := feedTest(c, args, f)
+			if err != nil {
+				return err
+			}
+			trial, err := ask(a, c, test)
 			if err != nil {
 				return err
 			}
@@ -146,6 +160,25 @@ not work.`,
 			return nil
 		},
 	}
+	feedFlags(c, &f)
+	return c
+}
+
+// feedTest is what a test asks the node for: of a feed that is there, or of one that need not be.
+func feedTest(c *cobra.Command, args []string, f config.Feed) (func(*control.Client) (feeds.Trial, error), error) {
+	if len(args) == 1 {
+		var set string
+		c.LocalNonPersistentFlags().Visit(func(flag *pflag.Flag) { set = flag.Name })
+		if set != "" {
+			return nil, fmt.Errorf("%w: --%s is of a feed that is not there yet; say its URL, too: slnode feed test %s URL", errUsage, set, args[0])
+		}
+		return func(client *control.Client) (feeds.Trial, error) { return client.TestFeed(c.Context(), args[0]) }, nil
+	}
+	f.Name, f.URL = args[0], args[1]
+	if err := errors.Join(checkTypes(f.Types), readSecrets(c, &f)); err != nil {
+		return nil, err
+	}
+	return func(client *control.Client) (feeds.Trial, error) { return client.TryFeed(c.Context(), f) }, nil
 }
 
 func (a *app) feedRunCommand() *cobra.Command {

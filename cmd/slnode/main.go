@@ -147,6 +147,16 @@ func exactArgs(n int) cobra.PositionalArgs {
 	}
 }
 
+// rangeArgs is cobra's, as a usage error.
+func rangeArgs(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := cobra.RangeArgs(least, most)(c, args); err != nil {
+			return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
+		}
+		return nil
+	}
+}
+
 // connect talks to the node of the repository.
 func (a *app) connect(c *cobra.Command) (*control.Client, error) {
 	return node.Connect(c.Context(), a.dir, a.passphrase(c), a.log(c))

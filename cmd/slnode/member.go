@@ -60,6 +60,18 @@ func printRequest(w io.Writer, r members.Request) {
 	fmt.Fprintf(w, "organisation\t%s\ntitle\t%s\naccount\t%s\npeer\t%s\n", r.Organisation, printable(r.Title), r.Account, r.Peer)
 }
 
+// priceText says what an admission costs.
+func priceText(p members.Price) string {
+	text := "nothing"
+	if p.Fees > 0 {
+		text = fmt.Sprintf("%s ALGO: %s in fees, %s locked", p.Fees.Plus(p.Locked), p.Fees, p.Locked)
+	}
+	if p.Governor > 0 {
+		text += fmt.Sprintf("; and %s ALGO of the governor's account, once it is submitted", p.Governor)
+	}
+	return text
+}
+
 func (a *app) memberAdmitCommand() *cobra.Command {
 	var out, proposal output
 	var agreed *agreement
@@ -67,7 +79,7 @@ func (a *app) memberAdmitCommand() *cobra.Command {
 		Use:   "admit REQUEST",
 		Short: "Admit the organisation of a request, and write its invite (governor)",
 		Long: `Admit mints a member NFT for the organisation of a request and gives it the keys of the default collection. It writes
-an invite, sealed to the newcomer's key, to be sent back. It shows the request and asks: check by another way than the
+an invite, sealed to the newcomer's key, to be sent back. It shows the request and the cost, and asks: check by another way than the
 request came that the account in it really is the organisation's. Repeating it writes the invite again and costs nothing.
 
 Where the governor is several accounts, it writes a proposal instead, with this organisation's signature: the others add
@@ -88,8 +100,18 @@ theirs with "slnode governor sign", and "slnode governor submit" sends it and wr
 			if err := out.check(); err != nil {
 				return err
 			}
+			var price members.Price
+			if agreed.asking(c) { // what can't be done is refused before anybody is asked
+				price, err = ask(a, c, func(client *control.Client) (members.Price, error) { return client.PriceOfAdmission(c.Context(), request) })
+				if err != nil {
+					return err
+				}
+			}
 			question := fmt.Sprintf("Admit %s, if %s is the account that it told you by another way?", asked.Organisation, asked.Account)
-			if err := agreed.confirm(c, question, func(w io.Writer) { printRequest(w, asked) }); err != nil {
+			if err := agreed.confirm(c, question, func(w io.Writer) {
+				printRequest(w, asked)
+				fmt.Fprintf(w, "cost\t%s\n", priceText(price))
+			}); err != nil {
 				return err
 			}
 			admission, err := ask(a, c, func(client *control.Client) (members.Admission, error) { return client.Admit(c.Context(), request) })

@@ -24,8 +24,6 @@ type formerAccount struct {
 	Amount  microalgo.Amount `json:"microalgo"`
 	Locked  microalgo.Amount `json:"locked_microalgo"`
 	Free    microalgo.Amount `json:"free_microalgo"`
-
-	ledger *ledger.Ledger
 }
 
 func (f formerAccount) advice() string {
@@ -43,16 +41,9 @@ func formerAccounts(ctx context.Context, client *algod.Client, k keys.Keys, maxF
 		if err != nil {
 			return nil, fmt.Errorf("former account %s: %w", one.Address(), err)
 		}
-		list = append(list, formerAccount{one.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(funds.Locked), microalgo.Amount(funds.Free()), one})
+		list = append(list, formerAccount{one.Address(), microalgo.Amount(funds.Amount), microalgo.Amount(funds.Locked), microalgo.Amount(funds.Free())})
 	}
 	return list, nil
-}
-
-// swept is what was paid out of a former account.
-type swept struct {
-	Account string           `json:"account"`
-	Paid    microalgo.Amount `json:"microalgo"`
-	TxID    string           `json:"txid"`
 }
 
 func (a *app) walletSweepCommand() *cobra.Command {
@@ -73,27 +64,11 @@ transaction. The NFTs of the charter, of members and of collections stay.`,
 			if err != nil {
 				return err
 			}
-			nfts, err := a.reclaimFormer(c, former, order, agreed, present)
+			list, err := a.sweep(c, former, order, agreed, present)
 			if err != nil {
 				return err
 			}
-			if nfts > 0 {
-				if former, _, err = a.formerOf(c); err != nil {
-					return err
-				}
-			}
-			list, err := a.sweep(c, former, present)
-			return errors.Join(err, a.print(c, list, func(w io.Writer) {
-				if nfts > 0 {
-					fmt.Fprintf(w, "%d NFTs destroyed, which frees %s ALGO\n", nfts, microalgo.PerAsset.Times(uint64(nfts)))
-				}
-				if len(list) == 0 {
-					fmt.Fprintf(w, "nothing is free in %d former accounts\n", len(former))
-				}
-				for _, one := range list {
-					fmt.Fprintf(w, "%s ALGO\tfrom %s\t%s\n", one.Paid, one.Account, one.TxID)
-				}
-			}))
+			return errors.Join(problemsOf(list), a.print(c, list, func(w io.Writer) { printSwept(w, list, len(former)) }))
 		},
 	}
 	c.Flags().BoolVar(&order.Published, "release", false, "destroy the NFTs of what is still published, too")
@@ -115,22 +90,22 @@ func (a *app) formerOf(c *cobra.Command) (list []formerAccount, present string, 
 	return list, k.Address(), err
 }
 
-// reclaimFormer asks whether all is meant, and destroys what keeps ALGO locked in former accounts.
-func (a *app) reclaimFormer(c *cobra.Command, former []formerAccount, order withdraw.Reclaim, agreed *agreement, present string) (nfts int, err error) {
-	if len(former) == 0 {
-		return 0, nil
+// sweep asks whether all is meant, destroys what keeps ALGO locked in former accounts, and has paid what is free there.
+func (a *app) sweep(c *cobra.Command, former []formerAccount, order withdraw.Reclaim, agreed *agreement, present string) (list []withdraw.Reclaimed, err error) {
+	reclaim := func(order withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
+		return ask(a, c, func(client *control.Client) ([]withdraw.Reclaimed, error) { return client.Reclaim(c.Context(), order) })
 	}
-	count := func(order withdraw.Reclaim) (nfts int, err error) {
-		list, err := ask(a, c, func(client *control.Client) ([]withdraw.Reclaimed, error) { return client.Reclaim(c.Context(), order) })
-		for _, one := range list {
-			nfts += one.NFTs
-		}
-		return nfts, err
+	if len(former) == 0 {
+		return []withdraw.Reclaimed{}, nil
 	}
 	plan := order
 	plan.DryRun = true
-	if nfts, err = count(plan); err != nil {
-		return 0, err
+	planned, err := reclaim(plan)
+	if err == nil {
+		err = problemsOf(planned)
+	}
+	if err != nil {
+		return nil, err
 	}
 	var free microalgo.Amount
 	for _, one := range former {
@@ -138,8 +113,9 @@ func (a *app) reclaimFormer(c *cobra.Command, former []formerAccount, order with
 			free = free.Plus(one.Free)
 		}
 	}
+	nfts := nftsOf(planned)
 	if free == 0 && nfts == 0 {
-		return 0, nil
+		return []withdraw.Reclaimed{}, nil
 	}
 	destroying := ""
 	if nfts > 0 {
@@ -147,24 +123,42 @@ func (a *app) reclaimFormer(c *cobra.Command, former []formerAccount, order with
 		free = free.Plus(microalgo.PerAsset.Times(uint64(nfts)))
 	}
 	question := fmt.Sprintf("%spay %s ALGO, but for fees, to %s?", destroying, free, present)
-	if err := agreed.confirm(c, strings.ToUpper(question[:1])+question[1:], nil); err != nil || nfts == 0 {
-		return 0, err
+	if err := agreed.confirm(c, strings.ToUpper(question[:1])+question[1:], nil); err != nil {
+		return nil, err
 	}
-	return count(order)
+	order.GiveBack = true
+	return reclaim(order)
 }
 
-// sweep pays out of each account what it can. What was paid is told also where another one failed.
-func (a *app) sweep(c *cobra.Command, former []formerAccount, to string) (list []swept, err error) {
-	for _, one := range former {
-		txid, paid, err := one.ledger.SpendAll(c.Context(), to)
-		if errors.Is(err, ledger.ErrNothingFree) {
-			continue
-		}
-		if err != nil {
-			return list, err
-		}
-		a.note(c, "sweep-wallet", one.Account)
-		list = append(list, swept{one.Account, paid, txid})
+func nftsOf(list []withdraw.Reclaimed) (n int) {
+	for _, one := range list {
+		n += one.NFTs
 	}
-	return list, nil
+	return n
+}
+
+// problemsOf is what could not be done, account by account.
+func problemsOf(list []withdraw.Reclaimed) (err error) {
+	for _, one := range list {
+		if one.Problem != "" {
+			err = errors.Join(err, fmt.Errorf("former account %s: %s", one.Account, one.Problem))
+		}
+	}
+	return err
+}
+
+func printSwept(w io.Writer, list []withdraw.Reclaimed, former int) {
+	nfts, idle := nftsOf(list), true
+	if nfts > 0 {
+		fmt.Fprintf(w, "%d NFTs destroyed, which frees %s ALGO\n", nfts, microalgo.PerAsset.Times(uint64(nfts)))
+	}
+	for _, one := range list {
+		if one.Paid > 0 {
+			idle = false
+			fmt.Fprintf(w, "%s ALGO\tfrom %s\t%s\n", one.Paid, one.Account, one.TxID)
+		}
+	}
+	if idle {
+		fmt.Fprintf(w, "nothing is free in %d former accounts\n", former)
+	}
 }

@@ -100,8 +100,8 @@ func (a *app) walletHistoryCommand() *cobra.Command {
 		Use:   "history",
 		Short: "Show what was spent, by days: what for, who caused it, fees, what was locked and freed",
 		Long: `History lists what this organisation has spent on the chain: for each day (UTC), what for and who caused it. What
-for: objects, records (memberships, collections, keys), withdrawals, releases. By: an account, key:NAME for an API key, "feed NAME",
-operator for the command line, node for what the node does by itself. ACCEPTED counts objects that came in that day, which is
+for: objects, records (memberships, collections, keys), withdrawals, releases, and former, which is what was destroyed and
+paid back of accounts of before. By: an account, key:NAME for an API key, "feed NAME", operator for the command line, node for what the node does by itself. ACCEPTED counts objects that came in that day, which is
 what limits count; everything else is what was confirmed that day. The node keeps the last 400 days on which it spent
 something. What it spent before a backup was restored, and after that backup was made, is not in it.`,
 		Example: `  slnode wallet history --since 2026-11-01

@@ -43,26 +43,35 @@ func (f *Former) Made(ctx context.Context) (assets []uint64, err error) {
 	return assets, nil
 }
 
-// Destroy destroys assets that the account has made, in groups, and returns when the chain has it. It tells how many
-// are destroyed. What is destroyed already can't be destroyed once more: done again with what is left it goes on.
-func (f *Former) Destroy(ctx context.Context, assets []uint64) (destroyed int, err error) {
-	for len(assets) > 0 {
-		n := min(len(assets), MaxGroup)
-		if err := f.destroyGroup(ctx, assets[:n]); err != nil {
-			return destroyed, fmt.Errorf("destroying NFTs of %s: %w", f.Address(), err)
-		}
-		destroyed, assets = destroyed+n, assets[n:]
-	}
-	return destroyed, nil
+// Destroyed is what was destroyed of a former account, and what the transactions for it cost.
+type Destroyed struct {
+	NFTs int
+	Fees microalgo.Amount
 }
 
-func (f *Former) destroyGroup(ctx context.Context, assets []uint64) error {
+// Destroy destroys assets that the account has made, in groups, and returns when the chain has it. It tells what is
+// destroyed also with an error. What is destroyed already can't be destroyed once more: done again with what is left it
+// goes on.
+func (f *Former) Destroy(ctx context.Context, assets []uint64) (done Destroyed, err error) {
+	for len(assets) > 0 {
+		n := min(len(assets), MaxGroup)
+		fees, err := f.destroyGroup(ctx, assets[:n])
+		if done.Fees = done.Fees.Plus(fees); err != nil {
+			return done, fmt.Errorf("destroying NFTs of %s: %w", f.Address(), err)
+		}
+		done.NFTs, assets = done.NFTs+n, assets[n:]
+	}
+	return done, nil
+}
+
+// destroyGroup gives the fees of what the chain has of it.
+func (f *Former) destroyGroup(ctx context.Context, assets []uint64) (fees microalgo.Amount, err error) {
 	params, err := f.Params(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if err := f.haveFees(ctx, params, len(assets)); err != nil {
-		return err
+	if fees, err = f.haveFees(ctx, params, len(assets)); err != nil {
+		return fees, err
 	}
 	mints := make([]Mint, len(assets))
 	for i, asset := range assets {
@@ -70,23 +79,33 @@ func (f *Former) destroyGroup(ctx context.Context, assets []uint64) error {
 	}
 	group, err := f.Sign(params, mints)
 	if err != nil {
-		return err
+		return fees, err
 	}
 	if err := f.Submit(ctx, group.Raw); err != nil {
-		return err
+		return fees, err
 	}
-	return f.awaitPaid(ctx, group)
+	if err := f.awaitPaid(ctx, group); err != nil {
+		return fees, err
+	}
+	return fees.Plus(microalgo.Amount(group.Fee).Times(uint64(len(assets)))), nil
 }
 
-// haveFees has the present account pay what the former lacks for the fees of so many transactions.
-func (f *Former) haveFees(ctx context.Context, params Params, transactions int) error {
+// haveFees has the present account pay what the former lacks for the fees of so many transactions, and gives the fee of
+// that.
+func (f *Former) haveFees(ctx context.Context, params Params, transactions int) (fee microalgo.Amount, err error) {
 	needs := params.Fee() * uint64(transactions)
 	funds, err := f.Funds(ctx)
 	if err != nil || funds.Free() >= needs {
-		return err
+		return 0, err
 	}
 	if _, err := f.present.pay(ctx, params, f.Address(), microalgo.Amount(needs-funds.Free())); err != nil {
-		return fmt.Errorf("paying the fees for it: %w", err)
+		return 0, fmt.Errorf("paying the fees for it: %w", err)
 	}
-	return nil
+	return microalgo.Amount(params.Fee()), nil
+}
+
+// GiveBack pays all that the account can spend to the present one, and returns when the chain has it. The error wraps
+// [ErrNothingFree] where there is nothing.
+func (f *Former) GiveBack(ctx context.Context) (Payment, error) {
+	return f.SpendAll(ctx, f.present.Address())
 }

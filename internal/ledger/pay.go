@@ -13,28 +13,34 @@ import (
 // ErrNothingFree means that an account has no more than it must keep, and a fee.
 var ErrNothingFree = errors.New("the account has nothing to spend")
 
+// Payment is one that the chain has.
+type Payment struct {
+	TxID      string
+	Paid, Fee microalgo.Amount
+}
+
 // SpendAll pays all that the account can spend to another one, and returns when the chain has it. What its NFTs keep
 // locked stays. The payment has no note, so that it is nothing to the protocol. The error wraps [ErrNothingFree] where
 // there is nothing.
-func (l *Ledger) SpendAll(ctx context.Context, to string) (txid string, paid microalgo.Amount, err error) {
+func (l *Ledger) SpendAll(ctx context.Context, to string) (Payment, error) {
 	params, err := l.Params(ctx)
 	if err != nil {
-		return "", 0, err
+		return Payment{}, err
 	}
 	fee, err := l.feeFor(params)
 	if err != nil {
-		return "", 0, err
+		return Payment{}, err
 	}
 	before, err := l.Funds(ctx)
 	if err != nil {
-		return "", 0, err
+		return Payment{}, err
 	}
 	if before.Free() <= fee {
-		return "", 0, fmt.Errorf("%s: %w", l.Address(), ErrNothingFree)
+		return Payment{}, fmt.Errorf("%s: %w", l.Address(), ErrNothingFree)
 	}
-	paid = microalgo.Amount(before.Free() - fee)
-	txid, err = l.pay(ctx, params, to, paid)
-	return txid, paid, err
+	p := Payment{Paid: microalgo.Amount(before.Free() - fee), Fee: microalgo.Amount(fee)}
+	p.TxID, err = l.pay(ctx, params, to, p.Paid)
+	return p, err
 }
 
 // pay pays an amount to another account, and returns when the chain has it.

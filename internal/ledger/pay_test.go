@@ -13,10 +13,10 @@ import (
 func TestAllThatIsFreeIsPaidOnce(t *testing.T) {
 	l, _ := newLedger(t, 0, 2_500_000)
 	to := crypto.GenerateAccount().Address.String()
-	txid, paid, err := l.SpendAll(t.Context(), to)
+	p, err := l.SpendAll(t.Context(), to)
 	must(t, err)
-	if txid == "" || paid != 2_399_000 {
-		t.Errorf("%s paid %s", txid, paid)
+	if p.TxID == "" || p.Paid != 2_399_000 || p.Fee != 1000 {
+		t.Errorf("it is %+v", p)
 	}
 	now, err := l.Funds(t.Context())
 	must(t, err)
@@ -25,10 +25,10 @@ func TestAllThatIsFreeIsPaidOnce(t *testing.T) {
 	if now.Amount != 100_000 || now.Free() != 0 || there.Amount != 2_399_000 {
 		t.Errorf("%+v are left, %+v are there", now, there)
 	}
-	if _, _, err := l.SpendAll(t.Context(), to); !errors.Is(err, ledger.ErrNothingFree) {
+	if _, err := l.SpendAll(t.Context(), to); !errors.Is(err, ledger.ErrNothingFree) {
 		t.Errorf("a second time: %v", err)
 	}
-	if _, _, err := l.SpendAll(t.Context(), "nowhere"); err == nil {
+	if _, err := l.SpendAll(t.Context(), "nowhere"); err == nil {
 		t.Error("it is paid to nowhere")
 	}
 }

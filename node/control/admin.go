@@ -101,13 +101,16 @@ func (a *API) withdrawMany(ctx context.Context, c withdraw.Choice, say func(with
 
 // reclaim destroys what former accounts keep locked, and notes of which.
 func (a *API) reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
-	list, err := a.Withdrawer.Reclaim(ctx, r)
+	list := a.Withdrawer.Reclaim(ctx, r)
 	for _, one := range list {
 		if one.NFTs > 0 && !r.DryRun {
 			a.Trail.Operator(ctx, taxii.Event{Name: "sweep-wallet", Subject: one.Account, Count: one.NFTs, Detail: "NFTs destroyed"})
 		}
+		if one.Paid > 0 {
+			a.Trail.Operator(ctx, taxii.Event{Name: "sweep-wallet", Subject: one.Account, Detail: fmt.Sprintf("%s ALGO paid to the present account by %s", one.Paid, one.TxID)})
+		}
 	}
-	return list, err
+	return list, ctx.Err()
 }
 
 // idsOf are the ids of the first withdrawals, as many as the audit log names. All of a batch has none.
@@ -121,6 +124,7 @@ func idsOf(list []withdraw.Withdrawal) (ids []string) {
 // serveMembers serves what is about members and the governor.
 func (a *API) serveMembers(admin *mux.Router) {
 	admit.serve(admin, a.Trail, a.Members.Admit)
+	toAdmit.serve(admin, a.Trail, a.Members.PriceOfAdmission)
 	remove.serve(admin, a.Trail, a.Members.Remove)
 	rotate.serve(admin, a.Trail, a.Members.RotateKeys)
 	replace.serve(admin, a.Trail, func(ctx context.Context, r replacement) (members.Rotated, error) {
@@ -171,6 +175,7 @@ func (a *API) serveFeeds(admin *mux.Router) {
 	pauseFeed.serve(admin, a.Trail, func(_ context.Context, name string) (feeds.Info, error) { return a.Feeds.Pause(name, true) })
 	resumeFeed.serve(admin, a.Trail, func(_ context.Context, name string) (feeds.Info, error) { return a.Feeds.Pause(name, false) })
 	testFeed.serve(admin, a.Trail, a.Feeds.Test)
+	tryFeed.serve(admin, a.Trail, a.Feeds.Try)
 	// What it published has lines of its own.
 	runFeed.serve(admin, a.Trail, func(ctx context.Context, r feeds.Run) (*feeds.Report, error) {
 		return a.Feeds.RunNow(ctx, r.Name, r.Again)

@@ -74,6 +74,7 @@ type owner interface {
 // registrar changes who is a member, and with which keys.
 type registrar interface {
 	Admit(ctx context.Context, request []byte) (members.Admission, error)
+	PriceOfAdmission(ctx context.Context, request []byte) (members.Price, error)
 	Remove(ctx context.Context, name string) (members.Removal, error)
 	RotateKeys(ctx context.Context, change keys.Change) (members.Rotated, error)
 	ReplaceKeys(ctx context.Context, member string, request []byte) (members.Rotated, error)
@@ -90,8 +91,8 @@ type withdrawer interface {
 	// WithdrawAll gives what it has withdrawn also with an error.
 	WithdrawMany(ctx context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error)
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
-	// Reclaim gives what it has destroyed also with an error.
-	Reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error)
+	// Reclaim says of each former account what came of it.
+	Reclaim(ctx context.Context, r withdraw.Reclaim) []withdraw.Reclaimed
 }
 
 // register answers for what was shared with whom.
@@ -117,6 +118,7 @@ type feeder interface {
 	Remove(name string) error
 	Pause(name string, paused bool) (feeds.Info, error)
 	Test(ctx context.Context, name string) (feeds.Trial, error)
+	Try(ctx context.Context, f config.Feed) (feeds.Trial, error)
 	RunNow(ctx context.Context, name string, again bool) (*feeds.Report, error)
 	RunSoon(name string) error
 }

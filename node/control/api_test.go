@@ -44,6 +44,7 @@ var endpointCases = []endpointCase{
 	{"POST", "/wallet/reclaim", `{"published":true}`, "reclaim true false", "sweep-wallet FORMER 2"},
 	{"POST", "/rotate", `{"peer":true}`, "rotate-keys {Account:false Peer:true Identity:false}", "rotate-keys"},
 	{"POST", "/admit", `"cmVxdWVzdA=="`, "admit request", "admit newcomer"},
+	{"POST", "/admit/price", `"cmVxdWVzdA=="`, "admit-price request", ""},
 	{"POST", "/remove", `"mallory"`, "remove mallory", "remove-member mallory"},
 	{"POST", "/replace", `{"member":"mallory","request":"cmVxdWVzdA=="}`, "replace mallory request", "replace-keys mallory"},
 	{"POST", "/governor/set", `{"threshold":2,"accounts":["A","B"]}`, "set-governor 2 [A B]", "set-governor A,B"},
@@ -59,6 +60,7 @@ var endpointCases = []endpointCase{
 	{"POST", "/feeds/pause", `"misp"`, "pause-feed misp true", "pause-feed misp"},
 	{"POST", "/feeds/resume", `"misp"`, "pause-feed misp false", "resume-feed misp"},
 	{"POST", "/feeds/test", `"misp"`, "test-feed misp", ""},
+	{"POST", "/feeds/try", `{"name":"other","url":"https://misp.example"}`, "try-feed other https://misp.example", ""},
 	{"POST", "/feeds/run", `{"name":"misp","again":true}`, "run-feed misp true", "run-feed misp"},
 	{"GET", "/webhooks", "", "", ""},
 	{"POST", "/webhooks/test", `"siem"`, "", ""},
@@ -130,7 +132,7 @@ func TestEveryRouteOfTheOperatorIsTried(t *testing.T) {
 	if all := slices.Sorted(slices.Values(append(want, streams...))); !slices.Equal(got, all) {
 		t.Errorf("the routes are\n%s\ntried are\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
-	if len(endpointCases) != 45 {
+	if len(endpointCases) != 47 {
 		t.Errorf("%d endpoints", len(endpointCases))
 	}
 }

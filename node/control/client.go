@@ -104,6 +104,11 @@ func (c *Client) Consortium(ctx context.Context) (ConsortiumInfo, error) {
 	return overview.ask(ctx, c, nothing{})
 }
 
+// PriceOfAdmission tells what it costs to admit the organisation of a request.
+func (c *Client) PriceOfAdmission(ctx context.Context, request []byte) (members.Price, error) {
+	return toAdmit.ask(ctx, c, request)
+}
+
 // Admit admits the organisation of a request.
 func (c *Client) Admit(ctx context.Context, request []byte) (members.Admission, error) {
 	return admit.ask(ctx, c, request)
@@ -276,6 +281,11 @@ func (c *Client) ResumeFeed(ctx context.Context, name string) (feeds.Info, error
 // TestFeed finds out what a feed would do.
 func (c *Client) TestFeed(ctx context.Context, name string) (feeds.Trial, error) {
 	return testFeed.ask(ctx, c, name)
+}
+
+// TryFeed finds out what a feed would do that is not there.
+func (c *Client) TryFeed(ctx context.Context, f config.Feed) (feeds.Trial, error) {
+	return tryFeed.ask(ctx, c, f)
 }
 
 // RunFeed runs a feed now.

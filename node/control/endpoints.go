@@ -90,6 +90,7 @@ var (
 
 	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
 	admit   = order("/admit", "admit", func(_ []byte, a members.Admission) about { return named(a.Organisation).orProposed(a.Proposal) })
+	toAdmit = order[[]byte, members.Price]("/admit/price", "", nil)
 	remove  = order("/remove", "remove-member", func(name string, r members.Removal) about { return named(name).orProposed(r.Proposal) })
 	replace = order("/replace", "replace-keys", func(r replacement, now members.Rotated) about { return named(r.Member).orProposed(now.Proposal) })
 	appoint = order("/governor/set", "set-governor", func(c members.GovernorChange, g members.GovernorInfo) about {
@@ -113,6 +114,7 @@ var (
 	pauseFeed  = order("/feeds/pause", "pause-feed", func(name string, _ feeds.Info) about { return named(name) })
 	resumeFeed = order("/feeds/resume", "resume-feed", func(name string, _ feeds.Info) about { return named(name) })
 	testFeed   = order[string, feeds.Trial]("/feeds/test", "", nil).unhurried()
+	tryFeed    = order[config.Feed, feeds.Trial]("/feeds/try", "", nil).unhurried()
 	runFeed    = order("/feeds/run", "run-feed", func(r feeds.Run, _ *feeds.Report) about { return named(r.Name) }).unhurried()
 
 	listWebhooks  = question[nothing, []clients.WebhookInfo]("/webhooks")

@@ -261,6 +261,7 @@ func TestEveryMethodOfTheClientReachesItsPart(t *testing.T) {
 	title := "Other"
 	for want, ask := range map[string]func() error{
 		"admit a":      func() error { _, err := c.Admit(ctx, []byte("a")); return err },
+		"admit-price a": func() error { _, err := c.PriceOfAdmission(ctx, []byte("a")); return err },
 		"verify a?&b":  func() error { _, err := c.Verify(ctx, "a?&b"); return err },
 		"show a":       func() error { _, err := c.Show(ctx, "a"); return err },
 		"remove a":     func() error { _, err := c.Remove(ctx, "a"); return err },
@@ -279,6 +280,7 @@ func TestEveryMethodOfTheClientReachesItsPart(t *testing.T) {
 		"add-feed a b":  func() error { _, err := c.AddFeed(ctx, config.Feed{Name: "a", URL: "b"}); return err },
 		"remove-feed a": func() error { return c.RemoveFeed(ctx, "a") },
 		"test-feed a":   func() error { _, err := c.TestFeed(ctx, "a"); return err },
+		"try-feed a b":  func() error { _, err := c.TryFeed(ctx, config.Feed{Name: "a", URL: "b"}); return err },
 		"run-feed a true": func() error {
 			report, err := c.RunFeed(ctx, "a", true)
 			if report.New != 3 {

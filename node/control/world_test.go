@@ -117,6 +117,10 @@ func (p *parts) Admit(_ context.Context, request []byte) (members.Admission, err
 	return members.Admission{Organisation: "newcomer", Proposal: p.proposal()}, p.note("admit", request)
 }
 
+func (p *parts) PriceOfAdmission(_ context.Context, request []byte) (members.Price, error) {
+	return members.Price{Fees: 2000}, p.note("admit-price", request)
+}
+
 func (p *parts) Remove(_ context.Context, name string) (members.Removal, error) {
 	return members.Removal{Proposal: p.proposal()}, p.note("remove", name)
 }
@@ -174,11 +178,11 @@ func (p *parts) WithdrawAll(_ context.Context, s withdraw.Selection) ([]withdraw
 	return p.withdrawn, p.note("withdraw", s.What, s.Collection)
 }
 
-func (p *parts) Reclaim(_ context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
+func (p *parts) Reclaim(_ context.Context, r withdraw.Reclaim) []withdraw.Reclaimed {
 	if err := p.note("reclaim", r.Published, r.DryRun); err != nil {
-		return nil, err
+		return nil
 	}
-	return []withdraw.Reclaimed{{Account: "FORMER", NFTs: 2}}, nil
+	return []withdraw.Reclaimed{{Account: "FORMER", NFTs: 2}}
 }
 
 func (p *parts) Verify(_ context.Context, what string) (v proof.Verification, err error) {
@@ -212,6 +216,10 @@ func (f feeding) Pause(name string, paused bool) (feeds.Info, error) {
 }
 func (f feeding) Test(_ context.Context, name string) (feeds.Trial, error) {
 	return feeds.Trial{Into: "x"}, f.note("test-feed", name)
+}
+
+func (f feeding) Try(_ context.Context, c config.Feed) (feeds.Trial, error) {
+	return feeds.Trial{Into: "x"}, f.note("try-feed", c.Name, c.URL)
 }
 
 func (feeding) RunSoon(string) error { return nil }

@@ -290,6 +290,26 @@ func (f *Feeds) Test(ctx context.Context, name string) (Trial, error) {
 	if err != nil {
 		return Trial{}, err
 	}
+	return f.test(ctx, one)
+}
+
+// Try finds out what a run of a feed would do that is not there, and need not be. It changes nothing.
+func (f *Feeds) Try(ctx context.Context, c config.Feed) (Trial, error) {
+	if _, err := f.find(c.Name); err == nil {
+		return Trial{}, problem.Input(fmt.Errorf("there is a feed %q already: test it by its name alone, or give this one another", c.Name))
+	}
+	c = c.WithDefaults()
+	if err := config.CheckFeed(c); err != nil {
+		return Trial{}, problem.Input(err)
+	}
+	one, err := f.make(c)
+	if err != nil {
+		return Trial{}, problem.Input(err)
+	}
+	return f.test(ctx, one)
+}
+
+func (f *Feeds) test(ctx context.Context, one *nodeFeed) (Trial, error) {
 	sink := f.sink(one.config)
 	result := Trial{Feed: one.info(), MaxCost: maxCost(one.config), MaxObjects: one.config.MaxObjects}
 	into, err := sink.into()

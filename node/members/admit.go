@@ -85,10 +85,11 @@ func (r *Registrar) storeMember(ctx context.Context, m wire.Member) (outbox.Item
 
 // affordAdmission refuses an admission that can't be paid for, with the keys that the newcomer gets.
 func (r *Registrar) affordAdmission(ctx context.Context, m wire.Member) error {
-	if begun, err := r.isStored(r.memberKey(m)); err != nil || begun {
+	nfts, err := r.recordsOfAdmission(m)
+	if err != nil {
 		return err
 	}
-	return r.afford(ctx, 1+r.keysForNewcomer(), 0)
+	return r.afford(ctx, nfts, 0)
 }
 
 func (r *Registrar) memberKey(m wire.Member) []byte {

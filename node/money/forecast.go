@@ -83,6 +83,9 @@ func Foresee(book Book, at time.Time, spendable *microalgo.Amount) (f Forecast, 
 	first := max(began, today-min(today, forecastDays))
 	var out, back microalgo.Amount
 	err = book.Each(first, today, func(l daybook.Line) error {
+		if l.For == daybook.Former { // of other accounts: it is none of this one's
+			return nil
+		}
 		out, back = out.Plus(l.Fees).Plus(l.Locked), back.Plus(l.Freed)
 		return nil
 	})

@@ -2,10 +2,15 @@ package withdraw
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/repo/daybook"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -15,21 +20,33 @@ type former interface {
 	Address() string
 	// Made lists the assets that it has made and not destroyed.
 	Made(ctx context.Context) (assets []uint64, err error)
-	// Destroy destroys some, and returns when the chain has it, with how many are.
-	Destroy(ctx context.Context, assets []uint64) (destroyed int, err error)
+	// Destroy destroys some, and returns when the chain has it, with what was destroyed, also with an error.
+	Destroy(ctx context.Context, assets []uint64) (ledger.Destroyed, error)
+	// GiveBack pays what it can spend to the present account; [ledger.ErrNothingFree] where that is nothing.
+	GiveBack(ctx context.Context) (ledger.Payment, error)
+}
+
+// daily is where it is written down what former accounts spend: no item of the outbox is about that.
+type daily interface {
+	Add(day daybook.Day, entry daybook.Entry, more daybook.Sums) error
 }
 
 // Reclaim says which NFTs of former accounts are to be destroyed.
 type Reclaim struct {
 	Published bool `json:"published"` // of what is still published, too, which stays published
+	GiveBack  bool `json:"give_back"` // and pay what is free then to the present account
 	DryRun    bool `json:"dry_run"`
 }
 
-// Reclaimed is how many NFTs of a former account were destroyed, each of which had locked 0.1 ALGO.
+// Reclaimed is what came of a former account: how many NFTs were destroyed, each of which had locked 0.1 ALGO, and what
+// was paid to the present one.
 type Reclaimed struct {
-	Account string `json:"account"`
-	NFTs    int    `json:"nfts"`
-	Left    int    `json:"left"` // NFTs that are not, of whatever it was
+	Account string           `json:"account"`
+	NFTs    int              `json:"nfts"`
+	Left    int              `json:"left"` // NFTs that are not, of whatever it was
+	Paid    microalgo.Amount `json:"paid_microalgo,omitzero"`
+	TxID    string           `json:"txid,omitempty"`    // of the payment
+	Problem string           `json:"problem,omitempty"` // why there is not more
 }
 
 const reclaimEvery = 10 * time.Minute
@@ -43,8 +60,10 @@ func (w *Withdrawer) RunReclaim(ctx context.Context) error {
 	ticker := time.NewTicker(reclaimEvery)
 	defer ticker.Stop()
 	for {
-		if _, err := w.Reclaim(ctx, Reclaim{}); err != nil && ctx.Err() == nil {
-			w.Log.Warn("what former accounts keep locked can't be freed; it is tried again", "error", err)
+		for _, one := range w.Reclaim(ctx, Reclaim{}) {
+			if one.Problem != "" && ctx.Err() == nil {
+				w.Log.Warn("what a former account keeps locked can't be freed; it is tried again", "account", one.Account, "error", one.Problem)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -56,37 +75,57 @@ func (w *Withdrawer) RunReclaim(ctx context.Context) error {
 
 // Reclaim destroys NFTs of objects and batches that former accounts have made, one account after the other. Those of
 // charters, members and collections stay, as they do for the present account. It can be repeated.
-func (w *Withdrawer) Reclaim(ctx context.Context, r Reclaim) (list []Reclaimed, err error) {
+func (w *Withdrawer) Reclaim(ctx context.Context, r Reclaim) (list []Reclaimed) {
 	w.reclaiming.Lock()
 	defer w.reclaiming.Unlock()
 	for _, account := range w.Former {
-		made, err := account.Made(ctx)
+		one := Reclaimed{Account: account.Address()}
+		if err := w.reclaimOf(ctx, account, r, &one); err != nil {
+			one.Problem = err.Error()
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// reclaimOf does it for one account, and notes what it cost, also where it could not be ended.
+func (w *Withdrawer) reclaimOf(ctx context.Context, account former, r Reclaim, one *Reclaimed) error {
+	made, err := account.Made(ctx)
+	if err != nil {
+		return err
+	}
+	var free []uint64
+	for _, asset := range made {
+		may, err := w.mayReclaim(asset, r.Published)
 		if err != nil {
-			return list, err
+			return err
 		}
-		var free []uint64
-		for _, asset := range made {
-			may, err := w.mayReclaim(asset, r.Published)
-			if err != nil {
-				return list, err
-			}
-			if may {
-				free = append(free, asset)
-			}
-		}
-		one := Reclaimed{Account: account.Address(), NFTs: len(free), Left: len(made) - len(free)}
-		if !r.DryRun {
-			one.NFTs, err = account.Destroy(ctx, free)
-			one.Left = len(made) - one.NFTs
-		}
-		if list = append(list, one); err != nil {
-			return list, err
-		}
-		if one.NFTs > 0 && !r.DryRun {
-			w.Log.Info("NFTs of a former account are destroyed: what they kept locked is free there", "account", one.Account, "nfts", one.NFTs)
+		if may {
+			free = append(free, asset)
 		}
 	}
-	return list, nil
+	if one.NFTs, one.Left = len(free), len(made)-len(free); r.DryRun {
+		return nil
+	}
+	done, err := account.Destroy(ctx, free)
+	one.NFTs, one.Left = done.NFTs, len(made)-done.NFTs
+	spent := daybook.Sums{Ended: uint64(done.NFTs), Fees: done.Fees, Freed: microalgo.PerAsset.Times(uint64(done.NFTs))}
+	if err == nil && r.GiveBack {
+		var paid ledger.Payment
+		if paid, err = account.GiveBack(ctx); errors.Is(err, ledger.ErrNothingFree) {
+			err = nil
+		} else if err == nil {
+			one.Paid, one.TxID, spent.Fees = paid.Paid, paid.TxID, spent.Fees.Plus(paid.Fee)
+		}
+	}
+	if one.NFTs > 0 {
+		w.Log.Info("NFTs of a former account are destroyed: what they kept locked is free there", "account", one.Account, "nfts", one.NFTs)
+	}
+	if spent == (daybook.Sums{}) {
+		return err
+	}
+	entry := daybook.Entry{For: daybook.Former, By: auditlog.ActorIn(ctx).User}
+	return errors.Join(err, w.Book.Add(daybook.DayOf(state.Now()), entry, spent))
 }
 
 // mayReclaim reports whether an NFT is one of an object or a batch that is withdrawn, or may go all the same.

@@ -47,6 +47,7 @@ type Withdrawer struct {
 	}
 	Register describer
 	Former   []former // accounts that this organisation had before
+	Book     daily    // what these spend
 	Problem  func() error
 	Log      *slog.Logger
 

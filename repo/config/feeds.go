@@ -109,6 +109,9 @@ func checkFeeds(feeds []Feed) error {
 	return nil
 }
 
+// CheckFeed reports what is wrong with a feed by itself, as the config file would.
+func CheckFeed(f Feed) error { return checkFeeds([]Feed{f}) }
+
 // encodeFeeds writes feeds as the config file has them.
 func encodeFeeds(feeds []Feed) ([]byte, error) {
 	var out bytes.Buffer

@@ -66,13 +66,14 @@ const (
 	Records                        // memberships, collections, keys
 	Withdrawals                    // the destruction of NFTs, or records, that take something back
 	Releases                       // the destruction of NFTs whose publications stay
+	Former                         // what is destroyed and paid back of accounts of before
 )
 
-var purposes = map[Purpose]string{Objects: "objects", Records: "records", Withdrawals: "withdrawals", Releases: "releases"}
+var purposes = map[Purpose]string{Objects: "objects", Records: "records", Withdrawals: "withdrawals", Releases: "releases", Former: "former"}
 
 func (p Purpose) String() string { return purposes[p] }
 
-// MarshalText writes one of the words "objects", "records", "withdrawals", "releases".
+// MarshalText writes one of the words "objects", "records", "withdrawals", "releases", "former".
 func (p Purpose) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText reads one of them.
@@ -205,6 +206,11 @@ type Book struct{ store *store.Store }
 
 // New is the day-book in a store.
 func New(s *store.Store) *Book { return &Book{s} }
+
+// Add adds to a line of a day, for what is in no other transaction.
+func (b *Book) Add(day Day, entry Entry, more Sums) error {
+	return b.store.Write(func(txn *kv.Txn) error { return Write(txn, day, map[Entry]Sums{entry: more}) })
+}
 
 // Each calls visit with the lines of some days, both included, by day, purpose and cause, until it returns an error.
 func (b *Book) Each(first, last Day, visit func(Line) error) error {

@@ -59,7 +59,7 @@ func TestTheBookAddsUpWhatIsWritten(t *testing.T) {
 			all := map[daybook.Entry]daybook.Sums{}
 			for range rapid.IntRange(1, 3).Draw(rt, "entries") {
 				e := daybook.Entry{
-					For: daybook.Purpose(rapid.IntRange(1, 4).Draw(rt, "for")),
+					For: daybook.Purpose(rapid.IntRange(1, 5).Draw(rt, "for")),
 					By:  rapid.SampledFrom([]string{"", "alice", "key:siem", "feed misp", strings.Repeat("x", 256)}).Draw(rt, "by"),
 				}
 				all[e] = daybook.Sums{Taken: rapid.Uint64Range(0, 9).Draw(rt, "taken"), NFTs: 1, Fees: microalgo.Amount(rapid.Uint64Range(0, 5000).Draw(rt, "fee")), Locked: microalgo.PerAsset}
