@@ -75,7 +75,7 @@ func (n *Node) wirePipelines() error {
 	}
 	outbox, view := n.outbox, n.repo.View
 	n.trail = auditlog.New(n.repo)
-	n.repo.Audit.OnFailure(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
+	n.trail.Watch(func(err error) { n.log.Error("the audit log can't be written", "error", err) })
 	n.ledger = ledger.New(algod, n.repo.Keys.Account, config.Algorand.MaxFee)
 	n.clock = problem.NewClock(n.ledger, n.log)
 	n.disk = problem.NewDisk(uint64(config.Storage.MinFree), problem.FreeSpace, n.log, n.repo.Dir, repo.BlocksPath(n.repo.Dir))
@@ -207,7 +207,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Sightings: n.sightings.Status, Certificate: n.certified, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Sightings: n.sightings.Status, Certificate: n.certified, Audit: n.trail.Troubles, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

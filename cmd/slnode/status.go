@@ -111,6 +111,15 @@ func printStatus(w io.Writer, s health.Status) {
 	}
 }
 
+// certificateText says what is wrong with a certificate; one that ends keeps nobody waiting.
+func certificateText(c problem.Condition) string {
+	switch c.Problem {
+	case "ends", "ended":
+		return strings.ToUpper(c.Problem) + ": " + oneLine(c.Detail)
+	}
+	return strings.TrimPrefix(since(c), "; ")
+}
+
 func printDaemon(w io.Writer, s health.Status) {
 	d := s.Daemon
 	fmt.Fprintf(w, "daemon\truns since %s as process %d\n", s.Started.Format(time.RFC3339), d.PID)
@@ -120,7 +129,10 @@ func printDaemon(w io.Writer, s health.Status) {
 		fmt.Fprintf(w, "fingerprint\tSHA-256 %s, until %s\n", certs.Colons(d.Fingerprint), d.CertificateUntil.Format(time.DateOnly))
 	}
 	if s.Certificate.Problem != "" {
-		fmt.Fprintf(w, "certificate\t%s\n", strings.TrimPrefix(since(s.Certificate), "; "))
+		fmt.Fprintf(w, "certificate\t%s\n", certificateText(s.Certificate))
+	}
+	for _, one := range s.Audit {
+		fmt.Fprintf(w, "audit\t%s since %s: %s\n", one.Problem, one.Since.Format(time.RFC3339), oneLine(one.Detail))
 	}
 	fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, oneLine(s.Consortium), s.ConsortiumID)
 	member := yes(s.Member)

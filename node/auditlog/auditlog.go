@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/auditlog"
@@ -19,6 +20,9 @@ const Operator = "operator"
 type Trail struct {
 	log *auditlog.Log
 	dir string // of the repository
+
+	written signal.Signal // there are more records
+	wrong   troubles
 }
 
 // New writes the audit log of a repository.

@@ -30,7 +30,8 @@ type forwarder struct {
 	dir      string // of the repository
 	to       config.Forward
 	log      *slog.Logger
-	written  signal.Signal
+	written  *signal.Signal
+	wrong    func(error)   // is told what keeps records here; nil: nothing does
 	patience time.Duration // of one attempt
 	again    time.Duration // after one that failed
 	roots    *tls.Config   // for tests; nil for the system's
@@ -46,9 +47,10 @@ func (a *Trail) Forward(ctx context.Context, text string, log *slog.Logger) erro
 }
 
 func (a *Trail) newForwarder(to config.Forward, log *slog.Logger) *forwarder {
-	f := &forwarder{dir: a.dir, to: to, log: log, patience: 5 * time.Second, again: 10 * time.Second}
-	a.log.OnWritten(f.written.Notify)
-	return f
+	return &forwarder{
+		dir: a.dir, to: to, log: log, written: &a.written, patience: 5 * time.Second, again: 10 * time.Second,
+		wrong: func(err error) { a.wrong.set(notForwarded, err) },
+	}
 }
 
 // forwardedFile keeps the number of the last record that was sent.
@@ -66,7 +68,7 @@ func (f *forwarder) run(ctx context.Context) (err error) {
 	records := auditlog.Follow(f.dir, last)
 	wire := &wire{forwarder: f}
 	defer func() { err = errors.Join(err, records.Close(), wire.close()) }()
-	return signal.Each(ctx, &f.written, lookAgain, func() error {
+	return signal.Each(ctx, f.written, lookAgain, func() error {
 		now, err := f.forward(ctx, records, wire, last)
 		if now != last {
 			last, err = now, errors.Join(err, f.keep(now))
@@ -102,6 +104,7 @@ func (f *forwarder) insist(ctx context.Context, to *wire, r auditlog.Record) err
 		err := to.send(ctx, r)
 		switch {
 		case err == nil:
+			f.wrong(nil)
 			if !since.IsZero() {
 				f.log.Info("the audit log is forwarded again", "to", f.to.Kind, "away_since", since)
 			}
@@ -110,6 +113,7 @@ func (f *forwarder) insist(ctx context.Context, to *wire, r auditlog.Record) err
 			return ctx.Err()
 		case since.IsZero():
 			since = time.Now()
+			f.wrong(fmt.Errorf("it can't be forwarded to %s (taxii.audit_forward), and is tried again: %w", f.to.Kind, err))
 			f.log.Warn("the audit log can't be forwarded; it is tried again, and nothing waits for it", "to", f.to.Kind, "error", err)
 		}
 		select {

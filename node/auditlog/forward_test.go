@@ -35,7 +35,9 @@ func newOffice(t *testing.T) *office {
 	log, err := auditlog.Open(auditlog.Path(dir), 1<<20, 4, time.Now)
 	nodetest.Must(t, err)
 	t.Cleanup(func() { nodetest.Must(t, log.Close()) })
-	return &office{t, &Trail{log: log, dir: dir}, dir}
+	trail := &Trail{log: log, dir: dir}
+	trail.Watch(func(err error) { t.Error(err) })
+	return &office{t, trail, dir}
 }
 
 // forwards runs a forwarder until stop is called.

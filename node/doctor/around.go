@@ -31,7 +31,6 @@ import (
 const (
 	maxLooked   = 20_000 // files whose owner is looked at
 	maxStrange  = 3      // that are named
-	soonEnds    = 14 * 24 * time.Hour
 	oldBackup   = 30 * 24 * time.Hour
 	fewObjects  = 20 // NFTs that the money is enough for
 	dialTimeout = 4 * time.Second
@@ -135,12 +134,13 @@ func (p *patient) certificate(context.Context) []Finding {
 // ending says how long a certificate is good for.
 func ending(c *x509.Certificate, now time.Time) Finding {
 	until := c.NotAfter.Format(time.DateOnly)
+	ends, ended := certs.Ending(c, now)
 	switch {
-	case now.After(c.NotAfter):
+	case ended:
 		return Finding{"https", Wrong, "the certificate has ended on " + until, "renew it: docs/OPERATIONS.md, \"HTTPS\""}
 	case now.Before(c.NotBefore):
 		return Finding{"https", Wrong, "the certificate is good from " + c.NotBefore.Format(time.DateOnly) + " on only", "is this machine's clock right?"}
-	case now.Add(soonEnds).After(c.NotAfter):
+	case ends:
 		return Finding{"https", Warning, "the certificate ends on " + until, "renew it: docs/OPERATIONS.md, \"HTTPS\""}
 	}
 	return Finding{"https", OK, "the certificate is good until " + until, ""}

@@ -119,7 +119,7 @@ func TestTheNetworkTheClockAndTheCertificateAreJudged(t *testing.T) {
 		"a wrong time":          {clockOf(now, now.Add(-6*time.Minute), true), Wrong, "6m0s off the chain's"},
 		"a chain that rests":    {clockOf(now, now.Add(-6*time.Minute), false), Unknown, "makes no rounds"},
 		"a good certificate":    {ends(-day, 15*day), OK, "until"},
-		"one that soon ends":    {ends(-day, 13*day), Warning, "ends on"},
+		"one that soon ends":    {ends(-300*day, 13*day), Warning, "ends on"},
 		"one that has ended":    {ends(-9*day, -day), Wrong, "has ended"},
 		"one that will be good": {ends(day, 99*day), Wrong, "from"},
 	} {

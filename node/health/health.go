@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/internal/version"
@@ -28,6 +29,7 @@ import (
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
+	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -56,6 +58,7 @@ type Observer struct {
 	Retention   func() (*withdraw.Retention, error) // nil: it is off
 	Sightings   func() (*sightings.Sharing, error)  // nil: nobody is told
 	Certificate *problem.Monitor                    // of an ACME authority's certificate
+	Audit       func() []problem.Condition          // what is wrong with the audit log
 	Requests    *Requests
 	Log         *slog.Logger
 	Started     time.Time
@@ -125,7 +128,8 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 	s.View.Waiting, s.View.Undecided = o.Repo.View.CountEvents()
 	s.View.Mistrusts = o.Repo.Config.View.Mistrust
 	_, s.View.Unknown = o.State.MembersCalled(s.View.Mistrusts)
-	s.Certificate = o.Certificate.Get()
+	s.Certificate = o.certificate(time.Now())
+	s.Audit = o.Audit()
 	for _, hook := range o.Webhooks.List() {
 		s.Webhooks = append(s.Webhooks, hook.Status())
 	}
@@ -155,6 +159,38 @@ func (o *Observer) backup() (b Backup) {
 	return b
 }
 
+// shown is the certificate that TAXII clients are shown; nil if there is none.
+func (o *Observer) shown() *x509.Certificate {
+	if doors := o.doors.Load(); doors != nil && doors.Certificate != nil {
+		return doors.Certificate()
+	}
+	return nil
+}
+
+// certificate is what keeps clients from a good certificate, or soon will.
+func (o *Observer) certificate(now time.Time) problem.Condition {
+	waits, shown := o.Certificate.Get(), o.shown()
+	if waits.Problem != "" || shown == nil {
+		return waits
+	}
+	ends, ended := certs.Ending(shown, now)
+	remedy := "renew the files of taxii.tls_certificate and taxii.tls_key, which are read again by themselves"
+	switch o.Repo.Config.TAXII.TLS {
+	case config.TLSSelfSigned:
+		remedy = "restart the node: it makes another one, which clients have to be given"
+	case config.TLSACME:
+		remedy = "the authority should have renewed it: send SIGHUP, and see the log"
+	}
+	until := shown.NotAfter.UTC().Format(time.RFC3339)
+	switch {
+	case ended:
+		return problem.Condition{Problem: "ended", Detail: "it has ended on " + until + ": " + remedy, Since: shown.NotAfter}
+	case ends:
+		return problem.Condition{Problem: "ends", Detail: "it ends on " + until + ": " + remedy}
+	}
+	return problem.Condition{}
+}
+
 func (o *Observer) daemon() Daemon {
 	d := Daemon{PID: os.Getpid(), Info: version.Current()}
 	doors := o.doors.Load()
@@ -162,10 +198,7 @@ func (o *Observer) daemon() Daemon {
 		return d
 	}
 	d.Running, d.TAXII, d.Gateway, d.Metrics = true, doors.TAXII, doors.Gateway, doors.Metrics
-	if doors.Certificate == nil {
-		return d
-	}
-	if shown := doors.Certificate(); shown != nil {
+	if shown := o.shown(); shown != nil {
 		sum := sha256.Sum256(shown.Raw)
 		d.Fingerprint, d.CertificateUntil = hex.EncodeToString(sum[:]), shown.NotAfter
 	}

@@ -49,7 +49,8 @@ var (
 	descLies         = describe("source_false_transactions", "Transactions that a source leaves out, or of which it says what isn't so.", "source")
 	descLate         = describe("late_transactions", "Transactions that were found when the chain had been passed, by whether the view has them.", "folded")
 	descClock        = describe("clock_ahead_seconds", "How far this machine's clock is ahead of the chain's.")
-	descCertificate  = describe("certificate_problem", "1 for what keeps an ACME authority's certificate from TAXII clients.", "problem")
+	descCertificate  = describe("certificate_problem", "1 for what keeps TAXII clients from a good certificate, or soon will.", "problem")
+	descAudit        = describe("audit_problem", "1 for what is wrong with the audit log: records are lost (writing), or not sent on (forwarding).", "problem")
 	descExpiry       = describe("certificate_expiry_timestamp_seconds", "When the certificate ends that TAXII clients are shown.")
 	descBackup       = describe("backup_timestamp_seconds", "Of which moment the last backup is that was made on this machine.")
 	descFeed         = describe("feed_problem", "1 for a feed whose last run ended early.", "feed")
@@ -239,6 +240,9 @@ func (e exposition) outside(s Status) {
 			age = max(0, e.now.Sub(hook.Oldest)).Seconds()
 		}
 		e.gauge(descOldest, age, hook.Name)
+	}
+	for _, one := range s.Audit {
+		e.gauge(descAudit, 1, one.Problem)
 	}
 	if s.Certificate.Problem != "" {
 		e.gauge(descCertificate, 1, s.Certificate.Problem)

@@ -71,6 +71,7 @@ func exposed(t *testing.T) map[string]map[string]bool {
 	e := Status{Webhooks: o.status().Webhooks}
 	e.Webhooks[0].Condition = problem.Condition{Problem: "receiver"}
 	e.Clock.Known = true
+	e.Audit = []problem.Condition{{Problem: "writing"}, {Problem: "forwarding"}}
 	e.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}}
 	e.Sightings = &sightings.Sharing{Condition: problem.Condition{Problem: "funds"}}
 	text += exposeAlso(e)

@@ -93,8 +93,12 @@ type Status struct {
 		Known bool    `json:"known"`
 		Ahead float64 `json:"ahead_seconds"`
 	} `json:"clock"`
-	// Certificate is what keeps an ACME authority's certificate from TAXII clients.
+	// Certificate is what keeps an ACME authority's certificate from TAXII clients, or that the one that they are shown
+	// ends soon, or has ended.
 	Certificate problem.Condition `json:"certificate,omitzero"`
+
+	// Audit is what keeps the audit log from being written, or forwarded.
+	Audit []problem.Condition `json:"audit,omitempty"`
 
 	Members     Members      `json:"members"`
 	Collections []Collection `json:"collections"`

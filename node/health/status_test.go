@@ -124,6 +124,39 @@ func TestTheStatusNamesTheProcessAndWhereItIsReached(t *testing.T) {
 	}
 }
 
+// A certificate that ends is told of before it does, with what renews it, and one for which an authority is waited for
+// as that.
+func TestACertificateThatEndsIsTroubleBefore(t *testing.T) {
+	o, day := newObserved(t), 24*time.Hour
+	for _, c := range []struct {
+		tls     string
+		left    time.Duration
+		problem string
+		says    string
+	}{
+		{config.TLSFiles, 15 * day, "", ""},
+		{config.TLSFiles, 13 * day, "ends", "taxii.tls_certificate"},
+		{config.TLSSelfSigned, 13 * day, "ends", "restart the node"},
+		{config.TLSACME, 13 * day, "ends", "SIGHUP"},
+		{config.TLSFiles, -day, "ended", "taxii.tls_certificate"},
+	} {
+		o.R.Config.TAXII.TLS = c.tls
+		leaf := &x509.Certificate{NotBefore: time.Now().Add(c.left - 365*day), NotAfter: time.Now().Add(c.left)}
+		o.Opened(Doors{TAXII: "https://127.0.0.1:1", Certificate: func() *x509.Certificate { return leaf }})
+		s := o.status()
+		told := slices.ContainsFunc(s.Trouble(), func(line string) bool {
+			return strings.HasPrefix(line, "certificate: "+c.problem+": it ") && strings.Contains(line, c.says)
+		})
+		if s.Certificate.Problem != c.problem || told != (c.problem != "") {
+			t.Errorf("%s, %s before its end: %+v, %q", c.tls, c.left, s.Certificate, s.Trouble())
+		}
+	}
+	o.Certificate.Set("refused", "it gives none")
+	if s := o.status(); s.Certificate.Problem != "refused" {
+		t.Errorf("what the authority refuses is hidden by %+v", s.Certificate)
+	}
+}
+
 // Whoever configures a client needs the ids of collections, which are told nowhere else without an account.
 func TestTheStatusNamesTheCollectionsThatClientsSee(t *testing.T) {
 	o := newObserved(t)

@@ -85,6 +85,9 @@ func (s Status) ownTrouble(t *troubles) {
 	}
 	t.waits("clock", s.Clock.Condition)
 	t.waits("certificate", s.Certificate)
+	for _, one := range s.Audit {
+		t.waits("audit", one)
+	}
 	for _, hook := range s.Webhooks {
 		t.waits("webhook "+hook.Name, hook.Condition)
 	}

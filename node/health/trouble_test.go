@@ -88,3 +88,12 @@ func TestANodeThatFallsBehindOrDoesNotRunSaysSo(t *testing.T) {
 		t.Errorf("without a daemon it says %q", lines)
 	}
 }
+
+func TestAnAuditLogThatIsNotWrittenOrForwardedIsTrouble(t *testing.T) {
+	t.Parallel()
+	s := Status{Member: true, Audit: []problem.Condition{{Problem: "writing", Detail: "the disk is full"}, {Problem: "forwarding", Detail: "it is away"}}}
+	s.Watching.CaughtUp = true
+	if lines := s.Trouble(); len(lines) != 2 || lines[0] != "audit: writing: the disk is full" || lines[1] != "audit: forwarding: it is away" {
+		t.Errorf("it says %q", lines)
+	}
+}

@@ -67,6 +67,7 @@ func newObserved(t *testing.T) *observed {
 	o := &observed{HostileWorld: h, parts: &parts{}, said: &waiting.Text{}, free: 5 << 30}
 	log := slog.New(slog.NewTextHandler(o.said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.Observer = &Observer{
+		Audit:     func() []problem.Condition { return nil },
 		Retention: func() (*withdraw.Retention, error) { return nil, nil },
 		Sightings: func() (*sightings.Sharing, error) { return nil, nil },
 		Repo:      h.R, Consortium: repo.Consortium{ID: h.ID, Name: "As invited"}, State: h.State, Host: o.parts, Ledger: o.parts, Watcher: o.parts,

@@ -164,6 +164,8 @@ func (a *Log) writeWaiting() {
 	if err := a.write(a.waiting); err != nil {
 		a.failed(fmt.Errorf("writing the audit log: %w", err))
 		a.end.place, a.end.size = before, -1 // it is looked at again
+		a.waiting, a.weight = nil, 0
+		return
 	}
 	a.waiting, a.weight = nil, 0
 	a.told()
