@@ -9,7 +9,6 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 )
 
@@ -102,7 +101,7 @@ func (o *Owner) accounts(names []string) (wire.Accounts, error) {
 		i := slices.IndexFunc(members, func(m consortium.Member) bool { return m.Name == name && m.Removed == nil })
 		switch {
 		case i < 0:
-			return a, problem.Missing(fmt.Errorf("no member is called %.60q", name))
+			return a, o.State.NoMember(name)
 		case members[i].Account == o.State.Self:
 			return a, errors.New("the owner is a reader in any case; name other members")
 		case !slices.Contains(a.Named, members[i].Account):

@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -152,9 +150,8 @@ type walk struct {
 // begin finds what the query names.
 func (w *walk) begin() error {
 	if w.query.With != "" {
-		names := w.names()
 		if _, unknown := w.State.MembersCalled([]string{w.query.With}); len(unknown) > 0 {
-			return problem.Input(fmt.Errorf("no member is called %.60q; there are %s", w.query.With, strings.Join(sortedNames(names), ", ")))
+			return w.State.NoMember(w.query.With)
 		}
 		m, _ := w.State.Member(w.query.With)
 		w.query.With = cmp.Or(m.Name, w.query.With) // it may be an account
@@ -162,19 +159,11 @@ func (w *walk) begin() error {
 	if w.query.Collection != "" {
 		c, err := w.State.Called(w.query.Collection)
 		if err != nil {
-			return problem.Input(err)
+			return err
 		}
 		w.query.Collection = c.ID
 	}
 	return nil
-}
-
-func sortedNames(names map[string]string) (list []string) {
-	for _, name := range names {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // event visits what an event published, if it is this organisation's.

@@ -65,7 +65,7 @@ type purse interface {
 
 // afford refuses what can't be paid for, before anything is done.
 func (r *Registrar) afford(ctx context.Context, nfts, ends int) error {
-	if r.Money == nil {
+	if r.Money == nil || nfts+ends == 0 {
 		return nil
 	}
 	return r.Money.Afford(ctx, nfts, ends)

@@ -23,6 +23,23 @@ func (e *empty) Afford(_ context.Context, nfts, ends int) error {
 	return errPoor
 }
 
+// What an admission costs is known before anybody is asked whether it is meant, and what can't be done is refused then.
+func TestThePriceOfAnAdmissionIsToldBeforeIt(t *testing.T) {
+	t.Parallel()
+	o, newcomer := newOffice(t, true), nodetest.NewOrg(t, "borealis")
+	price, err := o.PriceOfAdmission(t.Context(), request(t, newcomer))
+	if want := (Price{Fees: 2000, Locked: 200_000}); err != nil || price != want {
+		t.Errorf("%+v, %v, want %+v", price, err, want)
+	}
+	o.Money = &empty{}
+	if _, err := o.PriceOfAdmission(t.Context(), request(t, newcomer)); !errors.Is(err, errPoor) {
+		t.Errorf("without money: %v", err)
+	}
+	if _, err := o.PriceOfAdmission(t.Context(), []byte("{")); err == nil {
+		t.Error("what is no request has a price")
+	}
+}
+
 // What is done in the consortium's name is refused before it is begun if the account can't pay for all that follows:
 // the record, and the keys of each collection of ours that is concerned.
 func TestWhatCantBePaidForMembersIsNotBegun(t *testing.T) {

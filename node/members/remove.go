@@ -59,7 +59,7 @@ func (r *Registrar) removable(name string) (m consortium.Member, err error) {
 	}
 	switch {
 	case m.Account == "":
-		return m, problem.Missing(fmt.Errorf("no member is called %.60q", name))
+		return m, r.State.NoMember(name)
 	case m.Account == r.State.Self:
 		return m, errors.New("this organisation would remove itself; let another one of the governor's do it")
 	}

@@ -315,7 +315,7 @@ func (r *Registrar) replaceable(name string, document wire.Member) (m consortium
 	}
 	switch {
 	case m.Account == "" || m.Removed != nil:
-		return m, problem.Missing(fmt.Errorf("no member is called %.60q", name))
+		return m, r.State.NoMember(name)
 	case document.Organisation != m.Name:
 		return m, fmt.Errorf("the request is of %s: a member can't take another name", document.Organisation)
 	case m.Account == r.State.Self:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/internal/spelling"
 	"github.com/serviceledger/slnode/node/problem"
 )
 
@@ -58,7 +59,49 @@ func Choose(list []CalledCollection, name string) (int, error) {
 		return 0, problem.Missing(fmt.Errorf("neither this organisation nor the consortium has a collection %.60q; another member's is named by its id, or as %s/%s",
 			name, c.Owner, c.Alias))
 	}
-	return 0, problem.Missing(fmt.Errorf("this organisation can read no collection %.60q", name))
+	var ours []string // what others call theirs is proposed to nobody
+	for _, c := range list {
+		if c.Alias != "" && (c.Own || c.Common) {
+			ours = append(ours, c.Alias)
+		}
+	}
+	return 0, problem.Missing(fmt.Errorf("this organisation can read no collection %.60q%s", name, meant(name, ours)))
+}
+
+// namedAtOnce is how many names an error tells, at most.
+const namedAtOnce = 10
+
+// meant says which of some names may be meant by one that is none of them, or all of them if they are few.
+func meant(name string, names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	const typed = 64 // bytes of what is compared: no name is longer
+	near, least := "", max(1, (len(name)+1)/3)
+	for _, one := range names {
+		if d := spelling.Distance(name[:min(len(name), typed)], one[:min(len(one), typed)]); d <= least && d < len(one) {
+			near, least = one, d-1
+		}
+	}
+	switch {
+	case near != "":
+		return fmt.Sprintf("; is %s meant?", near)
+	case len(names) == 1:
+		return "; there is " + names[0]
+	case len(names) > 0 && len(names) <= namedAtOnce:
+		return "; there are " + strings.Join(names, ", ")
+	}
+	return ""
+}
+
+// NoMember is the error about a name that no member has.
+func (f *Shared) NoMember(name string) error {
+	var names []string
+	for _, m := range f.Members() {
+		if m.Name != "" && m.Removed == nil {
+			names = append(names, m.Name)
+		}
+	}
+	return problem.Missing(fmt.Errorf("no member is called %.60q%s", name, meant(name, names)))
 }
 
 // Called finds the collection that an operator means.

@@ -337,7 +337,10 @@ func TestANameIsThatOfOurCollectionOrElseOfTheConsortiums(t *testing.T) {
 		"twice":       "2 collections of one owner are called",
 		"alone":       `another member's is named by its id, or as bravo/alone`,
 		"bravo/twice": `or as self/twice`,
-		"nothing":     "this organisation can read no collection",
+		"nothing":     `this organisation can read no collection "nothing"; there are feed, notes, twice`,
+		"ntoes":       "is notes meant?",
+		"note":        "is notes meant?",
+		"alnoe":       `"alnoe"; there are feed, notes, twice`,
 		"":            "this organisation can read no collection",
 		"bravo/":      "this organisation can read no collection",
 	} {
