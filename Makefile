@@ -12,6 +12,7 @@
 # make release         archives, Debian packages, container images, lists of components and checksums of the commit, in dist
 # make release-check   makes a release twice, in two folders and with nothing remembered, and compares the bytes
 # make test-package    installs the Debian package in a bare Debian and starts a node there; needs root and debootstrap
+# make test-image      loads the container image with podman and starts a node there
 # make mutants         what the tests of PKG (./internal/wire) don't notice, of N mutants drawn with SEED or of all: scripts/mutants
 
 export CGO_ENABLED ?= 0
@@ -34,7 +35,7 @@ STORES := $(addprefix $(MODULE)/,repo repo/internal/kv)
 # The scenarios with a hostile member.
 HOSTILE := ^TestHostile
 
-.PHONY: build install release release-check test-package test race hostile walkthrough test-algorand fuzz bench lint modules mutants testnet clean
+.PHONY: build install release release-check test-package test-image test race hostile walkthrough test-algorand fuzz bench lint modules mutants testnet clean
 
 # The same sources give the same program in every folder, and without what only a debugger reads.
 BUILD := go build -trimpath -ldflags='-s -w'
@@ -73,6 +74,9 @@ release-check:
 
 test-package:
 	scripts/release/package_test.sh
+
+test-image:
+	scripts/release/image_test.sh
 
 bin/testnet:
 	$(BUILD) -o bin/testnet ./testnet/cmd/testnet

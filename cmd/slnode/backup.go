@@ -196,7 +196,7 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
 			if args[0] != "-" {
 				file, err := os.Open(args[0])
 				if err != nil {
-					return fmt.Errorf("%w: %w", errUsage, err)
+					return fmt.Errorf("%w: %w", errUsage, unreadable(err))
 				}
 				defer file.Close()
 				from = file

@@ -91,7 +91,7 @@ func readEvidence(c *cobra.Command, name string) ([]byte, error) {
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, fmt.Errorf("%w: %w", errUsage, unreadable(err))
 		}
 		defer file.Close()
 		in = file

@@ -168,7 +168,11 @@ and nothing is written.`,
 func feedTest(c *cobra.Command, args []string, f config.Feed) (func(*control.Client) (feeds.Trial, error), error) {
 	if len(args) == 1 {
 		var set string
-		c.LocalNonPersistentFlags().Visit(func(flag *pflag.Flag) { set = flag.Name })
+		c.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+			if flag.Changed {
+				set = flag.Name
+			}
+		})
 		if set != "" {
 			return nil, fmt.Errorf("%w: --%s is of a feed that is not there yet; say its URL, too: slnode feed test %s URL", errUsage, set, args[0])
 		}

@@ -61,7 +61,7 @@ func printGovernor(w io.Writer, info members.GovernorInfo) {
 func (a *app) governorSetCommand() *cobra.Command {
 	var change members.GovernorChange
 	var name string
-	var proposal output
+	proposal := output{public: true}
 	var agreed *agreement
 	var history bool
 	c := &cobra.Command{
@@ -158,7 +158,7 @@ func (a *app) readProposal(files ...[]byte) (members.ProposalInfo, error) {
 }
 
 func (a *app) governorSignCommand() *cobra.Command {
-	var out output
+	out := output{public: true}
 	var agreed *agreement
 	var show bool
 	c := &cobra.Command{
@@ -237,7 +237,7 @@ func printProposal(w io.Writer, info members.ProposalInfo) {
 }
 
 func (a *app) governorRenewCommand() *cobra.Command {
-	var out output
+	out := output{public: true}
 	c := &cobra.Command{
 		Use:   "renew FILE",
 		Short: "Make a proposal anew that took too long to be signed",
@@ -267,7 +267,7 @@ sign again.`,
 }
 
 func (a *app) governorSubmitCommand() *cobra.Command {
-	var out output
+	out := output{public: true}
 	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "submit FILE...",

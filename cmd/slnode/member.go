@@ -16,7 +16,7 @@ func (a *app) memberCommand() *cobra.Command {
 }
 
 func (a *app) memberRequestCommand() *cobra.Command {
-	var out output
+	out := output{public: true}
 	c := &cobra.Command{
 		Use:   "request",
 		Short: "Write a request for admission, to be sent to a consortium's governor",
@@ -73,7 +73,7 @@ func priceText(p members.Price) string {
 }
 
 func (a *app) memberAdmitCommand() *cobra.Command {
-	var out, proposal output
+	out, proposal := output{public: true}, output{public: true}
 	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "admit REQUEST",
@@ -102,7 +102,9 @@ theirs with "slnode governor sign", and "slnode governor submit" sends it and wr
 			}
 			var price members.Price
 			if agreed.asking(c) { // what can't be done is refused before anybody is asked
-				price, err = ask(a, c, func(client *control.Client) (members.Price, error) { return client.PriceOfAdmission(c.Context(), request) })
+				price, err = ask(a, c, func(client *control.Client) (members.Price, error) {
+					return client.PriceOfAdmission(c.Context(), request)
+				})
 				if err != nil {
 					return err
 				}
@@ -138,7 +140,7 @@ theirs with "slnode governor sign", and "slnode governor submit" sends it and wr
 }
 
 func (a *app) memberRemoveCommand() *cobra.Command {
-	var proposal output
+	proposal := output{public: true}
 	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "remove ORG",

@@ -45,7 +45,7 @@ func readInput(c *cobra.Command, name string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, fmt.Errorf("%w: %w", errUsage, unreadable(err))
 	}
 	return data, nil
 }

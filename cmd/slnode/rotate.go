@@ -71,7 +71,7 @@ func printRotated(w io.Writer, r members.Rotated) {
 }
 
 func (a *app) memberReplaceCommand() *cobra.Command {
-	var out, proposal output
+	out, proposal := output{public: true}, output{public: true}
 	var agreed *agreement
 	c := &cobra.Command{
 		Use:   "replace ORG REQUEST",
