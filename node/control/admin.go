@@ -101,7 +101,7 @@ func (a *API) withdrawMany(ctx context.Context, c withdraw.Choice, say func(with
 
 // reclaim destroys what former accounts keep locked, and notes of which.
 func (a *API) reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
-	list := a.Withdrawer.Reclaim(ctx, r)
+	list, err := a.Withdrawer.Reclaim(ctx, r)
 	for _, one := range list {
 		if one.NFTs > 0 && !r.DryRun {
 			a.Trail.Operator(ctx, taxii.Event{Name: "sweep-wallet", Subject: one.Account, Count: one.NFTs, Detail: "NFTs destroyed"})
@@ -110,7 +110,7 @@ func (a *API) reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Recla
 			a.Trail.Operator(ctx, taxii.Event{Name: "sweep-wallet", Subject: one.Account, Detail: fmt.Sprintf("%s ALGO paid to the present account by %s", one.Paid, one.TxID)})
 		}
 	}
-	return list, ctx.Err()
+	return list, err
 }
 
 // idsOf are the ids of the first withdrawals, as many as the audit log names. All of a batch has none.

@@ -91,8 +91,8 @@ type withdrawer interface {
 	// WithdrawAll gives what it has withdrawn also with an error.
 	WithdrawMany(ctx context.Context, c withdraw.Choice, say func(withdraw.Progress) error) (withdraw.Progress, error)
 	WithdrawAll(ctx context.Context, s withdraw.Selection) ([]withdraw.Withdrawal, error)
-	// Reclaim says of each former account what came of it.
-	Reclaim(ctx context.Context, r withdraw.Reclaim) []withdraw.Reclaimed
+	// Reclaim says of each former account what came of it, also with an error.
+	Reclaim(ctx context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error)
 }
 
 // register answers for what was shared with whom.

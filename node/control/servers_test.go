@@ -260,16 +260,16 @@ func TestEveryMethodOfTheClientReachesItsPart(t *testing.T) {
 	c, ctx := o.client, t.Context()
 	title := "Other"
 	for want, ask := range map[string]func() error{
-		"admit a":      func() error { _, err := c.Admit(ctx, []byte("a")); return err },
+		"admit a":       func() error { _, err := c.Admit(ctx, []byte("a")); return err },
 		"admit-price a": func() error { _, err := c.PriceOfAdmission(ctx, []byte("a")); return err },
-		"verify a?&b":  func() error { _, err := c.Verify(ctx, "a?&b"); return err },
-		"show a":       func() error { _, err := c.Show(ctx, "a"); return err },
-		"remove a":     func() error { _, err := c.Remove(ctx, "a"); return err },
-		"replace a b":  func() error { _, err := c.ReplaceKeys(ctx, "a", []byte("b")); return err },
-		"governor":     func() error { _, err := c.Governor(ctx); return err },
-		"submit 2":     func() error { _, err := c.SubmitProposal(ctx, [][]byte{{1}, {2}}); return err },
-		"renew a":      func() error { _, err := c.RenewProposal(ctx, []byte("a")); return err },
-		"withdraw a b": func() error { _, err := c.Withdraw(ctx, withdraw.Selection{What: "a", Collection: "b"}); return err },
+		"verify a?&b":   func() error { _, err := c.Verify(ctx, "a?&b"); return err },
+		"show a":        func() error { _, err := c.Show(ctx, "a"); return err },
+		"remove a":      func() error { _, err := c.Remove(ctx, "a"); return err },
+		"replace a b":   func() error { _, err := c.ReplaceKeys(ctx, "a", []byte("b")); return err },
+		"governor":      func() error { _, err := c.Governor(ctx); return err },
+		"submit 2":      func() error { _, err := c.SubmitProposal(ctx, [][]byte{{1}, {2}}); return err },
+		"renew a":       func() error { _, err := c.RenewProposal(ctx, []byte("a")); return err },
+		"withdraw a b":  func() error { _, err := c.Withdraw(ctx, withdraw.Selection{What: "a", Collection: "b"}); return err },
 		"create a [b]": func() error {
 			_, err := c.CreateCollection(ctx, collections.Spec{Title: "a", Readers: []string{"b"}})
 			return err

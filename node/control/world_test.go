@@ -178,11 +178,11 @@ func (p *parts) WithdrawAll(_ context.Context, s withdraw.Selection) ([]withdraw
 	return p.withdrawn, p.note("withdraw", s.What, s.Collection)
 }
 
-func (p *parts) Reclaim(_ context.Context, r withdraw.Reclaim) []withdraw.Reclaimed {
+func (p *parts) Reclaim(_ context.Context, r withdraw.Reclaim) ([]withdraw.Reclaimed, error) {
 	if err := p.note("reclaim", r.Published, r.DryRun); err != nil {
-		return nil
+		return nil, err
 	}
-	return []withdraw.Reclaimed{{Account: "FORMER", NFTs: 2}}
+	return []withdraw.Reclaimed{{Account: "FORMER", NFTs: 2}}, nil
 }
 
 func (p *parts) Verify(_ context.Context, what string) (v proof.Verification, err error) {

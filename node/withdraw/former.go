@@ -60,7 +60,8 @@ func (w *Withdrawer) RunReclaim(ctx context.Context) error {
 	ticker := time.NewTicker(reclaimEvery)
 	defer ticker.Stop()
 	for {
-		for _, one := range w.Reclaim(ctx, Reclaim{}) {
+		list, _ := w.Reclaim(ctx, Reclaim{}) // the error is the context's
+		for _, one := range list {
 			if one.Problem != "" && ctx.Err() == nil {
 				w.Log.Warn("what a former account keeps locked can't be freed; it is tried again", "account", one.Account, "error", one.Problem)
 			}
@@ -74,8 +75,9 @@ func (w *Withdrawer) RunReclaim(ctx context.Context) error {
 }
 
 // Reclaim destroys NFTs of objects and batches that former accounts have made, one account after the other. Those of
-// charters, members and collections stay, as they do for the present account. It can be repeated.
-func (w *Withdrawer) Reclaim(ctx context.Context, r Reclaim) (list []Reclaimed) {
+// charters, members and collections stay, as they do for the present account. It can be repeated. What went wrong with
+// an account is in its entry; the error is the context's.
+func (w *Withdrawer) Reclaim(ctx context.Context, r Reclaim) (list []Reclaimed, err error) {
 	w.reclaiming.Lock()
 	defer w.reclaiming.Unlock()
 	for _, account := range w.Former {
@@ -85,7 +87,7 @@ func (w *Withdrawer) Reclaim(ctx context.Context, r Reclaim) (list []Reclaimed) 
 		}
 		list = append(list, one)
 	}
-	return list
+	return list, ctx.Err()
 }
 
 // reclaimOf does it for one account, and notes what it cost, also where it could not be ended.

@@ -65,8 +65,8 @@ func TestNFTsOfAnAccountOfBeforeAreDestroyedWhenWhatTheyPublishedIsWithdrawn(t *
 	want := func(what string, r Reclaim, nfts, left int, destroyed ...uint64) {
 		t.Helper()
 		account.destroyed = nil
-		list := w.Reclaim(t.Context(), r)
-		if len(list) != 1 || list[0] != (Reclaimed{Account: "FORMER", NFTs: nfts, Left: left}) || !slices.Equal(account.destroyed, destroyed) {
+		list, err := w.Reclaim(t.Context(), r)
+		if err != nil || len(list) != 1 || list[0] != (Reclaimed{Account: "FORMER", NFTs: nfts, Left: left}) || !slices.Equal(account.destroyed, destroyed) {
 			t.Errorf("%s: %+v; %v are destroyed", what, list, account.destroyed)
 		}
 	}
@@ -79,15 +79,15 @@ func TestNFTsOfAnAccountOfBeforeAreDestroyedWhenWhatTheyPublishedIsWithdrawn(t *
 	if want := (daybook.Sums{Ended: 3, Fees: 3000, Freed: 300_000}); len(book) != 1 || book[daybook.Former] != want {
 		t.Errorf("the day-book has %+v, want %+v", book, want)
 	}
-	back := w.Reclaim(t.Context(), Reclaim{GiveBack: true})
+	back, _ := w.Reclaim(t.Context(), Reclaim{GiveBack: true})
 	if want := (Reclaimed{Account: "FORMER", Left: 1, Paid: 299_000, TxID: "PAID"}); len(back) != 1 || back[0] != want || book[daybook.Former].Fees != 4000 {
 		t.Errorf("what is free comes back as %+v, want %+v; the day-book has %+v", back, want, book)
 	}
-	if again := w.Reclaim(t.Context(), Reclaim{GiveBack: true}); again[0] != (Reclaimed{Account: "FORMER", Left: 1}) || book[daybook.Former].Fees != 4000 {
+	if again, _ := w.Reclaim(t.Context(), Reclaim{GiveBack: true}); again[0] != (Reclaimed{Account: "FORMER", Left: 1}) || book[daybook.Former].Fees != 4000 {
 		t.Errorf("a second time it is %+v; the day-book has %+v", again, book)
 	}
 	account.fails = errors.New("algod is away")
-	if list := w.Reclaim(t.Context(), Reclaim{}); len(list) != 1 || list[0].Problem != "algod is away" {
+	if list, _ := w.Reclaim(t.Context(), Reclaim{}); len(list) != 1 || list[0].Problem != "algod is away" {
 		t.Errorf("without algod: %+v", list)
 	}
 }
@@ -95,7 +95,7 @@ func TestNFTsOfAnAccountOfBeforeAreDestroyedWhenWhatTheyPublishedIsWithdrawn(t *
 func TestWhoHasHadNoOtherAccountDestroysNothing(t *testing.T) {
 	w := newDesk(t).withdrawer()
 	nodetest.Must(t, w.RunReclaim(t.Context()))
-	if list := w.Reclaim(t.Context(), Reclaim{Published: true}); len(list) != 0 {
-		t.Errorf("%+v", list)
+	if list, err := w.Reclaim(t.Context(), Reclaim{Published: true}); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
