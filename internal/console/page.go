@@ -124,6 +124,9 @@ func (v *visit) by() By {
 }
 
 // query is a parameter of the page's address.
+// oneLine keeps the values of a list apart in a field of one line, where browsers leave the ends of lines out.
+var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
+
 func (v *visit) query(name string) string { return v.r.URL.Query().Get(name) }
 
 // may tells whether the visitor has a role.
@@ -218,7 +221,7 @@ func (v *visit) view(title string, model any) view {
 	shown := view{
 		Page: v.route.path, Title: title, Organisation: c.Title, Consortium: c.Consortium, User: v.who.User, Request: v.id, Model: model, Sudo: v.sudo,
 		Reader: v.may(taxii.RoleReader), Publisher: v.may(taxii.RolePublisher), Admin: v.administers(), Operator: v.isOperator(),
-		Query: v.query("q"), Theme: v.theme(), Said: done[v.query("done")],
+		Query: oneLine.Replace(v.query("q")), Theme: v.theme(), Said: done[v.query("done")],
 	}
 	if v.who.Role == taxii.RoleNone {
 		return shown

@@ -37,7 +37,7 @@ func TestAListOfValuesSaysWhatIsNotFound(t *testing.T) {
 	w := newWorld(t, nil)
 	list := "203.0.113.7\nevil[.]example\nhxxps://cdn.example/a"
 	page := w.ask("reader", "search?q="+url.QueryEscape(list), nil).Body.String()
-	has(t, page, "1 of 3 are known, 2 are not.", "evil[.]example", "not found", "hxxps://cdn[.]example/a")
+	has(t, page, `value="203.0.113.7 evil[.]example hxxps://cdn.example/a"`, "1 of 3 are known, 2 are not.", "evil[.]example", "not found", "hxxps://cdn[.]example/a")
 	answer := w.ask("reader", "search", url.Values{"q": {list}, "format": {"csv"}})
 	if got := answer.Header().Get("Content-Disposition"); got != `attachment; filename="values.csv"` {
 		t.Errorf("the list is %q", got)
