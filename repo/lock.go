@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -16,8 +17,8 @@ import (
 // if there is none.
 func CheckVersion(dir string) error {
 	text, err := os.ReadFile(versionPath(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w; make one with \"slnode init\"", dir, ErrMissing)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%s: %w; say where it is with --repo or SLNODE_REPO, or make one with \"slnode init\"", dir, ErrMissing)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the repository's version: %w", err)

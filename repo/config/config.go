@@ -222,7 +222,7 @@ func Load(path string, environ []string) (_ Config, err error) {
 		return Config{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Config{}, fmt.Errorf("reading %s: the key %s is not known", path, unknown[0])
+		return Config{}, fmt.Errorf("reading %s: the key %s is not known%s", path, unknown[0], meant(unknown[0].String()))
 	}
 	for i := range c.Feeds {
 		c.Feeds[i].setDefaults()

@@ -38,6 +38,36 @@ func (c *Config) overrides() map[string]reflect.Value {
 	return values
 }
 
+// meant says which key is probably meant by one that there is not: one that is typed almost alike, or that is in
+// another section.
+func meant(key string) string {
+	key = key[:min(len(key), 100)]
+	var ours []string
+	sections := reflect.TypeFor[Config]()
+	for i := range sections.NumField() {
+		fields := sections.Field(i).Type
+		if fields.Kind() == reflect.Slice {
+			fields = fields.Elem()
+		}
+		for j := range fields.NumField() {
+			name := fields.Field(j).Tag.Get("toml")
+			name, _, _ = strings.Cut(name, ",")
+			ours = append(ours, sections.Field(i).Tag.Get("toml")+"."+name)
+		}
+	}
+	_, last, _ := strings.Cut(key, ".")
+	for _, one := range ours {
+		if _, name, _ := strings.Cut(one, "."); last != "" && name == last {
+			return fmt.Sprintf("; is %s meant, in the section [%s]?", one, one[:strings.Index(one, ".")])
+		}
+	}
+	near := slices.MinFunc(ours, func(a, b string) int { return spelling.Distance(key, a) - spelling.Distance(key, b) })
+	if spelling.Distance(key, near) <= slips {
+		return fmt.Sprintf("; is %s meant?", near)
+	}
+	return ""
+}
+
 // Overridden names the variables of an environment that override something.
 func Overridden(environ []string) (names []string) {
 	known := (&Config{}).overrides()
