@@ -13,6 +13,7 @@ import (
 // functions are what templates can use.
 var functions = template.FuncMap{
 	"algo":   algo,
+	"defang": defang,
 	"bytes":  sizeOf,
 	"tlp":    tlpClass,
 	"levels": func() []string { return []string{"clear", "green", "amber", "amber+strict", "red"} },

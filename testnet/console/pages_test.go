@@ -26,6 +26,7 @@ func TestTheConsoleInABrowser(t *testing.T) {
 		{"ItWorksWithoutJavaScript", testScriptless},
 		{"EveryPageIsQuietAccessibleAndFitsItsWindow", testPages},
 		{"WhatAMemberSendsThatWishesIllIsShownAndDoesNothing", testHostile},
+		{"ItWorksBelowAPrefixOfAProxy", testPrefix},
 	} {
 		t.Run(one.says, func(t *testing.T) {
 			of := *c
@@ -57,11 +58,11 @@ type looker struct {
 	axe string
 }
 
-// pass looks at the page that is open, loaded anew in both colours, in three widths.
+// pass looks at the page that is open, loaded anew in both colours, in three widths, one for each form that pages have.
 func (l looker) pass(name string) {
 	l.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{320, 800, 1440} {
+		for _, width := range []int64{320, 768, 1280} {
 			l.look(scheme, width)
 			if width == 320 {
 				l.do(chromedp.Reload()) // in these colours from the beginning
@@ -69,7 +70,7 @@ func (l looker) pass(name string) {
 			if scheme == "light" {
 				l.fits(name, width)
 			}
-			l.shoot(strings.Join([]string{name, scheme, map[int64]string{320: "320", 800: "800", 1440: "1440"}[width]}, "-"))
+			l.shoot(strings.Join([]string{name, scheme, map[int64]string{320: "320", 768: "768", 1280: "1280"}[width]}, "-"))
 		}
 		if l.axe != "" {
 			for _, wrong := range l.violations(l.axe) {
