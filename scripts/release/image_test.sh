@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Loads the container image of this commit with podman and starts a node from it, as docs/OPERATIONS.md says: from nothing
 # to a consortium of one, in a volume, without rights and with nothing else writable. DIST names a folder with a release
-# that is made already.
+# that is made already, PODMAN_RUN what "podman run" needs here, such as --cgroups=disabled.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if ! command -v podman >/dev/null; then
@@ -52,9 +52,9 @@ until_true test -e "$work/ready"
 . "$work/ready"
 
 # The chain answers on this machine's loopback, so the containers have its network.
-confined=(--network host --read-only --cap-drop ALL --security-opt no-new-privileges -v acme:/var/lib/slnode)
+confined=(${PODMAN_RUN:-} --network host --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --read-only --cap-drop ALL --security-opt no-new-privileges -v acme:/var/lib/slnode)
 once() { podman run --rm "${confined[@]}" "$image" "$@"; }
-once version
+once version || fail "podman does not run it; PODMAN_RUN says what it needs on this machine"
 once init --org acme --title "ACME CERT" --algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" --indexer "$SL_INDEXER_URL" \
 	--taxii-listen 127.0.0.1:0 --gateway '' --ipfs-listen /ip4/127.0.0.1/tcp/0 | tee "$work/init"
 "$work/devchain" fund --algod "$SL_ALGOD_URL" --algod-token "$SL_ALGOD_TOKEN" --funder-file "$work/funder" --algo 10 \
