@@ -27,6 +27,7 @@ func TestTheConsoleInABrowser(t *testing.T) {
 		{"EveryPageIsQuietAccessibleAndFitsItsWindow", testPages},
 		{"WhatAMemberSendsThatWishesIllIsShownAndDoesNothing", testHostile},
 		{"ItWorksBelowAPrefixOfAProxy", testPrefix},
+		{"ItWorksByTLSOfTheNode", testTLS}, // the last: charlie has another address then
 	} {
 		t.Run(one.says, func(t *testing.T) {
 			of := *c

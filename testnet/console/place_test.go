@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,23 +19,27 @@ import (
 
 // proxy passes on what is below a prefix, without it.
 type proxy struct {
-	prefix string
+	prefix  string
+	target  *url.URL
+	rewrite bool // the Host header becomes the target's
 
 	mu      sync.Mutex
 	astray  []string // requests that were not for it
 	through http.Handler
 }
 
-func newProxy(t *testing.T, prefix, target string) *proxy {
+func newProxy(t *testing.T, prefix, target string, rewrite bool) *proxy {
 	t.Helper()
 	to, err := url.Parse(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{prefix: prefix}
-	p.through = http.StripPrefix(prefix, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	p := &proxy{prefix: prefix, target: to, rewrite: rewrite}
+	p.through = http.StripPrefix(prefix, &httputil.ReverseProxy{Transport: trusting(), Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
-		r.Out.Host = r.In.Host
+		if !rewrite {
+			r.Out.Host = r.In.Host
+		}
 	}})
 	return p
 }
@@ -50,10 +55,20 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.through.ServeHTTP(w, r)
 }
 
+// trusting asks servers whose certificate nobody has signed.
+func trusting() *http.Transport {
+	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the node's own, on this machine
+}
+
 // serve starts the proxy. It gives its address.
-func (p *proxy) serve(t *testing.T) string {
+func (p *proxy) serve(t *testing.T, tls bool) string {
 	t.Helper()
-	server := httptest.NewServer(p)
+	server := httptest.NewUnstartedServer(p)
+	if tls {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
 	t.Cleanup(server.Close)
 	t.Cleanup(func() {
 		p.mu.Lock()
@@ -127,7 +142,7 @@ func (b *browser) cookie() (login *network.Cookie) {
 
 func testPrefix(t *testing.T, c *consortium, chromium context.Context) {
 	alpha := c.member(1)
-	address := newProxy(t, "/cti/node-1", alpha.url).serve(t) + "/cti/node-1"
+	address := newProxy(t, "/cti/node-1", alpha.url, false).serve(t, false) + "/cti/node-1"
 	b := open(t, chromium, address)
 	b.look("light", 1280)
 	b.goTo(address + "/")
@@ -138,4 +153,29 @@ func testPrefix(t *testing.T, c *consortium, chromium context.Context) {
 	}
 	b.leads(press(".self form button"))
 	b.says("Log in")
+}
+
+func testTLS(t *testing.T, c *consortium, chromium context.Context) {
+	charlie := c.member(3)
+	secure := newProxy(t, "/sl", strings.Replace(charlie.url, "http:", "https:", 1), true)
+	behind := secure.serve(t, true)
+	config := charlie.name + "/config.toml"
+	c.edit(config, `(?m)^tls = "off"`, `tls = "self-signed"`)
+	c.edit(config, `(?m)^origins = \[\]`, `origins = ["`+behind+`"]`)
+	c.run("bin/testnet", "restart", "3")
+
+	address := strings.Replace(charlie.url, "http:", "https:", 1)
+	b := open(t, chromium, address)
+	b.look("light", 1280)
+	stroll(b, charlie.ticket(), address)
+	if cookie := b.cookie(); cookie.Path != "/-" || !cookie.HTTPOnly || !cookie.Secure {
+		t.Errorf("the login's cookie is %+v", cookie)
+	}
+
+	// Also through a proxy that changes Host, once its origin is named.
+	b = open(t, chromium, behind)
+	stroll(b, charlie.ticket(), behind+"/sl")
+	if cookie := b.cookie(); cookie.Path != "/sl/-" || !cookie.Secure {
+		t.Errorf("the login's cookie is %+v", cookie)
+	}
 }
