@@ -31,10 +31,12 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/scorecard"
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -84,6 +86,8 @@ type Node struct {
 	appraiser   *appraisal.Appraiser
 	feedback    *feedback.Room
 	sightings   *sightings.Room
+	cards       *scorecard.Room
+	watch       *watch.Room
 	described   *clients.APIRoot
 	webhooks    *clients.Webhooks
 	exports     *semaphore.Weighted
@@ -170,7 +174,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"serving webhooks": n.webhooks.Run, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
-		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run, "telling what was seen": n.sightings.Run, "freeing what former accounts keep locked": n.withdrawer.RunReclaim,
+		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run, "telling what was seen": n.sightings.Run, "watching what comes in": n.watch.Run, "freeing what former accounts keep locked": n.withdrawer.RunReclaim,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {

@@ -159,7 +159,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 func (n *Node) finder() *search.Finder {
 	return &search.Finder{
 		View: n.repo.View, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox,
-		Everything: clients.EverythingID(n.consortium), Others: clients.OthersID(n.consortium),
+		Everything: clients.EverythingID(n.consortium), Others: clients.OthersID(n.consortium), Reliability: n.cards.Reliability,
 	}
 }
 
@@ -178,6 +178,6 @@ func (n *Node) taxiiConfig() (taxii.Config, error) {
 		DefaultRoot: organisation.Name, CursorKey: cursorKey, MaxContentLength: n.repo.Config.TAXII.MaxContentLength, Log: n.log,
 		Spool: repo.SpoolPath(n.repo.Dir), Room: n.disk.Room,
 		Store: shown, Exporter: shown, Observer: shown, Remover: shown,
-		Searcher: search.Texts{Finder: n.finder()}, Feedback: n.feedback, Sightings: n.sightings, Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
+		Searcher: search.Texts{Finder: n.finder()}, Feedback: n.feedback, Sightings: n.sightings, Members: n.cards, Watch: n.watch, Publisher: n.publisher, Rehearser: n.publisher, Withdrawer: n.withdrawer, Auditor: n.trail,
 	}, nil
 }

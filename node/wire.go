@@ -28,11 +28,13 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
+	"github.com/serviceledger/slnode/node/scorecard"
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/statement"
+	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -173,9 +175,13 @@ func (n *Node) wireTasks() error {
 	}
 	author := statement.New(n.repo, n.consortium.ID, n.state, n.publisher, n.owner)
 	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author}
+	cards, err := scorecard.New(n.repo, n.state, n.feedback)
+	n.cards = cards
+	watched, watchErr := watch.New(n.finder(), n.repo.Outbox, n.shown, n.log)
+	n.watch = watched
 	n.sightings = sightings.New(n.repo, n.finder(), author, n.feedback, n.withdrawer, account, n.clock.Condition, n.trail, n.log)
-	n.appraiser.Judge, n.appraiser.Sighted, n.appraiser.Consortium = n.feedback, n.sightings, n.finder()
-	return errors.Join(n.feedback.Load(n.repo.Config), n.feeds.Load())
+	n.appraiser.Judge, n.appraiser.Sighted, n.appraiser.Consortium, n.appraiser.Raters = n.feedback, n.sightings, n.finder(), n.cards
+	return errors.Join(err, watchErr, n.feedback.Load(n.repo.Config), n.feeds.Load())
 }
 
 // wireDoors makes what clients and the operator see.
@@ -197,7 +203,7 @@ func (n *Node) wireDoors() (err error) {
 		c.Collection = clients.WebhookCollection(n.consortium, c.Collection)
 		return clients.NewWebhook(c, view, outbox, n.shown, n.log)
 	})
-	n.webhooks.Feedback = n.feedback
+	n.webhooks.Feedback, n.webhooks.Watch = n.feedback, n.watch
 	if err := n.webhooks.Reload(n.repo.Config.Webhooks); err != nil {
 		return err
 	}
@@ -207,7 +213,7 @@ func (n *Node) wireDoors() (err error) {
 	n.health = &health.Observer{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Ledger: n.ledger, Watcher: n.watcher, Collections: n.owner,
 		Notary: n.notary, Gaps: n.gaps, Late: n.late.Status, Feeds: n.feeds, Webhooks: n.webhooks, Disk: n.disk, Clock: n.clock, Stages: n.stages,
-		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Sightings: n.sightings.Status, Certificate: n.certified, Audit: n.trail.Troubles, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
+		Sealing: n.sealer.Condition, Publishing: n.minter.Condition, Terms: n.terms, Retention: n.retainer.Status, Sightings: n.sightings.Status, Watch: n.watch.Status, Certificate: n.certified, Audit: n.trail.Troubles, Requests: health.NewRequests(), Log: n.log, Started: time.Now(),
 	}
 	n.operator = &control.API{
 		Repo: n.repo, Consortium: n.consortium, State: n.state, Host: n.host, Health: n.health, Watcher: n.watcher, Collections: n.owner,

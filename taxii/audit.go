@@ -28,6 +28,8 @@ const (
 	EventDescribeRoot     = "describe-root"     // the API root got a title
 	EventCreateCollection = "create-collection" // a collection was made
 	EventReadAudit        = "read-audit"        // the audit log was handed out
+	EventWatch            = "watch"             // what is watched for was changed
+	EventRate             = "rate-member"       // it was said how reliable a member is
 )
 
 // Event is a line of the audit log: who did what, when and from where. It holds no secret. Of what was read it names no

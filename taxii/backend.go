@@ -361,8 +361,10 @@ type ExportQuery struct {
 // Export is a list that is ready to be written.
 type Export struct {
 	MediaType string
-	Skipped   int       // how many indicators are not, or not wholly, in the list
-	Until     time.Time // when another one takes its place without a change of the collection; zero: never
+	Skipped   int // how many indicators are not, or not wholly, in the list
+	// Unreliable is how many of them would be, were their publishers held to be completely reliable.
+	Unreliable int
+	Until      time.Time // when another one takes its place without a change of the collection; zero: never
 	// Write writes the list. It is called at most once.
 	Write func(context.Context, io.Writer) error
 	Close func() // is called in any case

@@ -266,11 +266,11 @@ func TestClientReadsOnAsLongAsItGetsFurther(t *testing.T) {
 }
 
 func TestClientAsksForAListAndWhatIsNotInIt(t *testing.T) {
-	c, requests := listening(t, ClientConfig{}, say("evil.example\n", "X-Slnode-Skipped: 3"))
+	c, requests := listening(t, ClientConfig{}, say("evil.example\n", "X-Slnode-Skipped: 3", "X-Slnode-Skipped-Reliability: 2"))
 	for i, q := range []ExportQuery{{Format: "plain", Kinds: []string{"ip", "domain"}, MinConfidence: 1, Score: 30}, {Format: "csv"}, {Format: "csv", Kinds: []string{"ip"}}} {
 		var out bytes.Buffer
-		if skipped, err := c.Export(t.Context(), "/acme/", "c", q, &out); err != nil || skipped != 3 || out.String() != "evil.example\n" {
-			t.Errorf("%d, %q, %v", skipped, out.String(), err)
+		if left, err := c.Export(t.Context(), "/acme/", "c", q, &out); err != nil || left != (LeftOut{3, 2}) || out.String() != "evil.example\n" {
+			t.Errorf("%d, %q, %v", left, out.String(), err)
 		}
 		r := (*requests)[i]
 		if want := []string{"format=plain&kind=ip%2Cdomain&min_confidence=1&score=30", "format=csv", "format=csv&kind=ip"}[i]; r.query.Encode() != want || r.path != "/acme/collections/c/export/" || r.header.Get("Accept") != "*/*" {

@@ -73,6 +73,9 @@ func (h *Handler) getExport(x *exchange) error {
 	header.Set("ETag", tag.String())
 	header.Set("Content-Type", export.MediaType)
 	header.Set("X-Slnode-Skipped", strconv.Itoa(export.Skipped))
+	if export.Unreliable > 0 {
+		header.Set("X-Slnode-Skipped-Reliability", strconv.Itoa(export.Unreliable))
+	}
 	return h.sendStream(x, func(w io.Writer) error { return export.Write(ctx, w) })
 }
 

@@ -43,7 +43,7 @@ func (f *fixture) newHandler(change ...func(*Config)) *Handler {
 	c := Config{
 		Title: "Acme's node", Contact: "soc@acme.example", DefaultRoot: "acme",
 		Store: f.backend, Publisher: f.backend, Withdrawer: f.backend, Exporter: f.backend, Observer: f.backend, Remover: f.backend, Authenticator: f.backend,
-		Accounts: f.backend, Owner: f.backend, Auditor: f.backend, Searcher: searching{}, Feedback: said{}, Sightings: &sightedThings{},
+		Accounts: f.backend, Owner: f.backend, Auditor: f.backend, Searcher: searching{}, Feedback: said{}, Sightings: &sightedThings{}, Members: ratedMembers{}, Watch: &watched{},
 		CursorKey: []byte("sixteen bytes or more"),
 		Log:       slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now:       f.clock.Now,

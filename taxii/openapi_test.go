@@ -142,7 +142,7 @@ func (s schemas) check(what string, value []byte, steps ...string) {
 func routesOf(t *testing.T, f *fixture) map[string][]string {
 	t.Helper()
 	fill := strings.NewReplacer("{root}", "acme", "{org}", "acme", "{collection}", boxID, "{object}", indicatorID(1),
-		"{status}", "5b4f6cf0-8d27-4f33-8f1c-0d7c2f6b9aff", "{username}", "nobody")
+		"{status}", "5b4f6cf0-8d27-4f33-8f1c-0d7c2f6b9aff", "{username}", "nobody", "{member}", "bravo")
 	routes := map[string][]string{}
 	err := f.handler.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		template, err := route.GetPathTemplate()
@@ -356,7 +356,7 @@ func TestTheAnswersAreAsDescribed(t *testing.T) {
 	operations := map[string]operation{}
 	d.operations(t, func(path, verb string, o operation) { operations[verb+" "+path] = o })
 	seen := map[string]bool{}
-	for _, c := range slices.Concat(describedRequests(), feedbackRequests(), sightingRequests()) {
+	for _, c := range slices.Concat(describedRequests(), feedbackRequests(), sightingRequests(), memberRequests(), watchRequests()) {
 		name := strings.Join([]string{c.verb, c.request, c.status}, " ")
 		if slices.Contains(c.headers, "X-Remove: ada") {
 			delete(f.backend.accounts, "ada")

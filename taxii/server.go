@@ -54,6 +54,8 @@ type Config struct {
 	Searcher      Searcher   // nil: nothing is looked up
 	Feedback      Feedback   // nil: nothing is said of objects
 	Sightings     Sightings  // nil: nothing is seen
+	Members       Members    // nil: nobody is rated
+	Watch         Watch      // nil: nothing is watched for
 	Exporter      Exporter   // nil: collections have no export
 	Remover       Remover    // nil: streams don't tell what left
 	Observer      Observer   // nil: collections have no stream
@@ -105,6 +107,8 @@ type Handler struct {
 	searcher   Searcher
 	feedback   Feedback
 	sightings  Sightings
+	members    Members
+	watch      Watch
 	exporter   Exporter
 	remover    Remover
 	observer   Observer
@@ -156,6 +160,8 @@ func NewHandler(c Config) (*Handler, error) {
 		searcher:         c.Searcher,
 		feedback:         c.Feedback,
 		sightings:        c.Sightings,
+		members:          c.Members,
+		watch:            c.Watch,
 		exporter:         c.Exporter,
 		remover:          c.Remover,
 		observer:         c.Observer,
@@ -247,17 +253,7 @@ func (h *Handler) routes() *mux.Router {
 	if h.audit != nil {
 		add("/v1/{org}/audit", h.administered(methods{http.MethodGet: h.getAudit}))
 	}
-	if h.searcher != nil {
-		add("/v1/{org}/lookup", h.account(methods{http.MethodGet: h.getLookup, http.MethodPost: h.postLookup}))
-	}
-	if h.feedback != nil {
-		add("/v1/{org}/feedback", h.account(methods{http.MethodGet: h.getGiven, http.MethodPost: h.postFeedback}))
-		add("/v1/{org}/inbox", h.account(methods{http.MethodGet: h.getInbox, http.MethodPost: h.postAnswer}))
-	}
-	if h.sightings != nil {
-		add("/v1/{org}/hits", h.account(methods{http.MethodGet: h.getHits, http.MethodPost: h.postHits}))
-		add("/v1/{org}/sightings", h.account(methods{http.MethodGet: h.getSightings}))
-	}
+	h.appraisals(add)
 	root, collections := methods{http.MethodGet: h.getRoot}, methods{http.MethodGet: h.getCollections}
 	if h.owner != nil {
 		root[http.MethodPost], collections[http.MethodPost] = h.postRoot, h.postCollection
@@ -283,6 +279,29 @@ func (h *Handler) routes() *mux.Router {
 	}
 	r.NotFoundHandler = endpoint(h.nowhere)
 	return r
+}
+
+// appraisals are the resources of what objects are worth: who says the same, who has seen it, whom it concerns.
+func (h *Handler) appraisals(add func(path string, serve endpoint)) {
+	if h.searcher != nil {
+		add("/v1/{org}/lookup", h.account(methods{http.MethodGet: h.getLookup, http.MethodPost: h.postLookup}))
+	}
+	if h.feedback != nil {
+		add("/v1/{org}/feedback", h.account(methods{http.MethodGet: h.getGiven, http.MethodPost: h.postFeedback}))
+		add("/v1/{org}/inbox", h.account(methods{http.MethodGet: h.getInbox, http.MethodPost: h.postAnswer}))
+	}
+	if h.sightings != nil {
+		add("/v1/{org}/hits", h.account(methods{http.MethodGet: h.getHits, http.MethodPost: h.postHits}))
+		add("/v1/{org}/sightings", h.account(methods{http.MethodGet: h.getSightings}))
+	}
+	if h.watch != nil {
+		add("/v1/{org}/watch", h.account(methods{http.MethodGet: h.getWatch, http.MethodPost: h.postWatch}))
+		add("/v1/{org}/watch/matches", h.account(methods{http.MethodGet: h.getWatchMatches}))
+	}
+	if h.members != nil {
+		add("/v1/{org}/members", h.account(methods{http.MethodGet: h.getMembers}))
+		add("/v1/{org}/members/{member}", h.account(methods{http.MethodGet: h.getMembers, http.MethodPost: h.postMember}))
+	}
 }
 
 // methods is what a resource does, by HTTP method. HEAD goes as GET.

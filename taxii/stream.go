@@ -175,6 +175,9 @@ func (h *Handler) sendEvents(x *exchange, w *bufio.Writer, c Collection, q *Quer
 		if err := h.sendFeedback(w, r); err != nil {
 			return false, err
 		}
+		if err := h.sendConcerns(x, w, r); err != nil {
+			return false, err
+		}
 		if writeEvent(w, r) != nil {
 			return false, errGoneClient
 		}

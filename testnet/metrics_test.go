@@ -57,7 +57,7 @@ func TestMetricsShowHowTheNodeIs(t *testing.T) {
 var onlyThen = []string{
 	"slnode_publishing_problem", "slnode_watching_problem", "slnode_source_problem", "slnode_feed_problem", "slnode_webhook_problem", "slnode_certificate_problem", "slnode_audit_problem",
 	"slnode_member_missing_transactions", "slnode_member_repeated_numbers_total", "slnode_clock_ahead_seconds", "slnode_backup_timestamp_seconds", "slnode_retention_problem", "slnode_retention_rests", "slnode_retention_objects_today",
-	"slnode_sightings_problem", "slnode_sightings_told",
+	"slnode_sightings_problem", "slnode_sightings_told", "slnode_watch_assets", "slnode_watch_matched_objects_total",
 	"slnode_feed_success_timestamp_seconds", "slnode_account_lasts_days", "slnode_webhook_backlog_objects", "slnode_webhook_backlog_age_seconds", "slnode_certificate_expiry_timestamp_seconds",
 }
 

@@ -47,12 +47,15 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 			}
 			from.widen()
 			return a.withCollection(c, &from, func(protocol *taxii.Client) error {
-				skipped, err := protocol.Export(c.Context(), from.root, from.collection, q, c.OutOrStdout())
+				left, err := protocol.Export(c.Context(), from.root, from.collection, q, c.OutOrStdout())
 				if err != nil {
 					return err
 				}
-				if skipped > 0 {
-					a.remark(c, fmt.Sprintf("%d indicators are not, or not wholly, in the list", skipped))
+				if left.All > 0 {
+					a.remark(c, fmt.Sprintf("%d indicators are not, or not wholly, in the list", left.All))
+				}
+				if left.Reliability > 0 {
+					a.remark(c, fmt.Sprintf("%d of them are not for how reliable their publishers are held to be (\"slnode member card\")", left.Reliability))
 				}
 				return nil
 			})

@@ -107,6 +107,19 @@ func (a *app) lookUp(c *cobra.Command, values []observable.Value) (all lookedUp,
 	return all, err
 }
 
+// rated is who published an object and, in parentheses, how reliable that member is held to be and how credible the
+// object, in the Admiralty system, as far as that is known.
+func rated(o search.Summary) string {
+	code := o.Reliability
+	if o.Credibility > 0 && code != "" {
+		code += fmt.Sprint(o.Credibility)
+	}
+	if code == "" {
+		return o.Member
+	}
+	return o.Member + " (" + code + ")"
+}
+
 func printAnswers(w io.Writer, answers []search.Answer) {
 	fmt.Fprintf(w, "VALUE\tFOUND\tOBJECT\tSAYS\tMEMBER\tLEVEL\tSTATE\n")
 	for _, a := range answers {
@@ -117,7 +130,7 @@ func printAnswers(w io.Writer, answers []search.Answer) {
 					found = how + " " + h.Value.Text
 				}
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(a.Value.Text), printable(found), printable(h.Object.ID), printable(h.Object.Sentence),
-					printable(h.Object.Member), h.Object.Level, h.Object.Standing)
+					printable(rated(h.Object)), h.Object.Level, h.Object.Standing)
 			}
 		}
 		row(a.Exact, "exactly")

@@ -105,7 +105,7 @@ refused), 4 what was named is not there; see "slnode help exit-codes". What can'
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.governorCommand(), a.joinCommand(), a.daemonCommand(),
-		a.publishCommand(), a.listCommand(), a.lookupCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.sharedCommand(), a.withdrawCommand(),
+		a.publishCommand(), a.listCommand(), a.lookupCommand(), a.watchCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.sharedCommand(), a.withdrawCommand(),
 		a.collectionCommand(), a.feedCommand(), a.webhookCommand(), a.warninglistsCommand(), a.feedbackCommand(), a.inboxCommand(), a.hitsCommand(), a.sightingsCommand(), a.verifyCommand(), a.evidenceCommand(), a.auditCommand(),
 		a.auditLogCommand(), a.statusCommand(), a.doctorCommand(), a.consoleCommand(), a.configCommand(), a.walletCommand(),
 		a.accountCommand(), a.apikeyCommand(), a.tokenCommand(), a.viewCommand(), a.keysCommand(), a.backupCommand(), a.restoreCommand(),

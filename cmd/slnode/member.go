@@ -11,8 +11,8 @@ import (
 )
 
 func (a *app) memberCommand() *cobra.Command {
-	return group("member", "Ask to be admitted, admit, remove, list the members, change a member's keys",
-		a.memberRequestCommand(), a.memberAdmitCommand(), a.memberRemoveCommand(), a.memberRotateCommand(), a.memberReplaceCommand(), a.memberListCommand())
+	return group("member", "Ask to be admitted, admit, remove, list and rate the members, change a member's keys",
+		a.memberRequestCommand(), a.memberAdmitCommand(), a.memberRemoveCommand(), a.memberRotateCommand(), a.memberReplaceCommand(), a.memberListCommand(), a.memberCardCommand(), a.memberRateCommand())
 }
 
 func (a *app) memberRequestCommand() *cobra.Command {

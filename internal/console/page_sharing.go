@@ -234,6 +234,7 @@ func (c *Console) postMembers(v *visit) error {
 type memberModel struct {
 	Member
 	Governs bool
+	Card    *cardModel // nil: it is this organisation, or a member no more
 }
 
 // member finds one by its name.
@@ -254,6 +255,9 @@ func (c *Console) getMember(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if !model.Self && model.Removed == 0 {
+		model.Card = c.card(v, model.Name)
+	}
 	return v.renderAs("member", name(model.Name), model)
 }
 
@@ -262,6 +266,8 @@ func (c *Console) postMember(v *visit) error {
 	switch {
 	case err != nil:
 		return err
+	case v.form.Get("do") == "rate":
+		return c.rate(v, model.Name)
 	case v.form.Get("do") != "remove":
 		return errUnknownForm
 	case v.form.Get("name") != model.Name:

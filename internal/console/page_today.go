@@ -49,6 +49,7 @@ type todayModel struct {
 	Members     []tallied
 	Live        string // what tells of news
 	Feedback    string // what waits in the inbox
+	Watched     *watchedModel
 }
 
 // tallied is how many of something there are.
@@ -90,6 +91,7 @@ func (c *Console) getToday(v *visit) error {
 	if model.Came, err = c.Rooms.News.Since(ctx, v.by(), model.Since, newsMost); err != nil {
 		model.NewestWrong = "What came in since is not known now. " + v.lacks("what came in", err)
 	}
+	model.Watched = c.watched(v, model.Since)
 	model.Types, model.Members = ranked(model.Came.Types, "type", typeCount), ranked(model.Came.Members, "member", func(member string, _ int) string { return name(member) })
 	return v.render("today", model)
 }

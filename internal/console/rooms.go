@@ -11,6 +11,8 @@ type Rooms struct {
 	News      News
 	Trends    Trends
 	Sharing   Sharing
+	Cards     Cards
+	Watch     Watch
 	Access    Access
 	Audit     Audit
 	Node      Node

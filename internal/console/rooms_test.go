@@ -10,7 +10,7 @@ import (
 
 // testRooms answer as a node would that has a little of everything.
 func testRooms() Rooms {
-	return Rooms{Today: room{}, News: room{}, Trends: room{}, Sharing: room{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary, Feedback: &opinions{}, Sightings: someLibrary}
+	return Rooms{Today: room{}, News: room{}, Trends: room{}, Sharing: room{}, Cards: room{}, Watch: watchedRoom{}, Access: room{}, Audit: room{}, Node: room{}, Feeds: room{}, Outbox: room{}, Me: room{}, Finder: someLibrary, Library: someLibrary, Press: someLibrary, Feedback: &opinions{}, Sightings: someLibrary}
 }
 
 // room is all of them.
@@ -159,3 +159,24 @@ func (room) OnTheWay(context.Context, string, uint64, int) ([]Outgoing, error) {
 }
 
 func (room) SetPassword(context.Context, By, string) error { return nil }
+
+func (room) Card(_ context.Context, _ By, member string) (taxii.MemberCard, bool, error) {
+	return taxii.MemberCard{
+		Member: member, Reliability: "B", Means: "usually reliable", Weight: 0.85, SetBy: "ada", SetAt: then, Why: "right for years", From: then, To: then.AddDate(0, 6, 0),
+		Objects: 4120, Indicators: 3800, LookedAt: 1000, Known: 90, Corroborated: 61, Lead: 90_000, Revoked: 3, RevokedAfter: 7300, Disputed: 2,
+		Proposal: "A", Reason: "independent members published 232 of its indicators later, and 2 of its objects are called wrong: 0.9 % of what was checked",
+	}, member == "", nil
+}
+func (room) Rate(_ context.Context, _ By, _ string, r taxii.Rating) error {
+	if r.Reliability == "Z" {
+		return &taxii.InvalidError{Reason: "reliability: it is none of the letters"}
+	}
+	return nil
+}
+
+// watchedRoom has one object that concerns us.
+type watchedRoom struct{}
+
+func (watchedRoom) Since(context.Context, By, time.Time, int) (Watched, error) {
+	return Watched{Objects: 7, IDs: []string{"indicator--1", "indicator--2"}, More: true}, nil
+}

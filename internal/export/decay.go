@@ -11,6 +11,7 @@ import (
 type aging struct {
 	score  int // that is asked for; 0: none
 	base   int
+	whole  int // the base, were its publisher completely reliable
 	since  time.Time
 	now    time.Time
 	labels []string
@@ -28,8 +29,9 @@ func (l *List) aging(in indicator, member string) aging {
 		return a
 	}
 	if in.Confidence != nil {
-		a.base = *in.Confidence
+		a.base = min(max(*in.Confidence, 0), 100)
 	}
+	a.whole, a.base = a.base, l.options.Reliability[member].Of(a.base)
 	if in.Modified.After(a.since) {
 		a.since = in.Modified
 	}
@@ -47,14 +49,30 @@ func (a *aging) left(k Kind, r *reading) bool {
 		return true
 	}
 	model := a.rules.Model(k, a.labels, a.member)
-	age, ends := model.Ends(a.base, a.score)
+	end, ends := a.end(model, a.base)
+	if !ends {
+		return true
+	}
+	if !end.IsZero() {
+		r.boundaries = append(r.boundaries, end)
+	}
+	if end.After(a.now) {
+		return true
+	}
+	if whole, ends := a.end(model, a.whole); (!ends || whole.After(a.now)) && r.skipped == skippedNot {
+		r.skipped = skippedReliability // said, so that nobody wonders where it is
+	}
+	return false
+}
+
+// end is when a score that begins with a base is below what is asked for; zero if it always was.
+func (a *aging) end(model quality.Model, base int) (at time.Time, ends bool) {
+	age, ends := model.Ends(base, a.score)
 	if !ends || age == 0 {
-		return !ends
+		return at, ends
 	}
 	// Entity tags say when a list ends in whole seconds.
-	end := a.since.Add(age).Truncate(time.Second)
-	r.boundaries = append(r.boundaries, end)
-	return end.After(a.now)
+	return a.since.Add(age).Truncate(time.Second), true
 }
 
 // someLeft reports whether any of the values of an indicator has the score still, or one of something else than values

@@ -162,3 +162,38 @@ func TestWhatIsToBeLeftOutIsCountedAndInNoList(t *testing.T) {
 		}
 	}
 }
+
+func TestAScoreBeginsWithTheShareThatAReliabilityLeaves(t *testing.T) {
+	object := made(1, equals("domain-name:value", "a.example"), nil) // of 80
+	options := func(letter quality.Reliability, score int, after time.Duration) Options {
+		return Options{Format: Plain, Score: score, Now: began.Add(after), Reliability: map[string]quality.Reliability{"": letter}}
+	}
+	for _, c := range []struct {
+		letter  quality.Reliability
+		score   int
+		after   time.Duration
+		in      bool
+		skipped int
+	}{
+		{"A", 30, day, true, 0},
+		{"B", 60, 0, true, 0},         // 68
+		{"B", 70, 0, false, 1},        // … for its publisher alone
+		{"E", 30, day, false, 1},      // 16
+		{"E", 10, 0, true, 0},         //
+		{"E", 30, 50 * day, false, 0}, // it would be over by its age
+		{"C", 30, 40 * day, false, 1}, // 56 is below 30 after 26 days, 80 after 47
+		{"", 30, day, true, 0},
+	} {
+		l, out := exported(t, options(c.letter, c.score, c.after), object)
+		if (out != "") != c.in || l.Skipped.Reliability != c.skipped || l.Skipped.Total() != c.skipped {
+			t.Errorf("%s at %d after %v: %q, %+v", c.letter, c.score, c.after, out, l.Skipped)
+		}
+	}
+	if _, out := exported(t, options("E", 0, day), object); out == "" {
+		t.Error("a list without a score weighs by it")
+	}
+	o := options("E", 30, 0)
+	if !o.ByMember() {
+		t.Error("it does not matter who published what")
+	}
+}

@@ -29,7 +29,7 @@ import (
 // Object is an indicator, and who published it.
 type Object struct {
 	JSON   []byte
-	Member string // its name; needed where [Options.Decay] has rules by it
+	Member string // its name; needed where [Options.ByMember]
 }
 
 // Source gives the indicators of a collection, each in its latest version, as often as it is called.
@@ -46,9 +46,17 @@ type Options struct {
 	Score   int
 	Decay   quality.Rules                           // how scores fall
 	Sighted func(indicator string) (last time.Time) // from when on they fall, if that is later; nil: nobody has seen any
-	Left    Left                                    // what is not to be in the list
-	Now     time.Time
-	Changed time.Time // when the collection changed last
+	// Reliability is how reliable members are held to be, by their names: a score begins with the share that a letter
+	// leaves of it.
+	Reliability map[string]quality.Reliability
+	Left        Left // what is not to be in the list
+	Now         time.Time
+	Changed     time.Time // when the collection changed last
+}
+
+// ByMember reports whether it matters who published an indicator.
+func (o *Options) ByMember() bool {
+	return o.Score > 0 && (o.Decay.ByMember() || len(o.Reliability) > 0)
 }
 
 // Left is what is left out; nil is nothing.
@@ -64,10 +72,14 @@ type Skipped struct {
 	Judged  int // the indicator is held to be wrong
 	Format  int // the format has no place for a value
 	Date    int // it can't be told when it ends
+	// Reliability: it would have the score still if its publisher were held to be completely reliable
+	Reliability int
 }
 
 // Total is all of them.
-func (s Skipped) Total() int { return s.Pattern + s.Value + s.Judged + s.Format + s.Date }
+func (s Skipped) Total() int {
+	return s.Pattern + s.Value + s.Judged + s.Format + s.Date + s.Reliability
+}
 
 // List is an export that is ready to be written.
 type List struct {
@@ -132,6 +144,8 @@ func (l *List) note(in reading) {
 		l.Skipped.Format++
 	case skippedDate:
 		l.Skipped.Date++
+	case skippedReliability:
+		l.Skipped.Reliability++
 	}
 }
 

@@ -105,6 +105,7 @@ const (
 	skippedJudged
 	skippedFormat
 	skippedDate
+	skippedReliability
 )
 
 // reading is what one indicator means for a list.

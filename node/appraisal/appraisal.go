@@ -25,6 +25,7 @@ type Appraiser struct {
 	*Lists
 	Judge   judge   // nil: nobody holds anything to be wrong
 	Sighted sighted // nil: nobody has seen anything
+	Raters  raters  // nil: nobody is rated
 	memos   memos
 
 	mu     sync.Mutex
@@ -44,6 +45,12 @@ type sighted interface {
 	Sighted() (func(indicator string) time.Time, error)
 	// SightedChanged tells when that became another one, in unix microseconds.
 	SightedChanged() (int64, error)
+}
+
+// raters say how reliable members are held to be.
+type raters interface {
+	// Rated gives letters by the members' names, and a text that is another one when these are; "" if there are none.
+	Rated() (letters map[string]quality.Reliability, digest string)
 }
 
 // memos keep small things durably.
@@ -114,6 +121,10 @@ func (a *Appraiser) changed() (int64, error) {
 			return 0, err
 		}
 	}
+	if a.Raters != nil {
+		_, rated := a.Raters.Rated()
+		judged += rated
+	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%+v %s%s", a.rules, warnings, judged))
 	next := policy{Digest: hex.EncodeToString(sum[:8]), Since: a.now().UnixMicro()}
 	if next.Digest == a.policy.Digest {
@@ -146,6 +157,9 @@ func (a *Appraiser) Fill(o *export.Options, dropShared bool) error {
 		if o.Sighted, err = a.Sighted.Sighted(); err != nil {
 			return err
 		}
+	}
+	if a.Raters != nil && o.Score > 0 {
+		o.Reliability, _ = a.Raters.Rated()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

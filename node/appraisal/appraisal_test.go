@@ -12,6 +12,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/export"
 	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/internal/quality"
 	"github.com/serviceledger/slnode/internal/warnlist"
 	"github.com/serviceledger/slnode/repo/config"
 )
@@ -250,5 +251,40 @@ func TestWhatNamedMembersCallBenignIsASharedList(t *testing.T) {
 	must(t, a.Reload(config.Default()))
 	if hits(other) != 0 {
 		t.Error("who is not named any more is heard")
+	}
+}
+
+// rated says how reliable bravo is.
+type rated struct{ letter quality.Reliability }
+
+func (r *rated) Rated() (map[string]quality.Reliability, string) {
+	if r.letter == "" {
+		return nil, ""
+	}
+	return map[string]quality.Reliability{"bravo": r.letter}, string(r.letter)
+}
+
+func TestListsChangeWithHowReliableMembersAreHeldToBe(t *testing.T) {
+	kept := &notes{kept: map[string][]byte{}}
+	a := opened(t, t.TempDir(), config.Default(), kept)
+	before := changed(t, a)
+	letters := &rated{}
+	a.Raters = letters
+	if at := changed(t, a); at != before {
+		t.Errorf("without a letter lists change at %d, not %d", at, before)
+	}
+	letters.letter = "D"
+	if at := changed(t, a); at <= before {
+		t.Errorf("with a letter lists change at %d, not after %d", at, before)
+	}
+	var o export.Options
+	must(t, a.Fill(&o, false))
+	if o.Reliability != nil {
+		t.Errorf("a list without a score weighs by %v", o.Reliability)
+	}
+	o.Score = 30
+	must(t, a.Fill(&o, false))
+	if o.Reliability["bravo"] != "D" {
+		t.Errorf("a list with a score weighs by %v", o.Reliability)
 	}
 }

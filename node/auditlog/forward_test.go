@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -50,6 +51,8 @@ func (o *office) forwards(to string, change func(*forwarder)) (stop func()) {
 	if change != nil {
 		change(f)
 	}
+	last, err := f.sent() // what is written from now on is sent, though it may come before the first look
+	nodetest.Must(o.t, errors.Join(err, f.keep(last)))
 	ctx, cancel := context.WithCancel(o.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- f.run(ctx) }()

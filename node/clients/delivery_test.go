@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/view"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // sending is a webhook whose receiver, view and memory are the test's.
@@ -256,4 +257,42 @@ func TestAWebhookWithoutAGoodSecretIsNotMade(t *testing.T) {
 			t.Errorf("%q: %v", secret, err)
 		}
 	}
+}
+
+// watchedFive watches for what the object 5 is about.
+type watchedFive struct{}
+
+func (watchedFive) Concerns(object []byte) []taxii.Concern {
+	if string(object) != "5" {
+		return nil
+	}
+	return []taxii.Concern{{Asset: taxii.Asset{Kind: "ipv4", Value: "203.0.113.0/24"}, How: taxii.ConcernIn, Value: "203.0.113.7"}}
+}
+
+// A receiver that did not take it is told again what an object concerns, however often that takes.
+func TestAReceiverIsToldWhatConcernsTheOrganisationUntilItHasTakenIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSending(t)
+		s.watch = watchedFive{}
+		s.place, s.entries = "0", entriesFrom(1, 9)
+		s.answer = func(attempt int) (int, string, error) {
+			if attempt == 2 { // it died before it had kept that
+				return 500, "", nil
+			}
+			return 204, "", nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.run(ctx) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(s.sent) != 4 || s.place != "9" || s.sent[0] != s.sent[2] || s.sent[1] != s.sent[3] {
+			t.Fatalf("sent are %q, and it is at %q", s.sent, s.place)
+		}
+		if !strings.Contains(s.sent[3], `"type":"watch.matched"`) || strings.Count(s.sent[3], `"how":"in"`) != 1 || !strings.Contains(s.sent[3], "203.0.113.0/24") {
+			t.Errorf("told is %s", s.sent[3])
+		}
+		cancel()
+		nodetest.Must(t, <-ended)
+	})
 }

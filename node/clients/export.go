@@ -77,13 +77,13 @@ func (c *Catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Coll
 	if err := takeTurn(ctx, c.Exports); err != nil {
 		return taxii.Export{}, err
 	}
-	list, err := export.Prepare(ctx, c.indicators(c.collectionOf(of), o.Score > 0 && o.Decay.ByMember()), o)
+	list, err := export.Prepare(ctx, c.indicators(c.collectionOf(of), o.ByMember()), o)
 	if err != nil {
 		c.Exports.Release(1)
 		return taxii.Export{}, err
 	}
 	return taxii.Export{
-		MediaType: o.Format.MediaType(), Skipped: list.Skipped.Total(), Until: list.Until, Write: list.Write,
+		MediaType: o.Format.MediaType(), Skipped: list.Skipped.Total(), Unreliable: list.Skipped.Reliability, Until: list.Until, Write: list.Write,
 		Close: func() { c.Exports.Release(1) },
 	}, nil
 }

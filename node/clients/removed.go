@@ -63,7 +63,11 @@ func (w *Webhook) sendNext(ctx context.Context, entries []*view.Entry, left []vi
 		if err := w.send(ctx, entries); err != nil {
 			return 0, err
 		}
-		return entries[len(entries)-1].DateAdded, w.sendFeedback(ctx, entries)
+		err := w.sendFeedback(ctx, entries)
+		if err == nil {
+			err = w.sendConcerns(ctx, entries)
+		}
+		return entries[len(entries)-1].DateAdded, err
 	}
 	return left[len(left)-1].Date, w.sendRemoved(ctx, left)
 }

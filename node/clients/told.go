@@ -38,3 +38,30 @@ func (w *Webhook) sendFeedback(ctx context.Context, entries []*view.Entry) error
 	last := entries[len(entries)-1].DateAdded
 	return w.sendEvent(ctx, messageID("%s feedback %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Feedback)), "feedback.added", last, all)
 }
+
+// watcher tells what objects are about of what this organisation watches for.
+type watcher interface {
+	Concerns(object []byte) []taxii.Concern
+}
+
+// sendConcerns posts which entries are about what this organisation watches for, after they were sent themselves.
+func (w *Webhook) sendConcerns(ctx context.Context, entries []*view.Entry) error {
+	if w.watch == nil {
+		return nil
+	}
+	type data struct {
+		origin
+		Matched []taxii.WatchEvent `json:"matched"`
+	}
+	all := data{origin: w.origin()}
+	for _, e := range entries {
+		if concerns := w.watch.Concerns(e.Object); len(concerns) > 0 {
+			all.Matched = append(all.Matched, taxii.WatchEvent{Object: e.ID, Version: e.Version, Concerns: concerns})
+		}
+	}
+	if len(all.Matched) == 0 {
+		return nil
+	}
+	last := entries[len(entries)-1].DateAdded
+	return w.sendEvent(ctx, messageID("%s watch %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Matched)), "watch.matched", last, all)
+}

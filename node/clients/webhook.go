@@ -51,6 +51,7 @@ type Webhook struct {
 	client    *http.Client
 	condition *problem.Monitor
 	feedback  feedback      // nil: nobody tells what is feedback
+	watch     watcher       // nil: nothing is watched for
 	retry     time.Duration // webhookRetry, but for tests
 	one       chan struct{} // holds a token while it is served: one at a time, by name
 

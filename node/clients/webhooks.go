@@ -17,6 +17,7 @@ import (
 // Webhooks are all webhooks of a node. They come and go with its configuration.
 type Webhooks struct {
 	Feedback feedback // nil: nobody tells what is feedback
+	Watch    watcher  // nil: nothing is watched for
 
 	make    func(config.Webhook) (*Webhook, error)
 	changed signal.Signal
@@ -45,7 +46,7 @@ func (w *Webhooks) Reload(configs []config.Webhook) error {
 		if err != nil {
 			return err
 		}
-		hook.feedback = w.Feedback
+		hook.feedback, hook.watch = w.Feedback, w.Watch
 		if i >= 0 { // never two that send for one name
 			hook.one = w.list[i].one
 		}

@@ -181,6 +181,41 @@ func (r *Room) disputed(by int) (list []string) {
 	return list
 }
 
+// Dispute is that some hold an object to be wrong.
+type Dispute struct {
+	Object string
+	Of     string   // whose version of it is meant, by the member's first account; "": the one that is served
+	By     []string // members, by their first accounts
+}
+
+// Disputes lists what members dispute that belong to the consortium, and what this organisation itself holds to be
+// wrong.
+func (r *Room) Disputes() (list []Dispute, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.follow(); err != nil {
+		return nil, err
+	}
+	members := r.present()
+	for object, said := range r.voices.of {
+		one := Dispute{Object: object}
+		for member, v := range said {
+			if members[member] && disagrees(v.word) {
+				one.By = append(one.By, member)
+			}
+		}
+		if len(one.By) > 0 {
+			list = append(list, one)
+		}
+	}
+	for _, d := range r.decisions {
+		if d.counts(r.settings) {
+			list = append(list, Dispute{Object: d.Object, Of: d.Member, By: []string{r.State.Own()}})
+		}
+	}
+	return list, nil
+}
+
 // headAt gives an entry, whichever version it is; nil if it is gone.
 func (r *Room) headAt(date int64) (e *view.Entry, err error) {
 	err = r.Index.Read(func(reader *find.Reader) error {

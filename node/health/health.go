@@ -26,6 +26,7 @@ import (
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -57,6 +58,7 @@ type Observer struct {
 	Terms       *money.Terms
 	Retention   func() (*withdraw.Retention, error) // nil: it is off
 	Sightings   func() (*sightings.Sharing, error)  // nil: nobody is told
+	Watch       func() *watch.Status                // nil: nothing is watched for
 	Certificate *problem.Monitor                    // of an ACME authority's certificate
 	Audit       func() []problem.Condition          // what is wrong with the audit log
 	Requests    *Requests
@@ -119,6 +121,9 @@ func (o *Observer) Status(ctx context.Context) (s Status, err error) {
 	}
 	if s.Sightings, err = o.Sightings(); err != nil {
 		return Status{}, err
+	}
+	if o.Watch != nil {
+		s.Watch = o.Watch()
 	}
 	if s.Retention, err = o.Retention(); err != nil {
 		return Status{}, err

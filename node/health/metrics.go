@@ -68,6 +68,8 @@ var (
 	descSpendRate    = describe("account_spent_microalgo_a_day", "What a day of the last week took out of the account: fees and deposits, without what came back.")
 	descLasts        = describe("account_lasts_days", "For how many days what objects can spend is enough, at that rate; absent where nothing is spent, and in a node's first day.")
 	descTold         = describe("sightings_told", "Sightings by which others were told today what was seen; absent where nobody is told.")
+	descAssets       = describe("watch_assets", "What this organisation watches for; absent where it is nothing.")
+	descMatched      = describe("watch_matched_objects_total", "Objects that came in since the start and are about that.")
 	descTelling      = describe("sightings_problem", "1 for what keeps the node from telling others what was seen.", "problem")
 	descRound        = describe("chain_folded_round", "The last round whose events are in the log.")
 	descTip          = describe("chain_tip_round", "The chain's last round: algod's or, while it doesn't answer, the furthest that is known.")
@@ -171,6 +173,10 @@ func (e exposition) unasked(s Status) {
 		if r.Problem != "" {
 			e.gauge(descRetention, 1, r.Problem)
 		}
+	}
+	if watched := s.Watch; watched != nil {
+		e.gauge(descAssets, float64(watched.Assets))
+		e.counter(descMatched, float64(watched.Matched))
 	}
 	if told := s.Sightings; told != nil {
 		e.gauge(descTold, float64(told.Today))

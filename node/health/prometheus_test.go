@@ -19,6 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
+	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo"
 )
@@ -74,6 +75,7 @@ func exposed(t *testing.T) map[string]map[string]bool {
 	e.Audit = []problem.Condition{{Problem: "writing"}, {Problem: "forwarding"}}
 	e.Retention = &withdraw.Retention{Condition: problem.Condition{Problem: "funds"}}
 	e.Sightings = &sightings.Sharing{Condition: problem.Condition{Problem: "funds"}}
+	e.Watch = &watch.Status{Assets: 1}
 	text += exposeAlso(e)
 	found := map[string]map[string]bool{"up": {}}
 	for line := range strings.Lines(text) {

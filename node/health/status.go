@@ -13,6 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/state"
+	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
@@ -48,6 +49,8 @@ type Status struct {
 
 	// Sightings is how the telling of others what was seen goes; absent where nobody is told.
 	Sightings *sightings.Sharing `json:"sightings,omitempty"`
+	// Watch is how much is watched for; absent where nothing is.
+	Watch *watch.Status `json:"watch,omitempty"`
 
 	// Watching's problem is one of chainwatch's Problem constants.
 	Watching struct {

@@ -50,6 +50,15 @@ func (s *sources) count() (n int) {
 	return n
 }
 
+// Origins are what tells, of what an object says itself, where it is from: who wrote it, and its external references.
+func Origins(o observable.Properties) []string {
+	marks := externalOf(o)
+	if author := o.Text("created_by_ref"); author != "" {
+		marks = append(marks, "author "+author)
+	}
+	return marks
+}
+
 // externalOf are the external references of an object that tell where it is from: a name with an URL or an id.
 func externalOf(o observable.Properties) (marks []string) {
 	for _, one := range o.External() {

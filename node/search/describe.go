@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/internal/quality"
 	"github.com/serviceledger/slnode/internal/stix"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/view"
@@ -78,13 +79,16 @@ func (d *describer) summary(e *view.Entry) Summary {
 		Collection: e.Collection, Created: timeOf(o, "created"), Modified: timeOf(o, "modified"), Added: e.Added(), StoredAt: e.StoredAt,
 		TxID: e.TxID, Asset: e.Asset, Index: e.Position.Index, CID: e.Directory, Labels: o.Texts("labels"),
 	}
+	if rated := d.finder.Reliability; rated != nil {
+		s.Reliability = string(rated(e.Publisher))
+	}
 	s.Labels = s.Labels[:min(len(s.Labels), maxLabels)]
 	if c, found := shared.Collection(e.Collection); found {
 		s.CollectionTitle = c.Properties.Title
 	}
 	if n, err := strconv.ParseFloat(strings.Trim(string(o["confidence"]), `"`), 64); err == nil && n >= 0 && n <= 100 {
 		confidence := int(n)
-		s.Confidence = &confidence
+		s.Confidence, s.Credibility = &confidence, quality.Credibility(confidence)
 	}
 	values, more := o.Values()
 	s.Values, s.MoreValues = values[:min(len(values), maxSummaryValues)], more || len(values) > maxSummaryValues

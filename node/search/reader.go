@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/quality"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/find"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -23,6 +24,8 @@ type Finder struct {
 	// Everything and Others are the ids of the collections of the view, as TAXII clients know them: accounts may be
 	// limited to these.
 	Everything, Others string
+	// Reliability tells how reliable the member with an account is held to be; nil: nobody is rated.
+	Reliability func(account string) quality.Reliability
 
 	most int // maxHeld, but for tests
 }

@@ -51,13 +51,16 @@ type Summary struct {
 	Standing Standing  `json:"standing"`
 	Until    time.Time `json:"until,omitzero"` // when it expires
 
-	Confidence *int     `json:"confidence,omitzero"` // 0 to 100
-	Labels     []string `json:"labels,omitzero"`     // up to 20
+	Confidence *int `json:"confidence,omitzero"` // 0 to 100
+	// Credibility is what that is in the Admiralty system, 1 to 5 (STIX 2.1, Appendix A); 0 without one.
+	Credibility int      `json:"credibility,omitzero"`
+	Labels      []string `json:"labels,omitzero"` // up to 20
 
 	Values     []observable.Found `json:"values,omitzero"`      // that it is about, up to 20
 	MoreValues bool               `json:"more_values,omitzero"` // … it is about more than these
 
 	Member          string    `json:"member"`               // the organisation that published it; proved by its signature on the chain
+	Reliability     string    `json:"reliability,omitzero"` // A to F: how reliable this organisation holds that one to be
 	Own             bool      `json:"own,omitzero"`         // that is this one
 	Author          string    `json:"author,omitzero"`      // created_by_ref
 	AuthorName      string    `json:"author_name,omitzero"` // … the name of that identity, if it is here
