@@ -325,21 +325,23 @@ func (w *readers) run(b words) {
 	}
 }
 
-func TestTheCommandsOfTheDocumentsRunAsWritten(t *testing.T) {
+// Each document is a test of its own: subtests that run beside others would begin when all other tests have.
+func TestTheCommandsOfREADMERunAsWritten(t *testing.T)     { runAsWritten(t, "README.md") }
+func TestTheCommandsOfSTARTRunAsWritten(t *testing.T)      { runAsWritten(t, "docs/START.md") }
+func TestTheCommandsOfOPERATIONSRunAsWritten(t *testing.T) { runAsWritten(t, "docs/OPERATIONS.md") }
+func TestTheCommandsOfOFFICERRunAsWritten(t *testing.T)    { runAsWritten(t, "docs/OFFICER.md") }
+func TestTheCommandsOfCLIENTSRunAsWritten(t *testing.T)    { runAsWritten(t, "docs/CLIENTS.md") }
+
+func runAsWritten(t *testing.T, file string) {
 	t.Parallel()
-	for _, file := range []string{"README.md", "docs/START.md", "docs/OPERATIONS.md", "docs/OFFICER.md", "docs/CLIENTS.md"} {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			t.Parallel()
-			w := newReaders(t)
-			blocks := wordsOf(t, file)
-			for _, b := range blocks {
-				if b.whyNot == "" && !t.Failed() {
-					w.run(b)
-				}
-			}
-			if !slices.ContainsFunc(blocks, func(b words) bool { return b.whyNot == "" }) {
-				t.Errorf("no command of %s is run", file)
-			}
-		})
+	w := newReaders(t)
+	blocks := wordsOf(t, file)
+	for _, b := range blocks {
+		if b.whyNot == "" && !t.Failed() {
+			w.run(b)
+		}
+	}
+	if !slices.ContainsFunc(blocks, func(b words) bool { return b.whyNot == "" }) {
+		t.Errorf("no command of %s is run", file)
 	}
 }
