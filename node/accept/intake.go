@@ -13,7 +13,7 @@ import (
 // What is taken into the outbox at once, at most.
 const (
 	partItems = 1000
-	partBytes = 1 << 20
+	partBytes = 512 << 10
 )
 
 // intake takes what is to be published of a request into the outbox while the rest of it is checked. As long as it is

@@ -24,7 +24,7 @@ type Submission struct {
 // What one transaction takes in at most. It waits for the disk once, so that it is as large as a durable store allows.
 const (
 	acceptItems = 1000
-	acceptBytes = 1536 << 10
+	acceptBytes = 1 << 20
 )
 
 // size is how much a submission is in a transaction, about.

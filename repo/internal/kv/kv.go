@@ -141,8 +141,13 @@ const valueThreshold = 512 << 10
 // store are large, since a thousand objects become one batch in one of them.
 const (
 	buffer        = 4 << 20
-	durableBuffer = 16 << 20
+	durableBuffer = 8 << 20
 )
+
+// tableSize is how large Badger's tables are on the uppermost of the levels below the first, in bytes; on each further
+// level they are twice as large. Whoever makes a table takes twice of it from the start, and Badger keeps the memory of
+// eight of them for the next, grown to what the largest has needed.
+const tableSize = 1 << 20
 
 // badgerOptions are buffers that suit a node which is idle most of the time: Badger's defaults are for servers that do
 // nothing else.
@@ -159,6 +164,7 @@ func badgerOptions(dir string, o Options) badger.Options {
 		WithSyncWrites(o.Durable).
 		WithMemTableSize(memory).
 		WithNumMemtables(3).
+		WithBaseTableSize(tableSize).
 		WithNumCompactors(2).
 		WithBlockCacheSize(16 << 20).
 		WithIndexCacheSize(8 << 20). // must be bounded where tables are encrypted
