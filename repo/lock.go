@@ -30,6 +30,32 @@ func CheckVersion(dir string) error {
 	return nil
 }
 
+// makeFolder makes the folder of a new repository, or takes one that is there, and locks it. One that is empty is its
+// owner's alone from then on. The error wraps [ErrFolder] if it can't be.
+func makeFolder(dir string) (*flock.Flock, error) {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = closeEmpty(dir)
+	}
+	var lock *flock.Flock
+	if err == nil {
+		lock, err = takeLock(dir)
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("%w: %w", ErrFolder, err)
+	}
+	return lock, err
+}
+
+// closeEmpty shuts others out of a folder that has nothing in it.
+func closeEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
+}
+
 func takeLock(dir string) (*flock.Flock, error) {
 	if err := CheckOwner(dir); err != nil {
 		return nil, err

@@ -67,6 +67,9 @@ var (
 	ErrMissing = errors.New("no repository here")
 	// ErrExists means that there is one already.
 	ErrExists = errors.New("there is a repository already")
+
+	// ErrFolder means that there can be none.
+	ErrFolder = errors.New("no repository can be made here; choose a folder of your own with --repo or SLNODE_REPO")
 	// ErrDamaged means that files of the repository are not as they were written.
 	ErrDamaged = kv.ErrDamaged
 )
@@ -97,12 +100,9 @@ func Init(dir string, c config.Config, passphrase string) (keys.Keys, error) {
 	if err := c.Validate(); err != nil {
 		return keys.Keys{}, fmt.Errorf("initialising %s: %w", dir, err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return keys.Keys{}, fmt.Errorf("initialising %s: %w", dir, err)
-	}
-	lock, err := takeLock(dir)
+	lock, err := makeFolder(dir)
 	if err != nil {
-		return keys.Keys{}, err
+		return keys.Keys{}, fmt.Errorf("initialising %s: %w", dir, err)
 	}
 	defer lock.Unlock()
 	// The version is written last: a directory with one is complete, and an interrupted Init is begun again, keeping

@@ -56,10 +56,7 @@ func Restore(dir string, backup io.Reader, passphrase keys.Passphrase) (Manifest
 }
 
 func restore(dir string, backup io.Reader, passphrase keys.Passphrase) (m Manifest, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return Manifest{}, err
-	}
-	lock, err := takeLock(dir)
+	lock, err := makeFolder(dir)
 	if err != nil {
 		return Manifest{}, err
 	}

@@ -95,7 +95,7 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	case errors.As(err, &answer):
 		return exitCodeOf(answer.Status)
 	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, errUsage), errors.Is(err, repo.ErrMissing),
-		errors.Is(err, repo.ErrExists), errors.Is(err, keys.ErrPassphrase), errors.Is(err, node.ErrNoConsortium):
+		errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrFolder), errors.Is(err, keys.ErrPassphrase), errors.Is(err, node.ErrNoConsortium):
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -191,6 +191,13 @@ func TestExitCodesTellMistakesFromFailures(t *testing.T) {
 	if err := os.WriteFile(empty, []byte(`{"objects":[]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	file := func(name, text string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	nowhere, damaged := filepath.Join(t.TempDir(), "nowhere"), filepath.Join(t.TempDir(), "damaged")
 	if code := run(t.Context(), []string{"init", "--repo", damaged, "--org", "acme"}, nil, io.Discard, io.Discard); code != exitOK {
 		t.Fatalf("init exits with %d", code)
@@ -214,6 +221,10 @@ func TestExitCodesTellMistakesFromFailures(t *testing.T) {
 		{"init", exitUsage, "org"},
 		{"publish", exitUsage, "arg"},
 		{"publish " + empty, exitUsage, "no STIX objects"},
+		{"publish " + file("nothing", " \n"), exitUsage, "nothing: it is empty"},
+		{"publish " + file("page", "<!DOCTYPE html>"), exitUsage, `page: STIX is JSON, and this begins with "<!DOCTYPE html>"`},
+		{"publish " + file("half", "{\"objects\": [\n{\"type\": "), exitUsage, "half: it is cut off: in line 2 it ends"},
+		{"publish " + file("comma", "[\n\n{},,{}]"), exitUsage, "comma: line 3: "},
 		{"list --nonsense", exitUsage, "unknown flag"},
 		{"status --repo " + nowhere, exitUsage, "no repository here"},
 		{"status --repo " + damaged, exitUsage, "the key nonsense is not known"},

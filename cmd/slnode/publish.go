@@ -268,7 +268,7 @@ func objectsOf(data []byte) ([]jsontext.Value, error) {
 	var list []jsontext.Value
 	if bytes.HasPrefix(data, []byte("[")) {
 		if err := json.Unmarshal(data, &list, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-			return nil, err
+			return nil, notJSON(data, err)
 		}
 	} else {
 		var container struct {
@@ -277,7 +277,7 @@ func objectsOf(data []byte) ([]jsontext.Value, error) {
 		}
 		// Objects are checked one by one by the node; here only the container matters.
 		if err := json.Unmarshal(data, &container, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-			return nil, err
+			return nil, notJSON(data, err)
 		}
 		if list = container.Objects; list == nil && container.Type != "bundle" && container.Type != "" {
 			list = []jsontext.Value{data}
@@ -290,6 +290,24 @@ func objectsOf(data []byte) ([]jsontext.Value, error) {
 		}
 	}
 	return objects, nil
+}
+
+// notJSON says of data that can't be read as JSON what is wrong with it.
+func notJSON(data []byte, err error) error {
+	var wrong *jsontext.SyntacticError
+	switch {
+	case len(data) == 0:
+		return errors.New("it is empty")
+	case data[0] != '{' && data[0] != '[':
+		return fmt.Errorf("STIX is JSON, and this begins with %.20q", data)
+	case !errors.As(err, &wrong):
+		return err
+	}
+	line := 1 + bytes.Count(data[:min(int(wrong.ByteOffset), len(data))], []byte("\n"))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("it is cut off: in line %d it ends in the middle of JSON", line)
+	}
+	return fmt.Errorf("line %d: %w", line, err)
 }
 
 func publish(c *cobra.Command, client *taxii.Client, to target, e envelope) (published, error) {
