@@ -123,7 +123,7 @@ func periods(t *testing.T, alpha *organisation, list []disclosure.Object) {
 	if got := with("--since", list[3].Time.AddDate(0, 0, 1).Format("2006-01-02")); got != "" {
 		t.Errorf("after it there are %s", got)
 	}
-	if _, stderr, code := alpha.try("shared", "--with", "nobody"); code != 2 || !strings.Contains(stderr, "charlie") {
+	if _, stderr, code := alpha.try("shared", "--with", "nobody"); code != 4 || !strings.Contains(stderr, "charlie") {
 		t.Errorf("with nobody: %d %s", code, stderr)
 	}
 }
