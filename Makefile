@@ -86,7 +86,8 @@ testnet: build
 
 test:
 	go test -vet=off -timeout 40m $(PURE) $(STORES)
-	$(RACE) go test -vet=off $(RACE_FLAG) -timeout 40m -skip '$(HOSTILE)' $(filter-out $(PURE) $(STORES),$(shell go list ./...))
+	@echo "go test $(RACE_FLAG) of all other packages"
+	@$(RACE) go test -vet=off $(RACE_FLAG) -timeout 40m -skip '$(HOSTILE)' $(filter-out $(PURE) $(STORES),$(shell go list ./...))
 	go -C scripts/release test ./...
 
 race:
