@@ -92,6 +92,9 @@ const (
 	InboxKept      = "kept"
 )
 
+// MostOpen is how many opinions that wait for an answer are counted.
+const MostOpen = 1000
+
 // InboxQuery says which feedback is asked for.
 type InboxQuery struct {
 	All    bool   // also what was answered

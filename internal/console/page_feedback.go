@@ -38,16 +38,13 @@ type Waiting struct {
 	Known bool // it did not take long to count them
 }
 
-// countedMost is how many that wait for an answer are counted.
-const countedMost = 1000
-
 // String says how many; "" for none, or where that is not known.
 func (w Waiting) String() string {
 	switch {
 	case w.N == 0:
 		return ""
-	case w.More && w.N >= countedMost:
-		return "more than " + thousands(countedMost)
+	case w.More && w.N >= taxii.MostOpen:
+		return "more than " + thousands(taxii.MostOpen)
 	case w.More:
 		return "at least " + thousands(int64(w.N))
 	}

@@ -114,6 +114,9 @@ func ReadProperties(object []byte) (o Properties, err error) {
 
 var errTrailing = errors.New("something follows the object")
 
+// Revoked reports whether the object says that it is revoked (STIX 2.1, section 3.6).
+func (o Properties) Revoked() bool { return string(o["revoked"]) == "true" }
+
 // Text is a property that is one; of others "".
 func (o Properties) Text(name string) string { return textOf(o[name]) }
 

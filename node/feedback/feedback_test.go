@@ -278,12 +278,12 @@ func TestAnObjectIsAnsweredForOnceItIsSoWhereverItIs(t *testing.T) {
 
 func TestOfAFullInboxAThousandAreCounted(t *testing.T) {
 	w := newWorld(t)
-	w.disputes(w.Mallory, MostOpen)
-	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != MostOpen || box.OpenMore {
-		t.Errorf("%d are %d, more: %t", MostOpen, box.Open, box.OpenMore)
+	w.disputes(w.Mallory, taxii.MostOpen)
+	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != taxii.MostOpen || box.OpenMore {
+		t.Errorf("%d are %d, more: %t", taxii.MostOpen, box.Open, box.OpenMore)
 	}
 	w.says(w.Founder, indicatorID(1), taxii.Disagree)
-	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != MostOpen || !box.OpenMore || box.Items[0].Member != "founder" {
+	if box := w.inbox(publisher, taxii.InboxQuery{Limit: 1}); box.Open != taxii.MostOpen || !box.OpenMore || box.Items[0].Member != "founder" {
 		t.Errorf("one more is %d, more: %t", box.Open, box.OpenMore)
 	}
 }

@@ -20,9 +20,7 @@ const (
 	inboxPage    = 50
 	maxInboxPage = 100
 	shownValues  = 20
-	// MostOpen is how many that wait for an answer are counted.
-	MostOpen = 1000
-	mostIdle = 2000 // that wait for none and are looked at for one page
+	mostIdle     = 2000 // that wait for none and are looked at for one page
 )
 
 // keepPrefix begins the names under which it is kept that an object stays as it is, though a member disputes it.
@@ -160,10 +158,10 @@ func (l *look) open(ctx context.Context) (n int, more bool, err error) {
 			return !more, nil
 		}
 		n++
-		return n <= MostOpen, nil
+		return n <= taxii.MostOpen, nil
 	})
-	if n > MostOpen {
-		n, more = MostOpen, true
+	if n > taxii.MostOpen {
+		n, more = taxii.MostOpen, true
 	}
 	return n, more, err
 }
@@ -283,7 +281,7 @@ func (h heard) answeredBy(own *view.Entry) string {
 
 func isRevoked(object []byte) bool {
 	o, _ := observable.ReadProperties(object)
-	return string(o["revoked"]) == "true"
+	return o.Revoked()
 }
 
 // waitsElsewhere reports whether an object that was answered for is as it was in a collection where that can be

@@ -83,7 +83,7 @@ func read(object []byte) (s said, is bool) {
 	if err != nil || o.Text("type") != "opinion" || !slices.Contains(words, o.Text("opinion")) {
 		return s, false
 	}
-	s = said{id: o.Text("id"), word: o.Text("opinion"), text: clip(o.Text("explanation")), revoked: string(o["revoked"]) == "true"}
+	s = said{id: o.Text("id"), word: o.Text("opinion"), text: clip(o.Text("explanation")), revoked: o.Revoked()}
 	s.again = o.Text("modified") != o.Text("created")
 	for _, label := range o.Texts("labels") {
 		if reason, has := strings.CutPrefix(label, reasonLabel); has && reasons[reason] != "" {

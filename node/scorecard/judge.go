@@ -144,7 +144,7 @@ func (j *judging) others(v observable.Value, own *view.Entry, origins []string) 
 			return true, nil
 		}
 		o, err := observable.ReadProperties(e.Object)
-		if err != nil || string(o["revoked"]) == "true" || slices.ContainsFunc(search.Origins(o), func(mark string) bool { return slices.Contains(origins, mark) }) {
+		if err != nil || o.Revoked() || slices.ContainsFunc(search.Origins(o), func(mark string) bool { return slices.Contains(origins, mark) }) {
 			return true, nil
 		}
 		list = append(list, e)
@@ -161,7 +161,7 @@ func (j *judging) wasRevoked(e *view.Entry) error {
 		return err
 	}
 	o, err := observable.ReadProperties(last.Object)
-	if err != nil || string(o["revoked"]) != "true" {
+	if err != nil || !o.Revoked() {
 		return nil
 	}
 	from, err := j.room.timeOf(e)

@@ -47,7 +47,7 @@ func (f *Finder) Benign(members []string) (map[string][]observable.Value, error)
 // calledBenign are the values that an indicator calls benign.
 func calledBenign(object []byte, now time.Time) (values []observable.Value) {
 	o, err := observable.ReadProperties(object)
-	if err != nil || string(o["revoked"]) == "true" || !slices.Contains(o.Texts("indicator_types"), benign) {
+	if err != nil || o.Revoked() || !slices.Contains(o.Texts("indicator_types"), benign) {
 		return nil
 	}
 	if until := timeOf(o, "valid_until"); !until.IsZero() && !until.After(now) {

@@ -117,7 +117,7 @@ func timeOf(o observable.Properties, name string) time.Time {
 func (d *describer) standing(o observable.Properties) (Standing, time.Time) {
 	from, until := timeOf(o, "valid_from"), timeOf(o, "valid_until")
 	switch {
-	case string(o["revoked"]) == "true":
+	case o.Revoked():
 		return Revoked, until
 	case !until.IsZero() && !until.After(d.now):
 		return Expired, until

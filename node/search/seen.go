@@ -86,7 +86,7 @@ type Sighting struct {
 // ReadSighting reads a sighting of anybody that came in at a time. It is none if it is revoked, or of another type.
 func ReadSighting(object []byte, added time.Time) (s Sighting, is bool) {
 	o, err := observable.ReadProperties(object)
-	if err != nil || o.Text("type") != "sighting" || string(o["revoked"]) == "true" {
+	if err != nil || o.Text("type") != "sighting" || o.Revoked() {
 		return s, false
 	}
 	s = Sighting{Of: o.Text(sightingOf), Author: o.Text("created_by_ref"), Count: 1, First: timeOf(o, "first_seen"), Last: timeOf(o, "last_seen")}

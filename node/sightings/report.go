@@ -177,7 +177,7 @@ func (r *Room) indicators(ctx context.Context, reader *find.Reader, who taxii.Pr
 // inForce reports whether an indicator counts at a time.
 func inForce(object []byte, at time.Time) bool {
 	o, err := observable.ReadProperties(object)
-	if err != nil || string(o["revoked"]) == "true" {
+	if err != nil || o.Revoked() {
 		return false
 	}
 	until, err := time.Parse(time.RFC3339Nano, o.Text("valid_until"))

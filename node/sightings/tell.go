@@ -94,7 +94,7 @@ func (a *allowance) planned(into consortium.Collection) bool {
 // organisation holds to be a mistake, by itself or by one of its values.
 func (r *Room) tellable(e *view.Entry) (bool, error) {
 	o, err := observable.ReadProperties(e.Object)
-	if err != nil || string(o["revoked"]) == "true" {
+	if err != nil || o.Revoked() {
 		return false, nil
 	}
 	_, left, err := r.Judge.Judged()
