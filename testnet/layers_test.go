@@ -91,7 +91,7 @@ var layers = map[string][]string{
 		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p", "repo", "repo/config", "repo/keys", "repo/outbox"},
 	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config"},
 	"node/scorecard": {"internal/consortium", "internal/observable", "internal/quality", "node/feedback", "node/search", "node/state", "repo", "repo/find", "repo/view", "taxii"},
-	"node/watch":     {"internal/observable", "internal/signal", "node/search", "repo/view", "taxii"},
+	"node/watch":     {"internal/observable", "internal/signal", "node/search", "node/state", "repo/view", "taxii"},
 	"node/statement": {"internal/consortium", "internal/observable", "internal/stix", "node/auditlog", "node/problem", "node/state", "repo", "repo/view", "taxii"},
 	"node/feedback": {"internal/consortium", "internal/export", "internal/observable", "internal/stix", "node/state", "node/statement", "repo/config", "repo/find",
 		"repo/outbox", "repo/view", "taxii"},

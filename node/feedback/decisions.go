@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -57,21 +58,10 @@ func (d *decision) says(next decision) bool {
 }
 
 func (r *Room) loadDecisions() error {
-	names, err := r.Outbox.Memos(decisionPrefix, maxDecisions)
+	all := map[string]decision{}
+	err := state.EachMemo(r.Outbox, decisionPrefix, maxDecisions, func(_ string, d decision) { all[d.name()] = d })
 	if err != nil {
 		return fmt.Errorf("reading what is held to be a mistake: %w", err)
-	}
-	all := map[string]decision{}
-	for _, name := range names {
-		data, err := r.Outbox.Memo(name)
-		if err != nil {
-			return fmt.Errorf("reading what is held to be a mistake: %w", err)
-		}
-		var d decision
-		if err := json.Unmarshal(data, &d); err != nil {
-			return fmt.Errorf("reading what is held to be a mistake (%s): %w", name, err)
-		}
-		all[d.name()] = d
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/quality"
+	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -37,21 +38,10 @@ type ratings struct {
 }
 
 func (r *Room) load() error {
-	names, err := r.Memos.Memos(ratedPrefix, maxRatings)
+	all := map[string]rating{}
+	err := state.EachMemo(r.Memos, ratedPrefix, maxRatings, func(name string, one rating) { all[strings.TrimPrefix(name, ratedPrefix)] = one })
 	if err != nil {
 		return fmt.Errorf("reading how reliable members are: %w", err)
-	}
-	all := map[string]rating{}
-	for _, name := range names {
-		data, err := r.Memos.Memo(name)
-		if err != nil {
-			return fmt.Errorf("reading how reliable members are: %w", err)
-		}
-		var one rating
-		if err := json.Unmarshal(data, &one); err != nil {
-			return fmt.Errorf("reading how reliable members are (%s): %w", name, err)
-		}
-		all[strings.TrimPrefix(name, ratedPrefix)] = one
 	}
 	r.ratings.mu.Lock()
 	defer r.ratings.mu.Unlock()

@@ -36,20 +36,9 @@ func AllKeysGiven(outbox interface {
 	memos
 	Memos(prefix string, limit int) ([]string, error)
 }, collection string) (list []KeysGiven, err error) {
-	names, err := outbox.Memos(keysGivenPrefix(collection), math.MaxInt)
+	err = EachMemo(outbox, keysGivenPrefix(collection), math.MaxInt, func(_ string, g KeysGiven) { list = append(list, g) })
 	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		data, err := outbox.Memo(name)
-		if err != nil {
-			return nil, err
-		}
-		var g KeysGiven
-		if err := json.Unmarshal(data, &g); err != nil {
-			return nil, fmt.Errorf("reading who was given keys of collection %s: %w", collection, err)
-		}
-		list = append(list, g)
+		return nil, fmt.Errorf("reading who was given keys of collection %s: %w", collection, err)
 	}
 	return list, nil
 }

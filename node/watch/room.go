@@ -26,6 +26,7 @@ import (
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/search"
+	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -113,21 +114,10 @@ func (k *kept) asset() taxii.Asset {
 }
 
 func (r *Room) load() error {
-	names, err := r.Memos.Memos(assetPrefix, taxii.MaxAssets)
+	of := map[observable.Value]taxii.Asset{}
+	err := state.EachMemo(r.Memos, assetPrefix, taxii.MaxAssets, func(_ string, k kept) { of[k.Value] = k.asset() })
 	if err != nil {
 		return fmt.Errorf("reading what is watched for: %w", err)
-	}
-	of := map[observable.Value]taxii.Asset{}
-	for _, name := range names {
-		data, err := r.Memos.Memo(name)
-		if err != nil {
-			return fmt.Errorf("reading what is watched for: %w", err)
-		}
-		var k kept
-		if err := json.Unmarshal(data, &k); err != nil {
-			return fmt.Errorf("reading what is watched for (%s): %w", name, err)
-		}
-		of[k.Value] = k.asset()
 	}
 	r.list.Store(listOf(of))
 	return nil
