@@ -32,11 +32,16 @@ func (w *Webhook) sendFeedback(ctx context.Context, entries []*view.Entry) error
 		}
 		all.Feedback = append(all.Feedback, some...)
 	}
-	if len(all.Feedback) == 0 {
+	return w.sendFound(ctx, entries, "feedback", len(all.Feedback), "feedback.added", all)
+}
+
+// sendFound posts an event of what was found in entries, if anything was.
+func (w *Webhook) sendFound(ctx context.Context, entries []*view.Entry, what string, found int, event string, data any) error {
+	if found == 0 {
 		return nil
 	}
 	last := entries[len(entries)-1].DateAdded
-	return w.sendEvent(ctx, messageID("%s feedback %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Feedback)), "feedback.added", last, all)
+	return w.sendEvent(ctx, messageID("%s %s %d %d %d", w.config.Name, what, entries[0].DateAdded, last, found), event, last, data)
 }
 
 // watcher tells what objects are about of what this organisation watches for.
@@ -59,9 +64,5 @@ func (w *Webhook) sendConcerns(ctx context.Context, entries []*view.Entry) error
 			all.Matched = append(all.Matched, taxii.WatchEvent{Object: e.ID, Version: e.Version, Concerns: concerns})
 		}
 	}
-	if len(all.Matched) == 0 {
-		return nil
-	}
-	last := entries[len(entries)-1].DateAdded
-	return w.sendEvent(ctx, messageID("%s watch %d %d %d", w.config.Name, entries[0].DateAdded, last, len(all.Matched)), "watch.matched", last, all)
+	return w.sendFound(ctx, entries, "watch", len(all.Matched), "watch.matched", all)
 }
