@@ -39,8 +39,11 @@ func (r *Room) matches(ctx context.Context, who taxii.Principal, values []observ
 		for i, a := range answers {
 			all.More = all.More || a.More
 			seen := map[string]bool{}
-			for how, hits := range map[string][]search.Hit{taxii.ConcernSame: a.Exact, taxii.ConcernAround: a.Wider, taxii.ConcernIn: a.Narrower} {
-				for _, h := range hits {
+			for _, way := range []struct {
+				how  string
+				hits []search.Hit
+			}{{taxii.ConcernSame, a.Exact}, {taxii.ConcernIn, a.Narrower}, {taxii.ConcernAround, a.Wider}} {
+				for _, h := range way.hits {
 					key := fmt.Sprintf("%s/%d", h.Object.TxID, h.Object.Index)
 					if seen[key] {
 						continue
@@ -50,7 +53,7 @@ func (r *Room) matches(ctx context.Context, who taxii.Principal, values []observ
 						break
 					}
 					seen[key] = true
-					all.Matches = append(all.Matches, matchOf(now.of[some[i]], how, h))
+					all.Matches = append(all.Matches, matchOf(now.of[some[i]], way.how, h))
 				}
 			}
 		}

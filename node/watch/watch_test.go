@@ -110,6 +110,20 @@ func TestAddingAnAssetLooksAtWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestAnObjectIsToldByTheClosestWayInWhichItIsAboutAnAsset(t *testing.T) {
+	w := newWorld(t)
+	w.object("ipv4-addr:value = '203.0.0.0/16' OR ipv4-addr:value = '203.0.113.7' OR ipv4-addr:value = '203.0.113.0/24'")
+	w.object("ipv4-addr:value = '203.0.0.0/16' OR ipv4-addr:value = '203.0.113.7'")
+	w.add("203.0.113.0/24")
+	for range 50 { // in no order it would be another one each time
+		all, err := w.room.AssetMatches(t.Context(), reader)
+		nodetest.Must(t, err)
+		if want := "203.0.113.0/24 in 203.0.113.7; 203.0.113.0/24 same 203.0.113.0/24"; found(all) != want {
+			t.Fatalf("found are %s, want %s", found(all), want)
+		}
+	}
+}
+
 func TestWhatComesInIsHeldAgainstTheList(t *testing.T) {
 	w := newWorld(t)
 	w.add("203.0.113.0/24")
