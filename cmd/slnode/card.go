@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -98,14 +99,11 @@ Lists that ask for a least score ("slnode export --score") begin with a share of
 func printCards(w io.Writer, cards []taxii.MemberCard) {
 	fmt.Fprintf(w, "MEMBER\tSET\tPROPOSED\tOBJECTS\tLOOKED AT\tCONFIRMED LATER\tLEAD\tKNOWN BEFORE\tCALLED WRONG\tREVOKED\tAFTER\n")
 	for _, c := range cards {
-		set := c.Reliability
-		switch {
-		case c.Own:
+		set := cmp.Or(c.Reliability, "-")
+		if c.Own {
 			set = "own"
-		case set == "":
-			set = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%d\t%s\n", printable(c.Member), set, dash(c.Proposal), c.Objects, c.LookedAt, share(c.Corroborated, c.LookedAt), seconds(c.Lead),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%d\t%s\n", printable(c.Member), set, cmp.Or(c.Proposal, "-"), c.Objects, c.LookedAt, share(c.Corroborated, c.LookedAt), seconds(c.Lead),
 			share(c.Known, c.LookedAt), c.Disputed, c.Revoked, seconds(c.RevokedAfter))
 	}
 	for _, c := range cards {
@@ -113,13 +111,6 @@ func printCards(w io.Writer, cards []taxii.MemberCard) {
 			fmt.Fprintf(w, "\n%s: %s proposed, as %s\n", printable(c.Member), c.Proposal, c.Reason)
 		}
 	}
-}
-
-func dash(text string) string {
-	if text == "" {
-		return "-"
-	}
-	return text
 }
 
 // share writes how many of some there are.
