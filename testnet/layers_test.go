@@ -13,7 +13,7 @@ const module = "github.com/serviceledger/slnode/"
 // with arrows that point down only.
 var layers = map[string][]string{
 	"internal/door":       {},
-	"internal/console":    {"internal/door", "internal/observable", "internal/stix", "taxii"},
+	"internal/console":    {"internal/door", "internal/observable", "internal/quality", "internal/stix", "taxii"},
 	"internal/waiting":    {}, // for tests only
 	"internal/scratch":    {}, // for tests only
 	"internal/measure":    {}, // for tests only

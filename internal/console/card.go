@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serviceledger/slnode/internal/quality"
 	"github.com/serviceledger/slnode/taxii"
 )
 
@@ -53,12 +54,9 @@ func cardOf(card taxii.MemberCard, partial bool) *cardModel {
 	if card.Proposal != card.Reliability {
 		m.Proposal = card.Proposal
 	}
-	for _, one := range []cardChoice{
-		{"", "not rated", false}, {"A", "A, completely reliable", false}, {"B", "B, usually reliable", false}, {"C", "C, fairly reliable", false},
-		{"D", "D, not usually reliable", false}, {"E", "E, unreliable", false}, {"F", "F, cannot be judged", false},
-	} {
-		one.Now = one.Letter == card.Reliability
-		m.Choices = append(m.Choices, one)
+	m.Choices = []cardChoice{{"", "not rated", card.Reliability == ""}}
+	for _, letter := range quality.Letters() {
+		m.Choices = append(m.Choices, cardChoice{string(letter), string(letter) + ", " + letter.Words(), string(letter) == card.Reliability})
 	}
 	if partial {
 		return m

@@ -76,6 +76,14 @@ func typeCount(kind string, n int) string {
 	return countOf(n, made+" object", made+" objects")
 }
 
+// typesWord is several objects of a type in words: "vulnerabilities", "x-hunt".
+func typesWord(kind string) string {
+	if words, known := typeWords[kind]; known {
+		return words[1]
+	}
+	return typeWord(kind)
+}
+
 // typesCount says it of several types, in the order of their names.
 func typesCount(types map[string]int) string {
 	var parts []string

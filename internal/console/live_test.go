@@ -199,7 +199,7 @@ func TestTrendsAreDrawnWithTheirTables(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	page := w.ask("reader", "trends", nil).Body.String()
-	has(t, page, "By day and member", "By day and type", "From publication to readable here", "Half of them could be read here within 1 s; more than one in ten took longer than an hour.", `<th scope="row">30 Jan 2026</th>`, "≤ 1 min",
+	has(t, page, "By day and member", "By day and type", "threat actors</li>", "From publication to readable here", "Half of them could be read here within 1 s; more than one in ten took longer than an hour.", `<th scope="row">30 Jan 2026</th>`, "≤ 1 min",
 		`<th scope="row">longer</th><td class="number">21</td>`)
 	if n := strings.Count(page, `role="img"`); n != 3 {
 		t.Errorf("there are %d pictures", n)

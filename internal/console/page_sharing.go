@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"mime"
 	"net/http"
 	"slices"
@@ -30,6 +31,9 @@ type Sharing interface {
 	Members(ctx context.Context, by By) (Membership, error)
 	// ReadRequest reads a request for admission.
 	ReadRequest(request string) (AdmissionRequest, error)
+	// PriceOfAdmission tells what it would cost to admit who made a request. It is an error of the input if that can't
+	// be done now.
+	PriceOfAdmission(ctx context.Context, request string) (AdmissionPrice, error)
 	// Admit admits who made a request, and gives the invite for them. Where the governor is several accounts, it gives
 	// the proposal that they sign.
 	Admit(ctx context.Context, by By, request string) (file File, begun bool, err error)
@@ -102,6 +106,13 @@ type Member struct {
 
 // AdmissionRequest is who asks to be admitted.
 type AdmissionRequest struct{ Organisation, Title, Account, Peer string }
+
+// AdmissionPrice is what an admission costs, in microalgo. Where the governor is several accounts, the governor's one
+// pays for the membership.
+type AdmissionPrice struct{ Fees, Locked, Governor uint64 }
+
+// Ours is what this organisation's account pays.
+func (p AdmissionPrice) Ours() uint64 { return p.Fees + p.Locked }
 
 type collectionsModel struct {
 	List    []Collection
@@ -196,6 +207,9 @@ type membersModel struct {
 	Drawing *Drawing
 	Asked   *AdmissionRequest // who is to be admitted, to be confirmed
 	Request string
+	Price   *AdmissionPrice // nil: it is not known
+	Wrong   string          // why it can't be done now, or what it costs is not known
+	Refused bool            // … it can't be done
 }
 
 func (c *Console) getMembers(v *visit) error {
@@ -217,7 +231,7 @@ func (c *Console) postMembers(v *visit) error {
 		return err
 	}
 	if v.form.Get("do") != "admit" {
-		return v.render("members", membersModel{Membership: all, Asked: &asked, Request: request})
+		return v.render("members", c.admission(v, membersModel{Membership: all, Asked: &asked, Request: request}))
 	}
 	file, begun, err := c.Rooms.Sharing.Admit(v.r.Context(), v.by(), request)
 	switch {
@@ -229,6 +243,21 @@ func (c *Console) postMembers(v *visit) error {
 		return v.see("members?done=begun")
 	}
 	return v.see(link("member", "name", asked.Organisation, "done", "admitted"))
+}
+
+// admission adds what it costs to admit somebody. That it is not known is no reason not to.
+func (c *Console) admission(v *visit, model membersModel) membersModel {
+	price, err := c.Rooms.Sharing.PriceOfAdmission(v.r.Context(), model.Request)
+	var invalid *taxii.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		model.Wrong, model.Refused = invalid.Reason, true
+	case err != nil:
+		model.Wrong = v.lacks("price", err)
+	default:
+		model.Price = &price
+	}
+	return model
 }
 
 type memberModel struct {

@@ -44,17 +44,17 @@ func (c *Console) getTrends(v *visit) error {
 	}
 	model := trendsModel{All: a.All, Back: a.Back, Days: len(a.Days)}
 	if a.All > 0 {
-		members, types := barChart("By day and member", "objects", a.Days, seriesOf(a.Members)), barChart("By day and type", "objects", a.Days, seriesOf(a.Types))
+		members, types := barChart("By day and member", "objects", a.Days, seriesOf(a.Members, name)), barChart("By day and type", "objects", a.Days, seriesOf(a.Types, typesWord))
 		waits := waitChart(a.Waits)
 		model.Members, model.Types, model.Waits = &members, &types, &waits
 	}
 	return v.render("trends", model)
 }
 
-// seriesOf makes rows of numbers of counts.
-func seriesOf(counts map[string][]int) (list []Series) {
+// seriesOf makes rows of numbers of counts, with what they are called on a page.
+func seriesOf(counts map[string][]int, called func(string) string) (list []Series) {
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
-		s := Series{Name: what, Values: make([]float64, len(counts[what]))}
+		s := Series{Name: called(what), Values: make([]float64, len(counts[what]))}
 		for i, n := range counts[what] {
 			s.Values[i] = float64(n)
 		}

@@ -252,3 +252,15 @@ func FuzzAnObjectIsSummed(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAnAdmissionCostsIsSaidBeforeIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	look := func(request string) string {
+		return w.ask("admin", "members", url.Values{"do": {"look"}, "request": {request}, "sudo": {"right"}}).Body.String()
+	}
+	has(t, look("request"), "It costs <strong>0.202 ALGO</strong>: 0.002 ALGO in fees, and 0.2 ALGO that stay locked", "Admit echo for 0.202 ALGO")
+	if page := look("poor"); !strings.Contains(page, "It can't be done now: the account can&#39;t pay for that") || strings.Contains(page, `value="admit"`) {
+		t.Errorf("what can't be paid for can be done: %s", page)
+	}
+}

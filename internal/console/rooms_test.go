@@ -96,6 +96,12 @@ func (room) ReadRequest(request string) (AdmissionRequest, error) {
 	}
 	return AdmissionRequest{Organisation: "echo"}, nil
 }
+func (room) PriceOfAdmission(_ context.Context, request string) (AdmissionPrice, error) {
+	if request == "poor" {
+		return AdmissionPrice{}, &taxii.InvalidError{Reason: "the account can't pay for that"}
+	}
+	return AdmissionPrice{Fees: 2_000, Locked: 200_000}, nil
+}
 func (room) Admit(context.Context, By, string) (File, bool, error) {
 	return File{Name: "echo.invite", Data: []byte("invite")}, false, nil
 }

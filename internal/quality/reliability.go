@@ -2,6 +2,8 @@ package quality
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -16,8 +18,11 @@ var scale = map[Reliability]struct {
 	weight float64
 }{
 	"A": {"completely reliable", 1}, "B": {"usually reliable", 0.85}, "C": {"fairly reliable", 0.7}, "D": {"not usually reliable", 0.5},
-	"E": {"unreliable", 0.2}, "F": {"reliability cannot be judged", 0.7},
+	"E": {"unreliable", 0.2}, "F": {"cannot be judged", 0.7},
 }
+
+// Letters are all of them, the most reliable first.
+func Letters() []Reliability { return slices.Sorted(maps.Keys(scale)) }
 
 var errReliability = errors.New("it is none of the letters A (completely reliable), B (usually), C (fairly), D (not usually), E (unreliable) and F (cannot be judged)")
 

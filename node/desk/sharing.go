@@ -254,6 +254,17 @@ func (d *Desk) ReadRequest(request string) (console.AdmissionRequest, error) {
 	return console.AdmissionRequest{Organisation: r.Organisation, Title: r.Title, Account: r.Account, Peer: r.Peer}, told(err)
 }
 
+// priceWithin is how long a page waits to know a price.
+const priceWithin = 3 * time.Second
+
+// PriceOfAdmission tells what it would cost to admit who made a request.
+func (d *Desk) PriceOfAdmission(ctx context.Context, request string) (console.AdmissionPrice, error) {
+	ctx, cancel := context.WithTimeout(ctx, priceWithin)
+	defer cancel()
+	price, err := d.api.Members.PriceOfAdmission(ctx, []byte(request))
+	return console.AdmissionPrice{Fees: uint64(price.Fees), Locked: uint64(price.Locked), Governor: uint64(price.Governor)}, told(err)
+}
+
 // Admit admits who made a request.
 func (d *Desk) Admit(ctx context.Context, by console.By, request string) (file console.File, begun bool, err error) {
 	begun, err = d.act(ctx, by, func(ctx context.Context) error {

@@ -37,7 +37,7 @@ for (const one of document.querySelectorAll("[data-copy]")) {
   button.className = "quiet copy";
   button.textContent = "copy";
   button.addEventListener("click", () => copy(one, button));
-  one.after(" ", button);
+  (one.closest("a") ?? one).after(" ", button); // not within a link
 }
 
 // A form is sent once.
