@@ -174,7 +174,7 @@ func (n *Node) Run(ctx context.Context) error {
 		"serving webhooks": n.webhooks.Run, "watching the disk": n.disk.Run, "watching the clock": n.clock.Run,
 		"watching the keys of collections": n.owner.WatchKeys, "watching the stores": n.watchStores, "filling the block store": n.refiller.Run,
 		"looking after what is found late": n.late.Run, "telling what goes on": n.health.Tell,
-		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run, "telling what was seen": n.sightings.Run, "watching what comes in": n.watch.Run, "freeing what former accounts keep locked": n.withdrawer.RunReclaim,
+		"making the indexes": n.repo.Find.Run, "taking back what has expired": n.retainer.Run, "telling what was seen": n.sightings.Run, "telling what is held of objects": n.feedback.Run, "watching what comes in": n.watch.Run, "freeing what former accounts keep locked": n.withdrawer.RunReclaim,
 	} {
 		group.Go(func() error {
 			if err := part(running); err != nil {

@@ -174,7 +174,7 @@ func (n *Node) wireTasks() error {
 		Anchor: accept.Anchor(n.repo.Config.Publish.Feeds, n.repo.Config.Publish), Problem: n.minter.Problem, Log: n.log,
 	}
 	author := statement.New(n.repo, n.consortium.ID, n.state, n.publisher, n.owner)
-	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author}
+	n.feedback = &feedback.Room{View: view, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox, Author: author, Log: n.log}
 	cards, err := scorecard.New(n.repo, n.state, n.feedback)
 	n.cards = cards
 	watched, watchErr := watch.New(n.finder(), n.repo.Outbox, n.shown, n.log)

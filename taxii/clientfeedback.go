@@ -13,28 +13,30 @@ func (c *Client) Give(ctx context.Context, org string, g Judgement) (judged Judg
 }
 
 // Given lists what the organisation says of others' objects.
-func (c *Client) Given(ctx context.Context, org string) ([]Judged, error) {
-	var answer struct {
-		Given []Judged `json:"given"`
+func (c *Client) Given(ctx context.Context, org string, q GivenQuery) (page Given, err error) {
+	return page, c.plain(ctx, http.MethodGet, org, "feedback", pageOf(q.Cursor, q.Limit), nil, &page)
+}
+
+// pageOf are the parameters of a page.
+func pageOf(cursor string, limit int) url.Values {
+	query := url.Values{}
+	if cursor != "" {
+		query.Set("next", cursor)
 	}
-	err := c.plain(ctx, http.MethodGet, org, "feedback", nil, nil, &answer)
-	return answer.Given, err
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	return query
 }
 
 // Inbox lists what others say of the organisation's objects.
 func (c *Client) Inbox(ctx context.Context, org string, q InboxQuery) (inbox Inbox, err error) {
-	query := url.Values{}
+	query := pageOf(q.Cursor, q.Limit)
 	if q.All {
 		query.Set("all", "true")
 	}
 	if q.Object != "" {
 		query.Set("object", q.Object)
-	}
-	if q.Cursor != "" {
-		query.Set("next", q.Cursor)
-	}
-	if q.Limit > 0 {
-		query.Set("limit", strconv.Itoa(q.Limit))
 	}
 	return inbox, c.plain(ctx, http.MethodGet, org, "inbox", query, nil, &inbox)
 }

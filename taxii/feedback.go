@@ -14,7 +14,7 @@ type Feedback interface {
 	// Give says something of an object that another organisation published. *InvalidError if that is not possible.
 	Give(ctx context.Context, who Principal, g Judgement) (Judged, error)
 	// Given lists what this organisation says, the newest first.
-	Given(ctx context.Context, who Principal) ([]Judged, error)
+	Given(ctx context.Context, who Principal, q GivenQuery) (Given, error)
 	// Inbox lists what others say of this organisation's objects, the newest first, of what who may read.
 	Inbox(ctx context.Context, who Principal, q InboxQuery) (Inbox, error)
 	// Respond does something about what others say of an object of this organisation.
@@ -82,6 +82,21 @@ type Judged struct {
 	Collection string    `json:"collection,omitempty"` // id of the collection that it is in
 	Status     string    `json:"status,omitempty"`     // id of the status resource of its publication
 	Pending    bool      `json:"pending,omitempty"`    // it is on its way to the chain
+	Untold     string    `json:"untold,omitempty"`     // why others could not be told yet; it is tried again
+	Again      time.Time `json:"again,omitzero"`       // … when
+}
+
+// GivenQuery says which page of what this organisation says is asked for.
+type GivenQuery struct {
+	Cursor string // of the page before
+	Limit  int    // 1 to 100; 50 if it is 0
+}
+
+// Given is a page of what this organisation says, the newest first.
+type Given struct {
+	Given  []Judged `json:"given"`
+	Next   string   `json:"next,omitempty"`   // cursor of the next page, also where a page found little that the account may read
+	Untold int      `json:"untold,omitempty"` // of how many objects others could not be told yet, of all; accounts with limits don't learn it
 }
 
 // What was done about feedback.
@@ -202,48 +217,76 @@ func (h *Handler) getGiven(x *exchange) error {
 	if err := ownUser(x, RoleReader); err != nil {
 		return err
 	}
-	list, err := h.feedback.Given(x.r.Context(), x.who)
+	var q GivenQuery
+	err := eachParameter(x, "next and limit (1 to 100)", func(name, value string) (err error) {
+		switch name {
+		case "next":
+			q.Cursor = value
+		case "limit":
+			q.Limit, err = pageLimit(value)
+		default:
+			err = strconv.ErrSyntax
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if list == nil {
-		list = []Judged{}
+	page, err := h.feedback.Given(x.r.Context(), x.who, q)
+	if err != nil {
+		return err
 	}
-	return h.sendJSON(x, http.StatusOK, plainJSON, struct {
-		Given []Judged `json:"given"`
-	}{list})
+	if page.Given == nil {
+		page.Given = []Judged{}
+	}
+	return h.sendJSON(x, http.StatusOK, plainJSON, page)
+}
+
+// eachParameter visits the parameters of a request, each of which is there once.
+func eachParameter(x *exchange, known string, visit func(name, value string) error) error {
+	params, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return problemf(http.StatusBadRequest, "The query string is malformed.")
+	}
+	for name, values := range params {
+		if len(values) != 1 || visit(name, values[0]) != nil {
+			return problemf(http.StatusBadRequest, "The parameters are %s, each once.", known)
+		}
+	}
+	return nil
+}
+
+// pageLimit reads how much a page of feedback is to have.
+func pageLimit(text string) (int, error) {
+	limit, err := strconv.Atoi(text)
+	if err == nil && (limit < 1 || limit > maxInboxPage) {
+		err = strconv.ErrRange
+	}
+	return limit, err
 }
 
 func (h *Handler) getInbox(x *exchange) error {
 	if err := ownUser(x, RoleReader); err != nil {
 		return err
 	}
-	params, err := url.ParseQuery(x.r.URL.RawQuery)
-	if err != nil {
-		return problemf(http.StatusBadRequest, "The query string is malformed.")
-	}
 	var q InboxQuery
-	for name, values := range params {
-		if len(values) != 1 {
-			return problemf(http.StatusBadRequest, "The parameters are all, object, next and limit, each once.")
-		}
+	err := eachParameter(x, "all (true or false), object, next and limit (1 to 100)", func(name, value string) (err error) {
 		switch name {
 		case "all":
-			q.All, err = strconv.ParseBool(values[0])
+			q.All, err = strconv.ParseBool(value)
 		case "object":
-			q.Object = values[0]
+			q.Object = value
 		case "next":
-			q.Cursor = values[0]
+			q.Cursor = value
 		case "limit":
-			if q.Limit, err = strconv.Atoi(values[0]); err == nil && (q.Limit < 1 || q.Limit > maxInboxPage) {
-				err = strconv.ErrRange
-			}
+			q.Limit, err = pageLimit(value)
 		default:
 			err = strconv.ErrSyntax
 		}
-		if err != nil {
-			return problemf(http.StatusBadRequest, "The parameters are all (true or false), object, next and limit (1 to %d).", maxInboxPage)
-		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	inbox, err := h.feedback.Inbox(x.r.Context(), x.who, q)
 	if err != nil {

@@ -26,7 +26,9 @@ func (said) Give(_ context.Context, who Principal, g Judgement) (Judged, error) 
 	return Judged{Object: g.Object, Member: "bravo", Opinion: StronglyDisagree, Reason: g.Reason, Text: g.Text, To: ToCollection, User: who.User, At: time.Unix(0, 0).UTC(), Status: "2d086da7-4bdc-4f91-900e-d77486753710", Values: []string{"203.0.113.7"}}, nil
 }
 
-func (said) Given(context.Context, Principal) ([]Judged, error) { return nil, nil }
+func (said) Given(_ context.Context, _ Principal, q GivenQuery) (Given, error) {
+	return Given{Next: q.Cursor}, nil
+}
 
 func (said) Inbox(_ context.Context, _ Principal, q InboxQuery) (Inbox, error) {
 	if q.Object == "none" {

@@ -93,7 +93,7 @@ var layers = map[string][]string{
 	"node/scorecard": {"internal/consortium", "internal/observable", "internal/quality", "node/feedback", "node/search", "node/state", "repo", "repo/find", "repo/view", "taxii"},
 	"node/watch":     {"internal/observable", "internal/signal", "node/search", "node/state", "repo/view", "taxii"},
 	"node/statement": {"internal/consortium", "internal/observable", "internal/stix", "node/auditlog", "node/problem", "node/state", "repo", "repo/view", "taxii"},
-	"node/feedback": {"internal/consortium", "internal/export", "internal/observable", "internal/stix", "node/state", "node/statement", "repo/config", "repo/find",
+	"node/feedback": {"internal/consortium", "internal/export", "internal/observable", "internal/retry", "internal/stix", "node/state", "node/statement", "repo/config", "repo/find",
 		"repo/outbox", "repo/view", "taxii"},
 	"node/sightings": {"internal/consortium", "internal/export", "internal/microalgo", "internal/observable", "internal/signal", "internal/stix", "node/auditlog", "node/problem", "node/search",
 		"node/state", "node/statement", "node/withdraw", "repo", "repo/config", "repo/find", "repo/hits", "repo/outbox", "repo/view", "taxii"},

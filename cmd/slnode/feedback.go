@@ -21,6 +21,7 @@ func (a *app) feedbackCommand() *cobra.Command {
 here at once: the indicator is in no list of this node any more (export) and, where the reason is ours, shared or benign-service, nor
 is its value, whoever publishes it. A STIX opinion tells the others: in the object's collection, so that all its readers
 see it, or its producer alone, where you may not publish there or say so. The producer finds it with "slnode inbox".
+If the others can't be told now, the node goes on trying by itself; "feedback list" says why.
 
   ours            it is this organisation's own
   shared          many use it: shared infrastructure
@@ -71,9 +72,17 @@ func (a *app) feedbackListCommand() *cobra.Command {
 		Args:  exactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []taxii.Judged
-			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) (err error) {
-				list, err = client.Given(ctx, org)
-				return err
+			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {
+				for q := (taxii.GivenQuery{Limit: 100}); ; {
+					page, err := client.Given(ctx, org, q)
+					if err != nil {
+						return err
+					}
+					list = append(list, page.Given...)
+					if q.Cursor = page.Next; q.Cursor == "" {
+						return nil
+					}
+				}
 			})
 			if err != nil {
 				return err
@@ -86,7 +95,11 @@ func (a *app) feedbackListCommand() *cobra.Command {
 func printJudged(w io.Writer, list []taxii.Judged) {
 	fmt.Fprintf(w, "OBJECT\tOF\tOPINION\tREASON\tTO\tIN NO LIST\tTEXT\n")
 	for _, j := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(j.Object), printable(j.Member), j.Opinion, j.Reason, j.To, printable(strings.Join(j.Values, " ")), printable(j.Text))
+		to := j.To
+		if j.Untold != "" {
+			to += ", not told yet: " + j.Untold
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(j.Object), printable(j.Member), j.Opinion, j.Reason, printable(to), printable(strings.Join(j.Values, " ")), printable(j.Text))
 	}
 }
 

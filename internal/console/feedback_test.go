@@ -38,12 +38,15 @@ func (*opinions) Regard(_ context.Context, by By, _, member string) (taxii.Regar
 	return is, nil
 }
 
-func (o *opinions) Given(ctx context.Context, by By) ([]taxii.Judged, error) {
-	return []taxii.Judged{
+func (o *opinions) Given(_ context.Context, _ By, q taxii.GivenQuery) (taxii.Given, error) {
+	if q.Cursor == "9/older" {
+		return taxii.Given{Given: []taxii.Judged{{Object: indicatorID, Member: "delta", Opinion: taxii.Neutral, To: taxii.ToNobody}}}, nil
+	}
+	return taxii.Given{Untold: 1, Next: "9/older", Given: []taxii.Judged{
 		{Object: indicatorID, Member: "bravo", Opinion: taxii.Agree, To: taxii.ToNobody},
-		{Object: malwareID, Member: "bravo", Opinion: taxii.Disagree, Reason: taxii.ReasonOurs, Text: "our relay", To: taxii.ToCollection, OpinionID: "opinion--3"},
+		{Object: malwareID, Member: "bravo", Opinion: taxii.Disagree, Reason: taxii.ReasonOurs, Text: "our relay", To: taxii.ToCollection, OpinionID: "opinion--3", Untold: "only the reserve is left", Again: then},
 		{Object: malwareID, Member: "charlie", Opinion: taxii.Disagree, Reason: taxii.ReasonOurs, To: taxii.ToCollection, OpinionID: "opinion--4", Status: "s"},
-	}, nil
+	}}, nil
 }
 
 func (*opinions) Inbox(_ context.Context, _ By, q taxii.InboxQuery) (taxii.Inbox, error) {
@@ -63,6 +66,9 @@ func (o *opinions) Give(_ context.Context, by By, g taxii.Judgement) (taxii.Judg
 		return taxii.Judged{}, taxii.ErrForbidden
 	}
 	o.given = append(o.given, g)
+	if g.Text == "later" {
+		return taxii.Judged{Untold: "only the reserve is left"}, nil
+	}
 	return taxii.Judged{}, nil
 }
 
@@ -100,6 +106,14 @@ func TestANotMaliciousGoesToWhomItIsMeantFor(t *testing.T) {
 	if to := answer.Header().Get("Location"); answer.Code != http.StatusSeeOther || to != "object?id="+indicatorID+"&done=told#held" {
 		t.Errorf("it leads to %d %q", answer.Code, to)
 	}
+	form.Set("text", "later")
+	if to := w.ask("publisher", "feedback", form).Header().Get("Location"); to != "object?id="+indicatorID+"&done=later#held" {
+		t.Errorf("what others can't be told of leads to %q", to)
+	}
+	has(t, w.ask("publisher", "feedback?done=later", nil).Body.String(), "which the node goes on trying", "of 1 object others are not told yet", "only the reserve is left", `href="feedback?said=9%2Folder#given"`)
+	has(t, w.ask("publisher", "feedback?said=9/older", nil).Body.String(), "delta", "is neutral", "!What others say of ours", "!Older")
+	said.given = said.given[:1]
+	form.Set("text", " our relay ")
 	form.Set("opinion", taxii.Agree)
 	w.ask("publisher", "feedback", form)
 	w.ask("publisher", "feedback", url.Values{"do": {"undo"}, "object": {indicatorID}, "member": {"bravo"}, "to": {"x"}})
@@ -154,8 +168,8 @@ func TestWhatOthersCouldNotBeToldIsToldAgainWithOneClick(t *testing.T) {
 	said := &opinions{}
 	w := newWorld(t, func(c *Config) { c.Rooms.Feedback = said })
 	page := w.ask("publisher", "feedback", nil).Body.String()
-	has(t, page, "not told yet", "Tell them for 0.101 ALGO", `name="reason" value="ours"`, `name="text" value="our relay"`, `name="to" value="collection"`)
-	if n := strings.Count(page, "not told yet"); n != 1 {
+	has(t, page, "not told yet", "Tell them now for 0.101 ALGO", `name="reason" value="ours"`, `name="text" value="our relay"`, `name="to" value="collection"`)
+	if n := strings.Count(page, ">not told yet<"); n != 1 {
 		t.Errorf("%d were not told yet", n)
 	}
 	has(t, w.ask("reader", "feedback", nil).Body.String(), "not told yet", "!Tell them")

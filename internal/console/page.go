@@ -259,6 +259,7 @@ var done = map[string]string{
 	"granted": "They can read it, as soon as their nodes have the key.", "revoked": "What comes from now on, they can't read.", "renewed": "A new key is in use from now on.",
 	"admitted": "They are a member. Send them the invite: \"slnode consortium invite\" makes it.", "removed": "The membership has ended.",
 	"added": "It is there, and paused: test it, and then have it go on.",
+	"later": "It counts here from now on. Others could not be told just now, which the node goes on trying.",
 	"told":  "It counts here from now on; telling others takes some seconds.", "unsaid": "It is taken back.", "kept": "It stays as it is.",
 	"answered": "The next version is on its way to the chain; that is the answer.",
 	"running":  "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",

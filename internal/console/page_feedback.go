@@ -18,7 +18,7 @@ type Feedback interface {
 	// Regard tells what is held of an object of a member, and what can be done about it.
 	Regard(ctx context.Context, by By, object, member string) (taxii.Regard, error)
 	// Given lists what this organisation says, the newest first.
-	Given(ctx context.Context, by By) ([]taxii.Judged, error)
+	Given(ctx context.Context, by By, q taxii.GivenQuery) (taxii.Given, error)
 	// Inbox lists what others say of this organisation's objects.
 	Inbox(ctx context.Context, by By, q taxii.InboxQuery) (taxii.Inbox, error)
 	// Open counts what waits there for an answer.
@@ -53,8 +53,8 @@ func (w Waiting) String() string {
 
 // What a page of feedback has.
 const (
-	feedbackPage = 25  // what others say
-	givenPage    = 100 // what this organisation says
+	feedbackPage = 25 // what others say
+	givenPage    = 50 // what this organisation says
 )
 
 // voice is what a member says of an object.
@@ -79,6 +79,8 @@ type given struct {
 type untold struct {
 	taxii.Judgement
 	Price uint64
+	Why   string
+	Again time.Time // when that is tried
 }
 
 // regardModel is the part of an object's page about what is held of it.
@@ -136,8 +138,10 @@ func (c *Console) givenOf(j taxii.Judged) given {
 	}
 	if j.OpinionID != "" {
 		g.Price = c.Rooms.Feedback.Price()
-		if j.Status == "" {
-			g.Untold = &untold{taxii.Judgement{Object: j.Object, Member: j.Member, Opinion: j.Opinion, Reason: j.Reason, Text: j.Text, To: j.To}, g.Price}
+	}
+	if j.Untold != "" {
+		g.Untold = &untold{
+			taxii.Judgement{Object: j.Object, Member: j.Member, Opinion: j.Opinion, Reason: j.Reason, Text: j.Text, To: j.To}, c.Rooms.Feedback.Price(), name(j.Untold), j.Again,
 		}
 	}
 	if j.Status != "" {
@@ -196,7 +200,9 @@ type feedbackModel struct {
 	Object    string // of this alone
 	More      string // the next page
 	Given     []given
-	GivenMore int
+	GivenOnly bool   // a later page of that
+	GivenMore string // the next one
+	Untold    int    // of how many objects others could not be told yet
 	Wrong     string
 }
 
@@ -218,9 +224,15 @@ func (c *Console) getFeedback(v *visit) error {
 	if object := v.query("correct"); object != "" {
 		return c.getCorrection(v, object)
 	}
-	ctx := v.r.Context()
+	if v.query("said") != "" {
+		model := feedbackModel{GivenOnly: true}
+		if err := c.given(v, &model); err != nil {
+			return err
+		}
+		return v.render("feedback", model)
+	}
 	q := taxii.InboxQuery{All: v.query("all") != "", Object: v.query("object"), Cursor: v.query("next"), Limit: feedbackPage}
-	box, err := c.Rooms.Feedback.Inbox(ctx, v.by(), q)
+	box, err := c.Rooms.Feedback.Inbox(v.r.Context(), v.by(), q)
 	if err != nil {
 		return err
 	}
@@ -232,18 +244,27 @@ func (c *Console) getFeedback(v *visit) error {
 	if model.Inbox, err = c.grouped(v, box.Items); err != nil {
 		return err
 	}
-	if q.Object != "" || q.Cursor != "" {
-		return v.render("feedback", model)
+	if q.Object == "" && q.Cursor == "" {
+		if err := c.given(v, &model); err != nil {
+			model.Wrong = v.lacks("what this organisation says", err)
+		}
 	}
-	list, err := c.Rooms.Feedback.Given(ctx, v.by())
+	return v.render("feedback", model)
+}
+
+// given adds a page of what this organisation says.
+func (c *Console) given(v *visit, model *feedbackModel) error {
+	page, err := c.Rooms.Feedback.Given(v.r.Context(), v.by(), taxii.GivenQuery{Cursor: v.query("said"), Limit: givenPage})
 	if err != nil {
-		model.Wrong = v.lacks("what this organisation says", err)
+		return err
 	}
-	for _, j := range list[:min(len(list), givenPage)] {
+	for _, j := range page.Given {
 		model.Given = append(model.Given, c.givenOf(j))
 	}
-	model.GivenMore = len(list) - len(model.Given)
-	return v.render("feedback", model)
+	if model.Untold = page.Untold; page.Next != "" {
+		model.GivenMore = link("feedback", "said", page.Next) + "#given"
+	}
+	return nil
 }
 
 // grouped puts together what is said of the same object, with what an answer costs.
@@ -317,9 +338,12 @@ func (c *Console) postFeedback(v *visit) error {
 	}
 	switch do := v.form.Get("do"); do {
 	case "give", "undo":
-		_, err := c.Rooms.Feedback.Give(ctx, v.by(), judgement(v, object, do == "undo"))
-		if err != nil {
+		judged, err := c.Rooms.Feedback.Give(ctx, v.by(), judgement(v, object, do == "undo"))
+		switch {
+		case err != nil:
 			return err
+		case judged.Untold != "":
+			return back("later")
 		}
 		return back(map[string]string{"give": "told", "undo": "unsaid"}[do])
 	case taxii.AnswerRevoke, taxii.AnswerCorrect, taxii.AnswerKeep:

@@ -27,8 +27,8 @@ func (f feedback) Regard(ctx context.Context, by console.By, object, member stri
 }
 
 // Given lists what this organisation says.
-func (f feedback) Given(ctx context.Context, by console.By) ([]taxii.Judged, error) {
-	return f.room().Given(ctx, by.Principal)
+func (f feedback) Given(ctx context.Context, by console.By, q taxii.GivenQuery) (taxii.Given, error) {
+	return f.room().Given(ctx, by.Principal, q)
 }
 
 // Inbox lists what others say of this organisation's objects.

@@ -1,12 +1,8 @@
 package feedback
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/observable"
@@ -36,6 +32,9 @@ type decision struct {
 	Level     uint8              `json:"level,omitempty"`
 	Status    string             `json:"status,omitempty"`
 	Undone    bool               `json:"undone,omitempty"`
+	Waits     *waiting           `json:"waits,omitempty"` // others are still to be told
+
+	pending bool // the opinion is on its way to the chain
 }
 
 // decisionPrefix begins the names under which decisions are kept.
@@ -65,7 +64,7 @@ func (r *Room) loadDecisions() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decisions = all
+	r.order(all)
 	r.changed++
 	return nil
 }
@@ -88,7 +87,7 @@ func (r *Room) decide(d decision) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.decisions[d.name()] = d
+	r.hold(d)
 	r.changed++
 	return nil
 }
@@ -101,39 +100,14 @@ func (r *Room) decided(object, member string) (decision, bool) {
 	return d, found
 }
 
-// Given lists what this organisation says, the newest first.
-func (r *Room) Given(_ context.Context, who taxii.Principal) (list []taxii.Judged, err error) {
-	if who.Role < taxii.RoleReader {
-		return nil, taxii.ErrForbidden
-	}
-	r.mu.Lock()
-	all := make([]decision, 0, len(r.decisions))
-	for _, d := range r.decisions {
-		all = append(all, d)
-	}
-	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b decision) int { return cmp.Or(b.At.Compare(a.At), strings.Compare(a.Object, b.Object)) })
-	for _, d := range all {
-		if d.Undone {
-			continue
-		}
-		e, err := r.View.LatestOf(d.Member, everything, d.Object)
-		if err != nil {
-			return nil, err
-		}
-		if e != nil && !who.Limits.MayRead(e.Collection) || e == nil && who.Limits.Read != nil {
-			continue
-		}
-		list = append(list, r.told(d, false))
-	}
-	return list, nil
-}
-
 // told is a decision for clients.
 func (r *Room) told(d decision, pending bool) taxii.Judged {
 	j := taxii.Judged{
 		Object: d.Object, Version: d.Version, Member: r.State.Name(d.Member), Opinion: d.Opinion, Reason: d.Reason, Text: d.Text, To: d.To, User: d.User, At: d.At,
 		OpinionID: d.OpinionID, Collection: d.In, Status: d.Status, Pending: pending,
+	}
+	if d.Waits != nil {
+		j.Untold, j.Again = d.Waits.Why, d.Waits.Next
 	}
 	for _, v := range d.Values {
 		j.Values = append(j.Values, v.Text)

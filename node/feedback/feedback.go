@@ -2,7 +2,8 @@
 // what others say of its own. Both are STIX opinions, which every program understands that reads STIX.
 //
 //   - feedback.go has the room; opinion.go makes and reads opinions;
-//   - give.go says something of an object, decisions.go keeps what this organisation itself holds to be a mistake;
+//   - give.go says something of an object, decisions.go keeps what this organisation itself holds to be a mistake,
+//     given.go lists it, telling.go tells others what they could not be told at once;
 //   - voices.go knows the last word of each member about each object, inbox.go shows what is said of ours, answer.go
 //     does something about it;
 //   - regard.go tells of one object what is held of it, and what can be done;
@@ -15,6 +16,7 @@ package feedback
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"sync"
 
 	"github.com/serviceledger/slnode/internal/consortium"
@@ -34,10 +36,13 @@ type Room struct {
 	State  *state.Shared
 	Outbox *outbox.Outbox
 	Author author
+	Log    *slog.Logger
 
 	mu        sync.Mutex // of what follows
 	settings  settings
 	decisions map[string]decision // by object and member
+	untold    map[string]bool     // … of which others are still to be told
+	turns     turns               // … in their order
 	changed   int                 // counts changes of the decisions
 	voices    voices
 	left      judged

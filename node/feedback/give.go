@@ -2,6 +2,7 @@ package feedback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,7 +48,12 @@ func (r *Room) Give(ctx context.Context, who taxii.Principal, g taxii.Judgement)
 		return r.told(d, false), r.decide(d)
 	}
 	into, err := r.target(ctx, who, &d, e, level)
-	if err != nil {
+	var later *notYet
+	switch {
+	case errors.As(err, &later) && !isAnswer(err):
+		r.postpone(&d, err, time.Now())
+		return r.told(d, false), r.decide(d)
+	case err != nil:
 		return taxii.Judged{}, err
 	}
 	return r.tell(ctx, who, d, into)
@@ -172,7 +178,7 @@ func (r *Room) target(ctx context.Context, who taxii.Principal, d *decision, e *
 		}
 		d.To = taxii.ToProducer
 		if into, err = r.Author.For(ctx, who, r.State.Name(e.Owner())); err != nil {
-			return into, err
+			return into, &notYet{err}
 		}
 		if level > stix.Amber {
 			level = stix.Red // which its one reader may have, as it is named
@@ -183,25 +189,29 @@ func (r *Room) target(ctx context.Context, who taxii.Principal, d *decision, e *
 	return into, nil
 }
 
-// tell keeps a decision, and publishes the opinion that says so.
+// tell keeps a decision, and publishes the opinion that says so. What can't be published counts all the same, and is
+// tried again.
 func (r *Room) tell(ctx context.Context, who taxii.Principal, d decision, into consortium.Collection) (taxii.Judged, error) {
 	d.Modified = d.Created
 	if before, found := r.decided(d.Object, d.Member); found && before.OpinionID == d.OpinionID {
 		d.Modified = later(before.Modified)
 	}
+	d.Waits = &waiting{Next: time.Now().Add(tellAgain.First).UTC(), Why: "it is being told"}
 	if err := r.decide(d); err != nil {
 		return taxii.Judged{}, err
 	}
-	document, err := d.document(r.Author.IdentityID(), stix.Level(d.Level))
+	d.Waits = nil
+	err := r.send(ctx, who, &d, into)
 	if err != nil {
-		return taxii.Judged{}, err
+		r.postpone(&d, err, time.Now())
 	}
-	status, err := r.Author.Publish(ctx, who, into, document)
-	if err != nil {
-		return taxii.Judged{}, fmt.Errorf("it counts here; others are not told: %w", err)
+	if kept := r.decide(d); kept != nil {
+		return taxii.Judged{}, kept
 	}
-	d.Status = status.ID
-	return r.told(d, len(status.Pendings) > 0), r.decide(d)
+	if err != nil && isAnswer(err) {
+		return taxii.Judged{}, fmt.Errorf("it counts here; others are not told yet, which is tried again: %w", err)
+	}
+	return r.told(d, d.pending), nil
 }
 
 // undo takes back what was said of an object.
@@ -223,7 +233,11 @@ func (r *Room) undo(ctx context.Context, who taxii.Principal, g taxii.Judgement)
 		return taxii.Judged{}, taxii.ErrForbidden
 	}
 	pending := false
-	if c, found := r.State.Collection(d.In); d.OpinionID != "" && found && c.MayPublish(r.State.Self) {
+	was, err := r.wasTold(d)
+	if err != nil {
+		return taxii.Judged{}, err
+	}
+	if c, found := r.State.Collection(d.In); was && found && c.MayPublish(r.State.Self) {
 		status, err := r.takeBack(ctx, who, d)
 		if err != nil {
 			return taxii.Judged{}, err
@@ -231,8 +245,17 @@ func (r *Room) undo(ctx context.Context, who taxii.Principal, g taxii.Judgement)
 		d.Status, pending = status.ID, len(status.Pendings) > 0
 	}
 	d.Undone, d.At, d.User = true, time.Now().UTC().Truncate(time.Microsecond), who.User
-	d.Modified = later(d.Modified)
+	d.Modified, d.Waits = later(d.Modified), nil
 	return r.told(d, pending), r.decide(d)
+}
+
+// wasTold reports whether there is an opinion to be taken back.
+func (r *Room) wasTold(d decision) (bool, error) {
+	if d.OpinionID == "" || d.Status != "" {
+		return d.OpinionID != "", nil
+	}
+	e, err := r.entry(r.State.Own(), d.In, d.OpinionID)
+	return e != nil, err
 }
 
 // takeBack revokes an opinion.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ type writer struct {
 	into    []string
 	members []string
 	fails   error
+	closes  error // … where a collection is to be made
 }
 
 func (a *writer) IdentityID() string { return identityID }
@@ -50,6 +52,9 @@ func (a *writer) Planned(member string) (consortium.Collection, bool, error) {
 }
 
 func (a *writer) For(_ context.Context, _ taxii.Principal, member string) (consortium.Collection, error) {
+	if a.closes != nil {
+		return consortium.Collection{}, a.closes
+	}
 	a.members = append(a.members, member)
 	return consortium.Collection{ID: a.w.Own, Owner: a.w.State.Self, Properties: wire.Collection{AdHoc: true}}, nil
 }
@@ -86,13 +91,21 @@ func newWorld(t testing.TB, change ...func(*config.Quality)) *world {
 	t.Helper()
 	w := &world{HostileWorld: worldtest.NewHostileWorld(t)}
 	w.author = &writer{w: w}
-	w.Room = &Room{View: w.R.View, Index: w.R.Find, State: w.HostileWorld.State, Outbox: w.R.Outbox, Author: w.author}
+	w.Room = &Room{View: w.R.View, Index: w.R.Find, State: w.HostileWorld.State, Outbox: w.R.Outbox, Author: w.author, Log: slog.New(slog.DiscardHandler)}
 	c := config.Default()
 	for _, set := range change {
 		set(&c.Quality)
 	}
 	nodetest.Must(t, w.Load(c))
 	return w
+}
+
+// restarted is the room after a restart of the node.
+func (w *world) restarted() *Room {
+	w.T.Helper()
+	r := &Room{View: w.View, Index: w.Index, State: w.HostileWorld.State, Outbox: w.Outbox, Author: w.author, Log: w.Log}
+	nodetest.Must(w.T, r.Load(config.Default()))
+	return r
 }
 
 func indicatorID(n int) string { return fmt.Sprintf("indicator--%08x-27d4-4cbf-938f-98ee46b3cd3f", n) }
