@@ -292,7 +292,7 @@ func kindWord(kind string) string {
 		return "address"
 	case "md5", "sha1", "sha256", "sha512":
 		return "file"
-	case "url", "asn", "cve", "mac":
+	case "url", "asn", "cve", "mac", "cid":
 		return strings.ToUpper(kind)
 	}
 	return strings.ReplaceAll(kind, "-", " ")

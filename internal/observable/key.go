@@ -24,7 +24,7 @@ const MaxKey = 256
 //   - of a URL '4' or '6' and the address, or 'd' and the domain's form; 0; path and query; 0; and scheme, port and
 //     user with a 0 after each;
 //   - of an e-mail address the domain's form, 0 and the part before the at sign;
-//   - of a hash, a serial number and a hardware address its bytes, of a system its number in four bytes;
+//   - of a hash, a serial number, a hardware address and a CID its bytes, of a system its number in four bytes;
 //   - of everything else its text.
 //
 // Equal values have equal keys, others have others.
@@ -57,6 +57,9 @@ func (v Value) form() []byte {
 	case MAC:
 		mac, _ := net.ParseMAC(v.Text)
 		return mac
+	case CID:
+		raw, _ := cidText.DecodeString(v.Text[1:])
+		return raw
 	case ASN:
 		n, _ := strconv.ParseUint(strings.TrimPrefix(v.Text, "AS"), 10, 32)
 		return binary.BigEndian.AppendUint32(nil, uint32(n))
@@ -115,6 +118,8 @@ func FromKey(key []byte) (v Value, good bool) {
 		a.Text = hex.EncodeToString(form)
 	case MAC:
 		a.Text = net.HardwareAddr(form).String()
+	case CID:
+		a.Text = "b" + cidText.EncodeToString(form)
 	case ASN:
 		if len(form) != 4 {
 			return Value{}, false

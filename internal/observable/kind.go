@@ -34,11 +34,12 @@ const (
 	MAC         // a hardware address
 	CVE         // "CVE-2024-3094"
 	Technique   // of MITRE ATT&CK, "T1566.001"
-	last        = Technique
+	CID         // of what is on IPFS, version 1 with a SHA-256, in base32
+	last        = CID
 )
 
 var names = [...]string{"", "ipv4", "ipv6", "domain", "url", "md5", "sha1", "sha256", "sha512", "email", "asn", "file-name", "mutex", "registry-key",
-	"user-agent", "x509-serial", "mac", "cve", "technique"}
+	"user-agent", "x509-serial", "mac", "cve", "technique", "cid"}
 
 func (k Kind) String() string {
 	if int(k) >= len(names) {

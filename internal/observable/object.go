@@ -27,6 +27,7 @@ const (
 	PartOf     Role = 'q' // … it says more than that, so that the value alone is not what is meant
 	Observed   Role = 'o' // it is the observable itself, or part of it
 	ExternalID Role = 'x' // it is an external reference's id, or a name
+	Stored     Role = 's' // the object itself is there, as its publisher has encrypted it
 )
 
 func (r Role) String() string {
@@ -39,6 +40,8 @@ func (r Role) String() string {
 		return "observable"
 	case ExternalID:
 		return "external id"
+	case Stored:
+		return "where it is stored"
 	}
 	return "unknown"
 }
@@ -48,7 +51,7 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // UnmarshalText undoes MarshalText.
 func (r *Role) UnmarshalText(text []byte) error {
-	for _, role := range []Role{Pattern, PartOf, Observed, ExternalID} {
+	for _, role := range []Role{Pattern, PartOf, Observed, ExternalID, Stored} {
 		if role.String() == string(text) {
 			*r = role
 			return nil

@@ -45,9 +45,9 @@ func Refang(text string) string {
 
 // Parse finds the values in a text, defanged or not, each once, in their order: addresses with or without a prefix
 // length, domains, URLs, e-mail addresses, hashes by their length, hardware addresses, keys of the Windows registry,
-// and the numbers of systems (AS64496), of vulnerabilities (CVE-2024-3094) and of techniques (T1566.001). In running
-// text a domain is what ends in a top-level domain that there is; alone in its line, or defanged, it is what looks like
-// one. A line that is a kind, a colon and a value is such a value, whatever it looks like: "mutex:Global\x".
+// the numbers of systems (AS64496), of vulnerabilities (CVE-2024-3094) and of techniques (T1566.001), and CIDs. In
+// running text a domain is what ends in a top-level domain that there is; alone in its line, or defanged, it is what
+// looks like one. A line that is a kind, a colon and a value is such a value, whatever it looks like: "mutex:Global\x".
 //
 // It reads the first [MaxText] bytes and gives up to [MaxFound] values.
 func Parse(text string) []Value {
@@ -151,6 +151,8 @@ func (f *finder) token(t string, r reading) bool {
 		return f.take(CVE, t)
 	case isTechnique.MatchString(upper):
 		return f.take(Technique, t)
+	case len(t) == 59 && f.take(CID, t):
+		return true
 	case isSystem.MatchString(upper):
 		return f.take(ASN, t)
 	case strings.Count(t, "@") == 1:

@@ -1,6 +1,7 @@
 package observable
 
 import (
+	"encoding/base32"
 	"encoding/hex"
 	"net"
 	"net/netip"
@@ -61,11 +62,29 @@ func Normalise(a Atom) (v Value, good bool) {
 		v.Text, good = numbered(a.Text, isCVE)
 	case Technique:
 		v.Text, good = numbered(a.Text, isTechnique)
+	case CID:
+		v.Text, good = contentID(a.Text)
 	}
 	if !good || len(v.Text) > MaxValue {
 		return Value{}, false
 	}
 	return v, true
+}
+
+// cidText is base32 as CIDs have it (multibase "b").
+var cidText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// contentID reads a CID of version 1 whose hash is a SHA-256: 36 bytes.
+func contentID(text string) (string, bool) {
+	text = strings.ToLower(strings.TrimPrefix(strings.TrimSpace(text), "ipfs://"))
+	if !isCID.MatchString(text) {
+		return "", false
+	}
+	raw, err := cidText.DecodeString(text[1:])
+	if err != nil || raw[0] != 1 || raw[2] != 0x12 || raw[3] != 0x20 {
+		return "", false
+	}
+	return "b" + cidText.EncodeToString(raw), true
 }
 
 // network reads an address or a network in CIDR notation. What is mapped into IPv6 is an IPv4 address.
@@ -290,6 +309,7 @@ func mailbox(text string) (string, bool) {
 // The forms of numbers that are searched for.
 var (
 	isCVE       = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
+	isCID       = regexp.MustCompile(`^b[a-z2-7]{58}$`)
 	isTechnique = regexp.MustCompile(`^T[0-9]{4}(\.[0-9]{3})?$`)
 )
 

@@ -51,7 +51,9 @@ func (f *Finder) Find(ctx context.Context, who taxii.Principal, q Query) (page P
 		page.Read = "transaction"
 		dates, err = f.ofTransaction(isTx.FindStringSubmatch(strings.ToUpper(text)))
 	case len(values) == 1 && (!strings.ContainsAny(text, " \t") || values[0].Kind == observable.RegistryKey):
-		page.Read = "value"
+		if page.Read = "value"; values[0].Kind == observable.CID {
+			page.Read = "cid"
+		}
 		dates, err = f.ofValue(ctx, who, values[0], &page)
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package search
 
 import (
 	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"math"
@@ -54,6 +55,12 @@ func newWorld(t testing.TB) *world {
 	return &world{Finder: f, t: t}
 }
 
+// cid is that of the directory of what is published at a round.
+func cid(round uint64) string {
+	hash := sha256.Sum256(fmt.Append(nil, round))
+	return "b" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(append([]byte{1, 0x70, 0x12, 32}, hash[:]...)))
+}
+
 // id is that of object n of a type.
 func id(kind string, n int) string { return fmt.Sprintf("%s--%08d%s", kind, n, uuid) }
 
@@ -72,7 +79,7 @@ func (w *world) add(member, collection, id, more string) uint64 {
 	}, strings.ToUpper(fmt.Sprintf("%x", hash[:26])))
 	e := view.NewEvent{Effect: consortium.Object, Event: consortium.Event{
 		Position: consortium.Position{Round: w.round}, TxID: tx, Sender: member, Asset: 1000 + w.round,
-		Note: wire.Note{Kind: wire.KindObject, Sequence: w.round}, Directory: "bafy",
+		Note: wire.Note{Kind: wire.KindObject, Sequence: w.round}, Directory: cid(w.round),
 	}}
 	must(w.t, w.View.Append([]view.NewEvent{e}, nil))
 	logged, _, err := w.View.Event(e.TxID)
@@ -80,7 +87,7 @@ func (w *world) add(member, collection, id, more string) uint64 {
 	version := monday.Add(time.Duration(w.round) * time.Second)
 	must(w.t, w.View.Settle([]view.Outcome{{Event: logged, State: view.InView, Entry: &view.Entry{
 		Collection: collection, ID: id, Type: kind, Version: wire.FormatTime(version), Instant: version, Hash: hash[:],
-		Position: e.Position, Publisher: member, TxID: e.TxID, Asset: e.Asset, Directory: "bafy", Object: []byte(object),
+		Position: e.Position, Publisher: member, TxID: e.TxID, Asset: e.Asset, Directory: cid(w.round), Object: []byte(object),
 	}}}))
 	return e.Asset
 }
@@ -378,6 +385,31 @@ func TestALargeListIsFoundInParts(t *testing.T) {
 		}
 		if list := strings.Join(got, " "); list != "04 03 02 01 00" {
 			t.Errorf("%q finds %s", text, list)
+		}
+	}
+}
+
+// A CID, as a chain's explorer shows it, leads to the object that is stored there, and to nobody who may not read it.
+func TestACIDFindsWhatIsStoredThere(t *testing.T) {
+	w := newWorld(t)
+	w.add("ALPHA", collectionA, id("malware", 1), `"name":"x"`)
+	w.add("ALPHA", collectionA, id("malware", 2), `"name":"y"`)
+	for text, want := range map[string]string{cid(1): id("malware", 1), " " + strings.ToUpper(cid(2)) + " ": id("malware", 2), cid(3): ""} {
+		page, err := w.Find(t.Context(), reader, Query{Text: text})
+		must(t, err)
+		answers, err := w.Lookup(t.Context(), reader, observable.Parse(text))
+		must(t, err)
+		switch {
+		case want == "":
+			if len(page.Objects) > 0 || answers[0].Known() {
+				t.Errorf("of nothing: %+v, %+v", page, answers)
+			}
+		case page.Read != "cid" || len(page.Objects) != 1 || page.Objects[0].ID != want || len(answers[0].Exact) != 1 || answers[0].Exact[0].Object.ID != want || answers[0].Exact[0].Role != observable.Stored:
+			t.Errorf("%q: %+v, %+v", text, page, answers)
+		}
+		answers, err = w.Lookup(t.Context(), limited, observable.Parse(text))
+		if must(t, err); answers[0].Known() {
+			t.Errorf("%q is found by who may not read it: %+v", text, answers)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (c *change) Enter(e *view.Entry) {
 	if c.came == nil {
 		c.first, c.came = e.DateAdded, map[string][]mark{}
 	}
-	for _, p := range postings(e.Object) {
+	for _, p := range postings(e) {
 		c.came[string(p.prefix)] = append(c.came[string(p.prefix)], mark{e.DateAdded, p.tag})
 	}
 }
@@ -48,7 +48,7 @@ func (c *change) Leave(e *view.Entry) {
 	} else if c.leave == nil {
 		c.leave = map[string][]mark{}
 	}
-	for _, p := range postings(e.Object) {
+	for _, p := range postings(e) {
 		name := string(p.prefix)
 		if from == &c.leave {
 			c.leave[name] = append(c.leave[name], mark{date: e.DateAdded})

@@ -23,7 +23,7 @@ import (
 )
 
 // format is that of the indexes. It is part of every key, so that what is left of another one is in nobody's way.
-const format = 2
+const format = 3
 
 // metaIndexes is what the table of single values has of the indexes.
 const metaIndexes = "indexes"
@@ -129,10 +129,13 @@ func referenceKey(id, kind string) []byte {
 // wordKey is where the entries are that have a word.
 func wordKey(word string) []byte { return tableKey(store.TableWord, []byte(word), []byte{0}) }
 
-// postings are the keys of an object in the indexes.
-func postings(object []byte) (list []posting) {
-	e := extract(object)
-	list = make([]posting, 0, len(e.values)+len(e.references)+len(e.words))
+// postings are the keys of an entry in the indexes: of its object, and of where that is stored.
+func postings(entry *view.Entry) (list []posting) {
+	e := extract(entry.Object)
+	list = make([]posting, 0, len(e.values)+len(e.references)+len(e.words)+1)
+	if at, is := observable.Normalise(observable.Atom{Kind: observable.CID, Text: entry.Directory}); is {
+		list = append(list, posting{valueKey(at), byte(observable.Stored)})
+	}
 	for _, f := range e.values {
 		list = append(list, posting{valueKey(f.Value), byte(f.Role)})
 	}

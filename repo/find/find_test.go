@@ -330,10 +330,10 @@ func TestWhatFollowsFromAnObjectIsThatOfTheFormat(t *testing.T) {
 		"created_by_ref":"identity--00000001-17d4-4cbf-938f-98ee46b3cd3f","object_marking_refs":["marking-definition--00000001-17d4-4cbf-938f-98ee46b3cd3f"],
 		"external_references":[{"source_name":"cve","external_id":"CVE-2024-3094"},{"source_name":"mitre-attack","external_id":"T1566.001"}]}`
 	sum := sha256.New()
-	for _, p := range postings([]byte(object)) {
+	for _, p := range postings(&view.Entry{Object: []byte(object), Directory: cid(1)}) {
 		fmt.Fprintf(sum, "%x=%x\n", p.prefix, []byte{p.tag})
 	}
-	if got, want := fmt.Sprintf("%d %.12x", format, sum.Sum(nil)), "2 557b93d825390e422c7f6ec4"; got != want {
+	if got, want := fmt.Sprintf("%d %.12x", format, sum.Sum(nil)), "3 02659cc467670b428df27250"; got != want {
 		t.Errorf("the keys are %s, not %s: raise the format", got, want)
 	}
 }

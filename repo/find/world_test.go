@@ -2,6 +2,7 @@ package find
 
 import (
 	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,14 +100,14 @@ func (w *world) bring(all ...brought) error {
 		hash := sha256.Sum256([]byte(b.object))
 		events = append(events, view.NewEvent{Effect: consortium.Object, Event: consortium.Event{
 			Position: consortium.Position{Round: b.round}, TxID: fmt.Sprintf("TX%d", b.round), Sender: b.member, Asset: 1000 + b.round,
-			Note: wire.Note{Kind: wire.KindObject, Sequence: b.round}, Directory: "bafy",
+			Note: wire.Note{Kind: wire.KindObject, Sequence: b.round}, Directory: cid(b.round),
 		}})
 		kind, _, _ := strings.Cut(b.id, "--")
 		version := monday.AddDate(0, 0, b.day)
 		e := events[len(events)-1].Event
 		outcomes = append(outcomes, view.Outcome{State: view.InView, Entry: &view.Entry{
 			Collection: b.collection, ID: b.id, Type: kind, Version: wire.FormatTime(version), Instant: version, Hash: hash[:],
-			Position: e.Position, Publisher: b.member, TxID: e.TxID, Asset: e.Asset, Object: []byte(b.object),
+			Position: e.Position, Publisher: b.member, TxID: e.TxID, Asset: e.Asset, Directory: e.Directory, Object: []byte(b.object),
 		}})
 	}
 	if err := w.view.Append(events, nil); err != nil {
@@ -120,6 +121,12 @@ func (w *world) bring(all ...brought) error {
 		outcomes[i].Event = logged
 	}
 	return w.view.Settle(outcomes)
+}
+
+// cid is that of what is published at a round.
+func cid(round uint64) string {
+	hash := sha256.Sum256(fmt.Append(nil, round))
+	return "b" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(append([]byte{1, 0x70, 0x12, 32}, hash[:]...)))
 }
 
 // add brings one object into the view.
@@ -185,7 +192,7 @@ func (w *world) content(t testing.TB) map[string]string {
 func (w *world) wanted(t testing.TB) map[string]string {
 	all := map[string]string{}
 	for _, e := range w.entries(t) {
-		for _, p := range postings(e.Object) {
+		for _, p := range postings(e) {
 			all[string(blockKey(p.prefix, e.DateAdded))] = string([]byte{p.tag})
 		}
 	}
