@@ -115,10 +115,15 @@ func (l library) Lookup(_ context.Context, _ By, values []observable.Value) (ans
 		a := Answer{Value: v}
 		if i%3 == 0 && strings.HasPrefix(v.Text, "203.0.113.") {
 			a.Hits = []Hit{{Row: rows[0], Value: v}, {Row: rows[1], Value: v}, {Row: rows[2], Value: observable.Value{Kind: observable.IPv4, Text: "203.0.113.0/24"}, How: Wider}}
+			a.Independent, a.Seen = 2, Brief{Count: 31, Members: 3}
 		}
 		answers = append(answers, a)
 	}
 	return answers, nil
+}
+
+func (l library) Corroborated(context.Context, By, string) (Corroborated, error) {
+	return Corroborated{Objects: 3, Members: 3, Independent: 2}, nil
 }
 
 func (l library) List(_ context.Context, _ By, q Question) (Listing, error) {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -83,6 +84,7 @@ type objectModel struct {
 	MoreAround []string
 	Wait       string
 	Also       []alsoIn
+	AlsoSays   string // who says the same
 	AlsoWrong  string
 	Wrong      string // why the surroundings are not known
 	JSONLink   string
@@ -190,6 +192,11 @@ func (c *Console) corroborate(v *visit, model *objectModel) {
 		model.AlsoWrong = v.lacks("corroboration", err)
 		return
 	}
+	if others, err := c.Rooms.Finder.Corroborated(v.r.Context(), v.by(), model.ID); err == nil {
+		model.AlsoSays = others.inWords()
+	} else if !errors.Is(err, taxii.ErrNotFound) {
+		model.AlsoWrong = v.lacks("corroboration", err)
+	}
 	for _, answer := range answers {
 		for _, hit := range answer.Hits {
 			if hit.ID == model.ID || len(model.Also) == 20 {
@@ -199,6 +206,25 @@ func (c *Console) corroborate(v *visit, model *objectModel) {
 				Member: hit.Member, Link: objectLink(hit.ID, ""), How: hit.How.String(), Seen: hit.Added})
 		}
 	}
+}
+
+// inWords says who says the same; "" for nobody.
+func (o Corroborated) inWords() string {
+	switch {
+	case o.More:
+		return "So many objects have the value that this says nothing."
+	case o.Objects == 0:
+		return ""
+	}
+	say := "say"
+	if o.Members == 1 {
+		say = "says"
+	}
+	text := fmt.Sprintf("%s %s it, by %s", countOf(o.Members, "member", "members"), say, countOf(o.Objects+1, "object", "objects"))
+	if o.Independent == 1 {
+		return text + "; all of it is from one source."
+	}
+	return text + fmt.Sprintf(" from %d independent sources.", o.Independent)
 }
 
 func (c *Console) getObjectJSON(v *visit) error {

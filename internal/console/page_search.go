@@ -21,6 +21,8 @@ type Finder interface {
 	Lookup(ctx context.Context, by By, values []observable.Value) ([]Answer, error)
 	// List gives a page of objects, newest first.
 	List(ctx context.Context, by By, q Question) (Listing, error)
+	// Corroborated tells who else says what an object says.
+	Corroborated(ctx context.Context, by By, id string) (Corroborated, error)
 }
 
 // Answer is what is known of a value.
@@ -28,6 +30,18 @@ type Answer struct {
 	Value observable.Value
 	Hits  []Hit
 	More  bool // there are more than were read
+	// Independent is how many independent sources those with just this value have that are in force: what is of one
+	// member, author, external reference or feed is of one.
+	Independent int
+	Seen        Brief // what sightings of these say
+}
+
+// Corroborated is who says what an object says.
+type Corroborated struct {
+	Objects     int  // others that say it and are in force
+	More        bool // the value is too common to say anything
+	Members     int  // that say it, with the object's own
+	Independent int  // sources that they have
 }
 
 // Hit is an object that has a value, or one that contains it, or one within it.
@@ -89,6 +103,8 @@ type Question struct {
 	Level      string
 	Collection string
 	Label      string
+	State      string // "in force", "not yet", "expired" or "revoked"
+	Least      int    // confidence, 1 to 100
 	Before     string // a cursor
 	Limit      int
 }
@@ -260,6 +276,12 @@ func inWords(a Answer) string {
 	var parts []string
 	if one.Found > 0 {
 		parts = append(parts, fmt.Sprintf("in %s by %s (%s)", typesCount(types), countOf(len(members), "member", "members"), strings.Join(sortedKeys(members), ", ")))
+		if one.Found > 1 && a.Independent > 0 {
+			parts[0] += ", from " + countOf(a.Independent, "independent source", "independent sources")
+		}
+	}
+	if a.Seen.Count > 0 {
+		parts = append(parts, fmt.Sprintf("seen %s by %s", howOften(a.Seen.Count), countOf(a.Seen.Members, "member", "members")))
 	}
 	if wider != "" {
 		parts = append(parts, wider)
@@ -314,10 +336,9 @@ func shown(r Row, how string) shownRow {
 
 // list answers with objects, newest first.
 func (c *Console) list(v *visit, model searchModel) error {
-	q := Question{Text: model.Text, Type: v.query("type"), Member: v.query("member"), Level: v.query("marking"), Collection: v.query("collection"), Label: v.query("label"),
-		Before: v.query("before"), Limit: usualRows}
-	if n, err := strconv.Atoi(v.query("rows")); err == nil && (n == 25 || n == 100) {
-		q.Limit = n
+	q, err := v.question(model.Text)
+	if err != nil {
+		return err
 	}
 	found, err := c.Rooms.Finder.List(v.r.Context(), v.by(), q)
 	if err != nil {
@@ -342,50 +363,6 @@ func (c *Console) list(v *visit, model searchModel) error {
 	}
 	model.Facets = q.facets()
 	return v.render("search", model)
-}
-
-// link is the address of a list, with some parameters changed.
-func (q Question) link(change ...string) string {
-	fields := []string{"q", q.Text, "type", q.Type, "member", q.Member, "marking", q.Level, "collection", q.Collection, "label", q.Label, "before", q.Before, "rows", ""}
-	if q.Limit != usualRows {
-		fields[len(fields)-1] = strconv.Itoa(q.Limit)
-	}
-	for i := 0; i+1 < len(change); i += 2 {
-		if at := slices.Index(fields, change[i]); at >= 0 && at%2 == 0 {
-			fields[at+1] = change[i+1]
-		} else {
-			fields = append(fields, change[i], change[i+1])
-		}
-	}
-	return link("search", fields...)
-}
-
-// someTypes are those that a list offers to be narrowed down by.
-var someTypes = []string{"indicator", "malware", "threat-actor", "campaign", "report", "vulnerability", "attack-pattern", "infrastructure", "sighting"}
-
-// facets are what a list can be narrowed down by, a link each.
-func (q Question) facets() []facet {
-	of := func(called, parameter, here string, values []string, word func(string) string) facet {
-		f := facet{Name: called, Choices: []choice{{"all", q.link(parameter, "", "before", ""), here == ""}}}
-		if here != "" && !slices.Contains(values, here) {
-			values = append(slices.Clone(values), here)
-		}
-		for _, value := range values {
-			f.Choices = append(f.Choices, choice{word(value), q.link(parameter, value, "before", ""), value == here})
-		}
-		return f
-	}
-	list := []facet{
-		of("Type", "type", q.Type, someTypes, typeWord),
-		of("Marking", "marking", q.Level, []string{"clear", "green", "amber", "amber+strict"}, strings.ToUpper),
-	}
-	if q.Member != "" {
-		list = append(list, of("Shared by", "member", q.Member, nil, name))
-	}
-	if q.Label != "" {
-		list = append(list, of("Label", "label", q.Label, nil, name))
-	}
-	return list
 }
 
 // valuesCSV lists values with what is known of them.

@@ -27,7 +27,7 @@ func TestAValueIsAnsweredInWords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	answer := w.ask("reader", "search?q=203.0.113%5B.%5D7", nil)
-	has(t, answer.Body.String(), "Yes: in 2 indicators by 2 members (bravo, charlie); inside 203.0.113[.]0/24 of alpha.", `href="object?id=`+indicatorID+`"`)
+	has(t, answer.Body.String(), "Yes: in 2 indicators by 2 members (bravo, charlie), from 2 independent sources; seen 31 times by 3 members; inside 203.0.113[.]0/24 of alpha.", `href="object?id=`+indicatorID+`"`)
 	answer = w.ask("reader", "search?q=evil.example", nil)
 	has(t, answer.Body.String(), "No. Nothing that this account may read has it.")
 }
@@ -262,5 +262,46 @@ func TestWhatAnAdmissionCostsIsSaidBeforeIt(t *testing.T) {
 	has(t, look("request"), "It costs <strong>0.202 ALGO</strong>: 0.002 ALGO in fees, and 0.2 ALGO that stay locked", "Admit echo for 0.202 ALGO")
 	if page := look("poor"); !strings.Contains(page, "It can't be done now: the account can&#39;t pay for that") || strings.Contains(page, `value="admit"`) {
 		t.Errorf("what can't be paid for can be done: %s", page)
+	}
+}
+
+func TestAnObjectSaysHowManyIndependentSourcesSayTheSame(t *testing.T) {
+	t.Parallel()
+	has(t, newWorld(t, nil).ask("reader", "object?id="+indicatorID, nil).Body.String(), "3 members say it, by 4 objects from 2 independent sources.")
+	for want, is := range map[string]Corroborated{
+		"": {}, "So many objects have the value that this says nothing.": {Objects: 5, More: true},
+		"1 member says it, by 3 objects; all of it is from one source.": {Objects: 2, Members: 1, Independent: 1},
+	} {
+		if got := is.inWords(); got != want {
+			t.Errorf("%+v is %q", is, got)
+		}
+	}
+}
+
+// asked notes what a list was asked for.
+type asked struct {
+	library
+	last *Question
+}
+
+func (a asked) List(ctx context.Context, by By, q Question) (Listing, error) {
+	*a.last = q
+	return a.library.List(ctx, by, q)
+}
+
+func TestAListIsNarrowedDownByLinks(t *testing.T) {
+	t.Parallel()
+	var q Question
+	w := newWorld(t, func(c *Config) { c.Rooms.Finder = asked{someLibrary, &q} })
+	page := w.ask("reader", "search?type=indicator&state=in+force&min=70&rows=25", nil).Body.String()
+	if q != (Question{Type: "indicator", State: "in force", Least: 70, Limit: 25}) {
+		t.Errorf("asked is %+v", q)
+	}
+	has(t, page, `href="search?type=indicator&amp;state=expired&amp;min=70&amp;rows=25"`, `href="search?type=indicator&amp;state=in&#43;force&amp;rows=25"`, `aria-current="true">70 or more</a>`,
+		`href="search?type=indicator&amp;state=in&#43;force&amp;min=70&amp;before=24&amp;rows=25" rel="next"`)
+	for _, wrong := range []string{"state=best", "min=0", "min=101", "min=x"} {
+		if answer := w.ask("reader", "search?"+wrong, nil); answer.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%s is answered %d", wrong, answer.Code)
+		}
 	}
 }

@@ -32,7 +32,10 @@ func (f finder) Lookup(ctx context.Context, by console.By, values []observable.V
 	}
 	answers := make([]console.Answer, len(found))
 	for i, a := range found {
-		answers[i] = console.Answer{Value: a.Value, More: a.More}
+		answers[i] = console.Answer{Value: a.Value, More: a.More, Independent: a.Independent}
+		if a.Seen != nil {
+			answers[i].Seen = brief(*a.Seen)
+		}
 		for how, hits := range [...][]search.Hit{console.Same: a.Exact, console.Wider: a.Wider, console.Narrower: a.Narrower} {
 			for _, hit := range hits {
 				answers[i].Hits = append(answers[i].Hits, console.Hit{Row: row(hit.Object), Value: hit.Value, How: console.How(how)})
@@ -74,7 +77,7 @@ func row(s search.Summary) console.Row {
 // List gives a page of objects, newest first.
 func (f finder) List(ctx context.Context, by console.By, q console.Question) (console.Listing, error) {
 	page, err := f.Find(ctx, by.Principal, search.Query{
-		Text: q.Text, Type: q.Type, Member: q.Member, Level: q.Level, Collection: q.Collection, Label: q.Label, Cursor: q.Before, Limit: q.Limit,
+		Text: q.Text, Type: q.Type, Member: q.Member, Level: q.Level, Collection: q.Collection, Label: q.Label, Standing: search.Standing(q.State), MinConfidence: q.Least, Cursor: q.Before, Limit: q.Limit,
 	})
 	if err != nil {
 		return console.Listing{}, err
@@ -103,15 +106,26 @@ func (f finder) sight(ctx context.Context, by console.By, rows []console.Row) er
 	}
 	list, err := f.Sighted(ctx, by.Principal, ids)
 	for i, seen := range list {
-		members := map[string]bool{}
-		for _, source := range seen.By {
-			if source.Count > 0 {
-				members[source.Member] = true
-			}
-		}
-		rows[i].Seen = console.Brief{Count: seen.Count, Members: len(members), More: seen.More}
+		rows[i].Seen = brief(seen)
 	}
 	return err
+}
+
+// brief is what sightings say, in short.
+func brief(seen search.Seen) console.Brief {
+	members := map[string]bool{}
+	for _, source := range seen.By {
+		if source.Count > 0 {
+			members[source.Member] = true
+		}
+	}
+	return console.Brief{Count: seen.Count, Members: len(members), More: seen.More}
+}
+
+// Corroborated tells who else says what an object says.
+func (f finder) Corroborated(ctx context.Context, by console.By, id string) (console.Corroborated, error) {
+	c, err := f.Corroboration(ctx, by.Principal, id)
+	return console.Corroborated{Objects: len(c.Objects), More: c.More, Members: len(c.Members), Independent: c.Independent}, err
 }
 
 // waits says that the indexes are not whole yet.
