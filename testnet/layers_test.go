@@ -108,7 +108,7 @@ var layers = map[string][]string{
 		"node/auditlog", "node/clients", "node/collections", "node/disclosure", "node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof",
 		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/daybook", "repo/keys", "repo/outbox", "taxii"},
 	"node/arrivals": {"repo/view"},
-	"node/desk": {"node/arrivals", "internal/console", "internal/consortium", "internal/feed", "internal/ledger", "internal/microalgo", "internal/observable", "internal/stix", "internal/wire", "node/auditlog", "node/clients", "node/collections", "node/control",
+	"node/desk": {"node/arrivals", "internal/console", "internal/consortium", "internal/export", "internal/feed", "internal/ledger", "internal/microalgo", "internal/observable", "internal/stix", "internal/wire", "node/auditlog", "node/clients", "node/collections", "node/control",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/search", "node/state", "node/watch", "node/withdraw", "repo", "repo/accounts", "repo/auditlog",
 		"repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
 	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "internal/microalgo", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p",

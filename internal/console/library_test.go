@@ -122,6 +122,10 @@ func (l library) Lookup(_ context.Context, _ By, values []observable.Value) (ans
 	return answers, nil
 }
 
+func (l library) Worth(object []byte, _ string, seen time.Time) (Worth, bool) {
+	return Worth{Score: 74, Base: 80, Falls: true, Least: 30, Until: seen.AddDate(0, 0, 46)}, strings.Contains(string(object), `"indicator"`)
+}
+
 func (l library) Corroborated(context.Context, By, string) (Corroborated, error) {
 	return Corroborated{Objects: 3, Members: 3, Independent: 2}, nil
 }

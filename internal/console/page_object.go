@@ -22,6 +22,9 @@ type Library interface {
 	Around(ctx context.Context, by By, id string, most int) (Surroundings, error)
 	// Raw gives a version byte for byte; the one that is served if version is empty.
 	Raw(ctx context.Context, by By, id, version string) ([]byte, error)
+	// Worth tells how much is left of an indicator's score, which a member published and which was seen at a time last, or
+	// never; false of what has none.
+	Worth(object []byte, member string, seen time.Time) (Worth, bool)
 	// Check holds the publication of an object against the chain. It takes seconds.
 	Check(ctx context.Context, by By, id string) (Proof, error)
 	// Evidence makes a file that proves the publication to somebody without a node. It discloses nothing.
@@ -70,6 +73,32 @@ type Proof struct {
 // ProofStep is one of them: State is "pass", "fail" or "not checked".
 type ProofStep struct{ What, State, Value, Why string }
 
+// Worth is how much is left of an indicator's score, by which lists for firewalls and sensors leave it out.
+type Worth struct {
+	Score, Base int // 0 to 100: now, and what it began with
+	Falls       bool
+	Least       int       // below this it is over
+	Until       time.Time // when that is; zero: never
+}
+
+// inWords says it in a sentence.
+func (w Worth) inWords(now time.Time) string {
+	const day = "2 January 2006"
+	text := fmt.Sprintf("Score %d", w.Score)
+	if w.Score != w.Base {
+		text += fmt.Sprintf(" of %d", w.Base)
+	}
+	switch {
+	case w.Until.IsZero() && w.Falls, w.Base < w.Least:
+		return text + fmt.Sprintf(", which was never above %d.", w.Least)
+	case w.Until.IsZero():
+		return text + "; it does not fall with time."
+	case w.Until.After(now):
+		return text + fmt.Sprintf("; it falls below %d on %s unless it is seen again.", w.Least, w.Until.UTC().Format(day))
+	}
+	return text + fmt.Sprintf("; it is below %d since %s: lists that ask for that leave it out.", w.Least, w.Until.UTC().Format(day))
+}
+
 // maxNeighbours is how many objects around one are read.
 const maxNeighbours = 200
 
@@ -95,6 +124,7 @@ type objectModel struct {
 	Publisher  bool
 	Held       *regardModel
 	Seen       *seenModel
+	Worth      string
 }
 
 // relation is a neighbour in the table.
@@ -130,7 +160,11 @@ func (c *Console) getObject(v *visit) error {
 	c.surround(v, &model, is)
 	model.Split = model.Drawing == nil || model.Drawing.Width <= 900
 	c.corroborate(v, &model)
-	model.Seen = c.sightings(v, is.ID)
+	var last time.Time
+	model.Seen, last = c.sightings(v, is.ID)
+	if worth, has := c.Rooms.Library.Worth(is.JSON, model.First.Publisher, last); has && model.State == "in force" {
+		model.Worth = worth.inWords(c.Now())
+	}
 	model.Held = c.regard(v, is.ID, model.First.Publisher, model.First.Collection)
 	if v.query("check") != "" {
 		found, err := c.Rooms.Library.Check(ctx, v.by(), is.ID)

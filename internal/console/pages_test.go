@@ -305,3 +305,20 @@ func TestAListIsNarrowedDownByLinks(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIndicatorSaysHowMuchItIsWorthAndUntilWhen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.now = someLibrary.at
+	has(t, w.ask("reader", "object?id="+indicatorID, nil).Body.String(), "Score 74 of 80; it falls below 30 on 14 January 2027 unless it is seen again.")
+	has(t, w.ask("reader", "object?id="+malwareID, nil).Body.String(), "!Score")
+	for want, is := range map[string]Worth{
+		"Score 80; it does not fall with time.":                                                      {Score: 80, Base: 80, Least: 30},
+		"Score 20 of 80; it is below 30 since 1 January 2026: lists that ask for that leave it out.": {Score: 20, Base: 80, Falls: true, Least: 30, Until: then},
+		"Score 20, which was never above 30.":                                                        {Score: 20, Base: 20, Falls: true, Least: 30},
+	} {
+		if got := is.inWords(then.AddDate(0, 1, 0)); got != want {
+			t.Errorf("%+v is %q", is, got)
+		}
+	}
+}

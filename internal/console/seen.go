@@ -70,22 +70,22 @@ type seenBy struct {
 	First, Last                 time.Time
 }
 
-// sightings adds how often an object was seen: nil where nobody says anything. That it is not known is no reason not to
-// show the rest.
-func (c *Console) sightings(v *visit, id string) *seenModel {
+// sightings tells how often an object was seen, nil where nobody says anything, and when last. That it is not known is
+// no reason not to show the rest.
+func (c *Console) sightings(v *visit, id string) (model *seenModel, last time.Time) {
 	if c.Rooms.Sightings == nil {
-		return nil
+		return nil, last
 	}
 	is, err := c.Rooms.Sightings.Seen(v.r.Context(), v.by(), id)
 	switch {
 	case errors.Is(err, taxii.ErrNotFound): // a version that is in no list
-		return nil
+		return nil, last
 	case err != nil:
-		return &seenModel{Wrong: v.lacks("sightings", err)}
+		return &seenModel{Wrong: v.lacks("sightings", err)}, last
 	case len(is.By) == 0 && is.Here == nil:
-		return nil
+		return nil, last
 	}
-	model := &seenModel{Most: is.Most, Chart: seenChart(is.Months)}
+	model, last = &seenModel{Most: is.Most, Chart: seenChart(is.Months)}, is.Last
 	if len(is.By) > 0 {
 		model.Says = is.inWords()
 	}
@@ -98,6 +98,9 @@ func (c *Console) sightings(v *visit, id string) *seenModel {
 	}
 	model.More = len(is.By) - len(model.By)
 	if h := is.Here; h != nil {
+		if day := dayOf(h.Last); day.After(last) {
+			last = day
+		}
 		model.Here = fmt.Sprintf("%s, %s.", howOften(h.Count), span(dayOf(h.First), dayOf(h.Last)))
 		if h.Sighting != "" {
 			model.Told, model.Tells = h.Sighting, fmt.Sprintf("Others are told of %s", howOften(h.Told))
@@ -106,7 +109,7 @@ func (c *Console) sightings(v *visit, id string) *seenModel {
 			}
 		}
 	}
-	return model
+	return model, last
 }
 
 // inWords says in a sentence who saw an object how often, and when.

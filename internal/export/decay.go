@@ -1,7 +1,11 @@
 package export
 
 import (
+	"math"
+	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/quality"
@@ -93,4 +97,57 @@ func (l *List) someLeft(in indicator, age aging, r *reading) (left bool) {
 		left = age.left(kind, r) || left
 	}
 	return left
+}
+
+// Worth is how much of an indicator's score is left, of that of its values which has the most.
+type Worth struct {
+	Score int // 0 to 100
+	Base  int // what it began with
+	Falls bool
+	Since time.Time // from when on it falls
+	Least int       // below this it is over, where no other score is asked for
+	Until time.Time // when that is; zero if it never is, or always was
+}
+
+// Appraise tells how much an indicator is worth by the rules of lists with a score. None is what is revoked, is benign,
+// or can't be read.
+func Appraise(object Object, o Options) (w Worth, is bool) {
+	var in indicator
+	if err := json.Unmarshal(object.JSON, &in, lenient); err != nil {
+		if in, err = readLenient(object.JSON); err != nil {
+			return w, false
+		}
+	}
+	if in.ID == "" || in.Revoked || slices.Contains(in.Types, "benign") {
+		return w, false
+	}
+	o.Score = 1
+	a := (&List{options: o}).aging(in, object.Member)
+	var found observable.Choice
+	if in.PatternType == "stix" {
+		found, _ = observable.ParsePattern(in.Pattern) // of another one nothing is found
+	}
+	if len(found.Atoms) == 0 {
+		return a.worth(0), true
+	}
+	for i, atom := range found.Atoms {
+		kind := atom.Kind
+		if as, _, good := normalise(atom); good {
+			kind = as
+		}
+		if one := a.worth(kind); i == 0 || one.Score > w.Score {
+			w = one
+		}
+	}
+	return w, true
+}
+
+// worth is that of values of a kind.
+func (a *aging) worth(k Kind) Worth {
+	model := a.rules.Model(k, a.labels, a.member)
+	w := Worth{Score: int(math.Round(model.Score(a.base, a.now.Sub(a.since)))), Base: a.base, Falls: model.Falls(), Since: a.since, Least: model.Threshold}
+	if age, ends := model.Ends(a.base, model.Threshold); ends && age > 0 {
+		w.Until = a.since.Add(age).Truncate(time.Second)
+	}
+	return w
 }

@@ -197,3 +197,34 @@ func TestAScoreBeginsWithTheShareThatAReliabilityLeaves(t *testing.T) {
 		t.Error("it does not matter who published what")
 	}
 }
+
+// What a page says of an indicator is what lists do with it.
+func TestAnIndicatorIsWorthWhatListsMakeOfIt(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		more := map[string]any{"confidence": rapid.IntRange(0, 100).Draw(rt, "confidence")}
+		if rapid.Bool().Draw(rt, "phishing") {
+			more["labels"] = []string{"phishing"}
+		}
+		pattern := rapid.SampledFrom([]string{equals("domain-name:value", "a.example"), equals("file:hashes.MD5", strings.Repeat("ab", 16))}).Draw(rt, "pattern")
+		seen := began.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "seen")) * day)
+		o := Options{
+			Format: Plain, Score: 30, Now: began.Add(time.Duration(rapid.IntRange(0, 4000).Draw(rt, "hours")) * time.Hour), Sighted: func(string) time.Time { return seen },
+			Reliability: map[string]quality.Reliability{"": rapid.SampledFrom([]quality.Reliability{"", "B", "E"}).Draw(rt, "letter")},
+		}
+		object := made(1, pattern, more)
+		w, is := Appraise(Object{JSON: object}, o)
+		_, out := exported(t, o, object)
+		inList := out != ""
+		if !is || w.Least != 30 || inList != (w.Until.IsZero() && w.Base >= 30 || w.Until.After(o.Now)) {
+			rt.Fatalf("%+v, and in the list: %t", w, inList)
+		}
+		if inList && w.Score < 29 || !inList && w.Score > 31 {
+			rt.Fatalf("the score is %d, and in the list: %t", w.Score, inList)
+		}
+	})
+	for _, none := range [][]byte{[]byte(`{`), []byte(`{}`), made(1, equals("ipv4-addr:value", "198.51.100.9"), map[string]any{"revoked": true}), made(1, equals("ipv4-addr:value", "198.51.100.9"), map[string]any{"indicator_types": []string{"benign"}})} {
+		if w, is := Appraise(Object{JSON: none}, Options{Now: began}); is {
+			t.Errorf("%s is worth %+v", none, w)
+		}
+	}
+}

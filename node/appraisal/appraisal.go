@@ -141,6 +141,16 @@ func (a *Appraiser) changed() (int64, error) {
 	return next.Since, nil
 }
 
+// Age says how scores fall, and whose less.
+func (a *Appraiser) Age(o *export.Options) {
+	if a.Raters != nil {
+		o.Reliability, _ = a.Raters.Rated()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o.Decay = a.rules
+}
+
 // Fill says in a list's options what it leaves out: always what this organisation holds to be wrong and what is on a
 // hard warning list and, if that is asked for, what many use.
 func (a *Appraiser) Fill(o *export.Options, dropShared bool) error {

@@ -28,6 +28,8 @@ type Appraisal interface {
 	// Fill says in a list's options what it leaves out: always what can't be malicious and, if that is asked for, what is
 	// on a warning list since many use it.
 	Fill(o *export.Options, dropShared bool) error
+	// Age says how scores fall.
+	Age(o *export.Options)
 }
 
 var (
@@ -86,6 +88,16 @@ func (c *Catalogue) Export(ctx context.Context, _ taxii.Principal, of taxii.Coll
 		MediaType: o.Format.MediaType(), Skipped: list.Skipped.Total(), Unreliable: list.Skipped.Reliability, Until: list.Until, Write: list.Write,
 		Close: func() { c.Exports.Release(1) },
 	}, nil
+}
+
+// Worth tells how much an indicator of a member is worth now, of one that was seen at a time last; the zero time is
+// never.
+func (c *Catalogue) Worth(object []byte, member string, seen time.Time) (export.Worth, bool) {
+	o := export.Options{Now: state.Now(), Sighted: func(string) time.Time { return seen }}
+	if c.Appraisal != nil {
+		c.Appraisal.Age(&o)
+	}
+	return export.Appraise(export.Object{JSON: object, Member: member}, o)
 }
 
 func takeTurn(ctx context.Context, turns *semaphore.Weighted) error {

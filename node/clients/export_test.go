@@ -70,6 +70,8 @@ func (a appraised) Fill(o *export.Options, _ bool) error {
 	return nil
 }
 
+func (a appraised) Age(o *export.Options) { o.Decay = a.rules }
+
 func TestAListIsMadeByTheRulesOfThisOrganisation(t *testing.T) {
 	w := worldtest.NewFoundedWorld(t)
 	w.EnterBy(w.Self.Address(), nodetest.IndicatorJSON(1))

@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/serviceledger/slnode/internal/console"
+	"github.com/serviceledger/slnode/internal/export"
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/repo/view"
@@ -157,6 +161,23 @@ func (s shelf) Raw(ctx context.Context, by console.By, id, version string) ([]by
 		}
 	}
 	return nil, taxii.ErrNotFound
+}
+
+// appraiser tells how much indicators are worth, by the rules of lists.
+type appraiser interface {
+	Worth(object []byte, member string, seen time.Time) (export.Worth, bool)
+}
+
+var _ appraiser = (*clients.Catalogue)(nil) // which a node's exporter is
+
+// Worth tells how much is left of an indicator's score.
+func (s shelf) Worth(object []byte, member string, seen time.Time) (console.Worth, bool) {
+	appraiser, is := s.press.clients.Exporter.(appraiser)
+	if !is || !strings.HasPrefix(textOf(object, "id"), "indicator--") {
+		return console.Worth{}, false
+	}
+	w, is := appraiser.Worth(object, member, seen)
+	return console.Worth{Score: w.Score, Base: w.Base, Falls: w.Falls, Least: w.Least, Until: w.Until}, is
 }
 
 // Check holds the publication of an object against the chain.
