@@ -26,6 +26,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/waiting"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // deadline bounds every wait of these tests.
@@ -64,7 +65,7 @@ func ourNode(ctx context.Context, t *testing.T) *p2p.Host {
 			t.Error(err)
 		}
 	})
-	if err := node.Put(ctx, []p2p.Directory{directory(t, "1-charter")}); err != nil {
+	if err := node.Put(ctx, []unixfs.Directory{directory(t, "1-charter")}); err != nil {
 		t.Fatal(err)
 	}
 	return node

@@ -24,19 +24,19 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // directory builds the directory of an example from its two files.
-func directory(t *testing.T, name string) p2p.Directory {
+func directory(t *testing.T, name string) unixfs.Directory {
 	t.Helper()
 	payload := wire.RecordName
 	if strings.Contains(name, "object") {
 		payload = wire.ObjectName
 	}
-	return must[p2p.Directory](t)(p2p.BuildDirectory(
-		p2p.File{Name: wire.MetadataName, Data: vector(t, name, wire.MetadataName)},
-		p2p.File{Name: payload, Data: vector(t, name, payload)},
+	return must[unixfs.Directory](t)(unixfs.Build(
+		unixfs.File{Name: wire.MetadataName, Data: vector(t, name, wire.MetadataName)},
+		unixfs.File{Name: payload, Data: vector(t, name, payload)},
 	))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // gossip is what this node tells the other members' and hears from them. It is nothing before the topic is joined.
@@ -17,7 +18,7 @@ type gossip struct {
 }
 
 // Announce tells the other members of directories that were confirmed in a round.
-func (g *gossip) Announce(ctx context.Context, round uint64, directories []p2p.Directory) error {
+func (g *gossip) Announce(ctx context.Context, round uint64, directories []unixfs.Directory) error {
 	return g.topic.Announce(ctx, round, directories)
 }
 

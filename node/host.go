@@ -8,12 +8,13 @@ import (
 
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
 )
 
 func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	config := n.repo.Config.IPFS
-	if err := p2p.CheckFree(config.Listen); err != nil {
+	if err := swarm.CheckFree(config.Listen); err != nil {
 		return nil, err
 	}
 	public := n.consortium.Network == wire.NetworkPublic

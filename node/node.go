@@ -39,6 +39,7 @@ import (
 	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
 	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -121,7 +122,7 @@ func Open(ctx context.Context, r *repo.Repo, log *slog.Logger) (_ *Node, err err
 	if own == nil {
 		return nil, ErrNoConsortium
 	}
-	invited, err := p2p.ParsePeers(own.Peers)
+	invited, err := swarm.ParsePeers(own.Peers)
 	if err != nil {
 		return nil, fmt.Errorf("the peers of the invite: %w", err)
 	}

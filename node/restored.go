@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // takeRestored takes what came with a backup into the block store. What is not what its name says is left out.
@@ -14,13 +14,13 @@ func (n *Node) takeRestored(ctx context.Context) error {
 		if err != nil || len(restored) == 0 {
 			return err
 		}
-		var directories []p2p.Directory
+		var directories []unixfs.Directory
 		for _, one := range restored {
-			var files []p2p.File
+			var files []unixfs.File
 			for _, f := range one.Files {
-				files = append(files, p2p.File{Name: f.Name, Data: f.Data})
+				files = append(files, unixfs.File{Name: f.Name, Data: f.Data})
 			}
-			directory, err := p2p.BuildDirectory(files...)
+			directory, err := unixfs.Build(files...)
 			if err != nil || directory.Root().String() != one.CID {
 				n.log.Warn("a directory of the backup is damaged and left out", "cid", one.CID, "error", err)
 				continue

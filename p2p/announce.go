@@ -17,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // A Handler is told what other members say. It is called from one goroutine and should return soon: while it
@@ -137,13 +139,13 @@ func (t *Topic) start() (err error) {
 // Announce tells the other members of directories that were confirmed in the chain's round, with their blocks as far
 // as they are small. It does not wait for anybody; who misses it fetches. Of what is beyond an author's budget only
 // the round is said: nobody would hear the rest, and it would wait in memory for those who do not listen.
-func (t *Topic) Announce(ctx context.Context, round uint64, dirs []Directory) error {
+func (t *Topic) Announce(ctx context.Context, round uint64, dirs []unixfs.Directory) error {
 	if round > math.MaxInt64 {
 		return fmt.Errorf("announce in round %d: %w", round, errRound)
 	}
 	for _, d := range dirs {
-		if !d.root.Defined() {
-			return fmt.Errorf("announce: %w", errNoDirectory)
+		if !d.Root().Defined() {
+			return fmt.Errorf("announce: %w", unixfs.ErrNone)
 		}
 	}
 	messages, err := encodeAnnouncements(ctx, round, dirs)

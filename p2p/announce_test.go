@@ -17,6 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // join takes part in the consortium "1000".
@@ -55,14 +57,14 @@ func reaches(tb testing.TB, topic *Topic, heard ...*recorder) {
 // theRound is what tests announce in.
 const theRound = 4711
 
-func announce(tb testing.TB, topic *Topic, dirs ...Directory) {
+func announce(tb testing.TB, topic *Topic, dirs ...unixfs.Directory) {
 	tb.Helper()
 	if err := topic.Announce(context.Background(), theRound, dirs); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func isHeard(tb testing.TB, r *recorder, from *Host, dirs ...Directory) {
+func isHeard(tb testing.TB, r *recorder, from *Host, dirs ...unixfs.Directory) {
 	tb.Helper()
 	for _, d := range dirs {
 		eventually(tb, "the announcement is heard", func() bool { return r.heard(d) == from.ID() })
@@ -102,7 +104,7 @@ func TestALargeDirectoryIsAnnouncedByItsRoot(t *testing.T) {
 	say, _ := join(t, publisher)
 	_, heard := join(t, h)
 	reaches(t, say, heard)
-	large := directoryOf(t, 2*chunkSize, "large")
+	large := directoryOf(t, 2*unixfs.ChunkSize, "large")
 	put(t, publisher, large)
 	announce(t, say, large)
 	isHeard(t, heard, publisher, large)
@@ -191,7 +193,7 @@ func TestAnOutsidersAnnouncementsReachNobodyAndNothingReachesIt(t *testing.T) {
 			t.Errorf("%s heard the outsider", name)
 		}
 	}
-	for _, d := range []Directory{fromA, fromB} {
+	for _, d := range []unixfs.Directory{fromA, fromB} {
 		if heardOut.heard(d) != "" {
 			t.Error("the outsider heard a member")
 		}
@@ -245,13 +247,13 @@ func TestForgedAndMalformedMessagesAreDroppedAndTheirSenderIsShutOut(t *testing.
 	ctx := context.Background()
 
 	victim, other := directory(t, "victim"), directory(t, "other")
-	forged := slices.Clone(victim.blocks)
-	forged[2] = other.blocks[2]
+	forged := slices.Clone(victim.Blocks())
+	forged[2] = other.Blocks()[2]
 	control := directory(t, "control")
 	announce(t, lie, control)
 	isHeard(t, heard, liar, control)
 	for range 6 {
-		if err := lie.publish(ctx, announcement(t, roots([]Directory{victim}), Directory{root: victim.root, blocks: forged})); err != nil {
+		if err := lie.publish(ctx, announcementOf(t, roots([]unixfs.Directory{victim}), forged)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -294,7 +296,7 @@ func TestAnAuthorHasABudget(t *testing.T) {
 	w.members.set("honest", true)
 	accepted := 0
 	for _, d := range directories(t, 400, "spam") {
-		switch validated(topic, "spammer", announcement(t, roots([]Directory{d}), d)) {
+		switch validated(topic, "spammer", announcement(t, roots([]unixfs.Directory{d}), d)) {
 		case pubsub.ValidationAccept:
 			accepted++
 		case pubsub.ValidationReject:
@@ -330,7 +332,7 @@ func TestAllAuthorsHaveOneBudget(t *testing.T) {
 		author := peer.ID(fmt.Sprintf("author %d", n))
 		w.members.set(author, true)
 		for _, d := range directories(t, 30, "spam", n) {
-			if validated(topic, author, announcement(t, roots([]Directory{d}), d)) == pubsub.ValidationAccept {
+			if validated(topic, author, announcement(t, roots([]unixfs.Directory{d}), d)) == pubsub.ValidationAccept {
 				accepted++
 			}
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 // BenchmarkPut writes directories of 1.6 kB durably, in batches of several sizes.
@@ -51,7 +53,7 @@ func BenchmarkFetchCAR(b *testing.B) {
 	connect(b, from, to)
 	b.ResetTimer()
 	for rest := dirs; len(rest) > 0; {
-		k := min(MaxFetch, len(rest))
+		k := min(swarm.MaxFetch, len(rest))
 		got, err := to.Fetch(context.Background(), roots(rest[:k]))
 		if err != nil || len(got.Missing) > 0 {
 			b.Fatal(err, len(got.Missing))
@@ -79,7 +81,7 @@ func (f *fetcher) run(ctx context.Context, durable chan<- int) error {
 			return nil
 		case roots = <-f.heard:
 		}
-		for more := true; more && len(roots) < MaxFetch/2; {
+		for more := true; more && len(roots) < swarm.MaxFetch/2; {
 			select {
 			case r := <-f.heard:
 				roots = append(roots, r...)

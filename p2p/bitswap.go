@@ -10,6 +10,8 @@ import (
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 const (
@@ -53,7 +55,7 @@ func (f *fetch) bitswapSession(ctx, budget context.Context, wanted []cid.Cid) er
 			defer cancel()
 			d, release, err := loadBySession(deadline, session, root, large)
 			defer release()
-			if errors.Is(err, ErrNotDirectory) {
+			if errors.Is(err, unixfs.ErrNotDirectory) {
 				f.reject(root)
 				return nil
 			}
@@ -73,10 +75,10 @@ func (f *fetch) bitswapSession(ctx, budget context.Context, wanted []cid.Cid) er
 }
 
 // loadBySession loads one directory. A large one holds a place in large until release is called.
-func loadBySession(ctx context.Context, session exchange.Fetcher, root cid.Cid, large chan struct{}) (d Directory, release func(), err error) {
+func loadBySession(ctx context.Context, session exchange.Fetcher, root cid.Cid, large chan struct{}) (d unixfs.Directory, release func(), err error) {
 	release = func() {}
 	level := 0
-	d, err = loadDirectory(ctx, root, func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
+	d, err = unixfs.Load(ctx, root, func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
 		if level++; level == 3 { // the chunks of a large file
 			select {
 			case large <- struct{}{}:
@@ -103,7 +105,7 @@ func getBlocks(ctx context.Context, session exchange.Fetcher, want []cid.Cid) ([
 	ordered := make([]blocks.Block, len(want))
 	for i, c := range want {
 		if ordered[i] = got[c]; ordered[i] == nil {
-			return nil, fmt.Errorf("block %s by bitswap: %w", c, ErrNotFound)
+			return nil, fmt.Errorf("block %s by bitswap: %w", c, unixfs.ErrNotFound)
 		}
 	}
 	return ordered, nil

@@ -11,11 +11,13 @@ import (
 	"github.com/ipld/go-car/v2"
 	carstorage "github.com/ipld/go-car/v2/storage"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // Directories travel as a CARv1 (ipld.io/specs/transport/car/carv1) with a stricter order than the format asks for:
-// directory after directory, each whole and with its blocks in the order of [Directory]. So a reader knows at every
-// block which one must come, needs memory for one directory, and takes nothing that it did not ask for.
+// directory after directory, each whole and with its blocks in the order of [unixfs.Directory]. So a reader knows at
+// every block which one must come, needs memory for one directory, and takes nothing that it did not ask for.
 
 // carOverhead bounds what a block costs in a CAR beyond its bytes: its length and its CID.
 const carOverhead = 4 + 36
@@ -40,18 +42,11 @@ func newCARWriter(w io.Writer, roots []cid.Cid) (*carWriter, error) {
 	return &carWriter{car: c}, nil
 }
 
-func (w *carWriter) write(ctx context.Context, d Directory) error {
-	for _, b := range d.blocks {
-		if err := w.block(ctx, b); err != nil {
-			return err
+func (w *carWriter) write(ctx context.Context, bs ...blocks.Block) error {
+	for _, b := range bs {
+		if err := w.car.Put(ctx, b.Cid().KeyString(), b.RawData()); err != nil {
+			return fmt.Errorf("write block %s: %w", b.Cid(), err)
 		}
-	}
-	return nil
-}
-
-func (w *carWriter) block(ctx context.Context, b blocks.Block) error {
-	if err := w.car.Put(ctx, b.Cid().KeyString(), b.RawData()); err != nil {
-		return fmt.Errorf("write block %s: %w", b.Cid(), err)
 	}
 	return nil
 }
@@ -83,7 +78,7 @@ func newCARReader(r io.Reader) (*carReader, error) {
 	count := &countingReader{Reader: r}
 	in, err := car.NewBlockReader(count,
 		car.MaxAllowedHeaderSize(maxCARHeader),
-		car.MaxAllowedSectionSize(chunkSize+carOverhead),
+		car.MaxAllowedSectionSize(unixfs.ChunkSize+carOverhead),
 		// The reader would hash with whatever function a CID names; verify knows the one it may be.
 		car.WithTrustedCAR(true))
 	if err != nil {
@@ -98,17 +93,17 @@ func newCARReader(r io.Reader) (*carReader, error) {
 // read gives the next directory, or io.EOF after the last. wanted is asked for its root before
 // anything is kept. A *[verdict] is an error that is about that directory; any other is about the
 // stream. Nothing can be read after an error.
-func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (Directory, error) {
+func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (unixfs.Directory, error) {
 	r.release()
 	root, err := r.block()
 	if err != nil {
-		return Directory{}, err
+		return unixfs.Directory{}, err
 	}
 	if !wanted(root.Cid()) {
-		return Directory{}, fmt.Errorf("block %s: not asked for", root.Cid())
+		return unixfs.Directory{}, fmt.Errorf("block %s: not asked for", root.Cid())
 	}
 	level := 0
-	d, err := loadDirectory(ctx, root.Cid(), func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
+	d, err := unixfs.Load(ctx, root.Cid(), func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error) {
 		switch level++; {
 		case level == 1:
 			return []blocks.Block{root}, nil
@@ -134,8 +129,8 @@ func (r *carReader) read(ctx context.Context, wanted func(root cid.Cid) bool) (D
 		}
 		return got, nil
 	})
-	if errors.Is(err, ErrNotDirectory) {
-		return Directory{}, &verdict{root: root.Cid(), cause: err}
+	if errors.Is(err, unixfs.ErrNotDirectory) {
+		return unixfs.Directory{}, &verdict{root: root.Cid(), cause: err}
 	}
 	return d, err
 }
@@ -175,7 +170,7 @@ func (r *carReader) block() (blocks.Block, error) {
 // verify checks a block against its CID, which must be one of the two kinds that directories are made of.
 func verify(b blocks.Block) error {
 	c := b.Cid()
-	if !isNodeCID(c) && !isRawCID(c) {
+	if !unixfs.IsNode(c) && !unixfs.IsRaw(c) {
 		return fmt.Errorf("block %s: a CID of another kind", c)
 	}
 	sum, err := c.Prefix().Sum(b.RawData())

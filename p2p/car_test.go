@@ -15,10 +15,11 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/serviceledger/slnode/internal/splice"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // carOf writes a CAR with the directories and then, raw, more blocks.
-func carOf(tb testing.TB, header []cid.Cid, dirs []Directory, more ...blocks.Block) []byte {
+func carOf(tb testing.TB, header []cid.Cid, dirs []unixfs.Directory, more ...blocks.Block) []byte {
 	tb.Helper()
 	var buf bytes.Buffer
 	w, err := newCARWriter(&buf, header)
@@ -26,29 +27,29 @@ func carOf(tb testing.TB, header []cid.Cid, dirs []Directory, more ...blocks.Blo
 		tb.Fatal(err)
 	}
 	for _, d := range dirs {
-		if err := w.write(context.Background(), d); err != nil {
+		if err := w.write(context.Background(), d.Blocks()...); err != nil {
 			tb.Fatal(err)
 		}
 	}
-	if err := w.write(context.Background(), Directory{blocks: more}); err != nil {
+	if err := w.write(context.Background(), more...); err != nil {
 		tb.Fatal(err)
 	}
 	return buf.Bytes()
 }
 
 // takeAll reads an answer to the end or to its first error.
-func takeAll(car []byte, asked []cid.Cid) ([]Directory, error) {
-	var got []Directory
-	err := readAnswer(context.Background(), bytes.NewReader(car), semaphore.NewWeighted(largeChunks), asked, func(d Directory) error {
+func takeAll(car []byte, asked []cid.Cid) ([]unixfs.Directory, error) {
+	var got []unixfs.Directory
+	err := readAnswer(context.Background(), bytes.NewReader(car), semaphore.NewWeighted(largeChunks), asked, func(d unixfs.Directory) error {
 		got = append(got, d)
 		return nil
 	})
 	return got, err
 }
 
-func sameDirectories(a, b []Directory) bool {
-	return slices.EqualFunc(a, b, func(a, b Directory) bool {
-		return a.root == b.root && slices.EqualFunc(a.blocks, b.blocks, func(a, b blocks.Block) bool {
+func sameDirectories(a, b []unixfs.Directory) bool {
+	return slices.EqualFunc(a, b, func(a, b unixfs.Directory) bool {
+		return a.Root() == b.Root() && slices.EqualFunc(a.Blocks(), b.Blocks(), func(a, b blocks.Block) bool {
 			return a.Cid() == b.Cid() && bytes.Equal(a.RawData(), b.RawData())
 		})
 	})
@@ -56,11 +57,11 @@ func sameDirectories(a, b []Directory) bool {
 
 func TestDirectoriesComeOutOfACARAsTheyWentIn(t *testing.T) {
 	// The second and third share a payload, the fourth has chunks.
-	dirs := []Directory{
+	dirs := []unixfs.Directory{
 		directory(t, "a"),
 		mustBuild(t, files(`{"n":1}`, "o", "shared")...),
 		mustBuild(t, files(`{"n":2}`, "o", "shared")...),
-		directoryOf(t, 3*chunkSize+5, "large"),
+		directoryOf(t, 3*unixfs.ChunkSize+5, "large"),
 		mustBuild(t, files("same", "o", "same")...),
 	}
 	got, err := takeAll(carOf(t, nil, dirs), roots(dirs))
@@ -89,9 +90,9 @@ func TestACARThatBreaksOffGivesOnlyWholeDirectories(t *testing.T) {
 
 func TestACARWithAnythingElseInItIsRefused(t *testing.T) {
 	d, other := directory(t, "asked"), directory(t, "other")
-	asked := []cid.Cid{d.root}
-	forge := func(i int) Directory {
-		bs := slices.Clone(d.blocks)
+	asked := []cid.Cid{d.Root()}
+	forge := func(i int) []blocks.Block {
+		bs := slices.Clone(d.Blocks())
 		data := slices.Clone(bs[i].RawData())
 		data[len(data)/2] ^= 1
 		forged, err := blocks.NewBlockWithCid(data, bs[i].Cid())
@@ -99,7 +100,7 @@ func TestACARWithAnythingElseInItIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		bs[i] = forged
-		return Directory{root: d.root, blocks: bs}
+		return bs
 	}
 	kinds := func(codec, hash uint64) blocks.Block {
 		c, err := cid.Prefix{Version: 1, Codec: codec, MhType: hash, MhLength: -1}.Sum([]byte("x"))
@@ -113,22 +114,22 @@ func TestACARWithAnythingElseInItIsRefused(t *testing.T) {
 		body := slices.Concat(b.Cid().Bytes(), b.RawData())
 		return append(binary.AppendUvarint(nil, uint64(len(body))), body...)
 	}
-	oversize, err := rawBlock(make([]byte, chunkSize+64))
+	oversize, err := blockOf(cid.Raw, make([]byte, unixfs.ChunkSize+64))
 	if err != nil {
 		t.Fatal(err)
 	}
-	swapped := Directory{root: d.root, blocks: []blocks.Block{d.blocks[0], d.blocks[2], d.blocks[1]}}
+	swapped := []blocks.Block{d.Blocks()[0], d.Blocks()[2], d.Blocks()[1]}
 	v2 := slices.Concat([]byte{0x0a, 0xa1, 0x67, 'v', 'e', 'r', 's', 'i', 'o', 'n', 0x02}, make([]byte, 40))
 	for name, car := range map[string][]byte{
-		"a forged root":             carOf(t, nil, []Directory{forge(0)}),
-		"a forged file":             carOf(t, nil, []Directory{forge(1)}),
-		"a forged payload":          carOf(t, nil, []Directory{forge(2)}),
-		"a directory not asked for": carOf(t, nil, []Directory{other}),
-		"one asked for, then more":  carOf(t, nil, []Directory{d, other}),
-		"a directory twice":         carOf(t, nil, []Directory{d, d}),
-		"files in another order":    carOf(t, nil, []Directory{swapped}),
-		"a block too many":          carOf(t, nil, []Directory{d}, d.blocks[1]),
-		"a stray block first":       carOf(t, nil, nil, d.blocks[1]),
+		"a forged root":             carOf(t, nil, nil, forge(0)...),
+		"a forged file":             carOf(t, nil, nil, forge(1)...),
+		"a forged payload":          carOf(t, nil, nil, forge(2)...),
+		"a directory not asked for": carOf(t, nil, []unixfs.Directory{other}),
+		"one asked for, then more":  carOf(t, nil, []unixfs.Directory{d, other}),
+		"a directory twice":         carOf(t, nil, []unixfs.Directory{d, d}),
+		"files in another order":    carOf(t, nil, nil, swapped...),
+		"a block too many":          carOf(t, nil, []unixfs.Directory{d}, d.Blocks()[1]),
+		"a stray block first":       carOf(t, nil, nil, d.Blocks()[1]),
 		"a block with another hash": carOf(t, nil, nil, kinds(cid.Raw, multihash.SHA2_512)),
 		"a block of another codec":  carOf(t, nil, nil, kinds(cid.DagCBOR, multihash.SHA2_256)),
 		"a block that is its CID":   slices.Concat(carOf(t, nil, nil), section(kinds(cid.Raw, multihash.IDENTITY))),
@@ -143,7 +144,7 @@ func TestACARWithAnythingElseInItIsRefused(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			if !sameDirectories(got, []Directory{d}[:len(got)]) {
+			if !sameDirectories(got, []unixfs.Directory{d}[:len(got)]) {
 				t.Fatal("a directory that was not asked for")
 			}
 		})
@@ -159,17 +160,17 @@ func TestARequestComesAcrossAndAnythingElseIsRefused(t *testing.T) {
 		}
 	}
 	d := directory(t)
-	valid := encodeRequest([]cid.Cid{d.root})
+	valid := encodeRequest([]cid.Cid{d.Root()})
 	for name, b := range map[string][]byte{
 		"nothing":         {},
 		"no directories":  {0},
-		"too many":        encodeRequest(slices.Repeat([]cid.Cid{d.root}, maxRequest+1)),
+		"too many":        encodeRequest(slices.Repeat([]cid.Cid{d.Root()}, maxRequest+1)),
 		"a huge number":   binary.AppendUvarint(nil, 1<<63),
 		"a short list":    valid[:len(valid)-1],
-		"a file's CID":    encodeRequest([]cid.Cid{d.blocks[1].Cid()}),
-		"a CIDv0":         slices.Concat([]byte{1}, cid.NewCidV0(d.root.Hash()).Bytes(), []byte{0, 0}),
+		"a file's CID":    encodeRequest([]cid.Cid{d.Blocks()[1].Cid()}),
+		"a CIDv0":         slices.Concat([]byte{1}, cid.NewCidV0(d.Root().Hash()).Bytes(), []byte{0, 0}),
 		"bytes of no CID": slices.Concat([]byte{1}, make([]byte, cidLength)),
-		"a padded number": slices.Concat([]byte{0x81, 0x00}, d.root.Bytes()),
+		"a padded number": slices.Concat([]byte{0x81, 0x00}, d.Root().Bytes()),
 	} {
 		if got, err := decodeRequest(bytes.NewReader(b)); err == nil {
 			t.Errorf("%s: accepted as %v", name, got)
@@ -203,11 +204,11 @@ func FuzzReadAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, at, cut uint16, with []byte) {
 		got, _ := takeAll(splice.Splice(valid[int(which)%len(valid)], at, cut, with), asked)
 		for _, d := range got {
-			if !slices.Contains(asked, d.root) {
-				t.Fatalf("took %s", d.root)
+			if !slices.Contains(asked, d.Root()) {
+				t.Fatalf("took %s", d.Root())
 			}
-			if again := mustBuild(t, d.mustFiles(t)...); again.root != d.root {
-				t.Fatalf("took a directory that is not %s", d.root)
+			if again := mustBuild(t, mustFiles(t, d)...); again.Root() != d.Root() {
+				t.Fatalf("took a directory that is not %s", d.Root())
 			}
 		}
 	})
@@ -215,9 +216,9 @@ func FuzzReadAnswer(f *testing.F) {
 
 func TestAReaderThatFailsIsNoEndOfAnAnswer(t *testing.T) {
 	d := directory(t)
-	car := carOf(t, nil, []Directory{d})
+	car := carOf(t, nil, []unixfs.Directory{d})
 	broken := errors.New("connection lost")
-	err := readAnswer(context.Background(), io.MultiReader(bytes.NewReader(car), errReader{broken}), semaphore.NewWeighted(largeChunks), []cid.Cid{d.root}, func(Directory) error { return nil })
+	err := readAnswer(context.Background(), io.MultiReader(bytes.NewReader(car), errReader{broken}), semaphore.NewWeighted(largeChunks), []cid.Cid{d.Root()}, func(unixfs.Directory) error { return nil })
 	if !errors.Is(err, broken) {
 		t.Fatalf("error %v", err)
 	}

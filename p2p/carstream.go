@@ -16,6 +16,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-varint"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // The CAR stream protocol: one stream, one question, one answer.
@@ -30,7 +32,7 @@ const (
 	maxRequest   = 1000 // directories: those of a batch
 	cidLength    = 36   // of a binary CIDv1 with a SHA-256
 	answerLimit  = 16 << 20
-	maxAnswer    = answerLimit + maxDirectoryBytes + (1 << 20) // what an honest answer can come to
+	maxAnswer    = answerLimit + unixfs.MaxBytes + (1 << 20) // what an honest answer can come to
 	streamBuffer = 64 << 10
 
 	streamsPerPeer = 2  // answered at the same time
@@ -65,7 +67,7 @@ func decodeRequest(r io.Reader) ([]cid.Cid, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read CID %d: %w", i, err)
 		}
-		if !isNodeCID(c) {
+		if !unixfs.IsNode(c) {
 			return nil, fmt.Errorf("CID %d, %s, is no directory's", i, c)
 		}
 		roots[i] = c
@@ -150,7 +152,7 @@ func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots
 			return errNotMember // since the question came
 		}
 		n, err := s.store.copy(ctx, root, car)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotDirectory) {
+		if errors.Is(err, unixfs.ErrNotFound) || errors.Is(err, unixfs.ErrNotDirectory) {
 			continue
 		}
 		if err != nil {
@@ -163,7 +165,7 @@ func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots
 
 // askCAR asks one connected peer for directories and hands them on as they come, each checked. An error says that the
 // answer broke off; what was handed on before stays good. A large one takes room, in chunks, until it was handed on.
-func (h *Host) askCAR(ctx context.Context, from peer.ID, roots []cid.Cid, deliver func(Directory) error) error {
+func (h *Host) askCAR(ctx context.Context, from peer.ID, roots []cid.Cid, deliver func(unixfs.Directory) error) error {
 	ctx, cancel := context.WithTimeout(ctx, h.wait.transfer)
 	defer cancel()
 	opening, cancelOpening := context.WithTimeout(ctx, h.wait.request)
@@ -194,7 +196,7 @@ func (h *Host) askCAR(ctx context.Context, from peer.ID, roots []cid.Cid, delive
 }
 
 // readAnswer takes an answer apart. Directories that were not asked for, or that come twice, are an error.
-func readAnswer(ctx context.Context, r io.Reader, room *semaphore.Weighted, roots []cid.Cid, deliver func(Directory) error) error {
+func readAnswer(ctx context.Context, r io.Reader, room *semaphore.Weighted, roots []cid.Cid, deliver func(unixfs.Directory) error) error {
 	in, err := newCARReader(bufio.NewReaderSize(io.LimitReader(r, maxAnswer), streamBuffer))
 	if err != nil {
 		return err
@@ -213,7 +215,7 @@ func readAnswer(ctx context.Context, r io.Reader, room *semaphore.Weighted, root
 		if err != nil {
 			return err
 		}
-		open.Remove(d.root)
+		open.Remove(d.Root())
 		if err := deliver(d); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	dshelp "github.com/ipfs/boxo/datastore/dshelp"
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore/namespace"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // A block that is damaged is as good as one that is not here: who reads it learns that, and it is fetched like one.
@@ -18,17 +20,17 @@ func TestADamagedBlockIsFetchedAnew(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member(), w.member()
 	connect(t, a, b)
-	whole, damaged := directory(t, "whole"), directoryOf(t, 3*chunkSize, "damaged")
+	whole, damaged := directory(t, "whole"), directoryOf(t, 3*unixfs.ChunkSize, "damaged")
 	put(t, a, whole, damaged)
 	fetchAll(t, b, whole, damaged)
-	b.store.recent.drop(roots([]Directory{whole, damaged}))
-	for _, block := range damaged.blocks {
+	b.store.recent.drop(roots([]unixfs.Directory{whole, damaged}))
+	for _, block := range damaged.Blocks() {
 		raw := namespace.Wrap(b.store.data, blockstore.BlockPrefix)
 		if err := raw.Put(t.Context(), dshelp.MultihashToDsKey(block.Cid().Hash()), []byte("not what was written")); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if _, err := b.Read(t.Context(), damaged.Root()); !errors.Is(err, ErrNotFound) {
+			if _, err := b.Read(t.Context(), damaged.Root()); !errors.Is(err, unixfs.ErrNotFound) {
 				t.Fatalf("reading a damaged directory: %v", err)
 			}
 		}
@@ -119,7 +121,7 @@ func TestADamagedStoreIsSetAside(t *testing.T) {
 			defer aside.Close()
 			for _, d := range dirs {
 				if files, err := aside.Read(t.Context(), d.Root()); err == nil {
-					if again, err := BuildDirectory(files...); err != nil || again.Root() != d.Root() {
+					if again, err := unixfs.Build(files...); err != nil || again.Root() != d.Root() {
 						t.Errorf("another directory is read than was asked for: %v", err)
 					}
 				}

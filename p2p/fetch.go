@@ -11,10 +11,10 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
-)
 
-// MaxFetch is the greatest number of directories in one [Host.Fetch].
-const MaxFetch = 1024
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
+)
 
 const (
 	batchSize  = 256     // directories in one commit
@@ -29,41 +29,31 @@ const (
 	slowRate = 32 << 10 // bytes a second; who takes long and gives less is asked last for a while
 )
 
-// Fetched says what [Host.Fetch] could not get, and what it has at hand.
-type Fetched struct {
-	Missing   []cid.Cid // not to be had now; another time perhaps
-	Malformed []cid.Cid // what the CID stands for is no directory, and never will be
-
-	// Brought are directories that came in this call, as far as they fit in 8 MiB. They are kept like all others;
-	// they are here so that they need not be read again at once.
-	Brought map[cid.Cid]Directory
-}
-
 // Fetch gets directories into this node's store: from the announcements that wait in memory, from connected members as
 // CAR streams, and by bitswap if a member failed to answer. Everything is checked, and what is not in the
-// result is kept, on the disk, when Fetch returns, whatever the error. It takes at most [MaxFetch] roots.
+// result is kept, on the disk, when Fetch returns, whatever the error. It takes at most [swarm.MaxFetch] roots.
 //
 // What members say that they do not have is missing at once. What takes one of them long is asked of others too, and it
 // is asked last for a while; if the deadline of ctx is near, not at all. So a silent member, or one that gives a byte
 // now and then, costs seconds once; bitswap costs up to half a minute. A deadline ends the wait sooner, with what has
 // come by then.
-func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (Fetched, error) {
+func (h *Host) Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
-		return Fetched{Missing: roots}, err
+		return swarm.Fetched{Missing: roots}, err
 	}
 	defer done()
-	if len(roots) > MaxFetch {
-		return Fetched{Missing: roots}, fmt.Errorf("fetch of %d directories: the limit is %d", len(roots), MaxFetch)
+	if len(roots) > swarm.MaxFetch {
+		return swarm.Fetched{Missing: roots}, fmt.Errorf("fetch of %d directories: the limit is %d", len(roots), swarm.MaxFetch)
 	}
 
-	var result Fetched
+	var result swarm.Fetched
 	seen := cid.NewSet()
 	var wanted []cid.Cid
 	for _, c := range roots {
 		switch {
 		case !seen.Visit(c):
-		case !isNodeCID(c):
+		case !unixfs.IsNode(c):
 			result.Malformed = append(result.Malformed, c)
 		default:
 			wanted = append(wanted, c)
@@ -88,7 +78,7 @@ type fetch struct {
 	mu        sync.Mutex
 	malformed []cid.Cid
 	failed    bool // a member did not answer as it should
-	brought   map[cid.Cid]Directory
+	brought   map[cid.Cid]unixfs.Directory
 	bytes     int // of what was brought
 }
 
@@ -98,7 +88,7 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 		switch d, err := f.local(ctx, c); {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err == nil && d.root.Defined():
+		case err == nil && d.Root().Defined():
 			if err := batch.add(ctx, d); err != nil { // from an announcement
 				return err
 			}
@@ -118,21 +108,21 @@ func (f *fetch) run(ctx context.Context, wanted []cid.Cid) error {
 	return ctx.Err() // every member gave all it has, and bitswap would ask the same ones
 }
 
-// local looks for a directory that needs no network. The zero Directory says that nothing is left to do.
-func (f *fetch) local(ctx context.Context, root cid.Cid) (Directory, error) {
+// local looks for a directory that needs no network. The zero unixfs.Directory says that nothing is left to do.
+func (f *fetch) local(ctx context.Context, root cid.Cid) (unixfs.Directory, error) {
 	here, err := f.store.has(ctx, root)
 	switch {
 	case ctx.Err() != nil:
-		return Directory{}, ctx.Err()
+		return unixfs.Directory{}, ctx.Err()
 	case err != nil:
 		f.log.Warn("a kept directory cannot be read and is fetched anew", "cid", root, "error", err)
 	case here:
-		return Directory{}, nil
+		return unixfs.Directory{}, nil
 	}
 	if d, ok := f.staged.get(root); ok {
 		return d, nil
 	}
-	return Directory{}, ErrNotFound
+	return unixfs.Directory{}, unixfs.ErrNotFound
 }
 
 // askMembers asks connected members until everything is here or everybody was asked: first those that have answered
@@ -219,9 +209,9 @@ func (f *fetch) ask(ctx context.Context, from peer.ID, roots []cid.Cid) (answere
 	got, size := 0, 0
 	var broken error // of our store
 	began := time.Now()
-	asked := f.askCAR(ctx, from, roots, func(d Directory) error {
+	asked := f.askCAR(ctx, from, roots, func(d unixfs.Directory) error {
 		got, size = got+1, size+d.Size()
-		if f.hunt.wanted(d.root) { // else another was quicker
+		if f.hunt.wanted(d.Root()) { // else another was quicker
 			broken = batch.add(ctx, d)
 		}
 		return broken
@@ -265,16 +255,16 @@ func (f *fetch) reject(root cid.Cid) {
 type batch struct {
 	*fetch
 	from peer.ID // "" for this node's own store, and for bitswap
-	dirs []Directory
+	dirs []unixfs.Directory
 	size int
 }
 
 func (f *fetch) newBatch(from peer.ID) *batch { return &batch{fetch: f, from: from} }
 
-func (b *batch) add(ctx context.Context, d Directory) error {
+func (b *batch) add(ctx context.Context, d unixfs.Directory) error {
 	b.dirs = append(b.dirs, d)
 	b.size += d.Size()
-	if len(b.dirs) < batchSize && b.size < batchBytes && !d.isLarge() {
+	if len(b.dirs) < batchSize && b.size < batchBytes && !d.IsLarge() {
 		return nil
 	}
 	return b.commit(ctx)
@@ -287,8 +277,8 @@ func (b *batch) commit(ctx context.Context) error {
 	}
 	roots := make([]cid.Cid, len(b.dirs))
 	for i, d := range b.dirs {
-		roots[i] = d.root
-		b.hunt.got(d.root, b.from)
+		roots[i] = d.Root()
+		b.hunt.got(d.Root(), b.from)
 	}
 	b.staged.drop(roots)
 	b.keep(b.dirs)
@@ -297,16 +287,16 @@ func (b *batch) commit(ctx context.Context) error {
 }
 
 // keep gives directories to the caller of Fetch, as far as they fit.
-func (f *fetch) keep(dirs []Directory) {
+func (f *fetch) keep(dirs []unixfs.Directory) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.brought == nil {
-		f.brought = make(map[cid.Cid]Directory, len(dirs))
+		f.brought = make(map[cid.Cid]unixfs.Directory, len(dirs))
 	}
 	for _, d := range dirs {
 		if size := d.Size(); f.bytes+size <= broughtBytes {
 			f.bytes += size
-			f.brought[d.root] = d
+			f.brought[d.Root()] = d
 		}
 	}
 }

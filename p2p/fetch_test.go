@@ -20,6 +20,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // hasty makes a host give up on others soon.
@@ -36,7 +38,7 @@ func withoutCAR(h *Host) { h.host.RemoveStreamHandler(carProtocol) }
 func TestFetchGetsEachPartFromTheMemberThatHasIt(t *testing.T) {
 	w := newWorld(t)
 	a, b, c := w.member(), w.member(), w.member(hasty)
-	dirs := append(directories(t, 600), directoryOf(t, 3*chunkSize+1, "large"))
+	dirs := append(directories(t, 600), directoryOf(t, 3*unixfs.ChunkSize+1, "large"))
 	nowhere := directory(t, "nowhere")
 	// Both have the middle; only one each the ends.
 	for part := range slices.Chunk(dirs[:400], 200) {
@@ -73,7 +75,7 @@ func TestFetchFallsBackToBitswap(t *testing.T) {
 	w := newWorld(t)
 	from, to := w.member(), w.member()
 	withoutCAR(from)
-	dirs := append(directories(t, 50), directoryOf(t, 3*chunkSize+1, "large"))
+	dirs := append(directories(t, 50), directoryOf(t, 3*unixfs.ChunkSize+1, "large"))
 	put(t, from, dirs...)
 	connect(t, from, to)
 	fetchAll(t, to, dirs...)
@@ -126,8 +128,8 @@ func TestAnOutsiderWithTheSwarmKeyGetsNothing(t *testing.T) {
 	connect(t, member, outsider)
 
 	// It is not even told what the member does not have.
-	for _, asked := range [][]Directory{dirs, {directory(t, "nowhere")}} {
-		refused := outsider.askCAR(context.Background(), member.ID(), roots(asked), func(Directory) error {
+	for _, asked := range [][]unixfs.Directory{dirs, {directory(t, "nowhere")}} {
+		refused := outsider.askCAR(context.Background(), member.ID(), roots(asked), func(unixfs.Directory) error {
 			t.Error("got a directory as a CAR")
 			return nil
 		})
@@ -236,22 +238,22 @@ func TestServeAnyoneServesAnyone(t *testing.T) {
 func TestFetchMakesUpForASilentOrLyingMember(t *testing.T) {
 	d := directory(t, "wanted")
 	other := directory(t, "other")
-	forged := slices.Clone(d.blocks)
-	forged[1] = other.blocks[1]
+	forged := slices.Clone(d.Blocks())
+	forged[1] = other.Blocks()[1]
 	for name, answer := range map[string]func(network.Stream){
 		"silent":           func(s network.Stream) { _, _ = io.Copy(io.Discard, s); <-t.Context().Done() },
 		"hanging up":       func(s network.Stream) { _ = s.Reset() },
 		"talking nonsense": func(s network.Stream) { _, _ = s.Write(bytes.Repeat([]byte("nonsense"), 1000)); _ = s.Close() },
 		"with another directory": func(s network.Stream) {
-			_, _ = s.Write(carOf(t, nil, []Directory{other}))
+			_, _ = s.Write(carOf(t, nil, []unixfs.Directory{other}))
 			_ = s.Close()
 		},
 		"with other blocks": func(s network.Stream) {
-			_, _ = s.Write(carOf(t, nil, []Directory{{root: d.root, blocks: forged}}))
+			_, _ = s.Write(carOf(t, nil, nil, forged...))
 			_ = s.Close()
 		},
 		"without the rest": func(s network.Stream) {
-			car := carOf(t, nil, []Directory{d})
+			car := carOf(t, nil, []unixfs.Directory{d})
 			_, _ = s.Write(car[:len(car)-5])
 			_ = s.Close()
 		},
@@ -270,7 +272,7 @@ func TestFetchMakesUpForASilentOrLyingMember(t *testing.T) {
 			put(t, honest, d)
 			liar.host.SetStreamHandler(carProtocol, answer)
 			connect(t, h, liar)
-			got, err := h.Fetch(context.Background(), roots([]Directory{d}))
+			got, err := h.Fetch(context.Background(), roots([]unixfs.Directory{d}))
 			if err != nil || len(got.Missing) != 1 {
 				t.Fatalf("alone with it: missing %v, error %v", got.Missing, err)
 			}
@@ -287,7 +289,7 @@ func TestFetchTellsMalformedFromMissing(t *testing.T) {
 	a, b := w.member(), w.member()
 	withoutCAR(a) // by CAR it would not serve what is no directory
 	ctx := context.Background()
-	lone, err := encodeRoot([]entry{{name: MetadataName, cid: directory(t).blocks[1].Cid(), size: 1}})
+	lone, err := blockOf(cid.DagProtobuf, []byte("a node of another shape"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +297,7 @@ func TestFetchTellsMalformedFromMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	connect(t, a, b)
-	file := directory(t).blocks[1].Cid()
+	file := directory(t).Blocks()[1].Cid()
 	got, err := b.Fetch(ctx, []cid.Cid{lone.Cid(), file})
 	if err != nil {
 		t.Fatal(err)
@@ -311,11 +313,11 @@ func TestWhatIsNoDirectoryIsKnownFromAnAnswerAndSpoilsNoOther(t *testing.T) {
 	a, b := w.member(), w.member()
 	first, last := directory(t, "first"), directory(t, "last")
 	put(t, a, first, last)
-	lone, err := encodeRoot([]entry{{name: MetadataName, cid: first.blocks[1].Cid(), size: 1}})
+	lone, err := blockOf(cid.DagProtobuf, []byte("a node of another shape"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	given := map[cid.Cid]Directory{first.root: first, last.root: last, lone.Cid(): {root: lone.Cid(), blocks: []blocks.Block{lone}}}
+	given := map[cid.Cid][]blocks.Block{first.Root(): first.Blocks(), last.Root(): last.Blocks(), lone.Cid(): {lone}}
 	var questions atomic.Int64
 	a.host.SetStreamHandler(carProtocol, func(s network.Stream) {
 		asked, err := decodeRequest(s)
@@ -324,16 +326,16 @@ func TestWhatIsNoDirectoryIsKnownFromAnAnswerAndSpoilsNoOther(t *testing.T) {
 			return
 		}
 		questions.Add(1)
-		var answer []Directory
+		var answer []blocks.Block
 		for _, root := range asked {
-			answer = append(answer, given[root])
+			answer = append(answer, given[root]...)
 		}
-		_, _ = s.Write(carOf(t, nil, answer))
+		_, _ = s.Write(carOf(t, nil, nil, answer...))
 		_ = s.Close()
 	})
 	connect(t, a, b)
 	began := time.Now()
-	got, err := b.Fetch(t.Context(), []cid.Cid{first.root, lone.Cid(), last.root})
+	got, err := b.Fetch(t.Context(), []cid.Cid{first.Root(), lone.Cid(), last.Root()})
 	if err != nil || len(got.Missing) != 0 || !slices.Equal(got.Malformed, []cid.Cid{lone.Cid()}) {
 		t.Fatalf("missing %v, malformed %v, %v", got.Missing, got.Malformed, err)
 	}
@@ -348,13 +350,13 @@ func TestFetchHasALimitAndHeedsItsContext(t *testing.T) {
 	silent.host.SetStreamHandler(carProtocol, func(network.Stream) { <-t.Context().Done() })
 	connect(t, silent, h)
 	d := directory(t)
-	if _, err := h.Fetch(context.Background(), slices.Repeat(roots([]Directory{d}), MaxFetch+1)); err == nil {
+	if _, err := h.Fetch(context.Background(), slices.Repeat(roots([]unixfs.Directory{d}), swarm.MaxFetch+1)); err == nil {
 		t.Error("no limit")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	got, err := h.Fetch(ctx, roots([]Directory{d}))
+	got, err := h.Fetch(ctx, roots([]unixfs.Directory{d}))
 	if !errors.Is(err, context.DeadlineExceeded) || len(got.Missing) != 1 {
 		t.Errorf("missing %v, error %v", got.Missing, err)
 	}
@@ -388,7 +390,7 @@ func TestAMemberHasOnlySoManyStreams(t *testing.T) {
 	})
 	d := directory(t)
 	put(t, server, d)
-	if err := greedy.askCAR(ctx, server.ID(), roots([]Directory{d}), func(Directory) error { return nil }); err == nil {
+	if err := greedy.askCAR(ctx, server.ID(), roots([]unixfs.Directory{d}), func(unixfs.Directory) error { return nil }); err == nil {
 		t.Error("one more was answered")
 	}
 	fetchAll(t, h, d) // others are not kept out
@@ -429,14 +431,14 @@ func TestManyFetchesAtOnceWaitForTheirTurn(t *testing.T) {
 func TestAnAnswerEndsAtItsLimitAndTheRestIsAskedAgain(t *testing.T) {
 	w := newWorld(t)
 	from, to := w.member(), w.member()
-	var dirs []Directory
+	var dirs []unixfs.Directory
 	for i := range 6 { // 48 MiB
 		dirs = append(dirs, directoryOf(t, 8<<20, i))
 		put(t, from, dirs[i])
 	}
 	connect(t, from, to)
 	answered := 0
-	err := to.askCAR(context.Background(), from.ID(), roots(dirs), func(Directory) error { answered++; return nil })
+	err := to.askCAR(context.Background(), from.ID(), roots(dirs), func(unixfs.Directory) error { answered++; return nil })
 	if err != nil || answered != answerLimit/(8<<20) {
 		t.Fatalf("%d directories in one answer, error %v", answered, err)
 	}
@@ -449,7 +451,7 @@ func TestAHuntFindsWhateverAnybodyHas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []cid.Cid
 		for i := range rapid.IntRange(1, 30).Draw(t, "directories") {
-			b, err := sumBlock(nodePrefix, []byte{byte(i)})
+			b, err := blockOf(cid.DagProtobuf, []byte{byte(i)})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,9 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // A floor is kept to over all the time that is spent waiting, whatever the pattern; the own side's pauses don't count.
@@ -59,7 +62,7 @@ func TestAFlowMustKeepToItsFloor(t *testing.T) {
 }
 
 // drips is a member that has directories and gives a byte of them at a time.
-func drips(t testing.TB, w *world, dirs ...Directory) *Host {
+func drips(t testing.TB, w *world, dirs ...unixfs.Directory) *Host {
 	dripping, answer := w.member(), carOf(t, nil, dirs)
 	dripping.host.SetStreamHandler(carProtocol, func(s network.Stream) {
 		for _, b := range answer {
@@ -117,7 +120,7 @@ func TestAStreamThatDripsEnds(t *testing.T) {
 	connect(t, to, slow)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err := to.askCAR(ctx, slow.ID(), roots(dirs), func(Directory) error { return nil })
+	err := to.askCAR(ctx, slow.ID(), roots(dirs), func(unixfs.Directory) error { return nil })
 	if err == nil || ctx.Err() != nil {
 		t.Fatalf("it goes on: %v", err)
 	}
@@ -128,7 +131,7 @@ func TestAnAskerThatHardlyReadsIsCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	from, asker := w.member(patientFor(func(p *patience) { p.idle, p.floor = 500*time.Millisecond, 8<<10 })), w.member()
-	large := directoryOf(t, MaxPayload)
+	large := directoryOf(t, unixfs.MaxPayload)
 	put(t, from, large)
 	connect(t, from, asker)
 	s, err := asker.host.NewStream(context.Background(), from.ID(), carProtocol)
@@ -136,7 +139,7 @@ func TestAnAskerThatHardlyReadsIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Reset()
-	if _, err := s.Write(encodeRequest([]cid.Cid{large.root})); err != nil {
+	if _, err := s.Write(encodeRequest([]cid.Cid{large.Root()})); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.CloseWrite(); err != nil {
@@ -211,7 +214,7 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 	server, greedy, other := w.member(), w.member(), w.member()
 	asked := make(chan struct{})
 	release := make(chan struct{})
-	server.AnswerWithdrawn(func(of Published) bool {
+	server.AnswerWithdrawn(func(of swarm.Published) bool {
 		if of.Asset == 1 {
 			asked <- struct{}{}
 			<-release
@@ -224,7 +227,7 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 	answers := make(chan error, 2*shortPerPeer)
 	for range 2 * shortPerPeer {
 		go func() {
-			_, err := greedy.AskWithdrawn(ctx, server.ID(), []Published{{Asset: 1}})
+			_, err := greedy.AskWithdrawn(ctx, server.ID(), []swarm.Published{{Asset: 1}})
 			answers <- err
 		}()
 	}
@@ -234,7 +237,7 @@ func TestEveryProtocolHasADoor(t *testing.T) {
 			t.Fatal("more are answered than a peer can have")
 		}
 	}
-	if seen, err := other.AskWithdrawn(ctx, server.ID(), []Published{{Asset: 2, Index: 17}}); err != nil || !seen[0] {
+	if seen, err := other.AskWithdrawn(ctx, server.ID(), []swarm.Published{{Asset: 2, Index: 17}}); err != nil || !seen[0] {
 		t.Errorf("another member is not answered: %v", err)
 	}
 	go func() {

@@ -10,6 +10,8 @@ import (
 	"github.com/ipfs/boxo/gateway"
 	"github.com/ipfs/go-cid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // gatewayRequests bounds the requests that the gateway works on at a time.
@@ -67,5 +69,5 @@ func servable(path string) bool {
 	}
 	root, _, _ := strings.Cut(rest, "/")
 	c, err := cid.Decode(root)
-	return err == nil && (isNodeCID(c) || isRawCID(c))
+	return err == nil && (unixfs.IsNode(c) || unixfs.IsRaw(c))
 }

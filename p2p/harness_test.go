@@ -13,13 +13,16 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"github.com/ipfs/go-datastore/query"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
 
 	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // members is a member list that a test can change.
@@ -156,13 +159,13 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 }
 
 // directory makes a directory of everyday size whose content depends on the names given.
-func directory(tb testing.TB, name ...any) Directory {
+func directory(tb testing.TB, name ...any) unixfs.Directory {
 	tb.Helper()
 	return directoryOf(tb, 1500, name...)
 }
 
 // directoryOf makes one with a payload of the given size.
-func directoryOf(tb testing.TB, size int, name ...any) Directory {
+func directoryOf(tb testing.TB, size int, name ...any) unixfs.Directory {
 	tb.Helper()
 	seed := fmt.Sprint(name...)
 	payload := bytes.Repeat([]byte(seed+strings.Repeat(".", 7)), size/(len(seed)+7)+1)[:size]
@@ -170,25 +173,25 @@ func directoryOf(tb testing.TB, size int, name ...any) Directory {
 	for at := 0; at+8 < size; at += 1 << 16 {
 		copy(payload[at:], fmt.Sprintf("%08d", at))
 	}
-	d, err := BuildDirectory(
-		File{Name: MetadataName, Data: fmt.Appendf(nil, `{"name":"SL Intelligence Xpression","properties":{"id":%q}}`, seed)},
-		File{Name: "object.json", Data: payload})
+	d, err := unixfs.Build(
+		unixfs.File{Name: unixfs.MetadataName, Data: fmt.Appendf(nil, `{"name":"SL Intelligence Xpression","properties":{"id":%q}}`, seed)},
+		unixfs.File{Name: "object.json", Data: payload})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return d
 }
 
-func directories(tb testing.TB, n int, name ...any) []Directory {
+func directories(tb testing.TB, n int, name ...any) []unixfs.Directory {
 	tb.Helper()
-	dirs := make([]Directory, n)
+	dirs := make([]unixfs.Directory, n)
 	for i := range dirs {
 		dirs[i] = directory(tb, append(name, "/", i)...)
 	}
 	return dirs
 }
 
-func roots(dirs []Directory) []cid.Cid {
+func roots(dirs []unixfs.Directory) []cid.Cid {
 	cids := make([]cid.Cid, len(dirs))
 	for i, d := range dirs {
 		cids[i] = d.Root()
@@ -196,7 +199,7 @@ func roots(dirs []Directory) []cid.Cid {
 	return cids
 }
 
-func put(tb testing.TB, h *Host, dirs ...Directory) {
+func put(tb testing.TB, h *Host, dirs ...unixfs.Directory) {
 	tb.Helper()
 	if err := h.Put(context.Background(), dirs); err != nil {
 		tb.Fatal(err)
@@ -204,7 +207,7 @@ func put(tb testing.TB, h *Host, dirs ...Directory) {
 }
 
 // fetchAll fetches and expects to get everything.
-func fetchAll(tb testing.TB, h *Host, dirs ...Directory) {
+func fetchAll(tb testing.TB, h *Host, dirs ...unixfs.Directory) {
 	tb.Helper()
 	got, err := h.Fetch(context.Background(), roots(dirs))
 	if err != nil {
@@ -217,7 +220,7 @@ func fetchAll(tb testing.TB, h *Host, dirs ...Directory) {
 }
 
 // mustHold expects the directories to be in the store, on the disk, whole and with their content.
-func mustHold(tb testing.TB, h *Host, dirs ...Directory) {
+func mustHold(tb testing.TB, h *Host, dirs ...unixfs.Directory) {
 	tb.Helper()
 	ctx := context.Background()
 	for _, d := range dirs {
@@ -242,7 +245,7 @@ func mustHold(tb testing.TB, h *Host, dirs ...Directory) {
 }
 
 // mustLack expects the directories not to be in the store.
-func mustLack(tb testing.TB, h *Host, dirs ...Directory) {
+func mustLack(tb testing.TB, h *Host, dirs ...unixfs.Directory) {
 	tb.Helper()
 	for _, d := range dirs {
 		has, err := h.Has(context.Background(), d.Root())
@@ -302,7 +305,7 @@ func (r *recorder) Hinted(from peer.ID, round uint64) {
 }
 
 // heard says who announced the directory, or "".
-func (r *recorder) heard(d Directory) peer.ID {
+func (r *recorder) heard(d unixfs.Directory) peer.ID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.roots[d.Root()]
@@ -312,4 +315,35 @@ func (r *recorder) hinted(round uint64) peer.ID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.rounds[round]
+}
+
+// blockOf makes a block of any bytes.
+func blockOf(codec uint64, data []byte) (blocks.Block, error) {
+	c, err := cid.Prefix{Version: 1, Codec: codec, MhType: multihash.SHA2_256, MhLength: -1}.Sum(data)
+	if err != nil {
+		return nil, err
+	}
+	return blocks.NewBlockWithCid(data, c)
+}
+
+func mustBuild(tb testing.TB, files ...unixfs.File) unixfs.Directory {
+	tb.Helper()
+	d, err := unixfs.Build(files...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+func mustFiles(tb testing.TB, d unixfs.Directory) []unixfs.File {
+	tb.Helper()
+	files, err := d.Files()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return files
+}
+
+func files(metadata, name, payload string) []unixfs.File {
+	return []unixfs.File{{Name: unixfs.MetadataName, Data: []byte(metadata)}, {Name: name, Data: []byte(payload)}}
 }

@@ -3,8 +3,8 @@
 //
 // # What it promises
 //
-//   - A [Directory] is whole and canonical by construction: every block was checked against its hash and the
-//     tree has the one shape that [BuildDirectory] makes, so equal content has one CID.
+//   - A [unixfs.Directory] is whole and canonical by construction: every block was checked against its hash and the
+//     tree has the one shape that [unixfs.Build] makes, so equal content has one CID.
 //   - What [Host.Put] and [Host.Fetch] acknowledged survives a power loss, and what [Host.Forget] did stays done.
 //   - Blocks go to members only, over CAR streams and bitswap alike. [Members] is asked for every request, so
 //     an admission or a removal counts from the next request on.

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // What the store keeps beside the blocks, all of it in the batch that writes them:
@@ -50,18 +53,18 @@ func digest(c cid.Cid) string { return base64.RawURLEncoding.EncodeToString(sum(
 // sum is the CID's SHA-256.
 func sum(c cid.Cid) []byte {
 	hash := c.Hash()
-	return hash[len(hash)-nodePrefix.MhLength:]
+	return hash[len(hash)-sha256.Size:]
 }
 
 // keptRecord says what a kept directory is made of.
 type keptRecord struct {
 	whole  bool      // no block of it is known to be missing
-	blocks []cid.Cid // in the order of [Directory]
+	blocks []cid.Cid // in the order of [unixfs.Directory]
 }
 
-func keptAs(d Directory) keptRecord {
-	r := keptRecord{whole: true, blocks: make([]cid.Cid, len(d.blocks))}
-	for i, b := range d.blocks {
+func keptAs(d unixfs.Directory) keptRecord {
+	r := keptRecord{whole: true, blocks: make([]cid.Cid, len(d.Blocks()))}
+	for i, b := range d.Blocks() {
 		r.blocks[i] = b.Cid()
 	}
 	return r
@@ -69,7 +72,7 @@ func keptAs(d Directory) keptRecord {
 
 // A record in the store is a byte that is 1 if it is whole, else 0; and for each block but the root, which is the key,
 // a byte that is 1 for a node and 0 for raw bytes, and the block's SHA-256.
-const recordEntry = 1 + 32
+const recordEntry = 1 + sha256.Size
 
 var errRecord = errors.New("not a record of a directory")
 
@@ -80,7 +83,7 @@ func (r keptRecord) encode() []byte {
 	}
 	for _, c := range r.blocks[1:] {
 		kind := byte(0)
-		if c.Type() == nodePrefix.Codec {
+		if c.Type() == cid.DagProtobuf {
 			kind = 1
 		}
 		b = append(append(b, kind), sum(c)...)
@@ -98,27 +101,27 @@ func decodeRecord(root cid.Cid, b []byte) (keptRecord, error) {
 	r := keptRecord{whole: isWhole(b), blocks: make([]cid.Cid, 1, 1+len(b)/recordEntry)}
 	r.blocks[0] = root
 	for rest := b[1:]; len(rest) > 0; rest = rest[recordEntry:] {
-		hash, err := multihash.Encode(rest[1:recordEntry], nodePrefix.MhType)
+		hash, err := multihash.Encode(rest[1:recordEntry], multihash.SHA2_256)
 		if err != nil {
 			return keptRecord{}, err
 		}
 		codec := uint64(cid.Raw)
 		if rest[0] == 1 {
-			codec = nodePrefix.Codec
+			codec = cid.DagProtobuf
 		}
 		r.blocks = append(r.blocks, cid.NewCidV1(codec, hash))
 	}
 	return r, nil
 }
 
-// record reads that of a directory; if it is not kept, the error wraps [ErrNotFound].
+// record reads that of a directory; if it is not kept, the error wraps [unixfs.ErrNotFound].
 func (s *store) record(ctx context.Context, root cid.Cid) (keptRecord, error) {
-	if !isNodeCID(root) {
-		return keptRecord{}, fmt.Errorf("%s: %w", root, ErrNotDirectory)
+	if !unixfs.IsNode(root) {
+		return keptRecord{}, fmt.Errorf("%s: %w", root, unixfs.ErrNotDirectory)
 	}
 	b, err := s.data.Get(ctx, keptKey(root))
 	if errors.Is(err, datastore.ErrNotFound) {
-		return keptRecord{}, fmt.Errorf("directory %s: %w", root, ErrNotFound)
+		return keptRecord{}, fmt.Errorf("directory %s: %w", root, unixfs.ErrNotFound)
 	}
 	if err != nil {
 		return keptRecord{}, fmt.Errorf("look for directory %s: %w", root, err)
@@ -186,9 +189,9 @@ func keptRoot(r query.Result) (cid.Cid, error) {
 	if err != nil {
 		return cid.Undef, fmt.Errorf("key %s: %w", r.Key, err)
 	}
-	hash, err := multihash.Encode(sum, nodePrefix.MhType)
+	hash, err := multihash.Encode(sum, multihash.SHA2_256)
 	if err != nil {
 		return cid.Undef, fmt.Errorf("key %s: %w", r.Key, err)
 	}
-	return cid.NewCidV1(nodePrefix.Codec, hash), nil
+	return cid.NewCidV1(cid.DagProtobuf, hash), nil
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/ipfs/go-datastore/query"
 	pebbleds "github.com/ipfs/go-ds-pebble"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // bareStore is a store without a node around it, on a file system of the test's.
@@ -57,11 +59,11 @@ func (s bareStore) keys(t testing.TB) []string {
 }
 
 // keysOf lists what must be in a store that keeps the directories: nothing else.
-func keysOf(kept map[cid.Cid]Directory) []string {
+func keysOf(kept map[cid.Cid]unixfs.Directory) []string {
 	all := map[string]bool{}
 	for root, d := range kept {
 		all["/slnode/kept/"+digest(root)] = true
-		for i, b := range d.blocks {
+		for i, b := range d.Blocks() {
 			all[blockKey(b.Cid()).String()] = true
 			if i > 0 {
 				all["/slnode/users/"+digest(b.Cid())+"/"+digest(root)] = true
@@ -74,46 +76,46 @@ func keysOf(kept map[cid.Cid]Directory) []string {
 }
 
 // entangled are directories that share blocks in every way that there is.
-func entangled(tb testing.TB) []Directory {
+func entangled(tb testing.TB) []unixfs.Directory {
 	plain := directoryOf(tb, 6_000, "plain")
-	payload := plain.mustFiles(tb)[1].Data
-	metadata := plain.mustFiles(tb)[0].Data
-	large := directoryOf(tb, 2*chunkSize+1, "large")
-	build := func(files ...File) Directory { return mustBuild(tb, files...) }
-	return []Directory{
+	payload := mustFiles(tb, plain)[1].Data
+	metadata := mustFiles(tb, plain)[0].Data
+	large := directoryOf(tb, 2*unixfs.ChunkSize+1, "large")
+	build := func(files ...unixfs.File) unixfs.Directory { return mustBuild(tb, files...) }
+	return []unixfs.Directory{
 		plain, large, directory(tb, "another"),
-		build(File{MetadataName, []byte(`{"by":"another"}`)}, File{"object.json", payload}),
-		build(File{MetadataName, metadata}, File{"object.json", []byte("other")}),
-		build(File{MetadataName, []byte(`{"of":"a root"}`)}, File{"object.json", plain.blocks[0].RawData()}),
-		build(File{MetadataName, []byte(`{"of":"a chunk"}`)}, File{"object.json", large.blocks[len(large.blocks)-1].RawData()}),
-		build(File{MetadataName, payload}, File{"object.json", payload}),
+		build(unixfs.File{Name: unixfs.MetadataName, Data: []byte(`{"by":"another"}`)}, unixfs.File{Name: "object.json", Data: payload}),
+		build(unixfs.File{Name: unixfs.MetadataName, Data: metadata}, unixfs.File{Name: "object.json", Data: []byte("other")}),
+		build(unixfs.File{Name: unixfs.MetadataName, Data: []byte(`{"of":"a root"}`)}, unixfs.File{Name: "object.json", Data: plain.Blocks()[0].RawData()}),
+		build(unixfs.File{Name: unixfs.MetadataName, Data: []byte(`{"of":"a chunk"}`)}, unixfs.File{Name: "object.json", Data: large.Blocks()[len(large.Blocks())-1].RawData()}),
+		build(unixfs.File{Name: unixfs.MetadataName, Data: payload}, unixfs.File{Name: "object.json", Data: payload}),
 	}
 }
 
 // Whatever is put, forgotten, found damaged, and cut off by a power loss in the middle: in the store are the blocks of
 // the kept directories, and nothing else.
 func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T) {
-	pool := slices.DeleteFunc(entangled(t), Directory.isLarge) // to write megabytes thousands of times takes minutes
+	pool := slices.DeleteFunc(entangled(t), unixfs.Directory.IsLarge) // to write megabytes thousands of times takes minutes
 	rapid.Check(t, func(r *rapid.T) {
 		ctx := context.Background()
 		fs := vfs.NewCrashableMem()
 		s := openBare(t, fs)
 		defer func() { _ = s.pebble.Close() }()
-		kept := map[cid.Cid]Directory{}
-		some := func() []Directory {
-			return rapid.SliceOfNDistinct(rapid.SampledFrom(pool), 1, 5, Directory.Root).Draw(r, "directories")
+		kept := map[cid.Cid]unixfs.Directory{}
+		some := func() []unixfs.Directory {
+			return rapid.SliceOfNDistinct(rapid.SampledFrom(pool), 1, 5, unixfs.Directory.Root).Draw(r, "directories")
 		}
-		with := func(dirs []Directory) map[cid.Cid]Directory {
+		with := func(dirs []unixfs.Directory) map[cid.Cid]unixfs.Directory {
 			after := maps.Clone(kept)
 			for _, d := range dirs {
-				after[d.root] = d
+				after[d.Root()] = d
 			}
 			return after
 		}
-		without := func(dirs []Directory) map[cid.Cid]Directory {
+		without := func(dirs []unixfs.Directory) map[cid.Cid]unixfs.Directory {
 			after := maps.Clone(kept)
 			for _, d := range dirs {
-				delete(after, d.root)
+				delete(after, d.Root())
 			}
 			return after
 		}
@@ -123,7 +125,7 @@ func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T
 			}
 		}
 		// crash goes on with what a power loss leaves that comes while something is written: the state before, or that after.
-		crash := func(write func() error, after map[cid.Cid]Directory) {
+		crash := func(write func() error, after map[cid.Cid]unixfs.Directory) {
 			name, before := logOf(t, fs), len(readLog(t, fs))
 			must(write())
 			must(s.data.Sync(ctx, keptPrefix))
@@ -152,35 +154,35 @@ func TestAfterAnySequenceTheStoreHasTheBlocksOfKeptDirectoriesAlone(t *testing.T
 			},
 			"damage": func(*rapid.T) {
 				d := some()[0]
-				if _, ok := kept[d.root]; !ok {
+				if _, ok := kept[d.Root()]; !ok {
 					r.Skip()
 				}
-				s.recent.drop([]cid.Cid{d.root})
-				must(s.data.Put(ctx, blockKey(rapid.SampledFrom(d.blocks).Draw(r, "block").Cid()), []byte("torn")))
-				if _, err := s.load(ctx, d.root); !errors.Is(err, ErrNotFound) {
+				s.recent.drop([]cid.Cid{d.Root()})
+				must(s.data.Put(ctx, blockKey(rapid.SampledFrom(d.Blocks()).Draw(r, "block").Cid()), []byte("torn")))
+				if _, err := s.load(ctx, d.Root()); !errors.Is(err, unixfs.ErrNotFound) {
 					r.Fatalf("a damaged directory is read: %v", err)
 				}
-				if has, err := s.has(ctx, d.root); has || err != nil {
+				if has, err := s.has(ctx, d.Root()); has || err != nil {
 					r.Fatalf("a damaged directory is had: %v, %v", has, err)
 				}
 				if rapid.Bool().Draw(r, "fetched anew") {
-					must(s.commit(ctx, []Directory{d}))
+					must(s.commit(ctx, []unixfs.Directory{d}))
 					return
 				}
-				must(s.forget(ctx, []cid.Cid{d.root}))
-				for _, other := range without([]Directory{d}) { // what shares the block has to be fetched anew, too
-					must(s.commit(ctx, []Directory{other}))
+				must(s.forget(ctx, []cid.Cid{d.Root()}))
+				for _, other := range without([]unixfs.Directory{d}) { // what shares the block has to be fetched anew, too
+					must(s.commit(ctx, []unixfs.Directory{other}))
 				}
-				kept = without([]Directory{d})
+				kept = without([]unixfs.Directory{d})
 			},
 			"": func(*rapid.T) {
 				if got, want := s.keys(t), keysOf(kept); !slices.Equal(got, want) {
 					r.Fatalf("%d keys, want %d:\n%q\n%q", len(got), len(want), got, want)
 				}
 				for _, d := range pool {
-					_, want := kept[d.root]
-					if got, err := s.has(ctx, d.root); err != nil || got != want {
-						r.Fatalf("%s: had %v, want %v, error %v", d.root, got, want, err)
+					_, want := kept[d.Root()]
+					if got, err := s.has(ctx, d.Root()); err != nil || got != want {
+						r.Fatalf("%s: had %v, want %v, error %v", d.Root(), got, want, err)
 					}
 				}
 			},
@@ -194,21 +196,21 @@ func TestAPrefixOfTheLogIsAStateThatThereWas(t *testing.T) {
 	ctx := context.Background()
 	fs := vfs.NewCrashableMem()
 	s := openBare(t, fs)
-	pool := slices.DeleteFunc(entangled(t), Directory.isLarge)
-	kept := map[cid.Cid]Directory{}
+	pool := slices.DeleteFunc(entangled(t), unixfs.Directory.IsLarge)
+	kept := map[cid.Cid]unixfs.Directory{}
 	states := [][]string{keysOf(kept)}
 	for i := range 12 {
-		chosen := []Directory{pool[i%len(pool)], pool[(i*3+1)%len(pool)]}
+		chosen := []unixfs.Directory{pool[i%len(pool)], pool[(i*3+1)%len(pool)]}
 		var err error
 		if i%3 == 2 {
 			err = s.forget(ctx, roots(chosen))
 			for _, d := range chosen {
-				delete(kept, d.root)
+				delete(kept, d.Root())
 			}
 		} else {
 			err = s.commit(ctx, chosen)
 			for _, d := range chosen {
-				kept[d.root] = d
+				kept[d.Root()] = d
 			}
 		}
 		if err != nil {
@@ -287,12 +289,12 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 		for _, whole := range []bool{true, false} {
 			want.whole = whole
 			b := want.encode()
-			got, err := decodeRecord(d.root, b)
+			got, err := decodeRecord(d.Root(), b)
 			if err != nil || got.whole != whole || !slices.Equal(got.blocks, want.blocks) {
 				t.Errorf("directory %d is read as %v, want %v; error %v", i, got, want, err)
 			}
 			for _, broken := range [][]byte{nil, b[:len(b)-1], append(slices.Clone(b), 0), append([]byte{2}, b[1:]...)} {
-				if _, err := decodeRecord(d.root, broken); err == nil {
+				if _, err := decodeRecord(d.Root(), broken); err == nil {
 					t.Errorf("%x is read as a record", broken)
 				}
 			}
@@ -340,7 +342,7 @@ func TestAStoreOfAnotherLayoutIsSetAside(t *testing.T) {
 func TestABlockThatManyShareGoesWithTheLastOfThem(t *testing.T) {
 	s := openBare(t, vfs.NewMem())
 	defer func() { _ = s.pebble.Close() }()
-	var dirs []Directory
+	var dirs []unixfs.Directory
 	for i := range 2 * forgetBatch {
 		dirs = append(dirs, mustBuild(t, files(fmt.Sprintf(`{"n":%d}`, i), "object.json", "shared")...))
 	}
@@ -352,7 +354,7 @@ func TestABlockThatManyShareGoesWithTheLastOfThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.recent.drop(roots(dirs))
-	if _, err := s.load(ctx, dirs[0].root); err != nil {
+	if _, err := s.load(ctx, dirs[0].Root()); err != nil {
 		t.Error(err)
 	}
 	if err := s.forget(ctx, roots(dirs)); err != nil {

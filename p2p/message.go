@@ -10,6 +10,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-varint"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // A gossip message is one byte that says its kind and version, and what follows:
@@ -41,13 +43,13 @@ var errUnknownKind = errors.New("a message of an unknown kind")
 // message is a decoded gossip message about a round: an announcement if it has roots, else a hint.
 type message struct {
 	roots []cid.Cid
-	dirs  []Directory // of the roots, those that came inline
+	dirs  []unixfs.Directory // of the roots, those that came inline
 	round uint64
 }
 
 // encodeAnnouncements packs directories of a round into as few messages as their number and size allow. A directory
 // that would not fit into a message of its own is announced by its root only.
-func encodeAnnouncements(ctx context.Context, round uint64, dirs []Directory) ([][]byte, error) {
+func encodeAnnouncements(ctx context.Context, round uint64, dirs []unixfs.Directory) ([][]byte, error) {
 	var messages [][]byte
 	for len(dirs) > 0 {
 		n, size := 0, announcedHead
@@ -69,11 +71,11 @@ func encodeAnnouncements(ctx context.Context, round uint64, dirs []Directory) ([
 	return messages, nil
 }
 
-func encodeAnnouncement(ctx context.Context, round uint64, dirs []Directory) ([]byte, error) {
+func encodeAnnouncement(ctx context.Context, round uint64, dirs []unixfs.Directory) ([]byte, error) {
 	buf := bytes.NewBuffer(binary.AppendUvarint([]byte{kindAnnouncement}, round))
 	roots := make([]cid.Cid, len(dirs))
 	for i, d := range dirs {
-		roots[i] = d.root
+		roots[i] = d.Root()
 	}
 	w, err := newCARWriter(buf, roots)
 	if err != nil {
@@ -83,7 +85,7 @@ func encodeAnnouncement(ctx context.Context, round uint64, dirs []Directory) ([]
 		if inlineSize(d) == 0 {
 			continue
 		}
-		if err := w.write(ctx, d); err != nil {
+		if err := w.write(ctx, d.Blocks()...); err != nil {
 			return nil, err
 		}
 	}
@@ -94,8 +96,8 @@ func encodeAnnouncement(ctx context.Context, round uint64, dirs []Directory) ([]
 func carHeaderSize(n int) int { return 64 + n*(5+cidLength) }
 
 // inlineSize is at least what a directory takes in a message: nothing if it is too large to come inline.
-func inlineSize(d Directory) int {
-	size := d.Size() + len(d.blocks)*carOverhead
+func inlineSize(d unixfs.Directory) int {
+	size := d.Size() + len(d.Blocks())*carOverhead
 	if carHeaderSize(1)+announcedHead+size > maxMessage {
 		return 0
 	}
@@ -144,7 +146,7 @@ func decodeAnnouncement(ctx context.Context, body []byte) (message, error) {
 	m := message{round: round, roots: car.roots}
 	position := make(map[cid.Cid]int, len(m.roots))
 	for i, c := range m.roots {
-		if !isNodeCID(c) {
+		if !unixfs.IsNode(c) {
 			return message{}, fmt.Errorf("root %d, %s, is no directory's", i, c)
 		}
 		if _, twice := position[c]; twice {
@@ -164,7 +166,7 @@ func decodeAnnouncement(ctx context.Context, body []byte) (message, error) {
 		if err != nil {
 			return message{}, err
 		}
-		next = position[d.root] + 1
+		next = position[d.Root()] + 1
 		m.dirs = append(m.dirs, d)
 	}
 }

@@ -7,24 +7,32 @@ import (
 	"slices"
 	"testing"
 
+	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	"pgregory.net/rapid"
 
 	"github.com/serviceledger/slnode/internal/splice"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
-func announcement(tb testing.TB, roots []cid.Cid, dirs ...Directory) []byte {
+// announcementOf announces with any blocks, forged ones too.
+func announcementOf(tb testing.TB, roots []cid.Cid, with []blocks.Block) []byte {
+	tb.Helper()
+	return append([]byte{kindAnnouncement, 7}, carOf(tb, roots, nil, with...)...)
+}
+
+func announcement(tb testing.TB, roots []cid.Cid, dirs ...unixfs.Directory) []byte {
 	tb.Helper()
 	return append([]byte{kindAnnouncement, 7}, carOf(tb, roots, dirs)...)
 }
 
 func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var dirs []Directory
+		var dirs []unixfs.Directory
 		for i := range rapid.IntRange(1, 400).Draw(t, "number") {
 			size := rapid.OneOf(rapid.Just(1500), rapid.IntRange(0, 4000), rapid.IntRange(0, maxMessage+1000)).Draw(t, "size")
 			payload := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, size/2+1)
-			d, err := BuildDirectory(File{MetadataName, payload[:2]}, File{"o", payload[:size]})
+			d, err := unixfs.Build(unixfs.File{Name: unixfs.MetadataName, Data: payload[:2]}, unixfs.File{Name: "o", Data: payload[:size]})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +44,7 @@ func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 			t.Fatal(err)
 		}
 		var announced []cid.Cid
-		var inline []Directory
+		var inline []unixfs.Directory
 		for i, m := range messages {
 			if len(m) > maxMessage {
 				t.Fatalf("message %d has %d bytes", i, len(m))
@@ -54,7 +62,7 @@ func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {
 		if !slices.Equal(announced, roots(dirs)) {
 			t.Fatal("other directories are announced, or in another order")
 		}
-		fit := slices.DeleteFunc(slices.Clone(dirs), func(d Directory) bool { return inlineSize(d) == 0 })
+		fit := slices.DeleteFunc(slices.Clone(dirs), func(d unixfs.Directory) bool { return inlineSize(d) == 0 })
 		if !sameDirectories(inline, fit) {
 			t.Fatalf("%d directories inline, %d would fit", len(inline), len(fit))
 		}
@@ -95,26 +103,26 @@ func TestHintsComeAcross(t *testing.T) {
 
 func TestMalformedMessagesAreRefused(t *testing.T) {
 	a, b := directory(t, "a"), directory(t, "b")
-	forged := Directory{root: a.root, blocks: slices.Clone(a.blocks)}
-	forged.blocks[2] = b.blocks[2]
+	forged := slices.Clone(a.Blocks())
+	forged[2] = b.Blocks()[2]
 	for name, m := range map[string][]byte{
 		"nothing":                     {},
 		"an announcement of nothing":  {kindAnnouncement},
 		"one without directories":     {kindAnnouncement, 7},
-		"one without a round":         append([]byte{kindAnnouncement}, announcement(t, []cid.Cid{a.root}, a)[2:]...),
+		"one without a round":         append([]byte{kindAnnouncement}, announcement(t, []cid.Cid{a.Root()}, a)[2:]...),
 		"one in an endless round":     append([]byte{kindAnnouncement}, bytes.Repeat([]byte{0x80}, 20)...),
-		"a round in a longer form":    append([]byte{kindAnnouncement, 0x87, 0}, announcement(t, []cid.Cid{a.root}, a)[2:]...),
+		"a round in a longer form":    append([]byte{kindAnnouncement, 0x87, 0}, announcement(t, []cid.Cid{a.Root()}, a)[2:]...),
 		"no roots":                    announcement(t, nil),
 		"blocks without roots":        announcement(t, nil, a),
-		"a root twice":                announcement(t, []cid.Cid{a.root, a.root}),
-		"a root that is a file":       announcement(t, []cid.Cid{a.blocks[1].Cid()}),
+		"a root twice":                announcement(t, []cid.Cid{a.Root(), a.Root()}),
+		"a root that is a file":       announcement(t, []cid.Cid{a.Blocks()[1].Cid()}),
 		"too many roots":              announcement(t, roots(directories(t, maxAnnounced+1))),
-		"blocks of another directory": announcement(t, []cid.Cid{a.root}, b),
-		"blocks in another order":     announcement(t, []cid.Cid{a.root, b.root}, b, a),
-		"a directory twice":           announcement(t, []cid.Cid{a.root, b.root}, a, a),
-		"a forged block":              announcement(t, []cid.Cid{a.root}, forged),
-		"half a directory":            announcement(t, []cid.Cid{a.root}, Directory{blocks: a.blocks[:2]}),
-		"something after it":          append(announcement(t, []cid.Cid{a.root}, a), 1),
+		"blocks of another directory": announcement(t, []cid.Cid{a.Root()}, b),
+		"blocks in another order":     announcement(t, []cid.Cid{a.Root(), b.Root()}, b, a),
+		"a directory twice":           announcement(t, []cid.Cid{a.Root(), b.Root()}, a, a),
+		"a forged block":              announcementOf(t, []cid.Cid{a.Root()}, forged),
+		"half a directory":            announcementOf(t, []cid.Cid{a.Root()}, a.Blocks()[:2]),
+		"something after it":          append(announcement(t, []cid.Cid{a.Root()}, a), 1),
 		"too long":                    append([]byte{kindAnnouncement, 7}, make([]byte, maxMessage)...),
 		"a hint without a round":      {kindHint},
 		"a hint with more":            append(encodeHint(7), 0),
@@ -146,10 +154,10 @@ func FuzzDecodeMessage(f *testing.F) {
 			t.Fatalf("%d roots, %d directories", len(said.roots), len(said.dirs))
 		}
 		for _, d := range said.dirs {
-			if !slices.Contains(said.roots, d.root) {
+			if !slices.Contains(said.roots, d.Root()) {
 				t.Fatal("a directory that is not announced")
 			}
-			if mustBuild(t, d.mustFiles(t)...).root != d.root {
+			if mustBuild(t, mustFiles(t, d)...).Root() != d.Root() {
 				t.Fatal("a directory that is not its root's")
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	unixfiles "github.com/ipfs/boxo/files"
 	"github.com/ipfs/boxo/path"
 	"github.com/ipfs/kubo/core/coreapi"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // What runs is Kubo's own node, whole: every part that it says it needs is there.
@@ -36,7 +38,7 @@ func TestTheCoreAPIReadsDirectories(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.member(), w.member()
 	connect(t, a, b)
-	d := directoryOf(t, 2*chunkSize+1, "read by Kubo")
+	d := directoryOf(t, 2*unixfs.ChunkSize+1, "read by Kubo")
 	put(t, a, d)
 	want, err := d.Files()
 	if err != nil {

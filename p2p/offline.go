@@ -11,6 +11,8 @@ import (
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/go-cid"
 	pebbleds "github.com/ipfs/go-ds-pebble"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // Offline reads the store of a host that does not run.
@@ -35,16 +37,16 @@ func OpenOffline(dir string) (*Offline, error) {
 }
 
 // Read is [Host.Read].
-func (o *Offline) Read(ctx context.Context, root cid.Cid) ([]File, error) {
+func (o *Offline) Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error) {
 	if o.data == nil {
-		return nil, fmt.Errorf("read directory %s: %w", root, ErrNotFound)
+		return nil, fmt.Errorf("read directory %s: %w", root, unixfs.ErrNotFound)
 	}
-	d, err := loadDirectory(ctx, root, o.store.source) // of whatever layout it is
+	d, err := unixfs.Load(ctx, root, o.store.source) // of whatever layout it is
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", root, err)
 	}
 	// The host checks hashes beneath; here nobody did yet.
-	for _, b := range d.blocks {
+	for _, b := range d.Blocks() {
 		if sum, err := b.Cid().Prefix().Sum(b.RawData()); err != nil || !sum.Equals(b.Cid()) {
 			return nil, errors.Join(fmt.Errorf("block %s is damaged", b.Cid()), err)
 		}

@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 func TestAStoreIsReadWhileNoHostRuns(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()
 	h := startOn(t, c, vfs.Default)
-	small, large := directory(t), directoryOf(t, 3*chunkSize+1, "large")
+	small, large := directory(t), directoryOf(t, 3*unixfs.ChunkSize+1, "large")
 	put(t, h, small, large)
 	closeHost(t, h)
 
@@ -25,7 +27,7 @@ func TestAStoreIsReadWhileNoHostRuns(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for _, d := range []Directory{small, large} {
+	for _, d := range []unixfs.Directory{small, large} {
 		want, err := d.Files()
 		if err != nil {
 			t.Fatal(err)
@@ -34,7 +36,7 @@ func TestAStoreIsReadWhileNoHostRuns(t *testing.T) {
 			t.Errorf("read %d files, %v", len(got), err)
 		}
 	}
-	if _, err := o.Read(t.Context(), directoryOf(t, 10, "absent").Root()); !errors.Is(err, ErrNotFound) {
+	if _, err := o.Read(t.Context(), directoryOf(t, 10, "absent").Root()); !errors.Is(err, unixfs.ErrNotFound) {
 		t.Errorf("reading what is not there: %v", err)
 	}
 }

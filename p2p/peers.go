@@ -8,19 +8,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
-)
 
-// PeerState is what status shows of a peer that this node knows how to reach.
-type PeerState struct {
-	ID          peer.ID
-	Addrs       []multiaddr.Multiaddr // at which it may be dialled
-	Connected   bool
-	Inbound     bool      // … by itself: this node can be reached
-	Since       time.Time // of the connection; zero if there is none
-	LastError   string    // of the last attempt; empty after a success
-	NextAttempt time.Time // zero while connected
-}
+	"github.com/serviceledger/slnode/p2p/swarm"
+)
 
 // KeepConnected names peers to stay connected to, those of an invite above all; they need not be members (yet). It
 // dials in the background and keeps trying with growing pauses. On the public network a peer without addresses is
@@ -50,14 +40,14 @@ func (h *Host) Drop(ctx context.Context, id peer.ID) error {
 }
 
 // Peers lists the peers that this node knows how to reach, in the order of their ids.
-func (h *Host) Peers() []PeerState { return h.keeper.states() }
+func (h *Host) Peers() []swarm.Peer { return h.keeper.states() }
 
-func (k *keeper) states() []PeerState {
+func (k *keeper) states() []swarm.Peer {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	states := make([]PeerState, 0, len(k.contacts))
+	states := make([]swarm.Peer, 0, len(k.contacts))
 	for id, c := range k.contacts {
-		s := PeerState{
+		s := swarm.Peer{
 			ID:    id,
 			Addrs: k.dials.known(id, k.host.Peerstore().Addrs(id)),
 		}
@@ -70,7 +60,7 @@ func (k *keeper) states() []PeerState {
 		}
 		states = append(states, s)
 	}
-	slices.SortFunc(states, func(a, b PeerState) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	slices.SortFunc(states, func(a, b swarm.Peer) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return states
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/splice"
 	"github.com/serviceledger/slnode/internal/waiting"
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 func (h *Host) isConnected(other *Host) bool {
@@ -78,13 +79,13 @@ func TestAPeerThatIsNotThereIsTriedAgainWithPauses(t *testing.T) {
 	closeHost(t, absent)
 
 	h.KeepConnected(info)
-	state := func() PeerState {
+	state := func() swarm.Peer {
 		for _, s := range h.Peers() {
 			if s.ID == info.ID {
 				return s
 			}
 		}
-		return PeerState{}
+		return swarm.Peer{}
 	}
 	eventually(t, "the failure shows", func() bool { return state().LastError != "" })
 	if s := state(); s.Connected || s.NextAttempt.IsZero() || !strings.Contains(s.LastError, "cannot be reached") || len(s.Addrs) == 0 {
@@ -243,7 +244,7 @@ func TestOnlyRecordsOfMembersSignedByThemselvesAreBelieved(t *testing.T) {
 	})
 	connect(t, h, teller)
 	has := func(id peer.ID) bool {
-		return slices.ContainsFunc(h.Peers(), func(s PeerState) bool { return s.ID == id })
+		return slices.ContainsFunc(h.Peers(), func(s swarm.Peer) bool { return s.ID == id })
 	}
 	eventually(t, "the member's record is believed", func() bool { return has(known) })
 	if has(stranger) {

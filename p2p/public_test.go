@@ -12,6 +12,8 @@ import (
 	"github.com/ipfs/boxo/provider"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // listed collects what a provider would announce.
@@ -47,11 +49,11 @@ func TestThePublicNetworkIsToldOfTheRootsThatAreKept(t *testing.T) {
 		}
 		announce(roots)
 	}
-	dirs := append(directories(t, 20), directoryOf(t, 2*chunkSize+1, "large"))
+	dirs := append(directories(t, 20), directoryOf(t, 2*unixfs.ChunkSize+1, "large"))
 	put(t, h, dirs...)
 	for _, d := range dirs {
-		if told[d.root.Hash().String()] != 1 {
-			t.Errorf("it was told %d times of %s", told[d.root.Hash().String()], d.root)
+		if told[d.Root().Hash().String()] != 1 {
+			t.Errorf("it was told %d times of %s", told[d.Root().Hash().String()], d.Root())
 		}
 	}
 	if len(told) != len(dirs) {
@@ -59,7 +61,7 @@ func TestThePublicNetworkIsToldOfTheRootsThatAreKept(t *testing.T) {
 	}
 
 	for _, d := range dirs { // the measure is Kubo's pinner
-		if err := h.node.Pinning.PinWithMode(t.Context(), d.root, pin.Recursive, ""); err != nil {
+		if err := h.node.Pinning.PinWithMode(t.Context(), d.Root(), pin.Recursive, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +77,7 @@ func TestThePublicNetworkIsToldOfTheRootsThatAreKept(t *testing.T) {
 	h = startOn(t, c, vfs.Default)
 	want := []string{}
 	for _, d := range dirs[5:] {
-		want = append(want, d.root.String())
+		want = append(want, d.Root().String())
 	}
 	slices.Sort(want)
 	if got := listed(t, h.node.ProvidingKeyChanFunc); !slices.Equal(got, want) {
@@ -92,7 +94,7 @@ func TestListingTheKeptRootsEndsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := <-list; !isNodeCID(c) {
+	if c := <-list; !unixfs.IsNode(c) {
 		t.Errorf("%s is listed", c)
 	}
 	cancel()

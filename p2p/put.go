@@ -5,20 +5,22 @@ import (
 	"fmt"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // Put keeps the directories: when it returns nil, they survive a power loss. They go in one batch with one sync (in
 // several if they are large), so some hundreds at a time are quickest. Of a batch a crash leaves all or nothing.
 // Putting what is already there is harmless.
-func (h *Host) Put(ctx context.Context, dirs []Directory) error {
+func (h *Host) Put(ctx context.Context, dirs []unixfs.Directory) error {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
 	for _, d := range dirs {
-		if !d.root.Defined() {
-			return fmt.Errorf("put: %w", errNoDirectory)
+		if !d.Root().Defined() {
+			return fmt.Errorf("put: %w", unixfs.ErrNone)
 		}
 	}
 	for rest := dirs; len(rest) > 0; {
@@ -37,8 +39,8 @@ func (h *Host) Put(ctx context.Context, dirs []Directory) error {
 
 // Read gives the two files of a directory in the order of their names. It looks in this node's store only, and checks
 // every block that it reads against its hash. The files must not be changed. If something is missing the error wraps
-// [ErrNotFound]; if the CID stands for something else, [ErrNotDirectory].
-func (h *Host) Read(ctx context.Context, root cid.Cid) ([]File, error) {
+// [unixfs.ErrNotFound]; if the CID stands for something else, [unixfs.ErrNotDirectory].
+func (h *Host) Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
 		return nil, err

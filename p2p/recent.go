@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 const (
@@ -20,29 +22,29 @@ type recent struct {
 	most int // bytes of a generation
 
 	mu         sync.Mutex
-	young, old map[cid.Cid]Directory // two generations: the older one goes as a whole
-	bytes      int                   // of the young one
-	filled     chan struct{}         // has one when there is something to age
+	young, old map[cid.Cid]unixfs.Directory // two generations: the older one goes as a whole
+	bytes      int                          // of the young one
+	filled     chan struct{}                // has one when there is something to age
 }
 
 func newRecent(bytes int) *recent { return &recent{most: bytes / 2, filled: make(chan struct{}, 1)} }
 
 // add remembers directories; large ones are read from the disk chunk by chunk anyway.
-func (r *recent) add(dirs []Directory) {
+func (r *recent) add(dirs []unixfs.Directory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, d := range dirs {
 		size := d.Size() + stagedOverhead
-		if d.isLarge() || size > r.most {
+		if d.IsLarge() || size > r.most {
 			continue
 		}
 		if r.bytes+size > r.most {
 			r.turn()
 		}
 		if r.young == nil {
-			r.young = map[cid.Cid]Directory{}
+			r.young = map[cid.Cid]unixfs.Directory{}
 		}
-		r.young[d.root] = d
+		r.young[d.Root()] = d
 		r.bytes += size
 	}
 	select {
@@ -54,7 +56,7 @@ func (r *recent) add(dirs []Directory) {
 // turn makes the young generation the old one. The lock is held.
 func (r *recent) turn() { r.young, r.old, r.bytes = nil, r.young, 0 }
 
-func (r *recent) get(root cid.Cid) (Directory, bool) {
+func (r *recent) get(root cid.Cid) (unixfs.Directory, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d, ok := r.young[root]

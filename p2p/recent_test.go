@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // What was stored a moment ago is had in memory, within a number of bytes, and when nothing was stored for a while no
@@ -25,39 +27,39 @@ func TestWhatWasStoredAMomentAgoIsRememberedForAWhile(t *testing.T) {
 		dirs := directories(t, 1000)
 		held := func() (n int) {
 			for _, d := range dirs {
-				if _, ok := r.get(d.root); ok {
+				if _, ok := r.get(d.Root()); ok {
 					n++
 				}
 			}
 			return n
 		}
 		for _, d := range dirs {
-			r.add([]Directory{d})
+			r.add([]unixfs.Directory{d})
 		}
 		if n := held(); n < room/2 || n > 2*room {
 			t.Errorf("%d of 1000 directories are remembered, want some %d", n, room)
 		}
-		if _, ok := r.get(dirs[999].root); !ok {
+		if _, ok := r.get(dirs[999].Root()); !ok {
 			t.Error("the last one is forgotten")
 		}
 		r.drop(roots(dirs[999:]))
-		if _, ok := r.get(dirs[999].root); ok {
+		if _, ok := r.get(dirs[999].Root()); ok {
 			t.Error("one that was dropped is remembered")
 		}
-		r.add([]Directory{directoryOf(t, chunkSize+1, "large")})
+		r.add([]unixfs.Directory{directoryOf(t, unixfs.ChunkSize+1, "large")})
 		time.Sleep(3 * recentFor)
 		synctest.Wait()
 		if n := held(); n > 0 || len(r.young) > 0 || r.bytes > 0 {
 			t.Errorf("%d directories are remembered after a while", n)
 		}
-		r.add([]Directory{one}) // it goes on
+		r.add([]unixfs.Directory{one}) // it goes on
 		time.Sleep(recentFor / 2)
-		if _, ok := r.get(one.root); !ok {
+		if _, ok := r.get(one.Root()); !ok {
 			t.Error("one is forgotten at once")
 		}
 		time.Sleep(3 * recentFor)
 		synctest.Wait()
-		if _, ok := r.get(one.root); ok {
+		if _, ok := r.get(one.Root()); ok {
 			t.Error("one is remembered for ever")
 		}
 	})
@@ -80,7 +82,7 @@ func TestAnAnswerIsTheSameFromMemoryAndFromTheDisk(t *testing.T) {
 		}
 		return out.Bytes()
 	}
-	if _, ok := s.recent.get(dirs[0].root); !ok {
+	if _, ok := s.recent.get(dirs[0].Root()); !ok {
 		t.Fatal("nothing is in memory")
 	}
 	memory := answer()
@@ -106,22 +108,22 @@ func TestAnAnswerThatCannotBeFinishedBreaksOffOnce(t *testing.T) {
 	s := openBare(t, vfs.NewMem())
 	defer func() { _ = s.pebble.Close() }()
 	ctx := t.Context()
-	large, small := directoryOf(t, 3*chunkSize, "large"), directory(t, "small")
-	if err := s.commit(ctx, []Directory{large, small}); err != nil {
+	large, small := directoryOf(t, 3*unixfs.ChunkSize, "large"), directory(t, "small")
+	if err := s.commit(ctx, []unixfs.Directory{large, small}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.data.Delete(ctx, blockKey(large.blocks[4].Cid())); err != nil {
+	if err := s.data.Delete(ctx, blockKey(large.Blocks()[4].Cid())); err != nil {
 		t.Fatal(err)
 	}
 	server := &carServer{store: s.store, anyone: true}
-	if err := server.answer(ctx, io.Discard, "asker", []cid.Cid{large.root, small.root}); err == nil {
+	if err := server.answer(ctx, io.Discard, "asker", []cid.Cid{large.Root(), small.Root()}); err == nil {
 		t.Error("an answer with a part of a directory in it looks whole")
 	}
 	var out bytes.Buffer
-	if err := server.answer(ctx, &out, "asker", []cid.Cid{large.root, small.root}); err != nil {
+	if err := server.answer(ctx, &out, "asker", []cid.Cid{large.Root(), small.Root()}); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(out.Bytes(), carOf(t, nil, []Directory{small})) {
+	if !bytes.Equal(out.Bytes(), carOf(t, nil, []unixfs.Directory{small})) {
 		t.Error("it is not absent")
 	}
 }
@@ -133,8 +135,8 @@ func TestTheDirectoriesOfABatchComeInOneAnswer(t *testing.T) {
 	connect(t, from, to)
 	dirs := directories(t, maxRequest)
 	put(t, from, dirs...)
-	var got []Directory
-	err := to.askCAR(t.Context(), from.ID(), roots(dirs), func(d Directory) error { got = append(got, d); return nil })
+	var got []unixfs.Directory
+	err := to.askCAR(t.Context(), from.ID(), roots(dirs), func(d unixfs.Directory) error { got = append(got, d); return nil })
 	if err != nil || len(got) != len(dirs) {
 		t.Errorf("%d directories come, want %d; error %v", len(got), len(dirs), err)
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // staging holds announced directories in memory until [Host.Fetch] wants them: the chain decides what is real, so
@@ -22,7 +24,7 @@ type staging struct {
 }
 
 type stagedDirectory struct {
-	dir    Directory
+	dir    unixfs.Directory
 	author peer.ID
 	size   int64
 }
@@ -45,11 +47,11 @@ func newStaging(total, perAuthor int64) *staging {
 }
 
 // add stages a directory. One that is staged already stays with its first author, who alone pays for it.
-func (s *staging) add(author peer.ID, d Directory) {
+func (s *staging) add(author peer.ID, d unixfs.Directory) {
 	size := int64(d.Size()) + stagedOverhead
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byRoot[d.root] != nil || size > s.perAuthor || size > s.total {
+	if s.byRoot[d.Root()] != nil || size > s.perAuthor || size > s.total {
 		return
 	}
 	for share := s.authors[author]; share != nil && share.bytes+size > s.perAuthor; share = s.authors[author] {
@@ -63,7 +65,7 @@ func (s *staging) add(author peer.ID, d Directory) {
 		share = &authorShare{}
 		s.authors[author] = share
 	}
-	s.byRoot[d.root] = share.byAge.PushBack(&stagedDirectory{dir: d, author: author, size: size})
+	s.byRoot[d.Root()] = share.byAge.PushBack(&stagedDirectory{dir: d, author: author, size: size})
 	share.bytes += size
 	s.bytes += size
 }
@@ -79,12 +81,12 @@ func (s *staging) largest() (most *authorShare) {
 }
 
 // get finds a staged directory and leaves it staged: it may yet fail to be written.
-func (s *staging) get(root cid.Cid) (Directory, bool) {
+func (s *staging) get(root cid.Cid) (unixfs.Directory, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.byRoot[root]
 	if e == nil {
-		return Directory{}, false
+		return unixfs.Directory{}, false
 	}
 	return e.Value.(*stagedDirectory).dir, true
 }
@@ -110,7 +112,7 @@ func (s *staging) size() int64 {
 // remove takes an element of an author's list out. The lock is held.
 func (s *staging) remove(e *list.Element) {
 	staged := e.Value.(*stagedDirectory)
-	delete(s.byRoot, staged.dir.root)
+	delete(s.byRoot, staged.dir.Root())
 	s.bytes -= staged.size
 	share := s.authors[staged.author]
 	share.byAge.Remove(e)

@@ -7,6 +7,8 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"pgregory.net/rapid"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 func TestStagingStaysWithinItsBounds(t *testing.T) {
@@ -17,25 +19,25 @@ func TestStagingStaysWithinItsBounds(t *testing.T) {
 		authors := map[cid.Cid]peer.ID{}
 		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
 			n := rapid.IntRange(0, 30).Draw(t, "directory")
-			d, err := BuildDirectory(File{MetadataName, fmt.Append(nil, n)}, File{"o", make([]byte, 100*n)})
+			d, err := unixfs.Build(unixfs.File{Name: unixfs.MetadataName, Data: fmt.Append(nil, n)}, unixfs.File{Name: "o", Data: make([]byte, 100*n)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if rapid.IntRange(0, 4).Draw(t, "what") == 0 {
-				s.drop([]cid.Cid{d.root})
-				if _, ok := s.get(d.root); ok {
+				s.drop([]cid.Cid{d.Root()})
+				if _, ok := s.get(d.Root()); ok {
 					t.Fatal("dropped and still there")
 				}
 				continue
 			}
 			author := peer.ID(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "author"))
-			_, before := s.get(d.root)
+			_, before := s.get(d.Root())
 			s.add(author, d)
 			if !before {
-				authors[d.root] = author
+				authors[d.Root()] = author
 			}
 			size := int64(d.Size()) + stagedOverhead
-			if _, ok := s.get(d.root); ok != (before || size <= min(total, perAuthor)) {
+			if _, ok := s.get(d.Root()); ok != (before || size <= min(total, perAuthor)) {
 				t.Fatalf("step %d: staged %v", i, ok)
 			}
 

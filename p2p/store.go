@@ -14,6 +14,8 @@ import (
 	"github.com/ipfs/go-datastore"
 	ipld "github.com/ipfs/go-ipld-format"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // store keeps directories in the node's block store.
@@ -37,7 +39,7 @@ func newStore(data datastore.Batching, blocks blockstore.Blockstore) *store {
 }
 
 // commit writes the directories, and returns when all of it is on the disk.
-func (s *store) commit(ctx context.Context, dirs []Directory) error {
+func (s *store) commit(ctx context.Context, dirs []unixfs.Directory) error {
 	if len(dirs) == 0 {
 		return nil
 	}
@@ -53,7 +55,7 @@ func (s *store) commit(ctx context.Context, dirs []Directory) error {
 	if s.announce != nil {
 		roots := make([]multihash.Multihash, len(dirs))
 		for i, d := range dirs {
-			roots[i] = d.root.Hash()
+			roots[i] = d.Root().Hash()
 		}
 		s.announce(roots)
 	}
@@ -62,24 +64,24 @@ func (s *store) commit(ctx context.Context, dirs []Directory) error {
 
 // write writes the directories in one batch, of which a crash leaves all or nothing. What is there already is just
 // written again: where it was damaged, it is whole then.
-func (s *store) write(ctx context.Context, dirs []Directory) error {
+func (s *store) write(ctx context.Context, dirs []unixfs.Directory) error {
 	batch, err := s.data.Batch(ctx)
 	if err != nil {
 		return err
 	}
 	for _, d := range dirs {
-		for i, b := range d.blocks {
+		for i, b := range d.Blocks() {
 			if err := batch.Put(ctx, blockKey(b.Cid()), b.RawData()); err != nil {
 				return err
 			}
 			if i == 0 {
 				continue // the kept key of a root says that its directory uses it
 			}
-			if err := batch.Put(ctx, userKey(b.Cid(), d.root), nil); err != nil {
+			if err := batch.Put(ctx, userKey(b.Cid(), d.Root()), nil); err != nil {
 				return err
 			}
 		}
-		if err := batch.Put(ctx, keptKey(d.root), keptAs(d).encode()); err != nil {
+		if err := batch.Put(ctx, keptKey(d.Root()), keptAs(d).encode()); err != nil {
 			return err
 		}
 	}
@@ -93,9 +95,9 @@ func (s *store) source(ctx context.Context, want ...cid.Cid) ([]blocks.Block, er
 		b, err := s.blocks.Get(ctx, c) // checks the hash
 		switch {
 		case ipld.IsNotFound(err):
-			return nil, fmt.Errorf("block %s: %w", c, ErrNotFound)
+			return nil, fmt.Errorf("block %s: %w", c, unixfs.ErrNotFound)
 		case isDamage(err):
-			return nil, fmt.Errorf("block %s is damaged: %w: %w", c, ErrNotFound, err)
+			return nil, fmt.Errorf("block %s is damaged: %w: %w", c, unixfs.ErrNotFound, err)
 		case err != nil:
 			return nil, fmt.Errorf("read block %s: %w", c, err)
 		}
@@ -109,11 +111,11 @@ func isDamage(err error) bool {
 	return errors.Is(err, blockstore.ErrHashMismatch) || pebble.IsCorruptionError(err)
 }
 
-func (s *store) load(ctx context.Context, root cid.Cid) (Directory, error) {
+func (s *store) load(ctx context.Context, root cid.Cid) (unixfs.Directory, error) {
 	if d, ok := s.recent.get(root); ok {
 		return d, nil
 	}
-	d, err := loadDirectory(ctx, root, s.source)
+	d, err := unixfs.Load(ctx, root, s.source)
 	return d, s.checkAfter(ctx, root, err)
 }
 
@@ -125,29 +127,31 @@ var errBrokenOff = errors.New("a directory breaks off")
 // too.
 func (s *store) copy(ctx context.Context, root cid.Cid, to *carWriter) (size int, err error) {
 	if d, ok := s.recent.get(root); ok {
-		return d.Size(), to.write(ctx, d)
+		return d.Size(), to.write(ctx, d.Blocks()...)
 	}
-	if !isNodeCID(root) {
-		return 0, fmt.Errorf("%s: %w", root, ErrNotDirectory)
+	if !unixfs.IsNode(root) {
+		return 0, fmt.Errorf("%s: %w", root, unixfs.ErrNotDirectory)
 	}
 	all, err := s.source(ctx, root)
 	if err != nil {
 		return 0, s.checkAfter(ctx, root, err)
 	}
-	entries, err := decodeRoot(all[0])
+	files, err := unixfs.FilesOf(all[0])
 	if err != nil {
 		return 0, err
 	}
-	files := []cid.Cid{entries[0].cid, entries[1].cid}
-	if !isRawCID(files[0]) || !isRawCID(files[1]) {
+	if !unixfs.IsRaw(files[0]) || !unixfs.IsRaw(files[1]) {
 		return s.copyLarge(ctx, root, to)
 	}
-	got, err := s.source(ctx, slices.Compact(files)...)
+	got, err := s.source(ctx, slices.Compact(files[:])...)
 	if err != nil {
 		return 0, s.checkAfter(ctx, root, err)
 	}
-	d := Directory{root: root, blocks: append(all, got...)} // who asked checks that it is one
-	return d.Size(), to.write(ctx, d)
+	all = append(all, got...) // who asked checks that it is a directory
+	for _, b := range all {
+		size += len(b.RawData())
+	}
+	return size, to.write(ctx, all...)
 }
 
 // copyLarge is copy for a directory with a file of several chunks, of which it holds one at a time. It goes by the
@@ -158,7 +162,7 @@ func (s *store) copyLarge(ctx context.Context, root cid.Cid, to *carWriter) (siz
 		return 0, err
 	}
 	if !r.whole {
-		return 0, fmt.Errorf("directory %s lacks a block: %w", root, ErrNotFound)
+		return 0, fmt.Errorf("directory %s lacks a block: %w", root, unixfs.ErrNotFound)
 	}
 	for _, c := range r.blocks {
 		b, err := s.source(ctx, c)
@@ -168,7 +172,7 @@ func (s *store) copyLarge(ctx context.Context, root cid.Cid, to *carWriter) (siz
 		if err != nil {
 			return 0, err
 		}
-		if err := to.block(ctx, b[0]); err != nil {
+		if err := to.write(ctx, b[0]); err != nil {
 			return size, err
 		}
 		size += len(b[0].RawData())
@@ -181,7 +185,7 @@ func (s *store) has(ctx context.Context, root cid.Cid) (bool, error) {
 	if _, ok := s.recent.get(root); ok {
 		return true, nil
 	}
-	if !isNodeCID(root) {
+	if !unixfs.IsNode(root) {
 		return false, nil
 	}
 	r, err := s.data.Get(ctx, keptKey(root))
@@ -193,7 +197,7 @@ func (s *store) has(ctx context.Context, root cid.Cid) (bool, error) {
 
 // checkAfter looks what is the matter with a directory of which a block could not be read.
 func (s *store) checkAfter(ctx context.Context, root cid.Cid, err error) error {
-	if !errors.Is(err, ErrNotFound) {
+	if !errors.Is(err, unixfs.ErrNotFound) {
 		return err
 	}
 	if failed := s.check(ctx, root); failed != nil {
@@ -207,7 +211,7 @@ func (s *store) check(ctx context.Context, root cid.Cid) error {
 	s.mu.Lock() // what is written anew meanwhile must not be deleted
 	defer s.mu.Unlock()
 	r, err := s.record(ctx, root)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotDirectory) {
+	if errors.Is(err, unixfs.ErrNotFound) || errors.Is(err, unixfs.ErrNotDirectory) {
 		return nil
 	}
 	if err != nil {
@@ -275,7 +279,7 @@ func (s *store) erase(ctx context.Context, roots []cid.Cid) error {
 	records := make(map[cid.Cid]keptRecord, len(roots))
 	for _, root := range roots {
 		r, err := s.record(ctx, root)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotDirectory) {
+		if errors.Is(err, unixfs.ErrNotFound) || errors.Is(err, unixfs.ErrNotDirectory) {
 			continue
 		}
 		if err != nil {

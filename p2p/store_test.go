@@ -16,12 +16,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 func TestWhatWasPutIsReadAgainAfterARestart(t *testing.T) {
 	w := newWorld(t)
 	c := w.config()
-	dirs := append(directories(t, 300), directoryOf(t, 5*chunkSize+1, "large"), directoryOf(t, 0, "empty"))
+	dirs := append(directories(t, 300), directoryOf(t, 5*unixfs.ChunkSize+1, "large"), directoryOf(t, 0, "empty"))
 
 	h := startOn(t, c, vfs.Default)
 	put(t, h, dirs...)
@@ -39,20 +41,20 @@ func TestWhatWasPutIsReadAgainAfterARestart(t *testing.T) {
 func TestReadingWhatIsNotThereSaysSo(t *testing.T) {
 	h := newWorld(t).member()
 	ctx := context.Background()
-	if _, err := h.Read(ctx, directory(t).Root()); !errors.Is(err, ErrNotFound) {
+	if _, err := h.Read(ctx, directory(t).Root()); !errors.Is(err, unixfs.ErrNotFound) {
 		t.Errorf("an absent directory: %v", err)
 	}
-	file := directory(t).blocks[1]
+	file := directory(t).Blocks()[1]
 	if err := h.store.blocks.Put(ctx, file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Read(ctx, file.Cid()); !errors.Is(err, ErrNotDirectory) {
+	if _, err := h.Read(ctx, file.Cid()); !errors.Is(err, unixfs.ErrNotDirectory) {
 		t.Errorf("a file: %v", err)
 	}
 	if has, err := h.Has(ctx, file.Cid()); err != nil || has {
 		t.Errorf("Has of a file: %v, %v", has, err)
 	}
-	if _, err := h.Read(ctx, cid.Undef); !errors.Is(err, ErrNotDirectory) {
+	if _, err := h.Read(ctx, cid.Undef); !errors.Is(err, unixfs.ErrNotDirectory) {
 		t.Errorf("the undefined CID: %v", err)
 	}
 }
@@ -60,16 +62,16 @@ func TestReadingWhatIsNotThereSaysSo(t *testing.T) {
 func TestADirectoryWithABlockMissingIsNotHadOnceItWasRead(t *testing.T) {
 	h := newWorld(t).member()
 	ctx := context.Background()
-	d := directoryOf(t, 2*chunkSize+1)
+	d := directoryOf(t, 2*unixfs.ChunkSize+1)
 	start := countKeys(t, h)
 	for _, b := range d.Blocks() {
 		put(t, h, d)
-		h.store.recent.drop(roots([]Directory{d}))
+		h.store.recent.drop(roots([]unixfs.Directory{d}))
 		if err := h.store.blocks.DeleteBlock(ctx, b.Cid()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Read(ctx, d.Root()); !errors.Is(err, ErrNotFound) {
-			t.Fatalf("without %s: error %v, want ErrNotFound", b.Cid(), err)
+		if _, err := h.Read(ctx, d.Root()); !errors.Is(err, unixfs.ErrNotFound) {
+			t.Fatalf("without %s: error %v, want unixfs.ErrNotFound", b.Cid(), err)
 		}
 		mustLack(t, h, d) // since it was read
 		if err := h.Forget(ctx, []cid.Cid{d.Root()}); err != nil {
@@ -83,14 +85,14 @@ func TestADirectoryWithABlockMissingIsNotHadOnceItWasRead(t *testing.T) {
 
 func TestTheZeroDirectoryIsNone(t *testing.T) {
 	h := newWorld(t).member()
-	if err := h.Put(context.Background(), []Directory{{}}); err == nil {
+	if err := h.Put(context.Background(), []unixfs.Directory{{}}); err == nil {
 		t.Error("it was put")
 	}
 	topic, _ := join(t, h)
-	if err := topic.Announce(context.Background(), theRound, []Directory{{}}); err == nil {
+	if err := topic.Announce(context.Background(), theRound, []unixfs.Directory{{}}); err == nil {
 		t.Error("it was announced")
 	}
-	if _, err := (Directory{}).Files(); err == nil {
+	if _, err := (unixfs.Directory{}).Files(); err == nil {
 		t.Error("it has files")
 	}
 }
@@ -98,7 +100,7 @@ func TestTheZeroDirectoryIsNone(t *testing.T) {
 func TestForgettingLeavesNothingBehind(t *testing.T) {
 	h := newWorld(t).member()
 	ctx := context.Background()
-	keep, drop := directories(t, 5, "keep"), append(directories(t, 5, "drop"), directoryOf(t, 2*chunkSize+1, "drop"))
+	keep, drop := directories(t, 5, "keep"), append(directories(t, 5, "drop"), directoryOf(t, 2*unixfs.ChunkSize+1, "drop"))
 	before := countKeys(t, h)
 	put(t, h, keep...)
 	kept := countKeys(t, h)
@@ -125,13 +127,13 @@ func TestABlockGoesWithTheLastDirectoryThatUsesIt(t *testing.T) {
 	h := newWorld(t).member()
 	ctx := context.Background()
 	honest := directory(t, "honest")
-	payload := honest.mustFiles(t)[1].Data
+	payload := mustFiles(t, honest)[1].Data
 	// Somebody else's directory around the same payload, and one whose payload is the honest root, byte for byte.
-	around := mustBuild(t, File{MetadataName, []byte(`{"by":"another"}`)}, File{"object.json", payload})
-	root := mustBuild(t, File{MetadataName, []byte(`{"by":"a third"}`)}, File{"object.json", honest.blocks[0].RawData()})
+	around := mustBuild(t, unixfs.File{Name: unixfs.MetadataName, Data: []byte(`{"by":"another"}`)}, unixfs.File{Name: "object.json", Data: payload})
+	root := mustBuild(t, unixfs.File{Name: unixfs.MetadataName, Data: []byte(`{"by":"a third"}`)}, unixfs.File{Name: "object.json", Data: honest.Blocks()[0].RawData()})
 	start := countKeys(t, h)
 
-	for _, order := range [][]Directory{{around, root, honest}, {honest, around, root}, {root, honest, around}} {
+	for _, order := range [][]unixfs.Directory{{around, root, honest}, {honest, around, root}, {root, honest, around}} {
 		put(t, h, honest, around, root)
 		for i, d := range order {
 			if err := h.Forget(ctx, []cid.Cid{d.Root()}); err != nil {
@@ -166,7 +168,7 @@ func TestPutsAndForgetsMayOverlap(t *testing.T) {
 		wg.Go(func() {
 			for i := range 20 {
 				d := mustBuild(t, files(fmt.Sprintf(`{"n":"%d-%d"}`, worker, i), "object.json", "shared")...)
-				if err := h.Put(ctx, []Directory{d}); err != nil {
+				if err := h.Put(ctx, []unixfs.Directory{d}); err != nil {
 					t.Error(err)
 				}
 				if err := h.Forget(ctx, []cid.Cid{d.Root()}); err != nil {
@@ -192,7 +194,7 @@ func TestWhatPutAcknowledgedSurvivesAPowerLoss(t *testing.T) {
 
 			const batches = 20
 			crashAfter := 5 + rand.IntN(batches-5)
-			var acknowledged []Directory
+			var acknowledged []unixfs.Directory
 			var crashed *vfs.MemFS
 			for i := range batches {
 				dirs := directories(t, 16, i)
@@ -202,7 +204,7 @@ func TestWhatPutAcknowledgedSurvivesAPowerLoss(t *testing.T) {
 				}
 				if i == crashAfter-1 {
 					// A directory that is not acknowledged is in the log as well, or a part of it.
-					if err := h.store.blocks.Put(context.Background(), directory(t, "torn").blocks[0]); err != nil {
+					if err := h.store.blocks.Put(context.Background(), directory(t, "torn").Blocks()[0]); err != nil {
 						t.Fatal(err)
 					}
 					crashed = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: lost, RNG: rand.New(rand.NewPCG(1, uint64(crashAfter)))})
@@ -242,7 +244,7 @@ func TestWhatPutAcknowledgedSurvivesAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var acknowledged []Directory
+	var acknowledged []unixfs.Directory
 	for round := range 3 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestChildThatPutsUntilItIsKilled$")
 		cmd.Env = append(os.Environ(), "P2P_CHILD_DIR="+c.Dir, "P2P_CHILD_KEY="+string(fmt.Appendf(nil, "%x", key)),
@@ -331,7 +333,7 @@ func TestAClosedHostSaysSo(t *testing.T) {
 	_, hasErr := h.Has(ctx, d.Root())
 	_, fetchErr := h.Fetch(ctx, []cid.Cid{d.Root()})
 	_, joinErr := h.Join(ctx, "1", &recorder{})
-	for i, err := range []error{h.Put(ctx, []Directory{d}), h.Forget(ctx, roots([]Directory{d})), h.Drop(ctx, h.ID()), h.Connect(ctx, h.AddrInfo()), readErr, hasErr, fetchErr, joinErr} {
+	for i, err := range []error{h.Put(ctx, []unixfs.Directory{d}), h.Forget(ctx, roots([]unixfs.Directory{d})), h.Drop(ctx, h.ID()), h.Connect(ctx, h.AddrInfo()), readErr, hasErr, fetchErr, joinErr} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("call %d: error %v, want ErrClosed", i, err)
 		}

@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-varint"
+
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 // The withdrawn protocol asks a member what it has seen withdrawn, out of its view and its blocks deleted. The asker
@@ -29,14 +31,8 @@ const (
 	shortInTotal = 8 // that are answered at the same time
 )
 
-// Published is what an NFT published: all of it or, with an index, one object of a batch.
-type Published struct {
-	Asset uint64
-	Index uint32
-}
-
 // AnswerWithdrawn lets the node answer members that ask what was withdrawn.
-func (h *Host) AnswerWithdrawn(isWithdrawn func(Published) bool) {
+func (h *Host) AnswerWithdrawn(isWithdrawn func(swarm.Published) bool) {
 	door := newDoor(shortPerPeer, 1, shortInTotal)
 	h.host.SetStreamHandler(withdrawnProtocol, func(stream network.Stream) {
 		ctx, done, err := h.lifetime.begin(context.Background())
@@ -55,7 +51,7 @@ func (h *Host) AnswerWithdrawn(isWithdrawn func(Published) bool) {
 	})
 }
 
-func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.Stream, isWithdrawn func(Published) bool) error {
+func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.Stream, isWithdrawn func(swarm.Published) bool) error {
 	from := stream.Conn().RemotePeer()
 	if !h.members.IsMember(from) {
 		return errNotMember
@@ -88,7 +84,7 @@ func (h *Host) answerWithdrawn(ctx context.Context, door *door, stream network.S
 }
 
 // readAsked reads what an asker writes, every byte of which may be hostile.
-func readAsked(r io.Reader) (asked []Published, err error) {
+func readAsked(r io.Reader) (asked []swarm.Published, err error) {
 	in := bufio.NewReader(io.LimitReader(r, 2*maxAsked*binary.MaxVarintLen64+1))
 	for {
 		asset, err := varint.ReadUvarint(in)
@@ -102,7 +98,7 @@ func readAsked(r io.Reader) (asked []Published, err error) {
 		if err != nil || index > math.MaxUint32 {
 			return nil, fmt.Errorf("read index %d of asset %d: %w", index, asset, cmp.Or(err, errNoIndex))
 		}
-		if asked = append(asked, Published{asset, uint32(index)}); len(asked) > maxAsked {
+		if asked = append(asked, swarm.Published{Asset: asset, Index: uint32(index)}); len(asked) > maxAsked {
 			return nil, fmt.Errorf("more than %d are asked for", maxAsked)
 		}
 	}
@@ -111,7 +107,7 @@ func readAsked(r io.Reader) (asked []Published, err error) {
 var errNoIndex = errors.New("no object of a batch can have it")
 
 // AskWithdrawn asks a connected member what of some things that were published, at most 1,000, it has seen withdrawn.
-func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, asked []Published) ([]bool, error) {
+func (h *Host) AskWithdrawn(ctx context.Context, from peer.ID, asked []swarm.Published) ([]bool, error) {
 	ctx, done, err := h.lifetime.begin(ctx)
 	if err != nil {
 		return nil, err

@@ -203,7 +203,7 @@ type record struct {
 	expires    uint64
 }
 
-// What a record has at most, in bytes. An object has 12 MiB at most (p2p.MaxPayload).
+// What a record has at most, in bytes. An object has 12 MiB at most (unixfs.MaxPayload).
 const (
 	maxRecordKey   = 4 << 10
 	maxRecordValue = 40 << 20

@@ -26,7 +26,7 @@ import (
 // maxSmallFile bounds config, manifest and the like, in bytes.
 const maxSmallFile = 1 << 20
 
-// maxDirectoryFile bounds a file of a directory, in bytes: 12 MiB of payload (p2p.MaxPayload).
+// maxDirectoryFile bounds a file of a directory, in bytes: 12 MiB of payload (unixfs.MaxPayload).
 const maxDirectoryFile = 12 << 20
 
 // restoreChunk is how many records are written at once; the disk is waited for once for all of them.

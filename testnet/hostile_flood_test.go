@@ -17,7 +17,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
@@ -157,7 +157,7 @@ func TestHostileAnnouncements(t *testing.T) {
 }
 
 // noise is directories that nobody will ask for, of everyday size.
-func noise(t testing.TB, number, count int) (dirs []p2p.Directory) {
+func noise(t testing.TB, number, count int) (dirs []unixfs.Directory) {
 	for n := range count {
 		text := fmt.Appendf(nil, "noise %d %d", number, n)
 		d, err := hostile.Directory(text, wire.ObjectName, bytes.Repeat(text, 2000/len(text)))

@@ -22,7 +22,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
@@ -59,16 +59,16 @@ func TestHostileDirectoriesThatAreNone(t *testing.T) {
 		"very many links": func() (blocks.Block, error) { return hostile.Node(directory, many...) },
 		"one file":        func() (blocks.Block, error) { return hostile.Node(directory, file(0, wire.ObjectName, 1)) },
 		"a file too large": func() (blocks.Block, error) {
-			return hostile.Node(directory, file(0, p2p.MetadataName, 1<<62), file(1, wire.ObjectName, 1<<62))
+			return hostile.Node(directory, file(0, unixfs.MetadataName, 1<<62), file(1, wire.ObjectName, 1<<62))
 		},
 		"a path": func() (blocks.Block, error) {
 			return hostile.Node(directory, file(0, "../../config.toml", 9), file(1, wire.ObjectName, 9))
 		},
 		"a file of no length": func() (blocks.Block, error) {
-			return hostile.Node(directory, file(0, p2p.MetadataName, 0), file(1, wire.ObjectName, 0))
+			return hostile.Node(directory, file(0, unixfs.MetadataName, 0), file(1, wire.ObjectName, 0))
 		},
 		"other data": func() (blocks.Block, error) {
-			return hostile.Node(noisy(3, 3000), file(0, p2p.MetadataName, 9), file(1, wire.ObjectName, 9))
+			return hostile.Node(noisy(3, 3000), file(0, unixfs.MetadataName, 9), file(1, wire.ObjectName, 9))
 		},
 	} {
 		root, err := node()
@@ -144,34 +144,34 @@ func TestHostileAnswers(t *testing.T) {
 			return err
 		}
 	}
-	kinds := map[string]func(d p2p.Directory) hostile.Answer{
-		"noise without end":    func(p2p.Directory) hostile.Answer { return forever(noisy(5, 1<<20), noisy(6, 1<<20)) },
-		"a header without end": func(p2p.Directory) hostile.Answer { return forever(binary.AppendUvarint(nil, 1<<40), chunk) },
-		"a long header":        func(p2p.Directory) hostile.Answer { return forever(binary.AppendUvarint(nil, 30<<20), chunk) },
-		"a block without end": func(p2p.Directory) hostile.Answer {
+	kinds := map[string]func(d unixfs.Directory) hostile.Answer{
+		"noise without end":    func(unixfs.Directory) hostile.Answer { return forever(noisy(5, 1<<20), noisy(6, 1<<20)) },
+		"a header without end": func(unixfs.Directory) hostile.Answer { return forever(binary.AppendUvarint(nil, 1<<40), chunk) },
+		"a long header":        func(unixfs.Directory) hostile.Answer { return forever(binary.AppendUvarint(nil, 30<<20), chunk) },
+		"a block without end": func(unixfs.Directory) hostile.Answer {
 			return forever(append(hostile.CARHeader(), binary.AppendUvarint(nil, 1<<60)...), chunk)
 		},
-		"blocks without end":      func(p2p.Directory) hostile.Answer { return forever(hostile.CARHeader(), hostile.CARBlocks(block)) },
-		"empty blocks, endlessly": func(p2p.Directory) hostile.Answer { return forever(hostile.CARHeader(), make([]byte, 1<<20)) },
-		"it, again and again": func(d p2p.Directory) hostile.Answer {
+		"blocks without end":      func(unixfs.Directory) hostile.Answer { return forever(hostile.CARHeader(), hostile.CARBlocks(block)) },
+		"empty blocks, endlessly": func(unixfs.Directory) hostile.Answer { return forever(hostile.CARHeader(), make([]byte, 1<<20)) },
+		"it, again and again": func(d unixfs.Directory) hostile.Answer {
 			return forever(hostile.CARHeader(), hostile.CARBlocks(d.Blocks()...))
 		},
-		"one that nobody asked for": func(p2p.Directory) hostile.Answer { return once(hostile.CAR(nil, foreign)) },
-		"other bytes than those of the CID": func(d p2p.Directory) hostile.Answer {
+		"one that nobody asked for": func(unixfs.Directory) hostile.Answer { return once(hostile.CAR(nil, foreign)) },
+		"other bytes than those of the CID": func(d unixfs.Directory) hostile.Answer {
 			wrong, err := blocks.NewBlockWithCid(chunk, d.Root())
 			must(t, err)
 			return once(append(hostile.CARHeader(), hostile.CARBlocks(wrong)...))
 		},
-		"half of it": func(d p2p.Directory) hostile.Answer {
+		"half of it": func(d unixfs.Directory) hostile.Answer {
 			return once(append(hostile.CARHeader(), hostile.CARBlocks(d.Blocks()[:2]...)...))
 		},
-		"very many roots in the header": func(d p2p.Directory) hostile.Answer {
+		"very many roots in the header": func(d unixfs.Directory) hostile.Answer {
 			return once(hostile.CAR(slices.Repeat([]cid.Cid{raw}, 60_000), d))
 		},
-		"nothing": func(p2p.Directory) hostile.Answer { return once(nil) },
+		"nothing": func(unixfs.Directory) hostile.Answer { return once(nil) },
 	}
 	measured := bravo.watch()
-	var served []p2p.Directory
+	var served []unixfs.Directory
 	for what, answer := range kinds {
 		number := len(served)
 		draft := mallory.object(c, indicatorID(1000+number), "2026-01-02T03:04:05.678Z", indicator(1000+number))

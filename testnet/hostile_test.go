@@ -21,7 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/testnet/hostile"
 )
 
@@ -164,7 +164,7 @@ func (v *villain) recipients() (list []string) {
 }
 
 // record is a directory with a record of a kind, whatever its payload is, and the NFT's mint.
-func (v *villain) record(note wire.Note, epoch uint32, payload []byte) (p2p.Directory, ledger.Mint) {
+func (v *villain) record(note wire.Note, epoch uint32, payload []byte) (unixfs.Directory, ledger.Mint) {
 	v.t.Helper()
 	properties := wire.Properties{Kind: note.Kind, Consortium: v.Consortium.ID, Publisher: v.Address(), Collection: note.Collection, Epoch: epoch, StoredAt: wire.FormatTime(time.Now())}
 	metadata, err := wire.NewMetadata(properties, payload).Encode()
@@ -293,7 +293,7 @@ func (n *network) alive(number int) {
 }
 
 // roots are the CIDs of directories.
-func roots(dirs ...p2p.Directory) (list []cid.Cid) {
+func roots(dirs ...unixfs.Directory) (list []cid.Cid) {
 	for _, d := range dirs {
 		list = append(list, d.Root())
 	}

@@ -62,7 +62,9 @@ var layers = map[string][]string{
 	"repo/accounts":     {"repo/internal/kv", "repo/internal/store"},
 	"repo/auditlog":     {"internal/disk"},
 	"chainwatch":        {"internal/algorand", "internal/consortium", "internal/onchain", "internal/wire"},
-	"p2p":               {"internal/disk"},
+	"p2p":               {"internal/disk", "p2p/swarm", "p2p/unixfs"},
+	"p2p/swarm":         {"p2p/unixfs"},
+	"p2p/unixfs":        {},
 	"taxii":             {"internal/door", "internal/retry", "internal/spool", "internal/version"},
 	"taxii/conformance": {},
 	"node/problem":      {"taxii"},
@@ -72,23 +74,23 @@ var layers = map[string][]string{
 	"repo/hits":         {"internal/microalgo", "repo/internal/kv", "repo/internal/store"},
 	"repo/find":         {"internal/observable", "repo/internal/kv", "repo/internal/store", "repo/view"},
 	"node/replicate": {"chainwatch", "internal/consortium", "internal/retry", "internal/seal", "internal/signal", "internal/stix",
-		"internal/wire", "node/problem", "node/stages", "node/state", "p2p", "repo", "repo/outbox", "repo/view"},
+		"internal/wire", "node/problem", "node/stages", "node/state", "p2p/swarm", "p2p/unixfs", "repo", "repo/outbox", "repo/view"},
 	"node/sole": {"internal/algorand", "internal/consortium", "internal/ledger", "internal/retry", "internal/signal", "internal/wire", "node/problem", "repo/outbox", "repo/view"},
 	"node/publish": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/retry", "internal/seal",
-		"internal/signal", "internal/stix", "internal/wire", "node/auditlog", "node/money", "node/problem", "node/sole", "node/stages", "node/state", "p2p", "repo/outbox", "repo/view"},
+		"internal/signal", "internal/stix", "internal/wire", "node/auditlog", "node/money", "node/problem", "node/sole", "node/stages", "node/state", "p2p/unixfs", "repo/outbox", "repo/view"},
 	"node/stages":     {},
 	"node/search":     {"internal/observable", "internal/quality", "internal/stix", "internal/wire", "node/state", "repo/find", "repo/outbox", "repo/view", "taxii"},
 	"node/disclosure": {"internal/consortium", "internal/stix", "internal/wire", "node/problem", "node/state", "repo/outbox", "repo/view"},
 	"node/withdraw": {"internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog", "node/disclosure", "node/problem", "node/publish",
-		"node/state", "p2p", "repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
+		"node/state", "p2p/swarm", "repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
 	"node/collections": {"internal/consortium", "internal/seal", "internal/signal", "internal/stix", "internal/wire", "node/auditlog", "node/problem",
 		"node/publish", "node/state", "repo/outbox", "repo/view"},
 	"node/proof": {"chainwatch", "internal/algorand", "internal/consortium", "internal/evidence", "internal/ledger", "internal/onchain",
-		"internal/retry", "internal/signal", "internal/wire", "node/problem", "node/replicate", "node/state", "p2p", "repo", "repo/found", "repo/view"},
+		"internal/retry", "internal/signal", "internal/wire", "node/problem", "node/replicate", "node/state", "p2p/swarm", "p2p/unixfs", "repo", "repo/found", "repo/view"},
 	"node/accept": {"chainwatch", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/stix", "internal/wire", "node/auditlog",
 		"node/money", "node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii", "internal/warnlist"},
 	"node/members": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog",
-		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p", "repo", "repo/config", "repo/keys", "repo/outbox"},
+		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p/swarm", "p2p/unixfs", "repo", "repo/config", "repo/keys", "repo/outbox"},
 	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config"},
 	"node/scorecard": {"internal/consortium", "internal/observable", "internal/quality", "node/feedback", "node/search", "node/state", "repo", "repo/find", "repo/view", "taxii"},
 	"node/watch":     {"internal/observable", "internal/signal", "node/search", "node/state", "repo/view", "taxii"},
@@ -103,24 +105,24 @@ var layers = map[string][]string{
 		"node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo", "repo/config", "repo/outbox", "repo/view", "taxii"},
 	"node/money": {"internal/ledger", "internal/microalgo", "node/auditlog", "node/problem", "repo/config", "repo/daybook"},
 	"node/health": {"internal/certs", "internal/ledger", "internal/microalgo", "internal/version", "node/clients", "node/collections", "node/feeds", "node/money", "node/problem", "node/proof",
-		"node/sightings", "node/stages", "node/state", "node/watch", "node/withdraw", "p2p", "repo", "repo/config", "repo/outbox"},
+		"node/sightings", "node/stages", "node/state", "node/watch", "node/withdraw", "p2p/swarm", "repo", "repo/config", "repo/outbox"},
 	"node/control": {"internal/consortium", "internal/door", "internal/evidence", "internal/feed", "internal/version",
 		"node/auditlog", "node/clients", "node/collections", "node/disclosure", "node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof",
-		"node/state", "node/withdraw", "p2p", "repo", "repo/accounts", "repo/config", "repo/daybook", "repo/keys", "repo/outbox", "taxii"},
+		"node/state", "node/withdraw", "p2p/unixfs", "repo", "repo/accounts", "repo/config", "repo/daybook", "repo/keys", "repo/outbox", "taxii"},
 	"node/arrivals": {"repo/view"},
 	"node/desk": {"node/arrivals", "internal/console", "internal/consortium", "internal/export", "internal/feed", "internal/ledger", "internal/microalgo", "internal/observable", "internal/stix", "internal/wire", "node/auditlog", "node/clients", "node/collections", "node/control",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/search", "node/state", "node/watch", "node/withdraw", "repo", "repo/accounts", "repo/auditlog",
 		"repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii"},
-	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "internal/microalgo", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p",
+	"node/doctor": {"internal/algorand", "internal/certs", "internal/ledger", "internal/microalgo", "node/control", "node/feeds", "node/health", "node/problem", "node/state", "p2p/swarm",
 		"repo", "repo/config"},
 	"node": {"chainwatch", "internal/algorand", "internal/certs", "internal/consortium", "internal/disk", "internal/door", "internal/ledger",
 		"internal/signal", "internal/wire", "node/accept", "node/auditlog", "node/clients", "node/collections", "node/control", "node/desk", "node/disclosure",
 		"node/feeds", "node/health", "node/members", "node/money", "node/problem", "node/proof", "node/publish", "node/replicate", "node/search", "node/sole", "node/stages",
-		"node/state", "node/withdraw", "p2p",
+		"node/state", "node/withdraw", "p2p", "p2p/swarm", "p2p/unixfs",
 		"repo", "repo/config", "repo/keys", "repo/outbox", "taxii", "node/appraisal", "node/feedback", "node/scorecard", "node/sightings", "node/statement", "node/watch"},
 	// for tests only
 	"repo/internal/storetest": {"repo/internal/kv", "repo/internal/store"},
-	"node/internal/nodetest": {"internal/consortium", "internal/scratch", "internal/seal", "internal/wire", "node/state", "p2p", "repo", "repo/config",
+	"node/internal/nodetest": {"internal/consortium", "internal/scratch", "internal/seal", "internal/wire", "node/state", "p2p/swarm", "p2p/unixfs", "repo", "repo/config",
 		"repo/repotest"},
 	"node/internal/worldtest": {"chainwatch", "internal/consortium", "internal/seal", "internal/signal", "internal/stix",
 		"internal/wire", "node/internal/nodetest", "node/replicate", "node/state", "repo/outbox", "repo/view", "taxii"},
@@ -128,13 +130,13 @@ var layers = map[string][]string{
 	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/microalgo", "internal/seal", "internal/spelling",
 		"internal/stix", "internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/money", "node/problem",
-		"node/proof", "node/search", "node/sightings", "node/withdraw", "repo",
+		"node/proof", "node/search", "node/sightings", "node/withdraw", "p2p", "repo",
 		"repo/accounts", "repo/auditlog", "repo/config", "repo/daybook", "repo/keys", "taxii", "internal/observable", "internal/warnlist", "node/appraisal"},
 	"testnet":          {},
 	"testnet/devchain": {},
 	"testnet/gateway":  {},
 	"testnet/cluster":  {"testnet/devchain"},
-	"testnet/hostile": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/wire", "p2p", "repo",
+	"testnet/hostile": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/seal", "internal/wire", "p2p/unixfs", "repo",
 		"repo/config", "repo/keys"},
 	"internal/warnlist/gen": {"internal/warnlist"},
 	"testnet/cmd/devchain":  {"testnet/devchain"},
@@ -197,14 +199,22 @@ func TestTheProgramDoesNotLinkTheDevelopmentChain(t *testing.T) {
 	}
 }
 
-// The module path is the users' way to the sources; kubo is behind one package, so that it can be replaced.
+// Kubo is behind one package, so that it can be replaced; and to link it takes a test program longer than most tests
+// run, so that the rooms of the node know directories and peers without it.
 func TestKuboStaysBehindItsPackage(t *testing.T) {
 	t.Parallel()
 	for name, all := range imports(t) {
 		for _, imported := range all {
-			if name != "p2p" && (strings.HasPrefix(imported, "github.com/ipfs/kubo") || strings.HasPrefix(imported, "github.com/ipfs/boxo")) {
+			if strings.HasPrefix(imported, "github.com/ipfs/kubo") && name != "p2p" ||
+				strings.HasPrefix(imported, "github.com/ipfs/boxo") && name != "p2p" && name != "p2p/unixfs" {
 				t.Errorf("%s imports %s", name, imported)
 			}
+		}
+	}
+	for line := range strings.Lines(goList(t, "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./node/...")) {
+		words := strings.Fields(line)
+		if words[0] != module+"node" && slices.Contains(words[1:], "github.com/ipfs/kubo/core") {
+			t.Errorf("%s links Kubo", words[0])
 		}
 	}
 }

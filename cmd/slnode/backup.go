@@ -14,6 +14,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
 )
@@ -76,7 +77,7 @@ Two nodes must never run from one backup: both would publish under the same name
 				if err != nil {
 					return fmt.Errorf("%w: %w", errUsage, err)
 				}
-				manifest, err = control.Backup(c.Context(), a.dir, a.passphrase(c), sealed)
+				manifest, err = control.Backup(c.Context(), a.dir, a.passphrase(c), openBlocks, sealed)
 				return errors.Join(err, sealed.Close())
 			}
 			if err := out.stream(c, write); err != nil {
@@ -275,3 +276,6 @@ func (a *app) printBackedUp(c *cobra.Command, m repo.Manifest, done string) erro
 			m.Organisation, m.Created.Format(time.RFC3339), m.Contents.Records, m.Contents.Files, done)
 	})
 }
+
+// openBlocks opens the blocks of a repository on which no daemon runs.
+func openBlocks(dir string) (control.Blocks, error) { return p2p.OpenOffline(dir) }

@@ -10,17 +10,17 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
 
 // storeDraft stores what organisation self has drafted, and gives its directory.
-func storeDraft(w *worldtest.World, d consortium.Draft) p2p.Directory {
+func storeDraft(w *worldtest.World, d consortium.Draft) unixfs.Directory {
 	d = nodetest.By(w.T, w.Self.Address(), d)
 	directory, err := publish.DirectoryOf(d)
 	nodetest.Must(w.T, err)
-	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{directory}))
+	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []unixfs.Directory{directory}))
 	return directory
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/sole"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -74,7 +74,7 @@ func (s *signer) Trace(context.Context, string, string, uint64, uint64) (f chain
 	return f, nil
 }
 
-func (s *signer) Announce(context.Context, uint64, []p2p.Directory) error { return nil }
+func (s *signer) Announce(context.Context, uint64, []unixfs.Directory) error { return nil }
 
 func (s *signer) Hint(context.Context, uint64) error { return nil }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -175,7 +175,7 @@ func TestWhatAnotherMemberPublishedRefusesNothing(t *testing.T) {
 
 // replacing is a replacer that writes down what it ends.
 func replacing(w *worldtest.World, ended *[]uint64) *withdraw.Replacer {
-	return &withdraw.Replacer{Outbox: publish.NewOutbox(w.R.Outbox), Log: nodetest.Discard, End: func(_ context.Context, of p2p.Published) (outbox.Item, error) {
+	return &withdraw.Replacer{Outbox: publish.NewOutbox(w.R.Outbox), Log: nodetest.Discard, End: func(_ context.Context, of swarm.Published) (outbox.Item, error) {
 		*ended = append(*ended, of.Asset)
 		return outbox.Item{}, nil
 	}}

@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -78,7 +78,7 @@ func TestANewcomerDoesNotGetTheNextKeyAloneWhereItMayReadAll(t *testing.T) {
 }
 
 // arrives lets the content of a record arrive after all.
-func arrives(w *worldtest.World, e consortium.Event, d p2p.Directory) {
+func arrives(w *worldtest.World, e consortium.Event, d unixfs.Directory) {
 	w.T.Helper()
 	files, err := d.Files()
 	nodetest.Must(w.T, err)

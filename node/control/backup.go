@@ -13,14 +13,15 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/serviceledger/slnode/node/auditlog"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
 )
 
 // Backup writes a backup of the repository in dir, in clear: the caller seals it on its way. If a daemon runs on the
-// repository, it gives its part, which holds no key; else the repository is opened, for which sealed keys are opened.
-func Backup(ctx context.Context, dir string, passphrase keys.Passphrase, w io.Writer) (repo.Manifest, error) {
+// repository, it gives its part, which holds no key; else the repository is opened, for which sealed keys are opened,
+// and so are its blocks.
+func Backup(ctx context.Context, dir string, passphrase keys.Passphrase, open func(dir string) (Blocks, error), w io.Writer) (repo.Manifest, error) {
 	client, err := FindDaemon(ctx, dir)
 	if err != nil {
 		return repo.Manifest{}, err
@@ -37,15 +38,15 @@ func Backup(ctx context.Context, dir string, passphrase keys.Passphrase, w io.Wr
 	if err != nil {
 		return repo.Manifest{}, err
 	}
-	manifest, err := backupOffline(ctx, r, w)
+	manifest, err := backupOffline(ctx, r, open, w)
 	auditlog.New(r).Command("backup", "", err)
 	return manifest, errors.Join(err, r.Close())
 }
 
-func backupOffline(ctx context.Context, r *repo.Repo, w io.Writer) (m repo.Manifest, err error) {
+func backupOffline(ctx context.Context, r *repo.Repo, open func(dir string) (Blocks, error), w io.Writer) (m repo.Manifest, err error) {
 	read := func(context.Context, string) ([]repo.File, error) { return nil, nil }
 	if _, err := os.Stat(repo.BlocksPath(r.Dir)); !errors.Is(err, fs.ErrNotExist) {
-		blocks, err := p2p.OpenOffline(repo.BlocksPath(r.Dir))
+		blocks, err := open(repo.BlocksPath(r.Dir))
 		if err != nil {
 			return m, err
 		}
@@ -66,8 +67,14 @@ func backupOffline(ctx context.Context, r *repo.Repo, w io.Writer) (m repo.Manif
 
 // directoryReader is where directories are read: a host, or the store of one that doesn't run.
 type directoryReader interface {
-	// Read's error wraps [p2p.ErrNotFound] if the directory is not here.
-	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Read's error wraps [unixfs.ErrNotFound] if the directory is not here.
+	Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error)
+}
+
+// Blocks is the store of a host that does not run.
+type Blocks interface {
+	directoryReader
+	io.Closer
 }
 
 // readFrom reads directories for a dump, which skips what is not here.
@@ -78,7 +85,7 @@ func readFrom(blocks directoryReader) func(context.Context, string) ([]repo.File
 			return nil, fmt.Errorf("directory %.80q: %w", directory, err)
 		}
 		files, err := blocks.Read(ctx, root)
-		if errors.Is(err, p2p.ErrNotFound) {
+		if errors.Is(err, unixfs.ErrNotFound) {
 			return nil, nil
 		}
 		if err != nil {

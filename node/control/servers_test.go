@@ -246,10 +246,10 @@ func TestAccountsAndBackupsAreTheDaemonsWhereOneRuns(t *testing.T) {
 	}
 	_, err = c.AddAccount(t.Context(), clients.AccountSpec{User: "alice", Password: "correct horse", Role: "reader", Limits: accounts.Limits{Read: []string{"notes"}}})
 	nodetest.Must(t, err) // and what a collection is called is known
-	if _, err := Backup(t.Context(), dir, nil, io.Discard); err != nil {
+	if _, err := Backup(t.Context(), dir, nil, nil, io.Discard); err != nil {
 		t.Errorf("a backup beside the daemon: %v", err)
 	}
-	if _, err := Backup(t.Context(), dir, nil, failing{}); err == nil {
+	if _, err := Backup(t.Context(), dir, nil, nil, failing{}); err == nil {
 		t.Error("a backup that can't be written is called one")
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/worldtest"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	auditfile "github.com/serviceledger/slnode/repo/auditlog"
 	"github.com/serviceledger/slnode/repo/config"
@@ -107,10 +107,10 @@ func TestACrosscheckThatIsCutOffHasNoResult(t *testing.T) {
 func TestTheDaemonsPartOfABackupIsWhatTheRepositoryDumps(t *testing.T) {
 	o := newOperatedIn(t, worldtest.NewStoredHostileWorld(t))
 	want := bytes.Buffer{}
-	o.parts.directory = map[string][]p2p.File{}
+	o.parts.directory = map[string][]unixfs.File{}
 	events, err := o.R.View.Records()
 	nodetest.Must(t, err)
-	o.parts.directory[events[0].Directory] = []p2p.File{{Name: "metadata.json", Data: []byte("some metadata")}, {Name: "charter.json", Data: []byte("a charter")}}
+	o.parts.directory[events[0].Directory] = []unixfs.File{{Name: "metadata.json", Data: []byte("some metadata")}, {Name: "charter.json", Data: []byte("a charter")}}
 	nodetest.Must(t, o.R.Dump(t.Context(), &want, readFrom(hosting{o.parts})))
 	dump, err := o.client.dump(t.Context())
 	nodetest.Must(t, err)
@@ -143,13 +143,13 @@ func TestTheDaemonsPartOfABackupIsWhatTheRepositoryDumps(t *testing.T) {
 }
 
 func TestADumpSkipsDirectoriesThatAreNotHereAndNothingElse(t *testing.T) {
-	p := &parts{directory: map[string][]p2p.File{}}
+	p := &parts{directory: map[string][]unixfs.File{}}
 	read := readFrom(hosting{p})
 	const somewhere = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
 	if files, err := read(t.Context(), somewhere); err != nil || files != nil {
 		t.Errorf("what is not here: %v, %v", files, err)
 	}
-	p.directory[somewhere] = []p2p.File{{Name: "a", Data: []byte("b")}}
+	p.directory[somewhere] = []unixfs.File{{Name: "a", Data: []byte("b")}}
 	if files, err := read(t.Context(), somewhere); err != nil || len(files) != 1 || files[0].Name != "a" || string(files[0].Data) != "b" {
 		t.Errorf("what is here: %v, %v", files, err)
 	}
@@ -208,7 +208,7 @@ func TestABackupOfARepositoryWithoutADaemonIsWholeAndWrittenDown(t *testing.T) {
 	_, err := repo.Init(dir, config, "")
 	nodetest.Must(t, err)
 	var archive bytes.Buffer
-	manifest, err := Backup(t.Context(), dir, nil, &archive)
+	manifest, err := Backup(t.Context(), dir, nil, nil, &archive)
 	if err != nil || archive.Len() == 0 || manifest.Organisation != "acme" {
 		t.Errorf("%d bytes, %+v, %v", archive.Len(), manifest, err)
 	}
@@ -221,12 +221,12 @@ func TestABackupOfARepositoryWithoutADaemonIsWholeAndWrittenDown(t *testing.T) {
 	if len(lines) != 1 {
 		t.Errorf("written down are %q", lines)
 	}
-	if _, err := Backup(t.Context(), dir, nil, failing{}); err == nil || !strings.Contains(err.Error(), "no room") {
+	if _, err := Backup(t.Context(), dir, nil, nil, failing{}); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("what can't be written: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Backup(ctx, t.TempDir(), nil, &archive); err == nil {
+	if _, err := Backup(ctx, t.TempDir(), nil, nil, &archive); err == nil {
 		t.Error("a folder that is no repository has a backup")
 	}
 }

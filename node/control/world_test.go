@@ -34,7 +34,7 @@ import (
 	"github.com/serviceledger/slnode/node/members"
 	"github.com/serviceledger/slnode/node/proof"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -55,7 +55,7 @@ type parts struct {
 	withdrawn []withdraw.Withdrawal
 	chosen    withdraw.Choice
 	steps     uint64 // of a crosscheck before it ends
-	directory map[string][]p2p.File
+	directory map[string][]unixfs.File
 	broken    error // of reading directories
 }
 
@@ -245,10 +245,10 @@ type hosting struct{ *parts }
 
 func (h hosting) Connected() map[peer.ID]time.Time { return h.connected }
 
-func (h hosting) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+func (h hosting) Read(_ context.Context, root cid.Cid) ([]unixfs.File, error) {
 	files, found := h.directory[root.String()]
 	if !found && h.broken == nil {
-		return nil, fmt.Errorf("%s: %w", root, p2p.ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", root, unixfs.ErrNotFound)
 	}
 	return files, h.broken
 }

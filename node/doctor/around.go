@@ -23,7 +23,7 @@ import (
 	"github.com/serviceledger/slnode/internal/microalgo"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 )
@@ -84,14 +84,14 @@ func (p *patient) port(ctx context.Context) []Finding {
 		return []Finding{{"port", OK, fmt.Sprintf("%s has connected to this node", p.status.Peers[inbound].Member), ""}}
 	}
 	if !p.status.Daemon.Running {
-		if err := p2p.CheckFree(p.config.IPFS.Listen); err != nil {
+		if err := swarm.CheckFree(p.config.IPFS.Listen); err != nil {
 			return []Finding{{"port", Wrong, err.Error(), "something else has the port: end it, or change ipfs.listen"}}
 		}
 		return []Finding{{"port", Unknown, "it is free; whether members can reach it shows when the daemon runs", ""}}
 	}
 	var failed []string
 	for _, address := range p.config.IPFS.Announce {
-		if err := p2p.Dial(ctx, address, dialTimeout); err != nil {
+		if err := swarm.Dial(ctx, address, dialTimeout); err != nil {
 			failed = append(failed, fmt.Sprintf("%s: %s", address, err))
 		}
 	}

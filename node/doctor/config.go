@@ -8,7 +8,7 @@ import (
 	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/config"
 )
 
@@ -35,8 +35,8 @@ func checkConfig(path, dir string) (*config.Config, []Finding) {
 			list = append(list, Finding{"config", Wrong, fmt.Sprintf("%s: %s", key, err), "correct " + key + " in " + path})
 		}
 	}
-	wrong("ipfs.listen", p2p.CheckAddresses(c.IPFS.Listen))
-	wrong("ipfs.announce", p2p.CheckAddresses(c.IPFS.Announce))
+	wrong("ipfs.listen", swarm.CheckAddresses(c.IPFS.Listen))
+	wrong("ipfs.announce", swarm.CheckAddresses(c.IPFS.Announce))
 	_, err = state.ReadMarkings(c.TLP.Markings)
 	wrong("tlp.markings", err)
 	if c.TAXII.TLS == config.TLSFiles {

@@ -28,7 +28,7 @@ import (
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/node/watch"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -79,7 +79,7 @@ type Doors struct {
 func (o *Observer) Opened(d Doors) { o.doors.Store(&d) }
 
 // host is this node among the other members'.
-type host interface{ Peers() []p2p.PeerState }
+type host interface{ Peers() []swarm.Peer }
 
 // wallet is this organisation's account on the chain.
 type wallet interface {

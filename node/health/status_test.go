@@ -25,7 +25,7 @@ import (
 	"github.com/serviceledger/slnode/node/feeds"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/proof"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -49,7 +49,7 @@ func newDisturbed(t *testing.T) *observed {
 		Lag: chainwatch.Lag{Rounds: 3, Time: 7500 * time.Millisecond}, Answered: time.Unix(1999, 0).UTC(), GivenUp: []string{"A"}, Problem: "behind", Detail: "2 rounds", Since: time.Unix(1500, 0).UTC(),
 	}
 	o.parts.funds = ledger.Funds{Amount: 5_000_000, Locked: 2_000_000}
-	o.parts.peers = []p2p.PeerState{
+	o.parts.peers = []swarm.Peer{
 		{ID: o.peerOf(o.Mallory), Connected: true, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/192.0.2.1/tcp/4001")}},
 		{ID: o.peerOf(o.Founder), LastError: "refused"}, {ID: o.peerOf(stranger), Connected: true},
 	}

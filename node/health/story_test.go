@@ -11,7 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/stages"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 func peerOf(t *testing.T, org *nodetest.Org) peer.ID {
@@ -43,7 +43,7 @@ func TestTheLogTellsWhoComesAndGoes(t *testing.T) {
 	o.parts.chain.CaughtUp = true
 	says("at the end of the chain", `level=INFO msg="the chain is followed" member=true other_members=2 connected=0`)
 	says("nothing is new")
-	o.parts.peers = []p2p.PeerState{{ID: peerOf(t, o.Mallory), Connected: true}, {ID: peerOf(t, o.Founder)}}
+	o.parts.peers = []swarm.Peer{{ID: peerOf(t, o.Mallory), Connected: true}, {ID: peerOf(t, o.Founder)}}
 	says("one comes", `level=INFO msg="a member's node is connected" member=mallory`)
 	o.parts.chain.CaughtUp = false // a source fails: who is there is known all the same
 	o.parts.peers[0].Connected, o.parts.peers[1].Connected = false, true

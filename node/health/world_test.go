@@ -20,7 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/sightings"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 )
@@ -32,7 +32,7 @@ type parts struct {
 	behind   error
 	funds    ledger.Funds
 	poor     error
-	peers    []p2p.PeerState
+	peers    []swarm.Peer
 	exposed  []collections.ExposedKey
 	missing  []proof.Missing
 	repeated []proof.RepeatedNumbers
@@ -50,7 +50,7 @@ func (p *parts) Problems() []feeds.Problem                      { return p.probl
 func (p *parts) Funds(context.Context) (ledger.Funds, error)    { return p.funds, p.poor }
 func (p *parts) AwaitTip(context.Context) error                 { return p.behind }
 func (p *parts) State() chainwatch.State                        { return p.chain }
-func (p *parts) Peers() []p2p.PeerState                         { return p.peers }
+func (p *parts) Peers() []swarm.Peer                            { return p.peers }
 
 // observed is an observer over a repository and a consortium of its own.
 type observed struct {

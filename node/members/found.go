@@ -18,7 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
 )
@@ -177,7 +177,7 @@ func (b *foundation) prepare(ctx context.Context, c Charter) (*founding, error) 
 	return f, f.store(r)
 }
 
-func (f *founding) directory() (p2p.Directory, error) {
+func (f *founding) directory() (unixfs.Directory, error) {
 	return publish.DirectoryOf(consortium.Draft{Metadata: f.Metadata, Payload: f.Payload, PayloadName: wire.RecordName})
 }
 
@@ -273,7 +273,7 @@ func (r *Registrar) CompleteFounding(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Host.Put(ctx, []p2p.Directory{directory}); err != nil {
+	if err := r.Host.Put(ctx, []unixfs.Directory{directory}); err != nil {
 		return fmt.Errorf("storing the charter: %w", err)
 	}
 	id := f.Charter.DefaultCollection

@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -315,14 +315,14 @@ func (r *Registrar) SubmitProposal(ctx context.Context, files [][]byte) (Submitt
 	if err := state.AwaitTip(ctx, r.Watcher); err != nil {
 		return done, err
 	}
-	if err := r.Host.Put(ctx, []p2p.Directory{p.directory}); err != nil {
+	if err := r.Host.Put(ctx, []unixfs.Directory{p.directory}); err != nil {
 		return done, fmt.Errorf("storing the files of the proposal: %w", err)
 	}
 	if done.Round, err = r.bringToChain(ctx, p); err != nil {
 		return done, err
 	}
 	r.Watcher.Confirmed(done.Round)
-	if err := r.Announcer.Announce(ctx, done.Round, []p2p.Directory{p.directory}); err != nil && ctx.Err() == nil {
+	if err := r.Announcer.Announce(ctx, done.Round, []unixfs.Directory{p.directory}); err != nil && ctx.Err() == nil {
 		r.Log.Warn("a record can't be announced; members will fetch it", "error", err)
 	}
 	if err := r.awaitCounted(ctx, done.TxID, done.Round); err != nil {

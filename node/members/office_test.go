@@ -24,7 +24,8 @@ import (
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/withdraw"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/repo/outbox"
@@ -272,7 +273,7 @@ func (f *fakeFollower) Trace(_ context.Context, txid, sender string, first, last
 // fakeHost is the node among others'.
 type fakeHost struct {
 	*worldtest.World
-	peers     []p2p.PeerState
+	peers     []swarm.Peer
 	asked     int
 	dropped   []peer.ID
 	announced []cid.Cid
@@ -290,10 +291,10 @@ func (h *fakeHost) AddrInfo() peer.AddrInfo {
 func (h *fakeHost) at(id, address string) {
 	decoded, err := peer.Decode(id)
 	nodetest.Must(h.T, err)
-	h.peers = append(h.peers, p2p.PeerState{ID: decoded, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(address)}})
+	h.peers = append(h.peers, swarm.Peer{ID: decoded, Addrs: []multiaddr.Multiaddr{multiaddr.StringCast(address)}})
 }
 
-func (h *fakeHost) Peers() []p2p.PeerState { return h.peers }
+func (h *fakeHost) Peers() []swarm.Peer { return h.peers }
 
 func (h *fakeHost) KeepConnected(...peer.AddrInfo) { h.asked++ }
 
@@ -302,11 +303,11 @@ func (h *fakeHost) Drop(_ context.Context, id peer.ID) error {
 	return h.deaf
 }
 
-func (h *fakeHost) Put(ctx context.Context, directories []p2p.Directory) error {
+func (h *fakeHost) Put(ctx context.Context, directories []unixfs.Directory) error {
 	return h.Blocks.Put(ctx, directories)
 }
 
-func (h *fakeHost) Announce(_ context.Context, round uint64, directories []p2p.Directory) error {
+func (h *fakeHost) Announce(_ context.Context, round uint64, directories []unixfs.Directory) error {
 	h.hinted = append(h.hinted, round)
 	for _, d := range directories {
 		h.announced = append(h.announced, d.Root())

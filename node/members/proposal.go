@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -56,7 +56,7 @@ type proposal struct {
 	names      map[string]string // of members, by their accounts
 	joint      *ledger.Joint
 	note       wire.Note
-	directory  p2p.Directory
+	directory  unixfs.Directory
 	files      consortium.Draft
 	member     *wire.Member    // what is admitted
 	rotation   *wire.Member    // … or gets other keys

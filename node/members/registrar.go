@@ -16,7 +16,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -78,8 +79,8 @@ type founder interface {
 // peers is this node among the other members'.
 type peers interface {
 	AddrInfo() peer.AddrInfo
-	Peers() []p2p.PeerState
+	Peers() []swarm.Peer
 	KeepConnected(invited ...peer.AddrInfo)
 	Drop(ctx context.Context, id peer.ID) error
-	Put(ctx context.Context, directories []p2p.Directory) error
+	Put(ctx context.Context, directories []unixfs.Directory) error
 }

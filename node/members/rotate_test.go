@@ -17,7 +17,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/keys"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
@@ -190,7 +190,7 @@ type smallDisk struct {
 
 var errNoRoom = errors.New("no room")
 
-func (d *smallDisk) Put(ctx context.Context, directories []p2p.Directory) error {
+func (d *smallDisk) Put(ctx context.Context, directories []unixfs.Directory) error {
 	if d.room--; d.room < 0 {
 		return errNoRoom
 	}

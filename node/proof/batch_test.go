@@ -13,16 +13,16 @@ import (
 	"github.com/serviceledger/slnode/internal/evidence"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // batch is so many objects of mallory's, in one transaction, that were taken. It gives their directories.
 func (p *proven) batch(size int) (consortium.Event, []cid.Cid) {
 	p.T.Helper()
-	directories, roots := make([]p2p.Directory, size), make([]cid.Cid, size)
+	directories, roots := make([]unixfs.Directory, size), make([]cid.Cid, size)
 	for i := range size {
 		d := nodetest.By(p.T, p.Mallory.Address(), p.Object(i+1))
-		directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+		directory, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: d.Metadata}, unixfs.File{Name: d.PayloadName, Data: d.Payload})
 		nodetest.Must(p.T, err)
 		directories[i], roots[i] = directory, directory.Root()
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/onchain"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -59,6 +60,6 @@ type indexer interface {
 
 // fileSource is where the files of publications come from: this node's store, or other members'.
 type fileSource interface {
-	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
-	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error)
+	Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -217,13 +217,13 @@ func (n *Notary) files(ctx context.Context, directory string) (metadata, payload
 		return nil, nil, err
 	}
 	files, err := n.Blocks.Read(ctx, root)
-	metadata, payload = p2p.Pick(files, wire.MetadataName)
+	metadata, payload = unixfs.Pick(files, wire.MetadataName)
 	return metadata, payload, err
 }
 
 // directoryCID computes the CID of a directory of metadata.json and a payload.
 func directoryCID(metadata []byte, payloadName string, payload []byte) (string, error) {
-	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: metadata}, p2p.File{Name: payloadName, Data: payload})
+	directory, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: metadata}, unixfs.File{Name: payloadName, Data: payload})
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 func isInput(err error) bool {
@@ -199,9 +199,9 @@ func TestTheFilesMustBeThoseOfTheNFT(t *testing.T) {
 		},
 		"object hash": func(m, p []byte) ([]byte, []byte) { p[len(p)-1]++; return m, p },
 	} {
-		var list []p2p.File
+		var list []unixfs.File
 		m, payload := change(slices.Clone(files[0].Data), slices.Clone(files[1].Data))
-		list = append(list, p2p.File{Name: files[0].Name, Data: m}, p2p.File{Name: files[1].Name, Data: payload})
+		list = append(list, unixfs.File{Name: files[0].Name, Data: m}, unixfs.File{Name: files[1].Name, Data: payload})
 		n := p.notary()
 		n.Blocks = otherFiles{n.Blocks, list}
 		v, err := n.Verify(t.Context(), e.TxID)
@@ -218,10 +218,10 @@ func TestTheFilesMustBeThoseOfTheNFT(t *testing.T) {
 // otherFiles reads the same files of every directory.
 type otherFiles struct {
 	fileSource
-	files []p2p.File
+	files []unixfs.File
 }
 
-func (o otherFiles) Read(context.Context, cid.Cid) ([]p2p.File, error) { return o.files, nil }
+func (o otherFiles) Read(context.Context, cid.Cid) ([]unixfs.File, error) { return o.files, nil }
 
 func TestWhatBlocksCantBeHadIsSaidWithItsReason(t *testing.T) {
 	p := newProven(t)

@@ -3,7 +3,7 @@ package publish
 import (
 	"context"
 
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -26,8 +26,8 @@ func (m *Minter) announce(ctx context.Context, confirmed []outbox.Item) {
 }
 
 // directories are those of items, as far as they are here.
-func (m *Minter) directories(ctx context.Context, items []outbox.Item) []p2p.Directory {
-	directories := make([]p2p.Directory, 0, len(items))
+func (m *Minter) directories(ctx context.Context, items []outbox.Item) []unixfs.Directory {
+	directories := make([]unixfs.Directory, 0, len(items))
 	for _, item := range items {
 		if isDestroy(item) {
 			continue

@@ -8,7 +8,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -54,7 +54,7 @@ func TestWhatIsConfirmedIsAnnounced(t *testing.T) {
 // listeners hear, and answer that they don't.
 type listeners struct{ heard []string }
 
-func (l *listeners) Announce(_ context.Context, round uint64, directories []p2p.Directory) error {
+func (l *listeners) Announce(_ context.Context, round uint64, directories []unixfs.Directory) error {
 	for _, d := range directories {
 		l.heard = append(l.heard, fmt.Sprint(round, " ", d.Root()))
 	}
@@ -72,8 +72,8 @@ func TestWhatIsKeptInMemoryIsBounded(t *testing.T) {
 	d, err := DirectoryOf(theFixture().records[rekeying])
 	check(err)
 	f.size = maxFresh - d.Size()
-	f.add([]p2p.Directory{d})
-	f.add([]p2p.Directory{d})
+	f.add([]unixfs.Directory{d})
+	f.add([]unixfs.Directory{d})
 	if f.size != maxFresh || len(f.byCID) != 1 {
 		t.Errorf("%d bytes of %d directories are kept", f.size, len(f.byCID))
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -51,7 +51,7 @@ func (s *Sealer) sealWhole(ctx context.Context, batch outbox.Item) error {
 	if err := s.Outbox.SetBatchStored(record, objects); err != nil {
 		return err
 	}
-	s.Fresh.add([]p2p.Directory{directory})
+	s.Fresh.add([]unixfs.Directory{directory})
 	s.Log.Debug("a batch of objects is sealed and stored", "objects", len(objects))
 	return nil
 }
@@ -63,7 +63,7 @@ func (s *Sealer) left(batch outbox.Item) (outbox.Item, error) {
 }
 
 // list drafts the record of a batch, whose objects are sealed.
-func (s *Sealer) list(batch outbox.Item, objects []outbox.Item, directories []p2p.Directory) (outbox.Item, p2p.Directory, error) {
+func (s *Sealer) list(batch outbox.Item, objects []outbox.Item, directories []unixfs.Directory) (outbox.Item, unixfs.Directory, error) {
 	roots, epoch := make([]cid.Cid, len(directories)), objects[0].Epoch
 	batch.Level = 0
 	for i, d := range directories {
@@ -75,7 +75,7 @@ func (s *Sealer) list(batch outbox.Item, objects []outbox.Item, directories []p2
 		draft, err = draft.By(s.State.Self)
 	}
 	if err != nil {
-		return batch, p2p.Directory{}, err
+		return batch, unixfs.Directory{}, err
 	}
 	directory, err := DirectoryOf(draft)
 	if err != nil {
@@ -158,7 +158,7 @@ func (m *Minter) keyOf(item outbox.Item) (key *seal.EpochKey) {
 }
 
 // unsealed gives the plaintext of an object that is stored.
-func (m *Minter) unsealed(ctx context.Context, item outbox.Item, key *seal.EpochKey) (p2p.Directory, []byte, error) {
+func (m *Minter) unsealed(ctx context.Context, item outbox.Item, key *seal.EpochKey) (unixfs.Directory, []byte, error) {
 	directory, err := m.Fresh.take(ctx, item.Directory)
 	if err != nil {
 		return directory, nil, err
@@ -167,7 +167,7 @@ func (m *Minter) unsealed(ctx context.Context, item outbox.Item, key *seal.Epoch
 	if err != nil {
 		return directory, nil, err
 	}
-	object, _ := p2p.Pick(files, wire.ObjectName)
+	object, _ := unixfs.Pick(files, wire.ObjectName)
 	if object == nil {
 		return directory, nil, errors.New("its directory has no " + wire.ObjectName)
 	}

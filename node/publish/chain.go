@@ -6,7 +6,7 @@ import (
 	"github.com/serviceledger/slnode/chainwatch"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -55,6 +55,6 @@ type published interface {
 // Announcer tells the other members.
 type Announcer interface {
 	// Announce tells of directories that were confirmed in a round, Hint of a round in which something else was.
-	Announce(ctx context.Context, round uint64, directories []p2p.Directory) error
+	Announce(ctx context.Context, round uint64, directories []unixfs.Directory) error
 	Hint(ctx context.Context, round uint64) error
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // fixture is a consortium with what may happen in it, made once: keys and keyrings cost too much for each history.
@@ -30,7 +30,7 @@ type fixture struct {
 	keys             map[string]*seal.EpochKey
 
 	records     map[string]consortium.Draft
-	directories map[string]p2p.Directory       // by name
+	directories map[string]unixfs.Directory    // by name
 	contents    map[string]*consortium.Content // by directory
 }
 
@@ -66,7 +66,7 @@ func newFixture() *fixture {
 	f := &fixture{
 		id: 1001, self: nodetest.NewOrg(t, "self"), next: nodetest.NewOrg(t, "self"), founder: nodetest.NewOrg(t, "founder"), mallory: nodetest.NewOrg(t, "mallory"),
 		everybody: uuid.NewString(), ring: uuid.NewString(), own: uuid.NewString(), keys: map[string]*seal.EpochKey{},
-		records: map[string]consortium.Draft{}, directories: map[string]p2p.Directory{}, contents: map[string]*consortium.Content{},
+		records: map[string]consortium.Draft{}, directories: map[string]unixfs.Directory{}, contents: map[string]*consortium.Content{},
 	}
 	f.next.Identity = f.self.Identity
 	peerKey, _, err := p2pcrypto.GenerateEd25519Key(bytes.NewReader(make([]byte, 64)))

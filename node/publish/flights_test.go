@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -255,9 +255,9 @@ func TestNothingIsRecordedOfBlocksThatAreNotThere(t *testing.T) {
 // noBlocks is a full disk.
 type noBlocks struct{}
 
-func (noBlocks) Put(context.Context, []p2p.Directory) error { return errDisk }
+func (noBlocks) Put(context.Context, []unixfs.Directory) error { return errDisk }
 
-func (noBlocks) Read(context.Context, cid.Cid) ([]p2p.File, error) { return nil, errDisk }
+func (noBlocks) Read(context.Context, cid.Cid) ([]unixfs.File, error) { return nil, errDisk }
 
 func (noBlocks) Forget(context.Context, []cid.Cid) error { return errDisk }
 

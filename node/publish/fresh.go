@@ -7,7 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // maxFresh bounds the directories that are kept in memory, in bytes.
@@ -20,17 +20,17 @@ type Fresh struct {
 
 	mu    sync.Mutex
 	size  int
-	byCID map[string]p2p.Directory
+	byCID map[string]unixfs.Directory
 }
 
 // NewFresh keeps what is stored in blocks.
 func NewFresh(blocks Blocks) *Fresh { return &Fresh{blocks: blocks} }
 
-func (f *Fresh) add(directories []p2p.Directory) {
+func (f *Fresh) add(directories []unixfs.Directory) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.byCID == nil {
-		f.byCID = map[string]p2p.Directory{}
+		f.byCID = map[string]unixfs.Directory{}
 	}
 	for _, d := range directories {
 		if f.size+d.Size() > maxFresh {
@@ -42,7 +42,7 @@ func (f *Fresh) add(directories []p2p.Directory) {
 }
 
 // take gives a directory, and forgets it.
-func (f *Fresh) take(ctx context.Context, root string) (p2p.Directory, error) {
+func (f *Fresh) take(ctx context.Context, root string) (unixfs.Directory, error) {
 	f.mu.Lock()
 	d, found := f.byCID[root]
 	if found {
@@ -55,11 +55,11 @@ func (f *Fresh) take(ctx context.Context, root string) (p2p.Directory, error) {
 	}
 	c, err := cid.Decode(root)
 	if err != nil {
-		return p2p.Directory{}, fmt.Errorf("directory %.80q: %w", root, err)
+		return unixfs.Directory{}, fmt.Errorf("directory %.80q: %w", root, err)
 	}
 	files, err := f.blocks.Read(ctx, c)
 	if err != nil {
-		return p2p.Directory{}, err
+		return unixfs.Directory{}, err
 	}
-	return p2p.BuildDirectory(files...)
+	return unixfs.Build(files...)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -394,9 +394,9 @@ func TestWhatCanNotBeSealedAgainIsNotSigned(t *testing.T) {
 
 // keeps keeps a directory of metadata and another file.
 func (w *world) keeps(name, data string) string {
-	d, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: []byte("{}")}, p2p.File{Name: name, Data: []byte(data)})
+	d, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: []byte("{}")}, unixfs.File{Name: name, Data: []byte(data)})
 	check(err)
-	check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
+	check(w.blocks.Put(context.Background(), []unixfs.Directory{d}))
 	return d.Root().String()
 }
 
@@ -405,6 +405,6 @@ func (w *world) otherEpoch() string {
 	c := consortium.Collection{ID: w.fixture.ring, Epoch: 2, Key: w.fixture.keys[w.fixture.ring+"2"], Properties: wire.Collection{Metadata: wire.MetadataOpen}}
 	d, err := DirectoryOf(drafted(drafted(consortium.DraftObject(w.fixture.id, c, objectID(1), version, true, []byte("{}"), time.Now())).By(w.fixture.self.Address())))
 	check(err)
-	check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
+	check(w.blocks.Put(context.Background(), []unixfs.Directory{d}))
 	return d.Root().String()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -409,6 +409,6 @@ func (v *fakeView) Same(probe *view.Entry) (*view.Entry, error) {
 // fakeMembers are told of what is published.
 type fakeMembers struct{ *process }
 
-func (m *fakeMembers) Announce(context.Context, uint64, []p2p.Directory) error { return m.point() }
+func (m *fakeMembers) Announce(context.Context, uint64, []unixfs.Directory) error { return m.point() }
 
 func (m *fakeMembers) Hint(context.Context, uint64) error { return m.point() }

@@ -18,7 +18,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/sole"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/outbox/outboxtest"
 )
@@ -294,7 +294,7 @@ func (p *process) submits(group *pooled) {
 // fakeBlocks are as durable as the chain.
 type fakeBlocks struct{ *process }
 
-func (b *fakeBlocks) Put(ctx context.Context, directories []p2p.Directory) error {
+func (b *fakeBlocks) Put(ctx context.Context, directories []unixfs.Directory) error {
 	if err := errors.Join(b.point(), b.local()); err != nil {
 		return err
 	}
@@ -309,7 +309,7 @@ func (b *fakeBlocks) Put(ctx context.Context, directories []p2p.Directory) error
 	return b.point()
 }
 
-func (b *fakeBlocks) Read(ctx context.Context, root cid.Cid) ([]p2p.File, error) {
+func (b *fakeBlocks) Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error) {
 	return b.world.blocks.Read(ctx, root)
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -35,7 +35,7 @@ func (w *world) original(e consortium.Event) consortium.Event {
 }
 
 // renews notes that a directory has the record of another one.
-func (w *world) renews(directory string, files []p2p.File) {
+func (w *world) renews(directory string, files []unixfs.File) {
 	for _, f := range files {
 		if f.Name == wire.RecordName && string(f.Data) == string(w.rekeying.record) {
 			w.mu.Lock()
@@ -46,7 +46,7 @@ func (w *world) renews(directory string, files []p2p.File) {
 }
 
 // listed gives what a batch lists.
-func listed(files []p2p.File) []string {
+func listed(files []unixfs.File) []string {
 	for _, f := range files {
 		if batch, err := wire.ParseBatch(f.Data); f.Name == wire.RecordName && err == nil {
 			return batch.Objects

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/auditlog"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -46,10 +46,10 @@ func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, als
 	if err != nil {
 		return outbox.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
 	}
-	if err := r.blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
+	if err := r.blocks.Put(ctx, []unixfs.Directory{directory}); err != nil {
 		return outbox.Item{}, fmt.Errorf("storing a %s record: %w", d.Note.Kind, err)
 	}
-	r.fresh.add([]p2p.Directory{directory})
+	r.fresh.add([]unixfs.Directory{directory})
 	hash := wire.MetadataHash(d.Metadata)
 	items, err := r.outbox.Accept([]outbox.Submission{{Also: also, Item: outbox.Item{
 		Key: key, Note: d.Note, Collection: d.Note.Collection, Publisher: r.account, Directory: directory.Root().String(), MetadataHash: hash[:], StoredAt: state.Now(),
@@ -62,8 +62,8 @@ func (r *Records) Store(ctx context.Context, key []byte, d consortium.Draft, als
 }
 
 // DirectoryOf makes a draft the directory that is stored.
-func DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
-	return p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+func DirectoryOf(d consortium.Draft) (unixfs.Directory, error) {
+	return unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: d.Metadata}, unixfs.File{Name: d.PayloadName, Data: d.Payload})
 }
 
 // RecordKey names a collection's records in the outbox.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -18,7 +18,7 @@ import (
 // becomes a directory of its own. What is sealed in it stays as it is.
 func (m *Minter) ours(ctx context.Context, items []outbox.Item) ([]outbox.Item, error) {
 	var all, renewed []outbox.Item
-	var directories []p2p.Directory
+	var directories []unixfs.Directory
 	var former []cid.Cid
 	for _, item := range items {
 		if isDestroy(item) || item.Publisher == m.State.Self {
@@ -51,7 +51,7 @@ func (m *Minter) ours(ctx context.Context, items []outbox.Item) ([]outbox.Item, 
 }
 
 // renew makes an item that of this organisation's account.
-func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Directory, err error) {
+func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory unixfs.Directory, err error) {
 	former, err := m.Fresh.take(ctx, item.Directory)
 	if err != nil {
 		return directory, err
@@ -60,7 +60,7 @@ func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Di
 	if err != nil {
 		return directory, err
 	}
-	metadata, payload := p2p.Pick(files, wire.MetadataName)
+	metadata, payload := unixfs.Pick(files, wire.MetadataName)
 	draft, err := consortium.Redraft(item.Note, metadata, payload)
 	if err != nil {
 		return directory, err
@@ -69,7 +69,7 @@ func (m *Minter) renew(ctx context.Context, item *outbox.Item) (directory p2p.Di
 }
 
 // draftAs makes a draft what an item mints, with this organisation's account.
-func (m *Minter) draftAs(draft consortium.Draft, item *outbox.Item) (directory p2p.Directory, err error) {
+func (m *Minter) draftAs(draft consortium.Draft, item *outbox.Item) (directory unixfs.Directory, err error) {
 	if draft, err = draft.By(m.State.Self); err != nil {
 		return directory, err
 	}
@@ -118,13 +118,13 @@ func (m *Minter) recall(ctx context.Context, item outbox.Item, e view.Event) (ou
 	}
 	draft.Note.Sequence = item.Note.Sequence
 	item.Note, item.Destroys = draft.Note, draft.Note.Asset
-	if err := m.Fresh.blocks.Put(ctx, []p2p.Directory{directory}); err != nil {
+	if err := m.Fresh.blocks.Put(ctx, []unixfs.Directory{directory}); err != nil {
 		return item, err
 	}
 	if err := m.Outbox.Outbox.SetStored([]outbox.Item{item}); err != nil {
 		return item, err
 	}
-	m.Fresh.add([]p2p.Directory{directory})
+	m.Fresh.add([]unixfs.Directory{directory})
 	m.Log.Info("a record withdraws what this account can't destroy: the account before has minted it", "asset", e.Asset, "by", e.Sender)
 	return item, nil
 }

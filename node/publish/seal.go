@@ -19,7 +19,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -32,9 +32,9 @@ const SealBytes = 16 << 20
 // Blocks is where directories are kept.
 type Blocks interface {
 	// Put returns nil when the directories survive a power loss.
-	Put(ctx context.Context, directories []p2p.Directory) error
-	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
-	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	Put(ctx context.Context, directories []unixfs.Directory) error
+	// Read gives the two files of a directory; the error wraps [unixfs.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error)
 	// Forget deletes directories.
 	Forget(ctx context.Context, roots []cid.Cid) error
 }
@@ -122,8 +122,8 @@ func (s *Sealer) seal(ctx context.Context, items []outbox.Item) (n int, err erro
 }
 
 // sealed gives what is to be stored of drafts, for the account that is to mint it.
-func sealed(drafts []*draft, publisher string) (items []outbox.Item, directories []p2p.Directory) {
-	items, directories = make([]outbox.Item, len(drafts)), make([]p2p.Directory, len(drafts))
+func sealed(drafts []*draft, publisher string) (items []outbox.Item, directories []unixfs.Directory) {
+	items, directories = make([]outbox.Item, len(drafts)), make([]unixfs.Directory, len(drafts))
 	for i, d := range drafts {
 		hash := wire.MetadataHash(d.Metadata)
 		items[i], directories[i] = d.item, d.directory
@@ -138,7 +138,7 @@ type draft struct {
 	consortium.Draft
 	item      outbox.Item
 	epoch     uint32 // that it is sealed to
-	directory p2p.Directory
+	directory unixfs.Directory
 }
 
 // draft seals those of the items that may be published now, on all processors, as far as so many bytes may be held in

@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/outbox/outboxtest"
 )
@@ -126,7 +126,7 @@ func newWorld(h history) *world {
 	w.chain.round, w.chain.confirmed = begins, w.confirmed
 	w.rekeying.record, w.rekeying.directory = w.fixture.records[rekeying].Payload, w.fixture.directories[rekeying].Root().String()
 	for _, d := range w.fixture.directories {
-		check(w.blocks.Put(context.Background(), []p2p.Directory{d}))
+		check(w.blocks.Put(context.Background(), []unixfs.Directory{d}))
 	}
 	o, err := memory.Outbox(outboxtest.Hooks{})
 	check(err)
@@ -251,7 +251,7 @@ func (w *world) mintOf(asset uint64) string {
 	return ""
 }
 
-func (w *world) store(directory string, files []p2p.File) {
+func (w *world) store(directory string, files []unixfs.File) {
 	w.renews(directory, files)
 	for _, f := range files {
 		if f.Name != wire.MetadataName {

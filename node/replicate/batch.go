@@ -11,7 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -73,7 +73,7 @@ func (f *Fetcher) unpack(ctx context.Context, batches load, left uint64, timeout
 func (f *Fetcher) readBatch(ctx context.Context, l load, i int) (u unpacked, err error) {
 	e := l.events[i]
 	files, err := f.files(ctx, l, i)
-	if errors.Is(err, p2p.ErrNotFound) { // it was here a moment ago
+	if errors.Is(err, unixfs.ErrNotFound) { // it was here a moment ago
 		u.outcome = view.Outcome{Event: e, State: view.Waiting, Reason: err.Error(), Due: retryAt(e)}
 		return u, nil
 	}
@@ -105,7 +105,7 @@ func (f *Fetcher) readBatch(ctx context.Context, l load, i int) (u unpacked, err
 }
 
 // batchIn reads the files of a batch; an error says what breaks the protocol's form.
-func batchIn(e consortium.Event, files []p2p.File) (m wire.Metadata, batch wire.Batch, err error) {
+func batchIn(e consortium.Event, files []unixfs.File) (m wire.Metadata, batch wire.Batch, err error) {
 	m, payload, err := verifiedFiles(e, files)
 	if err == nil {
 		batch, err = wire.ParseBatch(payload)

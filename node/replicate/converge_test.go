@@ -12,7 +12,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -70,7 +70,7 @@ func (f *telling) lists(e consortium.Event, state view.State) []string {
 	}
 	files, err := f.chain.Blocks.Read(f.t.Context(), cid.MustParse(e.Directory))
 	f.must(err)
-	record, _ := p2p.Pick(files, wire.RecordName)
+	record, _ := unixfs.Pick(files, wire.RecordName)
 	batch, err := wire.ParseBatch(record)
 	f.must(err)
 	return batch.Objects
@@ -186,7 +186,7 @@ func (f *telling) told() {
 // follows compares the node with the model, where it was told these events.
 func (f *telling) follows(when string, events []consortium.Event) {
 	f.rt.Helper()
-	m := &model{charter: f.events[0].TxID, events: events, contents: map[cid.Cid]p2p.Directory{}, identity: f.w.Self.Identity, read: &f.read}
+	m := &model{charter: f.events[0].TxID, events: events, contents: map[cid.Cid]unixfs.Directory{}, identity: f.w.Self.Identity, read: &f.read}
 	for _, root := range f.given {
 		m.contents[root] = f.chain.Blocks.Dirs[root]
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -106,7 +106,7 @@ func TestTheNextLoadIsFetchedWhileOneIsOpened(t *testing.T) {
 				State: view.Waiting, Event: consortium.Event{Position: consortium.Position{Round: n + 1}, Directory: c.objects[0].root.String()},
 			}})
 		}
-		blocks := &batches{swarm: h.swarm}
+		blocks := &batches{fakeSwarm: h.swarm}
 		f := &replicate.Fetcher{
 			View: slow, State: state.New(h.self.Address(), consortium.New(1, "", nil), nil), Blocks: blocks, Work: &signal.Signal{}, Gone: nobody{},
 			Memory: 1 << 20, RecordTime: time.Minute, Log: nodetest.Discard,
@@ -151,11 +151,11 @@ func (v *slowView) Settle(outcomes []view.Outcome) error {
 
 // batches is how many are asked for at once.
 type batches struct {
-	*swarm
+	*fakeSwarm
 	sizes []int
 }
 
-func (b *batches) Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error) {
+func (b *batches) Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error) {
 	b.sizes = append(b.sizes, len(roots))
-	return b.swarm.Fetch(ctx, roots)
+	return b.fakeSwarm.Fetch(ctx, roots)
 }

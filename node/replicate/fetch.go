@@ -20,7 +20,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -98,7 +98,7 @@ type load struct {
 	batches []unpacked   // that list the events, if they do
 	spare   []view.Event // what they list that isn't for us
 	roots   []cid.Cid
-	fetched p2p.Fetched
+	fetched swarm.Fetched
 	left    uint64        // how many objects had left before
 	settled chan struct{} // closed when their results are known
 }
@@ -315,7 +315,7 @@ func (f *Fetcher) get(ctx context.Context, l *load, timeout time.Duration) (err 
 }
 
 // ask asks for blocks until the time is over, or until who didn't have them may have them now.
-func (f *Fetcher) ask(ctx context.Context, roots []cid.Cid, timeout time.Duration) (p2p.Fetched, error) {
+func (f *Fetcher) ask(ctx context.Context, roots []cid.Cid, timeout time.Duration) (swarm.Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	again := f.again.Changed()
 	var watching sync.WaitGroup
@@ -330,7 +330,7 @@ func (f *Fetcher) ask(ctx context.Context, roots []cid.Cid, timeout time.Duratio
 	})
 	fetched, err := f.Blocks.Fetch(ctx, roots)
 	if err != nil && ctx.Err() == nil {
-		return p2p.Fetched{}, err
+		return swarm.Fetched{}, err
 	}
 	return fetched, nil
 }

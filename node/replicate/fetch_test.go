@@ -15,7 +15,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -134,7 +135,7 @@ type timedBlocks struct {
 	longest atomic.Int64
 }
 
-func (b *timedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error) {
+func (b *timedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error) {
 	began := time.Now()
 	defer func() { b.longest.Store(max(b.longest.Load(), int64(time.Since(began)))) }()
 	return b.Blocks.Fetch(ctx, roots)
@@ -206,10 +207,10 @@ func (w *world) withheld(sender *nodetest.Org) (e consortium.Event, bring func()
 	w.T.Helper()
 	object := nodetest.By(w.T, sender.Address(), w.Object(1))
 	e = w.Mint(sender, object)
-	d, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: object.Metadata}, p2p.File{Name: object.PayloadName, Data: object.Payload})
+	d, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: object.Metadata}, unixfs.File{Name: object.PayloadName, Data: object.Payload})
 	nodetest.Must(w.T, err)
 	nodetest.Must(w.T, w.Blocks.Forget(w.T.Context(), []cid.Cid{d.Root()}))
-	return e, func() { nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{d})) }
+	return e, func() { nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []unixfs.Directory{d})) }
 }
 
 // runFetcher runs the fetcher until the test ends.

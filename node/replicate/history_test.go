@@ -22,7 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -125,7 +125,7 @@ type history struct {
 	*power
 	view  *memory
 	began time.Time
-	swarm *swarm
+	swarm *fakeSwarm
 
 	mu        sync.Mutex
 	confirmed map[string]bool
@@ -136,14 +136,14 @@ type history struct {
 func newHistory(p *plan) *history {
 	power := &power{}
 	h := &history{plan: p, power: power, view: newMemory(power), confirmed: map[string]bool{}, withdrawn: map[string]bool{}, spared: map[cid.Cid]bool{}, began: time.Now()}
-	h.swarm = &swarm{power: power, plan: p, began: h.began, here: map[cid.Cid]p2p.Directory{}, gifts: map[cid.Cid]p2p.Directory{}}
+	h.swarm = &fakeSwarm{power: power, plan: p, began: h.began, here: map[cid.Cid]unixfs.Directory{}, gifts: map[cid.Cid]unixfs.Directory{}}
 	maps.Copy(h.swarm.gifts, p.chain.Blocks.Dirs)
 	for _, d := range slices.Concat(p.objects, p.batches, []*draft{p.keyring, p.rekey, p.void, p.removal}) {
 		if !d.malformed {
 			h.swarm.gifts[d.root] = d.directory
 		}
 	}
-	maps.DeleteFunc(h.swarm.gifts, func(root cid.Cid, _ p2p.Directory) bool { return p.never[root] })
+	maps.DeleteFunc(h.swarm.gifts, func(root cid.Cid, _ unixfs.Directory) bool { return p.never[root] })
 	return h
 }
 

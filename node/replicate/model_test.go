@@ -8,7 +8,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -17,7 +17,7 @@ import (
 type model struct {
 	charter  string // its transaction
 	events   []consortium.Event
-	contents map[cid.Cid]p2p.Directory
+	contents map[cid.Cid]unixfs.Directory
 	identity *seal.Identity
 	read     *reading
 
@@ -254,10 +254,10 @@ func (m *model) content(e consortium.Event) (r record, state view.State) {
 	r, known := m.read.records[e.Directory]
 	if !known {
 		files, err := directory.Files()
-		if metadata, _ := p2p.Pick(files, wire.MetadataName); err == nil && metadata != nil {
+		if metadata, _ := unixfs.Pick(files, wire.MetadataName); err == nil && metadata != nil {
 			r.hash = wire.MetadataHash(metadata)
 			if r.metadata, err = wire.ParseMetadata(metadata); err == nil {
-				r.payload, _ = p2p.Pick(files, r.metadata.Properties.Path)
+				r.payload, _ = unixfs.Pick(files, r.metadata.Properties.Path)
 				r.inOrder = r.payload != nil && r.metadata.CheckPayload(r.payload) == nil
 			}
 		}

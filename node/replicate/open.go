@@ -19,7 +19,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -92,7 +92,7 @@ func (f *Fetcher) openGroup(ctx context.Context, l load, group []int, room *sema
 	}
 	defer func() { room.Release(weight) }()
 	files, err := f.files(ctx, l, group[0])
-	if errors.Is(err, p2p.ErrNotFound) {
+	if errors.Is(err, unixfs.ErrNotFound) {
 		outcomes := make([]view.Outcome, len(group))
 		for n, i := range group {
 			outcomes[n] = view.Outcome{Event: l.events[i], State: view.Waiting, Reason: err.Error(), Due: retryAt(l.events[i])}
@@ -161,7 +161,7 @@ func (f *Fetcher) weigh(l load, i int) int64 {
 	return readAhead
 }
 
-func sizeOf(files []p2p.File) (n int64) {
+func sizeOf(files []unixfs.File) (n int64) {
 	for _, file := range files {
 		n += int64(len(file.Data))
 	}
@@ -269,7 +269,7 @@ type directoryContent struct {
 }
 
 // inspect reads the files of a directory and checks the metadata's integrity over the payload.
-func inspect(files []p2p.File) (c directoryContent) {
+func inspect(files []unixfs.File) (c directoryContent) {
 	var raw []byte
 	for _, file := range files {
 		if file.Name == wire.MetadataName {
@@ -307,14 +307,14 @@ func (c *directoryContent) of(e consortium.Event) (m wire.Metadata, payload []by
 
 // verifiedFiles gives the metadata and the payload of a directory, after checking the chain of hashes: the NFT's
 // metadata hash over metadata.json, and its integrity over the payload.
-func verifiedFiles(e consortium.Event, files []p2p.File) (m wire.Metadata, payload []byte, err error) {
+func verifiedFiles(e consortium.Event, files []unixfs.File) (m wire.Metadata, payload []byte, err error) {
 	c := inspect(files)
 	return c.of(e)
 }
 
 // readContent reads a record that was applied, and gives what it says also as it is stored. The problem says what is
 // wrong with the record.
-func readContent(f *state.Shared, e consortium.Event, files []p2p.File) (content consortium.Content, encoded []byte, problem, err error) {
+func readContent(f *state.Shared, e consortium.Event, files []unixfs.File) (content consortium.Content, encoded []byte, problem, err error) {
 	metadata, payload, problem := verifiedFiles(e, files)
 	if problem != nil {
 		return content, nil, problem, nil

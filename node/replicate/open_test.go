@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -43,9 +43,9 @@ func (d forged) mint(w *world, by *nodetest.Org) consortium.Event {
 		nodetest.Must(w.T, err)
 		d.metadata = encoded
 	}
-	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.metadata}, p2p.File{Name: d.name, Data: d.payload})
+	directory, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: d.metadata}, unixfs.File{Name: d.name, Data: d.payload})
 	nodetest.Must(w.T, err)
-	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{directory}))
+	nodetest.Must(w.T, w.Blocks.Put(w.T.Context(), []unixfs.Directory{directory}))
 	if d.hash == nil {
 		hash := wire.MetadataHash(d.metadata)
 		d.hash = hash[:]

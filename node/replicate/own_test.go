@@ -23,7 +23,7 @@ import (
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -174,9 +174,9 @@ func TestAnOwnObjectThatIsNotKnownIsOpened(t *testing.T) {
 	}
 }
 
-func redraft(t testing.TB, e consortium.Event, files []p2p.File) consortium.Draft {
+func redraft(t testing.TB, e consortium.Event, files []unixfs.File) consortium.Draft {
 	t.Helper()
-	metadata, payload := p2p.Pick(files, wire.MetadataName)
+	metadata, payload := unixfs.Pick(files, wire.MetadataName)
 	draft, err := consortium.Redraft(e.Note, metadata, payload)
 	nodetest.Must(t, err)
 	return draft

@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -244,9 +244,9 @@ func TestANodeOfAConsortiumOfAFormerFormatStops(t *testing.T) {
 			events[0].MetadataHash = hash[:]
 		}
 	}
-	former, err := p2p.BuildDirectory(files...)
+	former, err := unixfs.Build(files...)
 	nodetest.Must(t, err)
-	nodetest.Must(t, w.Blocks.Put(t.Context(), []p2p.Directory{former}))
+	nodetest.Must(t, w.Blocks.Put(t.Context(), []unixfs.Directory{former}))
 	events[0].Directory = former.Root().String()
 	w.Open()
 	nodetest.Must(t, w.Deliver(events...))

@@ -14,7 +14,8 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/retry"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -37,8 +38,8 @@ type Refiller struct {
 	}
 	Blocks interface {
 		Has(ctx context.Context, root cid.Cid) (bool, error)
-		Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
-		Put(ctx context.Context, directories []p2p.Directory) error
+		Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error)
+		Put(ctx context.Context, directories []unixfs.Directory) error
 	}
 	Aside     string // the damaged store
 	OpenAside func(dir string) (AsideStore, error)
@@ -47,7 +48,7 @@ type Refiller struct {
 
 // AsideStore is a damaged store, as far as it can be read.
 type AsideStore interface {
-	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error)
 	Close() error
 }
 
@@ -98,7 +99,7 @@ func (r *Refiller) pass(ctx context.Context) (missing int, err error) {
 	defer func() { _ = aside.Close() }() // it is only read
 	var after consortium.Position
 	for {
-		events, err := r.View.Log(after, p2p.MaxFetch)
+		events, err := r.View.Log(after, swarm.MaxFetch)
 		if err != nil || len(events) == 0 || ctx.Err() != nil {
 			return missing, err
 		}
@@ -162,11 +163,11 @@ func (r *Refiller) salvage(ctx context.Context, aside AsideStore, root cid.Cid) 
 	if err != nil {
 		return false, nil // that it is damaged is why we are here
 	}
-	directory, err := p2p.BuildDirectory(files...)
+	directory, err := unixfs.Build(files...)
 	if err != nil || directory.Root() != root {
 		return false, nil
 	}
-	return true, r.Blocks.Put(ctx, []p2p.Directory{directory})
+	return true, r.Blocks.Put(ctx, []unixfs.Directory{directory})
 }
 
 // Pending takes over what is on its way to the chain and on no other member's node. What can't be is lost: an object
@@ -234,6 +235,6 @@ func (r *Refiller) open() AsideStore {
 // nothing is a store that could not be opened.
 type nothing struct{}
 
-func (nothing) Read(context.Context, cid.Cid) ([]p2p.File, error) { return nil, p2p.ErrNotFound }
+func (nothing) Read(context.Context, cid.Cid) ([]unixfs.File, error) { return nil, unixfs.ErrNotFound }
 
 func (nothing) Close() error { return nil }

@@ -19,7 +19,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
@@ -33,8 +34,8 @@ type refilling struct {
 	lists  map[string][]view.Event // of batches, by transaction
 	items  []outbox.Item
 	here   map[cid.Cid]bool
-	aside  map[cid.Cid][]p2p.File // of the damaged store
-	given  map[cid.Cid]bool       // by members
+	aside  map[cid.Cid][]unixfs.File // of the damaged store
+	given  map[cid.Cid]bool          // by members
 	asked  [][]cid.Cid
 	ended  []string
 	closed int
@@ -42,7 +43,7 @@ type refilling struct {
 }
 
 func newRefilling(t *testing.T) *refilling {
-	f := &refilling{fails: map[string]error{}, here: map[cid.Cid]bool{}, aside: map[cid.Cid][]p2p.File{}, given: map[cid.Cid]bool{}}
+	f := &refilling{fails: map[string]error{}, here: map[cid.Cid]bool{}, aside: map[cid.Cid][]unixfs.File{}, given: map[cid.Cid]bool{}}
 	dir := filepath.Join(t.TempDir(), "aside")
 	nodetest.Must(t, os.Mkdir(dir, 0o700))
 	f.Refiller = &replicate.Refiller{View: f, Outbox: f, Blocks: f, Aside: dir, Log: nodetest.Discard,
@@ -84,7 +85,7 @@ func (f *refilling) Has(_ context.Context, root cid.Cid) (bool, error) {
 	return f.here[root], f.fails["Has"]
 }
 
-func (f *refilling) Put(_ context.Context, directories []p2p.Directory) error {
+func (f *refilling) Put(_ context.Context, directories []unixfs.Directory) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, d := range directories {
@@ -93,7 +94,7 @@ func (f *refilling) Put(_ context.Context, directories []p2p.Directory) error {
 	return f.fails["Put"]
 }
 
-func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got p2p.Fetched, err error) {
+func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got swarm.Fetched, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, roots)
@@ -109,11 +110,11 @@ func (f *refilling) Fetch(_ context.Context, roots []cid.Cid) (got p2p.Fetched, 
 
 type asideOf struct{ *refilling }
 
-func (a asideOf) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+func (a asideOf) Read(_ context.Context, root cid.Cid) ([]unixfs.File, error) {
 	if files, found := a.aside[root]; found {
 		return files, nil
 	}
-	return nil, p2p.ErrNotFound
+	return nil, unixfs.ErrNotFound
 }
 
 func (a asideOf) Close() error { a.closed++; return nil }
@@ -121,8 +122,8 @@ func (a asideOf) Close() error { a.closed++; return nil }
 // directory is one that the damaged store has.
 func (f *refilling) directory(t *testing.T, n int) cid.Cid {
 	t.Helper()
-	files := []p2p.File{{Name: wire.MetadataName, Data: fmt.Append(nil, n)}, {Name: wire.ObjectName, Data: []byte("x")}}
-	d, err := p2p.BuildDirectory(files...)
+	files := []unixfs.File{{Name: wire.MetadataName, Data: fmt.Append(nil, n)}, {Name: wire.ObjectName, Data: []byte("x")}}
+	d, err := unixfs.Build(files...)
 	nodetest.Must(t, err)
 	f.aside[d.Root()] = files
 	return d.Root()

@@ -26,7 +26,8 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/view"
 )
@@ -92,13 +93,13 @@ type contentLog interface {
 
 // Blocks is where directories are kept, and others' are had from.
 type Blocks interface {
-	// Read gives the two files of a directory; the error wraps [p2p.ErrNotFound] if it is not here.
-	Read(ctx context.Context, root cid.Cid) ([]p2p.File, error)
+	// Read gives the two files of a directory; the error wraps [unixfs.ErrNotFound] if it is not here.
+	Read(ctx context.Context, root cid.Cid) ([]unixfs.File, error)
 	// Forget deletes directories.
 	Forget(ctx context.Context, roots []cid.Cid) error
 	// Has reports whether a whole directory is here.
 	Has(ctx context.Context, root cid.Cid) (bool, error)
-	Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error)
+	Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error)
 	Connected() map[peer.ID]time.Time
 }
 

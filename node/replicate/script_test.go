@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -22,7 +22,7 @@ type draft struct {
 	name      string
 	by        *nodetest.Org // who can mint it
 	note      wire.Note
-	directory p2p.Directory
+	directory unixfs.Directory
 	root      cid.Cid
 	hash      []byte
 
@@ -49,8 +49,8 @@ type cast struct {
 	removal              *draft // of mallory
 }
 
-func directoryOf(t testing.TB, d consortium.Draft) p2p.Directory {
-	directory, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+func directoryOf(t testing.TB, d consortium.Draft) unixfs.Directory {
+	directory, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: d.Metadata}, unixfs.File{Name: d.PayloadName, Data: d.Payload})
 	nodetest.Must(t, err)
 	return directory
 }
@@ -143,7 +143,7 @@ func (c *cast) draftObjects(t testing.TB, by *nodetest.Org, private, second *sea
 	seals("of no collection", into(uuid.NewString(), 1, c.chain.Key), idOf(7), firstVersion, nodetest.IndicatorJSON(7)).epoch = 0
 	wrong := *first
 	wrong.name, wrong.hash, wrong.publishes, wrong.epoch = hashOfSomethingElse, make([]byte, 32), "", 0
-	nonsense, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: []byte("{")}, p2p.File{Name: wire.ObjectName, Data: []byte("x")})
+	nonsense, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: []byte("{")}, unixfs.File{Name: wire.ObjectName, Data: []byte("x")})
 	nodetest.Must(t, err)
 	hash := wire.MetadataHash([]byte("{"))
 	root, err := wire.DirectoryCID.Sum([]byte("no directory"))

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/stages"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
@@ -124,7 +124,7 @@ func (f *Fetcher) void(txids []string) {
 }
 
 // files gives the files of an event: from memory if they have just come, else from this node's store.
-func (f *Fetcher) files(ctx context.Context, l load, i int) ([]p2p.File, error) {
+func (f *Fetcher) files(ctx context.Context, l load, i int) ([]unixfs.File, error) {
 	if d, ok := l.fetched.Brought[l.roots[i]]; ok {
 		return d.Files()
 	}
@@ -189,7 +189,7 @@ var ErrFormerFormat = errors.New("this consortium was founded with a format that
 func (f *Fetcher) readRecord(ctx context.Context, l load, i int) (o view.Outcome, content consortium.Content, err error) {
 	e := l.events[i]
 	files, err := f.files(ctx, l, i)
-	if errors.Is(err, p2p.ErrNotFound) { // it was here a moment ago
+	if errors.Is(err, unixfs.ErrNotFound) { // it was here a moment ago
 		return view.Outcome{Event: e, State: view.Waiting, Reason: err.Error(), Due: retryAt(e)}, content, nil
 	}
 	if err != nil {

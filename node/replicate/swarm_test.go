@@ -12,22 +12,23 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
-// swarm is the node's blocks, and the members who give some.
-type swarm struct {
+// fakeSwarm is the node's blocks, and the members who give some.
+type fakeSwarm struct {
 	*power
 	plan  *plan
 	began time.Time
 
 	mu    sync.Mutex
-	here  map[cid.Cid]p2p.Directory
-	gifts map[cid.Cid]p2p.Directory
+	here  map[cid.Cid]unixfs.Directory
+	gifts map[cid.Cid]unixfs.Directory
 	asked int
 }
 
-func (s *swarm) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, err error) {
+func (s *fakeSwarm) Fetch(ctx context.Context, roots []cid.Cid) (f swarm.Fetched, err error) {
 	s.mu.Lock()
 	a := s.plan.answers[s.asked%len(s.plan.answers)]
 	s.asked++
@@ -48,7 +49,7 @@ func (s *swarm) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, err 
 	if err := s.on("Fetch"); err != nil {
 		return f, err
 	}
-	f.Brought = map[cid.Cid]p2p.Directory{}
+	f.Brought = map[cid.Cid]unixfs.Directory{}
 	came := false
 	for _, root := range roots {
 		gift, given := s.gifts[root]
@@ -72,7 +73,7 @@ func (s *swarm) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, err 
 	return f, ctx.Err()
 }
 
-func (s *swarm) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+func (s *fakeSwarm) Read(_ context.Context, root cid.Cid) ([]unixfs.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.on("Read"); err != nil {
@@ -80,12 +81,12 @@ func (s *swarm) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	}
 	d, here := s.here[root]
 	if !here {
-		return nil, fmt.Errorf("%s: %w", root, p2p.ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", root, unixfs.ErrNotFound)
 	}
 	return d.Files()
 }
 
-func (s *swarm) Forget(_ context.Context, roots []cid.Cid) error {
+func (s *fakeSwarm) Forget(_ context.Context, roots []cid.Cid) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.on("Forget"); err != nil {
@@ -97,14 +98,14 @@ func (s *swarm) Forget(_ context.Context, roots []cid.Cid) error {
 	return s.step()
 }
 
-func (s *swarm) Has(_ context.Context, root cid.Cid) (bool, error) {
+func (s *fakeSwarm) Has(_ context.Context, root cid.Cid) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, here := s.here[root]
 	return here, s.on("Has")
 }
 
-func (s *swarm) Connected() map[peer.ID]time.Time {
+func (s *fakeSwarm) Connected() map[peer.ID]time.Time {
 	if time.Since(s.began) < s.plan.comes {
 		return nil
 	}

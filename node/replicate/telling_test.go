@@ -16,7 +16,7 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // histories are what a consortium with a member that keeps to no rule may put on the chain: rotations, collections
@@ -211,7 +211,7 @@ func (f *telling) batch() {
 			d = rapid.SampledFrom(f.drafts).Draw(f.rt, "which")
 		}
 		directory := directoryOf(f.t, d)
-		f.must(f.chain.Blocks.Put(f.t.Context(), []p2p.Directory{directory}))
+		f.must(f.chain.Blocks.Put(f.t.Context(), []unixfs.Directory{directory}))
 		f.made(directory.Root())
 		if !slices.Contains(roots, directory.Root()) {
 			roots = append(roots, directory.Root())

@@ -13,15 +13,16 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/replicate"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
 // batch mints a batch of so many objects, whose blocks are here but for those of the withheld ones. It gives their
 // directories.
-func (w *world) batch(sender *nodetest.Org, size int, withheld ...int) (consortium.Event, []p2p.Directory) {
+func (w *world) batch(sender *nodetest.Org, size int, withheld ...int) (consortium.Event, []unixfs.Directory) {
 	w.T.Helper()
-	directories, roots := make([]p2p.Directory, size), make([]cid.Cid, size)
+	directories, roots := make([]unixfs.Directory, size), make([]cid.Cid, size)
 	for i := range size {
 		directories[i] = directoryOf(w.T, nodetest.By(w.T, sender.Address(), w.Object(i+1)))
 		roots[i] = directories[i].Root()
@@ -136,7 +137,7 @@ func TestWhatCameOfABatchBeforeTheNodeStoppedGoesWhenItIsWithdrawn(t *testing.T)
 		e, directories := w.batch(alpha, 4)
 		files, err := directories[3].Files()
 		nodetest.Must(t, err)
-		metadata, _ := p2p.Pick(files, wire.MetadataName)
+		metadata, _ := unixfs.Pick(files, wire.MetadataName)
 		hash := wire.MetadataHash(metadata)
 		also := w.MintDirectory(alpha, wire.Note{Kind: wire.KindObject}, directories[3].Root(), hash[:]) // which has the same blocks
 		nodetest.Must(t, w.Deliver(e, also))
@@ -184,7 +185,7 @@ type askedBlocks struct {
 	while func(roots []cid.Cid)
 }
 
-func (b *askedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (p2p.Fetched, error) {
+func (b *askedBlocks) Fetch(ctx context.Context, roots []cid.Cid) (swarm.Fetched, error) {
 	for _, root := range roots {
 		b.asked[root]++
 	}

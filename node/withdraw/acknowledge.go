@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 // Acknowledgement is what another member says of a withdrawn object.
@@ -32,7 +32,7 @@ type acknowledged struct {
 
 const withdrawnPrefix = "withdrawn/"
 
-func acknowledgedMemo(of p2p.Published) string {
+func acknowledgedMemo(of swarm.Published) string {
 	return fmt.Sprintf(withdrawnPrefix+"%020d/%04d", of.Asset, of.Index)
 }
 
@@ -40,7 +40,7 @@ func acknowledgedMemo(of p2p.Published) string {
 func (w Withdrawal) Name() string { return wire.Publication{TxID: w.TxID, Index: w.Index}.String() }
 
 // of is what is withdrawn.
-func (w Withdrawal) of() p2p.Published { return p2p.Published{Asset: w.Asset, Index: w.Index} }
+func (w Withdrawal) of() swarm.Published { return swarm.Published{Asset: w.Asset, Index: w.Index} }
 
 func (w *Withdrawer) remember(one Withdrawal) error {
 	w.mu.Lock()
@@ -55,7 +55,7 @@ func (w *Withdrawer) remember(one Withdrawal) error {
 	return w.keep(acknowledged{Withdrawal: one})
 }
 
-func (w *Withdrawer) recall(of p2p.Published) (*acknowledged, error) {
+func (w *Withdrawer) recall(of swarm.Published) (*acknowledged, error) {
 	data, err := w.Outbox.Memo(acknowledgedMemo(of))
 	if err != nil || data == nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (w *Withdrawer) keep(a acknowledged) error {
 }
 
 // IsWithdrawn is what other members are told.
-func (w *Withdrawer) IsWithdrawn(of p2p.Published) bool {
+func (w *Withdrawer) IsWithdrawn(of swarm.Published) bool {
 	event, found, err := w.View.EventOf(of.Asset)
 	return err == nil && found && event.HasWithdrawn(of.Index)
 }
@@ -117,14 +117,14 @@ func (w *Withdrawer) askAround(ctx context.Context) error {
 	for id := range w.Peers.Connected() {
 		connected[id.String()] = id
 	}
-	news := map[p2p.Published]*acknowledged{}
+	news := map[swarm.Published]*acknowledged{}
 	for _, m := range w.others() {
 		id, found := connected[m.Peer]
 		list := missing[m.Account]
 		if !found || len(list) == 0 {
 			continue
 		}
-		asked := make([]p2p.Published, len(list))
+		asked := make([]swarm.Published, len(list))
 		for i, one := range list {
 			asked[i] = one.of()
 		}
@@ -183,7 +183,7 @@ func (w *Withdrawer) missing() (map[string][]*acknowledged, error) {
 }
 
 // unacknowledged lists the open withdrawals.
-func (w *Withdrawer) unacknowledged() ([]p2p.Published, error) {
+func (w *Withdrawer) unacknowledged() ([]swarm.Published, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.open == nil {
@@ -191,7 +191,7 @@ func (w *Withdrawer) unacknowledged() ([]p2p.Published, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.open = map[p2p.Published]bool{}
+		w.open = map[swarm.Published]bool{}
 		for _, of := range all {
 			w.open[of] = true
 		}
@@ -199,20 +199,20 @@ func (w *Withdrawer) unacknowledged() ([]p2p.Published, error) {
 	return slices.Collect(maps.Keys(w.open)), nil
 }
 
-func (w *Withdrawer) close(of p2p.Published) {
+func (w *Withdrawer) close(of swarm.Published) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.open, of)
 }
 
 // withdrawals lists the last withdrawals of this organisation.
-func (w *Withdrawer) withdrawals() (list []p2p.Published, err error) {
+func (w *Withdrawer) withdrawals() (list []swarm.Published, err error) {
 	names, err := w.Outbox.Memos(withdrawnPrefix, maxOpen)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		var of p2p.Published
+		var of swarm.Published
 		if _, err := fmt.Sscanf(name, withdrawnPrefix+"%d/%d", &of.Asset, &of.Index); err != nil {
 			return nil, fmt.Errorf("the memo %s: %w", name, err)
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -62,11 +62,11 @@ func TestMembersAreAskedWhatTheyHaveSeenWithdrawnUntilTheySaySo(t *testing.T) {
 		nodetest.Must(t, err)
 	}
 	ask("nothing of that is on the chain", w)
-	if w.IsWithdrawn(p2p.Published{Asset: first.Asset}) {
+	if w.IsWithdrawn(swarm.Published{Asset: first.Asset}) {
 		t.Error("members are told of a withdrawal that the chain doesn't have")
 	}
 	d.mintAll()
-	if !w.IsWithdrawn(p2p.Published{Asset: first.Asset}) || w.IsWithdrawn(p2p.Published{Asset: 4711}) {
+	if !w.IsWithdrawn(swarm.Published{Asset: first.Asset}) || w.IsWithdrawn(swarm.Published{Asset: 4711}) {
 		t.Error("members are told something else than the chain says")
 	}
 	if list, err := w.Publications(one); err != nil || len(list) > 0 {
@@ -157,7 +157,7 @@ func TestAThousandWithdrawalsAreAskedAboutAndNoMore(t *testing.T) {
 	if err != nil || len(all) != 1000 {
 		t.Fatalf("after a restart %d are open, %v", len(all), err)
 	}
-	if least := slices.MinFunc(all, func(a, b p2p.Published) int { return cmp.Compare(a.Asset, b.Asset) }); least.Asset != 100 {
+	if least := slices.MinFunc(all, func(a, b swarm.Published) int { return cmp.Compare(a.Asset, b.Asset) }); least.Asset != 100 {
 		t.Errorf("after a restart they are open from %d on", least.Asset)
 	}
 }
@@ -193,7 +193,7 @@ func TestMembersAreAskedAtOnceAndEveryMinute(t *testing.T) {
 
 func TestWhatIsNoMemoOfAWithdrawalIsNoMistakeThatPasses(t *testing.T) {
 	d := newDesk(t)
-	d.memory[acknowledgedMemo(p2p.Published{Asset: 7})] = []byte("{")
+	d.memory[acknowledgedMemo(swarm.Published{Asset: 7})] = []byte("{")
 	if _, err := d.withdrawer().Show(t.Context(), one); err == nil {
 		t.Error("a memo that can't be read is skipped")
 	}

@@ -7,12 +7,12 @@ import (
 
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/view"
 )
 
 // eventOf finds what published something.
-func (w *Withdrawer) eventOf(of p2p.Published) (e view.Event, found bool, err error) {
+func (w *Withdrawer) eventOf(of swarm.Published) (e view.Event, found bool, err error) {
 	e, found, err = w.View.EventOf(of.Asset)
 	if err != nil || !found || of.Index == 0 {
 		return e, found, err

@@ -11,7 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -80,8 +80,8 @@ func TestObjectsAreTakenOutOfABatchOneByOne(t *testing.T) {
 	}
 	d.mintAll()
 	nodetest.Must(t, w.endEmpty(t.Context()))
-	if !w.IsWithdrawn(p2p.Published{Asset: 7, Index: 2}) || w.IsWithdrawn(p2p.Published{Asset: 7, Index: 1}) || w.IsWithdrawn(p2p.Published{Asset: 7}) || len(d.items) != 1 {
-		t.Errorf("withdrawn is the second: %v, the first: %v; there are %d items", w.IsWithdrawn(p2p.Published{Asset: 7, Index: 2}), w.IsWithdrawn(p2p.Published{Asset: 7, Index: 1}), len(d.items))
+	if !w.IsWithdrawn(swarm.Published{Asset: 7, Index: 2}) || w.IsWithdrawn(swarm.Published{Asset: 7, Index: 1}) || w.IsWithdrawn(swarm.Published{Asset: 7}) || len(d.items) != 1 {
+		t.Errorf("withdrawn is the second: %v, the first: %v; there are %d items", w.IsWithdrawn(swarm.Published{Asset: 7, Index: 2}), w.IsWithdrawn(swarm.Published{Asset: 7, Index: 1}), len(d.items))
 	}
 	_, err = w.Withdraw(t.Context(), taxii.Principal{}, taxii.Collection{ID: here}, []taxii.Record{{ID: one, TxID: batchID, AssetID: 7, Index: 1}})
 	nodetest.Must(t, err)
@@ -93,7 +93,7 @@ func TestObjectsAreTakenOutOfABatchOneByOne(t *testing.T) {
 	d.mintAll()
 	nodetest.Must(t, w.endEmpty(t.Context()))
 	nodetest.Must(t, d.withdrawer().endEmpty(t.Context()))
-	if len(d.items) != 3 || !w.IsWithdrawn(p2p.Published{Asset: 7}) {
+	if len(d.items) != 3 || !w.IsWithdrawn(swarm.Published{Asset: 7}) {
 		t.Errorf("it is ended %d times", len(d.items)-2)
 	}
 }
@@ -242,7 +242,7 @@ func TestAnNFTIsReleasedOrDestroyed(t *testing.T) {
 		d.clear()
 		first, second := d.deposit(version{one, 1, here}), d.deposit(version{two, 1, here})
 		time.Sleep(25 * time.Hour)
-		_, err := d.withdrawer().End(t.Context(), p2p.Published{Asset: first.Asset})
+		_, err := d.withdrawer().End(t.Context(), swarm.Published{Asset: first.Asset})
 		nodetest.Must(t, err)
 		nodetest.Must(t, d.releasing().releaseSome())
 		if n, ends := d.releases(first.Asset); n != 0 || ends != 1 {
@@ -251,11 +251,11 @@ func TestAnNFTIsReleasedOrDestroyed(t *testing.T) {
 		if n, ends := d.releases(second.Asset); n != 1 || ends != 0 {
 			t.Errorf("the other is released %d times, and ended %d times", n, ends)
 		}
-		item, err := d.withdrawer().End(t.Context(), p2p.Published{Asset: second.Asset})
+		item, err := d.withdrawer().End(t.Context(), swarm.Published{Asset: second.Asset})
 		if err != nil || item.Note.Kind != wire.KindRemoval || item.Note.Asset != second.Asset || item.Note.Index != 0 {
 			t.Errorf("what is released is withdrawn by %+v (%v)", item, err)
 		}
-		again, err := d.withdrawer().End(t.Context(), p2p.Published{Asset: second.Asset})
+		again, err := d.withdrawer().End(t.Context(), swarm.Published{Asset: second.Asset})
 		if err != nil || again.Number != item.Number {
 			t.Errorf("and once more by %+v (%v)", again, err)
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -31,8 +31,8 @@ func leavesBy(box finder, entry *view.Entry) (item outbox.Item, leaving bool, er
 }
 
 // publishedBy is what an entry is of.
-func publishedBy(entry *view.Entry) p2p.Published {
-	return p2p.Published{Asset: entry.Asset, Index: entry.Position.Index}
+func publishedBy(entry *view.Entry) swarm.Published {
+	return swarm.Published{Asset: entry.Asset, Index: entry.Position.Index}
 }
 
 // Follows finds the publication that is to be where an entry of the view is, once that has left.

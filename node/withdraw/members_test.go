@@ -12,7 +12,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/publish"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 )
 
 // The other members, as a desk knows them.
@@ -25,7 +25,7 @@ func (d *desk) Connected() map[peer.ID]time.Time {
 	return list
 }
 
-func (d *desk) AskWithdrawn(_ context.Context, from peer.ID, asked []p2p.Published) ([]bool, error) {
+func (d *desk) AskWithdrawn(_ context.Context, from peer.ID, asked []swarm.Published) ([]bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	assets, answers := make([]uint64, len(asked)), make([]bool, len(asked))

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/serviceledger/slnode/internal/signal"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 )
 
@@ -22,7 +22,7 @@ type Replacer struct {
 		Replaced(number uint64) error
 	}
 	Done *signal.Signal // something was confirmed, given up, or withdrawn
-	End  func(ctx context.Context, of p2p.Published) (outbox.Item, error)
+	End  func(ctx context.Context, of swarm.Published) (outbox.Item, error)
 	Log  *slog.Logger
 }
 
@@ -77,8 +77,8 @@ type items interface {
 }
 
 // Replaced gives what an item takes the place of. It is not known as long as some of it is on its way itself.
-func Replaced(box items, item outbox.Item) (replaced []p2p.Published, known bool, err error) {
-	first := p2p.Published{Asset: item.ReplacesAsset, Index: item.ReplacesIndex}
+func Replaced(box items, item outbox.Item) (replaced []swarm.Published, known bool, err error) {
+	first := swarm.Published{Asset: item.ReplacesAsset, Index: item.ReplacesIndex}
 	if first.Asset != 0 {
 		replaced = append(replaced, first)
 	}
@@ -94,7 +94,7 @@ func Replaced(box items, item outbox.Item) (replaced []p2p.Published, known bool
 	case old.State < outbox.Confirmed:
 		return nil, false, nil
 	}
-	if second := (p2p.Published{Asset: old.Asset, Index: old.Index}); second.Asset != 0 && second != first {
+	if second := (swarm.Published{Asset: old.Asset, Index: old.Index}); second.Asset != 0 && second != first {
 		replaced = append(replaced, second)
 	}
 	return replaced, true, nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/signal"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -24,20 +24,20 @@ func TestWhatAnItemTakesThePlaceOfIsKnownWhenNoneOfItIsOnItsWay(t *testing.T) {
 		what  string
 		old   outbox.Item
 		item  outbox.Item
-		want  []p2p.Published
+		want  []swarm.Published
 		known bool
 	}{
 		{"nothing", outbox.Item{}, outbox.Item{}, nil, true},
-		{"an NFT that the outbox doesn't know", outbox.Item{}, outbox.Item{ReplacesAsset: 7}, []p2p.Published{{Asset: 7}}, true},
+		{"an NFT that the outbox doesn't know", outbox.Item{}, outbox.Item{ReplacesAsset: 7}, []swarm.Published{{Asset: 7}}, true},
 		{"an item that is not there", outbox.Item{}, outbox.Item{Replaces: 9}, nil, true},
 		{"one on its way", outbox.Item{State: outbox.Signed}, outbox.Item{Replaces: 1}, nil, false},
 		{"one on its way and an NFT", outbox.Item{State: outbox.Signed}, outbox.Item{Replaces: 1, ReplacesAsset: 7}, nil, false},
-		{"one that is minted", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1}, []p2p.Published{{Asset: 8}}, true},
-		{"one that is minted and another NFT", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1, ReplacesAsset: 7}, []p2p.Published{{Asset: 7}, {Asset: 8}}, true},
-		{"one that is that NFT", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1, ReplacesAsset: 8}, []p2p.Published{{Asset: 8}}, true},
-		{"one object of a batch", outbox.Item{}, outbox.Item{ReplacesAsset: 7, ReplacesIndex: 17}, []p2p.Published{{Asset: 7, Index: 17}}, true},
+		{"one that is minted", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1}, []swarm.Published{{Asset: 8}}, true},
+		{"one that is minted and another NFT", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1, ReplacesAsset: 7}, []swarm.Published{{Asset: 7}, {Asset: 8}}, true},
+		{"one that is that NFT", outbox.Item{State: outbox.Confirmed, Asset: 8}, outbox.Item{Replaces: 1, ReplacesAsset: 8}, []swarm.Published{{Asset: 8}}, true},
+		{"one object of a batch", outbox.Item{}, outbox.Item{ReplacesAsset: 7, ReplacesIndex: 17}, []swarm.Published{{Asset: 7, Index: 17}}, true},
 		{"another object of that batch", outbox.Item{State: outbox.Confirmed, Asset: 7, Index: 2}, outbox.Item{Replaces: 1, ReplacesAsset: 7, ReplacesIndex: 17},
-			[]p2p.Published{{Asset: 7, Index: 17}, {Asset: 7, Index: 2}}, true},
+			[]swarm.Published{{Asset: 7, Index: 17}, {Asset: 7, Index: 2}}, true},
 		{"one that failed", outbox.Item{State: outbox.Confirmed, Asset: 8, Failure: "x"}, outbox.Item{Replaces: 1}, nil, true},
 		{"one that is withdrawn", outbox.Item{State: outbox.Withdrawn, Asset: 8}, outbox.Item{Replaces: 1}, nil, true},
 		{"one that others published before", outbox.Item{State: outbox.Confirmed}, outbox.Item{Replaces: 1}, nil, true},
@@ -83,7 +83,7 @@ func TestAFailureToEndWhatIsReplacedEndsTheReplacer(t *testing.T) {
 	d.publishes(version{one, 1, here})
 	failure := errors.New("the disk is gone")
 	r := d.replacer()
-	r.End = func(context.Context, p2p.Published) (outbox.Item, error) { return outbox.Item{}, failure }
+	r.End = func(context.Context, swarm.Published) (outbox.Item, error) { return outbox.Item{}, failure }
 	if err := r.Run(t.Context()); !errors.Is(err, failure) {
 		t.Errorf("it gives %v", err)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/publish"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -40,7 +40,7 @@ type Withdrawer struct {
 	Consortium uint64
 	Peers      interface {
 		Connected() map[peer.ID]time.Time
-		AskWithdrawn(ctx context.Context, from peer.ID, asked []p2p.Published) ([]bool, error)
+		AskWithdrawn(ctx context.Context, from peer.ID, asked []swarm.Published) ([]bool, error)
 	}
 	Statuses interface {
 		Await(ctx context.Context, id string) (taxii.Status, error)
@@ -55,8 +55,8 @@ type Withdrawer struct {
 	reclaiming sync.Mutex // … and one destruction of former NFTs
 
 	mu   sync.Mutex
-	open map[p2p.Published]bool // whose withdrawal isn't acknowledged by everybody, as far as was looked
-	left map[uint64]int         // of batches, how many objects were withdrawn when they were last looked at
+	open map[swarm.Published]bool // whose withdrawal isn't acknowledged by everybody, as far as was looked
+	left map[uint64]int           // of batches, how many objects were withdrawn when they were last looked at
 }
 
 // outbox is what this organisation publishes, and what it has to remember.
@@ -328,7 +328,7 @@ func (w *Withdrawer) ours(entries []*view.Entry) ([]*view.Entry, error) {
 
 // End takes what ends a publication into the outbox: the destruction of its NFT or, if that was minted with an account
 // that this organisation had before, or it is one object of a batch, or the NFT is released, a record.
-func (w *Withdrawer) End(ctx context.Context, of p2p.Published) (outbox.Item, error) {
+func (w *Withdrawer) End(ctx context.Context, of swarm.Published) (outbox.Item, error) {
 	event, found, err := w.View.EventOf(of.Asset)
 	if err != nil {
 		return outbox.Item{}, err
@@ -361,7 +361,7 @@ const withdrawals = "withdrawals:" // which is nobody's name
 func destroyKey(asset uint64) []byte { return publish.KeyOf("destroy", strconv.FormatUint(asset, 10)) }
 
 // endKey is the key in the outbox of what ends a publication.
-func endKey(of p2p.Published) []byte {
+func endKey(of swarm.Published) []byte {
 	if of.Index == 0 {
 		return destroyKey(of.Asset)
 	}

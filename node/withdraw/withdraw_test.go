@@ -14,7 +14,7 @@ import (
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/internal/nodetest"
 	"github.com/serviceledger/slnode/node/problem"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo/outbox"
 	"github.com/serviceledger/slnode/repo/view"
 	"github.com/serviceledger/slnode/taxii"
@@ -115,7 +115,7 @@ func TestOneCallWithdrawsTenThousandVersionsAndNoMore(t *testing.T) {
 func TestOneObjectOfABatchIsEndedByARecord(t *testing.T) {
 	d := newDesk(t)
 	asset := d.publishes(version{one, 2, here}).Asset
-	of := p2p.Published{Asset: asset, Index: 17}
+	of := swarm.Published{Asset: asset, Index: 17}
 	item, err := d.withdrawer().End(t.Context(), of)
 	nodetest.Must(t, err)
 	if item.Note.Kind != wire.KindRemoval || item.Note.Asset != asset || item.Note.Index != 17 {
@@ -139,13 +139,13 @@ func TestOneObjectOfABatchIsEndedByARecord(t *testing.T) {
 func TestWhatWasMintedWithAnEarlierAccountIsEndedByARecord(t *testing.T) {
 	d := newDesk(t)
 	d.show(version{one, 1, here}.entry(), "FORMER", "OLD", 7000)
-	item, err := d.withdrawer().End(t.Context(), p2p.Published{Asset: 7000})
+	item, err := d.withdrawer().End(t.Context(), swarm.Published{Asset: 7000})
 	nodetest.Must(t, err)
 	if item.Note.Kind != wire.KindRemoval || item.Note.Asset != 7000 {
 		t.Errorf("it is ended by %+v", item)
 	}
 	for _, asset := range []uint64{d.publishes(version{one, 2, here}).Asset, 4711} { // ours, or nobody's that the view knows: a membership
-		if item, err = d.withdrawer().End(t.Context(), p2p.Published{Asset: asset}); err != nil || item.Note.Kind != wire.KindDestroy || item.Destroys != asset || item.User != withdrawals {
+		if item, err = d.withdrawer().End(t.Context(), swarm.Published{Asset: asset}); err != nil || item.Note.Kind != wire.KindDestroy || item.Destroys != asset || item.User != withdrawals {
 			t.Errorf("it is ended by %+v, %v", item, err)
 		}
 	}

@@ -14,11 +14,11 @@ import (
 	dagpb "github.com/ipld/go-codec-dagpb"
 	cidlink "github.com/ipld/go-ipld-prime/linking/cid"
 
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // CAR is a CARv1 whose header names roots, with the blocks of directories.
-func CAR(roots []cid.Cid, dirs ...p2p.Directory) []byte {
+func CAR(roots []cid.Cid, dirs ...unixfs.Directory) []byte {
 	var all []blocks.Block
 	for _, d := range dirs {
 		all = append(all, d.Blocks()...)
@@ -55,7 +55,7 @@ func CARBlocks(list ...blocks.Block) (sections []byte) {
 }
 
 // Announcement is a gossip message that announces roots as confirmed in a round, with the blocks of directories.
-func Announcement(round uint64, roots []cid.Cid, dirs ...p2p.Directory) []byte {
+func Announcement(round uint64, roots []cid.Cid, dirs ...unixfs.Directory) []byte {
 	return append(binary.AppendUvarint([]byte{1}, round), CAR(roots, dirs...)...)
 }
 
@@ -63,7 +63,7 @@ func Announcement(round uint64, roots []cid.Cid, dirs ...p2p.Directory) []byte {
 func Hint(round uint64) []byte { return binary.AppendUvarint([]byte{2}, round) }
 
 // ReadCAR reads directories of the protocol's form, until the end or what is none. It checks nothing but that form.
-func ReadCAR(r io.Reader) (dirs []p2p.Directory, err error) {
+func ReadCAR(r io.Reader) (dirs []unixfs.Directory, err error) {
 	in, err := car.NewBlockReader(bufio.NewReader(r))
 	if err != nil {
 		return nil, err
@@ -92,14 +92,14 @@ func ReadCAR(r io.Reader) (dirs []p2p.Directory, err error) {
 }
 
 // rebuild makes the directory with a root out of blocks. A file's node is none.
-func rebuild(root blocks.Block, held map[cid.Cid][]byte) (p2p.Directory, bool) {
+func rebuild(root blocks.Block, held map[cid.Cid][]byte) (unixfs.Directory, bool) {
 	links := linksOf(root.RawData())
 	if len(links) != 2 {
-		return p2p.Directory{}, false
+		return unixfs.Directory{}, false
 	}
-	files := make([]p2p.File, 2)
+	files := make([]unixfs.File, 2)
 	for i, l := range links {
-		files[i] = p2p.File{Name: l.name, Data: held[l.cid]}
+		files[i] = unixfs.File{Name: l.name, Data: held[l.cid]}
 		if l.cid.Type() == cid.DagProtobuf {
 			var chunks [][]byte
 			for _, chunk := range linksOf(held[l.cid]) {
@@ -108,7 +108,7 @@ func rebuild(root blocks.Block, held map[cid.Cid][]byte) (p2p.Directory, bool) {
 			files[i].Data = bytes.Join(chunks, nil)
 		}
 	}
-	d, err := p2p.BuildDirectory(files...)
+	d, err := unixfs.Build(files...)
 	return d, err == nil && d.Root() == root.Cid()
 }
 

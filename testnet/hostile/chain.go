@@ -9,7 +9,7 @@ import (
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // maxFee is what one transaction may cost, in microalgo.
@@ -28,7 +28,7 @@ func (m *Member) Note(note wire.Note) ([]byte, error) {
 
 // NFT is the mint of an NFT about a directory, with a note of this consortium. The directory need not be the member's,
 // nor one that the note fits.
-func (m *Member) NFT(note wire.Note, d p2p.Directory) (ledger.Mint, error) {
+func (m *Member) NFT(note wire.Note, d unixfs.Directory) (ledger.Mint, error) {
 	files, err := d.Files()
 	if err != nil {
 		return ledger.Mint{}, err
@@ -37,12 +37,12 @@ func (m *Member) NFT(note wire.Note, d p2p.Directory) (ledger.Mint, error) {
 	if err != nil {
 		return ledger.Mint{}, err
 	}
-	at := slices.IndexFunc(files, func(f p2p.File) bool { return f.Name == p2p.MetadataName })
+	at := slices.IndexFunc(files, func(f unixfs.File) bool { return f.Name == unixfs.MetadataName })
 	return ledger.Mint{URL: wire.URL(d.Root()), MetadataHash: wire.MetadataHash(files[at].Data), Note: encoded}, nil
 }
 
 // NFTs is n times the NFT about one directory, each with a sequence number of its own.
-func (m *Member) NFTs(n int, note wire.Note, d p2p.Directory) ([]ledger.Mint, error) {
+func (m *Member) NFTs(n int, note wire.Note, d unixfs.Directory) ([]ledger.Mint, error) {
 	mints := make([]ledger.Mint, n)
 	for i := range mints {
 		var err error

@@ -13,7 +13,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/wire"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 )
 
 // Learn folds the chain as it is now, with the contents of the records that connected nodes give: what a good member
@@ -102,13 +102,13 @@ func (m *Member) attach(ctx context.Context, s *student) error {
 }
 
 // open takes a directory apart.
-func open(d p2p.Directory) (m wire.Metadata, payload []byte, err error) {
+func open(d unixfs.Directory) (m wire.Metadata, payload []byte, err error) {
 	files, err := d.Files()
 	if err != nil {
 		return m, nil, err
 	}
 	for _, f := range files {
-		if f.Name != p2p.MetadataName {
+		if f.Name != unixfs.MetadataName {
 			payload = f.Data
 			continue
 		}

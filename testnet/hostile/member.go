@@ -23,7 +23,7 @@ import (
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/consortium"
 	"github.com/serviceledger/slnode/internal/ledger"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -38,8 +38,8 @@ type Member struct {
 	Host       host.Host // in the swarm, with the member's peer key
 
 	mu       sync.Mutex
-	sequence uint64                    // the last number that was given
-	served   map[cid.Cid]p2p.Directory // see Serve
+	sequence uint64                       // the last number that was given
+	served   map[cid.Cid]unixfs.Directory // see Serve
 	topic    *pubsub.Topic
 
 	left  context.Context // ends with Close
@@ -69,7 +69,7 @@ func Open(dir string) (*Member, error) {
 		return nil, err
 	}
 	m := &Member{
-		Keys: keys, Config: config, Consortium: *own, Ledger: ledger.New(client, keys.Account, maxFee), served: map[cid.Cid]p2p.Directory{},
+		Keys: keys, Config: config, Consortium: *own, Ledger: ledger.New(client, keys.Account, maxFee), served: map[cid.Cid]unixfs.Directory{},
 	}
 	m.left, m.leave = context.WithCancel(context.Background())
 	if m.Host, err = newHost(keys); err != nil {
@@ -89,17 +89,17 @@ func (m *Member) Close() error {
 func (m *Member) Address() string { return m.Keys.Address() }
 
 // DirectoryOf is the directory of a draft, which is the member's unless it was drafted by somebody else.
-func (m *Member) DirectoryOf(d consortium.Draft) (p2p.Directory, error) {
+func (m *Member) DirectoryOf(d consortium.Draft) (unixfs.Directory, error) {
 	if d.Metadata == nil {
 		var err error
 		if d, err = d.By(m.Address()); err != nil {
-			return p2p.Directory{}, err
+			return unixfs.Directory{}, err
 		}
 	}
 	return Directory(d.Metadata, d.PayloadName, d.Payload)
 }
 
 // Directory is a directory of metadata.json and one payload, whatever is in them.
-func Directory(metadata []byte, payloadName string, payload []byte) (p2p.Directory, error) {
-	return p2p.BuildDirectory(p2p.File{Name: p2p.MetadataName, Data: metadata}, p2p.File{Name: payloadName, Data: payload})
+func Directory(metadata []byte, payloadName string, payload []byte) (unixfs.Directory, error) {
+	return unixfs.Build(unixfs.File{Name: unixfs.MetadataName, Data: metadata}, unixfs.File{Name: payloadName, Data: payload})
 }

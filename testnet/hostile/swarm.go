@@ -23,7 +23,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-varint"
 
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo/keys"
 )
 
@@ -52,7 +52,7 @@ func newHost(keys keys.Keys, options ...libp2p.Option) (host.Host, error) {
 }
 
 // Serve gives directories to whoever asks, as a good member does, whether they are on the chain or not.
-func (m *Member) Serve(dirs ...p2p.Directory) {
+func (m *Member) Serve(dirs ...unixfs.Directory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, d := range dirs {
@@ -120,7 +120,7 @@ func Drip(w io.Writer, data []byte, n int, pause time.Duration) error {
 }
 
 // held gives those of the directories that are served.
-func (m *Member) held(roots []cid.Cid) (dirs []p2p.Directory) {
+func (m *Member) held(roots []cid.Cid) (dirs []unixfs.Directory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, root := range roots {
@@ -172,8 +172,8 @@ func (m *Member) Ask(ctx context.Context, node peer.ID, name protocol.ID, questi
 }
 
 // Get asks the connected nodes, one after the other, for directories, and gives those that it got or serves itself.
-func (m *Member) Get(ctx context.Context, roots ...cid.Cid) (map[cid.Cid]p2p.Directory, error) {
-	got := map[cid.Cid]p2p.Directory{}
+func (m *Member) Get(ctx context.Context, roots ...cid.Cid) (map[cid.Cid]unixfs.Directory, error) {
+	got := map[cid.Cid]unixfs.Directory{}
 	for _, d := range m.held(roots) {
 		got[d.Root()] = d
 	}

@@ -27,7 +27,8 @@ import (
 	"github.com/serviceledger/slnode/internal/seal"
 	"github.com/serviceledger/slnode/internal/wire"
 	"github.com/serviceledger/slnode/node/state"
-	"github.com/serviceledger/slnode/p2p"
+	"github.com/serviceledger/slnode/p2p/swarm"
+	"github.com/serviceledger/slnode/p2p/unixfs"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/repotest"
@@ -43,7 +44,7 @@ func Must(t testing.TB, err error) {
 // memStore is a replicaStore in memory.
 type memStore struct {
 	mu       sync.Mutex
-	Dirs     map[cid.Cid]p2p.Directory
+	Dirs     map[cid.Cid]unixfs.Directory
 	FailNext error // Forget fails once with it
 	Reading  func()
 	peers    map[peer.ID]time.Time // Connected
@@ -53,9 +54,9 @@ type memStore struct {
 	faults   *Faults
 }
 
-func NewMemStore() *memStore { return &memStore{Dirs: map[cid.Cid]p2p.Directory{}} }
+func NewMemStore() *memStore { return &memStore{Dirs: map[cid.Cid]unixfs.Directory{}} }
 
-func (m *memStore) Put(_ context.Context, ds []p2p.Directory) error {
+func (m *memStore) Put(_ context.Context, ds []unixfs.Directory) error {
 	if err := m.faults.Access(); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (m *memStore) Has(_ context.Context, root cid.Cid) (bool, error) {
 	return found, nil
 }
 
-func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
+func (m *memStore) Read(_ context.Context, root cid.Cid) ([]unixfs.File, error) {
 	if err := m.faults.Access(); err != nil {
 		return nil, err
 	}
@@ -91,12 +92,12 @@ func (m *memStore) Read(_ context.Context, root cid.Cid) ([]p2p.File, error) {
 	}
 	d, ok := m.Dirs[root]
 	if !ok {
-		return nil, fmt.Errorf("%s: %w", root, p2p.ErrNotFound)
+		return nil, fmt.Errorf("%s: %w", root, unixfs.ErrNotFound)
 	}
 	return d.Files()
 }
 
-func (m *memStore) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, _ error) {
+func (m *memStore) Fetch(ctx context.Context, roots []cid.Cid) (f swarm.Fetched, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.Asked++
@@ -104,7 +105,7 @@ func (m *memStore) Fetch(ctx context.Context, roots []cid.Cid) (f p2p.Fetched, _
 		m.mu.Unlock()
 		<-ctx.Done()
 		m.mu.Lock()
-		return p2p.Fetched{Missing: roots}, ctx.Err()
+		return swarm.Fetched{Missing: roots}, ctx.Err()
 	}
 	for _, r := range roots {
 		if _, ok := m.Dirs[r]; !ok {
@@ -276,7 +277,7 @@ func (w *Chain) Know(events ...consortium.Event) {
 			}
 			files, err := w.Blocks.Read(w.T.Context(), cid.MustParse(e.Directory))
 			Must(w.T, err)
-			slices.SortFunc(files, func(a, b p2p.File) int { return strings.Compare(a.Name, b.Name) }) // the metadata first
+			slices.SortFunc(files, func(a, b unixfs.File) int { return strings.Compare(a.Name, b.Name) }) // the metadata first
 			metadata, err := wire.ParseMetadata(files[0].Data)
 			Must(w.T, err)
 			Must(w.T, s.Attach(e.TxID, metadata, files[1].Data))
@@ -290,9 +291,9 @@ func (w *Chain) Mint(sender *Org, d consortium.Draft) consortium.Event {
 	if d.Metadata == nil {
 		d = By(w.T, sender.Address(), d)
 	}
-	dir, err := p2p.BuildDirectory(p2p.File{Name: wire.MetadataName, Data: d.Metadata}, p2p.File{Name: d.PayloadName, Data: d.Payload})
+	dir, err := unixfs.Build(unixfs.File{Name: wire.MetadataName, Data: d.Metadata}, unixfs.File{Name: d.PayloadName, Data: d.Payload})
 	Must(w.T, err)
-	Must(w.T, w.Blocks.Put(w.T.Context(), []p2p.Directory{dir}))
+	Must(w.T, w.Blocks.Put(w.T.Context(), []unixfs.Directory{dir}))
 	hash := wire.MetadataHash(d.Metadata)
 	return w.MintDirectory(sender, d.Note, dir.Root(), hash[:])
 }

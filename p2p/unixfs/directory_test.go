@@ -1,4 +1,4 @@
-package p2p
+package unixfs
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 	chunker "github.com/ipfs/boxo/chunker"
 	mdtest "github.com/ipfs/boxo/ipld/merkledag/test"
-	"github.com/ipfs/boxo/ipld/unixfs"
+	boxo "github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/balanced"
 	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
 	unixfsio "github.com/ipfs/boxo/ipld/unixfs/io"
@@ -28,7 +28,7 @@ func files(metadata, name, payload string) []File {
 
 func mustBuild(tb testing.TB, files ...File) Directory {
 	tb.Helper()
-	d, err := BuildDirectory(files...)
+	d, err := Build(files...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func mustBuild(tb testing.TB, files ...File) Directory {
 }
 
 // memory is a source of the given blocks.
-func memory(bs ...blocks.Block) source {
+func memory(bs ...blocks.Block) Source {
 	held := map[cid.Cid]blocks.Block{}
 	for _, b := range bs {
 		held[b.Cid()] = b
@@ -76,7 +76,7 @@ func (d Directory) mustFiles(tb testing.TB) []File {
 // The reference is Kubo's own importer with the options that `ipfs add --cid-version=1 --raw-leaves
 // --chunker=size-1048576` sets.
 func TestADirectoryIsWhatIPFSAddMakes(t *testing.T) {
-	for _, size := range []int{0, 1, 1500, chunkSize - 1, chunkSize, chunkSize + 1, 2 * chunkSize, 5*chunkSize + 17, MaxPayload} {
+	for _, size := range []int{0, 1, 1500, ChunkSize - 1, ChunkSize, ChunkSize + 1, 2 * ChunkSize, 5*ChunkSize + 17, MaxPayload} {
 		for _, name := range []string{"object.json", "a.json", "Überwachung.json"} {
 			fs := []File{{Name: MetadataName, Data: []byte("{}")}, {Name: name, Data: bytes.Repeat([]byte("0123456789abcdef."), size/17+1)[:size]}}
 			if want, got := importedRoot(t, fs), mustBuild(t, fs...).Root(); got != want {
@@ -96,7 +96,7 @@ func importedRoot(tb testing.TB, files []File) cid.Cid {
 	}
 	for _, f := range files {
 		params := helpers.DagBuilderParams{Dagserv: dag, RawLeaves: true, Maxlinks: helpers.DefaultLinksPerBlock, CidBuilder: nodePrefix}
-		builder, err := params.New(chunker.NewSizeSplitter(bytes.NewReader(f.Data), chunkSize))
+		builder, err := params.New(chunker.NewSizeSplitter(bytes.NewReader(f.Data), ChunkSize))
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestFilesThatMakeNoDirectoryAreRefused(t *testing.T) {
 		"too large a payload": {meta, {Name: "a", Data: make([]byte, MaxPayload+1)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d, err := BuildDirectory(fs...); err == nil {
+			if d, err := Build(fs...); err == nil {
 				t.Fatalf("made %s", d.Root())
 			}
 		})
@@ -147,20 +147,20 @@ func TestADirectoryComesBackAsItWasBuilt(t *testing.T) {
 		// Sizes around the chunk limits, and content that repeats, so that chunks and files can be equal.
 		fill := rapid.SliceOfN(rapid.Byte(), 1, 8)
 		content := func(label string, limit int) []byte {
-			size := rapid.OneOf(rapid.IntRange(0, 64), rapid.SampledFrom([]int{chunkSize - 1, chunkSize, chunkSize + 1, 2 * chunkSize, 3*chunkSize + 5})).Draw(t, label+" size")
+			size := rapid.OneOf(rapid.IntRange(0, 64), rapid.SampledFrom([]int{ChunkSize - 1, ChunkSize, ChunkSize + 1, 2 * ChunkSize, 3*ChunkSize + 5})).Draw(t, label+" size")
 			size = min(size, limit)
 			pattern := fill.Draw(t, label)
 			return bytes.Repeat(pattern, size/len(pattern)+1)[:size]
 		}
 		want := []File{
 			{Name: MetadataName, Data: content("metadata", MaxMetadata)},
-			{Name: rapid.StringMatching(`[a-z][a-z0-9 äöü.]{0,20}`).Filter(func(s string) bool { return s != MetadataName }).Draw(t, "name"), Data: content("payload", 4*chunkSize)},
+			{Name: rapid.StringMatching(`[a-z][a-z0-9 äöü.]{0,20}`).Filter(func(s string) bool { return s != MetadataName }).Draw(t, "name"), Data: content("payload", 4*ChunkSize)},
 		}
-		d, err := BuildDirectory(want...)
+		d, err := Build(want...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := loadDirectory(context.Background(), d.Root(), memory(d.Blocks()...))
+		again, err := Load(context.Background(), d.Root(), memory(d.Blocks()...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,10 +192,10 @@ func TestWhatIsNotTheOneShapeIsNoDirectory(t *testing.T) {
 	link := func(name string, b blocks.Block) entry {
 		return entry{name: name, cid: b.Cid(), size: uint64(len(b.RawData()))}
 	}
-	dirData := unixfs.FolderPBData()
+	dirData := boxo.FolderPBData()
 	meta, payload := raw("{}"), raw("payload")
 	chunk := func(b byte, n int) blocks.Block { return raw(strings.Repeat(string(b), n)) }
-	full, full2, short := chunk('a', chunkSize), chunk('b', chunkSize), chunk('c', 10)
+	full, full2, short := chunk('a', ChunkSize), chunk('b', ChunkSize), chunk('c', 10)
 	file := func(size int, chunks ...blocks.Block) blocks.Block {
 		var cids []cid.Cid
 		for _, c := range chunks {
@@ -210,7 +210,7 @@ func TestWhatIsNotTheOneShapeIsNoDirectory(t *testing.T) {
 	large := func(f blocks.Block, size int) blocks.Block {
 		return node(dirData, link(MetadataName, meta), entry{name: "o", cid: f.Cid(), size: uint64(size + len(f.RawData()))})
 	}
-	good := file(chunkSize+10, full, short)
+	good := file(ChunkSize+10, full, short)
 	inner := mustBuild(t, files("{}", "o", "x")...)
 	v0 := func() entry {
 		b := node(dirData)
@@ -218,10 +218,10 @@ func TestWhatIsNotTheOneShapeIsNoDirectory(t *testing.T) {
 	}()
 	many := make([]blocks.Block, maxChunks+1)
 	for i := range many {
-		many[i] = chunk(byte(i), chunkSize)
+		many[i] = chunk(byte(i), ChunkSize)
 	}
 	stated := func(e entry, size uint64) entry { e.size = size; return e }
-	withMode := unixfs.FolderPBDataWithStat(0o755, time.Unix(1e9, 0))
+	withMode := boxo.FolderPBDataWithStat(0o755, time.Unix(1e9, 0))
 
 	// The encoder sorts, so an unsorted root is a sorted one with another name in it.
 	unsorted, err := sumBlock(nodePrefix, bytes.Replace(
@@ -248,50 +248,52 @@ func TestWhatIsNotTheOneShapeIsNoDirectory(t *testing.T) {
 		"a mode":                        node(withMode, link(MetadataName, meta), link("o", payload)),
 		"no UnixFS data":                node(nil, link(MetadataName, meta), link("o", payload)),
 		"a HAMT shard":                  node([]byte{8, 5}, link(MetadataName, meta), link("o", payload)),
-		"metadata in chunks":            node(dirData, stated(link(MetadataName, good), uint64(chunkSize+10+len(good.RawData()))), link("o", payload)),
+		"metadata in chunks":            node(dirData, stated(link(MetadataName, good), uint64(ChunkSize+10+len(good.RawData()))), link("o", payload)),
 		"a node that is too large":      node(bytes.Repeat([]byte{1}, maxNode), link(MetadataName, meta), link("o", payload)),
 		"a file of one chunk":           large(file(10, short), 10),
-		"a short chunk in the middle":   large(file(2*chunkSize+10, full, short, full2), 2*chunkSize+10),
-		"an empty chunk":                large(file(chunkSize, full, raw("")), chunkSize),
-		"a file with too many chunks":   large(file(len(many)*chunkSize, many...), len(many)*chunkSize),
-		"a file node that lies on size": large(file(chunkSize+9, full, short), chunkSize+10),
-		"a raw block that is too large": node(dirData, link(MetadataName, meta), link("o", chunk('z', chunkSize+1))),
+		"a short chunk in the middle":   large(file(2*ChunkSize+10, full, short, full2), 2*ChunkSize+10),
+		"an empty chunk":                large(file(ChunkSize, full, raw("")), ChunkSize),
+		"a file with too many chunks":   large(file(len(many)*ChunkSize, many...), len(many)*ChunkSize),
+		"a file node that lies on size": large(file(ChunkSize+9, full, short), ChunkSize+10),
+		"a raw block that is too large": node(dirData, link(MetadataName, meta), link("o", chunk('z', ChunkSize+1))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			held := append(slices.Clone(all), root, raw(""), chunk('z', chunkSize+1),
-				file(10, short), file(2*chunkSize+10, full, short, full2), file(chunkSize, full, raw("")), file(len(many)*chunkSize, many...), file(chunkSize+9, full, short))
-			_, err := loadDirectory(context.Background(), root.Cid(), memory(held...))
+			held := append(slices.Clone(all), root, raw(""), chunk('z', ChunkSize+1),
+				file(10, short), file(2*ChunkSize+10, full, short, full2), file(ChunkSize, full, raw("")), file(len(many)*ChunkSize, many...), file(ChunkSize+9, full, short))
+			_, err := Load(context.Background(), root.Cid(), memory(held...))
 			if !errors.Is(err, ErrNotDirectory) {
 				t.Fatalf("error %v, want ErrNotDirectory", err)
 			}
 		})
 	}
 	t.Run("and the control is one", func(t *testing.T) {
-		root := large(good, chunkSize+10)
-		if _, err := loadDirectory(context.Background(), root.Cid(), memory(append(all, root)...)); err != nil {
+		root := large(good, ChunkSize+10)
+		if _, err := Load(context.Background(), root.Cid(), memory(append(all, root)...)); err != nil {
 			t.Fatal(err)
 		}
 	})
 }
 
 func TestAMissingBlockIsNotFound(t *testing.T) {
-	d := directoryOf(t, 2*chunkSize+1)
+	payload := make([]byte, 2*ChunkSize+1)
+	payload[0] = 1 // no two chunks are equal
+	d := mustBuild(t, File{Name: MetadataName, Data: []byte("{}")}, File{Name: "object.json", Data: payload})
 	for i, b := range d.Blocks() {
 		held := slices.DeleteFunc(slices.Clone(d.Blocks()), func(o blocks.Block) bool { return o.Cid() == b.Cid() })
-		if _, err := loadDirectory(context.Background(), d.Root(), memory(held...)); !errors.Is(err, ErrNotFound) {
+		if _, err := Load(context.Background(), d.Root(), memory(held...)); !errors.Is(err, ErrNotFound) {
 			t.Errorf("without block %d: error %v, want ErrNotFound", i, err)
 		}
 	}
 }
 
-// FuzzLoadDirectory feeds the shape checker with arbitrary nodes: as a root, and as the file node below a sound root.
-// What it accepts must be exactly what BuildDirectory makes of the same files.
-func FuzzLoadDirectory(f *testing.F) {
+// FuzzLoad feeds the shape checker with arbitrary nodes: as a root, and as the file node below a sound root.
+// What it accepts must be exactly what Build makes of the same files.
+func FuzzLoad(f *testing.F) {
 	small := mustBuild(f, files("{}", "object.json", "payload")...)
-	large := mustBuild(f, File{Name: MetadataName, Data: []byte("{}")}, File{Name: "object.json", Data: make([]byte, chunkSize+10)})
+	large := mustBuild(f, File{Name: MetadataName, Data: []byte("{}")}, File{Name: "object.json", Data: make([]byte, ChunkSize+10)})
 	for _, d := range []Directory{small, large} {
 		for _, b := range d.Blocks() {
-			if isNodeCID(b.Cid()) {
+			if IsNode(b.Cid()) {
 				f.Add(b.RawData())
 			}
 		}
@@ -306,7 +308,7 @@ func FuzzLoadDirectory(f *testing.F) {
 	})
 	check := func(t *testing.T, root cid.Cid, extra ...blocks.Block) {
 		held := append(slices.Collect(maps.Values(known)), extra...)
-		d, err := loadDirectory(context.Background(), root, memory(held...))
+		d, err := Load(context.Background(), root, memory(held...))
 		if err != nil {
 			if !errors.Is(err, ErrNotDirectory) && !errors.Is(err, ErrNotFound) {
 				t.Fatalf("an error without verdict: %v", err)
@@ -325,7 +327,7 @@ func FuzzLoadDirectory(f *testing.F) {
 		check(t, b.Cid(), b)
 		root, err := encodeRoot([]entry{
 			{name: MetadataName, cid: small.blocks[1].Cid(), size: uint64(len(small.blocks[1].RawData()))},
-			{name: "object.json", cid: b.Cid(), size: uint64(chunkSize + 10 + len(data))},
+			{name: "object.json", cid: b.Cid(), size: uint64(ChunkSize + 10 + len(data))},
 		})
 		if err != nil {
 			t.Fatal(err)

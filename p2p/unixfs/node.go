@@ -1,9 +1,9 @@
-package p2p
+package unixfs
 
 import (
 	"fmt"
 
-	"github.com/ipfs/boxo/ipld/unixfs"
+	boxo "github.com/ipfs/boxo/ipld/unixfs"
 	blocks "github.com/ipfs/go-block-format"
 	"github.com/ipfs/go-cid"
 	dagpb "github.com/ipld/go-codec-dagpb"
@@ -21,8 +21,11 @@ var (
 	rawPrefix  = cid.Prefix{Version: 1, Codec: cid.Raw, MhType: multihash.SHA2_256, MhLength: 32}
 )
 
-func isNodeCID(c cid.Cid) bool { return c.Defined() && c.Prefix() == nodePrefix }
-func isRawCID(c cid.Cid) bool  { return c.Defined() && c.Prefix() == rawPrefix }
+// IsNode says whether a CID can be that of a directory, or of a file of more than 1 MiB (version 1, dag-pb, SHA-256).
+func IsNode(c cid.Cid) bool { return c.Defined() && c.Prefix() == nodePrefix }
+
+// IsRaw says whether a CID can be that of a file of at most 1 MiB, or of a chunk (version 1, raw, SHA-256).
+func IsRaw(c cid.Cid) bool { return c.Defined() && c.Prefix() == rawPrefix }
 
 // maxNode bounds an encoded node, in bytes: 32 links of some 50 bytes, or two with long names.
 const maxNode = 4 << 10
@@ -46,15 +49,15 @@ func sumBlock(prefix cid.Prefix, data []byte) (blocks.Block, error) {
 }
 
 func encodeRoot(entries []entry) (blocks.Block, error) {
-	return encodeNode(entries, unixfs.FolderPBData())
+	return encodeNode(entries, boxo.FolderPBData())
 }
 
 // encodeFile makes the node of a file of size bytes over its chunks.
 func encodeFile(chunks []cid.Cid, size int) (blocks.Block, error) {
-	fs := unixfs.NewFSNode(unixfs.TFile)
+	fs := boxo.NewFSNode(boxo.TFile)
 	links := make([]entry, len(chunks))
 	for i, c := range chunks {
-		n := uint64(min(chunkSize, size-i*chunkSize))
+		n := uint64(min(ChunkSize, size-i*ChunkSize))
 		fs.AddBlockSize(n)
 		links[i] = entry{cid: c, size: n}
 	}
@@ -105,11 +108,21 @@ func decodeRoot(b blocks.Block) ([]entry, error) {
 		return nil, fmt.Errorf("%w: %w", err, ErrNotDirectory)
 	}
 	for _, l := range links {
-		if !isRawCID(l.cid) && (l.name == MetadataName || !isNodeCID(l.cid)) {
+		if !IsRaw(l.cid) && (l.name == MetadataName || !IsNode(l.cid)) {
 			return nil, fmt.Errorf("%s is %s: %w", l.name, l.cid, ErrNotDirectory)
 		}
 	}
 	return links, nil
+}
+
+// FilesOf gives the CIDs of the two files of a directory, of which this is the root, in the order of their names. What
+// no root can be is an [ErrNotDirectory]; sizes and exact form are not looked at.
+func FilesOf(root blocks.Block) ([2]cid.Cid, error) {
+	entries, err := decodeRoot(root)
+	if err != nil {
+		return [2]cid.Cid{}, err
+	}
+	return [2]cid.Cid{entries[0].cid, entries[1].cid}, nil
 }
 
 // decodeFile reads the chunks of a file node.
@@ -123,7 +136,7 @@ func decodeFile(b blocks.Block) ([]cid.Cid, error) {
 	}
 	chunks := make([]cid.Cid, len(links))
 	for i, l := range links {
-		if !isRawCID(l.cid) {
+		if !IsRaw(l.cid) {
 			return nil, fmt.Errorf("chunk %d is %s: %w", i, l.cid, ErrNotDirectory)
 		}
 		chunks[i] = l.cid

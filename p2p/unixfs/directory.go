@@ -1,4 +1,7 @@
-package p2p
+// Package unixfs is the one shape that everything published has on IPFS: a UnixFS directory (specs.ipfs.tech/unixfs) of
+// metadata.json and a payload file, whole and canonical by construction, so that equal content has one CID. It needs no
+// host: see package p2p for where directories are kept and how they travel.
+package unixfs
 
 import (
 	"context"
@@ -19,16 +22,19 @@ const (
 	MetadataName = "metadata.json"
 
 	// MaxMetadata is the greatest size of metadata.json, in bytes: it is always one block.
-	MaxMetadata = chunkSize
+	MaxMetadata = ChunkSize
 
 	// MaxPayload is the greatest size of the payload file, in bytes: what the largest object comes to, sealed, and a bit.
 	MaxPayload = 12 << 20
 
+	// ChunkSize is the greatest size of a block of a file's bytes.
+	ChunkSize = 1 << 20
+
+	// MaxBytes bounds all blocks of a directory together; the nodes need far less than a chunk.
+	MaxBytes = MaxPayload + MaxMetadata + ChunkSize
+
 	maxNameLength = 255
-	chunkSize     = 1 << 20
-	maxChunks     = MaxPayload / chunkSize
-	// maxDirectoryBytes bounds all blocks of a directory together; the nodes need far less than a chunk.
-	maxDirectoryBytes = MaxPayload + MaxMetadata + chunkSize
+	maxChunks     = MaxPayload / ChunkSize
 )
 
 var (
@@ -38,7 +44,8 @@ var (
 	// ErrNotDirectory says that what a CID stands for is not a directory of the one shape, and never will be.
 	ErrNotDirectory = errors.New("not a directory of metadata.json and a payload file")
 
-	errNoDirectory = errors.New("the zero directory is none")
+	// ErrNone says that a [Directory] is the zero one.
+	ErrNone = errors.New("the zero directory is none")
 )
 
 // A File is one of a directory's two.
@@ -82,13 +89,13 @@ func (d Directory) Size() int {
 	return n
 }
 
-// isLarge says whether the payload is more than one block.
-func (d Directory) isLarge() bool { return len(d.blocks) > 3 }
+// IsLarge says whether the payload is more than one block.
+func (d Directory) IsLarge() bool { return len(d.blocks) > 3 }
 
 // Files are the directory's two files in the order of their names.
 func (d Directory) Files() ([]File, error) {
 	if !d.root.Defined() {
-		return nil, errNoDirectory
+		return nil, ErrNone
 	}
 	held := make(map[cid.Cid]blocks.Block, len(d.blocks))
 	for _, b := range d.blocks {
@@ -116,11 +123,11 @@ func (d Directory) Files() ([]File, error) {
 	return files, nil
 }
 
-// BuildDirectory makes the directory of the two files: metadata.json (at most 1 MiB) and a payload (at most 12 MiB).
+// Build makes the directory of the two files: metadata.json (at most 1 MiB) and a payload (at most 12 MiB).
 // It is what `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576` makes: a file of up to 1 MiB is one
 // raw block, a larger one a node over 1 MiB chunks. It needs no host, and equal files give equal CIDs. The
 // directory refers to the files' bytes, which must not be changed afterwards.
-func BuildDirectory(files ...File) (Directory, error) {
+func Build(files ...File) (Directory, error) {
 	if len(files) != 2 {
 		return Directory{}, fmt.Errorf("a directory has 2 files, not %d", len(files))
 	}
@@ -140,7 +147,7 @@ func BuildDirectory(files ...File) (Directory, error) {
 		if len(f.Data) > limit {
 			return Directory{}, fmt.Errorf("%s has %d bytes, the limit is %d", f.Name, len(f.Data), limit)
 		}
-		if len(f.Data) <= chunkSize {
+		if len(f.Data) <= ChunkSize {
 			b, err := rawBlock(f.Data)
 			if err != nil {
 				return Directory{}, err
@@ -150,7 +157,7 @@ func BuildDirectory(files ...File) (Directory, error) {
 			continue
 		}
 		var cids []cid.Cid
-		for c := range slices.Chunk(f.Data, chunkSize) {
+		for c := range slices.Chunk(f.Data, ChunkSize) {
 			b, err := rawBlock(c)
 			if err != nil {
 				return Directory{}, err
@@ -197,15 +204,15 @@ func distinct(bs []blocks.Block) []blocks.Block {
 	return slices.DeleteFunc(bs, func(b blocks.Block) bool { return !seen.Visit(b.Cid()) })
 }
 
-// A source gives the blocks of the CIDs in the order asked, each checked against its hash. An error that
+// A Source gives the blocks of the CIDs in the order asked, each checked against its hash. An error that
 // wraps [ErrNotFound] says that one is missing.
-type source func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error)
+type Source func(ctx context.Context, want ...cid.Cid) ([]blocks.Block, error)
 
-// loadDirectory gets the directory from the source, level by level: the root, its two entries, then the chunks of
+// Load gets the directory from the Source, level by level: the root, its two entries, then the chunks of
 // a large file. It asks for nothing that the directory does not contain, and for every block once. If what
 // the CID stands for has another shape, the error wraps [ErrNotDirectory].
-func loadDirectory(ctx context.Context, root cid.Cid, from source) (Directory, error) {
-	if !isNodeCID(root) {
+func Load(ctx context.Context, root cid.Cid, from Source) (Directory, error) {
+	if !IsNode(root) {
 		return Directory{}, fmt.Errorf("%s: %w", root, ErrNotDirectory)
 	}
 	d := Directory{root: root}
@@ -240,7 +247,7 @@ func loadDirectory(ctx context.Context, root cid.Cid, from source) (Directory, e
 	for i, e := range entries {
 		if e.cid.Type() == cid.Raw {
 			entries[i].size = uint64(len(held[e.cid].RawData()))
-			if entries[i].size > chunkSize {
+			if entries[i].size > ChunkSize {
 				return Directory{}, fmt.Errorf("%s: a block of %d bytes: %w", root, entries[i].size, ErrNotDirectory)
 			}
 			continue
@@ -255,7 +262,7 @@ func loadDirectory(ctx context.Context, root cid.Cid, from source) (Directory, e
 		size := 0
 		for j, c := range chunks {
 			n := len(held[c].RawData())
-			if n > chunkSize || n == 0 || (n < chunkSize && j < len(chunks)-1) {
+			if n > ChunkSize || n == 0 || (n < ChunkSize && j < len(chunks)-1) {
 				return Directory{}, fmt.Errorf("%s: chunk %d has %d bytes: %w", root, j, n, ErrNotDirectory)
 			}
 			size += n
