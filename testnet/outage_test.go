@@ -118,13 +118,22 @@ func TestADroppedGroupIsSentAgain(t *testing.T) {
 	}
 }
 
+// sees waits until both algod and the indexer show a publication.
+func (o *organisation) sees(txid string) {
+	o.t.Helper()
+	eventually(o.t, func() (bool, string) {
+		stdout, stderr, code := o.try("verify", txid)
+		return code == 0 && !strings.Contains(stdout, "the indexer is not as far yet"), stdout + stderr
+	})
+}
+
 func TestALyingIndexerIsFoundOut(t *testing.T) {
 	t.Parallel()
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha", "bravo")
 	status := n.members[0].post(n.collection, indicator(1))
 	txid := status.Successes[0].TxID
-	n.members[1].shows(n.collection, indicator(1)) // so that the indexer has it
+	n.members[1].sees(txid)
 	l.fault(t, faults{indexer: only(gateway.Rule{Forge: []gateway.Forgery{{TxID: txid, Field: "note", Value: "c2VydmljZWxlZGdlcg=="}}})})
 	stdout, _, code := n.members[1].try("verify", txid)
 	if code != 3 && code != 2 {
@@ -165,7 +174,7 @@ func TestVerifyDoesNotTakeAnOutageForAFailure(t *testing.T) {
 	l := faulty(t)
 	n := newNetwork(t, l, "alpha")
 	txid := n.members[0].post(n.collection, indicator(1)).Successes[0].TxID
-	n.members[0].shows(n.collection, indicator(1)) // so that the indexer has it
+	n.members[0].sees(txid)
 	for _, c := range []struct {
 		name   string
 		what   string

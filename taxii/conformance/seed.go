@@ -25,8 +25,8 @@ func (s seed) ids() []string {
 	return append(append([]string{}, s.batch...), s.versioned, s.malware, s.address)
 }
 
-// sowing is how long the seeds may take to be found.
-const sowing = 90 * time.Second
+// sowing is how long the seeds may take to be found: some rounds of the chain, on a busy machine too.
+const sowing = 5 * time.Minute
 
 // sow posts the seeds and waits until they are there.
 func (s *session) sow(ctx context.Context) error {
