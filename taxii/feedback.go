@@ -69,8 +69,9 @@ type Judgement struct {
 // Judged is what this organisation says of an object.
 type Judged struct {
 	Object     string    `json:"object"`
-	Version    string    `json:"version"` // that was looked at
-	Member     string    `json:"member"`  // who published it
+	Title      string    `json:"title,omitempty"` // in lists its name, or the value that it is about
+	Version    string    `json:"version"`         // that was looked at
+	Member     string    `json:"member"`          // who published it
 	Opinion    string    `json:"opinion"`
 	Reason     string    `json:"reason,omitempty"`
 	Text       string    `json:"text,omitempty"`

@@ -16,6 +16,13 @@ var functions = template.FuncMap{
 	"defang": defang,
 	"bytes":  sizeOf,
 	"tlp":    tlpClass,
+	"kind":   kindWord,
+	"level": func(word string) string {
+		if tlpClass(word) == "tlp-none" || strings.HasPrefix(strings.ToLower(word), "tlp:") {
+			return word
+		}
+		return "TLP:" + word
+	},
 	"levels": func() []string { return []string{"clear", "green", "amber", "amber+strict", "red"} },
 	"roles":  func() []string { return []string{"reader", "publisher", "admin"} },
 	"first": func(list []Account) string {

@@ -157,6 +157,9 @@ func (g drawnGroup) caption() string {
 	if g.Out {
 		return fmt.Sprintf("%s → %s · %d", relationWord(g.Relation), typeWord(g.Type), count)
 	}
+	if g.Relation == g.Type+"_of_ref" {
+		return fmt.Sprintf("%s of this · %d", typeWord(g.Type), count)
+	}
 	return fmt.Sprintf("%s %s this · %d", typeWord(g.Type), relationWord(g.Relation), count)
 }
 

@@ -85,7 +85,9 @@ func lineOf(e taxii.Event) auditLine {
 	if e.Failures > 0 {
 		add(strconv.Itoa(e.Failures), "refused")
 	}
-	add(e.Kind)
+	if e.Kind != "objects" { // which the count says
+		add(e.Kind)
+	}
 	add("in", e.Collection)
 	line.What = strings.Join(what, " · ")
 	if e.Count > len(e.Objects) && len(e.Objects) > 0 {

@@ -68,11 +68,11 @@ type voice struct {
 
 // given is what this organisation says of an object.
 type given struct {
-	Object, Link, Member, Says, Class, Why, Text, To, User, Status string
-	Values                                                         []string
-	At                                                             time.Time
-	Price                                                          uint64 // of taking it back
-	Untold                                                         *untold
+	Object, Title, Link, Member, Says, Class, Why, Text, To, User, Status string
+	Values                                                                []string
+	At                                                                    time.Time
+	Price                                                                 uint64 // of taking it back
+	Untold                                                                *untold
 }
 
 // untold is what others were to be told and could not, as it was said.
@@ -130,7 +130,7 @@ func voiceOf(item taxii.InboxItem) voice {
 func (c *Console) givenOf(j taxii.Judged) given {
 	says := opinionWords[j.Opinion]
 	g := given{
-		Object: j.Object, Link: objectLink(j.Object, ""), Member: name(j.Member), Says: says[0], Class: says[1], Why: reasonWords[j.Reason], Text: name(j.Text), User: name(j.User), At: j.At,
+		Object: j.Object, Title: name(defang(j.Title)), Link: objectLink(j.Object, ""), Member: name(j.Member), Says: says[0], Class: says[1], Why: reasonWords[j.Reason], Text: name(j.Text), User: name(j.User), At: j.At,
 		To: map[string]string{taxii.ToProducer: name(j.Member) + " alone", taxii.ToCollection: "the readers of its collection", taxii.ToNobody: "nobody else"}[j.To],
 	}
 	for _, v := range j.Values {

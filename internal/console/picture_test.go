@@ -7,12 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
 
+// picture is one of a page.
+type picture struct{ name, page string }
+
 // pictures are the pages that docs/CONSOLE.md shows.
-var pictures = []struct{ name, page string }{
+var pictures = []picture{
 	{"search", "search"},
 	{"lookup", "search?q=203.0.113%5B.%5D7"},
 	{"list", "search?q=203.0.113.7%0Aevil%5B.%5Dexample%0Ahxxps%3A%2F%2Fcdn.example%2Fa%0A203.0.113.9"},
@@ -40,7 +44,15 @@ func TestPictures(t *testing.T) {
 	}))
 	defer server.Close()
 	size := firstOf(os.Getenv("SLNODE_SIZE"), "1280,960")
-	for _, p := range pictures {
+	shown := pictures
+	if pages := os.Getenv("SLNODE_PAGES"); pages != "" { // others: "name=page name=page"
+		shown = shown[:0:0]
+		for _, one := range strings.Fields(pages) {
+			called, page, _ := strings.Cut(one, "=")
+			shown = append(shown, picture{called, page})
+		}
+	}
+	for _, p := range shown {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		out, err := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size="+size, "--virtual-time-budget=4000",
 			"--screenshot="+filepath.Join(folder, p.name+".png"), server.URL+Prefix+p.page).CombinedOutput()

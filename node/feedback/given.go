@@ -103,7 +103,11 @@ func (r *Room) Given(ctx context.Context, who taxii.Principal, q taxii.GivenQuer
 			idle++
 			continue
 		}
-		page.Given = append(page.Given, r.told(d, false))
+		one := r.told(d, false)
+		if e != nil {
+			one.Title, _ = titleOf(e.Object)
+		}
+		page.Given = append(page.Given, one)
 	}
 }
 

@@ -227,17 +227,22 @@ func (r *Room) item(who taxii.Principal, h heard) (item taxii.InboxItem, is bool
 	if err != nil || own == nil {
 		return item, err == nil, err
 	}
-	o, _ := observable.ReadProperties(own.Object)
-	values, _ := o.Values()
-	for _, v := range values[:min(len(values), shownValues)] {
-		item.Values = append(item.Values, v.Value.Text)
-	}
-	if name := clip(o.Text("name")); name != "" {
-		item.Title = name
-	} else if len(item.Values) > 0 {
-		item.Title = item.Values[0]
-	}
+	title, values := titleOf(own.Object)
+	item.Title, item.Values = cmp.Or(title, item.Title), values
 	return item, true, nil
+}
+
+// titleOf is what people call an object: its name, or the first of the values that it is about; with some of these.
+func titleOf(object []byte) (title string, values []string) {
+	o, _ := observable.ReadProperties(object)
+	found, _ := o.Values()
+	for _, v := range found[:min(len(found), shownValues)] {
+		values = append(values, v.Value.Text)
+	}
+	if title = clip(o.Text("name")); title == "" && len(values) > 0 {
+		title = values[0]
+	}
+	return title, values
 }
 
 // stateOf tells what was done about what a member says: by what this organisation has published since, else by what was
