@@ -159,7 +159,7 @@ func (n *Node) clientHandler() (http.Handler, error) {
 func (n *Node) finder() *search.Finder {
 	return &search.Finder{
 		View: n.repo.View, Index: n.repo.Find, State: n.state, Outbox: n.repo.Outbox,
-		Everything: clients.EverythingID(n.consortium), Others: clients.OthersID(n.consortium), Reliability: n.cards.Reliability,
+		Everything: clients.EverythingID(n.consortium), Others: clients.OthersID(n.consortium), Reliability: n.cards.Reliability, Warned: n.appraiser.Warned,
 	}
 }
 

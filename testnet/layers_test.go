@@ -91,7 +91,7 @@ var layers = map[string][]string{
 		"node/money", "node/problem", "node/publish", "node/stages", "node/state", "node/withdraw", "repo/config", "repo/daybook", "repo/outbox", "repo/view", "taxii", "internal/warnlist"},
 	"node/members": {"chainwatch", "internal/algorand", "internal/consortium", "internal/ledger", "internal/microalgo", "internal/signal", "internal/wire", "node/auditlog",
 		"node/collections", "node/problem", "node/publish", "node/sole", "node/state", "node/withdraw", "p2p/swarm", "p2p/unixfs", "repo", "repo/config", "repo/keys", "repo/outbox"},
-	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config"},
+	"node/appraisal": {"internal/export", "internal/observable", "internal/quality", "internal/warnlist", "repo/config", "taxii"},
 	"node/scorecard": {"internal/consortium", "internal/observable", "internal/quality", "node/feedback", "node/search", "node/state", "repo", "repo/find", "repo/view", "taxii"},
 	"node/watch":     {"internal/observable", "internal/signal", "node/search", "node/state", "repo/view", "taxii"},
 	"node/statement": {"internal/consortium", "internal/observable", "internal/stix", "node/auditlog", "node/problem", "node/state", "repo", "repo/view", "taxii"},

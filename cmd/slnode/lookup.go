@@ -148,6 +148,9 @@ func printAnswers(w io.Writer, answers []search.Answer) {
 			}
 			fmt.Fprintf(w, "%s\tseen\t\t%d times, last on %s\t%s\t\t\n", printable(a.Value.Text), a.Seen.Count, a.Seen.Last.Format(time.DateOnly), printable(strings.Join(by, ", ")))
 		}
+		for _, on := range a.Warned {
+			fmt.Fprintf(w, "%s\tlisted\t\ton the warning list %s (%s, %s)\t\t\t\n", printable(a.Value.Text), printable(on.Name), on.Class, on.Date)
+		}
 		if a.More {
 			fmt.Fprintf(w, "%s\tand more\t\t\t\t\t\n", printable(a.Value.Text))
 		}

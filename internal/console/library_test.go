@@ -117,6 +117,9 @@ func (l library) Lookup(_ context.Context, _ By, values []observable.Value) (ans
 			a.Hits = []Hit{{Row: rows[0], Value: v}, {Row: rows[1], Value: v}, {Row: rows[2], Value: observable.Value{Kind: observable.IPv4, Text: "203.0.113.0/24"}, How: Wider}}
 			a.Independent, a.Seen = 2, Brief{Count: 31, Members: 3}
 		}
+		if v.Text == "8.8.8.8" {
+			a.Warned = []string{"Public resolvers (shared, 2026-11-30)", "b", "c", "d", "e"}
+		}
 		answers = append(answers, a)
 	}
 	return answers, nil

@@ -33,7 +33,8 @@ type Answer struct {
 	// Independent is how many independent sources those with just this value have that are in force: what is of one
 	// member, author, external reference or feed is of one.
 	Independent int
-	Seen        Brief // what sightings of these say
+	Seen        Brief    // what sightings of these say
+	Warned      []string // the warning lists that it is on, the graver ones first
 }
 
 // Corroborated is who says what an object says.
@@ -128,6 +129,7 @@ type searchModel struct {
 	Bulk      bool // several lines
 	Answer    string
 	Found     bool
+	Warned    string
 	Asked     []askedValue
 	Missing   int
 	Truncated bool
@@ -157,6 +159,7 @@ type askedValue struct {
 	More              bool
 	Members, Levels   []string
 	Wider             int
+	Warned            string
 	Last              time.Time
 }
 
@@ -214,7 +217,7 @@ func (c *Console) lookup(v *visit, model searchModel, values []observable.Value)
 	if model.Bulk {
 		model.Answer = fmt.Sprintf("%d of %d are known, %d are not.", len(answers)-model.Missing, len(answers), model.Missing)
 	} else {
-		model.Answer = inWords(answers[0])
+		model.Answer, model.Warned = inWords(answers[0]), warnedOf(answers[0])
 		for _, hit := range answers[0].Hits {
 			model.Rows = append(model.Rows, shown(hit.Row, hit.How.String()))
 		}
@@ -227,7 +230,7 @@ func (c *Console) lookup(v *visit, model searchModel, values []observable.Value)
 
 // tally counts an answer.
 func tally(a Answer) askedValue {
-	one := askedValue{Kind: kindWord(a.Value.Kind.String()), Value: name(defang(a.Value.Text)), Link: searchLink(a.Value.Text), More: a.More}
+	one := askedValue{Kind: kindWord(a.Value.Kind.String()), Value: name(defang(a.Value.Text)), Link: searchLink(a.Value.Text), More: a.More, Warned: warnedOf(a)}
 	members, levels := map[string]bool{}, map[string]bool{}
 	for _, hit := range a.Hits {
 		switch hit.How {
@@ -253,6 +256,16 @@ func tally(a Answer) askedValue {
 	slices.Sort(one.Members)
 	slices.Sort(one.Levels)
 	return one
+}
+
+// warnedOf says on which warning lists a value is; "" for none.
+func warnedOf(a Answer) string {
+	const most = 3
+	text := strings.Join(a.Warned[:min(len(a.Warned), most)], ", ")
+	if more := len(a.Warned) - most; more > 0 {
+		text += " and " + countOf(more, "other", "others")
+	}
+	return text
 }
 
 // inWords answers in a sentence whether anybody has seen a value.

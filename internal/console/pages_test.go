@@ -322,3 +322,11 @@ func TestAnIndicatorSaysHowMuchItIsWorthAndUntilWhen(t *testing.T) {
 		}
 	}
 }
+
+func TestASearchSaysOnWhichWarningListsAValueIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	has(t, w.ask("reader", "search?q=8.8.8.8", nil).Body.String(), "It is on a warning list: Public resolvers (shared, 2026-11-30), b, c and 2 others.")
+	has(t, w.ask("reader", "search?q=8.8.8.8+203.0.113.7", nil).Body.String(), "on a warning list: Public resolvers")
+	has(t, w.ask("reader", "search?q=203.0.113.7", nil).Body.String(), "!warning list")
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/warnlist"
 	"github.com/serviceledger/slnode/repo/config"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // ListsPath is the folder of a repository in which an organisation keeps warning lists of its own.
@@ -143,6 +144,15 @@ func (l *Lists) Match(v observable.Value) ([]warnlist.Hit, error) {
 		return nil, err
 	}
 	return all.Match(v), nil
+}
+
+// Warned tells clients which lists a value is on, the graver ones first.
+func (l *Lists) Warned(v observable.Value) (list []taxii.WarningList, err error) {
+	hits, err := l.Match(v)
+	for _, hit := range hits {
+		list = append(list, taxii.WarningList{Name: hit.List, Class: hit.Class.String(), Date: hit.Date})
+	}
+	return list, err
 }
 
 // Warnings tells which values of an indicator are on lists, and whether one by which the indicator says that something

@@ -42,7 +42,7 @@ func Mount(api *control.API, clients *taxii.Handler, settings taxii.Config) (htt
 }
 
 func (d *Desk) rooms() console.Rooms {
-	find := newFinder(d.api)
+	find := newFinder(d.api, d.press.clients)
 	news := news{d, find, d.press.clients.Observer, &arrivals.Book{View: d.api.Repo.View, Now: time.Now}}
 	return console.Rooms{Today: d, News: news, Trends: news, Sharing: d, Cards: cards{d}, Watch: watched{d}, Access: access{d}, Audit: audit{d}, Node: d, Feeds: feedRoom{d}, Outbox: d, Me: access{d},
 		Finder: find, Library: shelf{d, find}, Press: d.press, Feedback: feedback{d}, Sightings: sighted{d}}

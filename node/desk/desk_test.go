@@ -75,7 +75,7 @@ func newWorld(t testing.TB) *world {
 	api.Withdrawer, api.Notary = shower{view: r.View}, stamp{}
 	d := &Desk{api: api}
 	d.press = &press{Desk: d, clients: taxii.Config{Store: twoCollections{}, Publisher: mill{}, Rehearser: mill{}, Auditor: trail, Feedback: mouth{}}}
-	return &world{Desk: d, t: t, shelf: shelf{d, newFinder(api)}}
+	return &world{Desk: d, t: t, shelf: shelf{d, newFinder(api, d.press.clients)}}
 }
 
 func (w *world) news() news {

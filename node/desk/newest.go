@@ -9,13 +9,14 @@ import (
 
 // Newest gives the objects that came last, of those that somebody may read.
 func (d *Desk) Newest(ctx context.Context, by console.By, limit int) ([]console.Row, error) {
-	page, err := newFinder(d.api).Find(ctx, by.Principal, search.Query{Limit: limit})
+	find := newFinder(d.api, d.press.clients)
+	page, err := find.Find(ctx, by.Principal, search.Query{Limit: limit})
 	list := []console.Row{}
 	for _, s := range page.Objects {
 		list = append(list, row(s))
 	}
 	if err == nil {
-		err = newFinder(d.api).sight(ctx, by, list)
+		err = find.sight(ctx, by, list)
 	}
 	return list, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/search"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // finder answers the search of the console by node/search.
@@ -17,7 +18,11 @@ type finder struct{ *search.Finder }
 
 var _ console.Finder = finder{}
 
-func newFinder(api *control.API) finder {
+// newFinder gives the node's own, which knows whom this organisation holds to be reliable and what is on warning lists.
+func newFinder(api *control.API, settings taxii.Config) finder {
+	if texts, is := settings.Searcher.(search.Texts); is {
+		return finder{texts.Finder}
+	}
 	return finder{&search.Finder{
 		View: api.Repo.View, Index: api.Repo.Find, State: api.State, Outbox: api.Repo.Outbox,
 		Everything: clients.EverythingID(api.Consortium), Others: clients.OthersID(api.Consortium),
@@ -33,6 +38,9 @@ func (f finder) Lookup(ctx context.Context, by console.By, values []observable.V
 	answers := make([]console.Answer, len(found))
 	for i, a := range found {
 		answers[i] = console.Answer{Value: a.Value, More: a.More, Independent: a.Independent}
+		for _, on := range a.Warned {
+			answers[i].Warned = append(answers[i].Warned, fmt.Sprintf("%s (%s, %s)", on.Name, on.Class, on.Date))
+		}
 		if a.Seen != nil {
 			answers[i].Seen = brief(*a.Seen)
 		}

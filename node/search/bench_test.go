@@ -68,7 +68,7 @@ func fill(b *testing.B, v *view.View, n int) {
 			kind, object := benchObject(k)
 			e := view.NewEvent{Effect: consortium.Object, Event: consortium.Event{
 				Position: consortium.Position{Round: 1 + uint64(k)/16, Intra: uint64(k) % 16}, TxID: fmt.Sprintf("%X", hash[:26]), Sender: "ALPHA", Asset: 1000 + uint64(k),
-				Note: wire.Note{Kind: wire.KindObject, Sequence: uint64(k) + 1}, Directory: fmt.Sprintf("bafy%x", hash), MetadataHash: hash[:],
+				Note: wire.Note{Kind: wire.KindObject, Sequence: uint64(k) + 1}, Directory: cid(uint64(k)), MetadataHash: hash[:],
 			}}
 			events = append(events, e)
 			outcomes = append(outcomes, view.Outcome{Event: view.Event{Event: e.Event}, State: view.InView, Entry: &view.Entry{

@@ -51,6 +51,11 @@ func (f *Finder) Lookup(ctx context.Context, who taxii.Principal, values []obser
 	d := f.describer()
 	for i, l := range all {
 		a := Answer{Value: values[i], More: l.more, Sightings: l.sightings, Opinions: l.opinions}
+		if f.Warned != nil {
+			if a.Warned, err = f.Warned(values[i]); err != nil {
+				return nil, fmt.Errorf("looking values up on warning lists: %w", err)
+			}
+		}
 		if l.sightings > 0 {
 			seen := l.seen.seen()
 			a.Seen = &seen

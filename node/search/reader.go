@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/serviceledger/slnode/internal/observable"
 	"github.com/serviceledger/slnode/internal/quality"
 	"github.com/serviceledger/slnode/node/state"
 	"github.com/serviceledger/slnode/repo/find"
@@ -26,6 +27,8 @@ type Finder struct {
 	Everything, Others string
 	// Reliability tells how reliable the member with an account is held to be; nil: nobody is rated.
 	Reliability func(account string) quality.Reliability
+	// Warned tells on which warning lists a value is, the graver ones first; nil: on none.
+	Warned func(observable.Value) ([]taxii.WarningList, error)
 
 	most int // maxHeld, but for tests
 }

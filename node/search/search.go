@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/serviceledger/slnode/internal/observable"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // What a question takes and an answer holds at most.
@@ -108,6 +109,8 @@ type Answer struct {
 	Seen *Seen `json:"seen,omitzero"`
 	// Levels are the TLP levels of what is exact, each once.
 	Levels []string `json:"levels,omitzero"`
+	// Warned are the warning lists that the value is on, the graver ones first: such as those of what many use.
+	Warned []taxii.WarningList `json:"warned,omitzero"`
 }
 
 // Known reports whether anything is known of the value: of itself, of what contains it or of what it contains.

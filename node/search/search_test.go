@@ -413,3 +413,21 @@ func TestACIDFindsWhatIsStoredThere(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerSaysOnWhichWarningListsAValueIs(t *testing.T) {
+	w := newWorld(t)
+	w.Warned = func(v observable.Value) (list []taxii.WarningList, err error) {
+		if v.Text == "8.8.8.8" {
+			list = append(list, taxii.WarningList{Name: "resolvers", Class: "shared"})
+		}
+		return list, nil
+	}
+	answers, err := w.Lookup(t.Context(), reader, observable.Parse("8.8.8.8 203.0.113.7"))
+	if must(t, err); len(answers[0].Warned) != 1 || answers[0].Warned[0].Name != "resolvers" || answers[1].Warned != nil || answers[0].Known() {
+		t.Errorf("%+v", answers)
+	}
+	w.Warned = func(observable.Value) ([]taxii.WarningList, error) { return nil, errors.New("the disk is gone") }
+	if _, err := w.Lookup(t.Context(), reader, observable.Parse("8.8.8.8")); err == nil {
+		t.Error("what can't be looked up is said to be on no list")
+	}
+}
