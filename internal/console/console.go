@@ -188,8 +188,24 @@ func (c *Console) dispatch(v *visit) error {
 		if proceed, err := c.read(v); err != nil || !proceed {
 			return err
 		}
+		if err := v.takesTime(); err != nil {
+			return err
+		}
 	}
 	return do(c, v)
+}
+
+// actionTime is how long the answer to an action may take: the chain, or another's server, has the last word.
+const actionTime = 10 * time.Minute
+
+// takesTime lifts the server's limits: the one for reading would end the request, which has been read.
+func (v *visit) takesTime() error {
+	control := http.NewResponseController(v.w)
+	err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(actionTime)))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
 }
 
 // identify finds out who asks. It is false if the answer was given: who is not known is sent to the login.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -203,5 +204,47 @@ func TestTrendsAreDrawnWithTheirTables(t *testing.T) {
 		`<th scope="row">longer</th><td class="number">21</td>`)
 	if n := strings.Count(page, `role="img"`); n != 3 {
 		t.Errorf("there are %d pictures", n)
+	}
+}
+
+// slowFeeds answers when a time has passed.
+type slowFeeds struct {
+	room
+	time time.Duration
+}
+
+func (s slowFeeds) TestFeed(ctx context.Context, _ By, _ string) (FeedTrial, error) {
+	select {
+	case <-ctx.Done():
+		return FeedTrial{}, ctx.Err()
+	case <-time.After(s.time):
+		return FeedTrial{Reached: true}, nil
+	}
+}
+
+// The chain takes its time, another's server does, and the server's limits are for those who send and don't read.
+func TestAnActionMayTakeLongerThanTheServersLimits(t *testing.T) {
+	const limit = 50 * time.Millisecond
+	w := newWorld(t, func(c *Config) { c.Rooms.Feeds = slowFeeds{time: 4 * limit} })
+	server := httptest.NewUnstartedServer(w.c)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
+	server.Start()
+	defer server.Close()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/-/feed?name=otx", strings.NewReader("do=test&sudo=right"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Origin", server.URL)
+	request.Header.Set("Accept", "text/html")
+	request.AddCookie(&http.Cookie{Name: w.c.logins.cookie, Value: "admin"})
+	answer, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v: %s", answer.Status, err, page)
 	}
 }

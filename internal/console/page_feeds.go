@@ -2,9 +2,7 @@ package console
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -187,9 +185,6 @@ func (c *Console) postFeed(v *visit) error {
 	case "test":
 		ctx, cancel := context.WithTimeout(ctx, trialTime)
 		defer cancel()
-		if err := http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(2 * trialTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return err
-		}
 		trial, err := c.Rooms.Feeds.TestFeed(ctx, by, model.Name)
 		if err != nil {
 			return err

@@ -224,22 +224,18 @@ func operatorRoutes(router *mux.Router, token string) *mux.Router {
 				http.Error(w, "wrong token", http.StatusUnauthorized)
 				return
 			}
+			// What waits for the chain or for others takes as long as they do: it ends when the operator goes away. The
+			// deadline for reading, else, would end the request.
+			unlimited := http.NewResponseController(w)
+			if err := errors.Join(unlimited.SetReadDeadline(time.Time{}), unlimited.SetWriteDeadline(time.Time{})); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
 			next.ServeHTTP(w, r.WithContext(auditlog.AsUser(r.Context(), auditlog.Operator)))
 		})
 	})
 	alive.serve(admin, nil, func(context.Context, nothing) (nothing, error) { return nothing{}, nil })
 	return admin
-}
-
-// unhurried lets an answer take longer than the server's time limit.
-func unhurried(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		next(w, r)
-	}
 }
 
 // quiet logs for debugging only what others log for information: commands that wait ask several times a second.

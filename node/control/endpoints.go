@@ -35,7 +35,6 @@ type endpoint[In, Out any] struct {
 	order bool   // it changes something, and what it is about is the body; else it is a question, about ?what=
 	event string // what the audit log calls it; "" if it has no line, or writes its own
 	about func(In, Out) about
-	slow  bool
 }
 
 // about is what a line of the audit log is about.
@@ -62,12 +61,6 @@ func order[In, Out any](path, event string, of func(In, Out) about) endpoint[In,
 	return endpoint[In, Out]{path: path, order: true, event: event, about: of}
 }
 
-// unhurried lets an answer take longer than the server's time limit.
-func (e endpoint[In, Out]) unhurried() endpoint[In, Out] {
-	e.slow = true
-	return e
-}
-
 // Everything that the operator can ask, but for what is answered with files and streams, see [API.Handler].
 var (
 	alive     = question[nothing, nothing]("/alive")
@@ -85,7 +78,7 @@ var (
 	rebuild  = order[nothing, nothing]("/rebuild", "rebuild-view", nil)
 	soleKeys = order[nothing, nothing]("/sole", "sole-keys", nil)
 	takeMany = stream[withdraw.Choice, withdraw.Progress, withdraw.Progress]{path: "/withdraw/many", order: true}
-	reclaim  = order[withdraw.Reclaim, []withdraw.Reclaimed]("/wallet/reclaim", "", nil).unhurried()
+	reclaim  = order[withdraw.Reclaim, []withdraw.Reclaimed]("/wallet/reclaim", "", nil)
 	takeBack = order[withdraw.Selection, []withdraw.Withdrawal]("/withdraw", "", nil)
 
 	rotate  = order[keys.Change, members.Rotated]("/rotate", "rotate-keys", nil)
@@ -110,15 +103,15 @@ var (
 	configure = order("/collections/set", "set", func(_ of[collections.Change], c collections.Info) about { return about{collection: c.ID} })
 
 	addFeed    = order("/feeds/add", "add-feed", func(_ config.Feed, f feeds.Info) about { return named(f.Name) })
-	removeFeed = order("/feeds/remove", "remove-feed", func(name string, _ nothing) about { return named(name) }).unhurried()
+	removeFeed = order("/feeds/remove", "remove-feed", func(name string, _ nothing) about { return named(name) })
 	pauseFeed  = order("/feeds/pause", "pause-feed", func(name string, _ feeds.Info) about { return named(name) })
 	resumeFeed = order("/feeds/resume", "resume-feed", func(name string, _ feeds.Info) about { return named(name) })
-	testFeed   = order[string, feeds.Trial]("/feeds/test", "", nil).unhurried()
-	tryFeed    = order[config.Feed, feeds.Trial]("/feeds/try", "", nil).unhurried()
-	runFeed    = order("/feeds/run", "run-feed", func(r feeds.Run, _ *feeds.Report) about { return named(r.Name) }).unhurried()
+	testFeed   = order[string, feeds.Trial]("/feeds/test", "", nil)
+	tryFeed    = order[config.Feed, feeds.Trial]("/feeds/try", "", nil)
+	runFeed    = order("/feeds/run", "run-feed", func(r feeds.Run, _ *feeds.Report) about { return named(r.Name) })
 
 	listWebhooks  = question[nothing, []clients.WebhookInfo]("/webhooks")
-	testWebhook   = order[string, clients.WebhookTrial]("/webhooks/test", "", nil).unhurried()
+	testWebhook   = order[string, clients.WebhookTrial]("/webhooks/test", "", nil)
 	replayWebhook = order("/webhooks/replay", "replay-webhook", func(r clients.WebhookReplay, _ nothing) about { return named(r.Name) })
 
 	// Accounts write lines of their own: they tell more than who it was.
@@ -165,7 +158,7 @@ func methodOf(order bool) string {
 
 // serve adds what answers the endpoint to a router of /admin/.
 func (e endpoint[In, Out]) serve(admin *mux.Router, trail *auditlog.Trail, do func(context.Context, In) (Out, error)) {
-	handler := answer(func(r *http.Request) (any, error) {
+	admin.HandleFunc(e.path, answer(func(r *http.Request) (any, error) {
 		in, err := e.read(r)
 		if err != nil {
 			return nil, problem.Input(fmt.Errorf("reading the request: %w", err))
@@ -183,11 +176,7 @@ func (e endpoint[In, Out]) serve(admin *mux.Router, trail *auditlog.Trail, do fu
 			trail.Changed(r.Context(), event, it.collection, it.subjects, err)
 		}
 		return out, err
-	})
-	if e.slow {
-		handler = unhurried(handler)
-	}
-	admin.HandleFunc(e.path, handler).Methods(e.method())
+	})).Methods(e.method())
 }
 
 func (e endpoint[In, Out]) read(r *http.Request) (in In, err error) {

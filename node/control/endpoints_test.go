@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -82,5 +83,40 @@ func fatal(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The chain takes its time, other members' servers do, and a server's limits are for strangers.
+func TestWhatTheOperatorAsksForTakesAsLongAsItTakes(t *testing.T) {
+	slow := order[nothing, string]("/slow", "", nil)
+	many := stream[nothing, string, string]{path: "/many"}
+	router := mux.NewRouter()
+	admin := operatorRoutes(router, "token")
+	const limit = 50 * time.Millisecond
+	outlast := func(ctx context.Context) (string, error) {
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(4 * limit):
+			return "done", nil
+		}
+	}
+	slow.serve(admin, nil, func(ctx context.Context, _ nothing) (string, error) { return outlast(ctx) })
+	many.serve(admin, func(ctx context.Context, _ nothing, visit func(string) error) (string, error) {
+		if err := visit("first"); err != nil {
+			return "", err
+		}
+		return outlast(ctx)
+	})
+	server := httptest.NewUnstartedServer(router)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
+	server.Start()
+	defer server.Close()
+	c := &Client{base: server.URL, token: "token", http: server.Client()}
+	if got, err := slow.ask(t.Context(), c, nothing{}); err != nil || got != "done" {
+		t.Errorf("an order is answered with %q, %v", got, err)
+	}
+	if got, err := many.ask(t.Context(), c, nothing{}, func(string) error { return nil }); err != nil || got != "done" {
+		t.Errorf("a stream ends with %q, %v", got, err)
 	}
 }

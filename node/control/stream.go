@@ -40,7 +40,7 @@ type streamLine[Item, End any] struct {
 
 // serve adds what answers the question to a router of /admin/.
 func (s stream[In, Item, End]) serve(admin *mux.Router, do func(ctx context.Context, in In, visit func(Item) error) (End, error)) {
-	admin.HandleFunc(s.path, unhurried(func(w http.ResponseWriter, r *http.Request) {
+	admin.HandleFunc(s.path, func(w http.ResponseWriter, r *http.Request) {
 		in, err := s.read(r)
 		if err != nil {
 			refuse(w, problem.Input(fmt.Errorf("reading the request: %w", err)))
@@ -62,7 +62,7 @@ func (s stream[In, Item, End]) serve(admin *mux.Router, do func(ctx context.Cont
 		default:
 			refuse(w, err)
 		}
-	})).Methods(s.method())
+	}).Methods(s.method())
 }
 
 // ask asks the node of a client, and visits the items.
