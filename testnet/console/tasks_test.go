@@ -15,7 +15,7 @@ import (
 // aValue is what two organisations of the demonstration know, and a third one the network around it.
 const aValue = "203.0.113[.]7"
 
-const isKnown = "Yes: in 2 indicators by 2 members (alpha, bravo); inside 203.0.113[.]0/24 of charlie."
+const isKnown = "Yes: in 2 indicators by 2 members (alpha, bravo), from 2 independent sources; inside 203.0.113[.]0/24 of charlie."
 
 // mail has ten indicators in it.
 const mail = `Hi all, please block: 192.0.2[.]101, 192.0.2[.]102 and 192.0.2[.]103 (port 443),
@@ -113,7 +113,7 @@ func seenList(b *browser) {
 	b.until(`document.activeElement.id === "q"`)
 	b.paste(strings.Join(list, "\n"))
 	b.leads(key(kb.Enter))
-	b.says("1 of 200 are known, 199 are not.", "203.0.113[.]7 address 2 objects alpha, bravo", "198.18.3[.]49 address not found")
+	b.says("1 of 200 are known, 199 are not.", "203.0.113[.]7 address 2 objects", "alpha, bravo", "198.18.3[.]49 address not found")
 	var csv string
 	b.ask(`fetch(document.querySelector("a[href*='format=csv']")?.href ?? document.querySelector("[value=csv]").form.action,
 		document.querySelector("a[href*='format=csv']") ? {} : {method: "POST", body: new URLSearchParams([...new FormData(document.querySelector("[value=csv]").form), ["format", "csv"]])}).then(a => a.text())`, &csv)
