@@ -45,8 +45,9 @@ type Bar struct {
 
 // Tick is a number or a day beside an axis.
 type Tick struct {
-	At   string
-	Text string
+	At    string
+	Text  string
+	Spare bool // a narrow window has no room for it
 }
 
 // LegendEntry is what a colour means.
@@ -270,6 +271,10 @@ func (f *Figure) names(slots []slot, x func(int) float64) {
 	every := max(1, (len(slots)+9)/10)
 	for i := (len(slots) - 1) % every; i < len(slots) && i >= 0; i += every {
 		f.Days = append(f.Days, Tick{At: number(min(x(i), chartWidth-20)), Text: slots[i].Short})
+	}
+	const most = 6 // in a narrow window
+	for i := len(f.Days) - 2; i >= 0 && len(f.Days) > most; i -= 2 {
+		f.Days[i].Spare = true
 	}
 }
 

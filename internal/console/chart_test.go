@@ -112,3 +112,21 @@ func TestASparklineShowsTheLastValues(t *testing.T) {
 		}
 	})
 }
+
+// A narrow window has room for half of many names, and the last is always there.
+func TestOfManyNamesBesideAnAxisSomeCanBeSpared(t *testing.T) {
+	t.Parallel()
+	for days, want := range map[int]string{1: "+", 5: "+++++", 6: "++++++", 7: "+-+-+-+", 30: "-+-+-+-+-+", 90: "-+-+-+-+-+"} {
+		var list []time.Time
+		for i := range days {
+			list = append(list, then.AddDate(0, 0, i))
+		}
+		got := ""
+		for _, day := range barChart("x", "y", list, []Series{{"z", make([]float64, days)}}).Days {
+			got += map[bool]string{true: "-", false: "+"}[day.Spare]
+		}
+		if got != want {
+			t.Errorf("of %d days: %s, want %s", days, got, want)
+		}
+	}
+}
