@@ -102,9 +102,10 @@ hostile:
 walkthrough: build
 	testnet/walkthrough
 
+# They wait for rounds most of the time, so that more of them at once cost little.
 test-algorand:
 	@test -n "$(SLNODE_TEST_ALGOD_URL)" || { echo "set SLNODE_TEST_ALGOD_URL, _ALGOD_TOKEN, _INDEXER_URL, _INDEXER_TOKEN and _FUNDER"; exit 2; }
-	go test -count=1 -timeout 60m -skip '$(HOSTILE)' ./testnet/
+	go test -count=1 -parallel 4 -timeout 2h -skip '$(HOSTILE)' ./testnet/
 
 fuzz:
 	scripts/fuzz.sh $(or $(FUZZ),60)
