@@ -82,6 +82,27 @@ func TestTheNumbersAreThoseThatMISPPublishes(t *testing.T) {
 	}
 }
 
+// A base is of 0 to 100, and what publishers say is not.
+func TestABaseOutsideOfTheScaleIsItsEnd(t *testing.T) {
+	for outside, end := range map[int]int{-1: 0, 101: 100, 1 << 40: 100} {
+		for _, age := range []time.Duration{-day, 0, day} {
+			if got, want := Network.Score(outside, age), Network.Score(end, age); got != want {
+				t.Errorf("from %d it is %v after %v, from %d %v", outside, got, age, end, want)
+			}
+		}
+		for _, model := range []Model{Network, Never} {
+			got, ends := model.Ends(outside, 50)
+			want, wanted := model.Ends(end, 50)
+			if got != want || ends != wanted {
+				t.Errorf("%+v from %d ends after %v (%t), from %d after %v (%t)", model, outside, got, ends, end, want, wanted)
+			}
+		}
+	}
+	if DefaultBase != 80 || Never.Threshold != 30 {
+		t.Errorf("without a confidence it begins with %d, and ends below %d", DefaultBase, Never.Threshold)
+	}
+}
+
 func TestTheFirstRuleThatFitsCounts(t *testing.T) {
 	own := Rules{
 		{Kinds: []observable.Kind{observable.Domain}, Members: []string{"bravo"}, Model: Model{Lifetime: day, Speed: 1, Threshold: 10}},

@@ -21,6 +21,16 @@ func TestCredibilityAndConfidenceAreThoseOfTheStandardsTable(t *testing.T) {
 	}
 }
 
+func TestWordsAreThoseOfTheNearestCredibility(t *testing.T) {
+	for credibility, want := range map[int]string{
+		-1: "", 0: "", 1: "confirmed by other sources", 5: "improbable", 6: "truth cannot be judged", 7: "truth cannot be judged",
+	} {
+		if got := CredibilityWords(credibility); got != want {
+			t.Errorf("the credibility %d is %q, want %q", credibility, got, want)
+		}
+	}
+}
+
 func TestALetterLeavesItsShareOfAScore(t *testing.T) {
 	for letter, want := range map[Reliability]int{"A": 80, "B": 68, "C": 56, "D": 40, "E": 16, "F": 56, "": 80} {
 		if got := letter.Of(80); got != want {
