@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/serviceledger/slnode/internal/wire"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/p2p/swarm"
 	"github.com/serviceledger/slnode/repo"
@@ -15,7 +16,7 @@ import (
 func (n *Node) openHost(ctx context.Context) (*p2p.Host, error) {
 	config := n.repo.Config.IPFS
 	if err := swarm.CheckFree(config.Listen); err != nil {
-		return nil, err
+		return nil, problem.Listening(err)
 	}
 	public := n.consortium.Network == wire.NetworkPublic
 	host, err := p2p.Open(ctx, p2p.Config{

@@ -2,10 +2,11 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"sync/atomic"
 
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 )
 
@@ -23,8 +24,8 @@ func (w *witness) tip(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if string(params.GenesisHash[:]) != string(w.consortium.GenesisHash) {
-			return 0, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, w.consortium.GenesisID)
+		if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], w.consortium.GenesisID, w.consortium.GenesisHash); other != "" {
+			return 0, errors.New(other)
 		}
 		w.ours.Store(true)
 	}

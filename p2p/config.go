@@ -106,11 +106,11 @@ func (c *Config) complete() error {
 	case c.Public && c.SwarmKey != nil:
 		return errors.New("both Public and SwarmKey")
 	case !c.Public && c.SwarmKey == nil:
-		return errors.New("no SwarmKey: the swarm would be open to everybody")
+		return errors.New("the swarm's key, keys/swarm.key, is missing: put it back from a backup, or join again with a new invite, which the founder has from nobody")
 	}
 	if c.SwarmKey != nil {
 		if _, err := pnet.DecodeV1PSK(bytes.NewReader(c.SwarmKey)); err != nil {
-			return errors.New("the SwarmKey is not the content of a swarm.key file") // the cause could quote it
+			return errors.New("the swarm's key, keys/swarm.key, is damaged: put it back from a backup, or join again with a new invite, which the founder has from nobody") // the cause could quote it
 		}
 	}
 	for _, list := range []struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -24,8 +25,8 @@ func CheckVersion(dir string) error {
 		return fmt.Errorf("reading the repository's version: %w", err)
 	}
 	if found := strings.TrimSpace(string(text)); found != version {
-		return fmt.Errorf("%s has the repository version %.20q, this program knows version %s; if no other program made it, restore it from a backup",
-			dir, found, version)
+		return fmt.Errorf("%s %w: its version is %.20q, this program knows version %s; if no other program made it, restore it from a backup",
+			dir, ErrVersion, found, version)
 	}
 	return nil
 }
@@ -66,9 +67,42 @@ func takeLock(dir string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%s: %w; is a daemon running?", dir, ErrLocked)
+		return nil, fmt.Errorf("%s: %w%s; if it is the daemon, it has to be stopped first (\"systemctl stop slnode\"), and if it does not answer, \"slnode status\" says so",
+			dir, ErrLocked, numbered(LockHolder(dir)))
 	}
 	return lock, nil
+}
+
+// numbered is the number of a process in words; "" if it is not known.
+func numbered(pid int) string {
+	if pid == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d", pid)
+}
+
+// LockHolder is the number of the process that uses the repository in dir; 0 if there is none, or the system doesn't
+// say. It takes no lock, so that it is in nobody's way.
+func LockHolder(dir string) int {
+	info, err := os.Stat(lockPath(dir))
+	if err != nil {
+		return 0
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	table, err := os.ReadFile("/proc/locks")
+	if err != nil || !ok {
+		return 0
+	}
+	for line := range strings.Lines(string(table)) { // 1: FLOCK ADVISORY WRITE 23444 fe:00:12345 0 EOF
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], fmt.Sprintf(":%d", stat.Ino)) {
+			continue
+		}
+		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 {
+			return pid
+		}
+	}
+	return 0
 }
 
 // underLock does something to the keys of a repository, which is locked meanwhile.

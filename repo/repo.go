@@ -70,6 +70,10 @@ var (
 
 	// ErrFolder means that there can be none.
 	ErrFolder = errors.New("no repository can be made here; choose a folder of your own with --repo or SLNODE_REPO")
+	// ErrBackup means that a file is no backup that this program can restore.
+	ErrBackup = errors.New("this backup can't be restored")
+	// ErrVersion means that it is one of another program.
+	ErrVersion = errors.New("is no repository that this program knows")
 	// ErrDamaged means that files of the repository are not as they were written.
 	ErrDamaged = kv.ErrDamaged
 )

@@ -69,7 +69,7 @@ func restore(dir string, backup io.Reader, passphrase keys.Passphrase) (m Manife
 		return Manifest{}, err
 	}
 	u := unpacking{dir: staging, passphrase: passphrase}
-	err = errors.Join(u.unpack(backup), u.close())
+	err = errors.Join(u.unpack(archived{backup}), u.close())
 	if err != nil {
 		return Manifest{}, errors.Join(err, os.RemoveAll(staging))
 	}
@@ -165,14 +165,17 @@ func (u *unpacking) unpack(backup io.Reader) error {
 	in := archive.NewReader(backup)
 	name, size, err := in.Next()
 	if err != nil || name != manifestFile {
-		return errors.Join(errors.New("this is not a backup of slnode"), notEOF(err))
+		if err == nil || errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: it is none of slnode's", ErrBackup)
+		}
+		return err
 	}
 	if err := u.readJSON(in, name, size, &u.manifest); err != nil {
 		return err
 	}
 	if u.manifest.Format != backupFormat || u.manifest.Repository != version {
-		return fmt.Errorf("the backup has format %d of a repository of version %.20q, this program knows %d and %s",
-			u.manifest.Format, u.manifest.Repository, backupFormat, version)
+		return fmt.Errorf("%w: it has format %d of a repository of version %.20q, this program knows %d and %s",
+			ErrBackup, u.manifest.Format, u.manifest.Repository, backupFormat, version)
 	}
 	for {
 		name, size, err := in.Next()
@@ -183,7 +186,7 @@ func (u *unpacking) unpack(backup io.Reader) error {
 			return err
 		}
 		if u.ended {
-			return fmt.Errorf("%.80q comes after the end", name)
+			return fmt.Errorf("%w: %.80q comes after the end", ErrBackup, name)
 		}
 		if err := u.file(in, name, size); err != nil {
 			return fmt.Errorf("%.200q of the backup: %w", name, err)
@@ -191,11 +194,15 @@ func (u *unpacking) unpack(backup io.Reader) error {
 	}
 }
 
-func notEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
+// archived is a backup as it is read: one that can't be read to its end is damaged.
+type archived struct{ io.Reader }
+
+func (a archived) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: it is damaged or cut short; take another copy, or an earlier one: %w", ErrBackup, err)
 	}
-	return err
+	return n, err
 }
 
 // file unpacks one file.

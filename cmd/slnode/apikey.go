@@ -105,6 +105,9 @@ func expiryText(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
+	if t.Before(time.Now()) {
+		return t.Format(time.RFC3339) + " (expired)"
+	}
 	return t.Format(time.RFC3339)
 }
 

@@ -211,7 +211,7 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
 			case errors.Is(err, keys.ErrPassphrase):
 				return fmt.Errorf("opening the backup: %w", err)
 			case err != nil:
-				return fmt.Errorf("%w: %s can't be opened as a backup: %w", errUsage, args[0], err)
+				return noBackup(args[0], err)
 			}
 			manifest, err := repo.Restore(a.dir, plaintext, a.passphrase(c))
 			if err != nil {
@@ -279,3 +279,13 @@ func (a *app) printBackedUp(c *cobra.Command, m repo.Manifest, done string) erro
 
 // openBlocks opens the blocks of a repository on which no daemon runs.
 func openBlocks(dir string) (control.Blocks, error) { return p2p.OpenOffline(dir) }
+
+// noBackup says of a file that can't be opened as a backup what it is instead, if that shows.
+func noBackup(name string, cause error) error {
+	if data, err := os.ReadFile(name); name != "-" && err == nil {
+		if err := expect(name, data, aBackup); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %s can't be opened as a backup: it is damaged or cut short; take another copy, or an earlier one: %w", errUsage, name, cause)
+}

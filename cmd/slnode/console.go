@@ -28,7 +28,7 @@ than five minutes from an operator: then enter again.`,
 				return err
 			}
 			if client == nil {
-				return control.ErrNoConsole
+				return &noError{"the daemon does not run, or does not answer, and the console is its; \"slnode status\" says more"}
 			}
 			defer client.Close()
 			daemon, err := control.ReadDaemon(a.dir)

@@ -67,7 +67,7 @@ sentence what is proved, by whom, at what time, on which assumptions. It exits w
 			if err != nil {
 				return err
 			}
-			if kind := kindOf(data); kind == aRequest || kind == aProposal || kind == ageFile || kind == aBackup {
+			if kind := kindOf(data); kind == aRequest || kind == aProposal || kind == ageFile || kind == aBackup || kind == stixData {
 				return expect(args[0], data, someProof)
 			}
 			report := proof.CheckEvidence(data, consortium, trust)

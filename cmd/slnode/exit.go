@@ -95,7 +95,8 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	case errors.As(err, &answer):
 		return exitCodeOf(answer.Status)
 	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, errUsage), errors.Is(err, repo.ErrMissing),
-		errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrFolder), errors.Is(err, keys.ErrPassphrase), errors.Is(err, node.ErrNoConsortium):
+		errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrFolder), errors.Is(err, keys.ErrPassphrase), errors.Is(err, keys.ErrUnusable), errors.Is(err, repo.ErrVersion), errors.Is(err, repo.ErrBackup),
+		errors.Is(err, problem.ErrPort), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errNotOurs):
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted

@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := withRemedy(root.ExecuteContext(ctx))
 	code := exitCode(ctx, err, started)
 	if code != exitOK {
 		report(stderr, err, code, asksForJSON(args))
@@ -54,6 +54,9 @@ func noteStart(c *cobra.Command, started *bool) {
 			*started = true
 			return run(c, args)
 		}
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error { return wrongArgs(c, args, check(c, args)) }
 	}
 	for _, sub := range c.Commands() {
 		noteStart(sub, started)
@@ -102,7 +105,7 @@ refused), 4 what was named is not there; see "slnode help exit-codes". What can'
 	}
 	root.PersistentFlags().StringVar(&a.dir, "repo", directory, "the node's `directory` (SLNODE_REPO)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for scripts")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, plainFlag(err)) })
 	root.AddCommand(
 		a.initCommand(), a.consortiumCommand(), a.memberCommand(), a.governorCommand(), a.joinCommand(), a.daemonCommand(),
 		a.publishCommand(), a.listCommand(), a.lookupCommand(), a.watchCommand(), a.getCommand(), a.exportCommand(), a.showCommand(), a.sharedCommand(), a.withdrawCommand(),
@@ -135,26 +138,6 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	}}
 	c.AddCommand(commands...)
 	return c
-}
-
-// exactArgs is cobra's, as a usage error.
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := cobra.ExactArgs(n)(c, args); err != nil {
-			return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
-		}
-		return nil
-	}
-}
-
-// rangeArgs is cobra's, as a usage error.
-func rangeArgs(least, most int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := cobra.RangeArgs(least, most)(c, args); err != nil {
-			return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
-		}
-		return nil
-	}
 }
 
 // connect talks to the node of the repository.

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
+	"github.com/serviceledger/slnode/node/problem"
 )
 
 func (a *app) memberCommand() *cobra.Command {
@@ -186,4 +188,25 @@ func (a *app) memberListCommand() *cobra.Command {
 			})
 		},
 	}
+}
+
+// isMember looks whether there is a member of a name, before anything is asked about it.
+func (a *app) isMember(c *cobra.Command, name string) error {
+	known, err := ask(a, c, func(client *control.Client) (control.ConsortiumInfo, error) { return client.Consortium(c.Context()) })
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range known.Members {
+		if m.Name == name {
+			return nil
+		}
+		names = append(names, m.Name)
+	}
+	const shown = 20
+	more := ""
+	if len(names) > shown {
+		names, more = names[:shown], ", ..."
+	}
+	return problem.Missing(fmt.Errorf("no member is called %.60q; the members are %s%s", name, strings.Join(names, ", "), more))
 }

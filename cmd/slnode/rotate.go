@@ -97,6 +97,9 @@ accounts, it writes a proposal, see "slnode governor".`,
 			if err := out.check(); err != nil {
 				return err
 			}
+			if err := a.isMember(c, args[0]); err != nil {
+				return err
+			}
 			question := fmt.Sprintf("Give the member %s these keys, if %s is the account that it told you by another way?", args[0], asked.Account)
 			if err := agreed.confirm(c, question, func(w io.Writer) { printRequest(w, asked) }); err != nil {
 				return err

@@ -46,9 +46,13 @@ and how many objects it published. With --json it is a JSON object a line.`,
 				return err
 			}
 			out := a.sharedOutput(c.OutOrStdout(), asCSV)
+			begun := false
 			known, err := ask(a, c, func(client *control.Client) (disclosure.Known, error) {
-				return client.Shared(c.Context(), query, out.object)
+				return client.Shared(c.Context(), query, func(o disclosure.Object) error { begun = true; return out.object(o) })
 			})
+			if err != nil && !begun {
+				return err
+			}
 			if err = errors.Join(err, out.end()); err != nil {
 				return err
 			}

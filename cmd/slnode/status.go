@@ -47,7 +47,7 @@ Nagios, cron, and the health check of a container.`,
 				Daemon       health.Daemon `json:"daemon"`
 				Organisation string        `json:"organisation"`
 			}{s.Daemon, s.Organisation}
-			return errors.Join(a.print(c, absent, func(w io.Writer) { printAbsent(w, s) }), &noError{"the daemon does not run"})
+			return errors.Join(a.print(c, absent, func(w io.Writer) { printAbsent(w, s) }), &noError{"the daemon: " + s.Daemon.Without()})
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "print a line for each thing that is wrong, and exit with 3 if there is any")
@@ -76,7 +76,7 @@ func since(c problem.Condition) string {
 }
 
 func printAbsent(w io.Writer, s health.Status) {
-	fmt.Fprintf(w, "daemon\tDOES NOT RUN: %s\n", oneLine(s.Daemon.Absent))
+	fmt.Fprintf(w, "daemon\t%s: %s\n", strings.ToUpper(strings.TrimPrefix(s.Daemon.Without(), "it ")), oneLine(s.Daemon.Absent))
 	fmt.Fprintf(w, "program\t%s\n", s.Daemon.Info)
 	if s.Consortium != "" {
 		fmt.Fprintf(w, "organisation\t%s in %s (%d)\n", s.Organisation, oneLine(s.Consortium), s.ConsortiumID)

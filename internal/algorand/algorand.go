@@ -109,9 +109,17 @@ type ForeignError struct {
 	What   string
 }
 
+// key is the key of the configuration that may be wrong.
+func (e *ForeignError) key() string {
+	if e.Server == "algod" {
+		return "algorand.algod_url"
+	}
+	return "algorand.indexer_url"
+}
+
 func (e *ForeignError) Error() string {
 	if e.Status == 0 {
-		return fmt.Sprintf("what answered is not %s: %s", e.Server, e.What)
+		return fmt.Sprintf("what answered is not %s; is %s right? (%s)", e.Server, e.key(), e.What)
 	}
-	return fmt.Sprintf("what answered is not %s: status %d with %s", e.Server, e.Status, e.What)
+	return fmt.Sprintf("what answered is not %s; is %s right? (status %d with %s)", e.Server, e.key(), e.Status, e.What)
 }

@@ -412,8 +412,8 @@ func TestErrorsOfTheSDKAreToldApart(t *testing.T) {
 		t.Errorf("what is missing is a bad request: %q", message)
 	}
 	for want, err := range map[string]*ForeignError{
-		"what answered is not algod: a page":                 {Server: "algod", What: "a page"},
-		"what answered is not algod: status 200 with a page": {Server: "algod", Status: 200, What: "a page"},
+		"what answered is not algod; is algorand.algod_url right? (a page)":                 {Server: "algod", What: "a page"},
+		"what answered is not algod; is algorand.algod_url right? (status 200 with a page)": {Server: "algod", Status: 200, What: "a page"},
 	} {
 		if err.Error() != want {
 			t.Errorf("%q, want %q", err, want)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 	"time"
 
@@ -71,6 +72,9 @@ func (l *Ledger) Params(ctx context.Context) (Params, error) {
 	defer cancel()
 	p, err := l.algod.SuggestedParams().Do(ctx)
 	if err != nil {
+		if said, refused := algorand.BadRequest(err); refused { // of a request in which there is nothing to refuse
+			err = &algorand.ForeignError{Server: "algod", Status: http.StatusBadRequest, What: said}
+		}
 		return Params{}, fmt.Errorf("asking algod for the transaction parameters: %w", err)
 	}
 	if len(p.GenesisHash) != 32 {

@@ -57,10 +57,10 @@ func OpenInvite(sealed []byte, identity *seal.Identity) (Invite, error) {
 	}
 	data, err := identity.Open(sealed)
 	if errors.Is(err, seal.ErrNotForUs) {
-		return Invite{}, errors.New("this invite was made for another organisation's key")
+		return Invite{}, errors.New("this invite was made for another key than this repository's: it is another organisation's, or of before the keys were changed; the governor makes one with \"slnode member admit\" for what \"slnode member request\" writes now")
 	}
 	if err != nil {
-		return Invite{}, fmt.Errorf("reading an invite: %w", err)
+		return Invite{}, fmt.Errorf("reading an invite: it is damaged or cut short; ask the governor to send it again: %w", err)
 	}
 	var i Invite
 	if err := unmarshal(data, len(data), &i); err != nil || i.Format != Format || i.Kind != KindInvite {

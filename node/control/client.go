@@ -49,31 +49,44 @@ func FindDaemon(ctx context.Context, dir string) (*Client, error) {
 	return client, err
 }
 
+// answerTimeout is how long a daemon has to say that it is there.
+const answerTimeout = 5 * time.Second
+
 // findDaemon also says why there is none.
-func findDaemon(ctx context.Context, dir string) (client *Client, absent string, err error) {
+func findDaemon(ctx context.Context, dir string) (client *Client, absent health.Daemon, err error) {
 	daemon, err := ReadDaemon(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, "it was not started, was stopped, or is not ready yet", nil
+		if pid := repo.LockHolder(dir); pid > 0 {
+			return nil, health.Daemon{Absent: fmt.Sprintf("it is not ready yet, or a command uses the repository: process %d", pid), PID: pid}, nil
+		}
+		return nil, health.Daemon{Absent: "it was not started, or was stopped"}, nil
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, absent, err
 	}
 	if lock, err := repo.LockID(dir); err != nil || lock != daemon.Lock {
-		return nil, "this folder is a copy, and the daemon that its daemon.json names is that of the original", nil
+		return nil, health.Daemon{Absent: "this folder is a copy, and the daemon that its daemon.json names is that of the original"}, nil
 	}
 	if client := newClient(daemon, func() error { return nil }); client.answers(ctx) {
-		return client, "", nil
+		return client, absent, nil
 	}
-	if daemon.PID > 0 && syscall.Kill(daemon.PID, 0) == nil {
-		return nil, fmt.Sprintf("it does not answer; its process was %d, and one of this number is there", daemon.PID), nil
+	absent.PID = daemon.PID
+	switch {
+	case daemon.PID > 0 && repo.LockHolder(dir) == daemon.PID:
+		absent.Hangs = true
+		absent.Absent = fmt.Sprintf("its process %d is there, and has not answered within %s; look at its log, and start it again if that stays", daemon.PID, answerTimeout)
+	case daemon.PID > 0 && syscall.Kill(daemon.PID, 0) == nil:
+		absent.Absent = fmt.Sprintf("it does not answer; its process was %d, and one of this number is there", daemon.PID)
+	default:
+		absent.Absent = fmt.Sprintf("its process %d has ended without a word: it was killed, or the machine lost power", daemon.PID)
 	}
-	return nil, fmt.Sprintf("its process %d has ended without a word: it was killed, or the machine lost power", daemon.PID), nil
+	return nil, absent, nil
 }
 
 // answers reports whether the daemon is there: the file that names it may be left over from one that was killed, and
 // its port another program's by now.
 func (c *Client) answers(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	_, err := alive.ask(ctx, c, nothing{})
 	return err == nil

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrNoConsole means that there is no console to enter.
-var ErrNoConsole = errors.New("this node has no console: it is off ([console] enabled), or the daemon does not run")
+var ErrNoConsole = errors.New("this node has no console: it is off ([console] enabled)")
 
 func (a *API) ticketFor(context.Context, nothing) (string, error) {
 	if a.Ticket == nil {

@@ -38,9 +38,10 @@ func Look(ctx context.Context, dir string) (s health.Status, err error) {
 		return s, err
 	}
 	s.Organisation = c.Organisation.Name
-	s.Daemon = health.Daemon{Absent: absent, Info: version.Current()}
+	s.Daemon = absent
+	s.Daemon.Info = version.Current()
 	if own == nil {
-		s.Daemon.Absent = fmt.Sprintf("%s; it can't before this node belongs to a consortium: \"slnode consortium create\" founds one, \"slnode member request\" asks to be admitted to one", absent)
+		s.Daemon.Absent = fmt.Sprintf("%s; it can't before this node belongs to a consortium: \"slnode consortium create\" founds one, \"slnode member request\" asks to be admitted to one", absent.Absent)
 	} else {
 		s.Consortium, s.ConsortiumID = own.Name, own.ID
 	}

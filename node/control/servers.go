@@ -21,6 +21,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/door"
 	"github.com/serviceledger/slnode/node/auditlog"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/taxii"
 )
@@ -120,6 +121,18 @@ func listenOn(address string) (net.Listener, error) {
 	return listener, err
 }
 
+// CheckFree reports an error, with the remedy, if the node could not listen on a TCP address. An empty one is none.
+func CheckFree(address string) error {
+	if address == "" {
+		return nil
+	}
+	listener, err := listenOn(address)
+	if err != nil {
+		return problem.Listening(err)
+	}
+	return listener.Close()
+}
+
 // Servers are HTTP servers that begin and end together.
 type Servers struct {
 	log    *slog.Logger
@@ -162,10 +175,7 @@ func (s *Servers) ListenTLS(whom, address string, handler http.Handler, config *
 func (s *Servers) open(whom, address string, handler http.Handler, config *tls.Config, most int) (string, error) {
 	listener, err := listenOn(address)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w; another program has it, or another node: choose another port", err)
-		}
-		return "", fmt.Errorf("listening for %s: %w", whom, err)
+		return "", fmt.Errorf("listening for %s: %w", whom, problem.Listening(err))
 	}
 	return s.add(listener, handler, config, most), nil
 }

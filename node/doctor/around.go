@@ -21,6 +21,7 @@ import (
 	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/internal/microalgo"
+	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/health"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/p2p/swarm"
@@ -83,9 +84,12 @@ func (p *patient) port(ctx context.Context) []Finding {
 	if inbound := slices.IndexFunc(p.status.Peers, func(peer health.PeerStatus) bool { return peer.Inbound }); inbound >= 0 {
 		return []Finding{{"port", OK, fmt.Sprintf("%s has connected to this node", p.status.Peers[inbound].Member), ""}}
 	}
+	if p.status.Daemon.Hangs {
+		return []Finding{{"port", Unknown, "whether members can reach it shows when the daemon answers", ""}}
+	}
 	if !p.status.Daemon.Running {
 		if err := swarm.CheckFree(p.config.IPFS.Listen); err != nil {
-			return []Finding{{"port", Wrong, err.Error(), "something else has the port: end it, or change ipfs.listen"}}
+			return []Finding{{"port", Wrong, problem.Listening(err).Error(), "correct ipfs.listen, or end what has the port"}}
 		}
 		return []Finding{{"port", Unknown, "it is free; whether members can reach it shows when the daemon runs", ""}}
 	}
@@ -105,6 +109,40 @@ func (p *patient) port(ctx context.Context) []Finding {
 		return []Finding{{"port", Unknown, "there is no other member who could connect to it", ""}}
 	}
 	return []Finding{{"port", Warning, "no member has connected to this node yet", remedy}}
+}
+
+// ports looks whether the daemon could listen where clients are to reach it, if it doesn't run.
+func (p *patient) ports(context.Context) (list []Finding) {
+	if p.status.Daemon.Running || p.status.Daemon.Hangs {
+		return nil
+	}
+	addresses := []struct{ key, address string }{
+		{"taxii.listen", p.config.TAXII.Listen}, {"ipfs.gateway", p.config.IPFS.Gateway}, {"metrics.listen", p.config.Metrics.Listen},
+	}
+	if p.config.TAXII.TLS == config.TLSACME {
+		addresses = append(addresses, struct{ key, address string }{"taxii.acme_listen", p.config.TAXII.ACMEListen})
+	}
+	for _, a := range addresses {
+		if err := control.CheckFree(a.address); err != nil {
+			list = append(list, Finding{"port", Wrong, a.key + ": " + err.Error(), "correct " + a.key + ", or end what has the port"})
+		}
+	}
+	return list
+}
+
+// keysOf looks whether the keys can be read, as far as that shows without their passphrase.
+func keysOf(dir string) []Finding {
+	sealed, err := repo.KeysSealed(dir)
+	if err == nil && !sealed {
+		_, err = repo.ReadKeys(dir, nil)
+	}
+	switch {
+	case err != nil:
+		return []Finding{{"keys", Wrong, err.Error(), "docs/OPERATIONS.md, \"Backup\", says what each file is, and what becomes of the node without it"}}
+	case sealed:
+		return []Finding{{"keys", OK, "they are sealed with a passphrase", ""}}
+	}
+	return []Finding{{"keys", OK, "they are all there, and closed to others", ""}}
 }
 
 func (p *patient) certificate(context.Context) []Finding {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/algorand"
 	"github.com/serviceledger/slnode/internal/ledger"
+	"github.com/serviceledger/slnode/node/problem"
 )
 
 // genesis is the network that algod is of, and its last round; round 0 if algod can't tell.
@@ -71,7 +72,12 @@ func (p *patient) network(id string, hash []byte) Finding {
 	}
 	says := fmt.Sprintf("algod is of %s (%s)", name, id)
 	if p.consortium != nil && !bytes.Equal(hash, p.consortium.GenesisHash) {
-		return Finding{"network", Wrong, fmt.Sprintf("%s, and the consortium lives on %s", says, p.consortium.GenesisID),
+		if id == p.consortium.GenesisID {
+			says = problem.OtherNetwork(id, hash, id, p.consortium.GenesisHash)
+		} else {
+			says += ", and the consortium lives on " + p.consortium.GenesisID
+		}
+		return Finding{"network", Wrong, says,
 			"correct algorand.algod_url and indexer_url in config.toml: both have to be of the consortium's network"}
 	}
 	return Finding{"network", OK, says, ""}

@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -23,6 +25,9 @@ func CheckConfig(path, dir string) []Finding {
 func checkConfig(path, dir string) (*config.Config, []Finding) {
 	c, err := config.Load(path, os.Environ())
 	if err != nil {
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+			return nil, []Finding{{"config", Wrong, err.Error(), "it is no mistake in the file: see what is said of it, or put it back from a backup"}}
+		}
 		var list []Finding
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			list = append(list, Finding{"config", Wrong, line, "correct it; docs/OPERATIONS.md, \"Configuration\", and the comments in config.toml say what can stand there"})

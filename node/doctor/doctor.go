@@ -6,6 +6,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func Examine(ctx context.Context, dir string) ([]Finding, error) {
 		return nil, err
 	}
 	c, findings := checkConfig(config.Path(dir), dir)
-	findings = append(ownership(dir), findings...)
+	findings = slices.Concat(ownership(dir), keysOf(dir), findings)
 	if c == nil {
 		return findings, nil // nothing else can be asked without it
 	}
@@ -61,7 +62,7 @@ func Examine(ctx context.Context, dir string) ([]Finding, error) {
 		return append(findings, Finding{"consortium", Wrong, err.Error(), "restore it from a backup"}), nil
 	}
 	findings = append(findings, p.daemon(ctx)...)
-	checks := []func(context.Context) []Finding{p.algod, p.indexers, p.port, p.certificate, p.disk, p.money, p.backup}
+	checks := []func(context.Context) []Finding{p.algod, p.indexers, p.port, p.ports, p.certificate, p.disk, p.money, p.backup}
 	parts := make([][]Finding, len(checks))
 	var group sync.WaitGroup
 	for i, check := range checks {
@@ -91,12 +92,14 @@ func (p *patient) daemon(ctx context.Context) (list []Finding) {
 		return append(list, Finding{"daemon", Wrong, err.Error(), `see its log ("journalctl -u slnode"); restart it if it hangs`})
 	}
 	p.status = s
-	if !s.Daemon.Running {
-		remedy := `start it: "systemctl start slnode", or "slnode daemon"; its log says why it ended`
-		if p.consortium == nil {
-			remedy = ""
-		}
-		return append(list, Finding{"daemon", Wrong, "it does not run: " + s.Daemon.Absent, remedy})
+	switch {
+	case s.Daemon.Hangs:
+		return append(list, Finding{"daemon", Wrong, "it does not answer: " + s.Daemon.Absent, `see its log ("journalctl -u slnode"); "systemctl restart slnode"`})
+	case !s.Daemon.Running && p.consortium == nil:
+		return append(list, Finding{"daemon", Unknown, "it can't run before this node belongs to a consortium", ""})
+	case !s.Daemon.Running:
+		return append(list, Finding{"daemon", Wrong, "it does not run: " + s.Daemon.Absent,
+			`start it: "systemctl start slnode", or "slnode daemon"; its log says why it ended`})
 	}
 	list = append(list, Finding{"daemon", OK, fmt.Sprintf("it runs since %s, slnode %s", s.Started.Format(time.RFC3339), s.Daemon.Info), ""})
 	for _, line := range s.Trouble() {

@@ -140,6 +140,7 @@ type PeerStatus struct {
 type Daemon struct {
 	Running bool   `json:"running"`          // it is a daemon; else a node in the process of a command
 	Absent  string `json:"absent,omitempty"` // why none was asked
+	Hangs   bool   `json:"hangs,omitempty"`  // there is one, and it does not answer
 	PID     int    `json:"pid,omitempty"`
 	version.Info
 	TAXII   string `json:"taxii_url,omitempty"`
@@ -148,6 +149,14 @@ type Daemon struct {
 	// Fingerprint is the SHA-256 of the certificate that TAXII clients are shown, in hexadecimal.
 	Fingerprint      string    `json:"certificate_sha256,omitempty"`
 	CertificateUntil time.Time `json:"certificate_until,omitzero"`
+}
+
+// Without says in what way there is none.
+func (d Daemon) Without() string {
+	if d.Hangs {
+		return "it does not answer"
+	}
+	return "it does not run"
 }
 
 // HTTPS reports whether TAXII clients are served with a certificate of the node's own.

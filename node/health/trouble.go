@@ -16,7 +16,7 @@ const recentRounds = 30_000
 func (s Status) Trouble() []string {
 	var t troubles
 	if s.Daemon.Absent != "" {
-		t.add("daemon: it does not run: %s", s.Daemon.Absent)
+		t.add("daemon: %s: %s", s.Daemon.Without(), s.Daemon.Absent)
 		return t // nothing else is known
 	}
 	s.ownTrouble(&t)

@@ -83,6 +83,10 @@ func TestANodeThatFallsBehindOrDoesNotRunSaysSo(t *testing.T) {
 	if lines := s.Trouble(); len(lines) != 1 || lines[0] != "chain: round 0 of 42, 42 rounds and 121 s behind" {
 		t.Errorf("when it falls behind it says %q", lines)
 	}
+	hangs := Status{Daemon: Daemon{Absent: "its process is there", Hangs: true}}
+	if lines := hangs.Trouble(); len(lines) != 1 || lines[0] != "daemon: it does not answer: its process is there" {
+		t.Errorf("with a daemon that hangs it says %q", lines)
+	}
 	absent := Status{Daemon: Daemon{Absent: "it was killed"}}
 	if lines := absent.Trouble(); len(lines) != 1 || lines[0] != "daemon: it does not run: it was killed" {
 		t.Errorf("without a daemon it says %q", lines)

@@ -92,8 +92,8 @@ func (r *Registrar) propose(ctx context.Context, a authority, draft consortium.D
 	if err != nil {
 		return ProposalInfo{}, err
 	}
-	if string(params.GenesisHash[:]) != string(r.Consortium.GenesisHash) {
-		return ProposalInfo{}, fmt.Errorf("algod is of the network %s, the consortium lives on %s", params.GenesisID, r.Consortium.GenesisID)
+	if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], r.Consortium.GenesisID, r.Consortium.GenesisHash); other != "" {
+		return ProposalInfo{}, errors.New(other)
 	}
 	highest, _ := r.State.Sequence(a.governor)
 	draft.Note.Sequence = highest + 1

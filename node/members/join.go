@@ -55,8 +55,8 @@ func checkNetwork(ctx context.Context, r *repo.Repo, invite wire.Invite) error {
 	if err != nil {
 		return err
 	}
-	if string(params.GenesisHash[:]) != string(invite.GenesisHash) {
-		return problem.Input(fmt.Errorf("the consortium lives on the Algorand network %s, the configured algod is of %s", invite.GenesisID, params.GenesisID))
+	if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], invite.GenesisID, invite.GenesisHash); other != "" {
+		return problem.Input(fmt.Errorf("%s; correct algorand.algod_url, or take an invite of a consortium on that network", other))
 	}
 	return nil
 }

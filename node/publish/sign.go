@@ -246,8 +246,8 @@ func (m *Minter) signItems(ctx context.Context, items []outbox.Item) (groups []o
 	if err != nil {
 		return nil, algodProblem(err), nil
 	}
-	if string(params.GenesisHash[:]) != string(m.GenesisHash) {
-		return nil, &obstacle{Problem: "network", Detail: fmt.Sprintf("algod is of the network %s, the consortium lives on %s", params.GenesisID, m.GenesisID)}, nil
+	if other := m.otherNetwork(params); other != "" {
+		return nil, &obstacle{Problem: "network", Detail: other}, nil
 	}
 	if items, err = m.recalled(ctx, items); err != nil {
 		return nil, nil, err
@@ -397,4 +397,9 @@ func sortOf(item outbox.Item) money.Sort {
 		return money.Object
 	}
 	return money.Record
+}
+
+// otherNetwork says that algod is of another network than the consortium's; "" if it isn't.
+func (m *Minter) otherNetwork(p ledger.Params) string {
+	return problem.OtherNetwork(p.GenesisID, p.GenesisHash[:], m.GenesisID, m.GenesisHash)
 }

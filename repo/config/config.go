@@ -12,6 +12,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -218,7 +219,10 @@ func Load(path string, environ []string) (_ Config, err error) {
 	}()
 	c := Default()
 	meta, err := toml.DecodeFile(path, &c)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Config{}, fmt.Errorf("%w: put it back from a backup, or write it anew: \"slnode init\" in another folder makes one to go by", err)
+	case err != nil:
 		return Config{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
@@ -312,6 +316,7 @@ func (c *Config) Validate() error {
 			wrong = append(wrong, fmt.Errorf("%s: %w", check.key, check.err))
 		}
 	}
+	wrong = append(wrong, c.checkApart()...)
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}

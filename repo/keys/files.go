@@ -226,10 +226,10 @@ func readKeyFile(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("reading keys: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("reading keys: %s can be read by others (mode %04o); make it 0600", path, info.Mode().Perm())
+		return nil, fmt.Errorf("reading keys: %w", unusable("%s can be read by others (mode %04o); \"chmod 600 %s\", and if others may have read it, \"slnode member rotate\"", path, info.Mode().Perm(), path))
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("reading keys: %s has %d bytes, which no key has", path, info.Size())
+		return nil, fmt.Errorf("reading keys: %w", unusable("%s has %d bytes, which no key has; put it back from a backup", path, info.Size()))
 	}
 	content, err := io.ReadAll(io.LimitReader(file, limit))
 	if err != nil {

@@ -41,6 +41,19 @@ func (k Keys) String() string { return "keys of " + k.Account.Address.String() }
 // GoString keeps the secrets out of %#v.
 func (k Keys) GoString() string { return k.String() }
 
+// ErrUnusable means that the keys can't be used until somebody has put them right.
+var ErrUnusable = errors.New("the keys can't be used")
+
+// unusable says why, and what to do.
+func unusable(format string, values ...any) error {
+	return &unusableError{fmt.Sprintf(format, values...)}
+}
+
+type unusableError struct{ says string }
+
+func (e *unusableError) Error() string        { return e.says }
+func (e *unusableError) Is(target error) bool { return target == ErrUnusable }
+
 func newAccount() (string, error) {
 	return mnemonic.FromPrivateKey(crypto.GenerateAccount().PrivateKey)
 }
@@ -104,7 +117,7 @@ func parseKeys(dir string, files keyFiles, passphrase string) (Keys, error) {
 		StoreFile:    k.parseStore,
 	} {
 		if files[name] == nil {
-			return Keys{}, fmt.Errorf("reading keys: there is no %s in %s; put it back from a backup", name, dir)
+			return Keys{}, fmt.Errorf("reading keys: %w", unusable("there is no %s in %s; put it back from a backup", name, dir))
 		}
 		if err := files.parse(dir, name, parse); err != nil {
 			return Keys{}, err
@@ -116,7 +129,7 @@ func parseKeys(dir string, files keyFiles, passphrase string) (Keys, error) {
 // parse reads the content of one file.
 func (f keyFiles) parse(dir, name string, parse func(string) error) error {
 	if parse(strings.TrimSpace(string(f[name]))) != nil {
-		return fmt.Errorf("reading keys: %s is damaged; put it back from a backup", filepath.Join(dir, name))
+		return fmt.Errorf("reading keys: %w", unusable("%s is damaged; put it back from a backup", filepath.Join(dir, name)))
 	}
 	return nil
 }

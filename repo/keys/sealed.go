@@ -84,7 +84,7 @@ func readSealed(dir string, passphrase Passphrase) (files keyFiles, secret strin
 		files, err = parseSealed(plaintext)
 	}
 	if err != nil { // the cause may be long, and changes nothing
-		return nil, "", fmt.Errorf("reading keys: %s is damaged; put it back from a backup", path)
+		return nil, "", fmt.Errorf("reading keys: %w", unusable("%s is damaged; put it back from a backup", path))
 	}
 	return files, secret, nil
 }
