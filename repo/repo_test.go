@@ -32,7 +32,7 @@ func openRepo(t testing.TB, dir string) *Repo {
 func TestARepositoryIsUsedByOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	r := newRepo(t, dir)
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "is a daemon running?") {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "if it is the daemon") {
 		t.Errorf("opened twice: %v", err)
 	}
 	must(t, r.Close())
@@ -71,7 +71,7 @@ func TestAnotherVersionIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	must(t, newRepo(t, dir).Close())
 	must(t, os.WriteFile(versionPath(dir), []byte("3\n"), 0o600))
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version "3"`) {
+	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), `version is "3"`) {
 		t.Errorf("opened another version: %v", err)
 	}
 	if _, err := Open(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "slnode init") {

@@ -47,7 +47,7 @@ Nagios, cron, and the health check of a container.`,
 				Daemon       health.Daemon `json:"daemon"`
 				Organisation string        `json:"organisation"`
 			}{s.Daemon, s.Organisation}
-			return errors.Join(a.print(c, absent, func(w io.Writer) { printAbsent(w, s) }), &noError{"the daemon: " + s.Daemon.Without()})
+			return errors.Join(a.print(c, absent, func(w io.Writer) { printAbsent(w, s) }), &noError{"the daemon " + strings.TrimPrefix(s.Daemon.Without(), "it ")})
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "print a line for each thing that is wrong, and exit with 3 if there is any")

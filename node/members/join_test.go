@@ -82,7 +82,7 @@ func TestAnInviteThatDoesNotFitChangesNothing(t *testing.T) {
 		words  string
 	}{
 		"for another account": {sealedFor(t, r.Keys.Identity.Recipient(), forOther), "the invite is for the account " + other.Address() + ", this repository's is " + r.Keys.Address()},
-		"for another's key":   {sealedFor(t, other.Identity.Recipient(), anInvite(r)), "made for another organisation's key"},
+		"for another's key":   {sealedFor(t, other.Identity.Recipient(), anInvite(r)), "made for another key than this repository's"},
 		"on another network":  {sealedFor(t, r.Keys.Identity.Recipient(), elsewhere), "the consortium lives on the Algorand network t-v1"},
 		"something else":      {[]byte("x"), "invite"},
 	} {
