@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/serviceledger/slnode/internal/ledger"
@@ -24,8 +23,8 @@ func (w *witness) tip(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], w.consortium.GenesisID, w.consortium.GenesisHash); other != "" {
-			return 0, errors.New(other)
+		if err := problem.CheckNetwork(params.GenesisID, params.GenesisHash[:], w.consortium.GenesisID, w.consortium.GenesisHash); err != nil {
+			return 0, err
 		}
 		w.ours.Store(true)
 	}

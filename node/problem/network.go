@@ -2,6 +2,7 @@ package problem
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 )
 
@@ -16,4 +17,12 @@ func OtherNetwork(id string, hash []byte, consortium string, consortiumHash []by
 		says += fmt.Sprintf(", and they are not the same: the genesis hash of the one is %.4x…, of the other %.4x…; was the network made anew, or is algorand.algod_url another one's?", hash, consortiumHash)
 	}
 	return says
+}
+
+// CheckNetwork is [OtherNetwork] as an error.
+func CheckNetwork(id string, hash []byte, consortium string, consortiumHash []byte) error {
+	if other := OtherNetwork(id, hash, consortium, consortiumHash); other != "" {
+		return errors.New(other)
+	}
+	return nil
 }
