@@ -316,11 +316,10 @@ func (c *Config) Validate() error {
 			wrong = append(wrong, fmt.Errorf("%s: %w", check.key, check.err))
 		}
 	}
-	wrong = append(wrong, c.checkApart()...)
 	if len(c.IPFS.Listen) == 0 {
 		wrong = append(wrong, errors.New("ipfs.listen: no address"))
 	}
-	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.Limits.check(), c.Retention.check(), c.Sightings.check())...)
+	return errors.Join(append(wrong, validateWebhooks(c.Webhooks), checkFeeds(c.Feeds), checkDecays(c.Decay), c.checkApart(), c.Limits.check(), c.Retention.check(), c.Sightings.check())...)
 }
 
 func checkHostPort(address string, optional bool) error {

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 )
 
 // checkApart names the addresses to listen on that are two keys': the second one could not be taken.
-func (c *Config) checkApart() (wrong []error) {
+func (c *Config) checkApart() error {
+	var wrong []error
 	keys := map[string]string{}
 	for _, one := range []struct{ key, address string }{
 		{"taxii.listen", c.TAXII.Listen}, {"taxii.acme_listen", c.TAXII.ACMEListen}, {"ipfs.gateway", c.IPFS.Gateway}, {"metrics.listen", c.Metrics.Listen},
@@ -21,5 +23,5 @@ func (c *Config) checkApart() (wrong []error) {
 		}
 		keys[one.address] = one.key
 	}
-	return wrong
+	return errors.Join(wrong...)
 }
