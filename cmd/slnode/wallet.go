@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"github.com/serviceledger/slnode/internal/ledger"
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/money"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/daybook"
 )
@@ -38,7 +40,11 @@ func (a *app) walletCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			funds, err := ledger.New(client, keys.Account, config.Algorand.MaxFee).Funds(c.Context())
+			account := ledger.New(client, keys.Account, config.Algorand.MaxFee)
+			if err := a.checkNetwork(c.Context(), account); err != nil {
+				return err
+			}
+			funds, err := account.Funds(c.Context())
 			if err != nil {
 				return err
 			}
@@ -72,6 +78,23 @@ func (a *app) walletCommand() *cobra.Command {
 	c.AddCommand(a.walletHistoryCommand(), a.walletSweepCommand())
 	c.Flags().BoolVar(&words, "mnemonic", false, "show the account's 25 words instead; on a terminal only")
 	return c
+}
+
+// checkNetwork refuses an algod of another network than the consortium's: there the account has nothing, which is no
+// reason to send it money.
+func (a *app) checkNetwork(ctx context.Context, account *ledger.Ledger) error {
+	own, err := repo.ReadConsortium(a.dir)
+	if err != nil || own == nil {
+		return err
+	}
+	params, err := account.Params(ctx)
+	if err != nil {
+		return err
+	}
+	if err := problem.CheckNetwork(params.GenesisID, params.GenesisHash[:], own.GenesisID, own.GenesisHash); err != nil {
+		return problem.Input(fmt.Errorf("%w; correct algorand.algod_url in config.toml", err))
+	}
+	return nil
 }
 
 // showWords prints the account's secret for a person to write down, never into a file or a pipe.
