@@ -61,7 +61,7 @@ func (r *Registrar) removable(name string) (m consortium.Member, err error) {
 	case m.Account == "":
 		return m, r.State.NoMember(name)
 	case m.Account == r.State.Self:
-		return m, errors.New("this organisation would remove itself; let another one of the governor's do it")
+		return m, problem.Input(errors.New("this organisation would remove itself: another account of the governor can do it or, where there is none, whom slnode governor set makes the governor"))
 	}
 	return m, nil
 }
