@@ -83,7 +83,7 @@ func TestAnInviteThatDoesNotFitChangesNothing(t *testing.T) {
 	}{
 		"for another account": {sealedFor(t, r.Keys.Identity.Recipient(), forOther), "the invite is for the account " + other.Address() + ", this repository's is " + r.Keys.Address()},
 		"for another's key":   {sealedFor(t, other.Identity.Recipient(), anInvite(r)), "made for another key than this repository's"},
-		"on another network":  {sealedFor(t, r.Keys.Identity.Recipient(), elsewhere), "the consortium lives on the Algorand network t-v1"},
+		"on another network":  {sealedFor(t, r.Keys.Identity.Recipient(), elsewhere), "the consortium lives on t-v1, and they are not the same: the genesis hash of the one is 07070707…"},
 		"something else":      {[]byte("x"), "invite"},
 	} {
 		_, err := Join(t.Context(), r, one.sealed)
