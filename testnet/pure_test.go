@@ -47,3 +47,29 @@ func TestWhatIsTestedWithoutTheRaceDetectorStartsNoGoroutine(t *testing.T) {
 		}
 	}
 }
+
+// Methods of a sync.Map are compiled into who uses one; what the race detector does not look into must not be where the
+// linker takes them from, or it reports races that there are not.
+func TestWhatTheRaceDetectorLeavesOutUsesNoMapThatSynchronises(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("../Makefile")
+	must(t, err)
+	listed := regexp.MustCompile(`(?m)^PLAIN := ((?:.*\\\n)*.*)$`).FindSubmatch(makefile)
+	if listed == nil {
+		t.Fatal("the Makefile has no list of these packages")
+	}
+	for _, name := range strings.Fields(strings.ReplaceAll(string(listed[1]), `\`, " ")) {
+		looked := 0
+		for line := range strings.Lines(goList(t, "-f", `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}`, name+"/...")) {
+			source, err := os.ReadFile(strings.TrimSpace(line))
+			must(t, err)
+			looked++
+			if strings.Contains(string(source), "sync.Map") {
+				t.Errorf("%s of %s uses a sync.Map", filepath.Base(strings.TrimSpace(line)), name)
+			}
+		}
+		if looked == 0 {
+			t.Errorf("there is no package %s", name)
+		}
+	}
+}
