@@ -23,7 +23,11 @@ func announcementOf(tb testing.TB, roots []cid.Cid, with []blocks.Block) []byte 
 
 func announcement(tb testing.TB, roots []cid.Cid, dirs ...unixfs.Directory) []byte {
 	tb.Helper()
-	return append([]byte{kindAnnouncement, 7}, carOf(tb, roots, dirs)...)
+	var all []blocks.Block
+	for _, d := range dirs {
+		all = append(all, d.Blocks()...)
+	}
+	return announcementOf(tb, roots, all)
 }
 
 func TestAnnouncementsComeAcrossInAsFewMessagesAsFit(t *testing.T) {

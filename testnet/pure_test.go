@@ -14,13 +14,7 @@ import (
 // "make test" tests these packages without the race detector, which finds nothing where nothing runs beside others.
 func TestWhatIsTestedWithoutTheRaceDetectorStartsNoGoroutine(t *testing.T) {
 	t.Parallel()
-	makefile, err := os.ReadFile("../Makefile")
-	must(t, err)
-	listed := regexp.MustCompile(`(?m)^PURE := \$\(addprefix \$\(MODULE\)/internal/,(.+)\)$`).FindSubmatch(makefile)
-	if listed == nil {
-		t.Fatal("the Makefile has no list of these packages")
-	}
-	for _, name := range strings.Fields(string(listed[1])) {
+	for _, name := range listedInMakefile(t, `^PURE := \$\(addprefix \$\(MODULE\)/internal/,(.+)\)$`) {
 		sources, err := filepath.Glob(filepath.Join("..", "internal", name, "*.go"))
 		must(t, err)
 		if len(sources) == 0 {
@@ -52,13 +46,7 @@ func TestWhatIsTestedWithoutTheRaceDetectorStartsNoGoroutine(t *testing.T) {
 // linker takes them from, or it reports races that there are not.
 func TestWhatTheRaceDetectorLeavesOutUsesNoMapThatSynchronises(t *testing.T) {
 	t.Parallel()
-	makefile, err := os.ReadFile("../Makefile")
-	must(t, err)
-	listed := regexp.MustCompile(`(?m)^PLAIN := ((?:.*\\\n)*.*)$`).FindSubmatch(makefile)
-	if listed == nil {
-		t.Fatal("the Makefile has no list of these packages")
-	}
-	for _, name := range strings.Fields(strings.ReplaceAll(string(listed[1]), `\`, " ")) {
+	for _, name := range listedInMakefile(t, `^PLAIN := ((?:.*\\\n)*.*)$`) {
 		looked := 0
 		for line := range strings.Lines(goList(t, "-f", `{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}`, name+"/...")) {
 			source, err := os.ReadFile(strings.TrimSpace(line))
@@ -72,4 +60,16 @@ func TestWhatTheRaceDetectorLeavesOutUsesNoMapThatSynchronises(t *testing.T) {
 			t.Errorf("there is no package %s", name)
 		}
 	}
+}
+
+// listedInMakefile gives the names in a list of the Makefile, by the line that makes it.
+func listedInMakefile(t *testing.T, line string) []string {
+	t.Helper()
+	makefile, err := os.ReadFile("../Makefile")
+	must(t, err)
+	listed := regexp.MustCompile("(?m)" + line).FindSubmatch(makefile)
+	if listed == nil {
+		t.Fatalf("the Makefile has no line %s", line)
+	}
+	return strings.Fields(strings.ReplaceAll(string(listed[1]), `\`, " "))
 }

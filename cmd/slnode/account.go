@@ -51,7 +51,7 @@ the first line of it. A reader reads, a publisher also adds objects, an admin al
 HTTP. With --read or --write the account can do so in the named collections only.`,
 		Example: `  slnode account add alice --role admin
   slnode account add opencti --role publisher --write ransomware < password`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			spec.User, spec.Limits = args[0], limits.limits()
 			if spec.Password, err = readPassword(c, "Password for "+args[0]); err != nil {
@@ -78,7 +78,7 @@ func (a *app) accountListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := onAccounts(a, c, func(client *control.Client) ([]clients.AccountInfo, error) { return client.Accounts(c.Context()) })
 			if err != nil {
@@ -93,7 +93,7 @@ func (a *app) accountPasswdCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "passwd USER",
 		Short: "Give an account another password, and end its logins",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			password, err := readPassword(c, "New password for "+args[0])
 			if err != nil {
@@ -115,7 +115,7 @@ func (a *app) accountRoleCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "role USER ROLE",
 		Short: "Make an account a reader, publisher or admin",
-		Args:  exactArgs(2),
+		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.showAccount(c, func(client *control.Client) (clients.AccountInfo, error) {
 				change := clients.AccountChange{User: args[0], Role: args[1]}
@@ -159,7 +159,7 @@ func (a *app) accountRestrictCommand() *cobra.Command {
 that is not given restricts nothing: without any the account is restricted no longer. "none" leaves no collection.`,
 		Example: `  slnode account restrict opencti --read everything --write ransomware
   slnode account restrict opencti`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			chosen := limits.limits()
 			return a.changeAccount(c, clients.AccountChange{User: args[0], Limits: &chosen})
@@ -195,7 +195,7 @@ func (a *app) accountCertificateCommand() *cobra.Command {
 		Short: "Let a TLS client certificate stand for an account",
 		Long: `Certificate lets whoever proves over HTTPS to have the key of a certificate in as the account. The certificate is a PEM
 file, or its SHA-256 in hex. Who signed it doesn't matter: it is known by its fingerprint, until it expires.`,
-		Args: exactArgs(2),
+		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			fingerprint, err := certificateFingerprint(c, args[1])
 			if err != nil {
@@ -240,7 +240,7 @@ func (a *app) accountRemoveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove USER",
 		Short: "Remove an account, its logins and its certificates",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, err := onAccounts(a, c, func(client *control.Client) (nothing, error) {
 				only, err := isOnlyAdministrator(c, client, args[0])

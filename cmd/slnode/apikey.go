@@ -31,7 +31,7 @@ func (a *app) apikeyAddCommand() *cobra.Command {
 kept: a key that is lost is replaced by another.`,
 		Example: `  slnode apikey add siem --role reader --expires 365d
   slnode apikey add opencti --role publisher --write ransomware`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			spec.Name, spec.Limits = args[0], limits.limits()
 			if spec.Expires, err = parseExpiry(expires, time.Now()); err != nil {
@@ -85,7 +85,7 @@ func (a *app) apikeyListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the API keys",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := onAccounts(a, c, func(client *control.Client) ([]clients.KeyInfo, error) { return client.Keys(c.Context()) })
 			if err != nil {
@@ -116,7 +116,7 @@ func (a *app) apikeyRemoveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "End an API key",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := agreed.confirm(c, fmt.Sprintf("End the API key %s?", args[0]), nil); err != nil {
 				return err
@@ -139,7 +139,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the logins that last",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := onAccounts(a, c, func(client *control.Client) ([]accounts.Token, error) { return client.Tokens(c.Context()) })
 			if err != nil {

@@ -10,12 +10,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// exactArgs wants so many arguments.
-func exactArgs(n int) cobra.PositionalArgs { return cobra.ExactArgs(n) }
-
-// rangeArgs wants between so many and so many arguments.
-func rangeArgs(least, most int) cobra.PositionalArgs { return cobra.RangeArgs(least, most) }
-
 // wrongArgs says what arguments a command takes, in place of cobra's words.
 func wrongArgs(c *cobra.Command, args []string, err error) error {
 	if err == nil || strings.HasPrefix(err.Error(), "unknown command") {

@@ -25,7 +25,7 @@ An algod that is not archival has the last thousand blocks only; what it can't s
 exits with 3 if something was found.`,
 		Example: `  slnode audit
   slnode audit --every-round --from 41000000`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := a.connect(c)
 			if err != nil {

@@ -33,7 +33,7 @@ second. --until with a date is up to the end of that day, in UTC. "slnode audit-
 afterwards. "slnode audit" is something else: it checks the chain.`,
 		Example: `  slnode audit-log --since 2026-01-31 --event publish
   slnode audit-log --user key:opencti --json > opencti.jsonl`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if _, err := config.Read(a.dir); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)
@@ -149,7 +149,7 @@ all before it: keep that elsewhere, and later you can tell whether this log is t
 
 What it can't find is a log that was written anew as a whole: who can write the folder audit can make another chain. For
 that, records are to be where that user can't write: see taxii.audit_forward. It exits with 3 if something was changed.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if _, err := config.Read(a.dir); err != nil {
 				return fmt.Errorf("%w: %w", errUsage, err)

@@ -53,7 +53,7 @@ Two nodes must never run from one backup: both would publish under the same name
   slnode backup --new-identity safe.key acme.backup
   slnode backup --recipient safe.key.pub /mnt/safe/acme.backup
   slnode backup --recipient age1pq1… - | ssh safe 'cat >acme.backup'`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			out.name = args[0]
 			if err := out.check(); err != nil {
@@ -178,9 +178,9 @@ damaged one is set aside. Accounts, statuses, and what was not on the chain yet 
   slnode restore --empty-state`,
 		Args: func(c *cobra.Command, args []string) error {
 			if empty {
-				return exactArgs(0)(c, args)
+				return cobra.ExactArgs(0)(c, args)
 			}
-			return exactArgs(1)(c, args)
+			return cobra.ExactArgs(1)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if empty {

@@ -67,7 +67,7 @@ Lists that ask for a least score ("slnode export --score") begin with a share of
 0.85, C and F 0.7, D 0.5, E 0.2. They say how many indicators they leave out for that.`,
 		Example: `  slnode member card bravo
   slnode member rate bravo B --why 'right for years'`,
-		Args: exactArgs(2),
+		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			letter := args[1]
 			if letter == "none" {

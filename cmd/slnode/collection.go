@@ -45,7 +45,7 @@ it; it is refused, before anything is done, if the account can't pay.`,
 		Example: `  slnode collection create "Ransomware working group" --alias ransomware --readers borealis,cobalt --contributors all
   slnode collection create "For everybody" --readers all
   slnode collection create "Our own notes"`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			spec.Title = args[0]
 			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
@@ -79,7 +79,7 @@ func (a *app) collectionListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the collections that this organisation can read",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info.Collections, func(w io.Writer) { printCollections(w, info.Collections) })
@@ -96,7 +96,7 @@ func (a *app) collectionShowCommand() *cobra.Command {
 who was given the keys of which epochs by it, who on this node caused it, and which of those who have its keys were
 removed from the consortium. A * says that this node did not give the keys itself: they are what the owner's records
 say, see "slnode shared".`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				one, err := info.Collection(args[0])
@@ -167,7 +167,7 @@ func (a *app) collectionRotateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate COLLECTION",
 		Short: "Begin a new key epoch for the same readers",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeCollection(c, func(client *control.Client) (collections.Info, error) {
 				return client.Rotate(c.Context(), args[0])
@@ -181,7 +181,7 @@ func (a *app) collectionSetCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set COLLECTION",
 		Short: "Change a collection's title, alias, description, default level, metadata or padding",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			any := false
 			for name, field := range map[string]**string{

@@ -21,7 +21,7 @@ What wants the password of an account once more, such as a change of who may rea
 than five minutes from an operator: then enter again.`,
 		Example: `  slnode console
   xdg-open "$(slnode console)"`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := control.FindDaemon(c.Context(), a.dir)
 			if err != nil {

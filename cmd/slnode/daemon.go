@@ -28,7 +28,7 @@ func (a *app) daemonCommand() *cobra.Command {
 		Long: `Daemon runs the node until it gets SIGINT or SIGTERM: it serves TAXII, publishes what is posted, follows the chain and
 keeps in touch with the other members' nodes. Logs go to standard error. SIGHUP makes it read the configuration and the
 files of its certificate again; the log says what of the configuration counts from the next start only.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			signal.Ignore(syscall.SIGPIPE) // who reads the log may go away
 			hangups := make(chan os.Signal, 1)
@@ -111,7 +111,7 @@ func (a *app) viewRebuildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rebuild",
 		Short: "Delete the view and derive it again from the chain and the peers",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			client, err := a.connect(c)
 			if err != nil {
@@ -146,7 +146,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the program's version",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.print(c, version.Current(), func(w io.Writer) { fmt.Fprintln(w, "slnode", version.Current()) })
 		},

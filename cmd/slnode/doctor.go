@@ -18,7 +18,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Doctor looks at the files, the configuration, the daemon, algod and the indexers, the network that they are of, the clock,
 the ports, HTTPS, the disk, the money and the last backup, whether the daemon runs or not. It changes nothing. For each it
 says whether it is well and, if not, what to do. It exits with 3 if something is wrong; a warning is not.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			findings, err := doctor.Examine(c.Context(), a.dir)
 			if err != nil {

@@ -26,7 +26,7 @@ The object stays sealed in it. With --disclose the file also holds the object in
 one object and nothing else: give that only to who may read it.`,
 		Example: `  slnode evidence indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f -o poison.evidence
   slnode evidence check poison.evidence --consortium 1002`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if out.name == "" {
 				return fmt.Errorf("%w: name the file to write with -o", errUsage)
@@ -61,7 +61,7 @@ func (a *app) evidenceCheckCommand() *cobra.Command {
 and TRUSTED for what no file can prove, with what you have to believe or to compare elsewhere. What you compared
 (a block's hash, a state proof's, the network's genesis hash) can be given with --trust. Its last line says in one
 sentence what is proved, by whom, at what time, on which assumptions. It exits with 3 if a step fails.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			data, err := readEvidence(c, args[0])
 			if err != nil {

@@ -37,7 +37,7 @@ A firewall gets the same from the TAXII server: GET /<root>/collections/<id>/exp
 		Example: `  slnode export --format plain --kind ip --min-confidence 70
   slnode export --format rpz > db.rpz
   slnode export --format suricata --root acme --collection default`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if q.Format == "" {
 				return fmt.Errorf("%w: export needs a --format", errUsage)

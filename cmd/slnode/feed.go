@@ -38,7 +38,7 @@ kept in config.toml; never as itself, since arguments show in the list of proces
 		Example: `  slnode feed add otx https://otx.alienvault.com/taxii/root --collection user_AlienVault --user file:/etc/slnode/otx
   slnode feed add cert https://opencti.example/taxii2/root --collection 719d8ee6-7359-41ee-a839-046c59cc782e --token env:OPENCTI_TOKEN --types indicator --markings clear,green
   slnode feed add misp https://misp.example --kind misp --api-key file:/etc/slnode/misp --into ransomware --interval 15m`,
-		Args: exactArgs(2),
+		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			f.Name, f.URL, f.Paused = args[0], args[1], !start
 			if err := checkTypes(f.Types); err != nil {
@@ -120,7 +120,7 @@ func (a *app) feedListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the feeds, their last runs and what went wrong",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := ask(a, c, func(client *control.Client) ([]feeds.Info, error) { return client.Feeds(c.Context()) })
 			if err != nil {
@@ -141,7 +141,7 @@ not work. With a URL it tests a feed that is not there, before it is added: NAME
 and nothing is written.`,
 		Example: `  slnode feed test otx
   slnode feed test otx https://otx.alienvault.com/taxii/root --collection user_AlienVault --user file:/etc/slnode/otx`,
-		Args: rangeArgs(1, 2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			test, err := feedTest(c, args, f)
 			if err != nil {
@@ -190,7 +190,7 @@ func (a *app) feedRunCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run NAME",
 		Short: "Run a feed now",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			report, err := ask(a, c, func(client *control.Client) (feeds.Report, error) {
 				return client.RunFeed(c.Context(), args[0], again)
@@ -217,7 +217,7 @@ func (a *app) feedPauseCommand() *cobra.Command {
 		Short: "Make a feed rest; a run that is under way ends",
 		Long: `Pause makes a feed rest until slnode feed resume. It keeps its place in the source. "slnode feed run" runs it all the
 same.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeFeed(c, func(client *control.Client) (feeds.Info, error) { return client.PauseFeed(c.Context(), args[0]) })
 		},
@@ -228,7 +228,7 @@ func (a *app) feedResumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume NAME",
 		Short: "Let a feed run on its schedule",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeFeed(c, func(client *control.Client) (feeds.Info, error) { return client.ResumeFeed(c.Context(), args[0]) })
 		},
@@ -249,7 +249,7 @@ func (a *app) feedRemoveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "End a feed; what it published stays",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := agreed.confirm(c, fmt.Sprintf("Remove the feed %s, with its settings and its place in the source?", args[0]), nil); err != nil {
 				return err

@@ -69,7 +69,7 @@ func (a *app) feedbackListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List what this organisation says of others' objects",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var list []taxii.Judged
 			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {
@@ -146,7 +146,7 @@ a member disputes, and how often, changes nothing.
 
 An answer revokes the object ("inbox revoke"), publishes a corrected version ("inbox correct"), or keeps it as it is
 ("inbox keep"). What is revoked or corrected by any other way is answered by that.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var all taxii.Inbox
 			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {
@@ -184,7 +184,7 @@ An answer revokes the object ("inbox revoke"), publishes a corrected version ("i
 func (a *app) answerCommand(use, short, answer, long string) *cobra.Command {
 	r := taxii.Response{Answer: answer}
 	c := &cobra.Command{
-		Use: use, Short: short, Long: long, Args: exactArgs(1),
+		Use: use, Short: short, Long: long, Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			r.Object = args[0]
 			return a.respond(c, r)
@@ -204,7 +204,7 @@ func (a *app) correctCommand() *cobra.Command {
 was published. It has the same id, and a later "modified".`,
 		Example: `  slnode get indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f > next.json   # change it, and its "modified"
   slnode inbox correct indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f next.json`,
-		Args: exactArgs(2),
+		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			data, err := readInput(c, args[1])
 			if err != nil {

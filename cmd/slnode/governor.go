@@ -31,7 +31,7 @@ func (a *app) governorShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Show who the governor is",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			info, err := ask(a, c, func(client *control.Client) (members.GovernorInfo, error) { return client.Governor(c.Context()) })
 			if err != nil {
@@ -74,7 +74,7 @@ they can't sign, nobody can admit or remove anybody ever again.
 The order of the accounts is part of the multisig account's address. Fund that account before the first decision.`,
 		Example: `  slnode governor set --threshold 2 --accounts acme,borealis,cert-eu
   slnode governor set --accounts borealis`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("name") {
 				change.Name = &name
@@ -168,7 +168,7 @@ func (a *app) governorSignCommand() *cobra.Command {
 itself and from the record that the transaction names by its hash; whoever wrote the file can't make it say something
 else. It needs no network and no daemon: it works on a machine that has only the repository's config.toml,
 consortium.json and keys.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			file, err := readKind(c, args[0], aProposal)
 			if err != nil {
@@ -243,7 +243,7 @@ func (a *app) governorRenewCommand() *cobra.Command {
 		Short: "Make a proposal anew that took too long to be signed",
 		Long: `Renew makes the same proposal for the next thousand rounds, with this organisation's signature. The others have to
 sign again.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			file, err := readKind(c, args[0], aProposal)
 			if err != nil {

@@ -29,7 +29,7 @@ indicator, with a rounded count.`,
 		Example: `  slnode hits - < values.txt
   echo '{"value":"203.0.113.7","time":"2026-11-03T12:00:00Z","count":3}' | slnode hits -
   slnode hits list`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			data, err := readInput(c, args[0])
 			if err != nil {
@@ -110,7 +110,7 @@ func (a *app) hitsListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the indicators that hit here",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if since != "" {
 				if q.Since, err = time.Parse(time.DateOnly, since); err != nil {
@@ -159,7 +159,7 @@ func (a *app) sightingsCommand() *cobra.Command {
 		Long: `Sightings tells how often an object was seen: what members say by STIX sightings, each once, by member and by month, and how
 often it hit on this node ("slnode hits"). Who says it is proved by a signature on the chain, what is said is not.`,
 		Example: `  slnode sightings indicator--8e2e2d2b-17d4-4cbf-938f-98ee46b3cd3f`,
-		Args:    exactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var seen seenObject
 			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) error {

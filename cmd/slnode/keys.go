@@ -26,7 +26,7 @@ first, for good. Then say so here: the node waits until the chain has shown all 
 rounds), and publishes again.
 
 If the other one is not yours the keys are stolen: change them at once, with "slnode member rotate".`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := agreed.confirm(c, "Has the other node with these keys ended for good?", nil); err != nil {
 				return err
@@ -54,7 +54,7 @@ terminal. Commands that talk to a running daemon don't need it.
 
 Whoever loses the passphrase has lost the keys. A disk may still hold what was on it in clear before: "slnode init
 --seal" never writes it. The sealed file opens without this program, too: age -d keys/sealed.age | tar -x`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sealed, err := repo.KeysSealed(a.dir); err != nil || sealed {
 				return orUsage(err, `the keys are sealed already; "slnode keys passphrase" changes the passphrase`)
@@ -76,7 +76,7 @@ func (a *app) keysUnsealCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "unseal",
 		Short: "Put the keys back in clear",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sealed, err := repo.KeysSealed(a.dir); err != nil || !sealed {
 				return orUsage(err, "the keys are not sealed")
@@ -96,7 +96,7 @@ func (a *app) keysPassphraseCommand() *cobra.Command {
 		Short: "Change the passphrase of the keys",
 		Long: `Passphrase seals the keys with another passphrase, which it takes from SLNODE_NEW_PASSPHRASE or the file that
 SLNODE_NEW_PASSPHRASE_FILE names, or asks for. Backups made before keep the passphrase that they were made with.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sealed, err := repo.KeysSealed(a.dir); err != nil || !sealed {
 				return orUsage(err, `the keys are not sealed; "slnode keys seal" seals them`)

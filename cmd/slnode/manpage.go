@@ -20,7 +20,7 @@ func (a *app) manpageCommand() *cobra.Command {
 		Short:  "Write the manual pages of all commands",
 		Long:   "Manpage writes a page for each command, slnode.1, slnode-init.1 and so on, into a directory. It is for packages.",
 		Hidden: true,
-		Args:   exactArgs(1),
+		Args:   cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err

@@ -26,7 +26,7 @@ func (a *app) memberRequestCommand() *cobra.Command {
 and the peer key. There is no secret in it. It also prints the account: tell that to the governor by another way than the
 request goes, such as on the phone.`,
 		Example: `  slnode member request -o acme.request`,
-		Args:    exactArgs(0),
+		Args:    cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			config, keys, err := a.own(c)
 			if err != nil {
@@ -87,7 +87,7 @@ request came that the account in it really is the organisation's. Repeating it w
 Where the governor is several accounts, it writes a proposal instead, with this organisation's signature: the others add
 theirs with "slnode governor sign", and "slnode governor submit" sends it and writes the invite.`,
 		Example: `  slnode member admit acme.request -o acme.invite`,
-		Args:    exactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			request, err := readKind(c, args[0], aRequest)
 			if err != nil {
@@ -153,7 +153,7 @@ it no blocks and drop its announcements, and every collection that it could read
 before, it can. It can be admitted again.
 
 Where the governor is several accounts, it writes a proposal, see "slnode governor".`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := agreed.confirm(c, fmt.Sprintf("End the membership of %s?", args[0]), nil); err != nil {
 				return err
@@ -181,7 +181,7 @@ func (a *app) memberListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the members",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info.Members, func(w io.Writer) { printMembers(w, info.Members) })

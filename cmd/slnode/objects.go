@@ -63,7 +63,7 @@ func (a *app) listCommand() *cobra.Command {
 		Short: "List the objects that this organisation can read",
 		Example: `  slnode list --type indicator
   slnode list --root acme --collection default --json`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			from.widen()
 			if err := a.checkTypesThere(c, from, filter.Types); err != nil {
@@ -154,7 +154,7 @@ func (a *app) getCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "get STIX-ID",
 		Short: "Print an object, byte for byte as it was published",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			from.widen()
 			filter := taxii.Filter{IDs: args, Version: version}
@@ -182,7 +182,7 @@ func (a *app) verifyCommand() *cobra.Command {
 		Short: "Walk the evidence for an object: signature, membership, hashes, decryption, round",
 		Long: `Verify asks the chain anew for the transaction that published an object and checks, step by step, everything from its
 signature to the decrypted object. It exits with 3 if a step fails.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			verification, err := ask(a, c, func(client *control.Client) (proof.Verification, error) {
 				return client.Verify(c.Context(), args[0])

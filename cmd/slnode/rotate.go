@@ -27,7 +27,7 @@ A new account has to be paid for: the command says which account to send ALGO to
 what it has. Interrupted at any point, the change goes on by itself or by repeating the command.
 
 Who has lost its keys makes a new repository and a request, and asks the governor for "slnode member replace".`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if change == (keys.Change{}) {
 				change = keys.Change{Account: true, Peer: true, Identity: true}
@@ -82,7 +82,7 @@ it their keys anew. Keys of its own collections that only the lost identity coul
 
 Check, by another way than the request came, that it really is the organisation's. Where the governor is several
 accounts, it writes a proposal, see "slnode governor".`,
-		Args: exactArgs(2),
+		Args: cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			request, err := readKind(c, args[1], aRequest)
 			if err != nil {

@@ -33,7 +33,7 @@ and an age post-quantum key. A port given as 0 is replaced by a free one.
 Whoever has the keys is the organisation, and without them what was sealed for the organisation can't be read any more:
 keep a backup ("slnode backup"). With --seal the keys are encrypted on the disk; see "slnode keys seal".`,
 		Example: `  slnode init --org acme --title "ACME CERT" --algod https://testnet-api.example --indexer https://testnet-idx.example`,
-		Args:    exactArgs(0),
+		Args:    cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := chooseFreePorts(&config); err != nil {
 				return err
@@ -155,7 +155,7 @@ func (a *app) consortiumCreateCommand() *cobra.Command {
 		Short: "Found a consortium: mint its charter, become its first member, make its default collection",
 		Long: `Create founds a consortium on the configured Algorand network, with this organisation as its governor. It mints three
 NFTs, which costs 0.303 ALGO, of which 0.3 stay locked, beside the 0.1 that every account keeps. If it is interrupted, repeat it: it goes on where it stopped.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			charter.History = !forget
 			belonged := false
@@ -212,7 +212,7 @@ func (a *app) consortiumShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Show the consortium: charter, governor, members, collections",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withConsortium(c, func(info control.ConsortiumInfo) error {
 				return a.print(c, info, func(w io.Writer) { printConsortium(w, info) })
@@ -237,7 +237,7 @@ func (a *app) joinCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "join INVITE",
 		Short: "Join the consortium of an invite",
-		Args:  exactArgs(1),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			invite, err := readKind(c, args[0], anInvite)
 			if err != nil {

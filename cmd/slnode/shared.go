@@ -37,7 +37,7 @@ nothing is known of any more is shown, too, with why. The cost is the fee and th
 and how many objects it published. With --json it is a JSON object a line.`,
 		Example: `  slnode shared --with borealis --since 2026-01-01 --until 2026-03-31
   slnode shared --collection ransomware --csv > ransomware.csv`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if asCSV && a.json {
 				return fmt.Errorf("%w: --csv or --json", errUsage)

@@ -30,7 +30,7 @@ Nagios, cron, and the health check of a container.`,
 		Example: `  slnode status
   slnode status --check || mail -s 'slnode is ill' cert@acme.example
   slnode status --json | jq .publishing.free_microalgo`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := control.Look(c.Context(), a.dir)
 			switch {

@@ -58,7 +58,7 @@ transaction costs 0.001 ALGO. The node destroys such NFTs by itself, too, within
 
 With --release it destroys the NFTs of what is still published as well. That stays published, and proved by its
 transaction. The NFTs of the charter, of members and of collections stay.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			former, present, err := a.formerOf(c)
 			if err != nil {

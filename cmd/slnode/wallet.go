@@ -27,7 +27,7 @@ func (a *app) walletCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "wallet",
 		Short: "Show the Algorand account and its balance",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if words {
 				return a.showWords(c)
@@ -129,7 +129,7 @@ what limits count; everything else is what was confirmed that day. The node keep
 something. What it spent before a backup was restored, and after that backup was made, is not in it.`,
 		Example: `  slnode wallet history --since 2026-11-01
   slnode wallet history --csv > spent.csv`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if asCSV && a.json {
 				return fmt.Errorf("%w: --csv or --json", errUsage)

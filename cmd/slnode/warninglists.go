@@ -48,7 +48,7 @@ func (a *app) warninglistsListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the warning lists",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			lists, err := a.warningLists()
 			if err != nil {

@@ -104,7 +104,7 @@ func (a *app) watchListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List what is watched for",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			assets := []taxii.Asset{}
 			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) (err error) {
@@ -130,7 +130,7 @@ func (a *app) watchCheckCommand() *cobra.Command {
 		Short: "List the objects that are about what is watched for",
 		Long: `Check lists which objects that are here now are about what is watched for, each once for each of these, the newest first; up to
 1,000. What was withdrawn is not among them; what is revoked or has expired is, and says so.`,
-		Args: exactArgs(0),
+		Args: cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			var found taxii.AssetMatches
 			err := a.plainly(c, false, func(ctx context.Context, client *taxii.Client, org string) (err error) {

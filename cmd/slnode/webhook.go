@@ -23,7 +23,7 @@ func (a *app) webhookListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the webhooks, how far each is and what is wrong",
-		Args:  exactArgs(0),
+		Args:  cobra.ExactArgs(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := ask(a, c, func(client *control.Client) ([]clients.WebhookInfo, error) { return client.Webhooks(c.Context()) })
 			if err != nil {
@@ -40,7 +40,7 @@ func (a *app) webhookTestCommand() *cobra.Command {
 		Short: "Send a signed event without objects to a webhook's receiver",
 		Long: `Test sends one event, of the type "test" and with no objects, and tells what became of it. Nothing else changes. It
 exits with 3 if the receiver doesn't take it.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			trial, err := ask(a, c, func(client *control.Client) (clients.WebhookTrial, error) {
 				return client.TestWebhook(c.Context(), args[0])
@@ -75,7 +75,7 @@ func (a *app) webhookReplayCommand() *cobra.Command {
 events have the ids that they had, so that a receiver that keeps ids takes nothing twice.`,
 		Example: `  slnode webhook replay siem --since 2026-01-31
   slnode webhook replay siem --since 2026-01-31T08:00:00Z`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			at, err := parseDate(since)
 			if err != nil || at.After(time.Now()) {

@@ -204,7 +204,7 @@ func (a *app) showCommand() *cobra.Command {
 		Long: `Show tells what is known of the publications of an object: its TLP level, its name, and the members that could read it
 when it was confirmed and that can now (see "slnode shared"), beside this organisation. Of what this organisation has
 withdrawn it tells who could read it until then, and which members have acknowledged that.`,
-		Args: exactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			shown, err := ask(a, c, func(client *control.Client) (withdraw.Shown, error) { return client.Show(c.Context(), args[0]) })
 			if err != nil {

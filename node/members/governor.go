@@ -92,8 +92,8 @@ func (r *Registrar) propose(ctx context.Context, a authority, draft consortium.D
 	if err != nil {
 		return ProposalInfo{}, err
 	}
-	if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], r.Consortium.GenesisID, r.Consortium.GenesisHash); other != "" {
-		return ProposalInfo{}, errors.New(other)
+	if err := problem.CheckNetwork(params.GenesisID, params.GenesisHash[:], r.Consortium.GenesisID, r.Consortium.GenesisHash); err != nil {
+		return ProposalInfo{}, err
 	}
 	highest, _ := r.State.Sequence(a.governor)
 	draft.Note.Sequence = highest + 1

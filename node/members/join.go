@@ -55,8 +55,8 @@ func checkNetwork(ctx context.Context, r *repo.Repo, invite wire.Invite) error {
 	if err != nil {
 		return err
 	}
-	if other := problem.OtherNetwork(params.GenesisID, params.GenesisHash[:], invite.GenesisID, invite.GenesisHash); other != "" {
-		return problem.Input(fmt.Errorf("%s; correct algorand.algod_url, or take an invite of a consortium on that network", other))
+	if err := problem.CheckNetwork(params.GenesisID, params.GenesisHash[:], invite.GenesisID, invite.GenesisHash); err != nil {
+		return problem.Input(fmt.Errorf("%w; correct algorand.algod_url, or take an invite of a consortium on that network", err))
 	}
 	return nil
 }
