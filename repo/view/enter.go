@@ -54,9 +54,7 @@ func (v *View) put(txn *kv.Txn, entry *Entry, list indexing) error {
 		if err := list(txn, in, entry); err != nil {
 			return err
 		}
-		if err := v.touch(txn, in, entry.DateAdded); err != nil {
-			return err
-		}
+		v.changed[string(in)] = entry.DateAdded
 	}
 	v.indexed.Enter(entry)
 	head, err := entries.Encode(entry)
@@ -74,9 +72,7 @@ func (v *View) take(txn *kv.Txn, entry *Entry, unlist indexing) error {
 		if err := unlist(txn, in, entry); err != nil {
 			return err
 		}
-		if err := v.touch(txn, in, now); err != nil {
-			return err
-		}
+		v.changed[string(in)] = now
 	}
 	return txn.DeleteLarge(store.Key(store.TableEntry, store.U64(uint64(entry.DateAdded))))
 }
@@ -159,12 +155,6 @@ func (v *View) remove(txn *kv.Txn, entry *Entry) error {
 		return err
 	}
 	return v.keepRemoval(txn, r)
-}
-
-// touch records that a collection changed.
-func (v *View) touch(txn *kv.Txn, collection []byte, at int64) error {
-	v.changed = true
-	return txn.Set(store.Key(store.TableChanged, collection), store.U64(uint64(at)))
 }
 
 // Changed tells when objects last came into a collection or left it, in the unix microseconds of date_added: not before

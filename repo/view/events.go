@@ -172,8 +172,10 @@ func (v *View) Settle(outcomes []Outcome) error {
 			}
 			n++
 		}
+		settled := 0
 		err := v.write(func(txn *kv.Txn) error {
-			for _, o := range outcomes[:n] {
+			for settled = 0; settled < n && !txn.Full(); settled++ {
+				o := outcomes[settled]
 				if err := v.settle(txn, o); err != nil {
 					return fmt.Errorf("settling transaction %s: %w", o.Event.TxID, err)
 				}
@@ -181,13 +183,13 @@ func (v *View) Settle(outcomes []Outcome) error {
 			return nil
 		})
 		if errors.Is(err, kv.ErrTooBig) && n > 1 {
-			limit = n / 2 // long identifiers, or many that take the places of others
+			limit = n / 2 // one with a great many values, at the end
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		outcomes = outcomes[n:]
+		outcomes = outcomes[settled:]
 		if err := v.follow(); err != nil {
 			return err
 		}

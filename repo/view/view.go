@@ -40,12 +40,12 @@ type View struct {
 	stamp int64      // the last date_added given, unix microseconds
 
 	counts       atomic.Pointer[counts]
-	moved        counts        // … more, once the running transaction is committed
-	changed      bool          // the running transaction brings objects, or takes some away
-	leading      bool          // another line leads than the one that is served, of some object
-	unled        chan struct{} // see Unled
-	step         int           // leadItems, but for tests
-	mostRemovals int64         // removals.Most, but for tests
+	moved        counts           // … more, once the running transaction is committed
+	changed      map[string]int64 // collections that the running transaction changes, by their keys, and the last date in them
+	leading      bool             // another line leads than the one that is served, of some object
+	unled        chan struct{}    // see Unled
+	step         int              // leadItems, but for tests
+	mostRemovals int64            // removals.Most, but for tests
 
 	index      Index
 	indexed    Change                        // … what the running transaction changes in it
@@ -91,12 +91,18 @@ func (v *View) passStale(err error) error {
 
 // write runs a transaction and brings the counts up to date. The caller holds the mutex.
 func (v *View) write(transaction func(*kv.Txn) error) error {
-	v.moved, v.changed, v.waits, v.indexed = counts{}, false, v.waits[:0], v.index.Change()
+	v.moved, v.waits, v.indexed = counts{}, v.waits[:0], v.index.Change()
+	clear(v.changed)
 	now := *v.counts.Load()
 	err := v.store.Write(func(txn *kv.Txn) error {
 		err := transaction(txn)
 		if err == nil {
 			err = v.indexed.Write(txn)
+		}
+		for collection, at := range v.changed {
+			if err == nil {
+				err = txn.Set(store.Key(store.TableChanged, []byte(collection)), store.U64(uint64(at)))
+			}
 		}
 		if err != nil || v.moved == (counts{}) {
 			return err
@@ -114,7 +120,7 @@ func (v *View) write(transaction func(*kv.Txn) error) error {
 	for _, k := range v.waits {
 		v.turnsOf(k).Put(k)
 	}
-	if v.changed {
+	if len(v.changed) > 0 {
 		v.onChange()
 	}
 	return nil
@@ -146,7 +152,7 @@ func Open(path string, storeKey []byte) (*View, error) {
 
 // New opens the view in a store.
 func New(s *store.Store) (*View, error) {
-	v := &View{store: s, index: noIndex{}, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems, mostRemovals: removals.Most}
+	v := &View{store: s, changed: map[string]int64{}, index: noIndex{}, onChange: func() {}, onStale: func(error) {}, unled: make(chan struct{}, 1), step: leadItems, mostRemovals: removals.Most}
 	v.counts.Store(&counts{})
 	if err := v.restore(); err != nil {
 		return nil, fmt.Errorf("opening the view: %w", err)

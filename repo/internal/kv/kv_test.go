@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -138,5 +140,33 @@ func TestNothingIsOnTheDiskInClear(t *testing.T) {
 	o.Key = bytes.Repeat([]byte{8}, 32)
 	if _, err := Open(dir, o); !errors.Is(err, ErrKey) {
 		t.Errorf("with another key: %v", err)
+	}
+}
+
+// A transaction that ends when it is full is committed, whatever it writes, and has more than half of what fits.
+func TestATransactionThatIsFullStillFits(t *testing.T) {
+	for _, size := range []int{0, 1, 200, 2_000, 20_000} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			db := open(t, false)
+			set := func(txn *Txn, n int) error {
+				return txn.Set(binary.BigEndian.AppendUint32([]byte("k"), uint32(n)), make([]byte, size))
+			}
+			full, most := 0, 0
+			must(t, db.Update(func(txn *Txn) (err error) {
+				for ; err == nil && !txn.Full(); full++ {
+					err = set(txn, full)
+				}
+				return err
+			}))
+			err := db.Update(func(txn *Txn) (err error) {
+				for ; err == nil; most++ {
+					err = set(txn, most)
+				}
+				return err
+			})
+			if !errors.Is(err, ErrTooBig) || full <= most/2 {
+				t.Errorf("full with %d values of %d bytes, and %d are too many: %v", full, size, most, err)
+			}
+		})
 	}
 }

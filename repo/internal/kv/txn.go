@@ -18,6 +18,8 @@ type Txn struct {
 	made, dropped []ref // large values
 	freed         int64 // bytes of small ones
 	writes        bool  // it has changed something
+
+	entries, bytes int64 // that it sets and deletes
 }
 
 // The keys that are the store's own begin with a zero byte.
@@ -203,6 +205,7 @@ func (t *Txn) Put(e Entry) error {
 	if len(entry.Value) >= valueThreshold {
 		return fmt.Errorf("the head of a value has %d bytes", len(e.Head))
 	}
+	t.count(len(e.Key) + len(entry.Value))
 	return t.txn.SetEntry(entry)
 }
 
@@ -212,7 +215,21 @@ func (t *Txn) Delete(key []byte) error {
 		return err
 	}
 	t.writes = true
+	t.count(len(key))
 	return t.txn.Delete(key)
+}
+
+// count counts a key that is set or deleted, with what Badger counts beside it.
+func (t *Txn) count(bytes int) {
+	const overhead = 16 // how it is marked, its version, and how long it is
+	t.entries++
+	t.bytes += int64(bytes) + overhead
+}
+
+// Full reports whether a transaction writes three quarters of what fits into one: time to commit it, and to go on in
+// another one. One that goes on all the same ends with [ErrTooBig].
+func (t *Txn) Full() bool {
+	return 4*t.entries > 3*t.db.badger.MaxBatchCount() || 4*t.bytes > 3*t.db.badger.MaxBatchSize()
 }
 
 // DeleteLarge deletes a key whose value may be large. The space of it is given back at once.
