@@ -24,7 +24,8 @@ export CGO_ENABLED ?= 0
 ifneq ($(shell command -v gcc),)
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 PLAIN := crypto/internal/fips140 golang.org/x/crypto filippo.io/age encoding/base64 \
-	github.com/go-json-experiment/json/jsontext github.com/go-json-experiment/json/internal github.com/algorand/go-codec/codec
+	github.com/go-json-experiment/json/jsontext github.com/go-json-experiment/json/internal github.com/algorand/go-codec/codec \
+	github.com/cockroachdb/pebble/v2/sstable/colblk github.com/cockroachdb/pebble/v2/internal/compact
 RACE_FLAG := -race $(PLAIN:%=-gcflags='%/...=-race=false')
 endif
 

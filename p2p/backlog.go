@@ -24,6 +24,7 @@ type backlog struct {
 	unchecked map[*pb.Message]unchecked
 	bytes     int // of these
 	unsent    map[peer.ID]int
+	most      int // that may wait for one peer: maxUnsent, but for tests
 }
 
 type unchecked struct {
@@ -34,7 +35,7 @@ type unchecked struct {
 var _ pubsub.RawTracer = (*backlog)(nil)
 
 func newBacklog() *backlog {
-	return &backlog{unchecked: map[*pb.Message]unchecked{}, unsent: map[peer.ID]int{}}
+	return &backlog{unchecked: map[*pb.Message]unchecked{}, unsent: map[peer.ID]int{}, most: maxUnsent}
 }
 
 // admit lets a message in to be checked, if there is room.
@@ -73,7 +74,7 @@ func (b *backlog) checked(m *pubsub.Message) {
 func (b *backlog) isFull(id peer.ID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.unsent[id] > maxUnsent
+	return b.unsent[id] > b.most
 }
 
 // ValidateMessage implements [pubsub.RawTracer], as do the methods below.

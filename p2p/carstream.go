@@ -84,12 +84,13 @@ type carServer struct {
 	wait     patience
 	log      *slog.Logger
 	door     *door
+	most     int // bytes after which an answer ends: answerLimit, but for tests
 }
 
 func newCARServer(l *lifetime, s *store, members Members, anyone bool, wait patience, log *slog.Logger) *carServer {
 	return &carServer{
 		lifetime: l, store: s, members: members, anyone: anyone, wait: wait, log: log,
-		door: newDoor(queuePerPeer, streamsPerPeer, streamsInTotal),
+		door: newDoor(queuePerPeer, streamsPerPeer, streamsInTotal), most: answerLimit,
 	}
 }
 
@@ -145,7 +146,7 @@ func (s *carServer) answer(ctx context.Context, w io.Writer, from peer.ID, roots
 	}
 	sent := 0
 	for _, root := range roots {
-		if sent >= answerLimit {
+		if sent >= s.most {
 			break
 		}
 		if !s.anyone && !s.members.IsMember(from) {

@@ -76,7 +76,7 @@ func TestAnAnswerIsTheSameFromMemoryAndFromTheDisk(t *testing.T) {
 	}
 	answer := func() []byte {
 		var out bytes.Buffer
-		server := &carServer{store: s.store, anyone: true}
+		server := &carServer{store: s.store, anyone: true, most: answerLimit}
 		if err := server.answer(ctx, &out, "asker", roots(dirs)); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestAnAnswerThatCannotBeFinishedBreaksOffOnce(t *testing.T) {
 	if err := s.data.Delete(ctx, blockKey(large.Blocks()[4].Cid())); err != nil {
 		t.Fatal(err)
 	}
-	server := &carServer{store: s.store, anyone: true}
+	server := &carServer{store: s.store, anyone: true, most: answerLimit}
 	if err := server.answer(ctx, io.Discard, "asker", []cid.Cid{large.Root(), small.Root()}); err == nil {
 		t.Error("an answer with a part of a directory in it looks whole")
 	}
