@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -50,6 +51,9 @@ type connection struct {
 	secrets []string
 }
 
+// answer is how many bytes an answer may have, inflated.
+func (c Config) answer() int64 { return cmp.Or(c.most, maxAnswer) }
+
 // open reads the credentials. It asks the source nothing yet.
 func (c Config) open(p patience) (*connection, error) {
 	credentials, err := c.Credentials.read(c.Kind)
@@ -70,7 +74,7 @@ func (c Config) open(p patience) (*connection, error) {
 	}
 	client, err := taxii.NewClient(c.URL, taxii.ClientConfig{
 		User: credentials.user, Password: credentials.password, Token: credentials.token, Header: credentials.headers(),
-		HTTP: connection.http, MaxAnswer: maxAnswer,
+		HTTP: connection.http, MaxAnswer: c.answer(),
 	})
 	if err != nil {
 		return nil, err

@@ -50,6 +50,8 @@ type Config struct {
 	Portion    int    // how many objects are published at once, if the source has so many; 0: what it gives at once
 
 	Credentials Credentials
+
+	most int64 // bytes of an answer, for tests; 0 for maxAnswer
 }
 
 // Sink is where the objects go.

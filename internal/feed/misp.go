@@ -296,12 +296,13 @@ func (s *mispSource) ask(ctx context.Context, method, path string, body []byte) 
 		return nil, err
 	}
 	defer response.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	most := s.config.answer()
+	data, err := io.ReadAll(io.LimitReader(response.Body, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	if len(data) > maxAnswer {
-		return nil, fmt.Errorf("%s %s: %w: larger than %d bytes", method, path, taxii.ErrTooLarge, maxAnswer)
+	if int64(len(data)) > most {
+		return nil, fmt.Errorf("%s %s: %w: larger than %d bytes", method, path, taxii.ErrTooLarge, most)
 	}
 	if response.StatusCode != http.StatusOK {
 		refusal := &taxii.ResponseError{Status: response.StatusCode, RetryAfter: taxii.RetryAfter(response.Header, s.clock.now())}

@@ -270,11 +270,15 @@ func TestWhatIsNoPublishedEventIsPassedOver(t *testing.T) {
 }
 
 func TestAnAnswerOfMISPIsReadUpToItsBound(t *testing.T) {
+	if most := (Config{}).answer(); most != 64<<20 {
+		t.Errorf("the bound is %d bytes", most)
+	}
+	const most = 64 << 10
 	for extra, bad := range map[int]bool{0: false, 1: true} {
 		s := mispSourceOf(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, strings.Repeat(" ", 64<<20+extra))
-		})), nil)
-		if data, err := s.ask(t.Context(), http.MethodGet, "/", nil); errors.Is(err, taxii.ErrTooLarge) != bad || !bad && len(data) != 64<<20 {
+			fmt.Fprint(w, strings.Repeat(" ", most+extra))
+		})), func(c *Config) { c.most = most })
+		if data, err := s.ask(t.Context(), http.MethodGet, "/", nil); errors.Is(err, taxii.ErrTooLarge) != bad || !bad && len(data) != most {
 			t.Errorf("%d bytes, %v", len(data), err)
 		}
 	}

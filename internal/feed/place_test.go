@@ -271,7 +271,7 @@ func TestAPlaceThatCouldBeLostIsNotKept(t *testing.T) {
 }
 
 func TestAPageThatIsTooLargeIsHalved(t *testing.T) {
-	large := strings.Repeat(" ", 64<<20)
+	large := strings.Repeat(" ", 64<<10)
 	s := &requests{answer: func(n int, w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("limit") != "1" {
 			fmt.Fprint(w, large, `{}`)
@@ -284,7 +284,7 @@ func TestAPageThatIsTooLargeIsHalved(t *testing.T) {
 		fmt.Fprintf(w, `{"more":true,"next":"%d","objects":[%s]}`, n, indicator(n, ""))
 	}}
 	config := taxiiConfig(serve(t, s))
-	config.PageSize = 4
+	config.PageSize, config.most = 4, 64<<10
 	source, _ := taxiiSourceOf(t, config, 1)
 	got, err := source.fetch(t.Context(), []byte(`{"limit":4,"next":"moving","moves":true}`))
 	if want := []string{"limit=4&next=moving", "limit=2&next=moving", "limit=1&next=moving"}; err != nil || !slices.Equal(s.queries, want) {

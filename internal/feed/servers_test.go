@@ -282,24 +282,23 @@ func TestASourceIsAskedAgainWhenItSaysSo(t *testing.T) {
 }
 
 func TestAnswersThatAreTooLargeAreAskedForInSmallerPieces(t *testing.T) {
+	var limits []int
 	url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		from, _ := strconv.Atoi(r.URL.Query().Get("next"))
+		limits = append(limits, limit)
 		var page []string
 		for n := from; n < min(from+limit, 8); n++ {
-			page = append(page, indicator(n, `,"x_padding":"`+strings.Repeat("x", 7<<20)+`"`))
+			page = append(page, indicator(n, `,"x_padding":"`+strings.Repeat("x", 7<<10)+`"`))
 		}
 		fmt.Fprintf(w, `{"more":%t,"next":"%d","objects":[%s]}`, from+limit < 8, from+limit, strings.Join(page, ","))
 	}))
-	if testing.Short() {
-		t.Skip("it moves 100 MB")
-	}
 	config := taxiiConfig(url)
-	config.PageSize = 16
+	config.PageSize, config.most = 16, 32<<10
 	sink := newLedger()
 	f, _ := newFeed(t, config, memo{})
-	if n := pull(t, f, sink); n != 8 {
-		t.Errorf("%d objects of 8", n)
+	if n := pull(t, f, sink); n != 8 || !slices.Equal(limits[:3], []int{16, 8, 4}) {
+		t.Errorf("%d objects of 8, asked for by %v", n, limits)
 	}
 }
 
