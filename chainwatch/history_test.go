@@ -49,6 +49,7 @@ func all(t interface {
 // Whatever the accounts' histories, the pages and the room for events: each event comes once, in the order of the
 // chain, in windows that leave no round out.
 func TestALongHistoryIsSplitAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	writers := []*writer{newWriter(), newWriter()}
 	pool := map[consortium.Position]models.Transaction{} // signing takes time
 	f := newFake(t, 500)

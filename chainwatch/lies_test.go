@@ -30,6 +30,7 @@ func (w *world) lying(rules ...gateway.Rule) *gateway.Gateway {
 }
 
 func TestAnAnswerThatIsNotTheIndexersEndsNoHistory(t *testing.T) {
+	t.Parallel()
 	for name, rule := range map[string]gateway.Rule{
 		"404":                       {Status: 404, Body: `{"message":"Not Found"}`},
 		"404 of an account":         {Status: 404, Body: `{"message":"no accounts found for address: X"}`},
@@ -44,6 +45,7 @@ func TestAnAnswerThatIsNotTheIndexersEndsNoHistory(t *testing.T) {
 		"the page before this page": {Match: "next=", Replay: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			member := w.publisher()
 			w.admit(member)
@@ -65,6 +67,7 @@ func TestAnAnswerThatIsNotTheIndexersEndsNoHistory(t *testing.T) {
 
 // The indexer is behind, and one answer says that it is far ahead: the cursor must not pass what was never read.
 func TestOneWrongRoundMovesTheCursorPastNothing(t *testing.T) {
+	t.Parallel()
 	for name, rule := range map[string]gateway.Rule{
 		"far ahead":         {Round: 1_000_000},
 		"a little ahead":    {Round: 5},
@@ -72,6 +75,7 @@ func TestOneWrongRoundMovesTheCursorPastNothing(t *testing.T) {
 		"beyond all bounds": {At: 1<<62 + 5},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			member := w.publisher()
 			w.admit(member)
@@ -210,6 +214,7 @@ func TestPagesWithoutEndAreNotHeldInMemory(t *testing.T) {
 
 // A provider that allows three requests a second, and says nothing but 429.
 func TestAHistoryIsReadPageByPageAtAnyRate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 6 {
 		member := w.publisher()
@@ -249,6 +254,7 @@ func TestAPublicationCostsTwoRequests(t *testing.T) {
 }
 
 func TestALaggingIndexerIsAskedAFewTimesARound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	g := w.lying()
 	watcher, _, caughtUp := w.watch(func(w *Watcher) { w.pace = newPace(2 * time.Second) })
@@ -269,6 +275,7 @@ func TestALaggingIndexerIsAskedAFewTimesARound(t *testing.T) {
 }
 
 func TestAFalseHintCostsAFewRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	g := w.lying()
 	watcher, _, caughtUp := w.watch(func(w *Watcher) { w.pace = newPace(time.Second) })

@@ -142,6 +142,7 @@ func TestABookEndsWithAnEmptyPageOrOneThatIsTheLast(t *testing.T) {
 }
 
 func TestAWindowHasAThousandPages(t *testing.T) {
+	t.Parallel()
 	f := newFake(t, 500)
 	f.instead = func(n int, _ string, _ url.Values) (int, string) {
 		return 200, answer(500, fmt.Sprint(n), foreign(fmt.Sprint(n), 10))

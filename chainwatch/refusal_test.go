@@ -56,6 +56,7 @@ func TestAnIndexerThatFailsEverySecondTimeIsNamed(t *testing.T) {
 
 // A server that wants fewer requests is no server in trouble.
 func TestRefusalsThatPassAreNoProblem(t *testing.T) {
+	t.Parallel()
 	wr := newWriter()
 	f := newFake(t, 500)
 	for n := range uint64(6) {

@@ -299,6 +299,7 @@ func TestALaggingIndexerLosesNothing(t *testing.T) {
 }
 
 func TestAnIndexerInTroubleIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	watcher, s, caughtUp := w.watch(nil)
 	caughtUp()
