@@ -2,11 +2,15 @@ package view
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/serviceledger/slnode/internal/consortium"
+	"github.com/serviceledger/slnode/repo/internal/kv"
+	"github.com/serviceledger/slnode/repo/internal/store"
 	"github.com/serviceledger/slnode/repo/view/internal/entries"
 	"github.com/serviceledger/slnode/repo/view/internal/history"
 )
@@ -137,5 +141,32 @@ func TestADuplicateSaysWhetherItsContentIsAnother(t *testing.T) {
 		if got := publish(t, v, second, entryOf(second, collectionA, "malware-1", monday, content)); got.State != Duplicate || got.Reason != want {
 			t.Errorf("with %s content it is a %v: %q", content, got.State, got.Reason)
 		}
+	}
+}
+
+// However many objects come at once, none is written into a transaction that is thrown away because it is too large.
+func TestWhatComesAtOnceIsWrittenOnce(t *testing.T) {
+	touched := func(atOnce int) (touches int) {
+		memory, err := kv.NewMemoryOf(4 << 20) // as on the disk
+		must(t, err)
+		defer memory.Close()
+		v, err := New(store.New(memory.DB(kv.Hooks{Touch: func() error { touches++; return nil }})))
+		must(t, err)
+		c := &chain{}
+		var outcomes []Outcome
+		for n := range 1000 {
+			e := c.event()
+			must(t, v.Append([]NewEvent{e}, nil))
+			entry := entryOf(e, collectionA, fmt.Sprintf("indicator--%08d-17d4-4cbf-938f-98ee46b3cd3f", n), monday, strings.Repeat("x", 800))
+			outcomes = append(outcomes, Outcome{Event: Event{Event: e.Event}, State: InView, Entry: entry})
+		}
+		touches = 0
+		for some := range slices.Chunk(outcomes, atOnce) {
+			must(t, v.Settle(some))
+		}
+		return touches
+	}
+	if together, apart := touched(1000), touched(100); together > apart {
+		t.Errorf("1000 objects at once touch %d keys, by a hundred %d", together, apart)
 	}
 }

@@ -371,33 +371,6 @@ func TestAnObjectWithManyDuplicatesIsWithdrawn(t *testing.T) {
 	}
 }
 
-// However many objects come at once, none is written into a transaction that is thrown away because it is too large.
-func TestWhatComesAtOnceIsWrittenOnce(t *testing.T) {
-	touched := func(atOnce int) (touches int) {
-		memory, err := kv.NewMemoryOf(4 << 20) // as on the disk
-		must(t, err)
-		defer memory.Close()
-		v, err := New(store.New(memory.DB(kv.Hooks{Touch: func() error { touches++; return nil }})))
-		must(t, err)
-		c := &chain{}
-		var outcomes []Outcome
-		for n := range 1000 {
-			e := c.event()
-			must(t, v.Append([]NewEvent{e}, nil))
-			entry := entryOf(e, collectionA, fmt.Sprintf("indicator--%08d-17d4-4cbf-938f-98ee46b3cd3f", n), monday, strings.Repeat("x", 800))
-			outcomes = append(outcomes, Outcome{Event: Event{Event: e.Event}, State: InView, Entry: entry})
-		}
-		touches = 0
-		for some := range slices.Chunk(outcomes, atOnce) {
-			must(t, v.Settle(some))
-		}
-		return touches
-	}
-	if together, apart := touched(1000), touched(100); together > apart {
-		t.Errorf("1000 objects at once touch %d keys, by a hundred %d", together, apart)
-	}
-}
-
 func TestEveryChangeOfWhatIsServedShows(t *testing.T) {
 	v, c := newView(t), &chain{}
 	told := 0
