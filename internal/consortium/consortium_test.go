@@ -442,7 +442,7 @@ func TestAnObjectWaitsForTheRecordsBeforeIt(t *testing.T) {
 	for _, e := range h.events {
 		s.Apply(e)
 	}
-	if ruling := s.Rule(object, metadata); ruling.Outcome != Waits {
+	if ruling := s.Rule(object, metadata); ruling.Outcome != Waits || s.Decided(object, id, 1) {
 		t.Fatalf("without the collection's content: %v (%s), want Waits", ruling.Outcome, ruling.Reason)
 	}
 	for _, e := range h.events[:3] {
@@ -450,6 +450,12 @@ func TestAnObjectWaitsForTheRecordsBeforeIt(t *testing.T) {
 	}
 	if ruling := s.Rule(object, metadata); ruling.Outcome != Readable {
 		t.Fatalf("with the collection's content: %v (%s), want Readable", ruling.Outcome, ruling.Reason)
+	}
+	if !s.Decided(object, id, 1) || !s.Decided(object, id, 2) {
+		t.Error("neither that it counts nor that an epoch had not begun is decided")
+	}
+	if other := h.fold(newOrganisation(t, "other")); other.Decided(object, id, 1) {
+		t.Error("for who has no key, it is decided")
 	}
 }
 

@@ -34,12 +34,12 @@ func (h *history) read(s *State, e Event) (Content, error) {
 	return c, nil
 }
 
-// foldCramped is fold for a node that has no room for anything but the present properties of each collection, and that
-// is asked for the rest again and again.
-func (h *history) foldCramped(viewer *organisation, order ...int) *State {
+// foldCramped is fold for a node that has room for so many bytes beside the present properties of each collection, and
+// that is asked for the rest again and again.
+func (h *history) foldCramped(viewer *organisation, room int, order ...int) *State {
 	h.t.Helper()
 	s := New(theConsortium, "TX0", viewer.identity)
-	s.spare = maxSpare
+	s.spare = maxSpare - room
 	var records []Event
 	for _, e := range h.events {
 		if effect, _ := s.Apply(e); effect == Record && e.Note.Kind != wire.KindDestroy {
@@ -131,7 +131,8 @@ func TestAStateWithoutRoomIsTheSame(t *testing.T) {
 		if len(want.Wanted()) > 0 {
 			rt.Fatal("with room for everything it wants something again")
 		}
-		got := h.foldCramped(viewer, rapid.Permutation(order).Draw(rt, "order")...)
+		room := rapid.SampledFrom([]int{0, 300, 700, 5000, maxSpare}).Draw(rt, "room")
+		got := h.foldCramped(viewer, room, rapid.Permutation(order).Draw(rt, "order")...)
 		if a, b := fmt.Sprintf("%+v", collectionsOf(want)), fmt.Sprintf("%+v", collectionsOf(got)); a != b {
 			rt.Fatalf("with room:\n%.2000s\nwithout:\n%.2000s", a, b)
 		}
@@ -141,10 +142,22 @@ func TestAStateWithoutRoomIsTheSame(t *testing.T) {
 				rt.Fatalf("an object of round %d is %v (%s) and %v (%s)", o.e.Round, a.Outcome, a.Reason, b.Outcome, b.Reason)
 			}
 		}
-		if got.spare != maxSpare {
-			rt.Fatalf("%d bytes are counted as spare that are not", got.spare-maxSpare)
+		if counted, kept := got.spare-(maxSpare-room), got.kept(); counted != kept || kept > room {
+			rt.Fatalf("%d bytes are counted as spare, %d are kept where there is room for %d", counted, kept, room)
 		}
 	})
+}
+
+// kept is how many bytes of properties a state holds beside the present ones of each collection.
+func (s *State) kept() (bytes int) {
+	for _, c := range s.collections {
+		for _, r := range c.records {
+			if bytes += len(r.sealed); r.opened != nil && r != c.last {
+				bytes += r.length
+			}
+		}
+	}
+	return bytes
 }
 
 func accounts(organisations []*organisation) (list []string) {
@@ -247,7 +260,17 @@ func TestNoMoreStanzasAreTriedThanTheMembersNeed(t *testing.T) {
 	h := newHistory(t)
 	id, key := h.founding(founder)
 	h.admit(founder, reader)
-	for files, tried := range map[int]bool{4: true, 5: false} { // of 4 stanzas each, the least: 16 for two members
+	organisations := 2
+	for _, row := range []struct {
+		organisations, files int
+		tried                bool
+	}{ // files of 4 stanzas each, the least: 16 for up to four organisations, 32 for up to eight
+		{2, 4, true}, {2, 5, false}, {4, 5, false}, {5, 8, true}, {5, 9, false},
+	} {
+		for ; organisations < row.organisations; organisations++ {
+			h.admit(founder, newOrganisation(t, "another"))
+		}
+		files, tried := row.files, row.tried
 		var keyrings [][]byte
 		for n := range files {
 			to := founder
@@ -264,7 +287,7 @@ func TestNoMoreStanzasAreTriedThanTheMembersNeed(t *testing.T) {
 		s := h.fold(newOrganisation(t, "other"))
 		s.identity = reader.identity
 		if c, err := h.read(s, e); err != nil || (len(c.Keys) == 1) != tried {
-			t.Errorf("the last of %d keyrings gives %d keys, %v", files, len(c.Keys), err)
+			t.Errorf("for %d organisations, the last of %d keyrings gives %d keys, %v", organisations, files, len(c.Keys), err)
 		}
 	}
 }
@@ -343,7 +366,7 @@ func TestADirectoryIsOneRecordOfAMember(t *testing.T) {
 func TestAMemberMakesABoundedNumberOfCollections(t *testing.T) {
 	founder, other := newOrganisation(t, "founder"), newOrganisation(t, "other")
 	h := newHistory(t)
-	h.founding(founder)
+	id, _ := h.founding(founder)
 	h.admit(founder, other)
 	s := New(theConsortium, "TX0", nil)
 	for _, e := range h.events {
@@ -361,6 +384,10 @@ func TestAMemberMakesABoundedNumberOfCollections(t *testing.T) {
 	}
 	if made(other) != Record {
 		t.Error("another member can't make any")
+	}
+	again := h.mint(founder, Draft{Note: wire.Note{Kind: wire.KindCollection, Collection: id}, Metadata: []byte("{}")})
+	if effect, reason := s.Apply(again); effect != Record {
+		t.Errorf("a record of a collection that it has made has the effect %v (%s)", effect, reason)
 	}
 }
 
@@ -421,5 +448,51 @@ func TestAContentIsStoredWhole(t *testing.T) {
 	}
 	if a, b := view(h.fold(reader)), view(s); !reflect.DeepEqual(a, b) {
 		t.Error("from what was stored it is another state")
+	}
+}
+
+func TestAContentThatIsDamagedIsNotQuoted(t *testing.T) {
+	c, err := DecodeContent([]byte(`{"keys":[{"epoch":1,"secret":"the secret"}],"epoch":"x"}`))
+	if err == nil || strings.Contains(err.Error(), "secret") || !reflect.DeepEqual(c, Content{}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestAContentThatAnIdentityOpenedWasOpenedByNone(t *testing.T) {
+	identity := newOrganisation(t, "member").identity
+	if (Content{Fingerprint: identity.Fingerprint()}).Opened(nil) || !(Content{}).Opened(nil) {
+		t.Error("without an identity, a keyring was tried")
+	}
+}
+
+func TestTheKeysOfAContentAreAscending(t *testing.T) {
+	founder := newOrganisation(t, "founder")
+	h := newHistory(t)
+	id, first := h.founding(founder)
+	keys := map[uint32]*seal.EpochKey{1: first}
+	for epoch := uint32(2); epoch <= 9; epoch++ {
+		keys[epoch] = h.collection(founder, id, epoch, everybody, nil, founder)
+	}
+	e := h.keyring(founder, id, keys, founder)
+	c, err := h.read(h.applied(founder), e)
+	must(t, err)
+	for i, key := range c.Keys {
+		if key.Epoch != uint32(i+1) || key.Secret != keys[key.Epoch].Secret() {
+			t.Errorf("key %d is of epoch %d", i, key.Epoch)
+		}
+	}
+	if len(c.Keys) != len(keys) {
+		t.Errorf("%d of %d keys", len(c.Keys), len(keys))
+	}
+}
+
+func TestWhatIsNoRecordHasNoContent(t *testing.T) {
+	member := newOrganisation(t, "member")
+	h := newHistory(t)
+	id, key := h.founding(member)
+	object, metadata := h.object(member, id, 1, key)
+	metadata.Properties.Collection = ""
+	if c, err := (Reader{event: object}).Read(metadata, []byte("{}")); err == nil || !strings.Contains(err.Error(), "has no content") {
+		t.Errorf("the content of an object is %+v, %v", c, err)
 	}
 }

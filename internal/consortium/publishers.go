@@ -74,11 +74,6 @@ func (s *State) membership() *State {
 	for account, m := range s.members {
 		if copied[m] == nil {
 			one := &member{accounts: slices.Clone(m.accounts)}
-			for _, r := range m.rotations {
-				rotation := *r
-				rotation.of = one
-				one.rotations = append(one.rotations, &rotation)
-			}
 			for _, a := range m.admissions {
 				admission := *a
 				one.admissions = append(one.admissions, &admission)

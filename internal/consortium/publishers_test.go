@@ -143,3 +143,38 @@ func TestWhoIsAskedForIsWhoCounts(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAccountCountsFromTheRoundInWhichItBecameAMembers(t *testing.T) {
+	founder, member, next := newOrganisation(t, "founder"), newOrganisation(t, "acme"), newOrganisation(t, "acme")
+	h := newHistory(t)
+	h.founding(founder)
+	admission := h.admit(founder, member)
+	before := len(h.events)
+	rotation := h.rotate(member, member.address(), next)
+	want := map[string]uint64{founder.address(): h.events[0].Round, member.address(): admission.Round, next.address(): rotation.Round}
+	counts := func(list []Publisher) map[string]uint64 {
+		got := map[string]uint64{}
+		for _, p := range list {
+			got[p.Account] = p.Since
+		}
+		return got
+	}
+	if got := counts(h.state(len(h.events)).Publishers(nil)); !reflect.DeepEqual(got, want) {
+		t.Errorf("since %v, want %v", got, want)
+	}
+	if got := counts(h.state(before).Publishers([]Event{rotation})); !reflect.DeepEqual(got, want) {
+		t.Errorf("with the rotation to come, since %v, want %v", got, want)
+	}
+	// Who has left takes no other account.
+	delete(want, next.address())
+	for what, end := range map[string]func() Event{
+		"removed":       func() Event { return h.remove(founder, member.address()) },
+		"its NFT ended": func() Event { return h.destroy(founder, admission.Asset) },
+	} {
+		h.events = h.events[:before]
+		events := []Event{end(), h.rotate(member, member.address(), next)}
+		if got := counts(h.state(before).Publishers(events)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s first, since %v, want %v", what, got, want)
+		}
+	}
+}

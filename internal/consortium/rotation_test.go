@@ -240,3 +240,38 @@ func TestRotationsInAnyInterleaving(t *testing.T) {
 		h.foldsAlike(rt, crowd[1])
 	})
 }
+
+// Who is exposed by a change of its own may have changed its identity because the former one was stolen before the
+// epoch began: it is told when it did so last.
+func TestAnExposureTellsWhoseChangeItWas(t *testing.T) {
+	founder, first := newOrganisation(t, "founder"), newOrganisation(t, "acme")
+	second, third, fourth := first.withOtherKeys(t), first.withOtherKeys(t), first.withOtherKeys(t)
+	h := newHistory(t)
+	h.founding(founder)
+	admission := h.admit(founder, first)
+	early := h.rotate(first, first.address(), second)
+	h.collection(founder, uuid.NewString(), 1, everybody, nil, founder)
+	began := h.events[len(h.events)-1].Position
+	late := h.rotate(second, second.address(), third)
+	byGovernor := h.rotate(founder, third.address(), fourth)
+	s := h.fold(founder)
+	c := Collection{Owner: founder.address(), Properties: wire.Collection{Readers: everybody}, Began: began}
+	for what, row := range map[string]struct {
+		given, upTo Position
+		want        Exposure
+	}{
+		"its own, after another one":       {began, late.Position, Exposure{Since: late.Round, ByItself: true, Before: early.Round}},
+		"the governor's":                   {late.Position, s.Position(), Exposure{Since: byGovernor.Round, Before: early.Round}},
+		"both":                             {began, s.Position(), Exposure{Since: byGovernor.Round, Before: early.Round}},
+		"of keys given before all of them": {admission.Position, early.Position, Exposure{Since: early.Round, ByItself: true, Before: early.Round}},
+	} {
+		row.want.Account = fourth.address()
+		if got := s.Exposed(c, row.given, row.upTo); !reflect.DeepEqual(got, []Exposure{row.want}) {
+			t.Errorf("%s: %+v, want %+v", what, got, row.want)
+		}
+	}
+	c.Properties.Readers = wire.Accounts{}
+	if got := s.Exposed(c, Position{}, s.Position()); len(got) != 0 {
+		t.Errorf("who may not read is exposed: %+v", got)
+	}
+}
