@@ -52,6 +52,11 @@ func TestAlteredDefinitionsOfTLPAreRefused(t *testing.T) {
 		{"TLP 2.0 of another level", define(tlp2Red, created2, extension("clear")+`,"name":"TLP:RED"`), "extensions"},
 		{"TLP 2.0 without its extension", define(tlp2Red, created2, `"name":"TLP:RED"`), "extensions"},
 		{"TLP 2.0 by a definition", define(tlp2Red, created2, red), "definition"},
+		{"OpenCTI's statement as it is exported", define(tlp1Red, created2, `"definition_type":"statement","definition":{"statement":"custom"},"x_opencti_definition_type":"TLP","x_opencti_definition":"TLP:RED"`), ""},
+		{"OpenCTI's statement of another type", define(tlp1Red, created1, `"definition_type":"statement","definition":{"statement":"custom"},"x_opencti_definition_type":"PAP","x_opencti_definition":"TLP:RED"`), "definition"},
+		{"OpenCTI's with empty lists as it writes it", define(tlp1Red, created2, `"definition_type":"TLP","name":"TLP:RED","external_references":[]`), ""},
+		{"OpenCTI's with a list of its own", define(tlp1Red, created1, `"definition_type":"TLP","name":"TLP:RED","x_list":[]`), "definition_type"},
+		{"OpenCTI's with references", define(tlp1Red, created1, `"definition_type":"TLP","name":"TLP:RED","external_references":[{"source_name":"x"}]`), "definition_type"},
 		{"OpenCTI's with another level", define(octiStric, created2, `"name":"TLP:AMBER","definition_type":"TLP"`), ""},
 		{"OpenCTI's as a statement", define(octiStric, created2, `"definition_type":"statement","definition":{"statement":"x"}`), ""},
 	} {

@@ -76,22 +76,23 @@ func TestWhatIsRepeatedOfAForeignTextIsBounded(t *testing.T) {
 // What a definition of a producer's own means: the strictest level that it names anywhere, in any spelling.
 func TestADefinitionMeansTheStrictestLevelThatItNames(t *testing.T) {
 	for text, want := range map[string]Level{
-		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"}`:                                       Green,
-		`"definition_type":"statement","definition":{"statement":"red"}`:                                             Red, // the name of a level and nothing else
-		`"definition_type":"statement","definition":{"statement":"a red letter day"}`:                                0,
-		`"definition_type":"statement","definition":{"statement":"(c) ACME"}`:                                        0,
-		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"red"`:                    0, // a description is prose
-		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"TLP:AMBER"`:              Amber,
-		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"},"description":"TLP:RED is for others"`: Green, // and only asked where nothing else says a level
-		`"definition_type":"statement","definition":{"statement":["x",{"y":"TLP:AMBER"},"TLP:GREEN"]}`:               Amber,
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"amber"`:                                       Amber,
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"purple"`:                                      Red,
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":""`:                                            Green,
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_color":"#ff2b2b"`:                               Green,
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":3`:                                             Red, // whose number that is, nobody knows
-		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_version":2`:                                     Green,
-		`"definition_type":"tlp","definition":{"tlp":"beige"}`:                                                       Red,
-		`"definition_type":"tlp","definition":{}`:                                                                    Red,
+		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"}`:                                                     Green,
+		`"definition_type":"statement","definition":{"statement":"red"}`:                                                           Red, // the name of a level and nothing else
+		`"definition_type":"statement","definition":{"statement":"a red letter day"}`:                                              0,
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"}`:                                                      0,
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"red"`:                                  0, // a description is prose
+		`"definition_type":"statement","definition":{"statement":"(c) ACME"},"description":"TLP:AMBER"`:                            Amber,
+		`"definition_type":"statement","definition":{"statement":"TLP:GREEN"},"description":"TLP:RED is for others"`:               Green, // and only asked where nothing else says a level
+		`"definition_type":"statement","definition":{"statement":["x",{"y":"TLP:AMBER"},"TLP:GREEN"]}`:                             Amber,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"amber"`:                                                     Amber,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":"purple"`:                                                    Red,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":""`:                                                          Green,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_color":"#ff2b2b"`:                                             Green,
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp":3`:                                                           Red, // whose number that is, nobody knows
+		`"definition_type":"tlp","definition":{"tlp":"green"},"x_tlp_version":2`:                                                   Green,
+		`"definition_type":"tlp","definition":{"tlp":"beige"}`:                                                                     Red,
+		`"definition_type":"tlp","definition":{}`:                                                                                  Red,
+		`"definition_type":"TLP","name":"GREEN"`:                                                                                   Green,
 		`"name":"amber+strict"`:                                                                                                    AmberStrict,
 		`"definition_type":"TLP","name":"TLP:AMBER+STRICT"`:                                                                        AmberStrict,
 		`"definition_type":"statement","x_opencti_definition_type":"TLP","name":"TLP:GREEN"`:                                       Green,
@@ -116,7 +117,7 @@ func TestOnlyADefaultIsADefault(t *testing.T) {
 	const most = `"type":"ipv4-addr","spec_version":"2.1","id":"ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd","value":"198.51.100.3"`
 	bare := hashOf(t, object(most, ""))
 	for more, same := range map[string]bool{
-		`"defanged":false`: true, `"lang":"en"`: true, `"revoked":false`: true, `"defanged":true`: false, `"lang":"de"`: false, `"lang":"false"`: false, `"defanged":"en"`: false,
+		`"lang":false`: false, `"defanged":false`: true, `"lang":"en"`: true, `"revoked":false`: true, `"defanged":true`: false, `"lang":"de"`: false, `"lang":"false"`: false, `"defanged":"en"`: false,
 	} {
 		o, err := Parse([]byte(object(most, more)))
 		if err != nil {
@@ -138,5 +139,69 @@ func TestOnlyWhatPrintsIsRepeated(t *testing.T) {
 		if got := printable(text); got != want {
 			t.Errorf("%q is repeated as %q, want %q", text, got, want)
 		}
+	}
+}
+
+// Whatever of an object is missing or damaged: nothing is taken for less than it says because an error was passed over.
+func TestAnObjectThatIsTornOrDamagedAnywhereIsRefused(t *testing.T) {
+	raw := object(`"type":"marking-definition","spec_version":"2.1","id":"`+custom+`","created":"2024-01-01T00:00:00Z","revoked":false,"lang":"en"`,
+		`"definition_type":"statement","definition":{"statement":["x",{"y":1.5}]},"labels":["a"],"x_labels":[{"tlp":"green"}],"external_references":null,`+
+			`"object_marking_refs":["`+tlp2Green+`"],"granular_markings":[{"marking_ref":"`+tlp2Green+`","selectors":["name"]}],"x_tlp":[{"level":-1}],`+
+			`"extensions":{"`+openCTIExtension+`":{"extension_type":"property-extension","x":[true]},"other-ext":{"x":{}}}`)
+	read := map[string]func([]byte) (*Object, error){"published": Parse, "read": Read}
+	for what, f := range read {
+		if _, err := f([]byte(raw)); err != nil {
+			t.Fatalf("whole, it is not %s: %v", what, err)
+		}
+		for n := range len(raw) {
+			if o, err := f([]byte(raw[:n])); err == nil {
+				t.Errorf("without what comes after %s it is %s as %s", raw[:n], what, o.ID)
+			}
+			damaged := []byte(raw)
+			damaged[n] = 0xff
+			if o, err := f(damaged); err == nil {
+				t.Errorf("%q is %s as %s", damaged, what, o.ID)
+			}
+		}
+	}
+}
+
+func TestALevelIsFoundInWhateverStandsAroundIt(t *testing.T) {
+	for properties, want := range map[string]Level{
+		`"labels":["got tlp:red"]`: Red, `"labels":["tttlp:green"]`: 0, `"labels":["at TLP: green"]`: Green, // letters that seem to begin the word
+		`"labels":["tlp:green2"]`:                 Red, // no level that is known
+		`"labels":["see tlp marking: purple"]`:    Red,
+		`"labels":["the tlp marking is on it"]`:   0,
+		`"labels":["tlp:amber plus"]`:             AmberStrict,
+		`"labels":["tlp amber plus strict"]`:      AmberStrict,
+		`"labels":["tlp amber green"]`:            Amber,
+		`"labels":["tlp"]`:                        0,
+		`"x_tlp":{"name":"amber"}`:                Amber, // an object in place of the level
+		`"x_tlp":{"name":"amber","color":"#f00"}`: Amber,
+		`"x_tlp":[["green"]]`:                     Green,
+		`"x-tags":["tlp:amber"]`:                  Amber,
+		`"x_acme_labels":[{"value":"tlp:amber"}]`: Amber,
+		`"vantages":["tlp:amber"]`:                0,
+	} {
+		if level, _, because := (Levels{}).Of(mustParse(t, domainObject(properties))); level != want {
+			t.Errorf("%s counts as %v (%s), want %v", properties, level, because, want)
+		}
+	}
+}
+
+func TestAPropertyMayHaveANameOfAnyLength(t *testing.T) {
+	for n := 1; n < 300; n++ {
+		if _, err := Parse([]byte(domainObject(`"` + strings.Repeat("y", n) + `":1`))); err != nil {
+			t.Errorf("one of %d letters: %v", n, err)
+		}
+	}
+}
+
+func TestATypeMayHaveOneLetter(t *testing.T) {
+	if typ, _, ok := splitID("x--" + randomUUID); !ok || typ != "x" {
+		t.Errorf("its type is %q, %v", typ, ok)
+	}
+	if typ, _, ok := splitID("--" + randomUUID); ok {
+		t.Errorf("of none, it is %q", typ)
 	}
 }

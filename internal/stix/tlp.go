@@ -155,7 +155,7 @@ func introduced(list []word, i int) (value int, names bool) {
 	if !found {
 		rest, found = strings.CutPrefix(list[i].text, "trafficlightprotocol")
 	}
-	if found && (rest == "" || isFiller(rest)) {
+	if found && isFiller(rest) { // "tlp" alone, or "tlp2"
 		return i + 1, true
 	}
 	return i, found && startsLevel(rest)
@@ -201,7 +201,7 @@ func levelAfter(list []word, intro, value int) (level Level) {
 		assigned = assigned || strings.ContainsAny(list[value].after, ":=")
 		value++
 	}
-	for value < len(list) {
+	for {
 		l, n := levelAt(list, value)
 		if n == 0 {
 			break
