@@ -170,3 +170,33 @@ func TestWhatComesAtOnceIsWrittenOnce(t *testing.T) {
 		t.Errorf("1000 objects at once touch %d keys, by a hundred %d", together, apart)
 	}
 }
+
+func TestAnEventIsFoundByTheAssetThatItMade(t *testing.T) {
+	v, c := newView(t), chain{}
+	first, second := c.event(), c.event()
+	must(t, v.Append([]NewEvent{first, second}, nil))
+	for _, e := range []NewEvent{first, second} {
+		if found, ok, err := v.EventOf(e.Asset); err != nil || !ok || found.TxID != e.TxID {
+			t.Errorf("that of asset %d is %+v, %v, %v", e.Asset, found, ok, err)
+		}
+	}
+	if found, ok, err := v.EventOf(second.Asset + 1); err != nil || ok || found.TxID != "" {
+		t.Errorf("that of an asset that nobody made is %+v, %v, %v", found, ok, err)
+	}
+}
+
+func TestThereIsNoEntryWhereNoneEntered(t *testing.T) {
+	v, c := newView(t), chain{}
+	e := c.event()
+	entry := entryOf(e, collectionA, "malware-1", monday, "x")
+	publish(t, v, e, entry)
+	must(t, v.store.Read(func(txn *kv.Txn) error {
+		if got, err := v.EntryAt(txn, entry.DateAdded, true); err != nil || got == nil || got.TxID != e.TxID || string(got.Object) != "x" {
+			t.Errorf("where one entered: %+v, %v", got, err)
+		}
+		if got, err := v.EntryAt(txn, entry.DateAdded+1, true); err != nil || got != nil {
+			t.Errorf("just after it: %+v, %v", got, err)
+		}
+		return nil
+	}))
+}

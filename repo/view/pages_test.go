@@ -307,3 +307,61 @@ func TestTheFirstVersionIsTheEarliestThatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// A page of any length is handed out in parts that are as large as was asked for, or of one entry.
+func TestThePartsOfAPageAreThePageAndNotTooLarge(t *testing.T) {
+	v, c := newView(t), &chain{}
+	for n, length := range []int{0, 900, 10, 5000, 10, 10, 2000, 1, 0, 3000} {
+		e := c.event()
+		publish(t, v, e, entryOf(e, collectionA, fmt.Sprintf("malware-%d", n), monday, strings.Repeat("x", length)))
+	}
+	for _, withObjects := range []bool{true, false} {
+		q := Query{Collection: collectionA, Versions: Versions{All: true}, Limit: 9, WithObjects: withObjects}
+		alone, err := v.Parts(q, 0) // each a part of its own
+		must(t, err)
+		sizes := map[int64]int64{}
+		for _, part := range alone.Rest {
+			sizes[part.Dates[0]] = part.Bytes
+		}
+		bytes := func(e *Entry) int64 { return sizes[e.DateAdded] }
+		page, more, err := v.Page(q)
+		must(t, err)
+		if len(page) != 9 || !more {
+			t.Fatalf("the page has %d entries, more %v", len(page), more)
+		}
+		for _, e := range page {
+			if n := bytes(e) - entryBytes; n < int64(len(e.Object)) || n > int64(len(e.Object))+1000 || !withObjects && n != 0 {
+				t.Errorf("an object of %d bytes counts as one of %d", len(e.Object), n)
+			}
+		}
+		for _, size := range []int64{0, bytes(page[0]), bytes(page[0]) + bytes(page[1]), bytes(page[1]) + bytes(page[2]), 4000, 1 << 20} {
+			parts, err := v.Parts(q, size)
+			must(t, err)
+			all, list := [][]*Entry{parts.First}, slices.Clone(parts.First)
+			for _, part := range parts.Rest {
+				read, err := part.Read()
+				must(t, err)
+				var held int64
+				for _, e := range read {
+					held += bytes(e)
+				}
+				if held != part.Bytes || len(read) != len(part.Dates) || held > size && len(read) != 1 {
+					t.Errorf("a part of %d bytes, %d entries, says it has %d and %d, of %d allowed", held, len(read), part.Bytes, len(part.Dates), size)
+				}
+				all, list = append(all, read), append(list, read...)
+			}
+			if !slices.Equal(describe(list), describe(page)) || !parts.More {
+				t.Errorf("in parts of %d bytes the page is %v, more %v", size, describe(list), parts.More)
+			}
+			for n, entries := range all[1:] { // what fits into a part is in it
+				var held int64
+				for _, e := range all[n] {
+					held += bytes(e)
+				}
+				if held+bytes(entries[0]) <= size {
+					t.Errorf("in parts of %d bytes, part %d would have had room", size, n)
+				}
+			}
+		}
+	}
+}
