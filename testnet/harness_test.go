@@ -79,9 +79,10 @@ func organisationFrom(t testing.TB, program string, l *blockchain, name string, 
 	o := organisationAt(t, name, filepath.Join(t.TempDir(), name))
 	o.Program, o.chain = program, l
 	at := cluster.Listen{TAXII: "127.0.0.1:" + newPort(), Gateway: "127.0.0.1:" + newPort(), IPFS: "/ip4/127.0.0.1/tcp/" + newPort()}
-	must(t, o.Init(patiently(t), strings.ToUpper(name), l.Chain, at, options...))
+	account, err := o.Init(patiently(t), strings.ToUpper(name), l.Chain, at, options...)
+	must(t, err)
 	if microalgo > 0 {
-		l.fund(t, o.account(), microalgo)
+		l.fund(t, account, microalgo)
 	}
 	t.Cleanup(func() {
 		if t.Failed() && o.Process != nil {

@@ -62,8 +62,9 @@ func newAssembly(b *testing.B, count int, q quality) *assembly {
 		port := newPort()
 		at := cluster.Listen{TAXII: "127.0.0.1:" + newPort(), Gateway: "127.0.0.1:" + newPort(), IPFS: "/ip4/127.0.0.1/tcp/" + port}
 		told := "/ip4/127.0.0.1/tcp/" + newLink(b, q, "127.0.0.1:"+port, &c.bytes, &c.cuts)
-		must(b, o.Init(patiently(b), o.Name, c.Chain, at, "--ipfs-announce", told))
-		c.fund(b, o.account(), 20*enoughAlgo)
+		account, err := o.Init(patiently(b), o.Name, c.Chain, at, "--ipfs-announce", told)
+		must(b, err)
+		c.fund(b, account, 20*enoughAlgo)
 		b.Cleanup(func() { o.End(syscall.SIGKILL) })
 		c.members = append(c.members, o)
 	}

@@ -167,7 +167,8 @@ func (w *readers) otx(o *organisation) (root string) {
 // begin is "slnode init" and money.
 func (w *readers) begin(o *organisation) {
 	at := cluster.Listen{TAXII: "127.0.0.1:" + newPort(), Gateway: "127.0.0.1:" + newPort(), IPFS: "/ip4/127.0.0.1/tcp/" + newPort()}
-	must(w.t, o.Init(patiently(w.t), strings.ToUpper(o.Name), w.Chain, at))
+	_, err := o.Init(patiently(w.t), strings.ToUpper(o.Name), w.Chain, at)
+	must(w.t, err)
 	w.fund(w.t, o.account(), enoughAlgo)
 }
 

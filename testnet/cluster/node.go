@@ -108,17 +108,23 @@ func (n *Node) Read(ctx context.Context, into any, args ...string) error {
 
 // do runs a command that must succeed, and keeps what it says in the record.
 func (n *Node) do(ctx context.Context, args ...string) error {
+	_, err := n.recorded(ctx, args...)
+	return err
+}
+
+// recorded is do, and returns what the command prints.
+func (n *Node) recorded(ctx context.Context, args ...string) (string, error) {
 	said, err := n.Run(ctx, args...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := n.record(said.Stdout + said.Stderr); err != nil {
-		return err
+		return "", err
 	}
 	if said.Code != 0 {
-		return &CommandError{Node: n.Name, Args: args, Said: said}
+		return "", &CommandError{Node: n.Name, Args: args, Said: said}
 	}
-	return nil
+	return said.Stdout, nil
 }
 
 func (n *Node) record(text string) error {
@@ -140,20 +146,24 @@ func openLog(path string) (*os.File, error) {
 // Listen is where a node listens. The zero value takes free ports of loopback, others at each start.
 type Listen struct{ TAXII, Gateway, IPFS string }
 
-// Init makes the repository of an organisation on a chain.
-func (n *Node) Init(ctx context.Context, title string, chain Chain, at Listen, options ...string) error {
+// Init makes the repository of an organisation on a chain, and returns its account there.
+func (n *Node) Init(ctx context.Context, title string, chain Chain, at Listen, options ...string) (account string, err error) {
 	const anyPort = "127.0.0.1:0"
 	if at == (Listen{}) {
 		at = Listen{TAXII: anyPort, Gateway: anyPort, IPFS: "/ip4/127.0.0.1/tcp/0"}
 	}
-	err := n.do(ctx, append([]string{
-		"init", "--org", n.Name, "--title", title, "--taxii-listen", at.TAXII, "--gateway", at.Gateway, "--ipfs-listen", at.IPFS,
+	out, err := n.recorded(ctx, append([]string{
+		"--json", "init", "--org", n.Name, "--title", title, "--taxii-listen", at.TAXII, "--gateway", at.Gateway, "--ipfs-listen", at.IPFS,
 		"--algod", chain.Algod, "--algod-token", chain.AlgodToken, "--indexer", chain.Indexer, "--indexer-token", chain.IndexerToken,
 	}, options...)...)
 	if err != nil {
-		return &Failure{What: "initialising " + n.Name + " failed", Log: n.Log, Err: err}
+		return "", &Failure{What: "initialising " + n.Name + " failed", Log: n.Log, Err: err}
 	}
-	return nil
+	var made struct{ Account string }
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		return "", fmt.Errorf("slnode init printed %q: %w", out, err)
+	}
+	return made.Account, nil
 }
 
 // Account is the node's account on the chain.

@@ -34,7 +34,7 @@ func TestACommandThatFailsSaysWhichAndWhy(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for what, step := range map[string]func() error{
-		"initialising alpha failed":      func() error { return n.Init(t.Context(), "A", Chain{}, Listen{}) },
+		"initialising alpha failed":      func() error { _, err := n.Init(t.Context(), "A", Chain{}, Listen{}); return err },
 		"founding the consortium failed": func() error { return n.Found(t.Context(), "C") },
 		"the request of alpha failed":    func() error { return n.Admit(t.Context(), n) },
 	} {

@@ -252,7 +252,7 @@ func (t *testnet) makeNode(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.node(n).Init(ctx, capital(name)+" CERT", chain, cluster.Listen{}); err != nil {
+	if _, err := t.node(n).Init(ctx, capital(name)+" CERT", chain, cluster.Listen{}); err != nil {
 		return err
 	}
 	account, err := t.pay(ctx, n, t.amount)
