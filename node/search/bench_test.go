@@ -2,10 +2,13 @@ package search
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,8 +100,13 @@ func sizeOf(b *testing.B, dir string) (size int64) {
 }
 
 // filled makes a view of n objects, fills it without indexes and makes these afterwards. It reports what that costs.
+// With SLNODE_BENCH_KEEP it is kept in that folder, and the next time only opened.
 func filled(b *testing.B, n int) (v *view.View, x *find.Index) {
-	dir := b.TempDir()
+	dir, whole := b.TempDir(), ""
+	if keep := os.Getenv("SLNODE_BENCH_KEEP"); keep != "" {
+		dir = filepath.Join(keep, strconv.Itoa(n))
+		whole = dir + ".whole"
+	}
 	open := func() {
 		var err error
 		v, err = view.Open(dir, make([]byte, 32))
@@ -120,6 +128,11 @@ func filled(b *testing.B, n int) (v *view.View, x *find.Index) {
 		})
 	}
 	open()
+	if _, err := os.Stat(whole); err == nil {
+		x, err = find.New(v)
+		must(b, err)
+		return v, x
+	}
 	cost("without indexes", func(b *testing.B) {
 		fill(b, v, n)
 		must(b, v.Close()) // what is in memory still
@@ -133,7 +146,23 @@ func filled(b *testing.B, n int) (v *view.View, x *find.Index) {
 	})
 	x, err := find.New(v)
 	must(b, err)
+	if whole != "" {
+		must(b, os.WriteFile(whole, nil, 0o600))
+	}
 	return v, x
+}
+
+// reportHeap reports what the heap holds, and writes it to SLNODE_BENCH_HEAP.
+func reportHeap(b *testing.B) {
+	var now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&now)
+	b.ReportMetric(float64(now.HeapAlloc>>20), "MiB")
+	if to := os.Getenv("SLNODE_BENCH_HEAP"); to != "" {
+		file, err := os.Create(to)
+		must(b, err)
+		must(b, errors.Join(pprof.WriteHeapProfile(file), file.Close()))
+	}
 }
 
 // BenchmarkSearch asks a small and a large view. The numbers of the two should be the same.
@@ -188,10 +217,7 @@ func BenchmarkSearch(b *testing.B) {
 			})
 		}
 		b.Run(fmt.Sprintf("store=%d/memory", n), func(b *testing.B) {
-			var now runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&now)
-			b.ReportMetric(float64(now.HeapAlloc>>20), "MiB")
+			reportHeap(b)
 		})
 		must(b, v.Close())
 		must(b, closed())

@@ -149,6 +149,11 @@ const (
 // eight of them for the next, grown to what the largest has needed.
 const tableSize = 1 << 20
 
+// indexCache is how much of the tables' indexes is held in memory, in bytes: it must be bounded where tables are
+// encrypted. They are some two hundredths of a store, and one that is not held is decrypted as a whole for a single
+// key: with 8 MiB most reads that are spread over a million objects did so. It is not taken before there is as much.
+const indexCache = 32 << 20
+
 // badgerOptions are buffers that suit a node which is idle most of the time: Badger's defaults are for servers that do
 // nothing else.
 func badgerOptions(dir string, o Options) badger.Options {
@@ -167,7 +172,7 @@ func badgerOptions(dir string, o Options) badger.Options {
 		WithBaseTableSize(tableSize).
 		WithNumCompactors(2).
 		WithBlockCacheSize(16 << 20).
-		WithIndexCacheSize(8 << 20). // must be bounded where tables are encrypted
+		WithIndexCacheSize(indexCache).
 		WithValueThreshold(threshold).
 		WithValueLogFileSize(1 << 20).
 		WithCompression(options.Snappy).
