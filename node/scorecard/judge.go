@@ -17,7 +17,7 @@ const (
 	mostValues   = 5      // of one indicator that are looked up
 	mostSame     = 200    // objects about one value: one that more are about says nothing
 	mostSameBy   = 20     // … of which one member's count: nobody makes a value common alone
-	mostPostings = 500    // … that are looked at, the newest
+	mostPostings = 2000   // … that are looked at, the newest
 	mostReads    = 50_000 // objects that are read for one card
 	mostDisputes = 20_000 // … for all, of what is disputed
 	leastVoices  = 2      // distinct members, beside the publisher, that make a dispute
@@ -29,6 +29,7 @@ type judging struct {
 	room    *Room
 	id      string // the member's first account
 	present map[string]bool
+	said    map[observable.Value]bool // values of what was looked at
 	reads   int
 	leads   []time.Duration
 	revoked []time.Duration
@@ -45,7 +46,7 @@ func (r *Room) judge(ctx context.Context, id string, card *taxii.MemberCard) err
 		return nil
 	}
 	card.Objects, card.Indicators = published.objects, published.indicators
-	j := judging{room: r, id: id, present: r.present()}
+	j := judging{room: r, id: id, present: r.present(), said: map[observable.Value]bool{}}
 	err := r.Index.Read(func(reader *find.Reader) error {
 		j.Reader = reader
 		seen := map[string]bool{}
@@ -57,13 +58,17 @@ func (r *Room) judge(ctx context.Context, id string, card *taxii.MemberCard) err
 			if err != nil {
 				return err
 			}
-			card.LookedAt++
 			if e == nil || seen[e.ID] { // it was taken back, or another version was called the first before
+				card.LookedAt++
 				continue
 			}
 			seen[e.ID] = true
-			if err := j.indicator(e, card); err != nil {
+			hidden, err := j.indicator(e, card)
+			if err != nil {
 				return err
+			}
+			if !hidden { // what others cover by many objects of its value stands for nothing
+				card.LookedAt++
 			}
 		}
 		return nil
@@ -80,24 +85,27 @@ func (r *Room) present() map[string]bool {
 	return members
 }
 
-// indicator looks what became of one.
-func (j *judging) indicator(e *view.Entry, card *taxii.MemberCard) error {
+// indicator looks what became of one. A value counts once, however many indicators of the member are about it. hidden
+// says that nobody can tell, as more objects are about its values than are looked at.
+func (j *judging) indicator(e *view.Entry, card *taxii.MemberCard) (hidden bool, err error) {
 	o, err := observable.ReadProperties(e.Object)
 	if err != nil {
-		return nil // nobody can say the same
+		return false, nil // nobody can say the same
 	}
 	if err := j.wasRevoked(e); err != nil {
-		return err
+		return false, err
 	}
 	card.Revoked = len(j.revoked)
 	values, _ := o.Values()
-	values = slices.DeleteFunc(values, func(v observable.Found) bool { return v.Role == observable.ExternalID })
+	values = slices.DeleteFunc(values, func(v observable.Found) bool { return v.Role == observable.ExternalID || j.said[v.Value] })
 	known, second, origins := false, (*view.Entry)(nil), search.Origins(o)
 	for _, v := range values[:min(len(values), mostValues)] {
-		others, err := j.others(v.Value, e, origins)
+		j.said[v.Value] = true
+		others, more, err := j.others(v.Value, e, origins)
 		if err != nil {
-			return err
+			return false, err
 		}
+		hidden = hidden || more
 		for _, other := range others {
 			known = known || other.Position.Before(e.Position)
 			if second == nil || other.Position.Before(second.Position) {
@@ -112,36 +120,42 @@ func (j *judging) indicator(e *view.Entry, card *taxii.MemberCard) error {
 		card.Corroborated++
 		from, err := j.room.timeOf(e)
 		if err != nil {
-			return err
+			return false, err
 		}
 		to, err := j.room.timeOf(second)
 		j.leads = append(j.leads, max(0, to.Sub(from)))
-		return err
+		return false, err
 	}
-	return nil
+	return hidden && !known, nil
 }
 
-// others are the objects in which independent members say a value; none if too many are about it.
-func (j *judging) others(v observable.Value, own *view.Entry, origins []string) (list []*view.Entry, err error) {
+// others are the objects in which independent members say a value; none if too many are about it. Of each member
+// mostSameBy objects count, so that nobody makes a value common alone; more says that there are more than were looked
+// at.
+func (j *judging) others(v observable.Value, own *view.Entry, origins []string) (list []*view.Entry, more bool, err error) {
 	looked, same, by := 0, 0, map[string]int{}
 	err = j.Exact(v, 0, func(p find.Posting) (bool, error) {
-		if looked++; looked > mostPostings {
+		if more = looked == mostPostings; more {
 			return false, nil
 		}
+		looked++
 		j.reads++
-		e, err := j.Entry(p.Date, true)
+		e, err := j.Entry(p.Date, false)
 		if err != nil || e == nil {
 			return err == nil, err
 		}
-		if by[e.Owner()]++; by[e.Owner()] <= mostSameBy {
-			same++
+		if by[e.Owner()]++; by[e.Owner()] > mostSameBy {
+			return true, nil
 		}
-		if same > mostSame {
+		if same++; same > mostSame {
 			list = nil
 			return false, nil
 		}
 		if e.Owner() == j.id || !j.present[e.Owner()] || p.Role == observable.ExternalID {
 			return true, nil
+		}
+		if e, err = j.Entry(p.Date, true); err != nil || e == nil {
+			return err == nil, err
 		}
 		o, err := observable.ReadProperties(e.Object)
 		if err != nil || o.Revoked() || slices.ContainsFunc(search.Origins(o), func(mark string) bool { return slices.Contains(origins, mark) }) {
@@ -150,7 +164,7 @@ func (j *judging) others(v observable.Value, own *view.Entry, origins []string) 
 		list = append(list, e)
 		return true, nil
 	})
-	return list, err
+	return list, more, err
 }
 
 // wasRevoked notes after which time the member took an indicator back, if it did.

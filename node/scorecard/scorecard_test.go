@@ -196,6 +196,35 @@ func TestOneMemberCallsNothingWrong(t *testing.T) {
 	}
 }
 
+// This organisation confirms what the founder said, and mallory covers that by many revoked objects of one value.
+func TestOneValueSaidOftenMovesNoLetter(t *testing.T) {
+	w := newWorld(t)
+	f, m, self := w.Founder.Address(), w.Mallory.Address(), w.State.Self
+	for i := range 12 {
+		w.publish(f, 20*day, fmt.Sprintf("v%d.example", i), "")
+		w.publish(self, 10*day, fmt.Sprintf("v%d.example", i), "")
+	}
+	for range 510 {
+		w.publish(m, 5*day, "v0.example", `"revoked":true,`)
+	}
+	if c := w.card(w.Founder); c.Corroborated != 12 || c.LookedAt != 12 || c.Proposal != "B" {
+		t.Errorf("whose value is said often is %+v", c)
+	}
+	for range mostPostings { // newer than what they hide
+		w.publish(m, 5*day, "v0.example", `"revoked":true,`)
+	}
+	if c := w.card(w.Founder); c.Corroborated != 11 || c.LookedAt != 11 || c.Proposal != "B" {
+		t.Errorf("whose value can't be looked through is %+v", c)
+	}
+	for range 30 {
+		w.publish(m, 4*day, "own.example", "")
+	}
+	w.publish(self, 3*day, "own.example", "")
+	if c := w.card(w.Mallory); c.Corroborated != 1 {
+		t.Errorf("who says a value often is %+v", c)
+	}
+}
+
 // Whatever a member publishes of what nobody else says, its letter stays.
 func TestAFloodChangesNoLetter(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
