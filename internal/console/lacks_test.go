@@ -34,6 +34,7 @@ func (b broken) Since(context.Context, By, time.Time, int) (Came, error) {
 	return Came{}, b.err
 }
 func (b broken) Needs(context.Context) ([]Need, error)          { return nil, b.err }
+func (b broken) Saw(context.Context, By, string) error          { return b.err }
 func (b broken) Seen(context.Context, By, string) (Seen, error) { return Seen{}, b.err }
 func (b broken) Spent(context.Context, int) ([]SpentDay, error) { return nil, b.err }
 

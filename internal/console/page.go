@@ -262,6 +262,7 @@ var done = map[string]string{
 	"later": "It counts here from now on. Others could not be told just now, which the node goes on trying.",
 	"told":  "It counts here from now on; telling others takes some seconds.", "unsaid": "It is taken back.", "kept": "It stays as it is.",
 	"answered": "The next version is on its way to the chain; that is the answer.",
+	"counted":  "It is counted: seen here today.",
 	"running":  "It runs now, beside its schedule.", "paused": "It is paused.", "resumed": "It goes on.",
 }
 

@@ -124,6 +124,7 @@ type objectModel struct {
 	Publisher  bool
 	Held       *regardModel
 	Seen       *seenModel
+	MaySee     bool // what it describes can be counted as seen here
 	Worth      string
 }
 
@@ -162,6 +163,7 @@ func (c *Console) getObject(v *visit) error {
 	c.corroborate(v, &model)
 	var last time.Time
 	model.Seen, last = c.sightings(v, is.ID)
+	model.MaySee = c.Rooms.Sightings != nil && model.Type == "indicator" && model.Publisher && !model.First.Withdrawn
 	if worth, has := c.Rooms.Library.Worth(is.JSON, model.First.Publisher, last); has && model.State == "in force" {
 		model.Worth = worth.inWords(c.Now())
 	}

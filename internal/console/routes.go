@@ -57,7 +57,7 @@ func routes() []route {
 		{path: "", title: "Today", menu: menuIntelligence, role: reader, get: (*Console).getToday},
 		{path: "live", title: "Live", role: reader, get: (*Console).getLive},
 		{path: "search", title: "Search", menu: menuIntelligence, role: reader, body: 3 * maxBox, get: (*Console).getSearch, post: (*Console).postSearch},
-		{path: "object", title: "Object", menu: menuIntelligence, hidden: true, role: reader, get: (*Console).getObject},
+		{path: "object", title: "Object", menu: menuIntelligence, hidden: true, role: reader, writes: publisher, get: (*Console).getObject, post: (*Console).postObject},
 		{path: "object.json", title: "Object", role: reader, get: (*Console).getObjectJSON},
 		{path: "proof.json", title: "Proof", role: reader, get: (*Console).getProof},
 		{path: "publish", title: "Publish", menu: menuIntelligence, role: publisher, body: 3 * maxPaste, get: (*Console).getPublish, post: (*Console).postPublish},

@@ -15,6 +15,8 @@ type Sightings interface {
 	// Seen sums up what sightings say of an object, of those that by may read, and what hit here. ErrNotFound where by may
 	// not read the object.
 	Seen(ctx context.Context, by By, id string) (Seen, error)
+	// Saw counts that somebody here saw today what an indicator describes. *taxii.InvalidError where by may read none.
+	Saw(ctx context.Context, by By, id string) error
 }
 
 // Seen is how often an object was seen, by what its sightings say, and here.
@@ -110,6 +112,18 @@ func (c *Console) sightings(v *visit, id string) (model *seenModel, last time.Ti
 		}
 	}
 	return model, last
+}
+
+// postObject counts what somebody has seen.
+func (c *Console) postObject(v *visit) error {
+	if v.form.Get("do") != "saw" || c.Rooms.Sightings == nil {
+		return errUnknownForm
+	}
+	id := v.form.Get("id")
+	if err := c.Rooms.Sightings.Saw(v.r.Context(), v.by(), id); err != nil {
+		return err
+	}
+	return v.see(link("object", "id", id, "done", "counted"))
 }
 
 // inWords says in a sentence who saw an object how often, and when.

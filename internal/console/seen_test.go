@@ -3,6 +3,8 @@ package console
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -24,11 +26,45 @@ func (l library) Seen(_ context.Context, _ By, id string) (Seen, error) {
 	return s, nil
 }
 
+// Saw knows one indicator.
+func (l library) Saw(_ context.Context, _ By, id string) error {
+	if id != indicatorID {
+		return &taxii.InvalidError{Reason: "Nothing was counted."}
+	}
+	return nil
+}
+
+func TestWhatIsSeenHereIsCountedByOneClick(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	const button = "<button>Seen here</button>"
+	form := func(id string) url.Values { return url.Values{"do": {"saw"}, "id": {id}} }
+	has(t, w.ask("publisher", "object?id="+indicatorID, nil).Body.String(), button)
+	for visitor, id := range map[string]string{"reader": indicatorID, "publisher": malwareID} {
+		if page := w.ask(visitor, "object?id="+id, nil).Body.String(); strings.Contains(page, button) {
+			t.Errorf("the %s's page of %s has the button", visitor, id)
+		}
+	}
+	a := w.ask("publisher", "object", form(indicatorID))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "object?id="+indicatorID+"&done=counted" {
+		t.Errorf("it leads to %d %s", a.Code, a.Header().Get("Location"))
+	}
+	has(t, w.ask("publisher", a.Header().Get("Location"), nil).Body.String(), "It is counted: seen here today.")
+	if a := w.ask("reader", "object", form(indicatorID)); a.Code != http.StatusForbidden {
+		t.Errorf("a reader is answered %d", a.Code)
+	}
+	if a := w.ask("publisher", "object", form(malwareID)); a.Code != http.StatusUnprocessableEntity && a.Code != http.StatusBadRequest {
+		t.Errorf("what is no indicator is answered with %d", a.Code)
+	}
+}
+
 // eyes have seen something, or fail.
 type eyes struct {
 	seen Seen
 	err  error
 }
+
+func (e eyes) Saw(context.Context, By, string) error { return e.err }
 
 func (e eyes) Seen(context.Context, By, string) (Seen, error) { return e.seen, e.err }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/serviceledger/slnode/internal/console"
 	"github.com/serviceledger/slnode/node/search"
+	"github.com/serviceledger/slnode/taxii"
 )
 
 // sighted tells how often objects were seen.
@@ -25,6 +26,19 @@ func (s sighted) Seen(ctx context.Context, by console.By, id string) (console.Se
 		seen.Here = &console.HitsHere{Count: h.Count, First: h.First, Last: h.Last, Sighting: h.Sighting, Told: h.Told, Pending: h.Pending}
 	}
 	return seen, nil
+}
+
+// Saw counts a hit of an indicator.
+func (s sighted) Saw(ctx context.Context, by console.By, id string) error {
+	taken, err := s.press.clients.Sightings.Report(ctx, by.Principal, taxii.HitReport{Hits: []taxii.Hit{{Line: 1, Indicator: id, Count: 1}}})
+	if err != nil {
+		return err
+	}
+	if taken.Counted == 0 {
+		return &taxii.InvalidError{Reason: "Nothing was counted: there is no such indicator here, or none that this account may read."}
+	}
+	s.press.record(by, taxii.Event{Name: taxii.EventHits, Count: 1})
+	return nil
 }
 
 func seenOf(told search.Seen) console.Seen {

@@ -44,3 +44,31 @@ func TestAnAccountWithLimitsIsToldOfNoSightingOutsideOfItsCollections(t *testing
 		"an object of another":          {func(by console.By) string { return seen(by, id("indicator", 3)) }, "0 0 0 4", "nothing"},
 	})
 }
+
+// Report counts what is an indicator.
+func (s sensors) Report(_ context.Context, who taxii.Principal, report taxii.HitReport) (taken taxii.HitsTaken, err error) {
+	if who.Role < taxii.RolePublisher {
+		return taken, taxii.ErrForbidden
+	}
+	for _, hit := range report.Hits {
+		if hit.Indicator == id("indicator", 1) && hit.Count == 1 && hit.Time.IsZero() {
+			taken.Counted++
+		}
+	}
+	return taken, nil
+}
+
+func TestWhatSomebodySawIsAHitOfTheIndicator(t *testing.T) {
+	w := newWorld(t)
+	w.press.clients.Sightings = sensors{find: w.shelf.find}
+	publisher := console.By{Principal: taxii.Principal{User: "paul", Role: taxii.RolePublisher}}
+	must(t, sighted{w.Desk}.Saw(t.Context(), publisher, id("indicator", 1)))
+	var invalid *taxii.InvalidError
+	if err := (sighted{w.Desk}).Saw(t.Context(), publisher, id("malware", 1)); !errors.As(err, &invalid) {
+		t.Errorf("of what is no indicator: %v", err)
+	}
+	publisher.Role = taxii.RoleReader
+	if err := (sighted{w.Desk}).Saw(t.Context(), publisher, id("indicator", 1)); !errors.Is(err, taxii.ErrForbidden) {
+		t.Errorf("by a reader: %v", err)
+	}
+}
