@@ -34,6 +34,9 @@ func (f *Fetcher) Load(ctx context.Context, events []view.Event) error {
 // OwnBytes bounds what is kept of own objects.
 const OwnBytes = ownBytes
 
+// Compare says how an own object differs from what was opened.
+func (o *Own) Compare(root cid.Cid, opened *view.Entry) error { return o.kept[root].compare(opened) }
+
 // Kept is what is kept of an own object.
 func (o *Own) Kept(root cid.Cid) *view.Entry {
 	o.mu.Lock()

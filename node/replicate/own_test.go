@@ -201,6 +201,37 @@ func TestAnOwnObjectThatOpensToSomethingElseIsReported(t *testing.T) {
 	}
 }
 
+func TestAnOwnObjectThatDiffersInAnythingIsAnother(t *testing.T) {
+	w, own, _, events := ownWorld(t, 1)
+	root := cid.MustParse(events[0].Directory)
+	size := own.Size()
+	files, err := w.Blocks.Read(t.Context(), root)
+	nodetest.Must(t, err)
+	own.Keep(root, redraft(t, events[0], files), []byte(nodetest.DescribedIndicator(0, "")), w.Key)
+	if own.Size() != size {
+		t.Errorf("kept twice it takes %d bytes, once %d", own.Size(), size)
+	}
+	if err := own.Compare(root, own.Kept(root)); err != nil {
+		t.Errorf("it differs from itself: %v", err)
+	}
+	for what, change := range map[string]func(*view.Entry){
+		"another collection": func(e *view.Entry) { e.Collection = "other" },
+		"another id":         func(e *view.Entry) { e.ID = "other" },
+		"another type":       func(e *view.Entry) { e.Type = "other" },
+		"another version":    func(e *view.Entry) { e.Version = "other" },
+		"another instant":    func(e *view.Entry) { e.Instant = e.Instant.Add(time.Microsecond) },
+		"no version":         func(e *view.Entry) { e.Unversioned = !e.Unversioned },
+		"another time":       func(e *view.Entry) { e.StoredAt = e.StoredAt.Add(time.Microsecond) },
+		"another hash":       func(e *view.Entry) { e.Hash = []byte("other") },
+		"another content":    func(e *view.Entry) { e.Object = []byte("other") },
+	} {
+		opened := *own.Kept(root)
+		if change(&opened); own.Compare(root, &opened) == nil {
+			t.Errorf("%s is taken for the same", what)
+		}
+	}
+}
+
 // What is kept is bounded, and what is kept too long gives way.
 func TestWhatIsKeptOfOwnObjectsIsBounded(t *testing.T) {
 	w, _, _, events := ownWorld(t, 1)
