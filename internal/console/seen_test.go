@@ -85,7 +85,7 @@ func TestAnObjectShowsOfSightingsOnlyWhatThereIs(t *testing.T) {
 	for i := range 25 {
 		many.By = append(many.By, SeenBy{Member: fmt.Sprint("m", i), Count: 1, First: at, Last: at})
 	}
-	const section, here, chart = `id="seen"`, "by our sensors", "By month"
+	const section, here, chart = `id="seen"`, "<strong>Here:", "By month"
 	for name, c := range map[string]struct {
 		eyes
 		shows, not []string

@@ -144,9 +144,10 @@ func filled(b *testing.B, n int) (v *view.View, x *find.Index) {
 		must(b, err)
 		must(b, x.Run(b.Context()))
 	})
+	made := x != nil // else it was not asked for
 	x, err := find.New(v)
 	must(b, err)
-	if whole != "" {
+	if whole != "" && made {
 		must(b, os.WriteFile(whole, nil, 0o600))
 	}
 	return v, x
@@ -163,6 +164,20 @@ func reportHeap(b *testing.B) {
 		must(b, err)
 		must(b, errors.Join(pprof.WriteHeapProfile(file), file.Close()))
 	}
+}
+
+// objectPage asks what the console's page of an indicator does, but for the proof: how many objects it is.
+func objectPage(b *testing.B, f *Finder, k int) (int, error) {
+	ctx, of := b.Context(), id("indicator", k)
+	is, err := f.Describe(ctx, reader, []string{of})
+	if err != nil || len(is) == 0 {
+		return 0, err
+	}
+	_, around := f.Around(ctx, reader, of)
+	_, same := f.Corroboration(ctx, reader, of)
+	_, seen := f.Seen(ctx, reader, of)
+	_, also := f.Lookup(ctx, reader, []observable.Value{is[0].Values[0].Value})
+	return len(is), errors.Join(around, same, seen, also)
 }
 
 // BenchmarkSearch asks a small and a large view. The numbers of the two should be the same.
@@ -205,6 +220,7 @@ func BenchmarkSearch(b *testing.B) {
 				a, err := f.Around(b.Context(), reader, id("identity", 3))
 				return len(a.From), err
 			}, MaxAround},
+			{"an object's page", func() (int, error) { return objectPage(b, f, 10_000-10) }, 1},
 		} {
 			b.Run(fmt.Sprintf("store=%d/%s", n, one.name), func(b *testing.B) {
 				begun := measure.Processor(b)
