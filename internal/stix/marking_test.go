@@ -57,6 +57,9 @@ func TestAlteredDefinitionsOfTLPAreRefused(t *testing.T) {
 		{"OpenCTI's with empty lists as it writes it", define(tlp1Red, created2, `"definition_type":"TLP","name":"TLP:RED","external_references":[]`), ""},
 		{"OpenCTI's with a list of its own", define(tlp1Red, created1, `"definition_type":"TLP","name":"TLP:RED","x_list":[]`), "definition_type"},
 		{"OpenCTI's with references", define(tlp1Red, created1, `"definition_type":"TLP","name":"TLP:RED","external_references":[{"source_name":"x"}]`), "definition_type"},
+		{"OpenCTI's with another extension", define(tlp1Red, created1, `"definition_type":"TLP","name":"TLP:RED","extensions":{"extension-definition--`+randomUUID+`":{"extension_type":"property-extension"}}`), "definition_type"},
+		{"OpenCTI's of another type", define(tlp1Red, created1, `"definition_type":"iep","name":"TLP:RED"`), "definition_type"},
+		{"OpenCTI's statement that says more", define(tlp1Red, created1, `"definition_type":"statement","definition":{"statement":"custom","x":1},"x_opencti_definition_type":"TLP","x_opencti_definition":"TLP:RED"`), "definition"},
 		{"OpenCTI's with another level", define(octiStric, created2, `"name":"TLP:AMBER","definition_type":"TLP"`), ""},
 		{"OpenCTI's as a statement", define(octiStric, created2, `"definition_type":"statement","definition":{"statement":"x"}`), ""},
 	} {

@@ -135,7 +135,7 @@ func TestOnlyADefaultIsADefault(t *testing.T) {
 
 // Only what prints is repeated: the rest is escaped.
 func TestOnlyWhatPrintsIsRepeated(t *testing.T) {
-	for text, want := range map[string]string{"a b~": "a b~", "\x1b[2J": `\x1b[2J`, "a\nb": `a\nb`, "é": `\u00e9`, "\x7f": `\x7f`, "": ""} {
+	for text, want := range map[string]string{"a b~": "a b~", `it's "a\b"`: `it's "a\b"`, "\x1b[2J": `\x1b[2J`, "a\nb": `a\nb`, "é": `\u00e9`, "\x7f": `\x7f`, "": ""} {
 		if got := printable(text); got != want {
 			t.Errorf("%q is repeated as %q, want %q", text, got, want)
 		}
@@ -182,6 +182,10 @@ func TestALevelIsFoundInWhateverStandsAroundIt(t *testing.T) {
 		`"x-tags":["tlp:amber"]`:                  Amber,
 		`"x_acme_labels":[{"value":"tlp:amber"}]`: Amber,
 		`"vantages":["tlp:amber"]`:                0,
+		`"xtags":["tlp:amber"]`:                   0,
+		`"tags":["tlp:amber"]`:                    Amber,
+		`"labels":["tlp amber plus red"]`:         Red,
+		`"labels":["tlp amber plus strict red"]`:  Red,
 	} {
 		if level, _, because := (Levels{}).Of(mustParse(t, domainObject(properties))); level != want {
 			t.Errorf("%s counts as %v (%s), want %v", properties, level, because, want)
@@ -197,9 +201,36 @@ func TestAPropertyMayHaveANameOfAnyLength(t *testing.T) {
 	}
 }
 
-func TestATypeMayHaveOneLetter(t *testing.T) {
+func TestWhatIsNoExtensionOfTheStandardNeedsNoType(t *testing.T) {
+	for more, refused := range map[string]bool{
+		`"extensions":null`: false,
+		`"extensions":{"archive-ext":{"extension_type":5}}`:                              false,
+		`"extensions":{"archive-ext":{}}`:                                                false,
+		`"extensions":{"extension-definition--` + randomUUID + `":{}}`:                   true,
+		`"extensions":{"extension-definition--` + randomUUID + `":{"extension_type":5}}`: true,
+	} {
+		if _, err := Parse([]byte(domainObject(more))); (err != nil) != refused {
+			t.Errorf("%s: %v", more, err)
+		}
+	}
+}
+
+func TestWhatIsNotRevokedIsNot(t *testing.T) {
+	for more, revoked := range map[string]bool{``: false, `"revoked":null`: false, `"revoked":false`: false, `"revoked":true`: true} {
+		if o := mustParse(t, domainObject(more)); o.Revoked != revoked {
+			t.Errorf("with %q it is revoked: %v", more, o.Revoked)
+		}
+	}
+}
+
+func TestATypeMayHaveOneLetterAndHasNothingElse(t *testing.T) {
 	if typ, _, ok := splitID("x--" + randomUUID); !ok || typ != "x" {
 		t.Errorf("its type is %q, %v", typ, ok)
+	}
+	for _, c := range "{_A/:`" {
+		if typ, _, ok := splitID("x" + string(c) + "--" + randomUUID); ok {
+			t.Errorf("it is %q", typ)
+		}
 	}
 	if typ, _, ok := splitID("--" + randomUUID); ok {
 		t.Errorf("of none, it is %q", typ)
