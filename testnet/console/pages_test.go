@@ -62,6 +62,12 @@ type looker struct {
 // pass looks at the page that is open, loaded anew in both colours, in three widths, one for each form that pages have.
 func (l looker) pass(name string) {
 	l.t.Helper()
+	var paint float64
+	l.ask(`new Promise(done => new PerformanceObserver(list => {
+		const first = list.getEntriesByName("first-contentful-paint")[0]
+		if (first) done(first.startTime)
+	}).observe({type: "paint", buffered: true}))`, &paint)
+	l.t.Logf("%s: painted after %.0f ms", name, paint)
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{320, 768, 1280} {
 			l.look(scheme, width)
