@@ -94,6 +94,9 @@ type Limits struct {
 	AllAnnouncedBytesBurst     int // … at once: gossip holds as much of it in memory, and three seconds more; 24 MiB
 }
 
+// ErrSwarmKey means that the key of a private swarm is missing or can't be used.
+var ErrSwarmKey = errors.New("the swarm's key, keys/swarm.key,")
+
 // complete checks what was given and fills in the defaults.
 func (c *Config) complete() error {
 	switch {
@@ -106,11 +109,11 @@ func (c *Config) complete() error {
 	case c.Public && c.SwarmKey != nil:
 		return errors.New("both Public and SwarmKey")
 	case !c.Public && c.SwarmKey == nil:
-		return errors.New("the swarm's key, keys/swarm.key, is missing: put it back from a backup, or join again with a new invite, which the founder has from nobody")
+		return fmt.Errorf("%w is missing: put it back from a backup, or join again with a new invite, which the founder has from nobody", ErrSwarmKey)
 	}
 	if c.SwarmKey != nil {
 		if _, err := pnet.DecodeV1PSK(bytes.NewReader(c.SwarmKey)); err != nil {
-			return errors.New("the swarm's key, keys/swarm.key, is damaged: put it back from a backup, or join again with a new invite, which the founder has from nobody") // the cause could quote it
+			return fmt.Errorf("%w is damaged: put it back from a backup, or join again with a new invite, which the founder has from nobody", ErrSwarmKey) // the cause could quote it
 		}
 	}
 	for _, list := range []struct {

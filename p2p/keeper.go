@@ -284,6 +284,15 @@ func (k *keeper) dial(ctx context.Context, id peer.ID) error {
 	return err
 }
 
+// undialled is an error of libp2p without the words that repeat what is said before it.
+type undialled struct {
+	text  string
+	cause error
+}
+
+func (e *undialled) Error() string { return e.text }
+func (e *undialled) Unwrap() error { return e.cause }
+
 // explain says what libp2p's words mean: with another swarm key the two sides read noise, and it is the first
 // negotiation, that of the encryption, that fails or times out. Where the clocks differ by more than an hour, it is the
 // certificates of that negotiation that are not valid yet.
@@ -291,6 +300,10 @@ func (k *keeper) explain(id peer.ID, err error) error {
 	if text := err.Error(); strings.Contains(text, "certificate has expired or is not yet valid") || strings.Contains(text, "bad certificate") {
 		return fmt.Errorf("%s refuses or is refused by its certificate: the clock of one of the two machines is wrong; this one says %s: %w",
 			id, time.Now().UTC().Format(time.RFC3339), err)
+	}
+	cause := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "failed to dial: "), "failed to dial "+id.String()+": ") // said here already
+	if cause != err.Error() {
+		err = &undialled{cause, err}
 	}
 	if k.dials.private && strings.Contains(err.Error(), "failed to negotiate security protocol") {
 		return fmt.Errorf("%s cannot be reached, or has another swarm key: %w", id, err)

@@ -88,7 +88,7 @@ func TestAPeerThatIsNotThereIsTriedAgainWithPauses(t *testing.T) {
 		return swarm.Peer{}
 	}
 	eventually(t, "the failure shows", func() bool { return state().LastError != "" })
-	if s := state(); s.Connected || s.NextAttempt.IsZero() || !strings.Contains(s.LastError, "cannot be reached") || len(s.Addrs) == 0 {
+	if s := state(); s.Connected || s.NextAttempt.IsZero() || !strings.Contains(s.LastError, "cannot be reached") || strings.Count(s.LastError, info.ID.String()) != 1 || len(s.Addrs) == 0 {
 		t.Fatalf("state %+v", s)
 	}
 

@@ -134,6 +134,9 @@ func KeysSealed(dir string) (bool, error) {
 	return keys.Sealed(keysPath(dir))
 }
 
+// CheckFree refuses a repository that a process uses, before anybody is asked for a secret that would be in vain.
+func CheckFree(dir string) error { return underLock(dir, func(string) error { return nil }) }
+
 // SealKeys seals the keys of a repository that nobody uses, or seals them with another passphrase than the one they are
 // sealed with now.
 func SealKeys(dir string, former keys.Passphrase, passphrase string) error {

@@ -167,7 +167,8 @@ func (g *gate) password(r *http.Request, user, password string) (who Principal, 
 	}
 	if password != "" && len(password) <= maxToken {
 		who, err := g.backend.Token(r.Context(), password)
-		if !errors.Is(err, ErrUnauthorized) {
+		var expired *ExpiredError
+		if !errors.Is(err, ErrUnauthorized) || errors.As(err, &expired) {
 			return who, false, attempts(err)
 		}
 	}

@@ -25,9 +25,20 @@ var (
 )
 
 // InvalidError refuses a well-formed request for what it says. 422; the reason is shown to the client.
-type InvalidError struct{ Reason string }
+type InvalidError struct {
+	Reason  string
+	Missing bool // something that the request names is not there: its error_code is CodeMissing
+}
 
 func (e *InvalidError) Error() string { return e.Reason }
+
+// ExpiredError is an [ErrUnauthorized] about a credential that was right until At. Only who holds it is told.
+type ExpiredError struct{ At time.Time }
+
+func (e *ExpiredError) Error() string { return "the credential has expired" }
+
+// Is makes it a refusal like any other, for those who count them.
+func (e *ExpiredError) Is(target error) bool { return target == ErrUnauthorized }
 
 // RetryAfterError refuses for now. From an [Authenticator] or [Accounts] it means too many attempts and is answered
 // with 429, from a [Store] or [Publisher] it means too much load and is answered with 503; both carry After in

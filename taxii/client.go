@@ -90,6 +90,7 @@ func NewClient(base string, c ClientConfig) (*Client, error) {
 type ResponseError struct {
 	Status             int           // HTTP's
 	Title, Description string        // as the server gave them, if it did
+	Code               string        // its error_code, "" if it gave none
 	RetryAfter         time.Duration // 0 if the server named no time
 }
 
@@ -410,9 +411,10 @@ func responseError(response *http.Response, body []byte) *ResponseError {
 	var resource struct {
 		Title       string `json:"title"`
 		Description string `json:"description"`
+		Code        string `json:"error_code"`
 	}
 	if json.Unmarshal(body, &resource, lenient()) == nil { // else it is a proxy's page
-		answer.Title, answer.Description = resource.Title, resource.Description
+		answer.Title, answer.Description, answer.Code = resource.Title, resource.Description, resource.Code
 	}
 	answer.RetryAfter = RetryAfter(response.Header, time.Now())
 	return answer

@@ -14,13 +14,18 @@ type ErrorResource struct {
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
 	ErrorID     string `json:"error_id,omitempty"`    // the request's id in the server's log
+	ErrorCode   string `json:"error_code,omitempty"`  // [CodeMissing], or nothing
 	HTTPStatus  string `json:"http_status,omitempty"` // a string, as the standard has it
 }
+
+// CodeMissing is the error_code of a request that names something, such as a member, that is not there.
+const CodeMissing = "missing"
 
 // problem is an error with the answer that it gets.
 type problem struct {
 	status      int
 	description string      // for the client
+	code        string      // its error_code, or ""
 	header      http.Header // further headers, or nil
 	cause       error       // for the log, or nil
 }
@@ -74,16 +79,23 @@ func problemOf(err error) *problem {
 		invalid *InvalidError
 		retry   *RetryAfterError
 		limit   *LimitError
+		expired *ExpiredError
 	)
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &invalid):
-		return problemf(http.StatusUnprocessableEntity, "%s", invalid.Reason)
+		p = problemf(http.StatusUnprocessableEntity, "%s", invalid.Reason)
+		if invalid.Missing {
+			p.code = CodeMissing
+		}
+		return p
 	case errors.As(err, &limit):
 		return retryLater(http.StatusTooManyRequests, limit.After, limit.Reason)
 	case errors.As(err, &retry):
 		return retryLater(http.StatusServiceUnavailable, retry.After, "The server is busy.")
+	case errors.As(err, &expired):
+		return unauthorized(fmt.Sprintf("This API key has expired, at %s: an administrator has to make another one.", expired.At.UTC().Format(time.RFC3339)))
 	case errors.Is(err, ErrUnauthorized):
 		return unauthorized("The credentials are wrong, unknown or expired.")
 	case errors.Is(err, ErrForbidden):

@@ -76,6 +76,25 @@ func TestClientCertificatesLetIn(t *testing.T) {
 	}
 }
 
+func TestWhoHoldsAnExpiredKeyIsToldThatItHasExpired(t *testing.T) {
+	f := newFixture(t)
+	f.backend.expired = map[string]time.Time{"tok-old": f.clock.Now().Add(-time.Hour)}
+	said := "has expired, at " + f.clock.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	basic := func(password string) string {
+		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("paul:"+password))
+	}
+	for header, told := range map[string]bool{
+		"Authorization: Bearer tok-old": true, "X-API-Key: tok-old": true, basic("tok-old"): true,
+		"Authorization: Bearer tok-ol": false, basic("tok-ol"): false,
+	} {
+		a := f.anonymous(http.MethodGet, "/acme/", "", header)
+		a.wantProblem(t, http.StatusUnauthorized)
+		if strings.Contains(string(a.body), said) != told || a.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: %s", header, a.body)
+		}
+	}
+}
+
 func TestRequestsAreLimitedByCredential(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.RateLimit = 10 })
 	for i := range 20 {

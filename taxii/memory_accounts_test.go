@@ -136,6 +136,9 @@ func (m *memory) Token(_ context.Context, token string) (Principal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	who, ok := m.tokens[token]
+	if at, over := m.expired[token]; over {
+		return Principal{}, &ExpiredError{at}
+	}
 	if !ok {
 		return Principal{}, ErrUnauthorized
 	}

@@ -37,6 +37,7 @@ type memory struct {
 
 	accounts map[string]storedAccount
 	tokens   map[string]Principal
+	expired  map[string]time.Time
 	checks   int // calls of Password
 	queries  []Query
 	fail     error // what Objects and Publish return if it is set

@@ -150,6 +150,7 @@ func (h *Handler) sendProblem(x *exchange, p *problem) {
 		Title:       http.StatusText(p.status),
 		Description: p.description,
 		ErrorID:     x.id,
+		ErrorCode:   p.code,
 		HTTPStatus:  strconv.Itoa(p.status),
 	}
 	if err := h.sendJSON(x, p.status, contentType, resource); err != nil {

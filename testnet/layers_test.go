@@ -130,7 +130,7 @@ var layers = map[string][]string{
 	"cmd/slnode": {"internal/algorand", "internal/certs", "internal/disk", "internal/evidence", "internal/ledger", "internal/microalgo", "internal/seal", "internal/spelling",
 		"internal/stix", "internal/version", "internal/wire", "node", "node/auditlog",
 		"node/clients", "node/collections", "node/control", "node/disclosure", "node/doctor", "node/feeds", "node/health", "node/members", "node/money", "node/problem",
-		"node/proof", "node/search", "node/sightings", "node/withdraw", "p2p", "repo",
+		"node/proof", "node/search", "node/sightings", "node/state", "node/withdraw", "p2p", "repo",
 		"repo/accounts", "repo/auditlog", "repo/config", "repo/daybook", "repo/keys", "taxii", "internal/observable", "internal/warnlist", "node/appraisal"},
 	"testnet":          {},
 	"testnet/devchain": {},

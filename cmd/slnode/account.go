@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/clients"
 	"github.com/serviceledger/slnode/node/control"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/repo/accounts"
 	"github.com/serviceledger/slnode/repo/config"
 )
@@ -54,10 +56,19 @@ HTTP. With --read or --write the account can do so in the named collections only
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			spec.User, spec.Limits = args[0], limits.limits()
-			if spec.Password, err = readPassword(c, "Password for "+args[0]); err != nil {
-				return err
-			}
-			return a.showAccount(c, func(client *control.Client) (clients.AccountInfo, error) { return client.AddAccount(c.Context(), spec) })
+			return a.showAccount(c, func(client *control.Client) (info clients.AccountInfo, err error) {
+				there, err := isAccount(c, client, args[0])
+				if err == nil && there {
+					err = fmt.Errorf("%w: there is an account %.60q already", errUsage, args[0])
+				}
+				if err != nil {
+					return info, err
+				}
+				if spec.Password, err = readPassword(c, "Password for "+args[0]); err != nil {
+					return info, err
+				}
+				return client.AddAccount(c.Context(), spec)
+			})
 		},
 	}
 	c.Flags().StringVar(&spec.Role, "role", "publisher", "`role`: reader, publisher or admin")
@@ -95,13 +106,28 @@ func (a *app) accountPasswdCommand() *cobra.Command {
 		Short: "Give an account another password, and end its logins",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			password, err := readPassword(c, "New password for "+args[0])
-			if err != nil {
-				return err
-			}
-			return a.changeAccount(c, clients.AccountChange{User: args[0], Password: password})
+			return a.showAccount(c, func(client *control.Client) (info clients.AccountInfo, err error) {
+				there, err := isAccount(c, client, args[0])
+				if err == nil && !there {
+					err = problem.Missing(fmt.Errorf("account %.60q: there is none of this name", args[0]))
+				}
+				if err != nil {
+					return info, err
+				}
+				password, err := readPassword(c, "New password for "+args[0])
+				if err != nil {
+					return info, err
+				}
+				return client.ChangeAccount(c.Context(), clients.AccountChange{User: args[0], Password: password})
+			})
 		},
 	}
+}
+
+// isAccount tells whether there is an account, before a password for it is asked for.
+func isAccount(c *cobra.Command, client *control.Client, user string) (bool, error) {
+	list, err := client.Accounts(c.Context())
+	return slices.ContainsFunc(list, func(one clients.AccountInfo) bool { return one.User == user }), err
 }
 
 func (a *app) changeAccount(c *cobra.Command, change clients.AccountChange) error {

@@ -118,14 +118,20 @@ func (a *app) viewRebuildCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, client.Close()) }()
+			a.remark(c, "the view is deleted and derived again from the chain and the peers: until that is done, clients see a part of it")
 			if err := client.Rebuild(c.Context()); err != nil {
 				return err
 			}
-			bar := newProgress(c, "rebuilding")
+			said, bar := "", newProgress(c, "rebuilding")
 			for {
 				status, err := client.Status(c.Context())
 				if err != nil {
 					return err
+				}
+				if said != status.Watching.Problem {
+					if said = status.Watching.Problem; said != "" {
+						a.remark(c, "rebuilding waits for the chain: "+oneLine(status.Watching.Detail))
+					}
 				}
 				bar.set(int(status.View.Objects), int(status.View.Objects)+status.View.Waiting)
 				if status.Watching.CaughtUp && status.Watching.Round >= status.Watching.Tip && status.View.Waiting == 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/config"
 	"github.com/serviceledger/slnode/repo/keys"
@@ -93,10 +94,13 @@ func exitCode(ctx context.Context, err error, started bool) int {
 	case errors.Is(err, problem.ErrMissing):
 		return exitMissing
 	case errors.As(err, &answer):
+		if answer.Code == taxii.CodeMissing {
+			return exitMissing
+		}
 		return exitCodeOf(answer.Status)
 	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, errUsage), errors.Is(err, repo.ErrMissing),
 		errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrFolder), errors.Is(err, keys.ErrPassphrase), errors.Is(err, keys.ErrUnusable), errors.Is(err, repo.ErrVersion), errors.Is(err, repo.ErrBackup),
-		errors.Is(err, problem.ErrPort), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errNotOurs):
+		errors.Is(err, problem.ErrPort), errors.Is(err, p2p.ErrSwarmKey), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errNotOurs):
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted

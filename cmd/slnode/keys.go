@@ -59,6 +59,9 @@ Whoever loses the passphrase has lost the keys. A disk may still hold what was o
 			if sealed, err := repo.KeysSealed(a.dir); err != nil || sealed {
 				return orUsage(err, `the keys are sealed already; "slnode keys passphrase" changes the passphrase`)
 			}
+			if err := repo.CheckFree(a.dir); err != nil {
+				return err
+			}
 			secret, err := choosePassphrase(c.Context(), keysPassphrase, "New passphrase of the keys")
 			if err != nil {
 				return err
@@ -100,6 +103,9 @@ SLNODE_NEW_PASSPHRASE_FILE names, or asks for. Backups made before keep the pass
 		RunE: func(c *cobra.Command, _ []string) error {
 			if sealed, err := repo.KeysSealed(a.dir); err != nil || !sealed {
 				return orUsage(err, `the keys are not sealed; "slnode keys seal" seals them`)
+			}
+			if err := repo.CheckFree(a.dir); err != nil {
+				return err
 			}
 			if _, err := repo.ReadKeys(a.dir, a.passphrase(c)); err != nil {
 				return err // before a new one is asked for

@@ -3,13 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/members"
-	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/node/state"
 )
 
 func (a *app) memberCommand() *cobra.Command {
@@ -198,15 +197,13 @@ func (a *app) isMember(c *cobra.Command, name string) error {
 	}
 	var names []string
 	for _, m := range known.Members {
+		if !m.Known || m.Removed > 0 {
+			continue
+		}
 		if m.Name == name {
 			return nil
 		}
 		names = append(names, m.Name)
 	}
-	const shown = 20
-	more := ""
-	if len(names) > shown {
-		names, more = names[:shown], ", ..."
-	}
-	return problem.Missing(fmt.Errorf("no member is called %.60q; the members are %s%s", name, strings.Join(names, ", "), more))
+	return state.NoMember(name, names)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/serviceledger/slnode/node/problem"
+	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
 	"github.com/serviceledger/slnode/repo/keys"
 )
@@ -46,6 +47,7 @@ func TestErrorsOfTheSystemComeWithARemedyAndTheirExitCode(t *testing.T) {
 		"keys":                         {fmt.Errorf("reading keys: %w", keys.ErrUnusable), "", exitUsage},
 		"another program's repository": {fmt.Errorf("%w: 9", repo.ErrVersion), "", exitUsage},
 		"a damaged backup":             {fmt.Errorf("restoring: %w", repo.ErrBackup), "", exitUsage},
+		"no key of the swarm":          {fmt.Errorf("starting IPFS: %w", p2p.ErrSwarmKey), "", exitUsage},
 		"a port below 1024":            {fmt.Errorf("listening: %w", problem.ErrPort), "", exitUsage},
 	} {
 		err := withRemedy(c.err)

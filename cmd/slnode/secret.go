@@ -54,7 +54,11 @@ func readPassphrase(ctx context.Context, variable, prompt string) (string, error
 		}
 	}
 	if err == nil && secret == "" {
-		return "", fmt.Errorf("%w: the passphrase is empty", errUsage)
+		where := "the passphrase"
+		if path := os.Getenv(variable + "_FILE"); path != "" {
+			where = fmt.Sprintf("%s_FILE: the first line of %s", variable, path)
+		}
+		return "", fmt.Errorf("%w: %s is empty", errUsage, where)
 	}
 	return secret, err
 }

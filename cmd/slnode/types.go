@@ -21,7 +21,7 @@ func unknownType(name string) error {
 func checkTypes(names []string) error {
 	for _, name := range names {
 		if meant := nearest(name, stix.Types()); meant != "" && !slices.Contains(stix.Types(), name) {
-			return fmt.Errorf("%w: STIX has no type %q; is %s meant?", errUsage, name, meant)
+			return problem.Missing(fmt.Errorf("STIX has no type %q; is %s meant?", name, meant))
 		}
 	}
 	return nil

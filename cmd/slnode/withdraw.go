@@ -13,6 +13,7 @@ import (
 
 	"github.com/serviceledger/slnode/node/control"
 	"github.com/serviceledger/slnode/node/disclosure"
+	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/node/withdraw"
 )
 
@@ -46,6 +47,9 @@ says what it costs and what comes back.`,
 			if len(args) == 1 && !many.DryRun && !choice.any() && !many.NoRecords {
 				one.What = args[0]
 				return a.withdrawOne(c, one, agreed)
+			}
+			if err := checkTypes(choice.types); err != nil {
+				return err
 			}
 			if one.OnlyThis {
 				return fmt.Errorf("%w: --only-this-version is for one transaction", errUsage)
@@ -102,7 +106,7 @@ func collectionOf(ctx context.Context, client *control.Client, name *string) err
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: there is no collection %q", errUsage, *name)
+	return problem.Missing(fmt.Errorf("there is no collection %.60q", *name))
 }
 
 // choiceFlags are what is said of many objects.

@@ -189,6 +189,10 @@ func (a *Accounts) RemoveUser(_ context.Context, _ taxii.Principal, user string)
 
 // authError says in the server's words that a credential is wrong.
 func authError(err error) error {
+	var expired *accounts.ExpiredError
+	if errors.As(err, &expired) {
+		return &taxii.ExpiredError{At: expired.At}
+	}
 	if errors.Is(err, accounts.ErrCredentials) {
 		return taxii.ErrUnauthorized
 	}

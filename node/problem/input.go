@@ -10,7 +10,7 @@ import (
 func ForClient(err error) error {
 	var input *InputError
 	if errors.As(err, &input) {
-		return &taxii.InvalidError{Reason: input.Error()}
+		return &taxii.InvalidError{Reason: input.Error(), Missing: errors.Is(err, ErrMissing)}
 	}
 	return err
 }

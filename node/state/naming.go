@@ -101,6 +101,11 @@ func (f *Shared) NoMember(name string) error {
 			names = append(names, m.Name)
 		}
 	}
+	return NoMember(name, names)
+}
+
+// NoMember is the error about a name that no member has, where the members have these names.
+func NoMember(name string, names []string) error {
 	return problem.Missing(fmt.Errorf("no member is called %.60q%s", name, meant(name, names)))
 }
 

@@ -296,6 +296,13 @@ func TestAPIKeysLetMachinesIn(t *testing.T) {
 	if _, err := a.CheckToken(short, now.Add(2*time.Hour)); !errors.Is(err, ErrCredentials) {
 		t.Errorf("an expired key: %v", err)
 	}
+	var told *ExpiredError
+	if _, err := a.CheckToken(short, now.Add(time.Hour)); !errors.As(err, &told) || !told.At.Equal(now.Add(time.Hour)) {
+		t.Errorf("who holds an expired key is told %v", err)
+	}
+	if _, err := a.CheckToken(short[:len(short)-1]+"!", now.Add(time.Hour)); !errors.Is(err, ErrCredentials) || errors.As(err, &told) {
+		t.Errorf("who guesses at one is told %v", err)
+	}
 	if _, err := a.AddKey(APIKey{Name: "opencti", Role: "reader", Created: now}); !errors.Is(err, ErrTaken) {
 		t.Errorf("a name twice: %v", err)
 	}

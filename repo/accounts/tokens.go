@@ -138,7 +138,18 @@ func (a *Accounts) RemoveKey(name string) error {
 	return nil
 }
 
-// CheckToken returns who a token or API key lets in, else an error wrapping [ErrCredentials].
+// ExpiredError is an [ErrCredentials] about an API key that let somebody in until At.
+type ExpiredError struct{ At time.Time }
+
+func (e *ExpiredError) Error() string {
+	return "the API key has expired, at " + e.At.UTC().Format(time.RFC3339)
+}
+
+// Is makes it one of the credentials that let nobody in.
+func (e *ExpiredError) Is(target error) bool { return target == ErrCredentials }
+
+// CheckToken returns who a token or API key lets in, else an error wrapping [ErrCredentials], which is an
+// [ExpiredError] to who holds an API key of before.
 func (a *Accounts) CheckToken(secret string, now time.Time) (caller Caller, err error) {
 	hash := sha256.Sum256([]byte(secret))
 	check := checkToken
@@ -177,8 +188,10 @@ func checkKey(txn *kv.Txn, hash [sha256.Size]byte, now time.Time) (Caller, bool,
 	}
 	var k APIKey
 	found, err = store.GetJSON(txn, store.Key(store.TableAPIKey, name), &k)
-	alive := k.Expires.IsZero() || now.Before(k.Expires)
-	return Caller{User: k.user(), Role: k.Role, Limits: k.Limits, Credential: "API key"}, found && alive, err
+	if err == nil && found && !k.Expires.IsZero() && !now.Before(k.Expires) {
+		return Caller{}, false, &ExpiredError{k.Expires}
+	}
+	return Caller{User: k.user(), Role: k.Role, Limits: k.Limits, Credential: "API key"}, found, err
 }
 
 // Tokens lists the logins that last, the latest to expire last.
