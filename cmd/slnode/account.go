@@ -59,7 +59,7 @@ HTTP. With --read or --write the account can do so in the named collections only
 			return a.showAccount(c, func(client *control.Client) (info clients.AccountInfo, err error) {
 				there, err := isAccount(c, client, args[0])
 				if err == nil && there {
-					err = fmt.Errorf("%w: there is an account %.60q already", errUsage, args[0])
+					err = fmt.Errorf("%w: the name is taken: there is an account %.60q already", errUsage, args[0])
 				}
 				if err != nil {
 					return info, err

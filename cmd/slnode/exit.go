@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/node"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/p2p"
@@ -100,7 +101,7 @@ func exitCode(ctx context.Context, err error, started bool) int {
 		return exitCodeOf(answer.Status)
 	case errors.As(err, &input), errors.As(err, &config), errors.As(err, &owner), errors.Is(err, errUsage), errors.Is(err, repo.ErrMissing),
 		errors.Is(err, repo.ErrExists), errors.Is(err, repo.ErrFolder), errors.Is(err, keys.ErrPassphrase), errors.Is(err, keys.ErrUnusable), errors.Is(err, repo.ErrVersion), errors.Is(err, repo.ErrBackup),
-		errors.Is(err, problem.ErrPort), errors.Is(err, p2p.ErrSwarmKey), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errNotOurs):
+		errors.Is(err, problem.ErrPort), errors.Is(err, p2p.ErrSwarmKey), errors.Is(err, certs.ErrFiles), errors.Is(err, node.ErrNoConsortium), errors.Is(err, errNotOurs):
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted

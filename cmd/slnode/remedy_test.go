@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/serviceledger/slnode/internal/certs"
 	"github.com/serviceledger/slnode/node/problem"
 	"github.com/serviceledger/slnode/p2p"
 	"github.com/serviceledger/slnode/repo"
@@ -48,6 +49,7 @@ func TestErrorsOfTheSystemComeWithARemedyAndTheirExitCode(t *testing.T) {
 		"another program's repository": {fmt.Errorf("%w: 9", repo.ErrVersion), "", exitUsage},
 		"a damaged backup":             {fmt.Errorf("restoring: %w", repo.ErrBackup), "", exitUsage},
 		"no key of the swarm":          {fmt.Errorf("starting IPFS: %w", p2p.ErrSwarmKey), "", exitUsage},
+		"a certificate":                {fmt.Errorf("HTTPS: %w", certs.ErrFiles), "", exitUsage},
 		"a port below 1024":            {fmt.Errorf("listening: %w", problem.ErrPort), "", exitUsage},
 	} {
 		err := withRemedy(c.err)

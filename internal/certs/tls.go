@@ -55,6 +55,9 @@ func (t TLS) Shown() *x509.Certificate {
 	return shown.Leaf
 }
 
+// ErrFiles means that the files of a certificate can't be used until they, or the configuration, are put right.
+var ErrFiles = errors.New("correct taxii.tls_certificate and taxii.tls_key, or the files that they name")
+
 // Open makes what the configuration says. Every certificate is presented to every client; client certificates are
 // asked for and not verified by a chain: those that count are known by their fingerprints.
 func Open(c config.Config, dir string, log *slog.Logger) (TLS, error) {
@@ -80,7 +83,7 @@ func certificates(c config.Config, dir string, log *slog.Logger) (TLS, error) {
 	case config.TLSFiles:
 		files := &Files{certificate: within(c.TAXII.TLSCertificate), key: within(c.TAXII.TLSKey), now: time.Now, log: log}
 		if err := files.load(); err != nil {
-			return TLS{}, err
+			return TLS{}, fmt.Errorf("%s and %s: %w: %w", files.certificate, files.key, err, ErrFiles)
 		}
 		return TLS{Config: &tls.Config{GetCertificate: files.get}, Files: files}, nil
 	case config.TLSSelfSigned:

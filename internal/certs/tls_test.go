@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,9 +171,28 @@ func TestCertificateFilesAreReadAgainWhenTheyChange(t *testing.T) {
 func TestHTTPSNeedsWhatItIsMadeOf(t *testing.T) {
 	c := tlsConfig(config.TLSFiles)
 	c.TAXII.TLSCertificate, c.TAXII.TLSKey = "cert.pem", "key.pem"
-	if _, err := Open(c, t.TempDir(), slog.Default()); err == nil {
-		t.Error("files that are not there will do")
+	refused := func(what, dir string) {
+		t.Helper()
+		if _, err := Open(c, dir, slog.Default()); !errors.Is(err, ErrFiles) || !strings.Contains(err.Error(), filepath.Join(dir, "key.pem")) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
+	refused("files that are not there", t.TempDir())
+	other := t.TempDir()
+	_, key := writeCertificate(t, other, "one.example")
+	one, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeCertificate(t, other, "two.example")
+	if err := os.WriteFile(key, one, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a key that does not fit", other)
+	if err := os.WriteFile(key, []byte("half of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("a key that is none", other)
 	dir := t.TempDir()
 	writeCertificate(t, dir, "one.example") // names are relative to the repository
 	if secure, err := Open(c, dir, slog.Default()); err != nil || secure.Config == nil {
