@@ -1,6 +1,7 @@
 package stix
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -182,6 +183,8 @@ func TestALevelIsFoundInWhateverStandsAroundIt(t *testing.T) {
 		`"x-tags":["tlp:amber"]`:                  Amber,
 		`"x_acme_labels":[{"value":"tlp:amber"}]`: Amber,
 		`"vantages":["tlp:amber"]`:                0,
+		`"acmeTlp":"amber"`:                       Amber,
+		`"acmetlp":"amber"`:                       0,
 		`"xtags":["tlp:amber"]`:                   0,
 		`"tags":["tlp:amber"]`:                    Amber,
 		`"labels":["tlp amber plus red"]`:         Red,
@@ -234,5 +237,12 @@ func TestATypeMayHaveOneLetterAndHasNothingElse(t *testing.T) {
 	}
 	if typ, _, ok := splitID("--" + randomUUID); ok {
 		t.Errorf("of none, it is %q", typ)
+	}
+}
+
+func TestAMarkingThatIsRepeatedIsOne(t *testing.T) {
+	o := mustParse(t, domainObject(`"object_marking_refs":["`+tlp2Green+`","`+tlp2Red+`","`+tlp2Green+`"]`))
+	if want := []string{tlp2Green, tlp2Red}; !slices.Equal(o.Markings, want) {
+		t.Errorf("they are %v, want %v", o.Markings, want)
 	}
 }
