@@ -22,3 +22,12 @@ func TestTwoNetworksOfOneNameAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+func TestAnotherNetworkIsAnErrorAndTheSameIsNone(t *testing.T) {
+	if err := CheckNetwork("net-v1", []byte{1}, "net-v1", []byte{1}); err != nil {
+		t.Error(err)
+	}
+	if err := CheckNetwork("net-v1", []byte{1}, "net-v1", []byte{2}); err == nil || err.Error() != OtherNetwork("net-v1", []byte{1}, "net-v1", []byte{2}) {
+		t.Error(err)
+	}
+}
