@@ -76,7 +76,7 @@ func (b *bench) run(ctx context.Context, program, tests string, timeout time.Dur
 	defer cancel()
 	// A mutant may ask for memory without end.
 	command := exec.CommandContext(ctx, "sh", append([]string{"-c", `ulimit -v 16000000; exec "$0" "$@"`, program}, args...)...)
-	command.Dir, command.Env, command.WaitDelay = b.pkg.Dir, append(os.Environ(), env), time.Second
+	command.Dir, command.Env, command.WaitDelay = b.pkg.Dir, append(os.Environ(), env), 30*time.Second
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
