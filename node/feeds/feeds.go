@@ -285,12 +285,27 @@ func (f *Feeds) Add(c config.Feed) (Info, error) {
 	if err != nil {
 		return Info{}, problem.Input(err)
 	}
+	if err := f.checkInto(c); err != nil {
+		return Info{}, err
+	}
 	if _, err := config.AddFeed(f.Repo.Dir, c); err != nil {
 		return Info{}, problem.Input(err)
 	}
 	f.list = append(f.list, made)
 	f.changed.Notify()
 	return made.info(), nil
+}
+
+// checkInto checks that there is the collection that a new feed names. One that the configuration has may name one that
+// is gone, or has not been seen yet: its runs say so.
+func (f *Feeds) checkInto(c config.Feed) error {
+	if c.Into == "" {
+		return nil
+	}
+	if _, err := f.State.Called(c.Into); err != nil {
+		return fmt.Errorf("feed %s: into: %w", c.Name, err)
+	}
+	return nil
 }
 
 // Remove ends a feed, takes it out of the config file, and forgets its place.

@@ -42,6 +42,9 @@ func (f *Feeds) Try(ctx context.Context, c config.Feed) (Trial, error) {
 	if err != nil {
 		return Trial{}, problem.Input(err)
 	}
+	if err := f.checkInto(c); err != nil {
+		return Trial{}, err
+	}
 	return f.test(ctx, one)
 }
 

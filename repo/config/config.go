@@ -223,7 +223,7 @@ func Load(path string, environ []string) (_ Config, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return Config{}, fmt.Errorf("%w: put it back from a backup, or write it anew: \"slnode init\" in another folder makes one to go by", err)
 	case err != nil:
-		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+		return Config{}, fmt.Errorf("reading %s: %w", path, inWords(err))
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return Config{}, fmt.Errorf("reading %s: the key %s is not known%s", path, unknown[0], meant(unknown[0].String()))
@@ -286,8 +286,8 @@ func (c *Config) Validate() error {
 		{"taxii.rate_limit", between(c.TAXII.RateLimit, 0, 1_000_000)},
 		{"taxii.trusted_proxies", checkNetworks(c.TAXII.TrustedProxies)},
 		{"taxii.tls", oneOf(c.TAXII.TLS, TLSOff, TLSFiles, TLSSelfSigned, TLSACME)},
-		{"taxii.tls_certificate", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSCertificate)},
-		{"taxii.tls_key", neededFor(c.TAXII.TLS == TLSFiles, c.TAXII.TLSKey)},
+		{"taxii.tls_certificate", c.ofFiles(c.TAXII.TLSCertificate)},
+		{"taxii.tls_key", c.ofFiles(c.TAXII.TLSKey)},
 		{"taxii.tls_names", neededFor(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames...)},
 		{"taxii.tls_names", certifiable(c.TAXII.TLS == TLSACME, c.TAXII.TLSNames)},
 		{"taxii.acme_directory", checkURL(c.TAXII.ACMEDirectory)},
@@ -332,24 +332,6 @@ func checkHostPort(address string, optional bool) error {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err
-}
-
-// neededFor refuses a value that is missing where it is needed.
-func neededFor(needed bool, values ...string) error {
-	if needed && (len(values) == 0 || slices.Contains(values, "")) {
-		return errors.New("is needed for the value of taxii.tls")
-	}
-	return nil
-}
-
-// certifiable refuses names that the node can't ask an ACME authority for.
-func certifiable(asked bool, names []string) error {
-	for _, name := range names {
-		if asked && (net.ParseIP(name) != nil || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name)) {
-			return fmt.Errorf("%q is not a host's name in lower case, as \"acme\" needs it", name)
-		}
-	}
-	return nil
 }
 
 // checkNetworks checks a list of addresses and networks in CIDR notation.

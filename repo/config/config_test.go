@@ -59,6 +59,14 @@ func TestMistakesInTheConfigAreNamed(t *testing.T) {
 		{"follow = \"auto\"", "follow = \"all\""}:                                            "algorand.follow",
 		{"indexers = []", "indexers = [\"https://a.example/KEY\", \"ftp://b.example/KEY\"]"}: "algorand.indexers: entry 2",
 		{"indexers = []", "indexers = [\"http://127.0.0.1:8980\"]"}:                          "algorand.indexers: entry 1 is there twice",
+		{`tls_key = ""`, `tls_key = "tls/taxii.key"`}:                                        `taxii.tls_key: is not used where taxii.tls is "off"`,
+		{`tls_certificate = ""`, `tls_certificate = "tls/taxii.crt"`}:                        `taxii.tls_certificate: is not used where taxii.tls is "off"`,
+		{"batch_from = 101", `batch_from = "101"`}:                                           "publish.batch_from has to be a whole number, without quotes, and is a text in quotes",
+		{"batch_from = 101", "batch_from = true"}:                                            "publish.batch_from has to be a whole number, without quotes, and is true or false",
+		{"level = \"info\"", "level = 3"}:                                                    "log.level has to be a text in quotes, and is a whole number",
+		{"own_domains = []", `own_domains = "a.example"`}:                                    "quality.own_domains has to be a list in brackets, and is a text in quotes",
+		{"own_domains = []", "own_domains = [3]"}:                                            "has to be a text in quotes, and is a whole number",
+		{"own_domains = []", "own_domains = {}"}:                                             "quality.own_domains has to be a list in brackets, and is a table",
 		{"indexers = []", "indexers = [" + strings.Repeat(`"https://a.example",`, 8) + "]"}:  "algorand.indexers: at most 8",
 	} {
 		must(t, os.WriteFile(Path(dir), []byte(strings.Replace(string(good), change[0], change[1], 1)), 0o600))
