@@ -190,7 +190,9 @@ func TestAVictimIsNotDialledForAMembersWord(t *testing.T) {
 		w.members.set(id, true)
 		records = append(records, record)
 	}
-	h.keeper.dials.reach = reach{private: func() bool { return false }} // as seen from a node of the internet
+	for _, one := range []*Host{h, teller} { // who told asks what it is told of, and dials as well
+		one.keeper.dials.reach = reach{private: func() bool { return false }} // as seen from a node of the internet
+	}
 	teller.host.SetStreamHandler(peersProtocol, func(s network.Stream) {
 		_ = writeRecords(s, records)
 		_ = s.Close()
