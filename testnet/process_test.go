@@ -259,7 +259,9 @@ func TestACopiedFolderDoesNotDriveTheOriginalsDaemon(t *testing.T) {
 	o, _ := alone(t)
 	o.start()
 	folder := filepath.Join(t.TempDir(), "copy")
+	must(t, o.Process.Process.Signal(syscall.SIGSTOP)) // so that no file goes while it is copied
 	out, err := exec.Command("cp", "-a", o.Dir, folder).CombinedOutput()
+	must(t, o.Process.Process.Signal(syscall.SIGCONT))
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
