@@ -57,14 +57,7 @@ HTTP. With --read or --write the account can do so in the named collections only
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			spec.User, spec.Limits = args[0], limits.limits()
 			return a.showAccount(c, func(client *control.Client) (info clients.AccountInfo, err error) {
-				there, err := isAccount(c, client, args[0])
-				if err == nil && there {
-					err = fmt.Errorf("%w: the name is taken: there is an account %.60q already", errUsage, args[0])
-				}
-				if err != nil {
-					return info, err
-				}
-				if spec.Password, err = readPassword(c, "Password for "+args[0]); err != nil {
+				if spec.Password, err = passwordFor(c, client, args[0], true); err != nil {
 					return info, err
 				}
 				return client.AddAccount(c.Context(), spec)
@@ -107,14 +100,7 @@ func (a *app) accountPasswdCommand() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.showAccount(c, func(client *control.Client) (info clients.AccountInfo, err error) {
-				there, err := isAccount(c, client, args[0])
-				if err == nil && !there {
-					err = problem.Missing(fmt.Errorf("account %.60q: there is none of this name", args[0]))
-				}
-				if err != nil {
-					return info, err
-				}
-				password, err := readPassword(c, "New password for "+args[0])
+				password, err := passwordFor(c, client, args[0], false)
 				if err != nil {
 					return info, err
 				}
@@ -124,10 +110,21 @@ func (a *app) accountPasswdCommand() *cobra.Command {
 	}
 }
 
-// isAccount tells whether there is an account, before a password for it is asked for.
-func isAccount(c *cobra.Command, client *control.Client, user string) (bool, error) {
+// passwordFor asks for the password of a new account, or another one for an account, unless it would be in vain.
+func passwordFor(c *cobra.Command, client *control.Client, user string, isNew bool) (string, error) {
 	list, err := client.Accounts(c.Context())
-	return slices.ContainsFunc(list, func(one clients.AccountInfo) bool { return one.User == user }), err
+	there := slices.ContainsFunc(list, func(one clients.AccountInfo) bool { return one.User == user })
+	switch {
+	case err != nil:
+		return "", err
+	case isNew && there:
+		return "", fmt.Errorf("%w: the name is taken: there is an account %.60q already", errUsage, user)
+	case isNew:
+		return readPassword(c, "Password for "+user)
+	case !there:
+		return "", problem.Missing(fmt.Errorf("account %.60q: there is none of this name", user))
+	}
+	return readPassword(c, "New password for "+user)
 }
 
 func (a *app) changeAccount(c *cobra.Command, change clients.AccountChange) error {
