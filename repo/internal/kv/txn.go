@@ -196,6 +196,7 @@ func (t *Txn) Put(e Entry) error {
 		t.made = append(t.made, r)
 		entry.Value = slices.Concat(r[:], e.Head)
 		entry.UserMeta = isLarge
+		t.count(len(largeIndex) + len(r) + len(e.Key))
 		if err := t.txn.Set(largeKey(r), e.Key); err != nil {
 			return err
 		}
